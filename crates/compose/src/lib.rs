@@ -1,0 +1,3 @@
+//! Compose file -> project; observe; pure plan; execute through the client of `api`.
+//!
+//! Never links the engine. Not written yet.

@@ -1,0 +1,3 @@
+//! The distribution protocol: resolve, fetch, push, authentication, mirrors, resume.
+//!
+//! Streams bytes and owns no file. Images come by `import` and `load` until it is written.

@@ -1,0 +1,1 @@
+//! The JSON-lines log: writer (for the shim) and reader (for the daemon).

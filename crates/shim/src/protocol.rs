@@ -1,0 +1,173 @@
+//! What daemon and shim say to each other: JSON messages on a SOCK_SEQPACKET unix socket, with
+//! descriptors beside them (SCM_RIGHTS). A message over 32 KiB travels as a memfd.
+//!
+//! ```text
+//!   brigd                                   brig-shim DIR
+//!     ── spawn, fd 3 = connection ───────────►  listens on DIR/shim.sock too
+//!     ── Launch ─────────────────────────────►
+//!     ── Create ─────────────────────────────►  runtime::create
+//!     ◄─────────────────────── Reply::Process ─
+//!          (the network fills the namespace)
+//!     ── Attach + client's socket ───────────►  the shim serves the client itself from here on
+//!     ── Start ──────────────────────────────►  runtime start
+//!     ◄─────────────────────── Reply::Process ─
+//!     ── Watch ──────────────────────────────►
+//!     ◄──────────────────────── Notice::Exited ─  after the exit record is on disk
+//! ```
+//!
+//! Every connection carries one call at a time and its reply; any number of connections may be open.
+//! After `Watch` a connection carries notices only.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use types::{ErrorKind, ExecId, Mount, ProcessRef, Signal};
+
+/// The first message: what the shim keeps alive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Launch {
+    /// The container's id.
+    pub id: String,
+    /// The bundle: `config.json` is read from here.
+    pub bundle: PathBuf,
+    /// The root file system.
+    pub rootfs: Vec<Mount>,
+    /// Where the exit record goes: replaced atomically, and flushed to disk when nobody watches.
+    pub exit_record: PathBuf,
+    /// The JSON-lines log; none keeps no log.
+    pub log: Option<PathBuf>,
+    /// Whether standard input is a pipe kept open; otherwise it is `/dev/null`.
+    pub open_stdin: bool,
+    /// Whether standard input closes when the first attached client's ends.
+    pub stdin_once: bool,
+    /// Rows and columns of the terminal, if the configuration asks for one.
+    pub console_size: [u16; 2],
+    /// Another OCI runtime's binary to drive by its command line; none runs `runtime` in-process.
+    pub foreign_runtime: Option<PathBuf>,
+}
+
+/// What the daemon asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "call", rename_all = "kebab-case")]
+pub enum Call {
+    /// Make the container; its process waits at the gate.
+    Create,
+    /// Open the gate.
+    Start,
+    /// Serve the client whose socket comes along. Allowed before `Start` and while running.
+    Attach(AttachOptions),
+    /// Run another process. With a client's socket along, it is served as by `Attach`.
+    Exec {
+        /// Names the session.
+        id: ExecId,
+        /// The OCI `process` object as JSON text.
+        process: String,
+        /// What is attached; ignored without a socket.
+        attach: AttachOptions,
+        /// Rows and columns of the terminal, if the process asks for one.
+        console_size: [u16; 2],
+    },
+    /// Signal the container's first process.
+    Kill {
+        /// The signal.
+        signal: Signal,
+    },
+    /// Change the terminal's size.
+    Resize {
+        /// Of this exec session; none means the container.
+        exec: Option<ExecId>,
+        /// Rows and columns.
+        size: [u16; 2],
+    },
+    /// Say how things stand.
+    State,
+    /// Turn this connection into a stream of notices; what already happened is told first.
+    Watch,
+    /// Kill and clean up whatever is left, then end.
+    Shutdown,
+}
+
+/// Which streams a client gets, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AttachOptions {
+    /// Which standard streams.
+    pub streams: Streams,
+    /// Whether output is framed with Docker's 8-byte headers; a terminal's never is.
+    pub framed: bool,
+    /// The bytes that detach, Ctrl-P Ctrl-Q by default; empty means none do. Only with a terminal.
+    pub detach_keys: Vec<u8>,
+    /// What the client had already sent when its socket was handed over.
+    pub early: Vec<u8>,
+}
+
+/// A choice of standard streams.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Streams {
+    /// Standard input.
+    pub stdin: bool,
+    /// Standard output.
+    pub stdout: bool,
+    /// Standard error.
+    pub stderr: bool,
+}
+
+/// The answer to a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum Reply {
+    /// Done.
+    Done,
+    /// The process that `Create`, `Start` or `Exec` concerned.
+    Process(ProcessRef),
+    /// The answer to `State`.
+    State(State),
+    /// It was not done.
+    Failed {
+        /// What it is about.
+        kind: ErrorKind,
+        /// One sentence a layer, joined by colons.
+        message: String,
+    },
+}
+
+/// How things stand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The container's first process, once created.
+    pub process: Option<ProcessRef>,
+    /// Whether the gate has been opened.
+    pub started: bool,
+    /// How it ended, if it has.
+    pub exited: Option<ExitRecord>,
+    /// Exec sessions known: the exit code of those that have ended.
+    pub execs: Vec<(ExecId, Option<i32>)>,
+}
+
+/// What happened, unasked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "notice", rename_all = "kebab-case")]
+pub enum Notice {
+    /// The container's first process ended; its output is in the log to the last byte, the exit
+    /// record is on disk and its cgroup is being removed.
+    Exited(ExitRecord),
+    /// An exec session ended.
+    ExecExited {
+        /// Which.
+        id: ExecId,
+        /// The exit code; 128 + n for death by signal n.
+        code: i32,
+    },
+}
+
+/// How the container ended, as it stands on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitRecord {
+    /// The exit code; 128 + n for death by signal n.
+    pub code: i32,
+    /// Whether the out-of-memory killer struck.
+    pub oom_killed: bool,
+    /// When, in nanoseconds since the Unix epoch.
+    pub finished: i64,
+}

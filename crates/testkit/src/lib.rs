@@ -1,0 +1,1 @@
+//! Real kernels, real daemons and real clients for tests.

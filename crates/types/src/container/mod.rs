@@ -1,0 +1,122 @@
+//! What a container is to be: the domain form of `docker run`'s flags.
+//!
+//! Absent means "not said": the image's configuration and the defaults are merged in by `engine`.
+//! Fields grow with the product; whoever adds one teaches `api` to convert it both ways and
+//! `engine::render` to honour it.
+
+mod mounts;
+mod resources;
+mod security;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ImageRef, Platform, Signal};
+
+pub use mounts::{MountKind, MountRequest, Propagation};
+pub use resources::{DeviceRequest, Resources, Ulimit};
+pub use security::{SeccompProfile, Security};
+
+/// Everything a user may say about a container.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerSpec {
+    /// The image as the user wrote it: a reference, an id or a prefix of one.
+    pub image: String,
+    /// The platform asked for; none means the host's.
+    pub platform: Option<Platform>,
+    /// Replaces the image's command.
+    pub command: Option<Vec<String>>,
+    /// Replaces the image's entry point; an empty list removes it.
+    pub entrypoint: Option<Vec<String>>,
+    /// `NAME=value` added to the image's environment; a bare `NAME` removes it.
+    pub env: Vec<String>,
+    /// Replaces the image's working directory; absolute.
+    pub working_dir: Option<String>,
+    /// `user[:group]`, by name or number; replaces the image's.
+    pub user: Option<String>,
+    /// Supplementary groups, by name or number.
+    pub groups: Vec<String>,
+    /// The host name inside; none means the short id, or the host's own with host networking.
+    pub hostname: Option<String>,
+    /// The NIS domain name inside.
+    pub domainname: Option<String>,
+    /// Labels, over the image's.
+    pub labels: BTreeMap<String, String>,
+    /// OCI annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Whether it has a terminal.
+    pub tty: bool,
+    /// Whether its standard input stays open.
+    pub open_stdin: bool,
+    /// Whether standard input closes when the first attached client's ends.
+    pub stdin_once: bool,
+    /// Which of stdin, stdout and stderr the creating client attaches to; shown by `inspect` only.
+    pub attach: [bool; 3],
+    /// The terminal's first size, rows and columns; zeros mean not said.
+    pub console_size: [u16; 2],
+    /// Signal that asks it to stop; none means the image's, then SIGTERM.
+    pub stop_signal: Option<Signal>,
+    /// Seconds between that signal and SIGKILL; negative waits for ever; none means 10.
+    pub stop_timeout: Option<i64>,
+    /// Binds and tmpfs.
+    pub mounts: Vec<MountRequest>,
+    /// Whether the root is read-only.
+    pub read_only: bool,
+    /// Size of `/dev/shm` in bytes; none means 64 MiB.
+    pub shm_size: Option<i64>,
+    /// The network.
+    pub network: NetworkMode,
+    /// Whether a small init reaps zombies and forwards signals as process 1.
+    pub init: bool,
+    /// Whether it is removed when it ends.
+    pub auto_remove: bool,
+    /// Kernel parameters inside its namespaces, sysctl(8).
+    pub sysctls: BTreeMap<String, String>,
+    /// Limits.
+    pub resources: Resources,
+    /// Privileges.
+    pub security: Security,
+    /// Where its output is kept.
+    pub log: LogConfig,
+}
+
+/// The network a container is in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkMode {
+    /// None was named: the default network.
+    #[default]
+    Default,
+    /// A namespace with loopback only.
+    None,
+    /// The host's own network.
+    Host,
+}
+
+/// A log driver and its options.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogConfig {
+    /// `json-file` or `none`.
+    pub driver: String,
+    /// The driver's options, as `--log-opt` takes them.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            driver: "json-file".to_owned(),
+            options: BTreeMap::new(),
+        }
+    }
+}
+
+impl ContainerSpec {
+    /// The image as a reference, if it is one and not an id.
+    pub fn image_ref(&self) -> Option<ImageRef> {
+        self.image.parse().ok()
+    }
+}

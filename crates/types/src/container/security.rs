@@ -1,0 +1,36 @@
+//! Privileges.
+
+use serde::{Deserialize, Serialize};
+
+/// What a container may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Security {
+    /// Everything: all capabilities, all devices, no seccomp, nothing masked.
+    pub privileged: bool,
+    /// Capabilities beyond the default, without or with `CAP_`; `ALL` is every one.
+    pub cap_add: Vec<String>,
+    /// Capabilities less than the default.
+    pub cap_drop: Vec<String>,
+    /// Whether no program inside may gain privileges by exec.
+    pub no_new_privileges: bool,
+    /// The system call filter.
+    pub seccomp: SeccompProfile,
+    /// Replaces the default masked paths; an empty list unmasks all.
+    pub masked_paths: Option<Vec<String>>,
+    /// Replaces the default read-only paths.
+    pub readonly_paths: Option<Vec<String>>,
+}
+
+/// Which system call filter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeccompProfile {
+    /// Docker's default.
+    #[default]
+    Default,
+    /// None.
+    Unconfined,
+    /// A profile in Docker's JSON format: the text itself, as clients send it.
+    Custom(String),
+}
