@@ -1,0 +1,93 @@
+//! What rendering needs to know.
+
+use std::path::Path;
+
+use types::{ContainerId, ContainerSpec};
+
+use crate::container::{Files, Resolved};
+
+/// Everything the configuration depends on.
+#[derive(Debug, Clone)]
+pub struct RenderInput<'a> {
+    /// The container.
+    pub id: &'a ContainerId,
+    /// What was asked for.
+    pub spec: &'a ContainerSpec,
+    /// That, merged with the image's configuration.
+    pub resolved: &'a Resolved,
+    /// Who the process is, looked up in the image's own passwd(5) and group(5).
+    pub identity: Identity,
+    /// Files of the host that become `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf`. An empty
+    /// path mounts nothing there.
+    pub files: &'a Files,
+    /// The devices of `spec.resources.devices`, directories walked; of a privileged container all
+    /// devices of the host's `/dev`.
+    pub devices: Vec<HostDevice>,
+    /// The container's own cgroup, absolute: `/brig/<id>`.
+    pub cgroup_path: String,
+    /// `brig-init` on the host; mounted when `spec.init`.
+    pub init: &'a Path,
+    /// The machine.
+    pub host: HostFacts,
+}
+
+/// Who a process is, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Supplementary groups: the user's own in group(5) and those asked for. `gid` need not be
+    /// among them.
+    pub groups: Vec<u32>,
+    /// The home directory in passwd(5); empty becomes `/`.
+    pub home: String,
+}
+
+/// What kind of special file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// Character device.
+    Char,
+    /// Block device.
+    Block,
+    /// Named pipe.
+    Fifo,
+}
+
+/// A device of the host and where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostDevice {
+    /// Path inside the container.
+    pub container_path: String,
+    /// Character or block.
+    pub kind: DeviceKind,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Some of `r`, `w` and `m`.
+    pub permissions: String,
+}
+
+/// What rendering needs to know of the machine.
+#[derive(Debug, Clone)]
+pub struct HostFacts {
+    /// What its cgroups can limit.
+    pub cgroups: sys::cgroup::Capabilities,
+    /// Kernel version, major and minor; for the conditions of seccomp profiles.
+    pub kernel: (u32, u32),
+    /// Processor in Rust's words, `std::env::consts::ARCH`.
+    pub arch: &'static str,
+    /// Number of the last capability this kernel knows: `/proc/sys/kernel/cap_last_cap`.
+    pub last_capability: u8,
+    /// Capabilities that this daemon has itself (bounding set); bit n is capability n.
+    pub bounding: u64,
+}

@@ -1,0 +1,62 @@
+//! Stopping and continuing everything in a cgroup.
+
+use super::kill::Patience;
+use super::plan::Version;
+use super::{Cgroup, Dir, Error, read};
+
+impl Cgroup {
+    /// Stops every process in it and below, and returns when they stand still.
+    pub fn freeze(&self) -> Result<(), Error> {
+        let dir = self.freezer()?;
+        let mut patience = Patience::new();
+        loop {
+            // Version 1 has to be told again when a task forked in between.
+            set(dir, true)?;
+            if is_frozen(dir)? {
+                return Ok(());
+            }
+            if !patience.wait() {
+                set(dir, false)?;
+                return Err(Error::File {
+                    action: "freeze cgroup",
+                    path: dir.path.clone(),
+                    source: std::io::ErrorKind::TimedOut.into(),
+                });
+            }
+        }
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) -> Result<(), Error> {
+        set(self.freezer()?, false)
+    }
+
+    /// Version 1's freezer where there is one: on a hybrid machine it surely holds the processes.
+    fn freezer(&self) -> Result<&Dir, Error> {
+        self.controller("freezer")
+            .or_else(|| self.v2())
+            .ok_or_else(|| Error::Unsupported {
+                limit: "freezing",
+                file: "freezer controller".to_owned(),
+            })
+    }
+}
+
+fn set(dir: &Dir, frozen: bool) -> Result<(), Error> {
+    let (file, value) = match (dir.version, frozen) {
+        (Version::V1, true) => ("freezer.state", "FROZEN"),
+        (Version::V1, false) => ("freezer.state", "THAWED"),
+        (Version::V2, true) => ("cgroup.freeze", "1"),
+        (Version::V2, false) => ("cgroup.freeze", "0"),
+    };
+    read::write(&dir.path.join(file), value)
+}
+
+fn is_frozen(dir: &Dir) -> Result<bool, Error> {
+    Ok(match dir.version {
+        Version::V1 => read::line(&dir.path.join("freezer.state"))? == "FROZEN",
+        Version::V2 => read::text(&dir.path.join("cgroup.events"))?
+            .lines()
+            .any(|l| l == "frozen 1"),
+    })
+}

@@ -1,0 +1,1 @@
+//! On the machine's own hierarchies, under a parent of each test's own.
