@@ -1,11 +1,34 @@
-//! x
+//! The kernel made safe: descriptors that are owned, calls that name themselves in their errors.
+//!
+//! The only crate with `unsafe`, with libc and with rustix. One module a mechanism, each a thin,
+//! typed layer: takes `AsFd`, returns `OwnedFd`, splits the kernel's multiplexed calls, repeats what
+//! a signal interrupted. Decides nothing: it knows no container, no image, no configuration file.
+//!
+//! Boundary types: [`Error`] and [`Errno`], and each module's own.
+
+mod error;
+
+pub mod caps;
 pub mod cgroup;
-pub mod term;
-pub mod error;
+pub mod clone;
+pub mod dir;
 pub mod event;
+pub mod exe;
 pub mod fd;
 pub mod file;
+pub mod loopback;
+pub mod mount;
+pub mod ns;
+pub mod overlay;
 pub mod pidfd;
+pub mod proc;
 pub mod process;
+pub mod pty;
+pub mod rlimit;
+pub mod root;
 pub mod socket;
 pub mod spawn;
+pub mod term;
+pub mod xattr;
+
+pub use error::{Errno, Error, Result};

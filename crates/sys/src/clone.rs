@@ -1,0 +1,107 @@
+//! clone3(2): the one way the product makes a copy of itself.
+#![allow(unsafe_code, reason = "clone3(2) has no safe wrapper")]
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use crate::error::{Errno, Error, Named, Result};
+use crate::ns::Namespaces;
+
+/// How the copy differs from the caller.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clone3<'a> {
+    /// Namespaces it gets of its own.
+    pub namespaces: Namespaces,
+    /// The directory of the cgroup it is born into (version 2 only).
+    pub cgroup: Option<BorrowedFd<'a>>,
+}
+
+/// The copy, seen from the caller.
+#[derive(Debug)]
+pub struct Child {
+    /// Its pid in the caller's pid namespace.
+    pub pid: i32,
+    /// Its descriptor, closed on execve(2).
+    pub pidfd: OwnedFd,
+}
+
+/// `struct clone_args` of linux/sched.h, version 2 (88 bytes).
+#[repr(C)]
+#[derive(Debug, Default)]
+struct Arguments {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+const CLONE_PIDFD: u64 = 0x1000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+impl Clone3<'_> {
+    /// Runs `child` in a copy of this process, which ends with the code it returns and never comes
+    /// back here.
+    ///
+    /// Refused with EAGAIN's cousin EBUSY when the caller has more than one thread: the copy has
+    /// only the calling one, and a lock that another held (the allocator's, for one) would never be
+    /// released in it.
+    pub fn spawn(&self, child: impl FnOnce() -> i32) -> Result<Child> {
+        if !is_single_threaded()? {
+            return Err(Error {
+                call: "clone3",
+                errno: Errno::BUSY,
+            });
+        }
+        let mut pidfd: i32 = -1;
+        let mut arguments = Arguments {
+            flags: CLONE_PIDFD | u64::from(self.namespaces.bits()),
+            pidfd: std::ptr::from_mut(&mut pidfd) as u64,
+            exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
+            ..Arguments::default()
+        };
+        if let Some(cgroup) = self.cgroup {
+            arguments.flags |= CLONE_INTO_CGROUP;
+            arguments.cgroup = u64::from(cgroup.as_raw_fd().unsigned_abs());
+        }
+        // SAFETY: without CLONE_VM and with no stack given, clone3(2) returns twice as fork(2)
+        // does, each time on its own copy of all memory; `arguments` is a `struct clone_args` of
+        // the size told, and its `pidfd` points to a live i32 that nobody else reads. The caller
+        // has no other thread, as checked above, so the copy holds no lock of an absent one.
+        let pid =
+            unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<Arguments>()) };
+        match pid {
+            0 => crate::process::exit_now(run_to_exit_code(child)),
+            pid if pid < 0 => Err(Error {
+                call: "clone3",
+                errno: Errno::last(),
+            }),
+            pid => Ok(Child {
+                pid: i32::try_from(pid).map_err(|_| Error {
+                    call: "clone3",
+                    errno: Errno::SRCH,
+                })?,
+                // SAFETY: by clone(2) CLONE_PIDFD has just put a new descriptor here, which nobody
+                // else owns.
+                pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+            }),
+        }
+    }
+}
+
+/// A panic must not unwind into the copy of the caller's stack frames, or two processes would run
+/// the code after `spawn`.
+fn run_to_exit_code(child: impl FnOnce() -> i32) -> i32 {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(101)
+}
+
+/// Each thread is a directory in /proc/self/task, so it counts as a link to that one.
+fn is_single_threaded() -> Result<bool> {
+    let task = rustix::fs::stat("/proc/self/task").named("stat")?;
+    Ok(task.st_nlink == 3)
+}

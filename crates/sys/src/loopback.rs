@@ -1,0 +1,40 @@
+//! The loopback interface of a new network namespace, which the kernel makes but leaves down.
+#![allow(unsafe_code, reason = "SIOCSIFFLAGS has no safe wrapper")]
+
+use std::os::fd::AsRawFd;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use crate::error::{Named, Result, check};
+
+/// Brings `lo` of the calling thread's network namespace up; the kernel gives it 127.0.0.1 and ::1.
+pub fn bring_up() -> Result<()> {
+    // Any socket will do to address the namespace's devices (netdevice(7)); this family is the one
+    // that is always there.
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .named("socket")?;
+    let mut name = [0; libc::IFNAMSIZ];
+    for (to, from) in name.iter_mut().zip(c"lo".to_bytes()) {
+        *to = libc::c_char::from_ne_bytes([*from]);
+    }
+    let flags = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or_default();
+    let request = libc::ifreq {
+        ifr_name: name,
+        ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: flags },
+    };
+    // SAFETY: SIOCSIFFLAGS reads one `struct ifreq` with a NUL-terminated name, which lives here,
+    // and its flags member, which is the one initialised.
+    let answer = unsafe {
+        libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCSIFFLAGS as _,
+            &raw const request,
+        )
+    };
+    check("ioctl SIOCSIFFLAGS", answer.into()).map(drop)
+}

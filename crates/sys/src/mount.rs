@@ -1,0 +1,281 @@
+//! Mounts as descriptors (fsopen(2), open_tree(2), mount_setattr(2), move_mount(2)).
+//!
+//! A mount is made or cloned detached, given its attributes, and only then attached at a place that
+//! is itself a descriptor: at no moment can anybody see it half done, and no path is looked up twice.
+#![allow(unsafe_code, reason = "mount_setattr(2) has no safe wrapper")]
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use bitflags::bitflags;
+use rustix::fs::CWD;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
+
+use crate::error::{Named, Result, check, retry};
+
+bitflags! {
+    /// What a mount forbids or leaves out (MOUNT_ATTR_* of mount_setattr(2)).
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+    pub struct Attributes: u64 {
+        /// No writing.
+        const READ_ONLY = 0x1;
+        /// Set-user-id bits and file capabilities do nothing.
+        const NO_SUID = 0x2;
+        /// Device files cannot be opened.
+        const NO_DEV = 0x4;
+        /// Nothing can be executed.
+        const NO_EXEC = 0x8;
+        /// Access times are never updated.
+        const NO_ATIME = 0x10;
+        /// Access times are always updated. Neither this nor the one before: relatively.
+        const STRICT_ATIME = 0x20;
+        /// Those of directories are never updated.
+        const NO_DIR_ATIME = 0x80;
+        /// Ids are translated by a user namespace.
+        const ID_MAP = 0x10_0000;
+        /// Symbolic links are not followed.
+        const NO_SYMLINK_FOLLOW = 0x20_0000;
+    }
+}
+
+/// The bits that say together how access times are kept; changing one clears them all.
+const ATIME: u64 = 0x70;
+
+/// Whether mounts made below this one appear elsewhere too (mount_namespaces(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    /// Neither way.
+    Private,
+    /// From the other place to this one.
+    Slave,
+    /// Both ways.
+    Shared,
+    /// Neither way, and this one cannot be bound elsewhere.
+    Unbindable,
+}
+
+/// What [`change`] changes. What is in neither set stays as it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Attributes to have.
+    pub set: Attributes,
+    /// Attributes not to have.
+    pub clear: Attributes,
+    /// Propagation, if it changes.
+    pub propagation: Option<Propagation>,
+}
+
+impl Change {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A mount that need not be attached anywhere: the kernel dissolves it when the descriptor is closed
+/// before that.
+#[derive(Debug)]
+pub struct Mounted(OwnedFd);
+
+/// One parameter of a file system: a name alone or a name and a value.
+pub type Parameter<'a> = (&'a str, Option<&'a str>);
+
+/// Makes a file system and mounts it, detached.
+pub fn file_system(
+    kind: &str,
+    source: Option<&str>,
+    parameters: &[Parameter<'_>],
+    attributes: Attributes,
+) -> Result<Mounted> {
+    let context = Context::open(kind)?;
+    if let Some(source) = source {
+        context.set("source", Some(source))?;
+    }
+    for (name, value) in parameters {
+        context.set(name, *value)?;
+    }
+    context.mount(attributes)
+}
+
+/// A file system being configured.
+#[derive(Debug)]
+pub(crate) struct Context(OwnedFd);
+
+impl Context {
+    pub(crate) fn open(kind: &str) -> Result<Self> {
+        rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
+            .named("fsopen")
+            .map(Self)
+    }
+
+    pub(crate) fn set(&self, name: &str, value: Option<&str>) -> Result<()> {
+        match value {
+            Some(value) => rustix::mount::fsconfig_set_string(&self.0, name, value),
+            None => rustix::mount::fsconfig_set_flag(&self.0, name),
+        }
+        .named("fsconfig")
+    }
+
+    pub(crate) fn mount(self, attributes: Attributes) -> Result<Mounted> {
+        retry(|| rustix::mount::fsconfig_create(&self.0)).named("fsconfig")?;
+        // MOUNT_ATTR_* have the same 32 low bits in fsmount(2) and mount_setattr(2).
+        let low = u32::try_from(attributes.bits()).unwrap_or_default();
+        let attributes = MountAttrFlags::from_bits_retain(low);
+        rustix::mount::fsmount(&self.0, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+            .named("fsmount")
+            .map(Mounted)
+    }
+}
+
+/// A detached copy of the mount a path is on, from that path down; with the mounts below it if
+/// `recursive`. Follows symbolic links.
+pub fn bind(path: &Path, recursive: bool) -> Result<Mounted> {
+    open_tree(CWD, path, recursive, OpenTreeFlags::empty())
+}
+
+/// The same from an open file or directory down.
+pub fn bind_fd(fd: impl AsFd, recursive: bool) -> Result<Mounted> {
+    open_tree(
+        fd.as_fd(),
+        Path::new(""),
+        recursive,
+        OpenTreeFlags::AT_EMPTY_PATH,
+    )
+}
+
+fn open_tree(
+    dir: BorrowedFd<'_>,
+    path: &Path,
+    recursive: bool,
+    extra: OpenTreeFlags,
+) -> Result<Mounted> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | extra;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    rustix::mount::open_tree(dir, path, flags)
+        .named("open_tree")
+        .map(Mounted)
+}
+
+impl Mounted {
+    /// Takes the descriptor of a mount's root.
+    pub fn from_fd(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    /// Attaches it on an open file or directory, on top of whatever is mounted there. The
+    /// descriptor keeps naming it.
+    pub fn attach(&self, target: impl AsFd) -> Result<()> {
+        let flags =
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        rustix::mount::move_mount(&self.0, "", target, "", flags).named("move_mount")
+    }
+
+    /// Changes its attributes; of those below it too if `recursive`.
+    pub fn change(&self, change: Change, recursive: bool) -> Result<()> {
+        set_attributes(self.0.as_fd(), change, recursive, None)
+    }
+
+    /// Translates ids by a user namespace (Linux 5.12). Only while it is detached.
+    pub fn map_ids(&self, user_namespace: BorrowedFd<'_>, recursive: bool) -> Result<()> {
+        let change = Change {
+            set: Attributes::ID_MAP,
+            ..Change::default()
+        };
+        set_attributes(self.0.as_fd(), change, recursive, Some(user_namespace))
+    }
+
+    /// The descriptor of its root.
+    pub fn into_fd(self) -> OwnedFd {
+        self.0
+    }
+}
+
+impl AsFd for Mounted {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Changes the mount whose root is at `path`, and with `recursive` those below.
+pub fn change(path: &Path, change: Change, recursive: bool) -> Result<()> {
+    let mount = crate::fd::open_path(path)?;
+    set_attributes(mount.as_fd(), change, recursive, None)
+}
+
+/// The same by the descriptor of the mount's root.
+pub fn change_fd(fd: impl AsFd, change: Change, recursive: bool) -> Result<()> {
+    set_attributes(fd.as_fd(), change, recursive, None)
+}
+
+/// `struct mount_attr` of linux/mount.h, version 0 (32 bytes).
+#[repr(C)]
+struct MountAttr {
+    attr_set: u64,
+    attr_clr: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+fn set_attributes(
+    mount: BorrowedFd<'_>,
+    change: Change,
+    recursive: bool,
+    user_namespace: Option<BorrowedFd<'_>>,
+) -> Result<()> {
+    let atime = (change.set | change.clear).bits() & ATIME;
+    let attr = MountAttr {
+        attr_set: change.set.bits(),
+        attr_clr: (change.clear.bits() & !ATIME) | if atime == 0 { 0 } else { ATIME },
+        propagation: change.propagation.map_or(0, propagation_flag),
+        userns_fd: user_namespace.map_or(0, |fd| u64::from(fd.as_raw_fd().unsigned_abs())),
+    };
+    let mut flags = libc::AT_EMPTY_PATH;
+    if recursive {
+        flags |= libc::AT_RECURSIVE;
+    }
+    // SAFETY: the path is an empty string, which AT_EMPTY_PATH allows, and `attr` is a
+    // `struct mount_attr` of the size told that the kernel only reads.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attr,
+            size_of::<MountAttr>(),
+        )
+    };
+    check("mount_setattr", answer).map(drop)
+}
+
+fn propagation_flag(propagation: Propagation) -> u64 {
+    match propagation {
+        Propagation::Private => libc::MS_PRIVATE,
+        Propagation::Slave => libc::MS_SLAVE,
+        Propagation::Shared => libc::MS_SHARED,
+        Propagation::Unbindable => libc::MS_UNBINDABLE,
+    }
+}
+
+/// Detaches the topmost mount at `path`, with those below it, as soon as nobody uses it.
+pub fn detach(path: &Path) -> Result<()> {
+    rustix::mount::unmount(path, UnmountFlags::DETACH).named("umount2")
+}
+
+/// Makes the mount `new_root` the root of the calling thread's mount namespace and lets go of the
+/// old one with everything that was only there. Needs a namespace that is nobody else's.
+///
+/// The old root ends up mounted on the new one, at `/`, so that no directory has to be made for it,
+/// and is detached from there (pivot_root(2), `pivot_root(".", ".")`).
+pub fn switch_root(new_root: impl AsFd) -> Result<()> {
+    let old = crate::fd::open_dir(Path::new("/"))?;
+    crate::process::change_dir_to(&new_root)?;
+    rustix::process::pivot_root(".", ".").named("pivot_root")?;
+    crate::process::change_dir_to(&old)?;
+    detach(Path::new("."))?;
+    crate::process::change_dir(Path::new("/"))
+}

@@ -1,0 +1,98 @@
+//! Namespaces (namespaces(7)): names for the eight kinds, entering and leaving.
+#![allow(
+    unsafe_code,
+    reason = "unshare(2) of a thread's own namespaces has no safe wrapper"
+)]
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use bitflags::bitflags;
+
+use crate::error::{Errno, Error, Result, check};
+use crate::fd;
+
+bitflags! {
+    /// A set of kinds of namespaces.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+    pub struct Namespaces: u32 {
+        /// Clock offsets.
+        const TIME = 0x0000_0080;
+        /// Mounts.
+        const MOUNT = 0x0002_0000;
+        /// The root of the cgroup hierarchy.
+        const CGROUP = 0x0200_0000;
+        /// Host and domain name.
+        const UTS = 0x0400_0000;
+        /// System V IPC and POSIX message queues.
+        const IPC = 0x0800_0000;
+        /// User and group ids, capabilities.
+        const USER = 0x1000_0000;
+        /// Process ids.
+        const PID = 0x2000_0000;
+        /// Network devices, addresses, sockets.
+        const NETWORK = 0x4000_0000;
+    }
+}
+
+/// The kinds with their names in /proc/PID/ns, in the order in which they must be entered: the user
+/// namespace first, because it gives the right to enter those it owns; the mount namespace last,
+/// because it takes /proc away.
+pub const NAMES: [(Namespaces, &str); 8] = [
+    (Namespaces::USER, "user"),
+    (Namespaces::CGROUP, "cgroup"),
+    (Namespaces::IPC, "ipc"),
+    (Namespaces::UTS, "uts"),
+    (Namespaces::NETWORK, "net"),
+    (Namespaces::TIME, "time"),
+    (Namespaces::PID, "pid"),
+    (Namespaces::MOUNT, "mnt"),
+];
+
+/// Opens the namespace a path names: /proc/PID/ns/KIND or a bind mount of it.
+pub fn open(path: &Path) -> Result<OwnedFd> {
+    fd::open_read(path)
+}
+
+/// Opens the calling thread's own namespace of one kind. For pid and time that is the one it lives
+/// in, not the one its children will.
+pub fn open_own(kind: Namespaces) -> Result<OwnedFd> {
+    let name = NAMES
+        .iter()
+        .find(|(known, _)| *known == kind)
+        .map(|(_, name)| *name);
+    let name = name.ok_or(Error {
+        call: "open",
+        errno: Errno::INVAL,
+    })?;
+    fd::open_read(Path::new(&format!("/proc/thread-self/ns/{name}")))
+}
+
+/// Moves the calling thread into one namespace, which must be of this kind; into a pid namespace
+/// only its children go.
+pub fn enter(namespace: impl AsFd, kind: Namespaces) -> Result<()> {
+    set(namespace.as_fd().as_raw_fd(), kind)
+}
+
+/// Moves the calling thread into several namespaces of a process at once (Linux 5.8): all or none.
+pub fn enter_process(pidfd: impl AsFd, kinds: Namespaces) -> Result<()> {
+    set(pidfd.as_fd().as_raw_fd(), kinds)
+}
+
+/// Gives the calling thread namespaces of its own; of pid and time kind, its children.
+pub fn unshare(kinds: Namespaces) -> Result<()> {
+    // SAFETY: unshare(2) touches no memory of the caller. CLONE_FILES, the flag that breaks the
+    // assumption that a descriptor is valid in every thread, cannot be expressed by `Namespaces`.
+    check("unshare", unsafe {
+        libc::syscall(libc::SYS_unshare, kinds.bits())
+    })
+    .map(drop)
+}
+
+fn set(fd: i32, kinds: Namespaces) -> Result<()> {
+    // SAFETY: setns(2) touches no memory of the caller and leaves the descriptor table alone.
+    check("setns", unsafe {
+        libc::syscall(libc::SYS_setns, fd, kinds.bits())
+    })
+    .map(drop)
+}

@@ -1,0 +1,99 @@
+//! What /proc says about other processes.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use types::ProcessRef;
+
+use crate::error::{Errno, Error, Result};
+use crate::{fd, pidfd};
+
+/// The field 22 of /proc/PID/stat, proc_pid_stat(5): when it started, in clock ticks since boot.
+pub fn start_time(pid: i32) -> Result<u64> {
+    let malformed = Error {
+        call: "read",
+        errno: Errno::INVAL,
+    };
+    let text = read(&format!("/proc/{pid}/stat"))?;
+    // The second field is the command in parentheses and may itself hold spaces and parentheses.
+    let (_, rest) = text.rsplit_once(')').ok_or(malformed)?;
+    rest.split_ascii_whitespace()
+        .nth(19)
+        .and_then(|field| field.parse().ok())
+        .ok_or(malformed)
+}
+
+/// How to find this process again later.
+pub fn process_ref(pid: i32) -> Result<ProcessRef> {
+    Ok(ProcessRef {
+        pid,
+        started: start_time(pid)?,
+    })
+}
+
+/// A descriptor of that very process; nothing if it has ended and been reaped, whoever has its pid
+/// now.
+pub fn open(process: ProcessRef) -> Result<Option<OwnedFd>> {
+    let pidfd = match pidfd::open(process.pid) {
+        Ok(pidfd) => pidfd,
+        Err(error) if error.errno == Errno::SRCH => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // Checked after opening: now the pid cannot change hands without our noticing, because the
+    // descriptor holds the process whose start time was read, or that read fails.
+    match start_time(process.pid) {
+        Ok(started) if started == process.started => Ok(Some(pidfd)),
+        Ok(_) => Ok(None),
+        Err(error) if matches!(error.errno, Errno::NOENT | Errno::SRCH) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether that very process runs: it is neither gone nor a zombie.
+pub fn is_alive(process: ProcessRef) -> bool {
+    match open(process) {
+        Ok(Some(pidfd)) => {
+            !pidfd::ended_within(pidfd.as_fd(), std::time::Duration::ZERO).unwrap_or(false)
+        }
+        _ => false,
+    }
+}
+
+/// Identifies this boot of the machine: start times of another boot mean nothing.
+pub fn boot_id() -> Result<String> {
+    read("/proc/sys/kernel/random/boot_id").map(|text| text.trim_end().to_owned())
+}
+
+/// A kernel's text file. Bounded, because nothing here is long.
+pub(crate) fn read(path: &str) -> Result<String> {
+    let bytes = fd::read_to_end(fd::open_read(Path::new(path))?, 1 << 20)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_found_again_and_another_start_is_not() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let me = process_ref(pid).unwrap();
+        assert!(is_alive(me));
+        assert!(!is_alive(ProcessRef {
+            started: me.started + 1,
+            ..me
+        }));
+    }
+
+    #[test]
+    fn a_zombie_is_not_alive_and_a_reaped_process_not_found() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let process = process_ref(i32::try_from(child.id()).unwrap()).unwrap();
+        let pidfd = open(process).unwrap().unwrap();
+        assert!(pidfd::ended_within(&pidfd, std::time::Duration::from_secs(60)).unwrap());
+        assert!(!is_alive(process));
+        assert!(open(process).unwrap().is_some());
+        child.wait().unwrap();
+        assert!(open(process).unwrap().is_none());
+    }
+}

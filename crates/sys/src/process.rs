@@ -1,0 +1,269 @@
+//! What a process can do to itself: identity, session, signals, the last steps before execve(2).
+#![allow(
+    unsafe_code,
+    reason = "execve, _exit, close_range and signal resets have no safe wrapper"
+)]
+
+use std::convert::Infallible;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::path::Path;
+
+use rustix::fs::Mode;
+use rustix::process::{DumpableBehavior, Gid, Uid};
+
+use crate::error::{Errno, Error, Named, Result, check, retry};
+
+/// Ends this process at once: no destructors, no flushing, no hooks, as a copy made by clone3(2)
+/// must.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit(2) takes no memory and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Whether other processes may look into this one (ptrace(2), /proc/PID) and it may dump core.
+/// Inherited by copies, reset by execve(2).
+pub fn set_dumpable(yes: bool) -> Result<()> {
+    let behavior = if yes {
+        DumpableBehavior::Dumpable
+    } else {
+        DumpableBehavior::NotDumpable
+    };
+    rustix::process::set_dumpable_behavior(behavior).named("prctl")
+}
+
+/// The signal the kernel sends to this process when the thread that made it ends. Cleared whenever
+/// the process changes its ids or gains capabilities.
+pub fn set_parent_death_signal(signal: Option<types::Signal>) -> Result<()> {
+    let number = signal.map_or(0, types::Signal::number);
+    // SAFETY: PR_SET_PDEATHSIG takes a number and touches no memory.
+    let answer = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, number, 0, 0, 0) };
+    check("prctl", answer.into()).map(drop)
+}
+
+/// Orphans among this process' descendants become its children instead of process 1's.
+pub fn set_child_subreaper(yes: bool) -> Result<()> {
+    // SAFETY: PR_SET_CHILD_SUBREAPER takes a number and touches no memory.
+    let answer = unsafe {
+        libc::prctl(
+            libc::PR_SET_CHILD_SUBREAPER,
+            libc::c_ulong::from(yes),
+            0,
+            0,
+            0,
+        )
+    };
+    check("prctl", answer.into()).map(drop)
+}
+
+/// From now on execve(2) grants nothing: no set-user-id, no file capabilities. There is no way back.
+pub fn set_no_new_privileges() -> Result<()> {
+    rustix::thread::set_no_new_privs(true).named("prctl")
+}
+
+/// A new session without a terminal, this process its leader.
+pub fn new_session() -> Result<()> {
+    rustix::process::setsid().named("setsid").map(drop)
+}
+
+/// The bits cleared from the mode of new files; returns the old ones.
+pub fn set_umask(mask: u32) -> u32 {
+    rustix::process::umask(Mode::from_raw_mode(mask)).as_raw_mode()
+}
+
+/// User id: real, effective and saved.
+pub fn set_user(uid: u32) -> Result<()> {
+    let uid = Uid::from_raw(uid);
+    rustix::thread::set_thread_res_uid(uid, uid, uid).named("setresuid")
+}
+
+/// Group id: real, effective and saved.
+pub fn set_group(gid: u32) -> Result<()> {
+    let gid = Gid::from_raw(gid);
+    rustix::thread::set_thread_res_gid(gid, gid, gid).named("setresgid")
+}
+
+/// All additional groups.
+pub fn set_groups(gids: &[u32]) -> Result<()> {
+    let gids: Vec<_> = gids.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    rustix::thread::set_thread_groups(&gids).named("setgroups")
+}
+
+/// The user id that counts for access.
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Goes to a directory by path.
+pub fn change_dir(path: &Path) -> Result<()> {
+    rustix::process::chdir(path).named("chdir")
+}
+
+/// Goes to an open directory.
+pub fn change_dir_to(dir: impl AsFd) -> Result<()> {
+    rustix::process::fchdir(dir).named("fchdir")
+}
+
+/// Whether the working directory can be reached from this process' root. When it cannot, getcwd(2)
+/// marks its answer, which is then no absolute path.
+pub fn working_dir_is_inside_root() -> Result<bool> {
+    let path = rustix::process::getcwd(Vec::new()).named("getcwd")?;
+    Ok(path.as_bytes().starts_with(b"/"))
+}
+
+/// Makes the current directory the root, as seen by this process only.
+pub fn change_root_here() -> Result<()> {
+    rustix::process::chroot(".").named("chroot")
+}
+
+/// Host name of the UTS namespace.
+pub fn set_host_name(name: &str) -> Result<()> {
+    rustix::system::sethostname(name.as_bytes()).named("sethostname")
+}
+
+/// NIS domain name of the UTS namespace.
+pub fn set_domain_name(name: &str) -> Result<()> {
+    rustix::system::setdomainname(name.as_bytes()).named("setdomainname")
+}
+
+/// Makes copies of three descriptors 0, 1 and 2, which execve(2) keeps.
+pub fn set_standard_streams(streams: [BorrowedFd<'_>; 3]) -> Result<()> {
+    // First out of the way, so that no source is overwritten before its turn.
+    let copies = [
+        crate::fd::duplicate_from(streams[0], 3)?,
+        crate::fd::duplicate_from(streams[1], 3)?,
+        crate::fd::duplicate_from(streams[2], 3)?,
+    ];
+    for (number, copy) in (0_i32..).zip(&copies) {
+        duplicate_to(copy.as_fd(), number)?;
+    }
+    Ok(())
+}
+
+/// Copies a descriptor to a number, closing what was there; execve(2) keeps it.
+///
+/// For descriptors that nobody owns in the Rust sense: the standard ones, and those of a copy of
+/// the process that is about to execute something else.
+pub fn duplicate_to(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
+    if fd.as_raw_fd() == number {
+        return crate::fd::set_close_on_exec(fd, false);
+    }
+    // SAFETY: dup2(2) takes no memory. Replacing a descriptor under its owner is what I/O safety
+    // forbids: `number` is by contract owned by nobody.
+    check("dup2", unsafe { libc::dup2(fd.as_raw_fd(), number) }.into()).map(drop)
+}
+
+/// Closes every descriptor from `first` on.
+///
+/// For a copy of the process that is about to execute something else or end: it must use no
+/// `OwnedFd` of those numbers afterwards, not even drop one it opens anew in between.
+pub fn close_from(first: RawFd) -> Result<()> {
+    close_range(first, 0)
+}
+
+/// Has execve(2) close every descriptor from `first` on.
+pub fn close_on_exec_from(first: RawFd) -> Result<()> {
+    close_range(first, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+fn close_range(first: RawFd, flags: u32) -> Result<()> {
+    // SAFETY: close_range(2) takes no memory. Descriptors whose owners live on are closed under
+    // them only where the functions above say that there must be none that is still used.
+    let answer = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+    check("close_range", answer).map(drop)
+}
+
+/// Every signal back to its default action and none blocked: execve(2) keeps what is ignored or
+/// blocked, and the runtime of Rust ignores SIGPIPE.
+pub fn reset_signals() -> Result<()> {
+    for number in 1..=64 {
+        // SAFETY: SIG_DFL is no function, so no handler can run in a wrong place. The answer is
+        // ignored because the kernel refuses SIGKILL and SIGSTOP, and the C library the two it
+        // keeps for itself, which are never ignored.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+    // SAFETY: an all-zero sigset_t is a valid place for sigemptyset(3) to fill, and sigprocmask(2)
+    // only reads it; the old set is not asked for.
+    let answer = unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut())
+    };
+    check("sigprocmask", answer.into()).map(drop)
+}
+
+/// Arguments or environment of a program, checked to hold no NUL and ready for execve(2).
+#[derive(Debug)]
+pub struct Strings(Vec<CString>);
+
+impl Strings {
+    /// EINVAL if one holds a NUL.
+    pub fn new<S: AsRef<[u8]>>(strings: impl IntoIterator<Item = S>) -> Result<Self> {
+        let strings = strings.into_iter().map(|s| CString::new(s.as_ref()));
+        strings
+            .collect::<std::result::Result<_, _>>()
+            .map(Self)
+            .map_err(|_| Error {
+                call: "execve",
+                errno: Errno::INVAL,
+            })
+    }
+
+    fn pointers(&self) -> Vec<*const libc::c_char> {
+        self.0
+            .iter()
+            .map(|s| s.as_ptr())
+            .chain([std::ptr::null()])
+            .collect()
+    }
+}
+
+/// Becomes another program. Returns only to say why it could not.
+pub fn execute(program: &CStr, arguments: &Strings, environment: &Strings) -> Result<Infallible> {
+    let (argv, envp) = (arguments.pointers(), environment.pointers());
+    // SAFETY: `program` and every string are NUL-terminated, both lists end with a null pointer,
+    // and all of them live until the call returns, which it does only without having read on.
+    unsafe { libc::execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    Err(Error {
+        call: "execve",
+        errno: Errno::last(),
+    })
+}
+
+/// Becomes the program a descriptor names. Returns only to say why it could not.
+pub fn execute_fd(
+    program: BorrowedFd<'_>,
+    arguments: &Strings,
+    environment: &Strings,
+) -> Result<Infallible> {
+    let (argv, envp) = (arguments.pointers(), environment.pointers());
+    // SAFETY: as in `execute`; the path is an empty string, which AT_EMPTY_PATH allows.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            program.as_raw_fd(),
+            c"".as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
+    }
+    Err(Error {
+        call: "execveat",
+        errno: Errno::last(),
+    })
+}
+
+/// Whether this process, with its effective ids, may execute the file.
+pub fn may_execute(path: &Path) -> Result<()> {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    retry(|| accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)).named("faccessat2")
+}
+
+/// Waits for any input, hang-up or the end of this many milliseconds.
+pub fn wait_readable(fd: impl AsFd) -> Result<()> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    retry(|| poll(&mut [PollFd::new(&fd, PollFlags::IN)], None))
+        .named("poll")
+        .map(drop)
+}

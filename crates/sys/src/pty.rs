@@ -1,0 +1,74 @@
+//! Pseudo-terminals (pty(7)) made in a devpts that somebody else mounted.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::pty::OpenptFlags;
+use rustix::termios::Winsize;
+
+use crate::error::{Errno, Error, Named, Result};
+use crate::root::Root;
+
+/// Both ends of a new terminal.
+#[derive(Debug)]
+pub struct Terminal {
+    /// The end whoever shows the terminal holds.
+    pub master: OwnedFd,
+    /// The end that is the terminal of programs.
+    pub slave: OwnedFd,
+}
+
+/// The super block magic of devpts (statfs(2)).
+const DEVPTS: u64 = 0x1cd1;
+
+impl Terminal {
+    /// Makes a terminal in the devpts at `/dev/pts` inside `root`.
+    ///
+    /// Whoever owns the root may have put anything there, so what is opened must prove to be the
+    /// kernel's multiplexer, and the other end is asked from it and never looked up by name.
+    pub fn open(root: &Root) -> Result<Self> {
+        let no_terminal = Error {
+            call: "openat2",
+            errno: Errno(libc::ENODEV),
+        };
+        let master = root.open_read_write("dev/pts/ptmx")?;
+        let stat = rustix::fs::fstat(&master).named("fstat")?;
+        let file_system = rustix::fs::fstatfs(&master).named("fstatfs")?;
+        let is_multiplexer = stat.st_rdev == rustix::fs::makedev(5, 2)
+            && u64::try_from(file_system.f_type).is_ok_and(|magic| magic == DEVPTS);
+        if !is_multiplexer {
+            return Err(no_terminal);
+        }
+        rustix::pty::unlockpt(&master).named("unlockpt")?;
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).named("ioctl TIOCGPTPEER")?;
+        Ok(Self { master, slave })
+    }
+
+    /// Gives the terminal to a user, with mode 0620 as login(1) does.
+    pub fn give_to(&self, uid: u32) -> Result<()> {
+        let uid = rustix::fs::Uid::from_raw(uid);
+        rustix::fs::fchown(&self.slave, Some(uid), None).named("fchown")
+    }
+}
+
+/// Sets rows and columns; the foreground processes get SIGWINCH.
+pub fn set_size(terminal: impl AsFd, rows: u16, columns: u16) -> Result<()> {
+    let size = Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    rustix::termios::tcsetwinsize(terminal, size).named("ioctl TIOCSWINSZ")
+}
+
+/// Rows and columns.
+pub fn size(terminal: impl AsFd) -> Result<[u16; 2]> {
+    let size = rustix::termios::tcgetwinsize(terminal).named("ioctl TIOCGWINSZ")?;
+    Ok([size.ws_row, size.ws_col])
+}
+
+/// Makes the terminal that of the calling process, a session leader without one.
+pub fn make_controlling(terminal: impl AsFd) -> Result<()> {
+    rustix::process::ioctl_tiocsctty(terminal).named("ioctl TIOCSCTTY")
+}
