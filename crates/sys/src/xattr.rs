@@ -1,0 +1,46 @@
+//! Extended attributes (xattr(7)) of names in an open directory.
+//!
+//! The kernel has calls relative to a directory only since 6.13, so the name is reached through
+//! `/proc/self/fd`, which resolves the directory's part by descriptor and not by text.
+
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+
+use rustix::fs::XattrFlags;
+
+use crate::error::{Named, Result};
+use crate::fd;
+
+/// Sets an attribute of `name` in `dir`, of the link itself if it is a symbolic one.
+pub fn set(dir: impl AsFd, name: &OsStr, key: &OsStr, value: &[u8]) -> Result<()> {
+    let path = fd::proc_path(dir.as_fd()).join(name);
+    rustix::fs::lsetxattr(&path, key, value, XattrFlags::empty()).named("lsetxattr")
+}
+
+/// Reads an attribute of `name` in `dir`. `ENODATA` when it has none of that key.
+pub fn get(dir: impl AsFd, name: &OsStr, key: &OsStr) -> Result<Vec<u8>> {
+    let path = fd::proc_path(dir.as_fd()).join(name);
+    let size = rustix::fs::lgetxattr_query(&path, key).named("lgetxattr")?;
+    let mut value = vec![0; size];
+    let size = rustix::fs::lgetxattr(&path, key, value.as_mut_slice()).named("lgetxattr")?;
+    value.truncate(size);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dir::Dir;
+
+    #[test]
+    fn an_attribute_is_read_back() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        let (name, key) = (OsStr::new("f"), OsStr::new("user.note"));
+        dir.create_file(name).unwrap();
+        match set(&dir, name, key, b"a\nb\0c") {
+            Ok(()) => assert_eq!(get(&dir, name, key).unwrap(), b"a\nb\0c"),
+            Err(error) => eprintln!("SKIP: no user attributes on the temporary directory: {error}"),
+        }
+    }
+}
