@@ -1,0 +1,109 @@
+//! `cargo xtask vm-test`: the tests again, on Debian's own kernel with nothing but cgroup v2.
+//!
+//! A machine with cgroup v1 proves nothing about v2. QEMU's software emulation boots Debian's cloud
+//! kernel in seconds and needs neither KVM nor privileges; the tests run inside as they are.
+//!
+//! ```text
+//!   plan      which test programs, with what arguments        (pure)
+//!   image     a directory tree -> ext4 image; busybox -> initramfs
+//!   machine   QEMU, its serial console, the verdict
+//! ```
+
+mod image;
+mod machine;
+mod plan;
+mod programs;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::paths;
+
+/// What the command line says.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only the bounded selection that `make test` runs.
+    #[arg(long)]
+    quick: bool,
+    /// Only programs whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// A shell on the console instead of the tests.
+    #[arg(long)]
+    shell: bool,
+}
+
+/// Runs `cargo xtask vm-test`.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let places = Places::find()?;
+    let programs = programs::build()?;
+    let runs = plan::select(&programs, args.quick, args.only.as_deref());
+    if runs.is_empty() {
+        bail!("no test program is left to run in the virtual machine");
+    }
+    let script = if args.shell {
+        plan::shell_script()
+    } else {
+        plan::script(&runs)
+    };
+    let files = image::Files {
+        runs: &runs,
+        programs: &programs,
+        script: &script,
+    };
+    let disk = image::root_disk(&places, &files)?;
+    let initramfs = image::initramfs(&places)?;
+    let verdict = machine::boot(&places, &disk, &initramfs, args.shell)?;
+    println!("{}", verdict.summary());
+    if verdict.failed() {
+        bail!("the virtual machine's tests failed")
+    } else {
+        Ok(())
+    }
+}
+
+/// Where things are on the machine that runs the virtual one.
+#[derive(Debug)]
+struct Places {
+    /// The kernel image.
+    kernel: PathBuf,
+    /// Its modules: a directory named after the release.
+    modules: PathBuf,
+    /// Where images are built.
+    work: PathBuf,
+}
+
+impl Places {
+    fn find() -> Result<Self> {
+        let unpacked = paths::cache().join("vm/kernel");
+        let kernel = first_in(&unpacked.join("boot"), "vmlinuz-");
+        let modules = first_in(&unpacked.join("lib/modules"), "");
+        let (Some(kernel), Some(modules)) = (kernel, modules) else {
+            bail!(
+                "no kernel in {}: run scripts/setup.sh test first",
+                unpacked.display()
+            );
+        };
+        let work = paths::target().join("vm");
+        std::fs::create_dir_all(&work)
+            .with_context(|| format!("cannot make {}", work.display()))?;
+        Ok(Self {
+            kernel,
+            modules,
+            work,
+        })
+    }
+}
+
+fn first_in(directory: &Path, prefix: &str) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(directory).ok()?;
+    let named = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+    };
+    entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(named)
+}

@@ -1,0 +1,100 @@
+//! Which tests run inside, as the text of a shell script.
+
+use std::fmt::Write as _;
+
+use super::programs::Program;
+
+/// Seconds a test program may take; emulation is some twenty times slower than the machine.
+const LIMIT: u32 = 900;
+
+/// End-to-end tests in the bounded selection: one path through everything, and the daemon's death.
+const QUICK_END_TO_END: [&str; 2] = ["limits", "lifecycle"];
+
+/// Crates whose tests are not in the bounded selection: they care little for the cgroup version.
+const NOT_QUICK: [&str; 1] = ["storage"];
+
+/// One test program to run.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    /// The program.
+    pub(crate) program: Program,
+}
+
+/// The programs to run, those closest to the kernel first.
+pub(crate) fn select(programs: &[Program], quick: bool, only: Option<&str>) -> Vec<Run> {
+    programs
+        .iter()
+        .filter(|p| p.test && only.is_none_or(|only| p.name.contains(only)))
+        .filter(|p| !quick || in_quick(&p.name))
+        .map(|program| Run {
+            program: program.clone(),
+        })
+        .collect()
+}
+
+fn in_quick(name: &str) -> bool {
+    match name.split_once("::") {
+        Some(("testkit", target)) => QUICK_END_TO_END.contains(&target),
+        Some((krate, _)) => !NOT_QUICK.contains(&krate),
+        None => false,
+    }
+}
+
+/// The script that runs them all and tells the console how each ended.
+pub(crate) fn script(runs: &[Run]) -> String {
+    let mut text = String::from("export BRIG_IN_VM=1 TERM=dumb RUST_BACKTRACE=0\ncd /tmp\n");
+    for run in runs {
+        let (name, path) = (&run.program.name, run.program.path.display());
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "echo '@@ begin {name}'");
+        let _ = writeln!(
+            text,
+            "timeout -s KILL {LIMIT} {path} --test-threads=4; echo \"@@ end {name} $?\""
+        );
+    }
+    text.push_str("leftovers=$(ls -d /sys/fs/cgroup/*brig* 2>/dev/null)\n");
+    text.push_str("[ -z \"$leftovers\" ] || echo \"@@ leftover $leftovers\"\n");
+    text
+}
+
+/// The script that gives a person the console.
+pub(crate) fn shell_script() -> String {
+    "setsid -c sh </dev/console >/dev/console 2>&1\n".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn program(name: &str, test: bool) -> Program {
+        Program {
+            name: name.into(),
+            test,
+            path: PathBuf::from(format!("/t/{name}")),
+        }
+    }
+
+    #[test]
+    fn the_bounded_selection_leaves_out_what_v2_does_not_change() {
+        let all = [
+            program("sys::sys", true),
+            program("shim::brig-shim", false),
+            program("storage::import", true),
+            program("testkit::limits", true),
+            program("testkit::images", true),
+        ];
+        let names = |quick, only| -> Vec<String> {
+            select(&all, quick, only)
+                .into_iter()
+                .map(|r| r.program.name)
+                .collect()
+        };
+        assert_eq!(names(true, None), ["sys::sys", "testkit::limits"]);
+        assert_eq!(
+            names(false, Some("im")),
+            ["storage::import", "testkit::limits", "testkit::images"]
+        );
+    }
+}
