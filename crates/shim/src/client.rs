@@ -2,57 +2,247 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use sys::Errno;
+use sys::socket::{self, Kind};
+use sys::spawn::Spawn;
 use types::ErrorKind;
 
-use crate::protocol::{Call, Launch, Notice, Reply};
+use crate::protocol::{self, Call, Launch, Malformed, Notice, Reply};
 
 /// A shim that answers.
 #[derive(Debug)]
-pub struct Shim {}
+pub struct Shim {
+    dir: PathBuf,
+    pid: i32,
+    pidfd: OwnedFd,
+    /// A connection between two calls. Callers on other threads meanwhile open their own.
+    idle: Mutex<Option<OwnedFd>>,
+}
 
 /// A connection that carries notices.
 #[derive(Debug)]
-pub struct Watch {}
+pub struct Watch {
+    dir: PathBuf,
+    connection: OwnedFd,
+}
 
 /// Why a shim could not be reached, or what it answered.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Error(String);
+pub enum Error {
+    /// The program could not be started.
+    #[error("cannot start the shim {binary:?}")]
+    Spawn {
+        /// The program.
+        binary: PathBuf,
+        /// Why.
+        source: sys::Error,
+    },
+    /// None listens there.
+    #[error("no shim listens in {dir:?}")]
+    Absent {
+        /// The shim's directory.
+        dir: PathBuf,
+        /// Why.
+        source: sys::Error,
+    },
+    /// It ended, or stopped listening, in the middle of a call.
+    #[error("the shim in {dir:?} died{}", words(.last_words))]
+    Died {
+        /// The shim's directory.
+        dir: PathBuf,
+        /// What it left behind about why.
+        last_words: String,
+    },
+    /// The connection failed.
+    #[error("cannot speak to the shim in {dir:?}")]
+    Connection {
+        /// The shim's directory.
+        dir: PathBuf,
+        /// Why.
+        source: sys::Error,
+    },
+    /// It says something this version does not understand.
+    #[error("the shim in {dir:?} sent what is not a message")]
+    Malformed {
+        /// The shim's directory.
+        dir: PathBuf,
+        /// Where.
+        source: Malformed,
+    },
+    /// It answered that it did not do it.
+    #[error("{message}")]
+    Refused {
+        /// What it is about.
+        kind: ErrorKind,
+        /// One sentence a layer, joined by colons.
+        message: String,
+    },
+}
+
+fn words(last: &str) -> String {
+    if last.is_empty() {
+        String::new()
+    } else {
+        format!(": {last}")
+    }
+}
 
 impl Error {
     /// What it is about; [`ErrorKind::Unavailable`] when no shim listens.
     pub fn kind(&self) -> ErrorKind {
-        todo!()
+        match self {
+            Self::Absent { .. } | Self::Died { .. } => ErrorKind::Unavailable,
+            Self::Refused { kind, .. } => *kind,
+            Self::Spawn { .. } | Self::Connection { .. } | Self::Malformed { .. } => {
+                ErrorKind::Internal
+            }
+        }
     }
 }
 
 /// Spawns `binary` as the shim of `launch`, with `dir` for its socket, by a vfork-style clone; the
-/// shim is in a session of its own and outlives the caller.
-pub fn launch(_binary: &Path, _dir: &Path, _launch: &Launch) -> Result<Shim, Error> {
-    todo!()
+/// shim is in a session of its own and outlives the caller. What goes wrong in it is told by the
+/// first call.
+pub fn launch(binary: &Path, dir: &Path, launch: &Launch) -> Result<Shim, Error> {
+    let failed = |source| Error::Spawn {
+        binary: binary.to_owned(),
+        source,
+    };
+    let (ours, its) = socket::pair(Kind::Messages).map_err(failed)?;
+    // Sent before it exists: the message waits in the socket.
+    socket::send(&ours, &protocol::encode(launch), &[]).map_err(failed)?;
+    let null = sys::fd::open_read_write(Path::new("/dev/null")).map_err(failed)?;
+    let child = Spawn::new(binary, ["brig-shim".as_ref(), dir.as_os_str()])
+        .map_err(failed)?
+        .fds(&[null.as_fd(), null.as_fd(), null.as_fd(), its.as_fd()])
+        .session()
+        .spawn()
+        .map_err(failed)?;
+    Ok(Shim {
+        dir: dir.to_owned(),
+        pid: child.pid,
+        pidfd: child.pidfd,
+        idle: Mutex::new(Some(ours)),
+    })
 }
 
 impl Shim {
     /// The shim that listens in `dir`, after a restart of the daemon.
-    pub fn connect(_dir: PathBuf) -> Result<Self, Error> {
-        todo!()
+    pub fn connect(dir: PathBuf) -> Result<Self, Error> {
+        let connection = connect(&dir)?;
+        let failed = |source| Error::Absent {
+            dir: dir.clone(),
+            source,
+        };
+        let pid = socket::peer_pid(&connection).map_err(failed)?;
+        let pidfd = sys::pidfd::open(pid).map_err(failed)?;
+        let shim = Self {
+            dir: dir.clone(),
+            pid,
+            pidfd,
+            idle: Mutex::new(Some(connection)),
+        };
+        // An answer on the connection made before the pidfd proves that the pid had not passed to
+        // another process meanwhile.
+        shim.call(&Call::State, &[])?;
+        Ok(shim)
     }
 
     /// One call and its reply; `Reply::Failed` comes back as an error.
-    pub fn call(&self, _call: &Call, _fds: &[BorrowedFd<'_>]) -> Result<Reply, Error> {
-        todo!()
+    pub fn call(&self, call: &Call, fds: &[BorrowedFd<'_>]) -> Result<Reply, Error> {
+        let idle = self.idle().take();
+        let connection = idle.map_or_else(|| connect(&self.dir), Ok)?;
+        let reply = self.exchange(&connection, call, fds)?;
+        *self.idle() = Some(connection);
+        match reply {
+            Reply::Failed { kind, message } => Err(Error::Refused { kind, message }),
+            reply => Ok(reply),
+        }
     }
 
     /// The shim's own process, to learn of its death.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
-        todo!()
+        self.pidfd.as_fd()
+    }
+
+    /// Its pid, for messages.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Whether it has ended. One that this process launched is reaped by that, so that it does not
+    /// stay as a zombie.
+    pub fn has_ended(&self) -> bool {
+        match sys::pidfd::try_wait(&self.pidfd) {
+            Ok(exit) => exit.is_some(),
+            // Not our child, or reaped before.
+            Err(_) => {
+                sys::pidfd::ended_within(&self.pidfd, std::time::Duration::ZERO).unwrap_or(true)
+            }
+        }
     }
 
     /// A connection on which notices arrive.
     pub fn watch(&self) -> Result<Watch, Error> {
-        todo!()
+        let connection = connect(&self.dir)?;
+        match self.exchange(&connection, &Call::Watch, &[])? {
+            Reply::Failed { kind, message } => Err(Error::Refused { kind, message }),
+            _ => Ok(Watch {
+                dir: self.dir.clone(),
+                connection,
+            }),
+        }
     }
+
+    fn exchange(
+        &self,
+        connection: &OwnedFd,
+        call: &Call,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<Reply, Error> {
+        let broken = |source| self.broken(source);
+        socket::send(connection, &protocol::encode(call), fds).map_err(broken)?;
+        let Some(message) = socket::receive(connection).map_err(broken)? else {
+            return Err(died(&self.dir));
+        };
+        protocol::decode(&message.bytes).map_err(|source| Error::Malformed {
+            dir: self.dir.clone(),
+            source,
+        })
+    }
+
+    fn broken(&self, source: sys::Error) -> Error {
+        match source.errno {
+            Errno::PIPE | Errno::CONNRESET => died(&self.dir),
+            _ => Error::Connection {
+                dir: self.dir.clone(),
+                source,
+            },
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Option<OwnedFd>> {
+        // A descriptor is taken or put back whole: a panic elsewhere cannot leave it half done.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn died(dir: &Path) -> Error {
+    let last_words = std::fs::read_to_string(dir.join(protocol::LAST_WORDS));
+    let last_words = last_words.unwrap_or_default().trim_end().to_owned();
+    Error::Died {
+        dir: dir.to_owned(),
+        last_words,
+    }
+}
+
+fn connect(dir: &Path) -> Result<OwnedFd, Error> {
+    socket::connect(&dir.join(protocol::SOCKET), Kind::Messages).map_err(|source| Error::Absent {
+        dir: dir.to_owned(),
+        source,
+    })
 }
 
 impl Watch {
@@ -61,18 +251,32 @@ impl Watch {
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the shim has closed the connection.
     pub fn try_next(&self) -> Result<Option<Notice>, Error> {
-        todo!()
+        let dir = || self.dir.clone();
+        match socket::try_receive(&self.connection) {
+            Ok(None) => Err(died(&self.dir)),
+            Ok(Some(message)) => protocol::decode(&message.bytes)
+                .map(Some)
+                .map_err(|source| Error::Malformed { dir: dir(), source }),
+            Err(error) => match error.errno {
+                Errno::AGAIN => Ok(None),
+                Errno::CONNRESET => Err(died(&self.dir)),
+                _ => Err(Error::Connection {
+                    dir: dir(),
+                    source: error,
+                }),
+            },
+        }
     }
 }
 
 impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        todo!()
+        self.connection.as_fd()
     }
 }
 
 impl From<Watch> for OwnedFd {
-    fn from(_watch: Watch) -> Self {
-        todo!()
+    fn from(watch: Watch) -> Self {
+        watch.connection
     }
 }

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use types::{ErrorKind, ExecId, Mount, ProcessRef, Signal};
 
 /// The first message: what the shim keeps alive.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Launch {
     /// The container's id.
     pub id: String,
@@ -44,6 +44,50 @@ pub struct Launch {
     pub console_size: [u16; 2],
     /// Another OCI runtime's binary to drive by its command line; none runs `runtime` in-process.
     pub foreign_runtime: Option<PathBuf>,
+    /// The log is put aside as `LOG.1`, and a new one begun, before it grows beyond this many bytes;
+    /// zero lets it grow.
+    #[serde(default)]
+    pub log_max_size: u64,
+    /// How many log files are kept, the current one counted; zero and one mean one.
+    #[serde(default)]
+    pub log_max_files: u32,
+    /// The step that fails on purpose, to prove that nothing is left behind: one of [`STEPS`] or of
+    /// the runtime's.
+    #[serde(default)]
+    pub fail_at: Option<String>,
+}
+
+/// Steps of the shim's own that [`Launch::fail_at`] can name, in their order. The last two belong to
+/// the start.
+pub const STEPS: [&str; 6] = [
+    "shim-listen",
+    "shim-config",
+    "shim-log",
+    "shim-streams",
+    "shim-start",
+    "shim-started",
+];
+
+/// The socket's name in the shim's directory.
+pub const SOCKET: &str = "shim.sock";
+
+/// The file in the shim's directory that says why it ended, when that was not as it should be.
+pub const LAST_WORDS: &str = "shim.log";
+
+/// The text is no message of this protocol.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(serde_json::Error);
+
+/// A message as it travels.
+pub fn encode(message: &impl Serialize) -> Vec<u8> {
+    // Every message is a struct or an enum of strings and numbers: nothing that JSON cannot say.
+    serde_json::to_vec(message).unwrap_or_default()
+}
+
+/// A message as it was meant.
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
+    serde_json::from_slice(bytes).map_err(Malformed)
 }
 
 /// What the daemon asks for.

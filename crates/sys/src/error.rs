@@ -53,6 +53,8 @@ impl Errno {
     pub const NOSPC: Self = Self(libc::ENOSPC);
     /// Read-only file system.
     pub const ROFS: Self = Self(libc::EROFS);
+    /// Connection reset by peer.
+    pub const CONNRESET: Self = Self(libc::ECONNRESET);
     /// Broken pipe.
     pub const PIPE: Self = Self(libc::EPIPE);
     /// Too many levels of symbolic links.
