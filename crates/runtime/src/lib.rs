@@ -27,6 +27,18 @@ pub struct CreateRequest<'a> {
     pub stdio: Stdio,
     /// The signal the kernel sends to the container when the calling thread dies.
     pub parent_death_signal: Option<Signal>,
+    /// A listening SOCK_SEQPACKET unix socket at which the process waits to be started, for callers
+    /// that end before. None: it waits for [`Created::start`].
+    pub gate: Option<OwnedFd>,
+    /// How many descriptors from 3 on the process keeps besides the standard streams.
+    pub preserve_fds: u32,
+    /// For tests: the step of [`steps`] that is to fail. None in real life.
+    pub fail_at: Option<&'a str>,
+}
+
+/// The names of all steps: what [`CreateRequest::fail_at`] takes.
+pub fn steps() -> Vec<&'static str> {
+    todo!()
 }
 
 /// Where a process' standard streams go.
