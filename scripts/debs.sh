@@ -1,0 +1,146 @@
+# Packages that are unpacked beside the product and never installed: Docker's clients, a kernel, the
+# peers of the benchmark. Sourced by setup.sh, after lib.sh.
+
+# The Debian mirror this machine uses, or the one BRIG_DEBIAN_MIRROR names. Nothing on a machine
+# that knows none, such as Ubuntu's.
+debian_mirror() {
+    [ -n "${BRIG_DEBIAN_MIRROR:-}" ] && { echo "$BRIG_DEBIAN_MIRROR"; return; }
+    apt-get indextargets --format '$(ORIGIN) $(LABEL) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+        awk '$1 == "Debian" && $2 == "Debian" && $3 == "main" { print $4; exit }'
+}
+
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# Makes an apt of our own for one suite, so that the machine's stays as it is, and prints the path
+# of its configuration. A mirror's list may lag behind this machine's clock: its signature is still
+# checked.
+private_apt() {
+    local suite=$1 mirror dir=$cache/apt/$1
+    mirror=$(debian_mirror)
+    [ -n "$mirror" ] || return 1
+    [ -f "$keyring" ] || packages debian-archive-keyring >&2
+    mkdir -p "$dir/lists/partial" "$dir/archives/partial"
+    echo "deb [signed-by=$keyring] $mirror $suite main" >"$dir/sources.list"
+    cat >"$dir/apt.conf" <<CONF
+Dir::State "$dir";
+Dir::State::status "/dev/null";
+Dir::Cache "$dir";
+Dir::Etc::main "/dev/null";
+Dir::Etc::parts "/dev/null";
+Dir::Etc::sourcelist "$dir/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Acquire::Languages "none";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+Acquire::Check-Valid-Until "false";
+Acquire::Retries "3";
+APT::Sandbox::User "root";
+APT::Architecture "$(dpkg --print-architecture)";
+CONF
+    APT_CONFIG=$dir/apt.conf retry quiet apt-get update -q || return 1
+    echo "$dir/apt.conf"
+}
+
+# unpack SUITE DIR PACKAGE[=VERSION]...: fetches packages of a suite and unpacks them under DIR. The
+# suite `here` is the machine's own.
+unpack() {
+    local suite=$1 dir=$2 conf work
+    shift 2
+    if [ "$suite" = here ]; then conf=; else conf=$(private_apt "$suite") || return 1; fi
+    work=$(mktemp -d)
+    (cd "$work" && APT_CONFIG=$conf retry quiet apt-get download -q -o APT::Sandbox::User=root "$@") || {
+        rm -rf "$work"
+        return 1
+    }
+    rm -rf "$dir.new"
+    mkdir -p "$dir.new"
+    local deb
+    for deb in "$work"/*.deb; do dpkg -x "$deb" "$dir.new"; done
+    rm -rf "$work" "$dir"
+    mv "$dir.new" "$dir"
+}
+
+# A new machine may have no package lists yet.
+own_lists() {
+    compgen -G '/var/lib/apt/lists/*Packages*' >/dev/null || retry quiet as_root apt-get update -q || true
+}
+
+# The newest version of a package that a suite has and whose version matches a pattern.
+version_of() {
+    local conf=
+    [ "$1" = here ] || conf=$(private_apt "$1") || return 1
+    APT_CONFIG=$conf apt-cache madison "$2" 2>/dev/null | awk -F'|' -v p="$3" '{ gsub(/ /, "", $2) } $2 ~ p { print $2; exit }'
+}
+
+# docker_client DIR PACKAGE PATTERN SUITE...: one client, from the first suite that has it.
+docker_client() {
+    local dir=$1 package=$2 pattern=$3 suite version
+    [ -x "$dir/usr/bin/docker" ] && return
+    shift 3
+    for suite; do
+        version=$(version_of "$suite" "$package" "$pattern") || continue
+        [ -n "$version" ] || continue
+        say "unpacking docker's client $version"
+        unpack "$suite" "$dir" "$package=$version" && [ -x "$dir/usr/bin/docker" ] && return
+    done
+    warn "no docker client $pattern is to be had from this machine's mirrors: its tests are skipped"
+}
+
+docker_clients() {
+    own_lists
+    docker_client "$cache/tools/docker-20.10" docker.io '^20[.]10' here bookworm
+    docker_client "$cache/tools/docker-28" docker-cli '^2[89]' sid
+    # Ubuntu's docker.io holds the client as well.
+    [ -x "$cache/tools/docker-28/usr/bin/docker" ] ||
+        docker_client "$cache/tools/docker-28" docker.io '^2[89]' here
+}
+
+# Debian's cloud kernel, for the virtual machine.
+vm_kernel() {
+    local dir=$cache/vm/kernel suite package
+    compgen -G "$dir/boot/vmlinuz-*" >/dev/null && return
+    own_lists
+    for suite in here bookworm; do
+        package=$(kernel_package "$suite") || continue
+        say "unpacking $package"
+        unpack "$suite" "$dir" "$package" && return
+    done
+    warn "no Debian cloud kernel is to be had from this machine's mirrors: the virtual machine tests are skipped"
+}
+
+# The package behind the newest cloud kernel's name.
+kernel_package() {
+    local conf=
+    [ "$1" = here ] || conf=$(private_apt "$1") || return 1
+    APT_CONFIG=$conf apt-cache depends "linux-image-cloud-$(dpkg --print-architecture)" 2>/dev/null |
+        sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p' | grep -m1 .
+}
+
+# The engines and runtimes to measure against, each in the user land of its own Debian.
+peers() {
+    peer_root bookworm
+    peer_root sid
+}
+
+peer_root() {
+    local suite=$1 dir=$cache/peers/$1 mirror names=docker.io,podman,crun,runc,iptables,ca-certificates
+    [ -f "$dir/.complete" ] && return
+    mirror=$(debian_mirror)
+    [ -n "$mirror" ] || { warn "no Debian mirror: the peers of $suite are reported absent"; return; }
+    [ "$suite" = bookworm ] || names=$names,docker-cli
+    say "making a $suite with docker, podman, crun and runc in it"
+    rm -rf "$dir"
+    mkdir -p "$cache/peers"
+    # Debian's newer suites have merged /usr, which an older mmdebstrap has to be told.
+    if quiet mmdebstrap --mode=root --variant=apt --include="$names" \
+        --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+        --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Check-Valid-Until "false"' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        "$suite" "$dir" "deb [signed-by=$keyring] $mirror $suite main"; then
+        touch "$dir/.complete"
+    else
+        rm -rf "$dir"
+        warn "could not make a $suite: its peers are reported absent"
+    fi
+}
