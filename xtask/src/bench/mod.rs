@@ -1,16 +1,97 @@
-//! Measures Brig beside other engines and runtimes, in one run.
+//! `cargo xtask bench`: Brig beside other engines and runtimes, in one run.
+//!
+//! Machines drift: only figures of one run compare. So every subject takes its turn in every round,
+//! and what is reported is the median over the rounds and the ratio to Brig's.
+//!
+//! ```text
+//!   subject    one engine: how to start it, how to say `run`, `exec`, `ps` to it
+//!   runtimes   the bare OCI runtimes on one bundle
+//!   measure    rounds, medians
+//!   memory     proportional set sizes from /proc
+//!   report     the page docs/benchmarks.md
+//! ```
+//!
+//! All runs in a mount namespace of its own from which the v2 hierarchy of a hybrid machine is
+//! unmounted, because crun refuses that layout; the peers live in Debian trees of their own.
 
-use anyhow::Result;
+mod engines;
+mod measure;
+mod memory;
+mod report;
+mod runtimes;
+mod subject;
 
-/// What to measure.
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::paths;
+use report::Page;
+
+/// Tells the second run of this program that it is in its own mount namespace.
+const INSIDE: &str = "BRIG_BENCH_INSIDE";
+
+/// What the command line says.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Rounds of each measurement.
-    #[arg(long, default_value_t = 20)]
+    /// What to measure: engine, runtime or both.
+    #[arg(default_value = "all")]
+    what: String,
+    /// Rounds of the quick measurements; slow ones take a fifth.
+    #[arg(long, default_value_t = 40)]
     rounds: usize,
+    /// Brig alone.
+    #[arg(long)]
+    alone: bool,
+    /// Print the page instead of writing docs/benchmarks.md.
+    #[arg(long)]
+    print: bool,
 }
 
-/// Measures everything and writes docs/benchmarks.md.
+/// Runs `cargo xtask bench`.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    anyhow::bail!("cannot measure {} rounds yet", args.rounds)
+    if std::env::var_os(INSIDE).is_none() {
+        return enter();
+    }
+    if !paths::dist(true).join("brigd").exists() {
+        bail!(
+            "no release build in {}: run make build first",
+            paths::dist(true).display()
+        );
+    }
+    let mut page = Page::new();
+    if matches!(args.what.as_str(), "all" | "engine") {
+        engines::measure(args, &mut page)?;
+    }
+    if matches!(args.what.as_str(), "all" | "runtime") {
+        runtimes::measure(args, &mut page)?;
+    }
+    if page.is_empty() {
+        bail!("nothing is called {:?}: engine, runtime or all", args.what);
+    }
+    if args.print || args.what != "all" || args.alone {
+        print!("{page}");
+        return Ok(());
+    }
+    page.write(&paths::repository().join("docs/benchmarks.md"))
+}
+
+/// Runs this program again in a mount namespace of its own; returns only if that fails.
+fn enter() -> Result<()> {
+    let script = "umount -l /sys/fs/cgroup/unified 2>/dev/null; exec \"$@\"";
+    let error = Command::new("unshare")
+        .args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            script,
+            "bench",
+        ])
+        .args(std::env::args_os())
+        .env(INSIDE, "1")
+        .exec();
+    Err(error).context("cannot run unshare")
 }

@@ -94,6 +94,7 @@ pub(crate) fn root_disk(places: &Places, files: &Files<'_>) -> Result<PathBuf> {
     for directory in [paths::dist(false), paths::cache().join("tools")] {
         tree.programs_below(&directory)?;
     }
+    tree.copy(&paths::cache().join("images/busybox.tar"))?;
     tree.modules(places, &LATER_MODULES)?;
     tree.script("script", files.script)?;
     tree.script("sbin/init", SECOND_INIT)?;

@@ -1,6 +1,7 @@
 //! Which tests run inside, as the text of a shell script.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::programs::Program;
 
@@ -40,9 +41,15 @@ fn in_quick(name: &str) -> bool {
     }
 }
 
-/// The script that runs them all and tells the console how each ended.
-pub(crate) fn script(runs: &[Run]) -> String {
-    let mut text = String::from("export BRIG_IN_VM=1 TERM=dumb RUST_BACKTRACE=0\ncd /tmp\n");
+/// The script that runs them all and tells the console how each ended, or gives a person a shell.
+pub(crate) fn script(runs: &[Run], shell: bool, dist: &Path, cache: &Path) -> String {
+    let (dist, cache) = (dist.display(), cache.display());
+    let mut text = format!(
+        "export BRIG_IN_VM=1 BRIG_DIST={dist} BRIG_CACHE={cache} TERM=dumb RUST_BACKTRACE=0\ncd /tmp\n"
+    );
+    if shell {
+        return text + "setsid -c sh </dev/console >/dev/console 2>&1\n";
+    }
     for run in runs {
         let (name, path) = (&run.program.name, run.program.path.display());
         // Writing to a String cannot fail.
@@ -55,11 +62,6 @@ pub(crate) fn script(runs: &[Run]) -> String {
     text.push_str("leftovers=$(ls -d /sys/fs/cgroup/*brig* 2>/dev/null)\n");
     text.push_str("[ -z \"$leftovers\" ] || echo \"@@ leftover $leftovers\"\n");
     text
-}
-
-/// The script that gives a person the console.
-pub(crate) fn shell_script() -> String {
-    "setsid -c sh </dev/console >/dev/console 2>&1\n".to_owned()
 }
 
 #[cfg(test)]

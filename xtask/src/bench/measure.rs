@@ -1,0 +1,122 @@
+//! Rounds and medians.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+/// What was measured of one subject.
+#[derive(Debug, Clone)]
+pub(crate) struct Series {
+    /// The subject.
+    pub(crate) name: String,
+    samples: Vec<Duration>,
+}
+
+impl Series {
+    /// The middle of all samples, in milliseconds.
+    pub(crate) fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    /// The value that this share of the samples does not exceed, in milliseconds.
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.samples.clone();
+        sorted.sort_unstable();
+        let last = sorted.len().saturating_sub(1);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an index into a list of some dozen"
+        )]
+        let index = (last as f64 * share).round() as usize;
+        sorted
+            .get(index)
+            .map_or(f64::NAN, |d| d.as_secs_f64() * 1000.0)
+    }
+}
+
+/// One thing to time: it may prepare before and tidy up after, off the clock.
+pub(crate) struct Trial<'a> {
+    /// The subject's name.
+    pub(crate) name: &'a str,
+    /// What is timed.
+    pub(crate) timed: Box<dyn Fn() -> Command + 'a>,
+    /// What comes after, untimed.
+    pub(crate) after: Option<Box<dyn Fn() -> Command + 'a>>,
+}
+
+/// Every trial once a round, after a warm-up round that does not count.
+pub(crate) fn rounds(trials: &[Trial<'_>], count: usize) -> Result<Vec<Series>> {
+    let mut series: Vec<Series> = trials
+        .iter()
+        .map(|trial| Series {
+            name: trial.name.to_owned(),
+            samples: Vec::with_capacity(count),
+        })
+        .collect();
+    for round in 0..=count {
+        for (trial, series) in trials.iter().zip(&mut series) {
+            let took = time(&mut (trial.timed)()).with_context(|| trial.name.to_owned())?;
+            if round > 0 {
+                series.samples.push(took);
+            }
+            if let Some(after) = &trial.after {
+                quiet(&mut after())?;
+            }
+        }
+    }
+    Ok(series)
+}
+
+/// Runs a command to its end and says how long it took.
+pub(crate) fn time(command: &mut Command) -> Result<Duration> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let start = Instant::now();
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot run {command:?}"))?;
+    let status = child.wait()?;
+    let took = start.elapsed();
+    if !status.success() {
+        let mut text = String::new();
+        if let Some(mut stderr) = child.stderr.take() {
+            std::io::Read::read_to_string(&mut stderr, &mut text)?;
+        }
+        bail!("{command:?} ended with {status}: {}", text.trim());
+    }
+    Ok(took)
+}
+
+/// Runs a command to its end; what it prints is shown only when it fails.
+pub(crate) fn quiet(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {command:?}"))?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        bail!("{command:?} ended with {}: {}", output.status, text.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        let samples = [5, 1, 3, 2, 4].map(Duration::from_millis).to_vec();
+        let series = Series {
+            name: "x".into(),
+            samples,
+        };
+        assert!((series.median() - 3.0).abs() < 1e-9);
+        assert!((series.quantile(0.9) - 5.0).abs() < 1e-9);
+    }
+}

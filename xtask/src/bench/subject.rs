@@ -1,0 +1,273 @@
+//! One engine: how to start it, how to speak to it, how to get rid of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::measure::quiet;
+use crate::paths;
+
+/// The image that all run: busybox and nothing else.
+pub(crate) const IMAGE: &str = "bb";
+
+/// An engine that answers.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    /// How it is called in the tables.
+    pub(crate) name: String,
+    /// Its own word on its version.
+    pub(crate) version: String,
+    /// What its client's command line begins with.
+    prefix: Vec<String>,
+    /// Its daemon; none has its life in the client.
+    pub(crate) daemon: Option<Daemon>,
+    /// Names of the processes that it keeps for each container.
+    pub(crate) helpers: &'static [&'static str],
+}
+
+/// A daemon that is ended with its subject.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    child: Child,
+    /// Where its data lies, to be removed.
+    scratch: Option<PathBuf>,
+}
+
+impl Daemon {
+    /// The process that was started, the daemon or its parent.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        let _ = self.child.wait();
+        if let Some(scratch) = &self.scratch {
+            let _ = fs::remove_dir_all(scratch);
+        }
+    }
+}
+
+impl Subject {
+    /// A command of its client.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.prefix[0]);
+        command
+            .args(&self.prefix[1..])
+            .args(args)
+            .env("BRIG_AUTOSTART", "0");
+        command
+    }
+
+    /// The same, run to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Result<String> {
+        quiet(&mut self.command(args))
+    }
+
+    /// Another client to the same daemon.
+    fn through(&self, name: &str, prefix: Vec<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: self.version.clone(),
+            prefix,
+            daemon: None,
+            helpers: self.helpers,
+        }
+    }
+}
+
+/// Brig, from the release build, in a place of its own; by its own client and by docker's.
+pub(crate) fn brig() -> Result<Vec<Subject>> {
+    let scratch = paths::target().join("bench");
+    let _ = fs::remove_dir_all(&scratch);
+    fs::create_dir_all(&scratch).context("cannot make a place for Brig")?;
+    let dist = paths::dist(true);
+    let socket = format!("unix://{}", scratch.join("brig.sock").display());
+    let child = Command::new(dist.join("brigd"))
+        .arg("--data-root")
+        .arg(scratch.join("data"))
+        .arg("--run-root")
+        .arg(scratch.join("run"))
+        .args(["--host", &socket, "--cgroup-parent", "/brig-bench"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(scratch.join("log"))?)
+        .spawn()
+        .context("cannot start brigd")?;
+    let brig = Subject {
+        name: "Brig".to_owned(),
+        version: String::new(),
+        prefix: vec![
+            dist.join("brig").display().to_string(),
+            "--host".to_owned(),
+            socket.clone(),
+        ],
+        daemon: Some(Daemon {
+            child,
+            scratch: Some(scratch),
+        }),
+        helpers: &["brig-shim"],
+    };
+    let brig = ready(brig)?;
+    let docker = paths::cache().join("tools/docker-28/usr/bin/docker");
+    let mut all = vec![brig];
+    if docker.exists() {
+        let prefix = vec![docker.display().to_string(), "--host".to_owned(), socket];
+        all.push(all[0].through("Brig, docker's client", prefix));
+    }
+    Ok(all)
+}
+
+/// A peer that cannot be measured, and why.
+#[derive(Debug)]
+pub(crate) struct Absent {
+    /// How it would be called.
+    pub(crate) name: String,
+    /// Why it is not.
+    pub(crate) why: String,
+}
+
+/// Docker and podman of one suite of Debian.
+pub(crate) fn peers(suite: &str) -> (Vec<Subject>, Vec<Absent>) {
+    let root = paths::cache().join("peers").join(suite);
+    let mut there = Vec::new();
+    let mut absent = Vec::new();
+    let made = prepare(&root);
+    for (name, start) in [
+        ("Docker", docker as fn(&Path, &str) -> Result<Subject>),
+        ("podman", podman),
+    ] {
+        let started = match &made {
+            Ok(()) => start(&root, suite),
+            Err(error) => Err(anyhow::anyhow!("{error:#}")),
+        };
+        match started {
+            Ok(subject) => there.push(subject),
+            Err(error) => {
+                absent.push(Absent {
+                    name: format!("{name} of {suite}"),
+                    why: format!("{error:#}"),
+                });
+            }
+        }
+    }
+    (there, absent)
+}
+
+/// Mounts what a tree needs to be lived in, in this mount namespace only.
+pub(crate) fn prepare(root: &Path) -> Result<()> {
+    if !root.join(".complete").exists() {
+        bail!("there is no {}: run scripts/setup.sh bench", root.display());
+    }
+    let script =
+        "cd \"$0\"; mount -t proc proc proc; mount --rbind /sys sys; mount --rbind /dev dev
+        mount -t tmpfs tmpfs run; mount -t tmpfs tmpfs tmp; mkdir -p run/lock var/tmp
+        [ -e etc/resolv.conf ] || : > etc/resolv.conf";
+    quiet(Command::new("sh").args(["-ec", script]).arg(root)).map(drop)
+}
+
+fn docker(root: &Path, suite: &str) -> Result<Subject> {
+    let root_text = root.display().to_string();
+    let child = Command::new("unshare")
+        .args([
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount",
+            "--net",
+            "--mount-proc",
+        ])
+        .arg(format!("--root={root_text}"))
+        .args([
+            "dockerd",
+            "--host=unix:///run/docker.sock",
+            "--iptables=false",
+            "--bridge=none",
+        ])
+        .args(["--ip-forward=false", "--cgroup-parent=/brig-bench-docker"])
+        .args(["--exec-opt=native.cgroupdriver=cgroupfs"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(
+            paths::target().join(format!("dockerd-{suite}.log")),
+        )?)
+        .spawn()
+        .context("cannot start dockerd")?;
+    ready(Subject {
+        name: "Docker".to_owned(),
+        version: String::new(),
+        prefix: [
+            "chroot",
+            &root_text,
+            "docker",
+            "--host=unix:///run/docker.sock",
+        ]
+        .map(String::from)
+        .into(),
+        daemon: Some(Daemon {
+            child,
+            scratch: None,
+        }),
+        helpers: &["containerd-shim"],
+    })
+}
+
+fn podman(root: &Path, _suite: &str) -> Result<Subject> {
+    let root_text = root.display().to_string();
+    let flags = [
+        "--cgroup-manager=cgroupfs",
+        "--runtime=crun",
+        "--events-backend=file",
+    ];
+    let mut prefix = ["chroot", &root_text, "podman"].map(String::from).to_vec();
+    prefix.extend(flags.map(String::from));
+    ready(Subject {
+        name: "podman".to_owned(),
+        version: String::new(),
+        prefix,
+        daemon: None,
+        helpers: &["conmon"],
+    })
+}
+
+/// Waits until it answers, learns its version and gives it the image.
+fn ready(mut subject: Subject) -> Result<Subject> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while let Err(error) = subject.run(&["ps"]) {
+        if Instant::now() > deadline {
+            return Err(error.context("it does not answer"));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    subject.version = subject.run(&["--version"])?;
+    let short = subject
+        .version
+        .split_whitespace()
+        .find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    if subject.name != "Brig" {
+        let short = short
+            .unwrap_or("?")
+            .trim_end_matches(',')
+            .split('+')
+            .next()
+            .unwrap_or("?");
+        subject.name = format!("{} {short}", subject.name);
+    }
+    // An earlier run may have left it.
+    let _ = subject.run(&["rmi", "-f", IMAGE]);
+    let tar = fs::File::open(paths::cache().join("images/busybox.tar"))
+        .context("no busybox image: run scripts/setup.sh test")?;
+    let mut import = subject.command(&["import", "-", IMAGE]);
+    let output = import.stdin(tar).output().context("cannot import")?;
+    if !output.status.success() {
+        bail!("import: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(subject)
+}
