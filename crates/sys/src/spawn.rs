@@ -463,12 +463,6 @@ pub fn reap_any() -> Result<Option<Reaped>> {
     }
 }
 
-/// Makes this process the parent of descendants that lose theirs.
-pub fn become_subreaper() -> Result<()> {
-    let me = rustix::process::Pid::from_raw(1);
-    rustix::process::set_child_subreaper(me).named("prctl")
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
