@@ -1,0 +1,124 @@
+//! Where a daemon is, and getting a connection to it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use hyper::client::conn::http1;
+use hyper::rt::{Read, Write};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpStream, UnixStream};
+
+use super::{Body, Error};
+
+/// Sends requests on one connection.
+pub(super) type Sender = http1::SendRequest<Body>;
+
+/// The text names no daemon.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unable to parse docker host `{0}`: unix:///path or tcp://host:port is expected")]
+pub struct InvalidEndpoint(pub String);
+
+/// Where a daemon is: what `-H` and `DOCKER_HOST` name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A unix socket.
+    Unix(PathBuf),
+    /// `host:port`
+    Tcp(String),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+        }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = InvalidEndpoint;
+
+    /// `unix:///run/brig/brig.sock`, `tcp://127.0.0.1:2375`, `http://...`.
+    fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
+        let invalid = || InvalidEndpoint(text.to_owned());
+        let (scheme, rest) = text.split_once("://").ok_or_else(invalid)?;
+        match scheme {
+            "unix" if rest.starts_with('/') => Ok(Self::Unix(PathBuf::from(rest))),
+            "tcp" | "http" => {
+                let address = rest.strip_suffix('/').unwrap_or(rest);
+                let (host, port) = address.rsplit_once(':').ok_or_else(invalid)?;
+                if host.is_empty() || address.contains('/') || port.parse::<u16>().is_err() {
+                    return Err(invalid());
+                }
+                Ok(Self::Tcp(address.to_owned()))
+            }
+            _ => Err(invalid()),
+        }
+    }
+}
+
+impl Endpoint {
+    /// A new connection, its driver spawned: the driver ends with the connection.
+    pub(super) async fn connect(&self) -> Result<Sender, Error> {
+        let failed = |source: io::Error| Error::Connect {
+            endpoint: self.clone(),
+            source,
+        };
+        match self {
+            Self::Unix(path) => handshake(UnixStream::connect(path).await.map_err(failed)?).await,
+            Self::Tcp(address) => {
+                let stream = TcpStream::connect(address).await.map_err(failed)?;
+                stream.set_nodelay(true).map_err(failed)?;
+                handshake(stream).await
+            }
+        }
+    }
+}
+
+async fn handshake<S>(stream: S) -> Result<Sender, Error>
+where
+    S: Send + Unpin + 'static,
+    TokioIo<S>: Read + Write,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(async move {
+        // Its failure is the failure of the call that waits on it, which reports it.
+        let _ = connection.with_upgrades().await;
+    });
+    Ok(sender)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_parse() {
+        let show = |text: &str| text.parse::<Endpoint>().map(|e| e.to_string());
+        for (text, shown) in [
+            ("unix:///run/brig/brig.sock", "unix:///run/brig/brig.sock"),
+            ("tcp://127.0.0.1:2375", "tcp://127.0.0.1:2375"),
+            ("http://h:80/", "tcp://h:80"),
+            ("tcp://[::1]:2375", "tcp://[::1]:2375"),
+        ] {
+            assert_eq!(show(text).as_deref(), Ok(shown), "{text:?}");
+        }
+        for bad in [
+            "",
+            "/run/x",
+            "unix://x",
+            "unix:x",
+            "tcp://h",
+            "tcp://:1",
+            "tcp://h:1/x",
+            "tcp://h:x",
+            "ssh://h",
+            "npipe:////./pipe/x",
+        ] {
+            assert!(show(bad).is_err(), "{bad:?}");
+        }
+    }
+}

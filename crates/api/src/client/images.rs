@@ -1,0 +1,187 @@
+//! Images.
+
+use bytes::BytesMut;
+use serde_json::Value;
+
+use super::request::{Call, image_segment};
+use super::{Body, Chunks, Client, Download, Error, Filters};
+use crate::wire;
+
+/// Which images a listing shows.
+#[derive(Debug, Clone, Default)]
+pub struct ImageListQuery {
+    /// Intermediate ones too.
+    pub all: bool,
+    /// Filters.
+    pub filters: Filters,
+}
+
+/// What is made of an imported tar.
+#[derive(Debug, Clone, Default)]
+pub struct ImportQuery {
+    /// The name it gets: `repository[:tag]`.
+    pub reference: Option<String>,
+    /// The message of its history.
+    pub message: Option<String>,
+    /// Dockerfile instructions applied to its configuration.
+    pub changes: Vec<String>,
+    /// The platform it is for.
+    pub platform: Option<String>,
+}
+
+/// Progress messages as they arrive.
+#[derive(Debug)]
+pub struct Messages {
+    chunks: Chunks,
+    buffer: BytesMut,
+    operation: &'static str,
+}
+
+impl Messages {
+    /// The next message; none at the end. A failure on the daemon's side is a message too, with
+    /// `error_detail`.
+    ///
+    /// # Errors
+    /// When the connection breaks or what arrives is no JSON.
+    pub async fn next(&mut self) -> Result<Option<wire::Progress>, Error> {
+        loop {
+            if let Some(message) = self.buffered()? {
+                return Ok(Some(message));
+            }
+            match self.chunks.next().await? {
+                Some(bytes) => self.buffer.extend_from_slice(&bytes),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// A message that has arrived whole. They need no separator between them.
+    fn buffered(&mut self) -> Result<Option<wire::Progress>, Error> {
+        let mut messages = serde_json::Deserializer::from_slice(&self.buffer).into_iter();
+        let next = messages.next();
+        let end = messages.byte_offset();
+        match next {
+            None => Ok(None),
+            Some(Err(error)) if error.is_eof() => Ok(None),
+            Some(Err(source)) => Err(Error::Answer {
+                operation: self.operation.to_owned(),
+                source,
+            }),
+            Some(Ok(message)) => {
+                let _ = self.buffer.split_to(end);
+                Ok(Some(message))
+            }
+        }
+    }
+}
+
+impl Client {
+    /// Lists images, the newest first.
+    ///
+    /// # Errors
+    /// When a filter is unknown.
+    pub async fn image_list(
+        &self,
+        query: &ImageListQuery,
+    ) -> Result<Vec<wire::ImageSummary>, Error> {
+        let call = Call::get("/images/json")
+            .query_flag("all", query.all)
+            .filters(&query.filters);
+        self.send_json(call).await
+    }
+
+    /// All about one.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn image_inspect(&self, name: &str) -> Result<wire::ImageInspect, Error> {
+        self.send_json(image(name, "/json")).await
+    }
+
+    /// All about one, exactly as the daemon wrote it: what `inspect` prints.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn image_inspect_raw(&self, name: &str) -> Result<Value, Error> {
+        self.send_json(image(name, "/json")).await
+    }
+
+    /// Makes an image of a root file system's tar.
+    ///
+    /// # Errors
+    /// When the daemon refuses at once; later refusals are messages.
+    pub async fn image_import(&self, query: &ImportQuery, tar: Body) -> Result<Messages, Error> {
+        let mut call = Call::post("/images/create")
+            .query("fromSrc", "-")
+            .query_some("repo", query.reference.as_ref())
+            .query_some("message", query.message.as_ref())
+            .query_some("platform", query.platform.as_ref());
+        for change in &query.changes {
+            call = call.query("changes", change);
+        }
+        self.messages(call.stream(tar), "image import").await
+    }
+
+    /// Loads an archive of images.
+    ///
+    /// # Errors
+    /// When the daemon refuses at once; later refusals are messages.
+    pub async fn image_load(&self, archive: Body, quiet: bool) -> Result<Messages, Error> {
+        let call = Call::post("/images/load").query_flag("quiet", quiet);
+        self.messages(call.stream(archive), "image load").await
+    }
+
+    /// Images as an archive.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub async fn image_save(&self, names: &[String]) -> Result<Download, Error> {
+        let call = names.iter().fold(Call::get("/images/get"), |call, name| {
+            call.query("names", name)
+        });
+        let answer = self.send(call).await?;
+        Ok(Download {
+            content_type: answer.header("content-type").to_owned(),
+            chunks: answer.chunks(),
+        })
+    }
+
+    /// Names an image `repository:tag`.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub async fn image_tag(&self, source: &str, repository: &str, tag: &str) -> Result<(), Error> {
+        let call = Call::post(format!("/images/{}/tag", image_segment(source)))
+            .query("repo", repository)
+            .query("tag", tag);
+        self.send_unit(call).await
+    }
+
+    /// Removes a name, and the image with its last.
+    ///
+    /// # Errors
+    /// When there is none or a container needs it.
+    pub async fn image_remove(
+        &self,
+        name: &str,
+        force: bool,
+        no_prune: bool,
+    ) -> Result<Vec<wire::ImageDeleteItem>, Error> {
+        let call = Call::delete(format!("/images/{}", image_segment(name)))
+            .query_flag("force", force)
+            .query_flag("noprune", no_prune);
+        self.send_json(call).await
+    }
+
+    async fn messages(&self, call: Call, operation: &'static str) -> Result<Messages, Error> {
+        Ok(Messages {
+            chunks: self.send(call).await?.chunks(),
+            buffer: BytesMut::new(),
+            operation,
+        })
+    }
+}
+
+fn image(name: &str, verb: &str) -> Call {
+    Call::get(format!("/images/{}{verb}", image_segment(name)))
+}

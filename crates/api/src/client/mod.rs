@@ -1,0 +1,89 @@
+//! The typed client: one method an operation.
+//!
+//! Made for a local socket and a short life. One idle connection is kept for the next call; calls at
+//! the same time get connections of their own. There is no ping before the first call: the newest
+//! version is spoken, and only a daemon that refuses it makes the call go out a second time.
+//!
+//! Methods that stream return when the answer's head is there.
+
+mod body;
+mod connect;
+mod containers;
+mod error;
+mod exec;
+mod hijack;
+mod images;
+mod request;
+mod system;
+
+use std::sync::Mutex;
+
+use crate::Version;
+
+pub use body::{Body, Chunks, Download};
+pub use connect::{Endpoint, InvalidEndpoint};
+pub use containers::{ListQuery, LogsQuery, RemoveQuery, StopQuery, Waiting};
+pub use error::Error;
+pub use hijack::{Attach, Hijacked, Stream};
+pub use images::{ImageListQuery, ImportQuery, Messages};
+pub use system::Ping;
+
+/// Filters of listings: `{"name": ["web"]}`.
+pub type Filters = std::collections::BTreeMap<String, Vec<String>>;
+
+/// A daemon to talk to. Needs a tokio runtime.
+#[derive(Debug)]
+pub struct Client {
+    endpoint: Endpoint,
+    /// Whether the user pinned it.
+    pinned: bool,
+    user_agent: String,
+    // A std lock: held for a swap, never across an await.
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    version: Version,
+    idle: Option<connect::Sender>,
+}
+
+impl Client {
+    /// A client for the daemon at `endpoint`; nothing is sent yet.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            pinned: false,
+            user_agent: concat!("Brig-Client/", env!("CARGO_PKG_VERSION"), " (linux)").to_owned(),
+            state: Mutex::new(State {
+                version: Version::MAX,
+                idle: None,
+            }),
+        }
+    }
+
+    /// Speaks this version only, as `DOCKER_API_VERSION` asks.
+    #[must_use]
+    pub fn pin(mut self, version: Version) -> Self {
+        self.pinned = true;
+        self.lock().version = version;
+        self
+    }
+
+    /// Where the daemon is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The version spoken; lower than the newest once a daemon asked for that.
+    pub fn version(&self) -> Version {
+        self.lock().version
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // A poisoned lock guards two plain values: both are good whatever happened.
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

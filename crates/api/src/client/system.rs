@@ -1,0 +1,46 @@
+//! The daemon and its machine.
+
+use hyper::Method;
+
+use super::request::Call;
+use super::{Client, Error};
+use crate::wire;
+
+/// What a ping tells.
+#[derive(Debug, Clone, Default)]
+pub struct Ping {
+    /// Newest API version of the daemon, as it wrote it.
+    pub api_version: String,
+    /// Operating system.
+    pub os_type: String,
+}
+
+impl Client {
+    /// Whether the daemon is there.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn ping(&self) -> Result<Ping, Error> {
+        let answer = self.send(Call::new(Method::HEAD, "/_ping")).await?;
+        Ok(Ping {
+            api_version: answer.header("api-version").to_owned(),
+            os_type: answer.header("ostype").to_owned(),
+        })
+    }
+
+    /// The daemon's versions.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn daemon_version(&self) -> Result<wire::Version, Error> {
+        self.send_json(Call::get("/version")).await
+    }
+
+    /// Facts about the daemon and its machine.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn info(&self) -> Result<wire::Info, Error> {
+        self.send_json(Call::get("/info")).await
+    }
+}

@@ -1,0 +1,207 @@
+//! What the daemon says about containers.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{
+    ContainerConfig, Descriptor, EndpointSettings, HostConfig, NetworkSettings, go_struct, is_zero,
+};
+
+go_struct! {
+    /// The answer to `POST /containers/create`.
+    pub struct ContainerCreateResponse {
+        /// The new container.
+        pub id: String,
+        /// What the user should know.
+        pub warnings: Vec<String>,
+    }
+
+    /// What a container is doing.
+    pub struct ContainerState {
+        /// One word.
+        pub status: String,
+        /// Whether its command runs.
+        pub running: bool,
+        /// Whether it is frozen.
+        pub paused: bool,
+        /// Whether it waits to be started again.
+        pub restarting: bool,
+        /// Whether the out-of-memory killer struck.
+        #[serde(rename = "OOMKilled")]
+        pub oom_killed: bool,
+        /// Whether it was given up.
+        pub dead: bool,
+        /// First process, 0 if none.
+        pub pid: i32,
+        /// Exit code of the last run.
+        pub exit_code: i32,
+        /// Why it could not run.
+        pub error: String,
+        /// RFC 3339; year 1 is never.
+        pub started_at: String,
+        /// RFC 3339; year 1 is never.
+        pub finished_at: String,
+    }
+
+    /// Docker's graph driver, which Brig does not have.
+    pub struct GraphDriver {
+        /// Its facts.
+        pub data: Option<BTreeMap<String, String>>,
+        /// Its name.
+        pub name: String,
+    }
+
+    /// A mount as it was made.
+    pub struct MountPoint {
+        /// `bind`, `tmpfs`.
+        pub r#type: String,
+        /// Path on the host.
+        pub source: String,
+        /// Path inside.
+        pub destination: String,
+        /// Mode text of `-v`.
+        pub mode: String,
+        /// Whether it can be written to.
+        #[serde(rename = "RW")]
+        pub rw: bool,
+        /// Propagation.
+        pub propagation: String,
+    }
+
+    /// The answer to `GET /containers/{id}/json`.
+    pub struct ContainerInspect {
+        /// Id.
+        pub id: String,
+        /// RFC 3339.
+        pub created: String,
+        /// The program.
+        pub path: String,
+        /// Its arguments.
+        pub args: Vec<String>,
+        /// What it is doing.
+        pub state: ContainerState,
+        /// The image's id.
+        pub image: String,
+        /// File on the host.
+        pub resolv_conf_path: String,
+        /// File on the host.
+        pub hostname_path: String,
+        /// File on the host.
+        pub hosts_path: String,
+        /// File on the host.
+        pub log_path: String,
+        /// With a leading slash.
+        pub name: String,
+        /// How often a policy started it again.
+        pub restart_count: u32,
+        /// Storage driver.
+        pub driver: String,
+        /// Operating system.
+        pub platform: String,
+        /// Of the image's manifest; from API 1.48.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub image_manifest_descriptor: Option<Descriptor>,
+        /// SELinux.
+        pub mount_label: String,
+        /// SELinux.
+        pub process_label: String,
+        /// AppArmor.
+        pub app_armor_profile: String,
+        /// Exec sessions; null if none.
+        #[serde(rename = "ExecIDs")]
+        pub exec_ids: Option<Vec<String>>,
+        /// The half that depends on the host.
+        pub host_config: HostConfig,
+        /// Before API 1.52.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub graph_driver: Option<GraphDriver>,
+        /// Bytes in the writable layer, if asked for.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub size_rw: Option<i64>,
+        /// Bytes with the image, if asked for.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub size_root_fs: Option<i64>,
+        /// Mounts as they were made.
+        pub mounts: Vec<MountPoint>,
+        /// The portable half, the image's merged in.
+        pub config: ContainerConfig,
+        /// Networks.
+        pub network_settings: NetworkSettings,
+    }
+
+    /// A line of `GET /containers/json`.
+    pub struct ContainerSummary {
+        /// Id.
+        pub id: String,
+        /// With leading slashes.
+        pub names: Vec<String>,
+        /// As it was named at creation.
+        pub image: String,
+        /// Its id.
+        #[serde(rename = "ImageID")]
+        pub image_id: String,
+        /// Program and arguments.
+        pub command: String,
+        /// Seconds since the epoch.
+        pub created: i64,
+        /// Published ports.
+        pub ports: Vec<Value>,
+        /// Bytes in the writable layer, if asked for.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub size_rw: Option<i64>,
+        /// Bytes with the image, if asked for.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub size_root_fs: Option<i64>,
+        /// Labels.
+        pub labels: BTreeMap<String, String>,
+        /// One word.
+        pub state: String,
+        /// For people.
+        pub status: String,
+        /// A bit of the host's half.
+        pub host_config: SummaryHostConfig,
+        /// Networks.
+        pub network_settings: SummaryNetworkSettings,
+        /// Mounts.
+        pub mounts: Vec<MountPoint>,
+    }
+
+    /// A bit of the host's half.
+    pub struct SummaryHostConfig {
+        /// Network mode.
+        pub network_mode: String,
+        /// OCI annotations.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub annotations: BTreeMap<String, String>,
+    }
+
+    /// Networks in a listing.
+    pub struct SummaryNetworkSettings {
+        /// By name.
+        pub networks: BTreeMap<String, EndpointSettings>,
+    }
+
+    /// The answer to `POST /containers/{id}/wait`.
+    pub struct ContainerWaitResponse {
+        /// Exit code.
+        pub status_code: i64,
+        /// Why there is none.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub error: Option<WaitError>,
+    }
+
+    /// Why waiting failed.
+    pub struct WaitError {
+        /// One sentence.
+        pub message: String,
+    }
+
+    /// The answer to `GET /containers/{id}/top`.
+    pub struct ContainerTop {
+        /// Rows.
+        pub processes: Vec<Vec<String>>,
+        /// Columns.
+        pub titles: Vec<String>,
+    }
+}

@@ -1,0 +1,107 @@
+//! Docker's JSON, name for name and in dockerd's field order.
+//!
+//! Reading is as lenient as Go's decoder: an absent field and `null` are the zero value, unknown
+//! fields are skipped. Writing is as dockerd does it: what is a nil slice there is `null` here,
+//! hence the `Option`s around lists; what is left out when empty there is left out here.
+
+mod config;
+mod container;
+mod error;
+mod exec;
+mod host_config;
+mod image;
+mod network;
+mod progress;
+mod system;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use config::{ContainerConfig, ContainerCreateRequest, Healthcheck};
+pub use container::{
+    ContainerCreateResponse, ContainerInspect, ContainerState, ContainerSummary, ContainerTop,
+    ContainerWaitResponse, GraphDriver, MountPoint, SummaryHostConfig, SummaryNetworkSettings,
+    WaitError,
+};
+pub use error::ErrorResponse;
+pub use exec::{
+    ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecProcessConfig, ExecStartRequest,
+};
+pub use host_config::{
+    BindOptions, DeviceMapping, HostConfig, LogConfig, Mount, PortBinding, RestartPolicy,
+    TmpfsOptions, Ulimit,
+};
+pub use image::{
+    Descriptor, ImageConfig, ImageDeleteItem, ImageInspect, ImageMetadata, ImageRootFs,
+    ImageSummary,
+};
+pub use network::{EndpointSettings, NetworkSettings, NetworkingConfig};
+pub use progress::{ErrorDetail, Progress, ProgressDetail};
+pub use system::{
+    Commit, Component, ComponentDetails, Info, Plugins, RegistryConfig, RegistryIndex, Runtime,
+    Swarm, Version, VersionPlatform,
+};
+
+/// Reads `null` as the zero value, as Go does.
+fn zero_of_null<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
+}
+
+/// For fields that Go marks `omitempty`.
+fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Declares structs whose every field may be absent or null.
+macro_rules! go_struct {
+    ($(
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $($(#[$field_meta:meta])* pub $field:ident: $ty:ty,)*
+        }
+    )*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        pub struct $name {
+            $(
+                $(#[$field_meta])*
+                #[serde(default, deserialize_with = "crate::wire::zero_of_null")]
+                pub $field: $ty,
+            )*
+        }
+    )*};
+}
+use go_struct;
+
+/// An object without content: Go's `struct{}` as a set's value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Empty {}
+
+/// A list of words that may also be written as a single word.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Words(pub Vec<String>);
+
+impl Serialize for Words {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected a string or a list of strings")]
+        enum Either {
+            One(String),
+            Many(Vec<String>),
+        }
+        Ok(Self(match Either::deserialize(from)? {
+            Either::One(word) => vec![word],
+            Either::Many(words) => words,
+        }))
+    }
+}
