@@ -42,11 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if runs.is_empty() {
         bail!("no test program is left to run in the virtual machine");
     }
-    let script = if args.shell {
-        plan::shell_script()
-    } else {
-        plan::script(&runs)
-    };
+    let script = plan::script(&runs, args.shell, &paths::dist(false), &paths::cache());
     let files = image::Files {
         runs: &runs,
         programs: &programs,
