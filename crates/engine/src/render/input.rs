@@ -90,4 +90,31 @@ pub struct HostFacts {
     pub last_capability: u8,
     /// Capabilities that this daemon has itself (bounding set); bit n is capability n.
     pub bounding: u64,
+    /// The directories `/sys/devices/system/cpu/cpu*/thermal_throttle` that are there.
+    pub thermal_throttle: Vec<String>,
+}
+
+/// What the process of an exec session depends on.
+#[derive(Debug, Clone)]
+pub struct ExecInput<'a> {
+    /// What was asked for the container.
+    pub spec: &'a ContainerSpec,
+    /// That, merged with the image's configuration.
+    pub resolved: &'a Resolved,
+    /// Who the new process is.
+    pub identity: Identity,
+    /// The command and its arguments.
+    pub command: &'a [String],
+    /// Over the container's environment.
+    pub env: &'a [String],
+    /// None means the container's.
+    pub working_dir: Option<&'a str>,
+    /// Whether it has a terminal.
+    pub tty: bool,
+    /// The terminal's size, rows and columns; zeros mean not said.
+    pub console_size: [u16; 2],
+    /// Whether it gets all capabilities.
+    pub privileged: bool,
+    /// The machine.
+    pub host: &'a HostFacts,
 }

@@ -1,67 +1,73 @@
 //! The OCI configuration of a container, rendered from what was asked for and what the machine is.
 //!
 //! Pure: everything read from disk or the kernel comes in with [`RenderInput`], the result is a value
-//! that tests compare as text. One section of the configuration a file. Defaults are Docker's.
+//! that tests compare as text. One section of the configuration a file. Defaults are Docker's, with
+//! one exception: the cgroup namespace is the container's own on both cgroup versions, where Docker
+//! shares the host's on version 1.
 
+mod capabilities;
+mod devices;
+mod environment;
+mod error;
 mod input;
+mod mounts;
+mod namespaces;
+mod process;
+mod resources;
+mod seccomp;
+mod security;
+mod sysctl;
+mod tmpfs;
 
-use oci_spec::runtime::Spec;
-use types::ErrorKind;
+use std::collections::HashMap;
 
-pub use input::{DeviceKind, HostDevice, HostFacts, Identity, RenderInput};
+use oci_spec::runtime::{Linux, Process, Root, Spec};
 
-/// Why a request cannot be rendered. Each names the field and what would be accepted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// A capability nobody knows.
-    #[error("invalid capability: {0:?}: a name as in capabilities(7) or ALL is expected")]
-    Capability(String),
-    /// A resource limit nobody knows.
-    #[error("invalid ulimit type: {0}")]
-    Ulimit(String),
-    /// A kernel parameter that is not the container's own.
-    #[error("sysctl {name:?} is not allowed: {reason}")]
-    Sysctl {
-        /// The parameter.
-        name: String,
-        /// Why.
-        reason: &'static str,
-    },
-    /// A system call filter that cannot be understood.
-    #[error("invalid seccomp profile: {0}")]
-    Seccomp(String),
-    /// A mount that cannot be.
-    #[error("invalid mount {target:?}: {reason}")]
-    Mount {
-        /// Where it was to be.
-        target: String,
-        /// Why not.
-        reason: String,
-    },
-    /// Permissions other than `r`, `w` and `m`.
-    #[error("invalid permissions {permissions:?} of device {path:?}: some of r, w and m are expected")]
-    DevicePermissions {
-        /// The device.
-        path: String,
-        /// What was asked for.
-        permissions: String,
-    },
-    /// Neither an entry point nor a command.
-    #[error("no command specified")]
-    NoCommand,
-    /// Limits that contradict each other.
-    #[error("invalid limit: {0}")]
-    Limit(String),
-}
-
-impl Error {
-    /// Always [`ErrorKind::Invalid`]: rendering fails only for what the request says.
-    pub fn kind(&self) -> ErrorKind {
-        ErrorKind::Invalid
-    }
-}
+pub use error::Error;
+pub use input::{DeviceKind, ExecInput, HostDevice, HostFacts, Identity, RenderInput};
 
 /// Renders the configuration. The root is `rootfs` in the bundle.
-pub fn spec(_input: &RenderInput<'_>) -> Result<Spec, Error> {
-    Err(Error::NoCommand)
+pub fn spec(input: &RenderInput<'_>) -> Result<Spec, Error> {
+    let mut root = Root::default();
+    root.set_path("rootfs".into());
+    root.set_readonly(Some(input.spec.read_only));
+    let mut spec = Spec::default();
+    spec.set_version("1.2.1".to_owned());
+    spec.set_root(Some(root));
+    spec.set_hostname(Some(input.resolved.hostname.clone()).filter(|h| !h.is_empty()));
+    spec.set_domainname(input.spec.domainname.clone().filter(|d| !d.is_empty()));
+    spec.set_process(Some(process::process(input)?));
+    spec.set_mounts(Some(mounts::mounts(input)?));
+    spec.set_annotations(annotations(input));
+    spec.set_linux(Some(linux(input)?));
+    Ok(spec)
 }
+
+/// Renders the process of an exec session in a container.
+pub fn exec(input: &ExecInput<'_>) -> Result<Process, Error> {
+    process::exec(input)
+}
+
+fn linux(input: &RenderInput<'_>) -> Result<Linux, Error> {
+    let security = &input.spec.security;
+    let capabilities = capabilities::of_container(security, &input.host)?;
+    let mut linux = Linux::default();
+    linux.set_namespaces(Some(namespaces::namespaces(input)));
+    linux.set_cgroups_path(Some(input.cgroup_path.clone().into()));
+    linux.set_resources(Some(resources::resources(input)?));
+    linux.set_devices(Some(devices::nodes(input)));
+    linux.set_sysctl(Some(sysctl::sysctls(input)?));
+    linux.set_masked_paths(security::masked_paths(input));
+    linux.set_readonly_paths(security::readonly_paths(input));
+    linux.set_rootfs_propagation(mounts::root_propagation(&input.spec.mounts));
+    linux.set_seccomp(seccomp::filter(security, &capabilities, &input.host)?);
+    Ok(linux)
+}
+
+fn annotations(input: &RenderInput<'_>) -> Option<HashMap<String, String>> {
+    let annotations = &input.spec.annotations;
+    (!annotations.is_empty()).then(|| annotations.clone().into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! Mounts: the kernel's file systems, Brig's files, and what the user asked for.
+
+use std::collections::HashSet;
+
+use oci_spec::runtime::Mount;
+use types::{MountKind, MountRequest, Propagation};
+
+use super::process::INIT;
+use super::{Error, HostFacts, RenderInput, tmpfs};
+
+const SHM_SIZE: i64 = 64 * 1024 * 1024;
+
+pub(super) fn mounts(input: &RenderInput<'_>) -> Result<Vec<Mount>, Error> {
+    let user = user_mounts(input)?;
+    let targets: HashSet<&str> = user.iter().map(|(target, _)| target.as_str()).collect();
+    let mut all = kernel_mounts(input);
+    all.extend(file_mounts(input));
+    all.extend(init_mount(input));
+    // Whatever the user mounts takes the place of ours.
+    all.retain(|m| {
+        m.destination()
+            .to_str()
+            .is_none_or(|t| !targets.contains(t))
+    });
+    if input.spec.read_only {
+        all.iter_mut().for_each(protect);
+    }
+    // Parents before what is mounted in them; otherwise in the order asked for.
+    let mut user: Vec<Mount> = user.into_iter().map(|(_, m)| m).collect();
+    user.sort_by_key(|m| m.destination().components().count());
+    // A user's mount over a parent of one of ours must come first, and is made first.
+    let below_user = |ours: &Mount| {
+        user.iter()
+            .any(|u| ours.destination().starts_with(u.destination()))
+    };
+    let (late, early): (Vec<Mount>, Vec<Mount>) = all.into_iter().partition(below_user);
+    Ok(early.into_iter().chain(user).chain(late).collect())
+}
+
+fn mount(target: &str, kind: &str, source: &str, options: &[&str]) -> Mount {
+    let mut mount = Mount::default();
+    mount.set_destination(target.into());
+    mount.set_typ(Some(kind.to_owned()));
+    mount.set_source(Some(source.into()));
+    mount.set_options(Some(options.iter().map(|o| (*o).to_owned()).collect()));
+    mount
+}
+
+fn kernel_mounts(input: &RenderInput<'_>) -> Vec<Mount> {
+    let quiet = ["nosuid", "noexec", "nodev"];
+    let read_only: &[&str] = match input.spec.security.privileged {
+        true => &[],
+        false => &["ro"],
+    };
+    let with = |more: &[&'static str]| [&quiet[..], more].concat();
+    let size = input.spec.shm_size.filter(|s| *s > 0).unwrap_or(SHM_SIZE);
+    let size = format!("size={size}");
+    vec![
+        mount("/proc", "proc", "proc", &quiet),
+        mount(
+            "/dev",
+            "tmpfs",
+            "tmpfs",
+            &["nosuid", "strictatime", "mode=755", "size=65536k"],
+        ),
+        mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &[
+                "nosuid",
+                "noexec",
+                "newinstance",
+                "ptmxmode=0666",
+                "mode=0620",
+                "gid=5",
+            ],
+        ),
+        mount("/sys", "sysfs", "sysfs", &[&quiet[..], read_only].concat()),
+        mount(
+            "/sys/fs/cgroup",
+            "cgroup",
+            "cgroup",
+            &[&quiet[..], read_only].concat(),
+        ),
+        mount("/dev/mqueue", "mqueue", "mqueue", &quiet),
+        mount(
+            "/dev/shm",
+            "tmpfs",
+            "shm",
+            &[&with(&["mode=1777"])[..], &[&size]].concat(),
+        ),
+    ]
+}
+
+fn file_mounts(input: &RenderInput<'_>) -> Vec<Mount> {
+    let files = [
+        ("/etc/resolv.conf", &input.files.resolv_conf),
+        ("/etc/hostname", &input.files.hostname),
+        ("/etc/hosts", &input.files.hosts),
+    ];
+    files
+        .iter()
+        .filter(|(_, source)| !source.as_os_str().is_empty())
+        .map(|(target, source)| {
+            let mut bind = mount(target, "bind", "", &["rbind", "rprivate"]);
+            bind.set_source(Some((*source).clone()));
+            bind
+        })
+        .collect()
+}
+
+fn init_mount(input: &RenderInput<'_>) -> Option<Mount> {
+    input.spec.init.then(|| {
+        let mut bind = mount(INIT, "bind", "", &["bind", "ro"]);
+        bind.set_source(Some(input.init.to_owned()));
+        bind
+    })
+}
+
+/// With a read-only root, what is ours is read-only too but for what programs cannot do without.
+fn protect(mount: &mut Mount) {
+    const WRITABLE: [&str; 5] = ["/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"];
+    let target = mount.destination().to_str().unwrap_or_default();
+    let mut options = mount.options().clone().unwrap_or_default();
+    if !WRITABLE.contains(&target) && !options.iter().any(|o| o == "ro") {
+        options.push("ro".to_owned());
+        mount.set_options(Some(options));
+    }
+}
+
+/// The user's mounts with their targets in one spelling.
+fn user_mounts(input: &RenderInput<'_>) -> Result<Vec<(String, Mount)>, Error> {
+    let mut seen = HashSet::new();
+    let render = |request: &MountRequest| {
+        let target = clean(&request.target)?;
+        if !seen.insert(target.clone()) {
+            return Err(refuse(&request.target, "duplicate mount point"));
+        }
+        let mount = match &request.kind {
+            MountKind::Bind { .. } => bind(&target, request, &input.host)?,
+            MountKind::Tmpfs { .. } => tmpfs_mount(&target, request)?,
+        };
+        Ok((target, mount))
+    };
+    input.spec.mounts.iter().map(render).collect()
+}
+
+fn refuse(target: &str, reason: &str) -> Error {
+    Error::Mount {
+        target: target.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// An absolute path without `.`, `..` and doubled slashes.
+fn clean(target: &str) -> Result<String, Error> {
+    if !target.starts_with('/') {
+        return Err(refuse(target, "mount path must be absolute"));
+    }
+    if target.contains('\0') {
+        return Err(refuse(target, "a path has no zero byte"));
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    if parts.is_empty() {
+        return Err(refuse(target, "destination can't be '/'"));
+    }
+    Ok(format!("/{}", parts.join("/")))
+}
+
+fn bind(target: &str, request: &MountRequest, host: &HostFacts) -> Result<Mount, Error> {
+    let MountKind::Bind {
+        source,
+        propagation,
+        recursive,
+        read_only_non_recursive,
+        read_only_force_recursive,
+        ..
+    } = &request.kind
+    else {
+        return Err(refuse(target, "it is no bind"));
+    };
+    let mut options = vec![if *recursive { "rbind" } else { "bind" }];
+    if request.read_only {
+        let deep = ReadOnly {
+            recursive: *recursive,
+            shallow: *read_only_non_recursive,
+            forced: *read_only_force_recursive,
+            propagation: *propagation,
+        };
+        options.push(deep.option(target, host)?);
+    } else if *read_only_non_recursive || *read_only_force_recursive {
+        return Err(refuse(
+            target,
+            "recursive read-only options need a read-only mount",
+        ));
+    }
+    options.push(propagation.unwrap_or(Propagation::Rprivate).as_str());
+    Ok(mount(target, "bind", source, &options))
+}
+
+/// How deep read-only goes.
+#[derive(Clone, Copy)]
+struct ReadOnly {
+    recursive: bool,
+    shallow: bool,
+    forced: bool,
+    propagation: Option<Propagation>,
+}
+
+impl ReadOnly {
+    /// `rro` covers the mounts below too; it needs mount_setattr(2), Linux 5.12.
+    fn option(self, target: &str, host: &HostFacts) -> Result<&'static str, Error> {
+        if self.forced && self.shallow {
+            return Err(refuse(
+                target,
+                "read-only cannot be both recursive and non-recursive",
+            ));
+        }
+        let supported = host.kernel >= (5, 12);
+        if self.forced && !supported {
+            return Err(refuse(target, "recursive read-only needs Linux 5.12"));
+        }
+        if self.forced && self.propagation.is_some_and(|p| p != Propagation::Rprivate) {
+            return Err(refuse(
+                target,
+                "forced recursive read-only needs rprivate propagation",
+            ));
+        }
+        let deep = self.recursive && !self.shallow && supported;
+        Ok(if deep { "rro" } else { "ro" })
+    }
+}
+
+fn tmpfs_mount(target: &str, request: &MountRequest) -> Result<Mount, Error> {
+    let MountKind::Tmpfs {
+        size,
+        mode,
+        options,
+        ..
+    } = &request.kind
+    else {
+        return Err(refuse(target, "it is no tmpfs"));
+    };
+    let mut given: Vec<String> = Vec::new();
+    if request.read_only {
+        given.push("ro".to_owned());
+    }
+    given.extend(mode.map(|m| format!("mode={m:o}")));
+    given.extend(size.filter(|s| *s > 0).map(|s| format!("size={s}")));
+    given.extend(options.iter().cloned());
+    let mut mount = mount(target, "tmpfs", "tmpfs", &[]);
+    mount.set_options(Some(tmpfs::merge(target, &given)?));
+    Ok(mount)
+}
+
+/// A mount that travels to the host needs a root that lets it through.
+pub(super) fn root_propagation(mounts: &[MountRequest]) -> Option<String> {
+    let asked = |wanted: [Propagation; 2]| {
+        mounts.iter().any(|m| {
+            matches!(&m.kind, MountKind::Bind { propagation: Some(p), .. } if wanted.contains(p))
+        })
+    };
+    if asked([Propagation::Shared, Propagation::Rshared]) {
+        Some("shared".to_owned())
+    } else if asked([Propagation::Slave, Propagation::Rslave]) {
+        Some("rslave".to_owned())
+    } else {
+        None
+    }
+}

@@ -1,0 +1,100 @@
+//! Kernel parameters inside the container's namespaces.
+
+use std::collections::HashMap;
+
+use types::NetworkMode;
+
+use super::{Error, RenderInput};
+
+/// Parameters of an IPC namespace.
+const IPC: [&str; 8] = [
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+];
+
+pub(super) fn sysctls(input: &RenderInput<'_>) -> Result<HashMap<String, String>, Error> {
+    let host_network = input.spec.network == NetworkMode::Host;
+    let mut all = HashMap::new();
+    if !host_network {
+        // In its own network namespace everybody may ping and bind low ports: there is nothing of
+        // the host's that it could take.
+        for (name, value) in [
+            ("net.ipv4.ping_group_range", "0 2147483647"),
+            ("net.ipv4.ip_unprivileged_port_start", "0"),
+        ] {
+            all.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    for (name, value) in &input.spec.sysctls {
+        // sysctl(8) takes slashes as well; the first separator decides which one is meant.
+        let dotted = match name.find(['.', '/']).map(|at| name.as_bytes()[at]) {
+            Some(b'/') => name.replace('.', "\0").replace('/', ".").replace('\0', "/"),
+            _ => name.clone(),
+        };
+        check(&dotted, host_network).map_err(|reason| Error::Sysctl {
+            name: name.clone(),
+            reason,
+        })?;
+        all.insert(dotted, value.clone());
+    }
+    Ok(all)
+}
+
+fn check(name: &str, host_network: bool) -> Result<(), &'static str> {
+    let sound = name
+        .split('.')
+        .all(|part| !part.is_empty() && part != "/" && !part.contains('\0'));
+    if !sound || name.contains("..") || name.starts_with('/') {
+        return Err("it is no name of a parameter");
+    }
+    if name.starts_with("net.") {
+        return match host_network {
+            true => Err("net.* is the host's with host networking"),
+            false => Ok(()),
+        };
+    }
+    if IPC.contains(&name) || name.starts_with("fs.mqueue.") || name == "kernel.domainname" {
+        return Ok(());
+    }
+    Err(
+        "it is not of the container's own namespaces; net.*, fs.mqueue.*, kernel.msg*, kernel.sem \
+         and kernel.shm* are",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_namespaced_parameters_are_taken() {
+        for good in [
+            "net.core.somaxconn",
+            "kernel.shmmax",
+            "fs.mqueue.msg_max",
+            "net.ipv4.conf.eth0/1.forwarding",
+        ] {
+            assert_eq!(check(good, false), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "vm.swappiness",
+            "kernel.hostname",
+            "kernel.msgmaxx",
+            "net",
+            "net.",
+            "net..core",
+            "/net.x",
+        ] {
+            assert!(check(bad, false).is_err(), "{bad}");
+        }
+        assert!(check("net.core.somaxconn", true).is_err());
+        assert_eq!(check("kernel.sem", true), Ok(()));
+    }
+}
