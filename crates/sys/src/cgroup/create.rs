@@ -137,11 +137,7 @@ fn inherit_cpuset(dir: &Path) -> Result<(), Error> {
 
 /// On a unified machine all controllers, so that usage is counted for whatever is not limited; on a
 /// hybrid one only those a limit needs: its version 2 hierarchy is somebody else's.
-fn wanted_controllers(
-    layout: &Layout,
-    v2: &Hierarchy,
-    prepared: &Prepared,
-) -> Vec<&'static str> {
+fn wanted_controllers(layout: &Layout, v2: &Hierarchy, prepared: &Prepared) -> Vec<&'static str> {
     V2_CONTROLLERS
         .into_iter()
         .filter(|c| v2.has(c))

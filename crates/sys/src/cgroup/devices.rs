@@ -91,11 +91,11 @@ pub struct DeviceRule {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Rules from text: `-a; +c 1:* rw`.
-    pub(super) fn rules(text: &str) -> Vec<DeviceRule> {
+    pub(in crate::cgroup) fn rules(text: &str) -> Vec<DeviceRule> {
         text.split(';').map(|r| rule(r.trim())).collect()
     }
 

@@ -1,13 +1,12 @@
 //! Entering a cgroup.
 
-use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
 use super::plan::Version;
-use super::{Cgroup, Dir, Error};
+use super::{Cgroup, Dir, Error, read};
 
 /// The open doors of a cgroup, for a child that is not cloned yet.
 ///
@@ -96,14 +95,9 @@ impl Cgroup {
     /// Moves another process, all its threads, into every hierarchy. Slow in version 1.
     pub fn add(&self, pid: i32) -> Result<(), Error> {
         let value = pid.to_string();
-        self.dirs.iter().try_for_each(|dir| {
-            let path = dir.path.join("cgroup.procs");
-            fs::write(&path, &value).map_err(|source| Error::Write {
-                value: value.clone(),
-                path,
-                source,
-            })
-        })
+        self.dirs
+            .iter()
+            .try_for_each(|dir| read::write(&dir.path.join("cgroup.procs"), &value))
     }
 
     /// Whether it has a part in a version 2 hierarchy.

@@ -8,6 +8,7 @@
 mod apply;
 mod create;
 mod devices;
+mod directory;
 mod error;
 mod freeze;
 mod join;
@@ -21,6 +22,7 @@ mod remove;
 use std::path::{Path, PathBuf};
 
 pub use devices::{DeviceAccess, DeviceRule, DeviceType};
+pub use directory::Directory;
 pub use error::Error;
 pub use join::Join;
 pub use layout::{Capabilities, Layout, Mode};

@@ -1,1 +1,310 @@
 //! On the machine's own hierarchies, under a parent of each test's own.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use super::*;
+
+/// A cgroup of a test, gone when the test ends, whatever happens.
+struct Scratch {
+    layout: Layout,
+    parent: String,
+}
+
+impl Scratch {
+    /// None, said aloud, where the test cannot run.
+    fn new(test: &str) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIP: {test} makes cgroups and needs root");
+            return None;
+        }
+        let parent = format!("/brig-unit-{test}-{}", std::process::id());
+        Some(Self {
+            layout: Layout::detect().unwrap(),
+            parent,
+        })
+    }
+
+    fn path(&self) -> String {
+        format!("{}/nested/box", self.parent)
+    }
+
+    fn create(&self, limits: &Limits) -> Result<Cgroup, Error> {
+        Cgroup::create(&self.layout, &self.path(), limits)
+    }
+
+    fn left(&self) -> Vec<PathBuf> {
+        all_dirs(&self.layout, &relative(&self.parent).unwrap())
+            .into_iter()
+            .map(|d| d.path)
+            .filter(|p| p.exists())
+            .collect()
+    }
+
+    /// The value of a file by its name in version 1 or 2.
+    fn value(&self, cgroup: &Cgroup, controller: &str, files: [&str; 2]) -> Option<String> {
+        let dir = cgroup
+            .controller(v1_name(controller))
+            .or_else(|| cgroup.controller(controller))?;
+        let file = match dir.version {
+            Version::V1 => files[0],
+            Version::V2 => files[1],
+        };
+        Some(read::line(&dir.path.join(file)).unwrap())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Ok(cgroup) = Cgroup::open(&self.layout, &self.parent) {
+            let _ = cgroup.kill_all();
+            let _ = cgroup.remove();
+        }
+    }
+}
+
+/// A program that runs inside until it is killed.
+fn start_inside(cgroup: &Cgroup, shell: &str) -> Child {
+    let join = cgroup.join_handles().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", shell]).stdin(Stdio::null());
+    command.stdout(Stdio::piped());
+    // SAFETY: between fork and exec the closure only calls open and write, which are
+    // async-signal-safe, and allocates nothing but short paths; no other thread of the test holds
+    // the allocator's lock across fork, which glibc sees to.
+    #[allow(unsafe_code, reason = "a test's child must enter before it executes")]
+    unsafe {
+        command.pre_exec(move || {
+            join.enter_v1().map_err(std::io::Error::other)?;
+            join.enter_v2().map_err(std::io::Error::other)
+        });
+    }
+    command.spawn().unwrap()
+}
+
+/// Waits until the program has said a line.
+fn wait_for_line(child: &mut Child) {
+    use std::io::BufRead as _;
+    let out = child.stdout.as_mut().unwrap();
+    let mut line = String::new();
+    std::io::BufReader::new(out).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+}
+
+#[test]
+fn limits_are_written_and_the_cgroup_removed() {
+    let Some(scratch) = Scratch::new("limits") else {
+        return;
+    };
+    let can = scratch.layout.capabilities();
+    let mut limits = Limits::default();
+    if can.memory {
+        limits.memory.limit = Some(64 << 20);
+    }
+    if can.cpu_quota {
+        limits.cpu.quota = Some(50_000);
+        limits.cpu.period = Some(100_000);
+    }
+    if can.pids {
+        limits.pids = Some(42);
+    }
+    if can.cpuset {
+        limits.cpu.cpus = Some("0".to_owned());
+    }
+    let cgroup = scratch.create(&limits).unwrap();
+    let table = [
+        (
+            can.memory,
+            "memory",
+            ["memory.limit_in_bytes", "memory.max"],
+            ["67108864"; 2],
+        ),
+        (
+            can.cpu_quota,
+            "cpu",
+            ["cpu.cfs_quota_us", "cpu.max"],
+            ["50000", "50000 100000"],
+        ),
+        (can.pids, "pids", ["pids.max"; 2], ["42"; 2]),
+        (can.cpuset, "cpuset", ["cpuset.cpus"; 2], ["0"; 2]),
+    ];
+    for (can, controller, files, expected) in table {
+        if can {
+            let value = scratch.value(&cgroup, controller, files).unwrap();
+            assert!(expected.contains(&value.as_str()), "{controller}: {value}");
+        }
+    }
+    assert!(!cgroup.oom_killed().unwrap());
+    cgroup.remove().unwrap();
+    cgroup.remove().unwrap();
+    assert!(Cgroup::open(&scratch.layout, &scratch.path()).is_err());
+}
+
+#[test]
+fn a_failing_create_leaves_nothing() {
+    let Some(scratch) = Scratch::new("undo") else {
+        return;
+    };
+    let limits = Limits {
+        cpu: Cpu {
+            cpus: Some("4000-4001".to_owned()),
+            ..Cpu::default()
+        },
+        ..Limits::default()
+    };
+    let error = scratch.create(&limits).unwrap_err();
+    if scratch.layout.capabilities().cpuset {
+        let text = error.to_string();
+        assert!(
+            text.starts_with("cannot write \"4000-4001\" to /"),
+            "{text}"
+        );
+    }
+    assert_eq!(scratch.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn processes_enter_are_counted_frozen_and_killed() {
+    let Some(scratch) = Scratch::new("kill") else {
+        return;
+    };
+    let cgroup = scratch.create(&Limits::default()).unwrap();
+    let mut child = start_inside(&cgroup, "sleep 1000 & sleep 1000 & echo ready; wait");
+    wait_for_line(&mut child);
+    let pids = cgroup.pids().unwrap();
+    assert_eq!(pids.len(), 3, "{pids:?}");
+    assert!(pids.contains(&i32::try_from(child.id()).unwrap()));
+    for dir in &cgroup.dirs {
+        assert_eq!(dir.pids().unwrap().len(), 3, "{}", dir.path.display());
+    }
+    cgroup.freeze().unwrap();
+    cgroup.thaw().unwrap();
+    assert!(matches!(
+        scratch.create(&Limits::default()),
+        Err(Error::Busy(_))
+    ));
+    remove_if_empty(&scratch.layout, &scratch.path()).unwrap();
+    cgroup.kill_all().unwrap();
+    child.wait().unwrap();
+    cgroup.remove().unwrap();
+}
+
+#[test]
+fn frozen_processes_and_cgroups_made_inside_go_too() {
+    let Some(scratch) = Scratch::new("inner") else {
+        return;
+    };
+    let cgroup = scratch.create(&Limits::default()).unwrap();
+    let mut child = start_inside(&cgroup, "echo ready; exec sleep 1000");
+    wait_for_line(&mut child);
+    for dir in &cgroup.dirs {
+        let inner = dir.path.join("inner/most");
+        fs::create_dir_all(&inner).unwrap();
+        let cpuset = dir.version == Version::V1 && dir.controllers.iter().any(|c| c == "cpuset");
+        if !cpuset {
+            read::write(&inner.join("cgroup.procs"), &child.id().to_string()).unwrap();
+        }
+    }
+    cgroup.freeze().unwrap();
+    cgroup.kill_all().unwrap();
+    child.wait().unwrap();
+    cgroup.thaw().unwrap();
+    cgroup.remove().unwrap();
+    assert!(Cgroup::open(&scratch.layout, &scratch.path()).is_err());
+}
+
+#[test]
+fn the_out_of_memory_killer_is_noticed() {
+    let Some(scratch) = Scratch::new("oom") else {
+        return;
+    };
+    let can = scratch.layout.capabilities();
+    if !can.memory {
+        eprintln!("SKIP: no memory controller to run out of");
+        return;
+    }
+    let mut limits = Limits::default();
+    limits.memory.limit = Some(8 << 20);
+    limits.memory.swap = can.swap.then_some(8 << 20);
+    let cgroup = scratch.create(&limits).unwrap();
+    let mut child = start_inside(&cgroup, "x=12345678; while :; do x=$x$x; done");
+    assert!(!child.wait().unwrap().success());
+    assert!(cgroup.oom_killed().unwrap());
+    cgroup.remove().unwrap();
+}
+
+#[test]
+fn devices_are_denied_but_for_the_rules() {
+    let Some(scratch) = Scratch::new("devices") else {
+        return;
+    };
+    let limits = Limits {
+        devices: devices::tests::rules("-a; +c 1:3 rwm; +c 1:5 r"),
+        ..Limits::default()
+    };
+    let cgroup = scratch.create(&limits).unwrap();
+    check_devices(&cgroup);
+}
+
+/// `null` may be read and written, `zero` read only, `full` neither.
+fn check_devices(cgroup: &Cgroup) {
+    let mut child = start_inside(
+        cgroup,
+        "{ true </dev/null && true >/dev/null && true </dev/zero && ! true >/dev/zero \
+         && ! true </dev/full; } 2>&- && echo ready",
+    );
+    wait_for_line(&mut child);
+    assert!(child.wait().unwrap().success());
+    cgroup.kill_all().unwrap();
+    cgroup.remove().unwrap();
+}
+
+/// On a hybrid machine version 1 keeps the devices; the program is tried on the other hierarchy.
+#[test]
+fn the_device_program_is_obeyed() {
+    let Some(scratch) = Scratch::new("program") else {
+        return;
+    };
+    if scratch.layout.v2.is_none() {
+        eprintln!("SKIP: no version 2 hierarchy");
+        return;
+    }
+    let cgroup = scratch.create(&Limits::default()).unwrap();
+    let rules = devices::tests::rules("-a; +c 1:3 rw; +c 1:5 r; -c 1:3 m");
+    devices::DeviceFilter::new(&rules).apply(&cgroup).unwrap();
+    check_devices(&cgroup);
+}
+
+#[test]
+fn paths_stay_inside() {
+    let layout = Layout {
+        v1: Vec::new(),
+        v2: None,
+    };
+    for path in ["", "/", "box", "/../box", "/a/./b", "/a//b", "/a/.."] {
+        let error = Cgroup::create(&layout, path, &Limits::default()).unwrap_err();
+        assert!(matches!(error, Error::InvalidPath(_)), "{path:?}");
+    }
+}
+
+#[test]
+fn parents_come_and_go_while_others_create() {
+    let Some(scratch) = Scratch::new("race") else {
+        return;
+    };
+    let scratch = &scratch;
+    let worker = |n: usize| {
+        for _ in 0..10 {
+            let path = format!("{}/box{n}", scratch.parent);
+            let cgroup = Cgroup::create(&scratch.layout, &path, &Limits::default()).unwrap();
+            cgroup.remove().unwrap();
+            remove_if_empty(&scratch.layout, &scratch.parent).unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        for n in 0..3 {
+            scope.spawn(move || worker(n));
+        }
+    });
+}

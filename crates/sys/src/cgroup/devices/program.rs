@@ -82,7 +82,10 @@ fn block(rule: &DeviceRule) -> Option<Vec<Insn>> {
     let verdict = match (rule.access == super::DeviceAccess::ALL, rule.allow) {
         (true, allow) => answer(allow).to_vec(),
         (false, true) => {
-            let mut insns = vec![Insn::and(ACCESS, !access), Insn::skip_unless_zero(ACCESS, 2)];
+            let mut insns = vec![
+                Insn::and(ACCESS, !access),
+                Insn::skip_unless_zero(ACCESS, 2),
+            ];
             insns.extend(answer(true));
             insns
         }

@@ -38,9 +38,7 @@ impl Exception {
     /// Whether the rule is about every device that the exception is about.
     fn within(&self, rule: &DeviceRule) -> bool {
         let number = |inner: Option<u32>, outer: Option<u32>| outer.is_none() || inner == outer;
-        self.kind == rule.kind
-            && number(self.major, rule.major)
-            && number(self.minor, rule.minor)
+        self.kind == rule.kind && number(self.major, rule.major) && number(self.minor, rule.minor)
     }
 }
 

@@ -24,7 +24,7 @@ fn run(program: &[Insn], (kind, major, minor, access): Use) -> u64 {
         let value = i64::from(insn.value).cast_unsigned();
         let mut skip = 0;
         match insn.code {
-            LOAD32 => registers[to] = context[insn.offset as usize / 4].into(),
+            LOAD32 => registers[to] = context[usize::try_from(insn.offset / 4).unwrap()].into(),
             COPY => registers[to] = registers[from],
             SET => registers[to] = value,
             AND => registers[to] &= value,
