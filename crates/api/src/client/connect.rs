@@ -78,7 +78,7 @@ impl Endpoint {
     }
 }
 
-async fn handshake<S>(stream: S) -> Result<Sender, Error>
+pub(super) async fn handshake<S>(stream: S) -> Result<Sender, Error>
 where
     S: Send + Unpin + 'static,
     TokioIo<S>: Read + Write,

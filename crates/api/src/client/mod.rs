@@ -70,6 +70,16 @@ impl Client {
         self
     }
 
+    /// Takes a connection that is there already for the next call.
+    ///
+    /// # Errors
+    /// When it cannot speak HTTP.
+    pub async fn adopt(&self, stream: tokio::net::UnixStream) -> Result<(), Error> {
+        let sender = connect::handshake(stream).await?;
+        self.lock().idle = Some(sender);
+        Ok(())
+    }
+
     /// Where the daemon is.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint

@@ -1,1 +1,59 @@
-//! Wire <-> domain, both directions.
+//! Wire to domain and back. Nothing that a client sets is silently ignored: what this version does
+//! not honour is refused by name, with what would be accepted.
+
+mod create;
+mod detach_keys;
+mod echo;
+mod logs;
+mod mounts;
+mod refuse;
+mod resources;
+mod security;
+mod state;
+mod time;
+
+use types::ErrorKind;
+
+pub use create::container_spec;
+pub use detach_keys::detach_keys;
+pub use echo::{create_request, host_config_shown, mount_points};
+pub use state::{container_state, exit_code, state_name, status_text};
+pub use time::{human_duration, parse_time, rfc3339};
+
+/// Why a request is refused. Names the field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The value makes no sense.
+    #[error("invalid {field}: {reason}")]
+    Invalid {
+        /// The field as the API names it.
+        field: &'static str,
+        /// What is wrong and what would be accepted.
+        reason: String,
+    },
+    /// It makes sense, but this version does not do it.
+    #[error("{field} is not supported by this version of Brig: {instead}")]
+    Unsupported {
+        /// The field as the API names it.
+        field: &'static str,
+        /// What would be accepted.
+        instead: &'static str,
+    },
+}
+
+impl Refusal {
+    fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            field,
+            reason: reason.into(),
+        }
+    }
+
+    /// What it is about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::Unsupported { .. } => ErrorKind::Unsupported,
+        }
+    }
+}

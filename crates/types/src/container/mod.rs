@@ -8,7 +8,7 @@ mod mounts;
 mod resources;
 mod security;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,8 @@ pub struct ContainerSpec {
     pub domainname: Option<String>,
     /// Labels, over the image's.
     pub labels: BTreeMap<String, String>,
+    /// Ports it says it listens on, `80/tcp`; documentation only.
+    pub exposed_ports: BTreeSet<String>,
     /// OCI annotations.
     pub annotations: BTreeMap<String, String>,
     /// Whether it has a terminal.

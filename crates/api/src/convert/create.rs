@@ -1,0 +1,193 @@
+//! `POST /containers/create` to [`ContainerSpec`].
+
+use std::collections::BTreeSet;
+
+use types::{ContainerSpec, LogConfig, NetworkMode, Platform};
+
+use super::{Refusal, logs, mounts, refuse, resources, security};
+use crate::Version;
+use crate::wire::{ContainerConfig, ContainerCreateRequest, HostConfig, Words};
+
+/// The longest host name that sethostname(2) takes.
+const LONGEST_HOSTNAME: usize = 64;
+
+/// What the client asks for, checked as far as that needs neither image nor machine.
+///
+/// # Errors
+/// Names the field that makes no sense or is not supported.
+pub fn container_spec(
+    request: ContainerCreateRequest,
+    platform: Option<Platform>,
+    version: Version,
+) -> Result<ContainerSpec, Refusal> {
+    let ContainerCreateRequest {
+        config,
+        host_config: host,
+        networking_config,
+    } = request;
+    refuse::config(&config)?;
+    refuse::host_config(&host)?;
+    refuse::networking(&networking_config, &host.network_mode)?;
+    check_environment(config.env.as_deref().unwrap_or_default())?;
+    let mut spec = portable(config)?;
+    spec.platform = platform;
+    spec.mounts = mounts::requests(&host, version)?;
+    spec.resources = resources::resources(&host)?;
+    spec.security = security::security(&host)?;
+    spec.network = network(&host.network_mode)?;
+    spec.log = logs::log_config(&host.log_config)?;
+    spec.shm_size = shm_size(host.shm_size)?;
+    on_host(&mut spec, host);
+    Ok(spec)
+}
+
+/// The half that does not depend on the host.
+fn portable(config: ContainerConfig) -> Result<ContainerSpec, Refusal> {
+    if config.image.is_empty() {
+        return Err(Refusal::invalid("Image", "it must be said"));
+    }
+    Ok(ContainerSpec {
+        image: config.image,
+        command: config.cmd.map(|w| w.0).filter(|words| !words.is_empty()),
+        entrypoint: config.entrypoint.map(entrypoint),
+        env: config.env.unwrap_or_default(),
+        working_dir: working_dir(&config.working_dir)?,
+        user: said(config.user),
+        hostname: hostname("Hostname", config.hostname)?,
+        domainname: hostname("Domainname", config.domainname)?,
+        labels: config.labels.unwrap_or_default(),
+        exposed_ports: exposed_ports(config.exposed_ports.into_keys())?,
+        tty: config.tty,
+        open_stdin: config.open_stdin,
+        stdin_once: config.stdin_once,
+        attach: [
+            config.attach_stdin,
+            config.attach_stdout,
+            config.attach_stderr,
+        ],
+        stop_signal: match config.stop_signal.as_str() {
+            "" => None,
+            text => Some(
+                text.parse()
+                    .map_err(|e: types::InvalidSignal| Refusal::invalid("StopSignal", e.0))?,
+            ),
+        },
+        stop_timeout: config.stop_timeout,
+        ..ContainerSpec::default()
+    })
+}
+
+/// What of the host's half needs no check.
+fn on_host(spec: &mut ContainerSpec, host: HostConfig) {
+    spec.groups = host.group_add.unwrap_or_default();
+    spec.annotations = host.annotations;
+    spec.console_size = host.console_size;
+    spec.read_only = host.readonly_rootfs;
+    spec.init = host.init.unwrap_or(false);
+    spec.auto_remove = host.auto_remove;
+    spec.sysctls = host.sysctls;
+}
+
+pub(super) fn said(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// Docker's client says `[""]` for "none".
+fn entrypoint(words: Words) -> Vec<String> {
+    match words.0.as_slice() {
+        [word] if word.is_empty() => Vec::new(),
+        _ => words.0,
+    }
+}
+
+fn working_dir(text: &str) -> Result<Option<String>, Refusal> {
+    match text {
+        "" => Ok(None),
+        _ if text.starts_with('/') && !text.contains('\0') => {
+            Ok(Some(mounts::clean(text).unwrap_or_else(|| "/".to_owned())))
+        }
+        _ => Err(Refusal::invalid(
+            "WorkingDir",
+            format!("the working directory '{text}' is invalid, it needs to be an absolute path"),
+        )),
+    }
+}
+
+/// Nothing that would break a line of `/etc/hosts`.
+fn hostname(field: &'static str, text: String) -> Result<Option<String>, Refusal> {
+    let fits = text.len() <= LONGEST_HOSTNAME;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    if fits && text.bytes().all(plain) {
+        Ok(said(text))
+    } else {
+        Err(Refusal::invalid(
+            field,
+            format!("{text:?}: letters, digits, '.', '-' and '_' are expected, at most 64"),
+        ))
+    }
+}
+
+fn check_environment(env: &[String]) -> Result<(), Refusal> {
+    match env
+        .iter()
+        .find(|e| e.is_empty() || e.starts_with('=') || e.contains('\0'))
+    {
+        Some(bad) => Err(Refusal::invalid(
+            "Env",
+            format!("invalid environment variable: {bad:?}"),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn exposed_ports(ports: impl Iterator<Item = String>) -> Result<BTreeSet<String>, Refusal> {
+    let is_port = |text: &str| {
+        let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let number = |p: &str| p.parse::<u16>().is_ok();
+        let range = port.split_once('-').map_or_else(
+            || number(port),
+            |(first, last)| number(first) && number(last),
+        );
+        range && ["tcp", "udp", "sctp"].contains(&protocol.to_ascii_lowercase().as_str())
+    };
+    ports
+        .map(|port| {
+            if is_port(&port) {
+                Ok(port)
+            } else {
+                Err(Refusal::invalid(
+                    "ExposedPorts",
+                    format!("{port:?}: port[/tcp|udp|sctp] is expected"),
+                ))
+            }
+        })
+        .collect()
+}
+
+fn network(mode: &str) -> Result<NetworkMode, Refusal> {
+    match mode {
+        "" | "default" | "bridge" => Ok(NetworkMode::Default),
+        "none" => Ok(NetworkMode::None),
+        "host" => Ok(NetworkMode::Host),
+        _ => Err(Refusal::Unsupported {
+            field: "HostConfig.NetworkMode",
+            instead: "only the networks default, none and host exist",
+        }),
+    }
+}
+
+fn shm_size(size: i64) -> Result<Option<i64>, Refusal> {
+    match size {
+        0 => Ok(None),
+        1.. => Ok(Some(size)),
+        _ => Err(Refusal::invalid(
+            "HostConfig.ShmSize",
+            "SHM size can not be less than 0",
+        )),
+    }
+}
+
+/// The driver that is meant when none is named.
+pub(super) fn default_log() -> LogConfig {
+    LogConfig::default()
+}

@@ -1,0 +1,307 @@
+//! [`ContainerSpec`] to the wire: what a client sends, and what `inspect` shows.
+
+use std::collections::BTreeMap;
+
+use types::{
+    ContainerSpec, MountKind, MountRequest, NetworkMode, Resources, SeccompProfile, Security,
+};
+
+use crate::wire::{
+    BindOptions, ContainerConfig, ContainerCreateRequest, DeviceMapping, Empty, HostConfig,
+    LogConfig, Mount, MountPoint, NetworkingConfig, RestartPolicy, TmpfsOptions, Ulimit, Words,
+};
+
+const DEFAULT_SHM: i64 = 64 << 20;
+
+/// The request that asks for this container.
+pub fn create_request(spec: &ContainerSpec) -> ContainerCreateRequest {
+    ContainerCreateRequest {
+        config: config(spec),
+        host_config: host_config(spec),
+        networking_config: NetworkingConfig {
+            endpoints_config: Some(BTreeMap::new()),
+        },
+    }
+}
+
+/// The host's half as `inspect` shows it: with the defaults that dockerd writes in.
+pub fn host_config_shown(spec: &ContainerSpec) -> HostConfig {
+    let shown = host_config(spec);
+    HostConfig {
+        network_mode: match spec.network {
+            NetworkMode::Default => "bridge".to_owned(),
+            _ => shown.network_mode,
+        },
+        cgroupns_mode: "private".to_owned(),
+        ipc_mode: "private".to_owned(),
+        shm_size: spec.shm_size.unwrap_or(DEFAULT_SHM),
+        runtime: "brig".to_owned(),
+        ..shown
+    }
+}
+
+fn config(spec: &ContainerSpec) -> ContainerConfig {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let [attach_stdin, attach_stdout, attach_stderr] = spec.attach;
+    ContainerConfig {
+        hostname: text(&spec.hostname),
+        domainname: text(&spec.domainname),
+        user: text(&spec.user),
+        attach_stdin,
+        attach_stdout,
+        attach_stderr,
+        exposed_ports: spec
+            .exposed_ports
+            .iter()
+            .map(|port| (port.clone(), Empty {}))
+            .collect(),
+        tty: spec.tty,
+        open_stdin: spec.open_stdin,
+        stdin_once: spec.stdin_once,
+        env: some(&spec.env),
+        cmd: spec.command.clone().map(Words),
+        image: spec.image.clone(),
+        volumes: None,
+        working_dir: text(&spec.working_dir),
+        entrypoint: spec
+            .entrypoint
+            .as_ref()
+            .map(|words| match words.as_slice() {
+                // An empty list is "not said" to some daemons; this is how Docker's client says "none".
+                [] => Words(vec![String::new()]),
+                words => Words(words.to_vec()),
+            }),
+        labels: Some(spec.labels.clone()),
+        stop_signal: spec
+            .stop_signal
+            .map(|signal| signal.to_string())
+            .unwrap_or_default(),
+        stop_timeout: spec.stop_timeout,
+        ..ContainerConfig::default()
+    }
+}
+
+fn some<T: Clone>(list: &[T]) -> Option<Vec<T>> {
+    (!list.is_empty()).then(|| list.to_vec())
+}
+
+fn host_config(spec: &ContainerSpec) -> HostConfig {
+    let mut host = HostConfig {
+        binds: some(&binds(&spec.mounts)),
+        log_config: LogConfig {
+            r#type: spec.log.driver.clone(),
+            config: Some(spec.log.options.clone()),
+        },
+        network_mode: network(&spec.network).to_owned(),
+        port_bindings: Some(BTreeMap::new()),
+        restart_policy: RestartPolicy {
+            name: "no".to_owned(),
+            maximum_retry_count: 0,
+        },
+        auto_remove: spec.auto_remove,
+        console_size: spec.console_size,
+        annotations: spec.annotations.clone(),
+        dns: Some(Vec::new()),
+        dns_options: Some(Vec::new()),
+        dns_search: Some(Vec::new()),
+        group_add: some(&spec.groups),
+        readonly_rootfs: spec.read_only,
+        tmpfs: spec.mounts.iter().filter_map(tmpfs_flag).collect(),
+        shm_size: spec.shm_size.unwrap_or(0),
+        sysctls: spec.sysctls.clone(),
+        mounts: spec.mounts.iter().filter_map(long_mount).collect(),
+        init: spec.init.then_some(true),
+        ..HostConfig::default()
+    };
+    add_security(&mut host, &spec.security);
+    add_resources(&mut host, &spec.resources);
+    host
+}
+
+fn network(mode: &NetworkMode) -> &'static str {
+    match mode {
+        NetworkMode::Default => "default",
+        NetworkMode::None => "none",
+        NetworkMode::Host => "host",
+    }
+}
+
+fn add_security(host: &mut HostConfig, security: &Security) {
+    let mut options = Vec::new();
+    if security.no_new_privileges {
+        options.push("no-new-privileges".to_owned());
+    }
+    match &security.seccomp {
+        SeccompProfile::Default => {}
+        SeccompProfile::Unconfined => options.push("seccomp=unconfined".to_owned()),
+        SeccompProfile::Custom(text) => options.push(format!("seccomp={text}")),
+    }
+    host.security_opt = some(&options);
+    host.privileged = security.privileged;
+    host.cap_add = some(&security.cap_add);
+    host.cap_drop = some(&security.cap_drop);
+    host.masked_paths.clone_from(&security.masked_paths);
+    host.readonly_paths.clone_from(&security.readonly_paths);
+}
+
+fn add_resources(host: &mut HostConfig, asked: &Resources) {
+    let signed = |number: Option<u64>| number.map_or(0, |n| i64::try_from(n).unwrap_or(i64::MAX));
+    host.cpu_shares = signed(asked.cpu_shares);
+    host.memory = asked.memory.unwrap_or(0);
+    host.nano_cpus = asked.nano_cpus.unwrap_or(0);
+    host.cgroup_parent = asked.cgroup_parent.clone().unwrap_or_default();
+    host.blkio_weight_device = Some(Vec::new());
+    host.blkio_device_read_bps = Some(Vec::new());
+    host.blkio_device_write_bps = Some(Vec::new());
+    host.blkio_device_read_iops = Some(Vec::new());
+    host.blkio_device_write_iops = Some(Vec::new());
+    host.cpu_period = signed(asked.cpu_period);
+    host.cpu_quota = asked.cpu_quota.unwrap_or(0);
+    host.cpuset_cpus = asked.cpuset_cpus.clone().unwrap_or_default();
+    host.cpuset_mems = asked.cpuset_mems.clone().unwrap_or_default();
+    host.devices = Some(asked.devices.iter().map(device).collect());
+    host.memory_reservation = asked.memory_reservation.unwrap_or(0);
+    host.memory_swap = asked.memory_swap.unwrap_or(0);
+    host.memory_swappiness = asked.memory_swappiness.map(i64::from);
+    host.oom_kill_disable = Some(asked.oom_kill_disable);
+    host.pids_limit = asked.pids_limit;
+    host.ulimits = Some(asked.ulimits.iter().map(ulimit).collect());
+    host.oom_score_adj = i64::from(asked.oom_score_adj.unwrap_or(0));
+}
+
+fn device(device: &types::DeviceRequest) -> DeviceMapping {
+    DeviceMapping {
+        path_on_host: device.host_path.clone(),
+        path_in_container: device.container_path.clone(),
+        cgroup_permissions: device.permissions.clone(),
+    }
+}
+
+fn ulimit(limit: &types::Ulimit) -> Ulimit {
+    Ulimit {
+        name: limit.name.clone(),
+        hard: limit.hard,
+        soft: limit.soft,
+    }
+}
+
+/// What came as `-v`.
+fn binds(mounts: &[MountRequest]) -> Vec<String> {
+    let bind = |mount: &MountRequest| match &mount.kind {
+        MountKind::Bind {
+            source,
+            bind_mode: Some(mode),
+            ..
+        } => Some(match mode.as_str() {
+            "" => format!("{source}:{}", mount.target),
+            mode => format!("{source}:{}:{mode}", mount.target),
+        }),
+        _ => None,
+    };
+    mounts.iter().filter_map(bind).collect()
+}
+
+/// What came as `--tmpfs`.
+fn tmpfs_flag(mount: &MountRequest) -> Option<(String, String)> {
+    match &mount.kind {
+        MountKind::Tmpfs {
+            flag_options: Some(options),
+            ..
+        } => Some((mount.target.clone(), options.clone())),
+        _ => None,
+    }
+}
+
+/// What came as `--mount`.
+fn long_mount(mount: &MountRequest) -> Option<Mount> {
+    let long = Mount {
+        target: mount.target.clone(),
+        read_only: mount.read_only,
+        ..Mount::default()
+    };
+    match &mount.kind {
+        MountKind::Bind {
+            source,
+            bind_mode: None,
+            ..
+        } => Some(Mount {
+            r#type: "bind".to_owned(),
+            source: source.clone(),
+            bind_options: bind_options(&mount.kind),
+            ..long
+        }),
+        MountKind::Tmpfs {
+            size,
+            mode,
+            options,
+            flag_options: None,
+        } => {
+            let split = |option: &String| option.splitn(2, '=').map(str::to_owned).collect();
+            let options = TmpfsOptions {
+                size_bytes: size.unwrap_or(0),
+                mode: mode.unwrap_or(0),
+                options: options.iter().map(split).collect(),
+            };
+            Some(Mount {
+                r#type: "tmpfs".to_owned(),
+                tmpfs_options: (options != TmpfsOptions::default()).then_some(options),
+                ..long
+            })
+        }
+        _ => None,
+    }
+}
+
+fn bind_options(kind: &MountKind) -> Option<BindOptions> {
+    let MountKind::Bind {
+        propagation,
+        create_source,
+        recursive,
+        read_only_non_recursive,
+        read_only_force_recursive,
+        ..
+    } = kind
+    else {
+        return None;
+    };
+    let options = BindOptions {
+        propagation: propagation
+            .map(|p| p.as_str().to_owned())
+            .unwrap_or_default(),
+        non_recursive: !recursive,
+        create_mountpoint: *create_source,
+        read_only_non_recursive: *read_only_non_recursive,
+        read_only_force_recursive: *read_only_force_recursive,
+    };
+    (options != BindOptions::default()).then_some(options)
+}
+
+/// Mounts as `inspect` and listings show them. What came as `--tmpfs` is in the host's half only,
+/// as with Docker.
+pub fn mount_points(mounts: &[MountRequest]) -> Vec<MountPoint> {
+    let point = |mount: &MountRequest| match &mount.kind {
+        MountKind::Bind {
+            source,
+            propagation,
+            bind_mode,
+            ..
+        } => Some(MountPoint {
+            r#type: "bind".to_owned(),
+            source: source.clone(),
+            destination: mount.target.clone(),
+            mode: bind_mode.clone().unwrap_or_default(),
+            rw: !mount.read_only,
+            propagation: propagation.map_or("rprivate", |p| p.as_str()).to_owned(),
+        }),
+        MountKind::Tmpfs {
+            flag_options: None, ..
+        } => Some(MountPoint {
+            r#type: "tmpfs".to_owned(),
+            destination: mount.target.clone(),
+            rw: !mount.read_only,
+            ..MountPoint::default()
+        }),
+        MountKind::Tmpfs { .. } => None,
+    };
+    mounts.iter().filter_map(point).collect()
+}

@@ -1,0 +1,289 @@
+//! What this version does not honour, as a table: a field, when it counts as set, and what would be
+//! accepted instead.
+
+use crate::wire::{ContainerConfig, EndpointSettings, HostConfig, NetworkingConfig};
+
+use super::Refusal;
+
+/// A field, whether it is set to something this version does not do, and what it would do.
+type Row<T> = (&'static str, fn(&T) -> bool, &'static str);
+
+fn some<T>(list: Option<&Vec<T>>) -> bool {
+    list.is_some_and(|list| !list.is_empty())
+}
+
+fn other(text: &str, accepted: &[&str]) -> bool {
+    !text.is_empty() && !accepted.contains(&text)
+}
+
+const PORTS: &str = "no port can be published yet; use network mode host";
+const LEAVE: &str = "leave it out";
+const NAMESPACE: &str = "every container has a namespace of its own; leave it out or say private";
+const BLOCK_IO: &str = "block I/O cannot be limited yet; leave it out";
+const RESOLVER: &str = "name resolution cannot be configured yet; mount a file over \
+                        /etc/resolv.conf or /etc/hosts";
+const WINDOWS: &str = "it is for Windows containers; leave it out";
+
+const CONFIG: &[Row<ContainerConfig>] = &[
+    (
+        "Volumes",
+        |c| c.volumes.as_ref().is_some_and(|v| !v.is_empty()),
+        "there are no volumes yet; bind an absolute host path or use a tmpfs",
+    ),
+    (
+        "Healthcheck",
+        |c| {
+            c.healthcheck
+                .as_ref()
+                .is_some_and(|h| !matches!(h.test.first().map(String::as_str), None | Some("NONE")))
+        },
+        "health is not checked yet; leave it out or give the test NONE",
+    ),
+    (
+        "NetworkDisabled",
+        |c| c.network_disabled,
+        "use HostConfig.NetworkMode none",
+    ),
+    ("MacAddress", |c| !c.mac_address.is_empty(), LEAVE),
+];
+
+const HOST: &[Row<HostConfig>] = &[
+    (
+        "HostConfig.PortBindings",
+        |h| {
+            h.port_bindings
+                .iter()
+                .flat_map(|map| map.values())
+                .any(|binding| some(binding.as_ref()))
+        },
+        PORTS,
+    ),
+    ("HostConfig.PublishAllPorts", |h| h.publish_all_ports, PORTS),
+    (
+        "HostConfig.RestartPolicy",
+        |h| ["always", "unless-stopped", "on-failure"].contains(&h.restart_policy.name.as_str()),
+        "containers are not started again by themselves yet; use no",
+    ),
+    (
+        "HostConfig.VolumeDriver",
+        |h| other(&h.volume_driver, &["local"]),
+        "there are no volumes yet; leave it out",
+    ),
+    (
+        "HostConfig.VolumesFrom",
+        |h| some(h.volumes_from.as_ref()),
+        "there are no volumes yet; bind absolute host paths",
+    ),
+    (
+        "HostConfig.CgroupnsMode",
+        |h| other(&h.cgroupns_mode, &["private"]),
+        NAMESPACE,
+    ),
+    ("HostConfig.Dns", |h| some(h.dns.as_ref()), RESOLVER),
+    (
+        "HostConfig.DnsOptions",
+        |h| some(h.dns_options.as_ref()),
+        RESOLVER,
+    ),
+    (
+        "HostConfig.DnsSearch",
+        |h| some(h.dns_search.as_ref()),
+        RESOLVER,
+    ),
+    (
+        "HostConfig.ExtraHosts",
+        |h| some(h.extra_hosts.as_ref()),
+        RESOLVER,
+    ),
+    (
+        "HostConfig.IpcMode",
+        |h| other(&h.ipc_mode, &["private", "default"]),
+        NAMESPACE,
+    ),
+    (
+        "HostConfig.PidMode",
+        |h| other(&h.pid_mode, &["private", "default"]),
+        NAMESPACE,
+    ),
+    (
+        "HostConfig.UTSMode",
+        |h| other(&h.uts_mode, &["private", "default"]),
+        NAMESPACE,
+    ),
+    (
+        // Users are never mapped, which is what `host` asks for.
+        "HostConfig.UsernsMode",
+        |h| other(&h.userns_mode, &["host", "default"]),
+        "users are not mapped yet; leave it out or say host",
+    ),
+    ("HostConfig.Cgroup", |h| !h.cgroup.is_empty(), NAMESPACE),
+    (
+        "HostConfig.Links",
+        |h| some(h.links.as_ref()),
+        "containers cannot be linked yet; leave it out",
+    ),
+    (
+        "HostConfig.StorageOpt",
+        |h| !h.storage_opt.is_empty(),
+        "the size of a container's root cannot be limited yet; leave it out",
+    ),
+    (
+        "HostConfig.Runtime",
+        |h| other(&h.runtime, &["brig"]),
+        "the runtime is chosen by the daemon's configuration; leave it out or say brig",
+    ),
+    (
+        "HostConfig.Isolation",
+        |h| other(&h.isolation, &["default"]),
+        WINDOWS,
+    ),
+    ("HostConfig.BlkioWeight", |h| h.blkio_weight != 0, BLOCK_IO),
+    (
+        "HostConfig.BlkioWeightDevice",
+        |h| some(h.blkio_weight_device.as_ref()),
+        BLOCK_IO,
+    ),
+    (
+        "HostConfig.BlkioDeviceReadBps",
+        |h| some(h.blkio_device_read_bps.as_ref()),
+        BLOCK_IO,
+    ),
+    (
+        "HostConfig.BlkioDeviceWriteBps",
+        |h| some(h.blkio_device_write_bps.as_ref()),
+        BLOCK_IO,
+    ),
+    (
+        "HostConfig.BlkioDeviceReadIOps",
+        |h| some(h.blkio_device_read_iops.as_ref()),
+        BLOCK_IO,
+    ),
+    (
+        "HostConfig.BlkioDeviceWriteIOps",
+        |h| some(h.blkio_device_write_iops.as_ref()),
+        BLOCK_IO,
+    ),
+    (
+        "HostConfig.CpuRealtimePeriod",
+        |h| h.cpu_realtime_period != 0,
+        LEAVE,
+    ),
+    (
+        "HostConfig.CpuRealtimeRuntime",
+        |h| h.cpu_realtime_runtime != 0,
+        LEAVE,
+    ),
+    (
+        "HostConfig.DeviceCgroupRules",
+        |h| some(h.device_cgroup_rules.as_ref()),
+        "name the devices in HostConfig.Devices",
+    ),
+    (
+        "HostConfig.DeviceRequests",
+        |h| some(h.device_requests.as_ref()),
+        "name the devices in HostConfig.Devices",
+    ),
+    (
+        "HostConfig.KernelMemory",
+        |h| h.kernel_memory > 0,
+        "kernels count it in Memory; limit that",
+    ),
+    (
+        "HostConfig.KernelMemoryTCP",
+        |h| h.kernel_memory_tcp > 0,
+        "kernels count it in Memory; limit that",
+    ),
+    ("HostConfig.CpuCount", |h| h.cpu_count != 0, WINDOWS),
+    ("HostConfig.CpuPercent", |h| h.cpu_percent != 0, WINDOWS),
+    (
+        "HostConfig.IOMaximumIOps",
+        |h| h.io_maximum_iops != 0,
+        WINDOWS,
+    ),
+    (
+        "HostConfig.IOMaximumBandwidth",
+        |h| h.io_maximum_bandwidth != 0,
+        WINDOWS,
+    ),
+];
+
+const ENDPOINT: &[Row<EndpointSettings>] = &[
+    (
+        "EndpointsConfig.IPAMConfig",
+        |e| {
+            e.ipam_config.as_ref().is_some_and(|value| {
+                !value.is_null() && value.as_object().is_none_or(|map| !map.is_empty())
+            })
+        },
+        "addresses cannot be chosen yet; leave it out",
+    ),
+    ("EndpointsConfig.Links", |e| some(e.links.as_ref()), LEAVE),
+    (
+        "EndpointsConfig.Aliases",
+        |e| some(e.aliases.as_ref()),
+        LEAVE,
+    ),
+    (
+        "EndpointsConfig.MacAddress",
+        |e| !e.mac_address.is_empty(),
+        LEAVE,
+    ),
+    (
+        "EndpointsConfig.DriverOpts",
+        |e| e.driver_opts.as_ref().is_some_and(|o| !o.is_empty()),
+        LEAVE,
+    ),
+    ("EndpointsConfig.GwPriority", |e| e.gw_priority != 0, LEAVE),
+];
+
+fn check<T>(table: &[Row<T>], value: &T) -> Result<(), Refusal> {
+    match table.iter().find(|(_, is_set, _)| is_set(value)) {
+        Some((field, _, instead)) => Err(Refusal::Unsupported { field, instead }),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn config(config: &ContainerConfig) -> Result<(), Refusal> {
+    check(CONFIG, config)
+}
+
+pub(super) fn host_config(host: &HostConfig) -> Result<(), Refusal> {
+    restart_policy(host)?;
+    check(HOST, host)
+}
+
+fn restart_policy(host: &HostConfig) -> Result<(), Refusal> {
+    const FIELD: &str = "HostConfig.RestartPolicy";
+    let policy = &host.restart_policy;
+    match policy.name.as_str() {
+        "" | "no" if policy.maximum_retry_count != 0 => Err(Refusal::invalid(
+            FIELD,
+            "a maximum retry count cannot be used with restart policy 'no'",
+        )),
+        "" | "no" | "always" | "unless-stopped" | "on-failure" => Ok(()),
+        unknown => Err(Refusal::invalid(
+            FIELD,
+            format!(
+                "unknown policy '{unknown}'; use one of 'no', 'always', 'on-failure', \
+                 or 'unless-stopped'"
+            ),
+        )),
+    }
+}
+
+/// Only the network of the network mode, with nothing said about it.
+pub(super) fn networking(networking: &NetworkingConfig, mode: &str) -> Result<(), Refusal> {
+    for (name, endpoint) in networking.endpoints_config.iter().flatten() {
+        let own = name == mode || ["default", "bridge", "none", "host"].contains(&name.as_str());
+        if !own {
+            return Err(Refusal::Unsupported {
+                field: "NetworkingConfig.EndpointsConfig",
+                instead: "only the networks default, none and host exist",
+            });
+        }
+        if let Some(endpoint) = endpoint {
+            check(ENDPOINT, endpoint)?;
+        }
+    }
+    Ok(())
+}

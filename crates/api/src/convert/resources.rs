@@ -1,0 +1,264 @@
+//! Limits: what needs no look at the machine is checked here.
+
+use types::{DeviceRequest, Resources, Ulimit};
+
+use super::Refusal;
+use super::create::said;
+use crate::wire::{self, HostConfig};
+
+const LEAST_MEMORY: i64 = 6 << 20;
+
+/// getrlimit(2)'s names.
+const ULIMITS: [&str; 15] = [
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
+
+pub(super) fn resources(host: &HostConfig) -> Result<Resources, Refusal> {
+    memory(host)?;
+    cpu(host)?;
+    Ok(Resources {
+        memory: set(host.memory),
+        memory_swap: set(host.memory_swap),
+        memory_reservation: set(host.memory_reservation),
+        memory_swappiness: swappiness(host.memory_swappiness)?,
+        oom_kill_disable: host.oom_kill_disable.unwrap_or(false),
+        nano_cpus: set(host.nano_cpus),
+        cpu_shares: unsigned("HostConfig.CpuShares", host.cpu_shares)?,
+        cpu_period: unsigned("HostConfig.CpuPeriod", host.cpu_period)?,
+        cpu_quota: set(host.cpu_quota),
+        cpuset_cpus: cpu_list("HostConfig.CpusetCpus", &host.cpuset_cpus)?,
+        cpuset_mems: cpu_list("HostConfig.CpusetMems", &host.cpuset_mems)?,
+        pids_limit: host.pids_limit.filter(|n| *n != 0),
+        ulimits: ulimits(host.ulimits.as_deref().unwrap_or_default())?,
+        devices: devices(host.devices.as_deref().unwrap_or_default())?,
+        oom_score_adj: oom_score_adj(host.oom_score_adj)?,
+        cgroup_parent: said(host.cgroup_parent.clone()),
+    })
+}
+
+/// Zero is not said.
+fn set(number: i64) -> Option<i64> {
+    Some(number).filter(|n| *n != 0)
+}
+
+fn unsigned(field: &'static str, number: i64) -> Result<Option<u64>, Refusal> {
+    match u64::try_from(number) {
+        Ok(0) => Ok(None),
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(Refusal::invalid(
+            field,
+            format!("{number} is less than nothing"),
+        )),
+    }
+}
+
+fn memory(host: &HostConfig) -> Result<(), Refusal> {
+    let HostConfig {
+        memory,
+        memory_swap: swap,
+        memory_reservation: reservation,
+        ..
+    } = *host;
+    let refuse = |field, text: &str| Err(Refusal::invalid(field, text));
+    let (field, swap_field) = ("HostConfig.Memory", "HostConfig.MemorySwap");
+    if memory != 0 && memory < LEAST_MEMORY {
+        return refuse(field, "Minimum memory limit allowed is 6MB");
+    }
+    if swap < -1 {
+        return refuse(swap_field, "bytes, 0 or -1 (unlimited) are expected");
+    }
+    if memory > 0 && swap > 0 && swap < memory {
+        return refuse(
+            swap_field,
+            "Minimum memoryswap limit should be larger than memory limit, see usage",
+        );
+    }
+    if memory == 0 && swap > 0 {
+        return refuse(
+            swap_field,
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
+        );
+    }
+    if reservation != 0 && reservation < LEAST_MEMORY {
+        return refuse(
+            "HostConfig.MemoryReservation",
+            "Minimum memory reservation allowed is 6MB",
+        );
+    }
+    if memory > 0 && memory < reservation {
+        return refuse(
+            "HostConfig.MemoryReservation",
+            "Minimum memory limit can not be less than memory reservation limit, see usage",
+        );
+    }
+    Ok(())
+}
+
+/// -1 is not said.
+fn swappiness(value: Option<i64>) -> Result<Option<u8>, Refusal> {
+    match value {
+        None | Some(-1) => Ok(None),
+        Some(number @ 0..=100) => Ok(u8::try_from(number).ok()),
+        Some(number) => Err(Refusal::invalid(
+            "HostConfig.MemorySwappiness",
+            format!("{number}: valid memory swappiness range is 0-100"),
+        )),
+    }
+}
+
+fn cpu(host: &HostConfig) -> Result<(), Refusal> {
+    let HostConfig {
+        nano_cpus,
+        cpu_period: period,
+        cpu_quota: quota,
+        ..
+    } = *host;
+    let refuse = |field, text: &str| Err(Refusal::invalid(field, text));
+    if nano_cpus < 0 {
+        return refuse("HostConfig.NanoCpus", "it is less than nothing");
+    }
+    if nano_cpus > 0 && nano_cpus < 10_000_000 {
+        return refuse("HostConfig.NanoCpus", "CPUs start at 0.01");
+    }
+    if nano_cpus > 0 && period > 0 {
+        return refuse(
+            "HostConfig.NanoCpus",
+            "Nano CPUs and CPU Period cannot both be set",
+        );
+    }
+    if nano_cpus > 0 && quota > 0 {
+        return refuse(
+            "HostConfig.NanoCpus",
+            "Nano CPUs and CPU Quota cannot both be set",
+        );
+    }
+    if period != 0 && !(1_000..=1_000_000).contains(&period) {
+        return refuse(
+            "HostConfig.CpuPeriod",
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
+        );
+    }
+    if quota > 0 && quota < 1_000 {
+        return refuse(
+            "HostConfig.CpuQuota",
+            "CPU cfs quota can not be less than 1ms (i.e. 1000)",
+        );
+    }
+    Ok(())
+}
+
+/// `0-2,4`. Whether the machine has them is seen when the container is made.
+fn cpu_list(field: &'static str, text: &str) -> Result<Option<String>, Refusal> {
+    let number = |n: &str| n.trim().parse::<u16>().ok();
+    let is_range = |range: &str| match range.split_once('-') {
+        Some((first, last)) => number(first)
+            .zip(number(last))
+            .is_some_and(|(first, last)| first <= last),
+        None => number(range).is_some(),
+    };
+    match text {
+        "" => Ok(None),
+        _ if text.split(',').all(is_range) => Ok(Some(text.to_owned())),
+        _ => Err(Refusal::invalid(
+            field,
+            format!("{text:?}: numbers and ranges are expected, as in 0-2,4"),
+        )),
+    }
+}
+
+fn ulimits(asked: &[wire::Ulimit]) -> Result<Vec<Ulimit>, Refusal> {
+    const FIELD: &str = "HostConfig.Ulimits";
+    let convert = |limit: &wire::Ulimit| {
+        let wire::Ulimit { name, hard, soft } = limit;
+        if !ULIMITS.contains(&name.as_str()) {
+            return Err(Refusal::invalid(
+                FIELD,
+                format!(
+                    "invalid ulimit type: {name}; one of {} is expected",
+                    ULIMITS.join(", ")
+                ),
+            ));
+        }
+        if *hard < -1 || *soft < -1 {
+            return Err(Refusal::invalid(
+                FIELD,
+                format!("{name}: a number or -1 (unlimited) is expected"),
+            ));
+        }
+        if *hard != -1 && (soft > hard || *soft == -1) {
+            return Err(Refusal::invalid(
+                FIELD,
+                format!(
+                    "{name}: ulimit soft limit must be less than or equal to hard limit: \
+                     {soft} > {hard}"
+                ),
+            ));
+        }
+        Ok(Ulimit {
+            name: name.clone(),
+            soft: *soft,
+            hard: *hard,
+        })
+    };
+    asked.iter().map(convert).collect()
+}
+
+fn devices(asked: &[wire::DeviceMapping]) -> Result<Vec<DeviceRequest>, Refusal> {
+    const FIELD: &str = "HostConfig.Devices";
+    let or = |text: &str, default: &str| match text {
+        "" => default.to_owned(),
+        _ => text.to_owned(),
+    };
+    let convert = |device: &wire::DeviceMapping| {
+        let host = &device.path_on_host;
+        let inside = or(&device.path_in_container, host);
+        let permissions = or(&device.cgroup_permissions, "rwm");
+        let mut seen = String::new();
+        for permission in permissions.chars() {
+            if !"rwm".contains(permission) || seen.contains(permission) {
+                return Err(Refusal::invalid(
+                    FIELD,
+                    format!("{host}: invalid device mode: {permissions}; some of rwm are expected"),
+                ));
+            }
+            seen.push(permission);
+        }
+        if !host.starts_with('/') || !inside.starts_with('/') {
+            return Err(Refusal::invalid(
+                FIELD,
+                format!("{host:?} in {inside:?}: absolute paths are expected"),
+            ));
+        }
+        Ok(DeviceRequest {
+            host_path: host.clone(),
+            container_path: inside,
+            permissions,
+        })
+    };
+    asked.iter().map(convert).collect()
+}
+
+fn oom_score_adj(value: i64) -> Result<Option<i32>, Refusal> {
+    match i32::try_from(value) {
+        Ok(0) => Ok(None),
+        Ok(score @ -1000..=1000) => Ok(Some(score)),
+        _ => Err(Refusal::invalid(
+            "HostConfig.OomScoreAdj",
+            format!("{value}: range for oom score adj is [-1000, 1000]"),
+        )),
+    }
+}

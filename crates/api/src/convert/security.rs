@@ -1,0 +1,104 @@
+//! Privileges.
+
+use types::{SeccompProfile, Security};
+
+use super::Refusal;
+use crate::wire::HostConfig;
+
+const FIELD: &str = "HostConfig.SecurityOpt";
+
+pub(super) fn security(host: &HostConfig) -> Result<Security, Refusal> {
+    let mut security = Security {
+        privileged: host.privileged,
+        cap_add: host.cap_add.clone().unwrap_or_default(),
+        cap_drop: host.cap_drop.clone().unwrap_or_default(),
+        no_new_privileges: false,
+        seccomp: SeccompProfile::Default,
+        masked_paths: host.masked_paths.clone(),
+        readonly_paths: host.readonly_paths.clone(),
+    };
+    for option in host.security_opt.iter().flatten() {
+        apply(&mut security, option)?;
+    }
+    Ok(security)
+}
+
+/// One `--security-opt`. A colon between name and value is the older form.
+fn apply(security: &mut Security, option: &str) -> Result<(), Refusal> {
+    if option == "no-new-privileges" {
+        security.no_new_privileges = true;
+        return Ok(());
+    }
+    let Some((name, value)) = option.split_once(['=', ':']) else {
+        return Err(Refusal::invalid(
+            FIELD,
+            format!("{option:?}: name=value is expected"),
+        ));
+    };
+    match (name, value) {
+        ("no-new-privileges", _) => {
+            security.no_new_privileges = boolean(option, value)?;
+        }
+        ("seccomp", _) => security.seccomp = seccomp(value)?,
+        // Without those security modules there is nothing to switch off, and Docker takes it.
+        ("label", "disable") | ("apparmor", "unconfined") => {}
+        ("label", _) => {
+            return Err(Refusal::Unsupported {
+                field: "HostConfig.SecurityOpt label",
+                instead: "SELinux is not supported; leave it out or say label=disable",
+            });
+        }
+        ("apparmor", _) => {
+            return Err(Refusal::Unsupported {
+                field: "HostConfig.SecurityOpt apparmor",
+                instead: "AppArmor is not supported; leave it out or say apparmor=unconfined",
+            });
+        }
+        _ => {
+            return Err(Refusal::invalid(
+                FIELD,
+                format!(
+                    "{option:?}: no-new-privileges, seccomp, label=disable and \
+                     apparmor=unconfined are known"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn boolean(option: &str, value: &str) -> Result<bool, Refusal> {
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(Refusal::invalid(
+            FIELD,
+            format!("{option:?}: true or false is expected"),
+        )),
+    }
+}
+
+fn seccomp(value: &str) -> Result<SeccompProfile, Refusal> {
+    match value {
+        "unconfined" => Ok(SeccompProfile::Unconfined),
+        "builtin" => Ok(SeccompProfile::Default),
+        _ if value.trim_start().starts_with('{') => {
+            let parsed: Result<serde_json::Map<String, serde_json::Value>, _> =
+                serde_json::from_str(value);
+            match parsed {
+                Ok(_) => Ok(SeccompProfile::Custom(value.to_owned())),
+                Err(error) => Err(Refusal::invalid(
+                    FIELD,
+                    format!("Decoding seccomp profile failed: {error}"),
+                )),
+            }
+        }
+        _ => Err(Refusal::invalid(
+            FIELD,
+            format!(
+                "seccomp={value}: unconfined, builtin or the text of a profile is expected; \
+                 clients read the file"
+            ),
+        )),
+    }
+}
