@@ -6,15 +6,37 @@
 //! async.
 //!
 //! Boundary types: [`Engine`], [`Config`], [`Error`], [`container::View`], [`exec::View`].
+//!
+//! No lock is held over I/O but the one that orders the changes of a single container's record, and
+//! no reader takes that one: a container that is stuck holds up nobody who lists the others.
 
 pub mod container;
 pub mod exec;
 pub mod image;
+pub mod render;
 pub mod system;
+
+mod clock;
+mod engine;
+mod error;
+mod host;
+mod readable;
+mod record;
+mod recover;
+mod steps;
+mod supervise;
+mod table;
+mod undo;
+mod users;
 
 use std::path::PathBuf;
 
-use types::ErrorKind;
+pub use engine::Engine;
+pub use error::Error;
+pub use shim::{AttachOptions, Streams};
+pub use steps::steps;
+pub use storage::{Image, Import, Loaded, Removed};
+pub use users::UnknownUser;
 
 /// Where an engine keeps things and finds its helpers.
 #[derive(Debug, Clone)]
@@ -31,38 +53,7 @@ pub struct Config {
     pub init: PathBuf,
     /// Another OCI runtime to drive by its command line; none means our own, in the shim.
     pub foreign_runtime: Option<PathBuf>,
-}
-
-/// Everything the verbs share. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Engine {}
-
-/// Why a verb refused or failed: one sentence a layer, the source kept.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Error(String);
-
-impl Error {
-    /// What it is about.
-    pub fn kind(&self) -> ErrorKind {
-        todo!()
-    }
-}
-
-impl Engine {
-    /// Opens the store, takes back what runs, finishes what a crash interrupted. Must be called
-    /// within a tokio runtime, which it uses for what it watches.
-    pub async fn open(_config: Config) -> Result<Self, Error> {
-        todo!()
-    }
-
-    /// The configuration it was opened with.
-    pub fn config(&self) -> &Config {
-        todo!()
-    }
-
-    /// Lets go of all containers, which go on running.
-    pub async fn close(&self) {
-        todo!()
-    }
+    /// For tests only: the name of a step of create or start (see [`steps`]) that fails as if the
+    /// machine had refused it, so that what it leaves behind can be looked at.
+    pub fail_at: Option<String>,
 }

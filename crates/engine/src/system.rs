@@ -30,6 +30,92 @@ pub struct Info {
 }
 
 /// The machine and this engine. Blocking.
-pub fn info(_engine: &Engine) -> Info {
-    todo!()
+pub fn info(engine: &Engine) -> Info {
+    let host = engine.host();
+    let containers = engine.table().all();
+    let running = containers.iter().filter(|c| c.lifecycle().is_running());
+    let running = running.count();
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let release = [read("/etc/os-release"), read("/usr/lib/os-release")].concat();
+    Info {
+        running,
+        stopped: containers.len() - running,
+        images: engine.storage().images().map_or(0, |images| images.len()),
+        kernel: host.kernel.clone(),
+        os: release_field(&release, "PRETTY_NAME")
+            .unwrap_or("Linux")
+            .to_owned(),
+        os_version: release_field(&release, "VERSION_ID")
+            .unwrap_or_default()
+            .to_owned(),
+        cpus: host.cpus,
+        memory: memory_total(&read("/proc/meminfo")),
+        hostname: read("/proc/sys/kernel/hostname").trim_end().to_owned(),
+        cgroup_version: host.cgroups.version(),
+        warnings: warnings(&host.facts.cgroups),
+    }
+}
+
+/// A field of os-release(5), without its quotes.
+fn release_field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix('=');
+    let value = text.lines().find_map(value)?;
+    Some(value.trim().trim_matches(['"', '\'']))
+}
+
+/// `MemTotal` of proc_meminfo(5), in bytes.
+fn memory_total(text: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    kib.unwrap_or_default() * 1024
+}
+
+fn warnings(cgroups: &sys::cgroup::Capabilities) -> Vec<String> {
+    [
+        (cgroups.memory, "WARNING: No memory limit support"),
+        (cgroups.swap, "WARNING: No swap limit support"),
+        (
+            cgroups.oom_kill_disable || cgroups.unified,
+            "WARNING: No oom kill disable support",
+        ),
+        (cgroups.cpu_quota, "WARNING: No cpu cfs quota support"),
+        (cgroups.cpu_shares, "WARNING: No cpu shares support"),
+        (cgroups.cpuset, "WARNING: No cpuset support"),
+        (cgroups.pids, "WARNING: No pids limit support"),
+    ]
+    .into_iter()
+    .filter(|(supported, _)| !supported)
+    .map(|(_, warning)| warning.to_owned())
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found() {
+        let text = "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 12\"\nVERSION_ID='12'\n";
+        assert_eq!(
+            release_field(text, "PRETTY_NAME"),
+            Some("Debian GNU/Linux 12")
+        );
+        assert_eq!(release_field(text, "VERSION_ID"), Some("12"));
+        assert_eq!(release_field(text, "ID"), None);
+        assert_eq!(
+            memory_total("MemTotal:       2048 kB\nMemFree: 1 kB\n"),
+            2 << 20
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_warned_of() {
+        let none = sys::cgroup::Capabilities::default();
+        assert_eq!(warnings(&none).len(), 7);
+        let unified = sys::cgroup::Capabilities {
+            unified: true,
+            ..none
+        };
+        assert_eq!(warnings(&unified).len(), 6);
+    }
 }

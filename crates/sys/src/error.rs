@@ -33,6 +33,8 @@ impl Errno {
     pub const INTR: Self = Self(libc::EINTR);
     /// Exec format error.
     pub const NOEXEC: Self = Self(libc::ENOEXEC);
+    /// No such device or address.
+    pub const NXIO: Self = Self(libc::ENXIO);
     /// No child processes.
     pub const CHILD: Self = Self(libc::ECHILD);
     /// Resource temporarily unavailable.

@@ -16,6 +16,7 @@ pub mod event;
 pub mod exe;
 pub mod fd;
 pub mod file;
+pub mod inotify;
 pub mod loopback;
 pub mod mount;
 pub mod ns;

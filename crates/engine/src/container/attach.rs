@@ -1,0 +1,123 @@
+//! `attach`: the client's connection is handed to the shim, and the daemon is out of the way.
+
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use shim::log::{Reader, Start, Stream};
+use shim::{AttachOptions, Call, Shim};
+use types::{ErrorKind, Lifecycle};
+
+use super::{Attach, View, WrongState, log_path, view};
+use crate::table::{Container, Pending};
+use crate::{Engine, Error};
+
+/// Hands a client's connection to the container's shim, or keeps it until the container is started.
+pub async fn attach(
+    engine: &Engine,
+    who: &str,
+    attach: Attach,
+    client: UnixStream,
+) -> Result<(), Error> {
+    let container = engine.find(who)?;
+    if !attach.logs {
+        // Before a start there is nobody to be handed to: nothing to wait for.
+        let pending = Pending {
+            client,
+            options: attach.options,
+        };
+        return match hand_over(&container, attach.stream.then_some(pending)) {
+            None => Ok(()),
+            Some((shim, pending)) => {
+                let work = move |_: &Engine| call(&container, &shim, &pending);
+                engine.blocking(work).await
+            }
+        };
+    }
+    engine
+        .blocking(move |engine| {
+            past(engine, &container, &attach.options, &client)?;
+            let pending = Pending {
+                client,
+                options: attach.options,
+            };
+            match hand_over(&container, attach.stream.then_some(pending)) {
+                None => Ok(()),
+                Some((shim, pending)) => call(&container, &shim, &pending),
+            }
+        })
+        .await
+}
+
+/// Checks, before the connection is upgraded, that `attach` would work.
+pub fn check_attach(engine: &Engine, who: &str) -> Result<View, Error> {
+    let container = engine.find(who)?;
+    if let Lifecycle::Removing { .. } = container.lifecycle() {
+        return Err(WrongState::Removing(container.id().clone()).into());
+    }
+    Ok(view(engine, &container))
+}
+
+/// The shim to hand the client to, or nothing: then it waits for the start.
+fn hand_over(container: &Container, client: Option<Pending>) -> Option<(Arc<Shim>, Pending)> {
+    let client = client?;
+    let mut live = container.live();
+    match (&live.shim, live.serves_clients) {
+        (Some(shim), true) => Some((shim.clone(), client)),
+        _ => {
+            live.pending.push(client);
+            None
+        }
+    }
+}
+
+fn call(container: &Container, shim: &Shim, pending: &Pending) -> Result<(), Error> {
+    let call = Call::Attach(pending.options.clone());
+    match shim.call(&call, &[pending.client.as_fd()]) {
+        Ok(_) => Ok(()),
+        // It has just ended: the client sees the end of its stream.
+        Err(error) if error.kind() == ErrorKind::Unavailable => Ok(()),
+        Err(source) => Err(Error::Shim {
+            what: "attach to",
+            id: container.id().clone(),
+            source,
+        }),
+    }
+}
+
+/// Writes what the log holds to the client. One that has gone away is no error.
+fn past(
+    engine: &Engine,
+    container: &Container,
+    options: &AttachOptions,
+    mut client: &UnixStream,
+) -> Result<(), Error> {
+    let Some(path) = log_path(engine, container) else {
+        return Ok(());
+    };
+    let mut reader = match Reader::open(&path, Start::Beginning) {
+        Ok(reader) => reader,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::Logs(super::LogError::Read(error))),
+    };
+    while let Some(line) = reader
+        .next_line()
+        .map_err(|error| Error::Logs(super::LogError::Read(error)))?
+    {
+        let (wanted, number) = match line.stream {
+            Stream::Stdout => (options.streams.stdout, 1),
+            Stream::Stderr => (options.streams.stderr, 2),
+        };
+        if !wanted {
+            continue;
+        }
+        let length = u32::try_from(line.bytes.len()).unwrap_or(u32::MAX);
+        let header = [&[number, 0, 0, 0][..], &length.to_be_bytes()].concat();
+        let header = if options.framed { &header[..] } else { &[] };
+        if client.write_all(&[header, &line.bytes].concat()).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,332 @@
+//! What is checked before create touches anything. Pure, but for the facts of the machine that come
+//! in. Wordings are Docker's.
+
+mod limits;
+
+use std::collections::BTreeSet;
+
+use types::{ContainerSpec, ErrorKind, MountKind, MountRequest, NetworkMode, Platform};
+
+pub(super) use limits::{Machine, limits};
+
+/// What a request says that cannot be.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[allow(missing_docs, reason = "the fields are named as in the sentences")]
+pub enum Invalid {
+    /// Neither the request nor the image has a command.
+    #[error("no command specified")]
+    NoCommand,
+    /// An exec session without a command.
+    #[error("No exec command specified")]
+    NoExecCommand,
+    /// The image's stop signal is none.
+    #[error("the image's stop signal is invalid: {0}")]
+    ImageStopSignal(String),
+    /// The image is for another machine.
+    #[error(
+        "image {image} is for {platform}, this machine is {host}: \
+         an image for {host} is expected"
+    )]
+    Platform {
+        image: String,
+        platform: String,
+        host: String,
+    },
+    /// A platform was asked for that the image is not for.
+    #[error(
+        "image with reference {image} was found but does not match the specified platform: \
+         wanted {wanted}, actual: {actual}"
+    )]
+    OtherPlatform {
+        image: String,
+        wanted: String,
+        actual: String,
+    },
+    /// The working directory is not absolute.
+    #[error("the working directory '{0}' is invalid, it needs to be an absolute path")]
+    WorkingDir(String),
+    /// A variable without a name.
+    #[error("invalid environment variable: {0}")]
+    Env(String),
+    /// A log driver that is not there.
+    #[error("logger: no log driver named '{0}' is registered")]
+    LogDriver(String),
+    /// An option that the log driver does not have.
+    #[error("unknown log opt '{option}' for {driver} log driver")]
+    LogOption { option: String, driver: String },
+    /// The value of a log driver's option.
+    #[error("invalid value for {option}: {value}")]
+    LogValue { option: String, value: String },
+    /// A mount that cannot be.
+    #[error("invalid mount config for type \"{kind}\": {reason}")]
+    Mount { kind: &'static str, reason: String },
+    /// Two mounts at one place.
+    #[error("Duplicate mount point: {0}")]
+    DuplicateMount(String),
+    /// A negative size.
+    #[error("SHM size can not be less than 0")]
+    ShmSize,
+    /// A limit that cannot be kept.
+    #[error("{0}")]
+    Limit(limits::Limit),
+}
+
+impl Invalid {
+    /// Always [`ErrorKind::Invalid`].
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::Invalid
+    }
+}
+
+/// Log drivers there are.
+const LOG_DRIVERS: [&str; 2] = ["json-file", "none"];
+
+/// Options of Docker's json-file driver.
+const JSON_FILE_OPTIONS: [&str; 8] = [
+    "max-size",
+    "max-file",
+    "compress",
+    "labels",
+    "labels-regex",
+    "env",
+    "env-regex",
+    "tag",
+];
+
+/// Everything that can be said of the request alone.
+pub(super) fn request(spec: &ContainerSpec) -> Result<(), Invalid> {
+    if let Some(dir) = &spec.working_dir
+        && !dir.is_empty()
+        && !dir.starts_with('/')
+    {
+        return Err(Invalid::WorkingDir(dir.clone()));
+    }
+    if let Some(bad) = spec.env.iter().find(|v| v.is_empty() || v.starts_with('=')) {
+        return Err(Invalid::Env(bad.clone()));
+    }
+    if spec.shm_size.is_some_and(|size| size < 0) {
+        return Err(Invalid::ShmSize);
+    }
+    log(spec)?;
+    mounts(&spec.mounts)
+}
+
+/// What the user should know of the network until there are networks.
+pub(super) fn network_warning(spec: &ContainerSpec) -> Option<String> {
+    (spec.network == NetworkMode::Default).then(|| {
+        "no network was named and this version has no default bridge yet: the container gets the \
+         loopback interface only; use --network host or --network none to say what you want"
+            .to_owned()
+    })
+}
+
+/// Whether the image runs here, and is what was asked for.
+pub(super) fn platform(
+    spec: &ContainerSpec,
+    actual: &Platform,
+    host: &Platform,
+) -> Result<(), Invalid> {
+    if let Some(wanted) = &spec.platform
+        && !wanted.runs(actual)
+    {
+        return Err(Invalid::OtherPlatform {
+            image: spec.image.clone(),
+            wanted: wanted.to_string(),
+            actual: actual.to_string(),
+        });
+    }
+    if spec.platform.is_none() && !host.runs(actual) {
+        return Err(Invalid::Platform {
+            image: spec.image.clone(),
+            platform: actual.to_string(),
+            host: host.to_string(),
+        });
+    }
+    Ok(())
+}
+
+fn log(spec: &ContainerSpec) -> Result<(), Invalid> {
+    let driver = spec.log.driver.as_str();
+    if !LOG_DRIVERS.contains(&driver) {
+        return Err(Invalid::LogDriver(driver.to_owned()));
+    }
+    let known: &[&str] = if driver == "none" {
+        &[]
+    } else {
+        &JSON_FILE_OPTIONS
+    };
+    match spec
+        .log
+        .options
+        .keys()
+        .find(|k| !known.contains(&k.as_str()))
+    {
+        Some(option) => Err(Invalid::LogOption {
+            option: option.clone(),
+            driver: driver.to_owned(),
+        }),
+        None => log_limits(spec),
+    }
+}
+
+fn log_limits(spec: &ContainerSpec) -> Result<(), Invalid> {
+    for (option, value) in &spec.log.options {
+        let good = match option.as_str() {
+            "max-size" => value == "-1" || types::parse_bytes(value).is_ok_and(|bytes| bytes > 0),
+            "max-file" => value.parse::<u32>().is_ok_and(|files| files > 0),
+            _ => true,
+        };
+        if !good {
+            return Err(Invalid::LogValue {
+                option: option.clone(),
+                value: value.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn mounts(mounts: &[MountRequest]) -> Result<(), Invalid> {
+    let mut targets = BTreeSet::new();
+    for mount in mounts {
+        let refuse = |reason: String| Invalid::Mount {
+            kind: kind(mount),
+            reason,
+        };
+        if mount.target.is_empty() {
+            return Err(refuse("field Target must not be empty".to_owned()));
+        }
+        if !mount.target.starts_with('/') {
+            let target = &mount.target;
+            return Err(refuse(format!(
+                "invalid mount path: '{target}' mount path must be absolute"
+            )));
+        }
+        let clean = clean(&mount.target);
+        if clean == "/" {
+            return Err(refuse(
+                "invalid specification: destination can't be '/'".to_owned(),
+            ));
+        }
+        if let MountKind::Bind { source, .. } = &mount.kind
+            && !source.starts_with('/')
+        {
+            return Err(refuse(format!(
+                "invalid mount path: '{source}' mount path must be absolute"
+            )));
+        }
+        if !targets.insert(clean.clone()) {
+            return Err(Invalid::DuplicateMount(clean));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn kind(mount: &MountRequest) -> &'static str {
+    match mount.kind {
+        MountKind::Bind { .. } => "bind",
+        MountKind::Tmpfs { .. } => "tmpfs",
+    }
+}
+
+/// An absolute path without empty, `.` and `..` components: to compare, never to open.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tmpfs(target: &str) -> MountRequest {
+        MountRequest {
+            kind: MountKind::Tmpfs {
+                size: None,
+                mode: None,
+                options: Vec::new(),
+                flag_options: None,
+            },
+            target: target.to_owned(),
+            read_only: false,
+        }
+    }
+
+    fn refusal(change: impl FnOnce(&mut ContainerSpec)) -> String {
+        let mut spec = ContainerSpec::default();
+        change(&mut spec);
+        request(&spec).map_or_else(|error| error.to_string(), |()| "ok".to_owned())
+    }
+
+    #[test]
+    fn refusals_name_the_field() {
+        assert_eq!(refusal(|_| ()), "ok");
+        assert_eq!(
+            refusal(|s| s.working_dir = Some("tmp".into())),
+            "the working directory 'tmp' is invalid, it needs to be an absolute path"
+        );
+        assert_eq!(
+            refusal(|s| s.env = vec!["A".into(), "=x".into()]),
+            "invalid environment variable: =x"
+        );
+        assert_eq!(
+            refusal(|s| s.shm_size = Some(-1)),
+            "SHM size can not be less than 0"
+        );
+        assert_eq!(
+            refusal(|s| s.log.driver = "journald".into()),
+            "logger: no log driver named 'journald' is registered"
+        );
+        assert_eq!(
+            refusal(|s| {
+                s.log.options.insert("max-sise".into(), "1".into());
+            }),
+            "unknown log opt 'max-sise' for json-file log driver"
+        );
+        assert_eq!(
+            refusal(|s| s.mounts = vec![tmpfs("/a/../b"), tmpfs("/b/")]),
+            "Duplicate mount point: /b"
+        );
+        assert_eq!(
+            refusal(|s| s.mounts = vec![tmpfs("b")]),
+            "invalid mount config for type \"tmpfs\": invalid mount path: 'b' mount path must be absolute"
+        );
+        assert_eq!(
+            refusal(|s| s.mounts = vec![tmpfs("/x/..")]),
+            "invalid mount config for type \"tmpfs\": invalid specification: destination can't be '/'"
+        );
+    }
+
+    #[test]
+    fn an_image_for_another_machine_is_refused() {
+        let host: Platform = "linux/amd64".parse().unwrap();
+        let other: Platform = "linux/arm64".parse().unwrap();
+        let mut spec = ContainerSpec {
+            image: "x".into(),
+            ..ContainerSpec::default()
+        };
+        assert_eq!(platform(&spec, &host, &host), Ok(()));
+        assert_eq!(
+            platform(&spec, &other, &host).unwrap_err().to_string(),
+            "image x is for linux/arm64, this machine is linux/amd64: \
+             an image for linux/amd64 is expected"
+        );
+        // Whoever names the platform gets what they asked for, emulated if the machine can.
+        spec.platform = Some(other.clone());
+        assert_eq!(platform(&spec, &other, &host), Ok(()));
+        assert_eq!(
+            platform(&spec, &host, &host).unwrap_err().to_string(),
+            "image with reference x was found but does not match the specified platform: \
+             wanted linux/arm64, actual: linux/amd64"
+        );
+    }
+}

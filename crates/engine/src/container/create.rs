@@ -1,0 +1,154 @@
+//! `create`: everything is checked before the first thing is made.
+
+use std::sync::Arc;
+
+use oci_spec::image::ImageConfiguration;
+use storage::{Durability, Image};
+use types::{ContainerId, ContainerName, ContainerSpec, Platform};
+
+use super::check::{self, Machine};
+use super::{Created, Files, Resolved, mounts, names, resolve};
+use crate::record::{Fixed, Status};
+use crate::render::{self, Identity, RenderInput};
+use crate::steps::name as step;
+use crate::table::Container;
+use crate::undo::Stack;
+use crate::{Engine, Error, clock, image};
+
+/// Makes a container. Blocking.
+pub fn create(
+    engine: &Engine,
+    name: Option<ContainerName>,
+    mut spec: ContainerSpec,
+) -> Result<Created, Error> {
+    engine.accepts_work()?;
+    let id = ContainerId::from_random(random()?);
+    let image = find_image(engine, &spec)?;
+    let (resolved, warnings) = checked(engine, &id, &mut spec, &image)?;
+    let durability = durability(&spec);
+    let mut undo = Stack::new();
+    let name = reserve(engine, name, &id)?;
+    undo.push(step::RESERVE_NAME, {
+        let (name, id) = (name.clone(), id.clone());
+        move || {
+            engine.table_mut().release(&name, &id);
+            Ok(())
+        }
+    });
+    engine.passed(step::RESERVE_NAME)?;
+    engine.storage().prepare(&id, &image, spec.auto_remove)?;
+    undo.push(step::PREPARE, {
+        let id = id.clone();
+        move || Ok(engine.storage().discard(&id)?)
+    });
+    engine.passed(step::PREPARE)?;
+    let fixed = Fixed {
+        id: id.clone(),
+        name,
+        created: clock::now(),
+        image_ref: spec.image_ref(),
+        image: image.id,
+        resolved,
+        spec,
+    };
+    let container = Arc::new(Container::new(fixed, Status::created())?);
+    let record = container.record(&container.status())?;
+    engine.records().insert(&record, durability)?;
+    undo.push(step::RECORD, {
+        let id = id.clone();
+        move || Ok(engine.records().delete(&id, durability)?)
+    });
+    engine.passed(step::RECORD)?;
+    engine.table_mut().insert(container);
+    undo.keep();
+    Ok(Created { id, warnings })
+}
+
+/// A container that goes when it ends is gone after a power cut in any case: its record need not
+/// survive one. See docs/decisions/0003-durability.md.
+pub(super) fn durability(spec: &ContainerSpec) -> Durability {
+    if spec.auto_remove {
+        Durability::Process
+    } else {
+        Durability::Power
+    }
+}
+
+fn find_image(engine: &Engine, spec: &ContainerSpec) -> Result<Image, Error> {
+    let found = engine.storage().image(&spec.image);
+    found.map_err(|error| image::missing(error, &spec.image))
+}
+
+/// Everything that can be refused, refused before anything is made. Limits that this machine cannot
+/// keep are dropped from `spec`; the warnings say so.
+fn checked(
+    engine: &Engine,
+    id: &ContainerId,
+    spec: &mut ContainerSpec,
+    image: &Image,
+) -> Result<(Resolved, Vec<String>), Error> {
+    let host = engine.host();
+    check::request(spec)?;
+    check::platform(spec, &platform(&image.config), &Platform::host())?;
+    let machine = Machine {
+        cgroups: host.facts.cgroups,
+        cpus: host.cpus,
+        available: host.available.clone(),
+    };
+    let mut warnings = check::limits(&mut spec.resources, &machine)?;
+    warnings.extend(check::network_warning(spec));
+    mounts::check_sources(&spec.mounts)?;
+    let resolved = resolve::resolve(spec, image.config.config().as_ref(), id, &host.name)?;
+    // Rendered once for its refusals; the real one at start knows the user and the devices.
+    render::spec(&RenderInput {
+        id,
+        spec,
+        resolved: &resolved,
+        identity: Identity::default(),
+        files: &Files::default(),
+        devices: Vec::new(),
+        cgroup_path: super::start::cgroup_path(engine, spec, id),
+        init: &engine.config().init,
+        host: host.facts.clone(),
+    })?;
+    Ok((resolved, warnings))
+}
+
+fn platform(config: &ImageConfiguration) -> Platform {
+    Platform {
+        os: config.os().to_string(),
+        architecture: config.architecture().to_string(),
+        variant: config.variant().clone(),
+    }
+}
+
+/// Takes the name asked for, or a free one that nobody asked for.
+fn reserve(
+    engine: &Engine,
+    name: Option<ContainerName>,
+    id: &ContainerId,
+) -> Result<ContainerName, Error> {
+    if let Some(name) = name {
+        engine.table_mut().reserve(&name, id)?;
+        return Ok(name);
+    }
+    let mut attempt = 0;
+    loop {
+        let text = names::random_name(random()?, attempt);
+        let name: ContainerName = text
+            .parse()
+            .map_err(Error::kernel("make a name for the container"))?;
+        if engine.table_mut().reserve(&name, id).is_ok() {
+            return Ok(name);
+        }
+        attempt += 1;
+    }
+}
+
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::io("read random bytes")(std::io::Error::other(error.to_string()))
+    })?;
+    Ok(bytes)
+}

@@ -1,0 +1,69 @@
+//! `kill`: a signal goes straight to the first process, by its pidfd: no shim has to answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use types::{Lifecycle, Signal};
+
+use super::WrongState;
+use crate::table::Container;
+use crate::{Engine, Error, supervise};
+
+/// How long a killed container may take before that is an error.
+const DEATH: Duration = Duration::from_secs(10);
+
+/// Sends a signal, SIGKILL if none is named. `Conflict` when it does not run. After SIGKILL returns
+/// when it has ended.
+pub async fn kill(engine: &Engine, who: &str, signal: Option<Signal>) -> Result<(), Error> {
+    let container = engine.find(who)?;
+    let not_running = || WrongState::CannotKill {
+        who: who.to_owned(),
+        id: container.id().clone(),
+    };
+    if !container.lifecycle().is_running() {
+        return Err(not_running().into());
+    }
+    match signal {
+        None | Some(Signal::KILL) => kill_and_wait(engine, &container).await,
+        Some(signal) => send(&container, signal),
+    }
+}
+
+/// Sends a signal. One that comes too late is not an error: the end is on its way to be recorded.
+pub(super) fn send(container: &Container, signal: Signal) -> Result<(), Error> {
+    match container.lifecycle() {
+        Lifecycle::Running { process, .. } => supervise::signal_process(process, signal).map(drop),
+        _ => Err(WrongState::NotRunning(container.id().clone()).into()),
+    }
+}
+
+/// Kills it and waits for its end; whatever survives its first process goes with the cgroup.
+pub(super) async fn kill_and_wait(
+    engine: &Engine,
+    container: &Arc<Container>,
+) -> Result<(), Error> {
+    let mut progress = container.progress();
+    let ends = progress.borrow().ends;
+    send(container, Signal::KILL)?;
+    let ended = progress.wait_for(|p| p.ends > ends || p.removed);
+    if tokio::time::timeout(DEATH, ended).await.is_ok() {
+        return Ok(());
+    }
+    // The process may have died with nobody to tell: its shim is stuck. That one goes next.
+    if let Some(shim) = container.shim() {
+        sys::pidfd::send_signal(shim.pidfd(), Signal::KILL)
+            .map_err(Error::kernel("kill a shim"))?;
+    }
+    let killed = container.clone();
+    engine
+        .blocking(move |engine| supervise::kill_leftovers(engine, &killed))
+        .await?;
+    let ended = progress.wait_for(|p| p.ends > ends || p.removed);
+    match tokio::time::timeout(DEATH, ended).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::WillNotDie {
+            id: container.id().clone(),
+            seconds: 2 * DEATH.as_secs(),
+        }),
+    }
+}

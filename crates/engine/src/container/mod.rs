@@ -1,0 +1,273 @@
+//! Containers: their data, and one file a verb.
+
+mod attach;
+mod check;
+pub(crate) mod create;
+mod devices;
+mod files;
+mod inspect;
+mod kill;
+mod list;
+mod logs;
+mod mounts;
+mod names;
+pub(crate) mod remove;
+mod resize;
+mod resolve;
+mod restart;
+pub(crate) mod start;
+mod stop;
+mod top;
+mod wait;
+
+use std::path::PathBuf;
+
+use types::{
+    ContainerId, ContainerName, ContainerSpec, Digest, ErrorKind, ExecId, ImageRef, Lifecycle,
+    Refused, Signal,
+};
+
+use crate::record::Fixed;
+use crate::table::Container;
+use crate::{Engine, Error};
+
+pub use attach::{attach, check_attach};
+pub use check::Invalid;
+pub use create::create;
+pub use inspect::{inspect, size};
+pub use kill::kill;
+pub use list::list;
+pub use logs::{LogError, logs};
+pub use remove::remove;
+pub use resize::resize;
+pub use restart::restart;
+pub use start::start;
+pub use stop::stop;
+pub use top::{TopError, top};
+pub use wait::wait;
+
+/// What [`create`] made.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// The new container.
+    pub id: ContainerId,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// A container as it is now; what listings and `inspect` are made from.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: ContainerName,
+    /// Nanoseconds since the Unix epoch.
+    pub created: i64,
+    /// What was asked for, as it was asked.
+    pub spec: ContainerSpec,
+    /// What that came to with the image's configuration merged in.
+    pub resolved: Resolved,
+    /// The image.
+    pub image: Digest,
+    /// The reference that named it then, if one did.
+    pub image_ref: Option<ImageRef>,
+    /// What it is doing.
+    pub lifecycle: Lifecycle,
+    /// How often it was started again by a policy.
+    pub restarts: u32,
+    /// The log file, if there is one.
+    pub log_path: Option<PathBuf>,
+    /// Files mounted into it.
+    pub files: Files,
+    /// Exec sessions that are known.
+    pub execs: Vec<ExecId>,
+}
+
+/// What a container's process comes to: the request over the image's configuration.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Resolved {
+    /// The entry point.
+    pub entrypoint: Vec<String>,
+    /// The command, or the entry point's arguments.
+    pub command: Vec<String>,
+    /// The environment.
+    pub env: Vec<String>,
+    /// The working directory.
+    pub working_dir: String,
+    /// `user[:group]`; empty is root.
+    pub user: String,
+    /// The host name.
+    pub hostname: String,
+    /// Labels, the image's among them.
+    pub labels: std::collections::BTreeMap<String, String>,
+    /// The signal that asks it to stop.
+    pub stop_signal: Signal,
+    /// Seconds between that and SIGKILL; negative waits for ever.
+    pub stop_timeout: i64,
+}
+
+/// Files of the host mounted into a container.
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    /// `/etc/hostname`
+    pub hostname: PathBuf,
+    /// `/etc/hosts`
+    pub hosts: PathBuf,
+    /// `/etc/resolv.conf`
+    pub resolv_conf: PathBuf,
+}
+
+/// What [`wait`] waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitFor {
+    /// That it does not run.
+    NotRunning,
+    /// The next time it ends.
+    NextExit,
+    /// That it is gone.
+    Removed,
+}
+
+/// What an attaching client wants.
+#[derive(Debug, Clone, Default)]
+pub struct Attach {
+    /// Streams, framing and what the client already sent.
+    pub options: shim::AttachOptions,
+    /// Whether what the log holds comes first.
+    pub logs: bool,
+    /// Whether what comes from now on follows.
+    pub stream: bool,
+}
+
+/// Which lines of a log.
+#[derive(Debug, Clone, Default)]
+pub struct LogQuery {
+    /// Whether to wait for more.
+    pub follow: bool,
+    /// Standard output.
+    pub stdout: bool,
+    /// Standard error.
+    pub stderr: bool,
+    /// Nanoseconds since the Unix epoch.
+    pub since: Option<i64>,
+    /// Nanoseconds since the Unix epoch.
+    pub until: Option<i64>,
+    /// This many from the end; none means all.
+    pub tail: Option<usize>,
+}
+
+/// A piece of a log: a line with its newline, or a part of a long one.
+#[derive(Debug, Clone)]
+pub struct LogLine {
+    /// Whether it came on standard error.
+    pub stderr: bool,
+    /// Nanoseconds since the Unix epoch.
+    pub time: i64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A log being read. Dropping it ends the reading.
+pub type LogLines = tokio::sync::mpsc::Receiver<Result<Vec<LogLine>, Error>>;
+
+/// The processes of a container as ps(1) shows them.
+#[derive(Debug, Clone)]
+pub struct Top {
+    /// Column titles.
+    pub titles: Vec<String>,
+    /// A row a process.
+    pub processes: Vec<Vec<String>>,
+}
+
+/// What a container's state does not allow, in Docker's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WrongState {
+    /// Its command would have to run.
+    #[error("container {0} is not running")]
+    NotRunning(ContainerId),
+    /// The same, when a signal was to be sent.
+    #[error("cannot kill container: {who}: container {id} is not running")]
+    CannotKill {
+        /// As it was named.
+        who: String,
+        /// The container.
+        id: ContainerId,
+    },
+    /// It may not run when it is removed.
+    #[error(
+        "cannot remove container \"/{name}\": container is {state}: \
+         stop the container before removing or force remove"
+    )]
+    CannotRemove {
+        /// The container.
+        name: ContainerName,
+        /// What it is doing.
+        state: &'static str,
+    },
+    /// Somebody else is removing it.
+    #[error("removal of container {0} is already in progress")]
+    Removing(ContainerId),
+    /// Somebody else is starting it.
+    #[error("container {0} is being started")]
+    Starting(ContainerId),
+    /// An exec session is started once.
+    #[error("exec session {0} has already been started")]
+    ExecStarted(ExecId),
+    /// Its process would have to run.
+    #[error("exec process {0} is not running")]
+    ExecNotRunning(ExecId),
+    /// Any other change that its life cycle does not know.
+    #[error("container {id} is {state}: it cannot {change}")]
+    Refused {
+        /// The container.
+        id: ContainerId,
+        /// What it is doing.
+        state: &'static str,
+        /// What was wanted.
+        change: &'static str,
+    },
+}
+
+impl WrongState {
+    /// Always [`ErrorKind::Conflict`].
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::Conflict
+    }
+
+    pub(crate) fn refused(fixed: &Fixed, refused: &Refused) -> Self {
+        Self::Refused {
+            id: fixed.id.clone(),
+            state: refused.state,
+            change: refused.change,
+        }
+    }
+}
+
+/// The log file of a container, if it keeps one.
+pub(crate) fn log_path(engine: &Engine, container: &Container) -> Option<PathBuf> {
+    let dir = engine.storage().container_dir(container.id());
+    let keeps = container.fixed.spec.log.driver != "none";
+    keeps.then(|| dir.join(format!("{}-json.log", container.id())))
+}
+
+/// A container as the outside sees it.
+pub(crate) fn view(engine: &Engine, container: &Container) -> View {
+    let status = container.status();
+    let fixed = &container.fixed;
+    let dir = engine.storage().container_dir(container.id());
+    View {
+        id: fixed.id.clone(),
+        name: fixed.name.clone(),
+        created: fixed.created,
+        spec: fixed.spec.clone(),
+        resolved: fixed.resolved.clone(),
+        image: fixed.image.clone(),
+        image_ref: fixed.image_ref.clone(),
+        lifecycle: status.lifecycle,
+        restarts: status.restarts,
+        log_path: log_path(engine, container),
+        files: files::paths(&dir),
+        execs: container.live().execs.clone(),
+    }
+}

@@ -1,0 +1,192 @@
+//! `remove`: the record first, which frees the name and is the promise kept; the files after it, as
+//! what no record names is garbage that the store collects.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use types::{Change, ExitStatus, Lifecycle};
+
+use super::{WrongState, kill};
+use crate::table::Container;
+use crate::{Engine, Error, clock, exec};
+
+/// Removes it; `force` kills it first. Returns when its name is free again.
+pub async fn remove(engine: &Engine, who: &str, force: bool) -> Result<(), Error> {
+    let container = engine.find(who)?;
+    let mut progress = container.progress();
+    if force {
+        kill_whatever_runs(engine, &container).await?;
+    }
+    if let Err(error) = claim(&container) {
+        let goes = container.fixed.spec.auto_remove && force;
+        if goes && matches!(container.lifecycle(), Lifecycle::Removing { .. }) {
+            // It ended by our hand, and goes because it ended: somebody else does our work.
+            drop(progress.wait_for(|p| p.removed).await);
+            return Ok(());
+        }
+        return Err(error);
+    }
+    let done = {
+        let container = container.clone();
+        engine.blocking(move |engine| forget(engine, &container))
+    };
+    done.await?;
+    let task = {
+        let engine = engine.clone();
+        async move {
+            // What a run left is cleaned away by whoever watched it.
+            drop(progress.wait_for(|p| p.clean).await);
+            discard(&engine, container).await;
+        }
+    };
+    engine.clean(task);
+    Ok(())
+}
+
+/// Kills until it does not run; several times, as it may be starting just now.
+async fn kill_whatever_runs(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
+    for _ in 0..3 {
+        match container.lifecycle() {
+            Lifecycle::Running { .. } => match kill::kill_and_wait(engine, container).await {
+                Ok(()) => {}
+                // It ended by itself meanwhile.
+                Err(Error::State(_)) => {}
+                Err(error) => return Err(error),
+            },
+            Lifecycle::Starting { .. } => {
+                let mut progress = container.progress();
+                let lifecycle = || container.lifecycle();
+                let settled =
+                    progress.wait_for(|_| !matches!(lifecycle(), Lifecycle::Starting { .. }));
+                drop(settled.await);
+            }
+            Lifecycle::Created
+            | Lifecycle::Exited { .. }
+            | Lifecycle::Dead { .. }
+            | Lifecycle::Removing { .. } => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Only in memory: a removal that a crash interrupts has either deleted the record or not.
+fn claim(container: &Container) -> Result<(), Error> {
+    container
+        .change(None, |status| {
+            match &status.lifecycle {
+                Lifecycle::Removing { .. } => {
+                    return Err(WrongState::Removing(container.id().clone()).into());
+                }
+                Lifecycle::Running { .. } | Lifecycle::Starting { .. } => {
+                    return Err(WrongState::CannotRemove {
+                        name: container.name().clone(),
+                        state: status.lifecycle.name(),
+                    }
+                    .into());
+                }
+                Lifecycle::Created | Lifecycle::Exited { .. } | Lifecycle::Dead { .. } => {}
+            }
+            let refused = |r| WrongState::refused(&container.fixed, &r);
+            let lifecycle = status.lifecycle.on(Change::Remove).map_err(refused)?;
+            Ok(crate::record::Status {
+                lifecycle,
+                ..status
+            })
+        })
+        .map(drop)
+}
+
+/// Deletes the record of a container in `Removing`, frees its name and tells those who wait.
+fn forget(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
+    let durability = super::create::durability(&container.fixed.spec);
+    if let Err(error) = engine.records().delete(container.id(), durability) {
+        let error = Error::from(error);
+        let status = ExitStatus {
+            error: format!("it could not be removed: {}", error.chain()),
+            ..container
+                .lifecycle()
+                .exit_status()
+                .cloned()
+                .unwrap_or_else(unknown)
+        };
+        container.step(None, Change::RemoveFailed(status))?;
+        container.set_removed(Err(error.chain()));
+        return Err(error);
+    }
+    engine.table_mut().forget(container);
+    exec::forget(engine, container);
+    container.live().pending.clear();
+    container.set_removed(Ok(()));
+    Ok(())
+}
+
+fn unknown() -> ExitStatus {
+    ExitStatus {
+        code: 0,
+        oom_killed: false,
+        finished: clock::now(),
+        error: String::new(),
+    }
+}
+
+/// Forgets a container that has ended and goes when it ends; its files are the caller's to discard.
+/// False if somebody else is removing it.
+pub(crate) fn forget_ended(engine: &Engine, container: &Arc<Container>) -> bool {
+    if claim(container).is_err() {
+        return false;
+    }
+    match forget(engine, container) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(container = %container.id(), error = %error.chain(),
+                "cannot remove a container that has ended");
+            false
+        }
+    }
+}
+
+/// Deletes the record of a container whose removal a crash interrupted, or that goes as it ended.
+pub(crate) fn finish(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
+    if !matches!(container.lifecycle(), Lifecycle::Removing { .. }) {
+        claim(container)?;
+    }
+    forget(engine, container)
+}
+
+/// Removes a container that could not be started and goes when it ends. Blocking.
+pub(super) fn auto_remove(engine: &Engine, container: &Arc<Container>) {
+    if forget_ended(engine, container) {
+        discard_now(engine, container);
+    }
+}
+
+async fn discard(engine: &Engine, container: Arc<Container>) {
+    let done = engine.blocking(move |engine| {
+        discard_now(engine, &container);
+        Ok(())
+    });
+    if let Err(error) = done.await {
+        tracing::warn!(error = %error.chain(), "cannot discard a container's files");
+    }
+}
+
+/// Files of a container without a record. What stays is collected when the store is next opened.
+pub(crate) fn discard_now(engine: &Engine, container: &Container) {
+    let id = container.id();
+    if let Err(error) = remove_run_dir(&engine.run_dir(id)) {
+        tracing::warn!(container = %id, error = %error.chain(), "cannot remove a run directory");
+    }
+    if let Err(error) = engine.storage().discard(id) {
+        tracing::warn!(container = %id, error = %error, "cannot discard a container's files");
+    }
+}
+
+/// Removes a run directory, if it is there.
+pub(crate) fn remove_run_dir(dir: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", dir.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}

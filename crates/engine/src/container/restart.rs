@@ -1,0 +1,46 @@
+//! `restart`: stop, then start.
+
+use std::sync::Arc;
+
+use types::Signal;
+
+use super::{start, stop};
+use crate::table::Container;
+use crate::{Engine, Error};
+
+/// Stops it if it runs, and starts it.
+pub async fn restart(
+    engine: &Engine,
+    who: &str,
+    signal: Option<Signal>,
+    timeout: Option<i64>,
+) -> Result<(), Error> {
+    let container = engine.find(who)?;
+    let held = Held::new(&container);
+    if container.lifecycle().is_running() {
+        stop::stop_running(engine, &container, signal, timeout).await?;
+    }
+    let started = {
+        let container = container.clone();
+        engine.blocking(move |engine| start::start_container(engine, &container))
+    };
+    let started = started.await;
+    drop(held);
+    started
+}
+
+/// Keeps a container that goes when it ends from going between the two halves.
+struct Held(Arc<Container>);
+
+impl Held {
+    fn new(container: &Arc<Container>) -> Self {
+        container.live().held = true;
+        Self(container.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.live().held = false;
+    }
+}

@@ -1,0 +1,385 @@
+//! `start`: a list of steps, each with its undo beside it.
+//!
+//! ```text
+//!   claim      Starting, in memory: nobody else may start it
+//!   sources    directories that -v may make
+//!   bundle     run directory
+//!   launch     the shim is spawned, and gets ready while the next three go on here
+//!   files      hosts, hostname, resolv.conf
+//!   user       looked up in the image's layers
+//!   render     config.json
+//!   create     namespaces, root, cgroup; its process waits at the gate
+//!   attach     clients that were waiting are handed to the shim
+//!   watch      from here on an exit is heard of
+//!   start      the gate opens
+//!   record     Running
+//! ```
+//!
+//! A failure undoes them backwards and leaves `Exited` with the reason, as Docker does.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use oci_spec::runtime::Spec;
+use shim::{Call, Launch, Reply, Shim, Watch};
+use storage::Durability;
+use types::{
+    Change, ContainerId, ContainerSpec, ErrorKind, ExitStatus, Lifecycle, Mount, ProcessRef, Signal,
+};
+
+use super::{Files, WrongState, devices, files, mounts, remove};
+use crate::record::Status;
+use crate::render::{self, Identity, RenderInput};
+use crate::steps::name as step;
+use crate::supervise;
+use crate::table::Container;
+use crate::undo::Stack;
+use crate::{Engine, Error, clock, users};
+
+/// How long a shim told to end may take before it is killed.
+const SHIM_END: Duration = Duration::from_secs(10);
+
+/// Name of the exit record in the container's directory.
+pub(crate) const EXIT_RECORD: &str = "exit.json";
+
+/// Starts a container named by id, prefix or name. `NotModified` when it runs. Blocking.
+pub fn start(engine: &Engine, who: &str) -> Result<(), Error> {
+    engine.accepts_work()?;
+    let container = engine.find(who)?;
+    start_container(engine, &container)
+}
+
+pub(super) fn start_container(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
+    claim(engine, container)?;
+    let mut undo = Stack::new();
+    match run(engine, container, &mut undo) {
+        Ok((shim, watch)) => {
+            undo.keep();
+            supervise::begin(engine, container.clone(), shim, watch);
+            Ok(())
+        }
+        Err(error) => {
+            undo.unwind();
+            failed(engine, container, &error);
+            Err(error)
+        }
+    }
+}
+
+/// Only in memory: a start that a crash interrupts is seen by what it left in the run directory.
+fn claim(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
+    refuse(container, &container.lifecycle())?;
+    // What the last run left is still being cleaned away: a matter of milliseconds.
+    let mut progress = container.progress();
+    if !progress.borrow().clean {
+        let clean = progress.wait_for(|p| p.clean || p.removed);
+        drop(engine.runtime().block_on(clean));
+    }
+    container.change(None, |status| {
+        refuse(container, &status.lifecycle)?;
+        let refused = |r| WrongState::refused(&container.fixed, &r);
+        Ok(Status {
+            lifecycle: status.lifecycle.on(Change::Start).map_err(refused)?,
+            boot: Some(engine.host().boot.clone()),
+            ..status
+        })
+    })?;
+    container.set_clean(false);
+    Ok(())
+}
+
+fn refuse(container: &Container, lifecycle: &Lifecycle) -> Result<(), Error> {
+    match lifecycle {
+        Lifecycle::Running { .. } => Err(Error::NotModified {
+            id: container.id().clone(),
+            state: "running",
+        }),
+        Lifecycle::Starting { .. } => Err(WrongState::Starting(container.id().clone()).into()),
+        Lifecycle::Removing { .. } => Err(WrongState::Removing(container.id().clone()).into()),
+        Lifecycle::Created | Lifecycle::Exited { .. } | Lifecycle::Dead { .. } => Ok(()),
+    }
+}
+
+fn run<'a>(
+    engine: &'a Engine,
+    container: &'a Arc<Container>,
+    undo: &mut Stack<'a>,
+) -> Result<(Arc<Shim>, Watch), Error> {
+    engine.passed(step::CLAIM)?;
+    let spec = &container.fixed.spec;
+    make_sources(engine, spec, undo)?;
+    let dir = make_bundle(engine, container, undo)?;
+    let snapshot = engine.storage().snapshot(container.id())?;
+    let shim = launch(engine, container, &dir, &snapshot.mounts, undo)?;
+    let files = write_files(engine, container)?;
+    let identity = find_user(engine, container, &snapshot.mounts)?;
+    let config = configuration(engine, container, &files, identity)?;
+    write_config(engine, &dir, &config)?;
+    create(engine, container, &shim)?;
+    hand_over_clients(engine, container, &shim)?;
+    let watch = shim.watch().map_err(Error::Task)?;
+    engine.passed(step::WATCH)?;
+    let process = open_gate(engine, container, &shim)?;
+    record(engine, container, process, &shim)?;
+    Ok((shim, watch))
+}
+
+fn make_sources<'a>(
+    engine: &Engine,
+    spec: &ContainerSpec,
+    undo: &mut Stack<'a>,
+) -> Result<(), Error> {
+    mounts::check_sources(&spec.mounts)?;
+    let made = mounts::make_sources(&spec.mounts)?;
+    undo.push(step::BIND_SOURCES, move || {
+        mounts::remove_sources(&made);
+        Ok(())
+    });
+    engine.passed(step::BIND_SOURCES)
+}
+
+fn make_bundle<'a>(
+    engine: &'a Engine,
+    container: &'a Container,
+    undo: &mut Stack<'a>,
+) -> Result<PathBuf, Error> {
+    let dir = engine.run_dir(container.id());
+    // Left by a crash: whoever made it is gone, or this container could not be started.
+    remove::remove_run_dir(&dir)?;
+    std::fs::create_dir(&dir).map_err(Error::io(format!("make the bundle {}", dir.display())))?;
+    undo.push(step::BUNDLE, {
+        let dir = dir.clone();
+        move || remove::remove_run_dir(&dir)
+    });
+    engine.passed(step::BUNDLE)?;
+    Ok(dir)
+}
+
+fn launch<'a>(
+    engine: &'a Engine,
+    container: &'a Container,
+    dir: &Path,
+    rootfs: &[Mount],
+    undo: &mut Stack<'a>,
+) -> Result<Arc<Shim>, Error> {
+    let spec = &container.fixed.spec;
+    let kept = engine.storage().container_dir(container.id());
+    let exit_record = kept.join(EXIT_RECORD);
+    forget_exit(&exit_record)?;
+    let launch = Launch {
+        id: container.id().to_string(),
+        bundle: dir.to_owned(),
+        rootfs: rootfs.to_vec(),
+        exit_record,
+        log: super::log_path(engine, container),
+        open_stdin: spec.open_stdin,
+        stdin_once: spec.stdin_once,
+        console_size: spec.console_size,
+        foreign_runtime: engine.config().foreign_runtime.clone(),
+        fail_at: engine.config().fail_at.clone(),
+        ..log_limits(spec)
+    };
+    let shim = shim::launch(&engine.config().shim, dir, &launch).map_err(Error::Task)?;
+    let shim = Arc::new(shim);
+    undo.push(step::LAUNCH, {
+        let shim = shim.clone();
+        move || {
+            container.live().no_shim();
+            end_shim(engine, Some(container), &shim)
+        }
+    });
+    container.live().shim = Some(shim.clone());
+    engine.passed(step::LAUNCH)?;
+    Ok(shim)
+}
+
+/// The part of the launch that the log's options say.
+fn log_limits(spec: &ContainerSpec) -> Launch {
+    let option = |name: &str| spec.log.options.get(name).map(String::as_str);
+    let size = option("max-size").and_then(|text| types::parse_bytes(text).ok());
+    Launch {
+        log_max_size: size.and_then(|size| size.try_into().ok()).unwrap_or(0),
+        log_max_files: option("max-file").and_then(|n| n.parse().ok()).unwrap_or(1),
+        ..Launch::default()
+    }
+}
+
+/// The last run's exit record would be taken for this one's.
+fn forget_exit(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let what = format!("remove the exit record {}", path.display());
+            Err(Error::io(what)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Has a shim clean up whatever it made, and end; kills what does not.
+pub(crate) fn end_shim(
+    engine: &Engine,
+    container: Option<&Container>,
+    shim: &Shim,
+) -> Result<(), Error> {
+    // A shim that does not answer any more is killed below.
+    let answer = shim.call(&Call::Shutdown, &[]);
+    let limit = if answer.is_ok() {
+        SHIM_END
+    } else {
+        Duration::ZERO
+    };
+    let ended = sys::pidfd::ended_within(shim.pidfd(), limit);
+    if !ended.map_err(Error::kernel("wait for a shim"))? {
+        sys::pidfd::send_signal(shim.pidfd(), Signal::KILL)
+            .map_err(Error::kernel("kill a shim"))?;
+        if let Some(container) = container {
+            supervise::kill_leftovers(engine, container)?;
+        }
+    }
+    // Reaps it if it is ours.
+    shim.has_ended();
+    Ok(())
+}
+
+fn write_files(engine: &Engine, container: &Container) -> Result<Files, Error> {
+    let dir = engine.storage().container_dir(container.id());
+    let fixed = &container.fixed;
+    let files = files::write(&dir, &fixed.spec, &fixed.resolved)?;
+    engine.passed(step::FILES)?;
+    Ok(files)
+}
+
+fn find_user(engine: &Engine, container: &Container, rootfs: &[Mount]) -> Result<Identity, Error> {
+    let fixed = &container.fixed;
+    let passwd = users::read_in_layers(rootfs, users::PASSWD)?;
+    let group = users::read_in_layers(rootfs, users::GROUP)?;
+    let identity = users::identify(&fixed.resolved.user, &fixed.spec.groups, &passwd, &group)?;
+    engine.passed(step::USER)?;
+    Ok(identity)
+}
+
+fn configuration(
+    engine: &Engine,
+    container: &Container,
+    files: &Files,
+    identity: Identity,
+) -> Result<Spec, Error> {
+    let fixed = &container.fixed;
+    let spec = render::spec(&RenderInput {
+        id: &fixed.id,
+        spec: &fixed.spec,
+        resolved: &fixed.resolved,
+        identity,
+        files,
+        devices: devices::devices(&fixed.spec)?,
+        cgroup_path: cgroup_path(engine, &fixed.spec, &fixed.id),
+        init: &engine.config().init,
+        host: engine.host().facts.clone(),
+    })?;
+    Ok(spec)
+}
+
+fn write_config(engine: &Engine, dir: &Path, config: &Spec) -> Result<(), Error> {
+    let text = serde_json::to_vec(config).map_err(|source| Error::Encode {
+        what: "a container's configuration",
+        source,
+    })?;
+    let path = dir.join("config.json");
+    sys::file::replace_unsynced(&path, &text, 0o600)
+        .map_err(Error::kernel(format!("write {}", path.display())))?;
+    engine.passed(step::RENDER)
+}
+
+fn create(engine: &Engine, container: &Container, shim: &Shim) -> Result<(), Error> {
+    process_of(container, "create", shim.call(&Call::Create, &[]))?;
+    engine.passed(step::CREATE)
+}
+
+fn open_gate(engine: &Engine, container: &Container, shim: &Shim) -> Result<ProcessRef, Error> {
+    let process = process_of(container, "start", shim.call(&Call::Start, &[]))?;
+    engine.passed(step::START)?;
+    Ok(process)
+}
+
+fn process_of(
+    container: &Container,
+    what: &'static str,
+    reply: Result<Reply, shim::Error>,
+) -> Result<ProcessRef, Error> {
+    match reply.map_err(Error::Task)? {
+        Reply::Process(process) => Ok(process),
+        Reply::Done | Reply::State(_) | Reply::Failed { .. } => Err(Error::Answer {
+            what,
+            id: container.id().clone(),
+        }),
+    }
+}
+
+/// Clients that attached before the start. One that cannot be handed over has gone away.
+fn hand_over_clients(engine: &Engine, container: &Container, shim: &Shim) -> Result<(), Error> {
+    let pending = {
+        let mut live = container.live();
+        live.serves_clients = true;
+        std::mem::take(&mut live.pending)
+    };
+    for client in pending {
+        let call = Call::Attach(client.options);
+        shim.call(&call, &[client.client.as_fd()])
+            .map_err(Error::Task)?;
+    }
+    engine.passed(step::ATTACH)
+}
+
+fn record(
+    engine: &Engine,
+    container: &Container,
+    process: ProcessRef,
+    shim: &Shim,
+) -> Result<(), Error> {
+    let keep = Some((engine.records(), Durability::Process));
+    engine.passed(step::RUNNING)?;
+    container.change(keep, |status| {
+        let started = Change::Started {
+            process,
+            at: clock::now(),
+        };
+        let refused = |r| WrongState::refused(&container.fixed, &r);
+        Ok(Status {
+            lifecycle: status.lifecycle.on(started).map_err(refused)?,
+            shim: sys::proc::process_ref(shim.pid()).ok(),
+            ..status
+        })
+    })?;
+    Ok(())
+}
+
+/// Leaves the reason behind, or nothing at all of a container that goes when it ends.
+fn failed(engine: &Engine, container: &Arc<Container>, error: &Error) {
+    let status = ExitStatus {
+        code: match error.kind() {
+            ErrorKind::CommandNotFound => 127,
+            ErrorKind::NotExecutable => 126,
+            _ => 128,
+        },
+        oom_killed: false,
+        finished: clock::now(),
+        error: error.chain(),
+    };
+    container.live().pending.clear();
+    container.set_clean(true);
+    supervise::end(engine, container, Change::Failed(status));
+    if container.fixed.spec.auto_remove {
+        remove::auto_remove(engine, container);
+    }
+}
+
+/// The container's own cgroup.
+pub(crate) fn cgroup_path(engine: &Engine, spec: &ContainerSpec, id: &ContainerId) -> String {
+    let asked = spec.resources.cgroup_parent.as_deref();
+    let parent = asked
+        .filter(|parent| !parent.is_empty())
+        .unwrap_or(&engine.config().cgroup_parent);
+    format!("/{}/{id}", parent.trim_matches('/'))
+}

@@ -1,0 +1,59 @@
+//! `stop`: ask, wait, kill.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use types::Signal;
+
+use super::{WrongState, kill};
+use crate::table::Container;
+use crate::{Engine, Error};
+
+/// Asks it to stop, kills it after the timeout. `NotModified` when it does not run.
+pub async fn stop(
+    engine: &Engine,
+    who: &str,
+    signal: Option<Signal>,
+    timeout: Option<i64>,
+) -> Result<(), Error> {
+    let container = engine.find(who)?;
+    if !container.lifecycle().is_running() {
+        return Err(Error::NotModified {
+            id: container.id().clone(),
+            state: "stopped",
+        });
+    }
+    stop_running(engine, &container, signal, timeout).await
+}
+
+/// The container ends in the meantime or by this; both are what was wanted.
+pub(super) async fn stop_running(
+    engine: &Engine,
+    container: &Arc<Container>,
+    signal: Option<Signal>,
+    timeout: Option<i64>,
+) -> Result<(), Error> {
+    let resolved = &container.fixed.resolved;
+    let mut progress = container.progress();
+    let ends = progress.borrow().ends;
+    match kill::send(container, signal.unwrap_or(resolved.stop_signal)) {
+        Err(Error::State(WrongState::NotRunning(_))) => return Ok(()),
+        answer => answer?,
+    }
+    let ended = progress.wait_for(|p| p.ends > ends || p.removed);
+    // A negative time is no limit.
+    let Ok(seconds) = u64::try_from(timeout.unwrap_or(resolved.stop_timeout)) else {
+        drop(ended.await);
+        return Ok(());
+    };
+    if tokio::time::timeout(Duration::from_secs(seconds), ended)
+        .await
+        .is_ok()
+    {
+        return Ok(());
+    }
+    match kill::kill_and_wait(engine, container).await {
+        Err(Error::State(WrongState::NotRunning(_))) => Ok(()),
+        answer => answer,
+    }
+}

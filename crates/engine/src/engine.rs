@@ -1,0 +1,189 @@
+//! What the verbs share.
+//!
+//! Background tasks, all owned by the engine and ended by [`Engine::close`]:
+//! - `watchers`: one per running container ([`crate::supervise`]); aborted, as recovery takes up
+//!   their work.
+//! - `cleaners`: files and run directories of what has ended; awaited.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use storage::{Records, Storage};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use types::{ContainerId, ExecId};
+
+use crate::exec::Session;
+use crate::host::Host;
+use crate::table::{Container, Table, lock};
+use crate::{Config, Error, recover, steps};
+
+/// Everything the verbs share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    storage: Storage,
+    records: Records,
+    host: Host,
+    table: RwLock<Table>,
+    execs: Mutex<HashMap<ExecId, Arc<Session>>>,
+    runtime: Handle,
+    watchers: Mutex<JoinSet<()>>,
+    cleaners: Mutex<JoinSet<()>>,
+    closing: AtomicBool,
+}
+
+impl Engine {
+    /// Opens the store, takes back what runs, finishes what a crash interrupted. Must be called
+    /// within a tokio runtime, which it uses for what it watches.
+    pub async fn open(config: Config) -> Result<Self, Error> {
+        let runtime = Handle::current();
+        let opening = runtime.clone();
+        runtime
+            .spawn_blocking(move || {
+                let engine = Self::build(config, opening)?;
+                recover::recover(&engine)?;
+                Ok(engine)
+            })
+            .await
+            .map_err(Error::kernel("open the engine"))?
+    }
+
+    fn build(config: Config, runtime: Handle) -> Result<Self, Error> {
+        let containers = config.run_root.join("containers");
+        std::fs::create_dir_all(&containers).map_err(Error::io(format!(
+            "make the directory {}",
+            containers.display()
+        )))?;
+        let storage = Storage::open(&config.data_root)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                records: storage.records(),
+                storage,
+                host: Host::detect()?,
+                config,
+                table: RwLock::default(),
+                execs: Mutex::default(),
+                runtime,
+                watchers: Mutex::default(),
+                cleaners: Mutex::default(),
+                closing: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// The configuration it was opened with.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Lets go of all containers, which go on running.
+    pub async fn close(&self) {
+        self.inner.closing.store(true, Ordering::Release);
+        let mut watchers = std::mem::take(&mut *lock(&self.inner.watchers));
+        watchers.shutdown().await;
+        self.settle().await;
+    }
+
+    /// Waits until what is cleaned away in the background at this moment is gone.
+    pub async fn settle(&self) {
+        let mut cleaners = std::mem::take(&mut *lock(&self.inner.cleaners));
+        while cleaners.join_next().await.is_some() {}
+    }
+
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.inner.storage
+    }
+
+    pub(crate) fn records(&self) -> &Records {
+        &self.inner.records
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.inner.host
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.inner.runtime
+    }
+
+    pub(crate) fn table(&self) -> RwLockReadGuard<'_, Table> {
+        self.inner
+            .table
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn table_mut(&self) -> RwLockWriteGuard<'_, Table> {
+        self.inner
+            .table
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn execs(&self) -> std::sync::MutexGuard<'_, HashMap<ExecId, Arc<Session>>> {
+        lock(&self.inner.execs)
+    }
+
+    /// Who is meant: a full id, a name or a unique prefix.
+    pub(crate) fn find(&self, who: &str) -> Result<Arc<Container>, Error> {
+        self.table().find(who)
+    }
+
+    /// Socket and bundle of a container.
+    pub(crate) fn run_dir(&self, id: &ContainerId) -> PathBuf {
+        self.config().run_root.join("containers").join(id.as_str())
+    }
+
+    /// Refuses new work while the engine is being closed.
+    pub(crate) fn accepts_work(&self) -> Result<(), Error> {
+        if self.inner.closing.load(Ordering::Acquire) {
+            return Err(Error::Closing);
+        }
+        Ok(())
+    }
+
+    /// Passes unless the step is the one told to fail.
+    pub(crate) fn passed(&self, step: &'static str) -> Result<(), Error> {
+        steps::passed(self.config(), step)
+    }
+
+    /// Runs what watches a container, until it ends or the engine is closed.
+    pub(crate) fn watch(&self, task: impl Future<Output = ()> + Send + 'static) {
+        spawn(&self.inner.watchers, &self.inner.runtime, task);
+    }
+
+    /// Runs what cleans up; closing waits for it.
+    pub(crate) fn clean(&self, task: impl Future<Output = ()> + Send + 'static) {
+        spawn(&self.inner.cleaners, &self.inner.runtime, task);
+    }
+
+    /// Runs blocking work away from the event loop.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let engine = self.clone();
+        let done = self.inner.runtime.spawn_blocking(move || work(&engine));
+        done.await.map_err(Error::kernel("run a task"))?
+    }
+}
+
+fn spawn(
+    tasks: &Mutex<JoinSet<()>>,
+    runtime: &Handle,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let mut tasks = lock(tasks);
+    // Those that have ended are let go of here, so that the set stays as small as what runs.
+    while tasks.try_join_next().is_some() {}
+    tasks.spawn_on(task, runtime);
+}

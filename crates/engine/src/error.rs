@@ -1,0 +1,202 @@
+//! Why a verb refused or failed: one sentence a layer, the source kept.
+//!
+//! Wordings that scripts and clients match are Docker's.
+
+use std::io;
+
+use types::{ContainerId, ErrorKind};
+
+/// Why a verb refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing is known by this id, prefix or name.
+    #[error("No such container: {0}")]
+    NoContainer(String),
+    /// A prefix of more than one id.
+    #[error("Multiple IDs found with provided prefix: {0}")]
+    Ambiguous(String),
+    /// No exec session is known by this id.
+    #[error("No such exec instance: {0}")]
+    NoExec(String),
+    /// No image is known by this name.
+    #[error("No such image: {0}")]
+    NoImage(String),
+    /// The name is another container's.
+    #[error(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{owner}\". \
+         You have to remove (or rename) that container to be able to reuse that name."
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Whose it is.
+        owner: ContainerId,
+    },
+    /// The request itself is wrong.
+    #[error(transparent)]
+    Invalid(#[from] crate::container::Invalid),
+    /// The request cannot be rendered.
+    #[error(transparent)]
+    Render(#[from] crate::render::Error),
+    /// The container's state does not allow it.
+    #[error(transparent)]
+    State(#[from] crate::container::WrongState),
+    /// Nothing had to be done.
+    #[error("container {id} is already {state}")]
+    NotModified {
+        /// The container.
+        id: ContainerId,
+        /// The state that was wanted.
+        state: &'static str,
+    },
+    /// The image is in use.
+    #[error(transparent)]
+    ImageInUse(#[from] crate::image::InUse),
+    /// A user or group that the image does not know.
+    #[error(transparent)]
+    User(#[from] crate::users::UnknownUser),
+    /// A container could not be made or its command not be executed.
+    #[error("failed to create task for container")]
+    Task(#[source] shim::Error),
+    /// A process could not be run beside the container's.
+    #[error("OCI runtime exec failed: exec failed")]
+    Exec(#[source] shim::Error),
+    /// The shim of a container did not do as asked.
+    #[error("cannot {what} container {id}")]
+    Shim {
+        /// What was wanted.
+        what: &'static str,
+        /// The container.
+        id: ContainerId,
+        /// Why not.
+        source: shim::Error,
+    },
+    /// A shim answered something else than what was asked.
+    #[error("the shim of container {id} did not answer what it was asked: {what}")]
+    Answer {
+        /// What was asked.
+        what: &'static str,
+        /// The container.
+        id: ContainerId,
+    },
+    /// The store refused or failed.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    /// A file, a directory or a socket could not be used.
+    #[error("cannot {what}")]
+    Io {
+        /// What was tried, with the object's name.
+        what: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A mechanism of the kernel refused.
+    #[error("cannot {what}")]
+    Kernel {
+        /// What was tried, with the object's name.
+        what: String,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A record that this version cannot read.
+    #[error("the record of container {id} cannot be read")]
+    Record {
+        /// The container.
+        id: ContainerId,
+        /// Why not.
+        source: serde_json::Error,
+    },
+    /// Something that cannot be written as JSON.
+    #[error("cannot encode {what}")]
+    Encode {
+        /// What.
+        what: &'static str,
+        /// Why not.
+        source: serde_json::Error,
+    },
+    /// A stop or kill that came to nothing.
+    #[error("container {id} did not exit within {seconds}s of being killed")]
+    WillNotDie {
+        /// The container.
+        id: ContainerId,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// Its removal failed while somebody waited for it.
+    #[error("container {id} could not be removed: {reason}")]
+    NotRemoved {
+        /// The container.
+        id: ContainerId,
+        /// Why.
+        reason: String,
+    },
+    /// ps(1) failed or does not show what is needed.
+    #[error(transparent)]
+    Top(#[from] crate::container::TopError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Logs(#[from] crate::container::LogError),
+    /// The step was told to fail by [`crate::Config::fail_at`].
+    #[error("the step {0} was told to fail")]
+    Injected(String),
+    /// The engine is shutting down.
+    #[error("the engine is shutting down")]
+    Closing,
+}
+
+impl Error {
+    /// What it is about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoContainer(_) | Self::NoExec(_) | Self::NoImage(_) => ErrorKind::NotFound,
+            Self::Ambiguous(_) => ErrorKind::Invalid,
+            Self::NameTaken { .. } | Self::State(_) | Self::ImageInUse(_) => ErrorKind::Conflict,
+            Self::Invalid(error) => error.kind(),
+            Self::Render(error) => error.kind(),
+            Self::NotModified { .. } => ErrorKind::NotModified,
+            Self::Task(error) | Self::Exec(error) => error.kind(),
+            Self::Shim { source, .. } => source.kind(),
+            Self::Storage(error) => error.kind(),
+            Self::Top(error) => error.kind(),
+            Self::Logs(error) => error.kind(),
+            Self::Closing => ErrorKind::Unavailable,
+            Self::Io { .. }
+            | Self::Kernel { .. }
+            | Self::Record { .. }
+            | Self::Encode { .. }
+            | Self::Answer { .. }
+            | Self::User(_)
+            | Self::WillNotDie { .. }
+            | Self::NotRemoved { .. }
+            | Self::Injected(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// All layers in one line, joined by colons: what people are shown.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        text
+    }
+
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+
+    pub(crate) fn kernel<E>(what: impl Into<String>) -> impl FnOnce(E) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let what = what.into();
+        move |source| Self::Kernel {
+            what,
+            source: Box::new(source),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Exec sessions: their data, and one file a verb.
+//!
+//! Sessions live in memory only. The shim knows which processes run, so that a restart of the daemon
+//! finds them again; what they were asked is forgotten then.
+
+mod create;
+mod inspect;
+mod resize;
+mod start;
+
+use std::sync::{Arc, Mutex};
+
+use types::{ContainerId, ExecId, ProcessRef};
+
+use crate::table::{Container, lock};
+use crate::{Engine, Error};
+
+pub use create::create;
+pub use inspect::inspect;
+pub use resize::resize;
+pub use start::start;
+
+/// Sessions of one container that are remembered after their end.
+const REMEMBERED: usize = 64;
+
+/// The exit code of a session whose end nobody told: it was killed with its container.
+const KILLED: i32 = 128 + 9;
+
+/// What to run.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// Added to the container's environment.
+    pub env: Vec<String>,
+    /// None means the container's.
+    pub working_dir: Option<String>,
+    /// None means the container's.
+    pub user: Option<String>,
+    /// Whether it has a terminal.
+    pub tty: bool,
+    /// Whether it gets all privileges.
+    pub privileged: bool,
+    /// Which streams are attached: stdin, stdout, stderr.
+    pub attach: [bool; 3],
+    /// The bytes that detach; none means Ctrl-P Ctrl-Q.
+    pub detach_keys: Option<Vec<u8>>,
+}
+
+/// A session as it is now.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Its id.
+    pub id: ExecId,
+    /// The container.
+    pub container: ContainerId,
+    /// What was asked for.
+    pub request: Request,
+    /// What it came to.
+    pub state: State,
+}
+
+/// What a session is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Not started.
+    Created,
+    /// Its process runs.
+    Running(ProcessRef),
+    /// It ended, or could not be started: 126 or 127 then.
+    Exited(i32),
+}
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: ExecId,
+    pub(crate) container: ContainerId,
+    pub(crate) request: Request,
+    state: Mutex<Progress>,
+}
+
+/// [`State`], and what nobody else needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Progress {
+    Created,
+    Starting,
+    Running(ProcessRef),
+    Exited(i32),
+}
+
+impl Session {
+    fn new(id: ExecId, container: ContainerId, request: Request) -> Self {
+        Self {
+            id,
+            container,
+            request,
+            state: Mutex::new(Progress::Created),
+        }
+    }
+
+    fn state(&self) -> State {
+        match *lock(&self.state) {
+            Progress::Created | Progress::Starting => State::Created,
+            Progress::Running(process) => State::Running(process),
+            Progress::Exited(code) => State::Exited(code),
+        }
+    }
+
+    /// Takes the right to start it: who calls second is refused.
+    fn claim(&self) -> bool {
+        let mut state = lock(&self.state);
+        let free = *state == Progress::Created;
+        if free {
+            *state = Progress::Starting;
+        }
+        free
+    }
+
+    /// Its process runs, unless its end was heard of before.
+    fn running(&self, process: ProcessRef) {
+        let mut state = lock(&self.state);
+        if *state == Progress::Starting {
+            *state = Progress::Running(process);
+        }
+    }
+
+    fn exited(&self, code: i32) {
+        let mut state = lock(&self.state);
+        if !matches!(*state, Progress::Exited(_)) {
+            *state = Progress::Exited(code);
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(*lock(&self.state), Progress::Exited(_))
+    }
+
+    fn view(&self) -> View {
+        View {
+            id: self.id.clone(),
+            container: self.container.clone(),
+            request: self.request.clone(),
+            state: self.state(),
+        }
+    }
+}
+
+fn find(engine: &Engine, id: &str) -> Result<Arc<Session>, Error> {
+    let missing = || Error::NoExec(id.to_owned());
+    let parsed: ExecId = id.parse().map_err(|_| missing())?;
+    engine.execs().get(&parsed).cloned().ok_or_else(missing)
+}
+
+/// Makes a session known, and forgets the oldest that have ended when there are many.
+fn remember(engine: &Engine, container: &Container, session: Session) {
+    let session = Arc::new(session);
+    let mut execs = engine.execs();
+    let mut live = container.live();
+    execs.insert(session.id.clone(), session.clone());
+    live.execs.push(session.id.clone());
+    let mut excess = live.execs.len().saturating_sub(REMEMBERED);
+    live.execs.retain(|id| {
+        let ended = execs.get(id).is_none_or(|session| session.has_ended());
+        let forget = excess > 0 && ended;
+        if forget {
+            excess -= 1;
+            execs.remove(id);
+        }
+        !forget
+    });
+}
+
+/// A session that a shim knows and this daemon does not: it was started by the one before.
+pub(crate) fn adopt(engine: &Engine, container: &Container, id: ExecId, code: Option<i32>) {
+    let session = Session::new(id, container.id().clone(), Request::default());
+    // Its process is known to the shim only; `inspect` asks there.
+    session.claim();
+    if let Some(code) = code {
+        session.exited(code);
+    }
+    remember(engine, container, session);
+}
+
+/// The shim told the end of a session.
+pub(crate) fn ended(engine: &Engine, id: &ExecId, code: i32) {
+    let session = engine.execs().get(id).cloned();
+    if let Some(session) = session {
+        session.exited(code);
+    }
+}
+
+/// The container has ended, and with it all that ran in it.
+pub(crate) fn ended_with(engine: &Engine, container: &Container) {
+    let sessions: Vec<Arc<Session>> = {
+        let ids = container.live().execs.clone();
+        let execs = engine.execs();
+        ids.iter().filter_map(|id| execs.get(id).cloned()).collect()
+    };
+    for session in sessions {
+        session.exited(KILLED);
+    }
+}
+
+/// The container is gone.
+pub(crate) fn forget(engine: &Engine, container: &Container) {
+    let ids = std::mem::take(&mut container.live().execs);
+    let mut execs = engine.execs();
+    for id in ids {
+        execs.remove(&id);
+    }
+}

@@ -1,0 +1,150 @@
+//! `exec`, its second half: the process is run by the shim, which serves the client as well.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use shim::{AttachOptions, Call, Reply, Streams};
+use types::{ErrorKind, ProcessRef};
+
+use super::{Session, find};
+use crate::container::WrongState;
+use crate::render::{self, ExecInput, Identity};
+use crate::table::Container;
+use crate::{Engine, Error, users};
+
+/// Ctrl-P Ctrl-Q.
+const DETACH_KEYS: [u8; 2] = [16, 17];
+
+/// Longest passwd(5) or group(5) that is read.
+const LONGEST: usize = 4 << 20;
+
+/// Starts it; with a client's connection and what it already sent, the shim serves it. Blocking.
+pub fn start(
+    engine: &Engine,
+    id: &str,
+    console_size: [u16; 2],
+    client: Option<(UnixStream, Vec<u8>)>,
+) -> Result<(), Error> {
+    engine.accepts_work()?;
+    let session = find(engine, id)?;
+    let container = engine.find(session.container.as_str())?;
+    if !session.claim() {
+        return Err(WrongState::ExecStarted(session.id.clone()).into());
+    }
+    match run(engine, &container, &session, console_size, client) {
+        Ok(process) => {
+            session.running(process);
+            Ok(())
+        }
+        Err(error) => {
+            session.exited(match error.kind() {
+                ErrorKind::CommandNotFound => 127,
+                _ => 126,
+            });
+            Err(error)
+        }
+    }
+}
+
+fn run(
+    engine: &Engine,
+    container: &Container,
+    session: &Session,
+    console_size: [u16; 2],
+    client: Option<(UnixStream, Vec<u8>)>,
+) -> Result<ProcessRef, Error> {
+    let stopped = || WrongState::NotRunning(container.id().clone());
+    let first = container.lifecycle().process().ok_or_else(stopped)?;
+    let shim = container.shim().ok_or_else(stopped)?;
+    let identity = identity(container, session, first)?;
+    let process = process(engine, container, session, console_size, identity)?;
+    let (stream, early) =
+        client.map_or((None, Vec::new()), |(stream, early)| (Some(stream), early));
+    let call = Call::Exec {
+        id: session.id.clone(),
+        process,
+        attach: attach(session, early),
+        console_size,
+    };
+    let fds: Vec<BorrowedFd<'_>> = stream.iter().map(AsFd::as_fd).collect();
+    match shim.call(&call, &fds) {
+        Ok(Reply::Process(process)) => Ok(process),
+        Ok(_) => Err(Error::Answer {
+            what: "exec",
+            id: container.id().clone(),
+        }),
+        // Its end is heard of by who watches it.
+        Err(error) if error.kind() == ErrorKind::Unavailable => Err(stopped().into()),
+        Err(error) => Err(Error::Exec(error)),
+    }
+}
+
+fn attach(session: &Session, early: Vec<u8>) -> AttachOptions {
+    let [stdin, stdout, stderr] = session.request.attach;
+    let keys = session.request.detach_keys.clone();
+    AttachOptions {
+        streams: Streams {
+            stdin,
+            stdout,
+            stderr,
+        },
+        framed: !session.request.tty,
+        detach_keys: keys.unwrap_or_else(|| DETACH_KEYS.to_vec()),
+        early,
+    }
+}
+
+/// Who the process is, by the container's own files as they are now: its root is mounted, and the
+/// kernel resolves in it.
+fn identity(
+    container: &Container,
+    session: &Session,
+    first: ProcessRef,
+) -> Result<Identity, Error> {
+    let fixed = &container.fixed;
+    let (user, groups) = match &session.request.user {
+        Some(user) if !user.is_empty() => (user.as_str(), &[][..]),
+        _ => (fixed.resolved.user.as_str(), fixed.spec.groups.as_slice()),
+    };
+    let path = PathBuf::from(format!("/proc/{}/root", first.pid));
+    let root = sys::root::Root::open(&path).map_err(Error::kernel(format!(
+        "open the root of container {}",
+        fixed.id
+    )))?;
+    let read = |path: &str| match root.read(path, LONGEST) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if users::means_absent(error.errno) => Ok(String::new()),
+        Err(error) => Err(Error::kernel(format!("read /{path} in the container"))(
+            error,
+        )),
+    };
+    let (passwd, group) = (read(users::PASSWD)?, read(users::GROUP)?);
+    Ok(users::identify(user, groups, &passwd, &group)?)
+}
+
+fn process(
+    engine: &Engine,
+    container: &Container,
+    session: &Session,
+    console_size: [u16; 2],
+    identity: Identity,
+) -> Result<String, Error> {
+    let (fixed, request) = (&container.fixed, &session.request);
+    let process = render::exec(&ExecInput {
+        spec: &fixed.spec,
+        resolved: &fixed.resolved,
+        identity,
+        command: &request.command,
+        env: &request.env,
+        working_dir: request.working_dir.as_deref(),
+        tty: request.tty,
+        console_size,
+        privileged: request.privileged,
+        host: &engine.host().facts,
+    })?;
+    serde_json::to_string(&process).map_err(|source| Error::Encode {
+        what: "a process",
+        source,
+    })
+}

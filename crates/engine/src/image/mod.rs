@@ -1,0 +1,71 @@
+//! Images: thin over the store, with a look at the containers that use them. All blocking.
+
+mod remove;
+
+use std::io::{Read, Write};
+
+use storage::{Image, Import, Loaded};
+use types::{Digest, ErrorKind, ImageRef};
+
+use crate::{Engine, Error};
+
+pub use remove::{InUse, remove};
+
+/// All images, the newest first, each with the number of containers made from it.
+pub fn list(engine: &Engine) -> Result<Vec<(Image, usize)>, Error> {
+    let containers = engine.table().all();
+    let mut images: Vec<(Image, usize)> = engine
+        .storage()
+        .images()?
+        .into_iter()
+        .map(|image| {
+            let of_image = |id: &Digest| *id == image.id;
+            let users = containers.iter().filter(|c| of_image(&c.fixed.image));
+            let users = users.count();
+            (image, users)
+        })
+        .collect();
+    images.sort_by(|(a, _), (b, _)| b.added.cmp(&a.added).then_with(|| a.id.cmp(&b.id)));
+    Ok(images)
+}
+
+/// One image, by reference, id or prefix.
+pub fn inspect(engine: &Engine, name: &str) -> Result<Image, Error> {
+    engine
+        .storage()
+        .image(name)
+        .map_err(|error| missing(error, name))
+}
+
+/// A tar as an image of one layer.
+pub fn import(engine: &Engine, tar: &mut dyn Read, import: &Import) -> Result<Digest, Error> {
+    Ok(engine.storage().import(tar, import)?)
+}
+
+/// An archive of images.
+pub fn load(engine: &Engine, archive: &mut dyn Read) -> Result<Vec<Loaded>, Error> {
+    Ok(engine.storage().load(archive)?)
+}
+
+/// Images as an archive.
+pub fn save(engine: &Engine, names: &[String], archive: &mut dyn Write) -> Result<(), Error> {
+    Ok(engine.storage().save(names, archive)?)
+}
+
+/// Names an image.
+pub fn tag(engine: &Engine, source: &str, target: &ImageRef) -> Result<(), Error> {
+    engine
+        .storage()
+        .tag(source, target)
+        .map_err(|error| missing(error, source))
+}
+
+/// Docker's words for an image that is not there, which clients match.
+pub(crate) fn missing(error: storage::Error, name: &str) -> Error {
+    if error.kind() != ErrorKind::NotFound {
+        return error.into();
+    }
+    let reference = name.parse::<ImageRef>().ok();
+    let shown = reference.map(|reference| reference.familiar());
+    Error::NoImage(shown.unwrap_or_else(|| name.to_owned()))
+}

@@ -1,0 +1,126 @@
+//! `rmi`: what a container needs stays; the refusal names that container.
+
+use storage::{Image, Removed};
+use types::{ContainerId, ErrorKind, ImageRef};
+
+use super::missing;
+use crate::{Engine, Error};
+
+/// A container needs the image, or several names do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InUse {
+    /// The last reference of an image that a container was made from.
+    #[error(
+        "conflict: unable to remove repository reference \"{reference}\" (must force) - \
+         container {} is using its referenced image {image}", container.short()
+    )]
+    Reference {
+        /// As it was named.
+        reference: String,
+        /// Who uses it.
+        container: ContainerId,
+        /// The image, shortened.
+        image: String,
+    },
+    /// A container that runs was made from it.
+    #[error(
+        "conflict: unable to delete {image} (cannot be forced) - \
+         image is being used by running container {}", container.short()
+    )]
+    Running {
+        /// The image, shortened.
+        image: String,
+        /// Who uses it.
+        container: ContainerId,
+    },
+    /// A container that does not run was made from it.
+    #[error(
+        "conflict: unable to delete {image} (must be forced) - \
+         image is being used by stopped container {}", container.short()
+    )]
+    Stopped {
+        /// The image, shortened.
+        image: String,
+        /// Who uses it.
+        container: ContainerId,
+    },
+    /// Named by its id, while several references name it.
+    #[error(
+        "conflict: unable to delete {image} (must be forced) - \
+         image is referenced in multiple repositories"
+    )]
+    ManyReferences {
+        /// The image, shortened.
+        image: String,
+    },
+}
+
+impl InUse {
+    /// Always [`ErrorKind::Conflict`].
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::Conflict
+    }
+}
+
+/// Removes a reference or an image. `Conflict` names the container that needs it.
+///
+/// With `force` a reference goes although containers that do not run need the image: the store keeps
+/// what they need until they are gone.
+pub fn remove(engine: &Engine, name: &str, force: bool) -> Result<Vec<Removed>, Error> {
+    let image = engine
+        .storage()
+        .image(name)
+        .map_err(|error| missing(error, name))?;
+    refuse(engine, &image, name, force)?;
+    engine
+        .storage()
+        .remove(name, force)
+        .map_err(|error| missing(error, name))
+}
+
+fn refuse(engine: &Engine, image: &Image, name: &str, force: bool) -> Result<(), Error> {
+    let containers = engine.table().all();
+    let mut users = containers.iter().filter(|c| c.fixed.image == image.id);
+    let running = users.clone().find(|c| c.lifecycle().is_running());
+    let short = || image.id.short().to_owned();
+    let reference = name
+        .parse::<ImageRef>()
+        .ok()
+        .filter(|reference| image.references.contains(reference));
+    let Some(reference) = reference else {
+        if let Some(running) = running {
+            return Err(InUse::Running {
+                image: short(),
+                container: running.id().clone(),
+            }
+            .into());
+        }
+        if force {
+            return Ok(());
+        }
+        if let Some(user) = users.next() {
+            return Err(InUse::Stopped {
+                image: short(),
+                container: user.id().clone(),
+            }
+            .into());
+        }
+        if image.references.len() > 1 {
+            return Err(InUse::ManyReferences { image: short() }.into());
+        }
+        return Ok(());
+    };
+    // Another name still holds the image: removing this one takes nothing from anybody.
+    if image.references.len() > 1 || force {
+        return Ok(());
+    }
+    match users.next() {
+        None => Ok(()),
+        Some(user) => Err(InUse::Reference {
+            reference: reference.familiar(),
+            container: user.id().clone(),
+            image: short(),
+        }
+        .into()),
+    }
+}

@@ -1,0 +1,161 @@
+//! What is kept of a container: JSON in a versioned envelope, in the one store.
+//!
+//! The fixed part never changes after create and is encoded once; the status is changed by closure
+//! only, through [`crate::table::Container::change`].
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use types::{ContainerId, ContainerName, ContainerSpec, Digest, ImageRef, Lifecycle, ProcessRef};
+
+use crate::Error;
+use crate::container::Resolved;
+
+/// The version this engine writes. A reader refuses what is newer than itself.
+const VERSION: u32 = 1;
+
+/// What create decided, for good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Fixed {
+    pub(crate) id: ContainerId,
+    pub(crate) name: ContainerName,
+    pub(crate) created: i64,
+    pub(crate) spec: ContainerSpec,
+    pub(crate) resolved: Resolved,
+    pub(crate) image: Digest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) image_ref: Option<ImageRef>,
+}
+
+/// What changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) lifecycle: Lifecycle,
+    #[serde(default)]
+    pub(crate) restarts: u32,
+    /// The machine's boot in which it was last started: what runs in another one does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) boot: Option<String>,
+    /// The shim of that start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shim: Option<ProcessRef>,
+}
+
+impl Status {
+    pub(crate) fn created() -> Self {
+        Self {
+            lifecycle: Lifecycle::Created,
+            restarts: 0,
+            boot: None,
+            shim: None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    version: u32,
+    fixed: &'a RawValue,
+    status: &'a Status,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    fixed: Fixed,
+    status: Status,
+}
+
+/// The fixed part as it stands in every later record.
+pub(crate) fn encode_fixed(fixed: &Fixed) -> Result<Box<RawValue>, Error> {
+    serde_json::value::to_raw_value(fixed).map_err(|source| Error::Encode {
+        what: "a container's record",
+        source,
+    })
+}
+
+/// The body of a record.
+pub(crate) fn encode(fixed: &RawValue, status: &Status) -> Result<String, Error> {
+    serde_json::to_string(&Written {
+        version: VERSION,
+        fixed,
+        status,
+    })
+    .map_err(|source| Error::Encode {
+        what: "a container's record",
+        source,
+    })
+}
+
+/// The reverse of [`encode`].
+pub(crate) fn decode(id: &ContainerId, body: &str) -> Result<(Fixed, Status), Error> {
+    let failed = |source| Error::Record {
+        id: id.clone(),
+        source,
+    };
+    let Version { version } = serde_json::from_str(body).map_err(failed)?;
+    if version > VERSION {
+        return Err(failed(serde::de::Error::custom(format!(
+            "it has version {version}, written by a newer program; {VERSION} is the newest known"
+        ))));
+    }
+    let Read { fixed, status } = serde_json::from_str(body).map_err(failed)?;
+    Ok((fixed, status))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn fixed(digit: char, name: &str) -> Fixed {
+        Fixed {
+            id: digit.to_string().repeat(64).parse().unwrap(),
+            name: name.parse().unwrap(),
+            created: 7,
+            spec: ContainerSpec::default(),
+            resolved: Resolved {
+                entrypoint: Vec::new(),
+                command: vec!["true".to_owned()],
+                env: Vec::new(),
+                working_dir: String::new(),
+                user: String::new(),
+                hostname: "h".to_owned(),
+                labels: std::collections::BTreeMap::default(),
+                stop_signal: types::Signal::TERM,
+                stop_timeout: 10,
+            },
+            image: Digest::sha256([1; 32]),
+            image_ref: None,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let fixed = fixed('a', "web");
+        let status = Status {
+            lifecycle: Lifecycle::Running {
+                process: ProcessRef { pid: 7, started: 9 },
+                started: 3,
+            },
+            restarts: 2,
+            boot: Some("boot".into()),
+            shim: None,
+        };
+        let body = encode(&encode_fixed(&fixed).unwrap(), &status).unwrap();
+        assert!(
+            body.starts_with(r#"{"version":1,"fixed":{"id":"aaaa"#),
+            "{body}"
+        );
+        assert_eq!(decode(&fixed.id, &body).unwrap(), (fixed, status));
+    }
+
+    #[test]
+    fn a_newer_record_is_refused() {
+        let fixed = fixed('a', "web");
+        let error = decode(&fixed.id, r#"{"version":9,"fixed":{"unknown":1}}"#).unwrap_err();
+        assert!(error.chain().contains("version 9"), "{}", error.chain());
+    }
+}

@@ -1,0 +1,121 @@
+//! Does what the plan says. What fails is reported and passed over: one container that cannot be
+//! put in order must not keep the others from it.
+
+use std::sync::Arc;
+
+use shim::{Shim, State};
+use storage::Durability;
+use types::{Change, ContainerId, ExitStatus, Lifecycle, ProcessRef};
+
+use super::observe::Observed;
+use super::plan::{Action, Plan};
+use crate::container::{remove, start};
+use crate::record::Status;
+use crate::table::Container;
+use crate::{Engine, Error, clock, exec, supervise};
+
+/// One container and its shim, while the plan for it is carried out.
+struct Case {
+    id: ContainerId,
+    container: Option<Arc<Container>>,
+    shim: Option<(Arc<Shim>, State)>,
+}
+
+pub(super) fn apply(engine: &Engine, observed: Observed, plans: Vec<Plan>) {
+    let cases = observed.containers.into_iter().zip(observed.shims);
+    for ((container, shim), plan) in cases.zip(plans) {
+        let case = Case {
+            id: plan.id.clone(),
+            container,
+            shim,
+        };
+        for action in plan.actions {
+            tracing::info!(container = %plan.id, cause = plan.cause, ?action, "recovering");
+            if let Err(error) = act(engine, &case, action) {
+                tracing::error!(container = %plan.id, error = %error.chain(), "cannot recover");
+            }
+        }
+    }
+}
+
+fn act(engine: &Engine, case: &Case, action: Action) -> Result<(), Error> {
+    match (action, &case.container) {
+        (Action::EndShim, container) => match &case.shim {
+            Some((shim, _)) => start::end_shim(engine, container.as_deref(), shim),
+            None => Ok(()),
+        },
+        (Action::RemoveRunDir, _) => remove::remove_run_dir(&engine.run_dir(&case.id)),
+        (Action::KillLeftovers, Some(container)) => supervise::kill_leftovers(engine, container),
+        (Action::KillLeftovers, None) => supervise::remove_orphan_cgroup(engine, &case.id),
+        (Action::Adopt(process), Some(container)) => adopt(engine, case, container, process),
+        (Action::RecordExit(status), Some(container)) => record_exit(engine, container, status),
+        (Action::RecordLost(status), Some(container)) => {
+            let keep = Some((engine.records(), Durability::Process));
+            container.step(keep, Change::Lost(status)).map(drop)
+        }
+        (Action::Remove, Some(container)) => remove_now(engine, container),
+        (
+            Action::Adopt(_) | Action::RecordExit(_) | Action::RecordLost(_) | Action::Remove,
+            None,
+        ) => Ok(()),
+    }
+}
+
+fn adopt(
+    engine: &Engine,
+    case: &Case,
+    container: &Arc<Container>,
+    process: ProcessRef,
+) -> Result<(), Error> {
+    let Some((shim, state)) = &case.shim else {
+        return Ok(());
+    };
+    if !container.lifecycle().is_running() {
+        container.step(None, Change::Start)?;
+        let started = Change::Started {
+            process,
+            at: clock::now(),
+        };
+        let keep = Some((engine.records(), Durability::Process));
+        container.step(keep, started)?;
+        container.change(keep, |status| {
+            Ok(Status {
+                boot: Some(engine.host().boot.clone()),
+                shim: sys::proc::process_ref(shim.pid()).ok(),
+                ..status
+            })
+        })?;
+    }
+    for (id, code) in &state.execs {
+        exec::adopt(engine, container, id.clone(), *code);
+    }
+    let watch = shim.watch().map_err(|source| Error::Shim {
+        what: "watch",
+        id: container.id().clone(),
+        source,
+    })?;
+    supervise::begin(engine, container.clone(), shim.clone(), watch);
+    Ok(())
+}
+
+/// From whatever the record said: an end of which only the exit record knows began somewhere.
+fn record_exit(
+    engine: &Engine,
+    container: &Arc<Container>,
+    status: ExitStatus,
+) -> Result<(), Error> {
+    let keep = Some((engine.records(), Durability::Process));
+    if container.lifecycle().is_running() {
+        return container.step(keep, Change::Exited(status)).map(drop);
+    }
+    if !matches!(container.lifecycle(), Lifecycle::Starting { .. }) {
+        container.step(None, Change::Start)?;
+    }
+    container.step(keep, Change::Failed(status)).map(drop)
+}
+
+fn remove_now(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
+    remove::finish(engine, container)?;
+    remove::discard_now(engine, container);
+    Ok(())
+}

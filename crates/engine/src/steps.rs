@@ -1,0 +1,52 @@
+//! The steps of create and of start by name, so that each can be made to fail on purpose.
+
+use crate::{Config, Error};
+
+/// Names of the engine's own steps that leave something behind, in their order.
+pub(crate) mod name {
+    pub(crate) const RESERVE_NAME: &str = "create.reserve-name";
+    pub(crate) const PREPARE: &str = "create.snapshot";
+    pub(crate) const RECORD: &str = "create.record";
+    pub(crate) const CLAIM: &str = "start.claim";
+    pub(crate) const BIND_SOURCES: &str = "start.bind-sources";
+    pub(crate) const BUNDLE: &str = "start.bundle";
+    pub(crate) const LAUNCH: &str = "start.launch";
+    pub(crate) const FILES: &str = "start.files";
+    pub(crate) const USER: &str = "start.user";
+    pub(crate) const RENDER: &str = "start.render";
+    pub(crate) const CREATE: &str = "start.create";
+    pub(crate) const ATTACH: &str = "start.attach";
+    pub(crate) const WATCH: &str = "start.watch";
+    pub(crate) const START: &str = "start.start";
+    pub(crate) const RUNNING: &str = "start.record";
+}
+
+/// Every step of create and start that [`Config::fail_at`] can name, in their order.
+pub fn steps() -> &'static [&'static str] {
+    &[
+        name::RESERVE_NAME,
+        name::PREPARE,
+        name::RECORD,
+        name::CLAIM,
+        name::BIND_SOURCES,
+        name::BUNDLE,
+        name::LAUNCH,
+        name::FILES,
+        name::USER,
+        name::RENDER,
+        name::CREATE,
+        name::ATTACH,
+        name::WATCH,
+        name::START,
+        name::RUNNING,
+    ]
+}
+
+/// Passes unless `step` is the one told to fail. Called after the step's work and its undo, so that
+/// what the step did has to be undone.
+pub(crate) fn passed(config: &Config, step: &'static str) -> Result<(), Error> {
+    match &config.fail_at {
+        Some(name) if name == step => Err(Error::Injected(step.to_owned())),
+        _ => Ok(()),
+    }
+}

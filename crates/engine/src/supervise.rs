@@ -1,0 +1,297 @@
+//! One task per running container: hears of its end and of the ends of its exec sessions, records
+//! them, and cleans up.
+//!
+//! Owned by [`Engine::watch`]. It reads two descriptors: the connection on which the shim tells what
+//! happened, and the shim's pidfd, for the case that it dies without a word.
+//!
+//! At an end: record first, then wake those who wait, then clean away what may take its time.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shim::{ExitRecord, Notice, Shim, Watch};
+use storage::Durability;
+use sys::cgroup::Cgroup;
+use types::{Change, ContainerId, ErrorKind, ExitStatus, Lifecycle, ProcessRef, Signal};
+
+use crate::container::remove;
+use crate::container::start::{EXIT_RECORD, cgroup_path};
+use crate::readable::Readable;
+use crate::table::Container;
+use crate::{Engine, Error, clock, exec};
+
+/// How long a shim may go on serving clients after its container has ended.
+const SHIM_DRAIN: Duration = Duration::from_secs(60);
+
+/// The exit code of a container whose end nobody saw: it was killed with its shim.
+const KILLED: i32 = 128 + 9;
+
+/// How the watch over a run ended.
+#[derive(Debug)]
+enum End {
+    /// The shim told.
+    Exited(ExitRecord),
+    /// The shim is gone.
+    ShimDied,
+}
+
+/// Watches a running container until it ends.
+pub(crate) fn begin(engine: &Engine, container: Arc<Container>, shim: Arc<Shim>, watch: Watch) {
+    {
+        let mut live = container.live();
+        live.shim = Some(shim.clone());
+        live.serves_clients = true;
+    }
+    container.set_clean(false);
+    let task = {
+        let engine = engine.clone();
+        async move {
+            match watch_until_end(&engine, &container, &shim, watch).await {
+                Ok(End::Exited(record)) => exited(&engine, &container, &shim, record),
+                Ok(End::ShimDied) => died(&engine, &container, &shim).await,
+                Err(error) => tracing::error!(
+                    container = %container.id(), error = %error.chain(),
+                    "cannot watch a container any more"
+                ),
+            }
+        }
+    };
+    engine.watch(task);
+}
+
+async fn watch_until_end(
+    engine: &Engine,
+    container: &Container,
+    shim: &Shim,
+    watch: Watch,
+) -> Result<End, Error> {
+    let failed = || Error::io(format!("watch container {}", container.id()));
+    let pidfd = duplicate(shim).and_then(Readable::new).map_err(failed())?;
+    let watch = Readable::new(watch).map_err(failed())?;
+    loop {
+        tokio::select! {
+            // What was told before the shim's end comes before it.
+            biased;
+            told = watch.read(|watch| next(engine, container, watch)) => {
+                match told.map_err(failed())? {
+                    Ok(Some(record)) => return Ok(End::Exited(record)),
+                    Ok(None) => {}
+                    Err(_) => break,
+                }
+            }
+            ended = pidfd.ready() => {
+                ended.map_err(failed())?;
+                break;
+            }
+        }
+    }
+    // The connection may close a moment before the process is gone, and the other way round.
+    pidfd.ready().await.map_err(failed())?;
+    match next(engine, container, watch.get()) {
+        Ok(Some(record)) => Ok(End::Exited(record)),
+        Ok(None) | Err(_) => Ok(End::ShimDied),
+    }
+}
+
+fn duplicate(shim: &Shim) -> io::Result<OwnedFd> {
+    shim.pidfd().try_clone_to_owned()
+}
+
+/// Takes all notices that are there; stops at the container's own end.
+fn next(
+    engine: &Engine,
+    container: &Container,
+    watch: &Watch,
+) -> Result<Option<ExitRecord>, shim::Error> {
+    loop {
+        match watch.try_next() {
+            Ok(Some(Notice::Exited(record))) => return Ok(Some(record)),
+            Ok(Some(Notice::ExecExited { id, code })) => exec::ended(engine, &id, code),
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                if error.kind() != ErrorKind::Unavailable {
+                    tracing::warn!(container = %container.id(), %error, "unexpected notice");
+                }
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// The container's first process has ended.
+fn exited(engine: &Engine, container: &Arc<Container>, shim: &Arc<Shim>, record: ExitRecord) {
+    end(engine, container, Change::Exited(status_of(&record)));
+    let removed = leave(engine, container);
+    let (engine, container, shim) = (engine.clone(), container.clone(), shim.clone());
+    let task = {
+        let engine = engine.clone();
+        async move { clean_up(&engine, &container, shim, removed).await }
+    };
+    engine.clean(task);
+}
+
+/// The shim ended without a notice: what it left on disk, or that it is lost.
+async fn died(engine: &Engine, container: &Arc<Container>, shim: &Arc<Shim>) {
+    let pid = shim.pid();
+    let change = {
+        let container = container.clone();
+        engine.blocking(move |engine| Ok(lost(engine, &container, pid)))
+    };
+    match change.await {
+        Ok(change) => end(engine, container, change),
+        Err(error) => tracing::error!(container = %container.id(), error = %error.chain(),
+            "cannot look after a container whose shim died"),
+    }
+    let removed = leave(engine, container);
+    clean_up(engine, container, shim.clone(), removed).await;
+}
+
+/// Kills what a dead shim left behind, and says how the container ended.
+pub(crate) fn lost(engine: &Engine, container: &Container, pid: i32) -> Change {
+    if let Err(error) = kill_leftovers(engine, container) {
+        tracing::warn!(container = %container.id(), error = %error.chain(),
+            "cannot kill what a shim left behind");
+    }
+    let kept = engine.storage().container_dir(container.id());
+    match read_exit(&kept.join(EXIT_RECORD)) {
+        Some(record) => Change::Exited(status_of(&record)),
+        None => Change::Lost(ExitStatus {
+            code: KILLED,
+            oom_killed: false,
+            finished: clock::now(),
+            error: format!("its shim (pid {pid}) died"),
+        }),
+    }
+}
+
+/// Kills the container's processes and removes its cgroup. Its first process by itself too, in case
+/// the cgroup cannot be read.
+pub(crate) fn kill_leftovers(engine: &Engine, container: &Container) -> Result<(), Error> {
+    if let Some(process) = container.lifecycle().process() {
+        kill_process(process)?;
+    }
+    let path = cgroup_path(engine, &container.fixed.spec, container.id());
+    remove_cgroup(engine, &path)
+}
+
+/// Kills all in a cgroup and removes it, if it is there.
+pub(crate) fn remove_cgroup(engine: &Engine, path: &str) -> Result<(), Error> {
+    let cgroup = match Cgroup::open(&engine.host().cgroups, path) {
+        Ok(cgroup) => cgroup,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::kernel(format!("open the cgroup {path}"))(error)),
+    };
+    cgroup
+        .kill_all()
+        .and_then(|()| cgroup.remove())
+        .map_err(Error::kernel(format!("remove the cgroup {path}")))
+}
+
+/// SIGKILL to that very process, if it is still there.
+pub(crate) fn kill_process(process: ProcessRef) -> Result<(), Error> {
+    signal_process(process, Signal::KILL).map(drop)
+}
+
+/// A signal to that very process; false if it is gone.
+pub(crate) fn signal_process(process: ProcessRef, signal: Signal) -> Result<bool, Error> {
+    let failed = || format!("send {signal} to process {}", process.pid);
+    let Some(pidfd) = sys::proc::open(process).map_err(Error::kernel(failed()))? else {
+        return Ok(false);
+    };
+    match sys::pidfd::send_signal(&pidfd, signal) {
+        Err(error) if error.errno == sys::Errno::SRCH => Ok(false),
+        answer => answer.map(|()| true).map_err(Error::kernel(failed())),
+    }
+}
+
+/// The record a shim left, if it did.
+pub(crate) fn read_exit(path: &Path) -> Option<ExitRecord> {
+    let text = std::fs::read(path).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+pub(crate) fn status_of(record: &ExitRecord) -> ExitStatus {
+    ExitStatus {
+        code: record.code,
+        oom_killed: record.oom_killed,
+        finished: record.finished,
+        error: String::new(),
+    }
+}
+
+/// Records an end. It is a fact even where it cannot be written: memory has it in any case, and the
+/// exit record on disk tells the next daemon.
+pub(crate) fn end(engine: &Engine, container: &Arc<Container>, change: Change) {
+    let keep = Some((engine.records(), Durability::Process));
+    // What goes now needs no last words: a crash finds it running, its shim gone, and removes it.
+    let goes = container.fixed.spec.auto_remove && !container.live().held;
+    let written = container.step(keep.filter(|_| !goes), change.clone());
+    if let Err(error) = written {
+        tracing::error!(container = %container.id(), error = %error.chain(),
+            "cannot record the end of a container");
+        drop(container.step(None, change));
+    }
+    exec::ended_with(engine, container);
+}
+
+/// Removes the record of a container that goes when it ends.
+fn leave(engine: &Engine, container: &Arc<Container>) -> bool {
+    let goes = container.fixed.spec.auto_remove && !container.live().held;
+    goes && remove::forget_ended(engine, container)
+}
+
+/// What may take its time: until here everybody who waited has been answered.
+async fn clean_up(engine: &Engine, container: &Arc<Container>, shim: Arc<Shim>, removed: bool) {
+    if let Err(error) = shim_ends(&shim).await {
+        tracing::warn!(container = %container.id(), error = %error.chain(), "a shim does not end");
+    }
+    let work = {
+        let container = container.clone();
+        engine.blocking(move |engine| {
+            // Reaps it if it is ours.
+            shim.has_ended();
+            remove::remove_run_dir(&engine.run_dir(container.id()))?;
+            drop_shim(&container, &shim);
+            if removed {
+                Ok(engine.storage().discard(container.id())?)
+            } else if let Lifecycle::Exited { .. } | Lifecycle::Dead { .. } = container.lifecycle()
+            {
+                // The answer to `wait` must not be taken back by a power cut.
+                container.flush(engine.records())
+            } else {
+                Ok(())
+            }
+        })
+    };
+    if let Err(error) = work.await {
+        tracing::warn!(container = %container.id(), error = %error.chain(),
+            "cannot clean up after a container");
+    }
+    container.set_clean(true);
+}
+
+fn drop_shim(container: &Container, shim: &Arc<Shim>) {
+    let mut live = container.live();
+    if live.shim.as_ref().is_some_and(|s| Arc::ptr_eq(s, shim)) {
+        live.no_shim();
+    }
+}
+
+async fn shim_ends(shim: &Shim) -> Result<(), Error> {
+    let failed = || Error::io(format!("wait for the shim with pid {}", shim.pid()));
+    let pidfd = duplicate(shim).and_then(Readable::new).map_err(failed())?;
+    if let Ok(ended) = tokio::time::timeout(SHIM_DRAIN, pidfd.ready()).await {
+        return ended.map_err(failed());
+    }
+    sys::pidfd::send_signal(shim.pidfd(), Signal::KILL).map_err(Error::kernel("kill a shim"))?;
+    pidfd.ready().await.map_err(failed())
+}
+
+/// Kills and removes what belongs to no record: a cgroup left by an older run.
+pub(crate) fn remove_orphan_cgroup(engine: &Engine, id: &ContainerId) -> Result<(), Error> {
+    let spec = types::ContainerSpec::default();
+    remove_cgroup(engine, &cgroup_path(engine, &spec, id))
+}
