@@ -1,0 +1,395 @@
+//! A daemon of a test's own.
+
+use std::env;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tempfile::TempDir;
+
+use crate::leftovers::{Leftovers, cgroups, children};
+use crate::output::Output;
+use crate::processes::{kill, processes_naming};
+use crate::programs::{Client, program};
+use crate::wait::until;
+use crate::{busybox_tar, wait::within};
+
+/// How a daemon is started.
+#[derive(Debug, Default)]
+pub struct Setup {
+    /// Flags beside those that keep it apart.
+    pub flags: Vec<String>,
+    /// Environment beside the test's own.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A running daemon with everything of its own.
+#[derive(Debug)]
+pub struct Brig {
+    root: TempDir,
+    parent: String,
+    setup: Setup,
+    daemon: Option<Child>,
+}
+
+impl Brig {
+    /// Starts a daemon and waits until it answers.
+    #[track_caller]
+    pub fn start() -> Self {
+        Self::start_with(Setup::default())
+    }
+
+    /// Starts a daemon with the busybox image in it, called `bb`.
+    #[track_caller]
+    pub fn with_image() -> Self {
+        let brig = Self::start();
+        brig.import_busybox();
+        brig
+    }
+
+    /// As [`Brig::start`], with flags and environment.
+    #[track_caller]
+    pub fn start_with(setup: Setup) -> Self {
+        let mut brig = Self::prepare(setup);
+        brig.start_daemon();
+        brig
+    }
+
+    /// Everything but the daemon.
+    pub fn prepare(setup: Setup) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let parent = format!("/brig-test-{}-{number}", std::process::id());
+        let root = tempfile::Builder::new().prefix("brig-").tempdir().unwrap();
+        fs::create_dir(root.path().join("home")).unwrap();
+        Self {
+            root,
+            parent,
+            setup,
+            daemon: None,
+        }
+    }
+
+    /// Imports the busybox image as `bb`.
+    #[track_caller]
+    pub fn import_busybox(&self) {
+        let tar = busybox_tar();
+        self.brig(&["import", tar.to_str().unwrap(), "bb"]).ok();
+    }
+
+    /// Starts the daemon, again if it ran before, and waits until it answers.
+    #[track_caller]
+    pub fn start_daemon(&mut self) {
+        assert!(self.daemon.is_none(), "the daemon runs already");
+        self.daemon = Some(self.daemon_command().spawn().unwrap());
+        let daemon = self.daemon.as_mut().unwrap();
+        let socket = self.root.path().join("brig.sock");
+        let died = within(
+            std::time::Duration::from_secs(60),
+            "an answer of the daemon",
+            || {
+                if ping(&socket) {
+                    return Some(None);
+                }
+                daemon.try_wait().unwrap().map(Some)
+            },
+        );
+        if let Some(status) = died {
+            panic!("brigd ended with {status}:\n{}", self.daemon_log());
+        }
+    }
+
+    /// The command that starts the daemon, its log going to [`Brig::daemon_log`].
+    pub fn daemon_command(&self) -> Command {
+        let log = self.root.path().join("brigd.log");
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .unwrap();
+        let mut command = Command::new(program("brigd"));
+        command
+            .arg("--data-root")
+            .arg(self.data_root())
+            .arg("--run-root")
+            .arg(self.run_root())
+            .arg("--host")
+            .arg(self.host())
+            .args(["--cgroup-parent", &self.parent, "--log-level", "debug"])
+            .args(&self.setup.flags);
+        self.environment(&mut command);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        command
+    }
+
+    fn environment(&self, command: &mut Command) {
+        for (name, _) in env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("DOCKER_") || (text.starts_with("BRIG_") && text != "BRIG_DIST") {
+                command.env_remove(name);
+            }
+        }
+        let home = self.root.path().join("home");
+        command
+            .env("HOME", &home)
+            .env("DOCKER_CONFIG", &home)
+            .env("DOCKER_HOST", self.host())
+            .env("DOCKER_CLI_HINTS", "false")
+            .env("BRIG_AUTOSTART", "0")
+            .envs(
+                self.setup
+                    .environment
+                    .iter()
+                    .map(|(name, value)| (name, value)),
+            );
+    }
+
+    /// Changes the flags of the daemon's next start.
+    pub fn set_flags(&mut self, flags: &[&str]) {
+        self.setup.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    }
+
+    /// The directory everything of this daemon is under.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The daemon's `--data-root`.
+    pub fn data_root(&self) -> PathBuf {
+        self.root.path().join("data")
+    }
+
+    /// The daemon's `--run-root`.
+    pub fn run_root(&self) -> PathBuf {
+        self.root.path().join("run")
+    }
+
+    /// The daemon's `--host`.
+    pub fn host(&self) -> String {
+        format!("unix://{}/brig.sock", self.root.path().display())
+    }
+
+    /// The daemon's `--cgroup-parent`.
+    pub fn cgroup_parent(&self) -> &str {
+        &self.parent
+    }
+
+    /// The daemon's process id.
+    pub fn daemon_pid(&self) -> u32 {
+        self.daemon.as_ref().unwrap().id()
+    }
+
+    /// What the daemon logged.
+    pub fn daemon_log(&self) -> String {
+        fs::read_to_string(self.root.path().join("brigd.log")).unwrap_or_default()
+    }
+
+    /// A client's command, with standard input at its end. `None` when this machine has no such
+    /// client.
+    pub fn try_command(&self, client: Client, args: &[&str]) -> Option<Command> {
+        let mut command = Command::new(client.program()?);
+        command.args(args).stdin(Stdio::null());
+        self.environment(&mut command);
+        Some(command)
+    }
+
+    /// As [`Brig::try_command`], for a client that [`crate::clients`] named.
+    #[track_caller]
+    pub fn command(&self, client: Client, args: &[&str]) -> Command {
+        self.try_command(client, args)
+            .unwrap_or_else(|| panic!("no {client:?} here"))
+    }
+
+    /// Runs a client.
+    #[track_caller]
+    pub fn with(&self, client: Client, args: &[&str]) -> Output {
+        self.finish_command(&mut self.command(client, args))
+    }
+
+    /// Runs our own client.
+    #[track_caller]
+    pub fn brig(&self, args: &[&str]) -> Output {
+        self.with(Client::Brig, args)
+    }
+
+    /// Runs a client with something to read.
+    #[track_caller]
+    pub fn with_input(&self, client: Client, args: &[&str], input: &[u8]) -> Output {
+        let mut command = self.command(client, args);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut pipe = child.stdin.take().unwrap();
+        let input = input.to_vec();
+        let writer = std::thread::spawn(move || {
+            // A reader that ended early is the caller's business.
+            let _ = pipe.write_all(&input);
+        });
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        Output::new(words(&command), &output)
+    }
+
+    /// Runs a prepared command to its end.
+    #[track_caller]
+    pub fn finish_command(&self, command: &mut Command) -> Output {
+        let output = command
+            .output()
+            .unwrap_or_else(|error| panic!("{}: {error}", words(command)));
+        Output::new(words(command), &output)
+    }
+
+    /// Sends one request as it stands and reads everything until the daemon closes.
+    pub fn http(&self, request: &str) -> String {
+        let mut stream = UnixStream::connect(self.root.path().join("brig.sock")).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// `inspect` of one container.
+    #[track_caller]
+    pub fn inspect(&self, container: &str) -> serde_json::Value {
+        let mut all = self.brig(&["inspect", container]).json();
+        all[0].take()
+    }
+
+    /// The shim that holds a container.
+    #[track_caller]
+    pub fn shim_of(&self, id: &str) -> u32 {
+        let found = processes_naming(id)
+            .into_iter()
+            .find(|p| p.command.contains("brig-shim"));
+        found.unwrap_or_else(|| panic!("no shim holds {id}")).pid
+    }
+
+    /// Waits until a container has a state.
+    #[track_caller]
+    pub fn wait_for_state(&self, container: &str, state: &str) {
+        until(&format!("{container} {state}"), || {
+            let shown = self.brig(&["inspect", "-f", "{{.State.Status}}", container]);
+            (shown.ok() == state).then_some(())
+        });
+    }
+
+    /// Ends the daemon at once, as a crash does.
+    pub fn kill_daemon(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+
+    /// Ends the daemon as a service manager does, and expects success.
+    #[track_caller]
+    pub fn stop_daemon(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        kill("TERM", daemon.id());
+        let status = until("the daemon's end", || daemon.try_wait().unwrap());
+        assert!(
+            status.success(),
+            "brigd ended with {status}:\n{}",
+            self.daemon_log()
+        );
+    }
+
+    /// What this daemon and its containers have on the machine now.
+    pub fn leftovers(&self) -> Leftovers {
+        Leftovers::find(self.root.path(), &self.parent)
+    }
+
+    /// Removes every container, ends the daemon, and panics when anything is left.
+    #[track_caller]
+    pub fn finish(mut self) {
+        let all = self.brig(&["ps", "--all", "--quiet", "--no-trunc"]);
+        for id in all.lines() {
+            self.brig(&["rm", "--force", id]).ok();
+        }
+        self.stop_daemon();
+        self.expect_nothing_left();
+    }
+
+    /// Panics when anything but an idle daemon is left.
+    #[track_caller]
+    pub fn expect_nothing_left(&self) {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let mut left = self.leftovers();
+            left.processes.retain(|p| !p.contains("brigd"));
+            if left.is_empty() {
+                return;
+            }
+            let patient = std::time::Instant::now() < end;
+            assert!(
+                patient,
+                "left behind:\n{left}\nthe daemon's log:\n{}",
+                self.daemon_log()
+            );
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Brig {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the daemon's log:\n{}", self.daemon_log());
+        }
+        if let Some(mut daemon) = self.daemon.take() {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+        let root = self.root.path().display().to_string();
+        for process in processes_naming(&root) {
+            kill("KILL", process.pid);
+        }
+        for top in cgroups(&self.parent) {
+            remove_cgroup(&top);
+        }
+    }
+}
+
+/// Kills what is in a cgroup and below, and removes it.
+fn remove_cgroup(path: &Path) {
+    for child in children(path) {
+        remove_cgroup(&child);
+    }
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while path.is_dir() && std::time::Instant::now() < end {
+        let pids = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+        for pid in pids.lines().filter_map(|pid| pid.parse().ok()) {
+            kill("KILL", pid);
+        }
+        if fs::remove_dir(path).is_ok() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+fn ping(socket: &Path) -> bool {
+    let Ok(mut stream) = UnixStream::connect(socket) else {
+        return false;
+    };
+    let asked = stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: brig\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.contains(" 200 ")
+}
+
+fn words(command: &Command) -> String {
+    let words = [command.get_program()]
+        .into_iter()
+        .chain(command.get_args());
+    let words: Vec<_> = words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    words.join(" ")
+}

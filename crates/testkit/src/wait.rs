@@ -1,0 +1,32 @@
+//! Waiting for something to become true, with an end to the patience and no guess at a duration.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What nothing on a busy machine takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until the closure gives something. Panics with the words when it never does.
+#[track_caller]
+pub fn until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, probe)
+}
+
+/// As [`until`], with a limit of its own.
+#[track_caller]
+pub fn within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
+    let mut pause = Duration::from_millis(2);
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(
+            Instant::now() < end,
+            "{what}: not within {} s",
+            limit.as_secs()
+        );
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,241 @@
+//! The daemon: how it is configured, what it refuses, how it is started by itself.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Output};
+
+use testkit::{Brig, Client, Setup, clients, kill, processes_naming, root, until};
+
+/// A daemon that must not start: what it said, in one line.
+fn refused(brig: &Brig, prepare: impl FnOnce(&mut Command)) -> String {
+    let mut command = brig.daemon_command();
+    command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    prepare(&mut command);
+    let mut child = command.spawn().unwrap();
+    until("the daemon's refusal", || child.try_wait().unwrap());
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    assert!(!status.success(), "it did start and end");
+    String::from_utf8(stderr).unwrap()
+}
+
+#[test]
+fn unknown_keys_are_refused_by_name() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::prepare(Setup::default());
+    let cases = [
+        ("config.toml", "data-rot = \"/x\"\n", "data-rot"),
+        ("config.json", "{\"data-rot\": \"/x\"}", "data-rot"),
+        ("broken.toml", "data-root = \n", "broken.toml"),
+        ("broken.json", "{\"data-root\"", "broken.json"),
+        ("type.toml", "log-level = 7\n", "log-level"),
+    ];
+    for (name, text, word) in cases {
+        let file = brig.root().join(name);
+        fs::write(&file, text).unwrap();
+        let said = refused(&brig, |command| {
+            command.arg("--config").arg(&file);
+        });
+        assert!(said.contains(word), "{name}: {said}");
+    }
+    let missing = refused(&brig, |command| {
+        command.args(["--config", "/no/such/file.toml"]);
+    });
+    assert!(missing.contains("/no/such/file.toml"), "{missing}");
+    let flag = refused(&brig, |command| {
+        command.arg("--no-such-flag");
+    });
+    assert!(flag.contains("--no-such-flag"), "{flag}");
+    brig.expect_nothing_left();
+}
+
+#[test]
+fn a_socket_of_somebody_elses_is_left_alone() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::prepare(Setup::default());
+    let socket = brig.root().join("brig.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let said = refused(&brig, |_| {});
+    assert!(said.contains("brig.sock"), "{said}");
+    assert!(
+        std::os::unix::net::UnixStream::connect(&socket).is_ok(),
+        "the socket was taken away"
+    );
+    drop(listener);
+    fs::remove_file(&socket).unwrap();
+    fs::write(&socket, "precious").unwrap();
+    let said = refused(&brig, |_| {});
+    assert!(said.contains("brig.sock"), "{said}");
+    assert_eq!(fs::read_to_string(&socket).unwrap(), "precious");
+}
+
+#[test]
+fn two_daemons_do_not_share_a_data_root() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let said = refused(&brig, |command| {
+        command
+            .arg("--host")
+            .arg(format!("unix://{}/other.sock", brig.root().display()));
+    });
+    assert!(
+        said.contains("data") || said.contains("run") || said.contains("another"),
+        "{said}"
+    );
+    assert_eq!(
+        brig.brig(&["run", "--rm", "bb", "echo", "alive"]).ok(),
+        "alive"
+    );
+    brig.finish();
+}
+
+#[test]
+fn a_dead_daemons_socket_is_taken_over() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::with_image();
+    brig.kill_daemon();
+    assert!(brig.root().join("brig.sock").exists());
+    let dead = brig.brig(&["ps"]);
+    assert!(dead.fails(1).contains("brig.sock"), "{dead}");
+    brig.start_daemon();
+    brig.brig(&["ps"]).ok();
+    brig.stop_daemon();
+    assert!(
+        !brig.root().join("brig.sock").exists(),
+        "a stopped daemon leaves its socket"
+    );
+    brig.expect_nothing_left();
+}
+
+#[test]
+fn the_client_starts_a_daemon_and_says_so() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::prepare(Setup::default());
+    let started = |autostart: &str| {
+        let mut command = brig.command(Client::Brig, &["ps", "-q"]);
+        command.env("BRIG_AUTOSTART", autostart);
+        command
+            .env("BRIG_DATA_ROOT", brig.data_root())
+            .env("BRIG_RUN_ROOT", brig.run_root());
+        command
+            .env("BRIG_HOST", brig.host())
+            .env("BRIG_CGROUP_PARENT", brig.cgroup_parent());
+        brig.finish_command(&mut command)
+    };
+    let told = started("0");
+    assert!(told.fails(1).contains("brigd"), "{told}");
+    assert!(processes_naming(brig.root().to_str().unwrap()).is_empty());
+    let first = started("1");
+    assert_eq!(first.ok(), "");
+    assert_eq!(first.stderr.lines().count(), 1, "{first}");
+    assert!(first.stderr.contains("brigd"), "{first}");
+    let second = started("1");
+    assert_eq!((second.ok(), second.stderr.as_str()), ("", ""));
+    brig.import_busybox();
+    for client in clients() {
+        assert_eq!(
+            brig.with(client, &["run", "--rm", "bb", "echo", "hi"]).ok(),
+            "hi"
+        );
+    }
+    let daemons = processes_naming(brig.root().to_str().unwrap());
+    for daemon in daemons.iter().filter(|p| p.command.contains("brigd")) {
+        kill("TERM", daemon.pid);
+        until("the daemon's end", || (!daemon.alive()).then_some(()));
+    }
+    brig.expect_nothing_left();
+}
+
+#[test]
+fn version_and_info_tell_what_a_client_asks() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    for client in clients() {
+        let version = brig.with(
+            client,
+            &["version", "--format", "{{.Server.Version}} {{.Server.Os}}"],
+        );
+        assert!(version.ok().ends_with(" linux"), "{version}");
+        let info = brig.with(
+            client,
+            &[
+                "info",
+                "--format",
+                "{{.Images}} {{.Containers}} {{.CgroupVersion}} {{.NCPU}}",
+            ],
+        );
+        let words: Vec<_> = info.ok().split_whitespace().map(str::to_owned).collect();
+        assert_eq!(&words[..2], ["1", "0"], "{info}");
+        assert_eq!(words[2], if testkit::unified_cgroups() { "2" } else { "1" });
+        assert!(words[3].parse::<usize>().unwrap() > 0);
+        brig.with(client, &["info"]).ok();
+        brig.with(client, &["version"]).ok();
+    }
+    brig.finish();
+}
+
+#[test]
+fn http_is_answered_as_docker_answers() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::start();
+    let ask = |line: &str| {
+        brig.http(&format!(
+            "{line} HTTP/1.1\r\nHost: b\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        ))
+    };
+    let cases = [
+        ("GET /_ping", " 200 "),
+        ("HEAD /_ping", " 200 "),
+        ("GET /v1.24/_ping", " 200 "),
+        ("GET /v1.55/version", " 200 "),
+        ("GET /v1.12/version", " 400 "),
+        ("GET /v9.99/version", " 400 "),
+        ("GET /v1.47/no/such/page", " 404 "),
+        ("GET /v1.47/containers/nobody/json", " 404 "),
+        ("GET /v1.47/images/nothing/json", " 404 "),
+        ("POST /v1.47/containers/nobody/start", " 404 "),
+        ("DELETE /v1.47/images/nothing", " 404 "),
+        ("GET /v1.47/containers/json?filters=nonsense", " 400 "),
+        ("PUT /v1.47/containers/json", " 40"),
+    ];
+    for (line, status) in cases {
+        let answer = ask(line);
+        let first = answer.lines().next().unwrap_or_default();
+        assert!(first.contains(status), "{line}: {answer}");
+        if status.starts_with(" 4") {
+            assert!(answer.contains("{\"message\":"), "{line}: {answer}");
+        }
+    }
+    let ping = ask("GET /_ping").to_lowercase();
+    for header in [
+        "api-version: 1.",
+        "ostype: linux",
+        "docker-experimental: false",
+    ] {
+        assert!(ping.contains(header), "{header}: {ping}");
+    }
+    let body = "{\"Image\": 5";
+    let broken = format!(
+        "POST /v1.47/containers/create HTTP/1.1\r\nHost: b\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert!(brig.http(&broken).contains(" 400 "));
+    brig.finish();
+}

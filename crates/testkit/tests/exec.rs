@@ -1,0 +1,192 @@
+//! More commands in a running container: exec, attach, top.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use testkit::{Brig, clients, root, until};
+
+fn running() -> Brig {
+    let brig = Brig::with_image();
+    let run = [
+        "run",
+        "-d",
+        "--name",
+        "box",
+        "-e",
+        "OWN=1",
+        "-w",
+        "/tmp",
+        "--hostname",
+        "ship",
+        "bb",
+        "sleep",
+        "1000",
+    ];
+    brig.brig(&run).ok();
+    brig
+}
+
+#[test]
+fn a_command_runs_inside_with_flags_of_its_own() {
+    if !root() {
+        return;
+    }
+    let brig = running();
+    let cases: &[(&[&str], &str, &str)] = &[
+        (&[], "hostname; pwd; echo $OWN", "ship /tmp 1"),
+        (&["-e", "MORE=2"], "echo $OWN$MORE", "12"),
+        (&["-w", "/etc"], "pwd", "/etc"),
+        (&["-u", "www"], "id -u; id -G", "33 33 29"),
+        (&["-u", "7:8"], "id -u; id -g", "7 8"),
+        (
+            &[],
+            "grep CapEff /proc/self/status | cut -f2; grep '^Seccomp:' /proc/self/status | cut -f2",
+            "00000000a80425fb 2",
+        ),
+        (&[], "cat /proc/self/cgroup | cut -d: -f3 | sort -u", "/"),
+        (&["-t"], "tty", "/dev/pts/0"),
+    ];
+    for client in clients() {
+        for (flags, script, expected) in cases {
+            let args = [&["exec"], *flags, &["box", "sh", "-c", script]].concat();
+            let output = brig.with(client, &args);
+            let shown = output.ok().split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(shown, *expected, "{client:?} {flags:?} {script}");
+        }
+        let full = brig.with(
+            client,
+            &[
+                "exec",
+                "--privileged",
+                "box",
+                "grep",
+                "CapEff",
+                "/proc/self/status",
+            ],
+        );
+        assert!(!full.ok().contains("a80425fb"), "{full}");
+    }
+    brig.finish();
+}
+
+#[test]
+fn it_ends_as_the_command_ends() {
+    if !root() {
+        return;
+    }
+    let brig = running();
+    let cases: &[(&[&str], i32)] = &[
+        (&["true"], 0),
+        (&["sh", "-c", "exit 42"], 42),
+        (&["sh", "-c", "kill -9 $$"], 137),
+        (&["no-such-command"], 127),
+        (&["/etc"], 126),
+    ];
+    for client in clients() {
+        for (words, code) in cases {
+            let ended = brig.with(client, &[&["exec", "box"], *words].concat());
+            assert_eq!(ended.code, *code, "{client:?} {words:?}: {ended}");
+        }
+        let input = brig.with_input(client, &["exec", "-i", "box", "cat"], b"through a pipe");
+        assert_eq!(input.ok(), "through a pipe");
+        brig.with(client, &["exec", "-d", "box", "touch", "/detached"])
+            .ok();
+        until("the detached command", || {
+            (brig.with(client, &["exec", "box", "rm", "/detached"]).code == 0).then_some(())
+        });
+        let nobody = brig.with(client, &["exec", "nobody", "true"]);
+        assert!(
+            nobody.fails(1).to_lowercase().contains("no such container"),
+            "{nobody}"
+        );
+        let user = brig.with(client, &["exec", "-u", "stranger", "box", "true"]);
+        assert!(user.code != 0 && user.stderr.contains("stranger"), "{user}");
+    }
+    brig.brig(&["kill", "box"]).ok();
+    brig.brig(&["wait", "box"]).ok();
+    let stopped = brig.brig(&["exec", "box", "true"]);
+    assert!(stopped.fails(1).contains("not running"), "{stopped}");
+    brig.finish();
+}
+
+#[test]
+fn sessions_end_with_the_container() {
+    if !root() {
+        return;
+    }
+    let brig = running();
+    let mut session = brig.command(
+        testkit::Client::Brig,
+        &["exec", "box", "sh", "-c", "echo in; sleep 1000"],
+    );
+    let mut session = session
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(session.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "in");
+    brig.brig(&["rm", "-f", "box"]).ok();
+    assert_eq!(session.wait().unwrap().code(), Some(137));
+    brig.finish();
+}
+
+#[test]
+fn attach_joins_what_runs() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    for client in clients() {
+        let script = "echo before; while read line; do echo got:$line; done; exit 9";
+        brig.with(
+            client,
+            &["run", "-d", "-i", "--name", "a", "bb", "sh", "-c", script],
+        )
+        .ok();
+        until("the first line", || {
+            brig.with(client, &["logs", "a"])
+                .ok()
+                .contains("before")
+                .then_some(())
+        });
+        let mut attach = brig.command(client, &["attach", "a"]);
+        let mut attach = attach
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut keyboard = attach.stdin.take().unwrap();
+        let mut lines = BufReader::new(attach.stdout.take().unwrap()).lines();
+        keyboard.write_all(b"one\n").unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), "got:one");
+        drop(keyboard);
+        assert_eq!(attach.wait().unwrap().code(), Some(9), "{client:?}");
+        assert!(brig.with(client, &["logs", "a"]).ok().contains("got:one"));
+        brig.with(client, &["rm", "a"]).ok();
+    }
+    brig.finish();
+}
+
+#[test]
+fn top_shows_the_processes() {
+    if !root() {
+        return;
+    }
+    let brig = running();
+    for client in clients() {
+        let top = brig.with(client, &["top", "box"]);
+        let lines = top.lines();
+        assert!(
+            lines[0].contains("PID") && lines[0].contains("CMD"),
+            "{top}"
+        );
+        assert_eq!(lines.len(), 2, "{top}");
+        assert!(lines[1].contains("sleep 1000"), "{top}");
+        let chosen = brig.with(client, &["top", "box", "-o", "pid,args"]);
+        assert!(chosen.lines()[0].contains("PID"), "{chosen}");
+    }
+    brig.finish();
+}

@@ -1,0 +1,230 @@
+//! What is on without being asked for: namespaces, capabilities, seccomp, masked paths, devices, a
+//! root of its own.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::fs;
+
+use testkit::{Brig, Client, clients, root};
+
+/// What a script prints in a plain container.
+fn inside(brig: &Brig, script: &str) -> String {
+    brig.brig(&["run", "--rm", "--network", "none", "bb", "sh", "-c", script])
+        .ok()
+        .to_owned()
+}
+
+#[test]
+fn every_namespace_is_its_own() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let shown = inside(
+        &brig,
+        "for n in pid mnt net ipc uts cgroup; do readlink /proc/self/ns/$n; done",
+    );
+    for namespace in shown.lines() {
+        let (name, _) = namespace.split_once(':').unwrap();
+        let own = fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
+        assert_ne!(own.to_str().unwrap(), namespace, "{name} is the machine's");
+    }
+    assert_eq!(shown.lines().count(), 6, "{shown}");
+    assert_eq!(inside(&brig, "echo $$"), "1");
+    assert_eq!(
+        inside(&brig, "cat /proc/self/cgroup | cut -d: -f3 | sort -u"),
+        "/"
+    );
+    brig.finish();
+}
+
+#[test]
+fn the_default_capabilities_are_dockers() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let shown = inside(&brig, "grep Cap /proc/self/status");
+    let expected = "00000000a80425fb";
+    for set in ["CapPrm", "CapEff", "CapBnd"] {
+        assert!(shown.contains(&format!("{set}:\t{expected}")), "{shown}");
+    }
+    for set in ["CapInh", "CapAmb"] {
+        assert!(
+            shown.contains(&format!("{set}:\t0000000000000000")),
+            "{shown}"
+        );
+    }
+    // Another user has none of them.
+    let user = brig.brig(&[
+        "run",
+        "--rm",
+        "-u",
+        "33",
+        "bb",
+        "grep",
+        "CapEff",
+        "/proc/self/status",
+    ]);
+    assert!(user.ok().ends_with("0000000000000000"), "{user}");
+    brig.finish();
+}
+
+#[test]
+fn the_seccomp_profile_is_on() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let shown = inside(
+        &brig,
+        "grep '^Seccomp:' /proc/self/status; unshare -U true 2>&1; mount -t tmpfs t /mnt 2>&1; true",
+    );
+    assert!(shown.contains("Seccomp:\t2"), "{shown}");
+    assert!(shown.to_lowercase().contains("not permitted"), "{shown}");
+    brig.finish();
+}
+
+#[test]
+fn paths_of_the_kernel_are_masked_or_read_only() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let script = "cat /proc/kcore | wc -c; cat /proc/keys | wc -c; ls /proc/acpi /sys/firmware 2>/dev/null | grep -v : | grep -c . ; \
+        for f in /proc/sys/kernel/hostname /proc/sysrq-trigger /sys/kernel/uevent_helper; do (echo x > $f) 2>/dev/null && echo \"wrote $f\"; done; true";
+    let shown = inside(&brig, script);
+    assert_eq!(
+        shown.split_whitespace().collect::<Vec<_>>(),
+        ["0", "0", "0"]
+    );
+    let mounts = inside(&brig, "cat /proc/mounts");
+    for read_only in [
+        "/proc/bus",
+        "/proc/fs",
+        "/proc/irq",
+        "/proc/sys",
+        "/proc/sysrq-trigger",
+        "/sys ",
+    ] {
+        let line = mounts
+            .lines()
+            .find(|l| l.contains(&format!(" {read_only}")) && l.contains(" ro"));
+        assert!(line.is_some(), "{read_only} is writable:\n{mounts}");
+    }
+    brig.finish();
+}
+
+#[test]
+fn devices_are_the_few_and_no_others() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let shown = inside(&brig, "ls /dev");
+    let expected = [
+        "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin",
+        "stdout", "tty", "urandom", "zero",
+    ];
+    assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), expected);
+    let made = inside(
+        &brig,
+        "mknod /tmp/mem c 1 1 && cat /tmp/mem 2>&1 | head -c 100; mknod /tmp/zero c 1 5 && head -c 3 /tmp/zero | wc -c",
+    );
+    assert!(made.contains("not permitted"), "{made}");
+    assert!(made.ends_with('3'), "{made}");
+    brig.finish();
+}
+
+#[test]
+fn names_and_addresses_are_in_etc() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    for client in clients() {
+        let create = [
+            "create",
+            "--name",
+            "etc",
+            "bb",
+            "sh",
+            "-c",
+            "hostname; cat /etc/hostname; cat /etc/hosts; ls -l /etc/resolv.conf; ls -la /etc/mtab",
+        ];
+        let id = brig.with(client, &create).ok().to_owned();
+        let shown = brig.with(client, &["start", "-a", "etc"]);
+        let lines = shown.lines();
+        assert_eq!(&lines[..2], [&id[..12], &id[..12]]);
+        assert!(
+            lines
+                .iter()
+                .any(|l| l.starts_with("127.0.0.1") && l.contains("localhost")),
+            "{shown}"
+        );
+        assert!(shown.stdout.contains("/proc/mounts"), "{shown}");
+        brig.with(client, &["rm", "etc"]).ok();
+    }
+    brig.finish();
+}
+
+#[test]
+fn layers_are_never_written_through() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let write = "echo changed > /etc/passwd; rm /bin/ls; mkdir /new; echo x > /new/file; chown 33 /home; ls / | wc -l";
+    brig.brig(&["run", "--name", "first", "bb", "sh", "-c", write])
+        .ok();
+    assert!(inside(&brig, "cat /etc/passwd").contains("root:x:0"));
+    assert_eq!(
+        inside(&brig, "ls -d /new 2>/dev/null; ls /bin/ls"),
+        "/bin/ls"
+    );
+    // Its own layer keeps what it wrote.
+    brig.brig(&["start", "first"]).ok();
+    brig.brig(&["wait", "first"]).ok();
+    brig.brig(&["rm", "first"]).ok();
+    brig.finish();
+}
+
+#[test]
+fn nothing_of_a_container_is_on_the_machines_mount_table() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    brig.brig(&["run", "-d", "--name", "quiet", "bb", "sleep", "1000"])
+        .ok();
+    assert!(brig.leftovers().mounts.is_empty(), "{}", brig.leftovers());
+    let cgroup = inside(&brig, "cat /proc/1/environ; env");
+    assert!(
+        !cgroup.contains(brig.root().to_str().unwrap()),
+        "the machine's paths leak: {cgroup}"
+    );
+    brig.finish();
+}
+
+#[test]
+fn open_files_of_the_machine_do_not_come_along() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let shown = inside(&brig, "ls /proc/self/fd | wc -l; ls /proc/1/fd | wc -l");
+    // Three streams, and the directory that ls reads; the shell has its three.
+    assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), ["4", "3"]);
+    brig.finish();
+}
+
+#[test]
+fn processes_inside_see_only_each_other() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let shown = brig.with(Client::Brig, &["run", "--rm", "bb", "ps", "-o", "pid,args"]);
+    assert_eq!(shown.lines().len(), 2, "{shown}");
+    brig.finish();
+}

@@ -1,0 +1,46 @@
+//! The kit itself: terminals, waiting, looking for leftovers.
+
+use std::process::Command;
+
+use testkit::{Leftovers, Terminal, processes_naming};
+
+#[test]
+fn a_terminal_types_and_shows() {
+    let mut terminal = Terminal::start(
+        Command::new("sh").args(["-c", "stty size; read line; echo got:$line; exit 6"]),
+    );
+    terminal.expect("24 80");
+    terminal.type_in("hello\r");
+    terminal.expect("got:hello");
+    assert_eq!(terminal.wait(), 6);
+}
+
+#[test]
+fn a_terminal_is_resized() {
+    let script = "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.02; done";
+    let mut terminal = Terminal::start(Command::new("sh").args(["-c", script]));
+    terminal.expect("ready");
+    terminal.resize(33, 101);
+    terminal.expect("33 101");
+    assert_eq!(terminal.wait(), 0);
+}
+
+#[test]
+fn a_process_that_names_a_directory_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = directory.path().display().to_string();
+    assert!(Leftovers::find(directory.path(), "/brig-no-such").is_empty());
+    let mut child = Command::new("sleep")
+        .arg("1000")
+        .env("WHERE", &text)
+        .spawn()
+        .unwrap();
+    let found = processes_naming(&text);
+    assert_eq!(
+        found.iter().map(|p| p.pid).collect::<Vec<_>>(),
+        [child.id()]
+    );
+    assert!(!Leftovers::find(directory.path(), "/brig-no-such").is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
