@@ -28,11 +28,11 @@ check setup scripts/setup.sh test
 check images scripts/images.sh test
 check build scripts/build.sh debug
 check lint scripts/lint.sh
-check tests cargo test --locked --quiet --workspace --no-fail-fast
+check tests cargo test --locked --quiet --workspace --no-fail-fast -- --show-output
 check "virtual machine" cargo xtask vm-test --quick
 
 # What the runners said, added up. A runner that failed as a whole has counted above as well.
-count() { sed -nE "s/^(test result:|vm-test:).* ([0-9]+) $1.*/\2/p" "$log" | awk '{ n += $1 } END { print n + 0 }'; }
+count() { sed -nE "s/^(test result:|vm:).* ([0-9]+) $1.*/\2/p" "$log" | awk '{ n += $1 } END { print n + 0 }'; }
 skips=$(grep -c 'SKIP: ' "$log" || true)
 passed=$((passed + $(count passed)))
 failed=$((failed + $(count failed)))

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# The main job, from nothing to its removal: a web server from a real Debian in a container with
+# limits. Everything is in a directory of its own, so an installed Brig is not met, and everything is
+# gone at the end.
+. "$(dirname "$0")/lib.sh"
+
+[ "$(id -u)" = 0 ] || die "making containers needs root: run it with sudo"
+cd "$repo"
+scripts/setup.sh demo
+say "building (minutes the first time)"
+scripts/build.sh release
+scripts/images.sh demo
+
+work=$(mktemp -d /tmp/brig-demo.XXXXXX)
+export PATH=$target/dist:$PATH
+export BRIG_DATA_ROOT=$work/data BRIG_RUN_ROOT=$work/run BRIG_CGROUP_PARENT=/${work##*/}
+export BRIG_HOST=unix://$work/brig.sock DOCKER_HOST=unix://$work/brig.sock
+unset BRIG_AUTOSTART BRIG_CONFIG
+
+# Ends the daemon that the client started, and removes the directory.
+cleanup() {
+    local status=$? pid
+    [ -S "$work/brig.sock" ] && brig rm -f web >/dev/null 2>&1
+    if pid=$(cat "$work/run/brigd.pid" 2>/dev/null) && kill "$pid" 2>/dev/null; then
+        while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+    fi
+    [ "$status" = 0 ] || { echo "the daemon's log:" >&2; tail -n 20 "$work"/run/*.log >&2 2>/dev/null; }
+    rm -rf "$work"
+    exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# Shows a command, then runs it.
+show() {
+    local words
+    words=$(printf ' %q' "$@")
+    printf '\n$%s\n' "${words//$work/\$PWD}"
+    "$@"
+}
+
+# A port nobody listens on.
+free_port() {
+    local port
+    for port in $(seq 18080 18180); do
+        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
+    done
+    die "no free port from 18080 to 18180"
+}
+
+port=$(free_port)
+mkdir "$work/site"
+echo "Hello from the hold." >"$work/site/index.html"
+cat >"$work/web.conf" <<CONF
+server.document-root = "/srv"
+server.bind = "127.0.0.1"
+server.port = $port
+server.errorlog = "/dev/stderr"
+index-file.names = ("index.html")
+CONF
+cd "$work"
+
+show brig import "$cache/images/debian.tar" debian
+show brig images
+show brig run -d --name web -m 64m --cpus 0.5 --network host \
+    -v "$work/site:/srv:ro" -v "$work/web.conf:/etc/web.conf:ro" \
+    debian lighttpd -D -f /etc/web.conf
+for _ in $(seq 100); do
+    curl -s -o /dev/null "http://127.0.0.1:$port/" && break
+    sleep 0.05
+done
+show curl -s "http://127.0.0.1:$port/"
+show brig ps
+show brig logs web
+show brig exec web sh -c 'grep PRETTY_NAME /etc/os-release; ps -e -o pid,args'
+# The limits, as the kernel holds them.
+show brig inspect -f '{{.HostConfig.Memory}} bytes, {{.HostConfig.NanoCpus}} billionths of a CPU' web
+if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
+    show brig exec web cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max
+else
+    show brig exec web cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/cpu/cpu.cfs_quota_us
+fi
+show brig stop web
+show brig rm web
+show brig ps -a
+printf '\n'
+say "done: nothing is left running"
