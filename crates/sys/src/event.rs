@@ -119,6 +119,34 @@ fn timespec(time: Duration) -> Timespec {
     }
 }
 
+/// Reads into the spare room of `buffer`. `None` when a non-blocking descriptor has nothing yet, zero
+/// at the end; a terminal that no program has open any more is at its end too.
+pub fn try_read(fd: impl AsFd, buffer: &mut Vec<u8>) -> Result<Option<usize>> {
+    use rustix::io::Errno as E;
+    loop {
+        match rustix::io::read(&fd, rustix::buffer::spare_capacity(buffer)) {
+            Ok(length) => return Ok(Some(length)),
+            Err(E::AGAIN) => return Ok(None),
+            Err(E::IO) if rustix::termios::isatty(&fd) => return Ok(Some(0)),
+            Err(E::INTR) => {}
+            Err(errno) => return Err(errno).named("read"),
+        }
+    }
+}
+
+/// Writes what fits, and says how much that was.
+pub fn try_write(fd: impl AsFd, bytes: &[u8]) -> Result<usize> {
+    match retry(|| rustix::io::write(&fd, bytes)) {
+        Err(rustix::io::Errno::AGAIN) => Ok(0),
+        answer => answer.named("write"),
+    }
+}
+
+/// Makes a pipe hold this many bytes. The kernel refuses when its users have too much already.
+pub fn set_pipe_size(pipe: impl AsFd, bytes: usize) -> Result<()> {
+    rustix::pipe::fcntl_setpipe_size(pipe, bytes).named("fcntl").map(drop)
+}
+
 /// Signals read from a descriptor instead of handled.
 #[derive(Debug)]
 pub struct Signals(OwnedFd);

@@ -313,6 +313,11 @@ pub fn shut_down_write(socket: impl AsFd) -> Result<()> {
     rustix::net::shutdown(socket, rustix::net::Shutdown::Write).named("shutdown")
 }
 
+/// Ends both directions: nothing more can be sent to us, and what was sent can be read.
+pub fn shut_down(socket: impl AsFd) -> Result<()> {
+    rustix::net::shutdown(socket, rustix::net::Shutdown::Both).named("shutdown")
+}
+
 /// Whether the other side of a stream has closed it altogether, not only its sending half.
 pub fn closed_by_peer(socket: impl AsFd) -> Result<bool> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};

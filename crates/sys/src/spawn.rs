@@ -438,6 +438,21 @@ fn execute(task: &Task<'_>) -> Error {
     }
 }
 
+/// The descriptor that whoever started this process placed at `number`. A second time there is
+/// none: EBADF.
+///
+/// For the beginning of a program, before anything else may have got that number.
+pub fn inherited(number: RawFd) -> Result<OwnedFd> {
+    // SAFETY: the copy fails if nothing is open there. Nobody in this process owns the number yet,
+    // by contract, so closing it closes nothing under an owner.
+    unsafe {
+        let copy = libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3);
+        must("fcntl", copy)?;
+        libc::close(number);
+        Ok(OwnedFd::from_raw_fd(copy))
+    }
+}
+
 /// A child that has ended, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reaped {

@@ -32,6 +32,8 @@ impl Signal {
     pub const INT: Self = Self(2);
     /// SIGKILL.
     pub const KILL: Self = Self(9);
+    /// SIGPIPE.
+    pub const PIPE: Self = Self(13);
     /// SIGTERM.
     pub const TERM: Self = Self(15);
     /// SIGCHLD.

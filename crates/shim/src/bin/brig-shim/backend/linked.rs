@@ -1,0 +1,117 @@
+//! `runtime`, linked into this process: no command is executed on the way.
+
+use std::path::PathBuf;
+
+use oci_spec::runtime::{Process, Spec};
+use runtime::{Container, CreateRequest, Created, ExecRequest, Stdio};
+use shim::protocol::Launch;
+use types::{Mount, Signal};
+
+use super::{Backend, Made};
+use crate::failure::Failure;
+
+/// A container of our own runtime.
+#[derive(Debug)]
+pub(crate) struct Linked {
+    id: String,
+    bundle: PathBuf,
+    rootfs: Vec<Mount>,
+    fail_at: Option<String>,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Absent,
+    Created(Created),
+    Running(Container),
+}
+
+impl Linked {
+    pub(crate) fn new(launch: &Launch) -> Self {
+        Self {
+            id: launch.id.clone(),
+            bundle: launch.bundle.clone(),
+            rootfs: launch.rootfs.clone(),
+            fail_at: launch.fail_at.clone(),
+            phase: Phase::Absent,
+        }
+    }
+
+    fn take(&mut self) -> Phase {
+        std::mem::replace(&mut self.phase, Phase::Absent)
+    }
+}
+
+impl Backend for Linked {
+    fn create(&mut self, spec: &Spec, stdio: Stdio) -> Result<Made, Failure> {
+        let mut created = runtime::create(CreateRequest {
+            id: &self.id,
+            bundle: &self.bundle,
+            spec,
+            rootfs: &self.rootfs,
+            stdio,
+            // Nobody could reap it, read its output or answer for it.
+            parent_death_signal: Some(Signal::KILL),
+            gate: None,
+            preserve_fds: 0,
+            fail_at: self.fail_at.as_deref(),
+        })?;
+        let made = Made {
+            process: created.process,
+            terminal: created.terminal.take(),
+        };
+        self.phase = Phase::Created(created);
+        Ok(made)
+    }
+
+    fn start(&mut self) -> Result<(), Failure> {
+        match self.take() {
+            Phase::Created(created) => {
+                self.phase = Phase::Running(created.start()?);
+                Ok(())
+            }
+            phase => {
+                self.phase = phase;
+                Err(Failure::conflict(
+                    "the container is not waiting to be started",
+                ))
+            }
+        }
+    }
+
+    fn exec(&mut self, process: &Process, stdio: Stdio) -> Result<Made, Failure> {
+        let Phase::Running(container) = &self.phase else {
+            return Err(Failure::conflict("the container is not running"));
+        };
+        let executed = container.exec(ExecRequest { process, stdio })?;
+        Ok(Made {
+            process: executed.process,
+            terminal: executed.terminal,
+        })
+    }
+
+    fn kill(&mut self, signal: Signal) -> Result<(), Failure> {
+        match &self.phase {
+            Phase::Created(created) => sys::pidfd::send_signal(created.pidfd(), signal)
+                .map_err(Failure::of("signal the container's process")),
+            Phase::Running(container) => Ok(container.kill(signal)?),
+            Phase::Absent => Err(Failure::conflict("the container is not running")),
+        }
+    }
+
+    fn oom_killed(&self) -> bool {
+        match &self.phase {
+            Phase::Running(container) => container.oom_killed(),
+            Phase::Created(_) | Phase::Absent => false,
+        }
+    }
+
+    fn destroy(&mut self) -> Result<(), Failure> {
+        match self.take() {
+            Phase::Created(created) => Ok(created.destroy()?),
+            Phase::Running(container) => Ok(container.destroy()?),
+            Phase::Absent => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What makes and ends containers: the runtime in this process, or another one by its command line.
+
+mod foreign;
+mod linked;
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use oci_spec::runtime::{Process, Spec};
+use runtime::Stdio;
+use shim::protocol::Launch;
+use types::{ProcessRef, Signal};
+
+use crate::failure::Failure;
+
+/// The life of one container, call by call, in this order: `create`, `start`, any number of `exec`
+/// and `kill`, and `destroy` when its first process has been reaped.
+pub(crate) trait Backend {
+    /// Makes the container; its process waits. A failure leaves nothing.
+    fn create(&mut self, spec: &Spec, stdio: Stdio) -> Result<Made, Failure>;
+
+    /// Lets the command run. A failure leaves nothing.
+    fn start(&mut self) -> Result<(), Failure>;
+
+    /// Runs another process in the container.
+    fn exec(&mut self, process: &Process, stdio: Stdio) -> Result<Made, Failure>;
+
+    /// Signals the first process.
+    fn kill(&mut self, signal: Signal) -> Result<(), Failure>;
+
+    /// Whether the out-of-memory killer has struck.
+    fn oom_killed(&self) -> bool;
+
+    /// Removes what is left of the container, its processes first.
+    fn destroy(&mut self) -> Result<(), Failure>;
+}
+
+/// A process that was made; this process' child.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) process: ProcessRef,
+    /// The master of its terminal, if it has one.
+    pub(crate) terminal: Option<OwnedFd>,
+}
+
+/// The one the launch asks for.
+pub(crate) fn choose(launch: &Launch, dir: &Path) -> Box<dyn Backend> {
+    match &launch.foreign_runtime {
+        None => Box::new(linked::Linked::new(launch)),
+        Some(binary) => Box::new(foreign::Foreign::new(binary, launch, dir)),
+    }
+}

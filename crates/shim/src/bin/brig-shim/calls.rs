@@ -1,0 +1,279 @@
+//! What the daemon asks for, one function a call.
+
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use oci_spec::runtime::{Process, Spec};
+use shim::protocol::{self, AttachOptions, Call, Notice, Reply, State, Streams};
+use sys::socket;
+use types::{ErrorKind, ExecId, Signal};
+
+use crate::failure::Failure;
+use crate::server::{Connection, Exec, Phase, Server, fail_at, open_log};
+use crate::session::Session;
+use crate::streams;
+
+/// Longer than any configuration, seccomp profile included.
+const CONFIG_LIMIT: usize = 16 << 20;
+
+impl Server {
+    /// A call has come, or the caller has gone.
+    pub(crate) fn on_connection(&mut self, number: u32) {
+        let Some(index) = self.connections.iter().position(|c| c.number == number) else {
+            return;
+        };
+        // Out of the list while it is answered: the answer may end everybody else's connection.
+        let mut connection = self.connections.swap_remove(index);
+        if self.converse(&mut connection).is_some() {
+            self.connections.push(connection);
+        } else {
+            drop(connection.source.take(&self.tools.poller));
+        }
+    }
+
+    /// None ends the connection.
+    fn converse(&mut self, connection: &mut Connection) -> Option<()> {
+        let message = match socket::try_receive(&connection.source) {
+            Err(error) if error.errno == sys::Errno::AGAIN => return Some(()),
+            message => message.ok().flatten()?,
+        };
+        let call = protocol::decode::<Call>(&message.bytes);
+        let watch = matches!(call, Ok(Call::Watch));
+        let answer = call
+            .map_err(|error| Failure::new(ErrorKind::Invalid, error.to_string()))
+            .and_then(|call| self.answer(call, message.fds));
+        let reply = protocol::encode(&answer.unwrap_or_else(Reply::from));
+        socket::try_send(&connection.source, &reply, &[]).ok()?;
+        if watch {
+            connection.watching = true;
+            self.tell_past(connection)?;
+        }
+        Some(())
+    }
+
+    fn answer(&mut self, call: Call, fds: Vec<OwnedFd>) -> Result<Reply, Failure> {
+        let client = fds.into_iter().next();
+        match call {
+            Call::Create => self.create(),
+            Call::Start => self.start(),
+            Call::Attach(options) => self.attach(client, options),
+            Call::Exec {
+                id,
+                process,
+                attach,
+                console_size,
+            } => self.exec(id, &process, client.map(|fd| (fd, attach)), console_size),
+            Call::Kill { signal } => self.kill(signal),
+            Call::Resize { exec, size } => self.resize(exec.as_ref(), size),
+            Call::State => Ok(Reply::State(self.state())),
+            Call::Watch => Ok(Reply::Done),
+            Call::Shutdown => self.shut_down(),
+        }
+    }
+
+    fn create(&mut self) -> Result<Reply, Failure> {
+        if self.phase != Phase::Empty {
+            return Err(Failure::conflict("the container has been created already"));
+        }
+        let logged = self.launch.log.as_ref().is_some_and(|path| path.exists());
+        let answer = self.try_create();
+        if answer.is_err() {
+            self.end(Instant::now());
+            if let (false, Some(path)) = (logged, &self.launch.log) {
+                // Ours, and empty. It may not have come that far.
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        answer
+    }
+
+    fn try_create(&mut self) -> Result<Reply, Failure> {
+        fail_at(&self.launch, "shim-config")?;
+        let spec = self.read_spec()?;
+        fail_at(&self.launch, "shim-log")?;
+        let log = open_log(&self.launch)?;
+        fail_at(&self.launch, "shim-streams")?;
+        let terminal = spec.process().as_ref().is_some_and(has_terminal);
+        let wanted = Streams {
+            stdin: self.launch.open_stdin,
+            stdout: true,
+            stderr: true,
+        };
+        let (stdio, half) = streams::make(terminal, self.launch.console_size, wanted)?;
+        let made = self.backend.create(&spec, stdio)?;
+        self.session.set_log(log);
+        self.session
+            .connect(half.complete(made.terminal), &mut self.tools);
+        self.phase = Phase::Created(made.process);
+        Ok(Reply::Process(made.process))
+    }
+
+    fn read_spec(&self) -> Result<Spec, Failure> {
+        let path = self.launch.bundle.join("config.json");
+        let what = format!("read {path:?}");
+        let text = sys::fd::open_read(&path)
+            .and_then(|file| sys::fd::read_to_end(file, CONFIG_LIMIT))
+            .map_err(Failure::of(&what))?;
+        serde_json::from_slice(&text).map_err(Failure::of(&what))
+    }
+
+    fn start(&mut self) -> Result<Reply, Failure> {
+        let Phase::Created(process) = self.phase else {
+            return Err(Failure::conflict(
+                "the container is not waiting to be started",
+            ));
+        };
+        let started = fail_at(&self.launch, "shim-start")
+            .and_then(|()| self.backend.start())
+            .and_then(|()| fail_at(&self.launch, "shim-started"));
+        if let Err(failure) = started {
+            self.end(Instant::now());
+            return Err(failure);
+        }
+        self.phase = Phase::Started(process);
+        Ok(Reply::Process(process))
+    }
+
+    fn attach(
+        &mut self,
+        client: Option<OwnedFd>,
+        options: AttachOptions,
+    ) -> Result<Reply, Failure> {
+        let client = client.ok_or_else(no_client)?;
+        match self.phase {
+            Phase::Empty | Phase::Created(_) | Phase::Started(_) => {
+                self.session.attach(client, options, &mut self.tools);
+                Ok(Reply::Done)
+            }
+            Phase::Ending { .. } | Phase::Ended { .. } => Err(ended()),
+        }
+    }
+
+    fn exec(
+        &mut self,
+        id: ExecId,
+        process: &str,
+        client: Option<(OwnedFd, AttachOptions)>,
+        size: [u16; 2],
+    ) -> Result<Reply, Failure> {
+        if !matches!(self.phase, Phase::Started(_)) {
+            return Err(Failure::conflict("the container is not running"));
+        }
+        if self.execs.iter().any(|exec| exec.id == id) {
+            return Err(Failure::conflict(
+                "the exec session has been started already",
+            ));
+        }
+        let process: Process = serde_json::from_str(process).map_err(|e| {
+            Failure::new(ErrorKind::Invalid, format!("the process is not OCI's: {e}"))
+        })?;
+        let wanted = client
+            .as_ref()
+            .map(|(_, options)| options.streams)
+            .unwrap_or_default();
+        let (stdio, half) = streams::make(has_terminal(&process), size, wanted)?;
+        let made = self.backend.exec(&process, stdio)?;
+        let mut session = Session::new(self.number(), true);
+        if let Some((fd, options)) = client {
+            session.attach(fd, options, &mut self.tools);
+        }
+        session.connect(half.complete(made.terminal), &mut self.tools);
+        let process = made.process;
+        self.execs.push(Exec {
+            id,
+            process,
+            session,
+            exit: None,
+            told: false,
+        });
+        Ok(Reply::Process(process))
+    }
+
+    fn kill(&mut self, signal: Signal) -> Result<Reply, Failure> {
+        match self.phase {
+            Phase::Created(_) | Phase::Started(_) => {
+                self.backend.kill(signal)?;
+                Ok(Reply::Done)
+            }
+            Phase::Empty | Phase::Ending { .. } | Phase::Ended { .. } => {
+                Err(Failure::conflict("the container is not running"))
+            }
+        }
+    }
+
+    fn resize(&mut self, exec: Option<&ExecId>, size: [u16; 2]) -> Result<Reply, Failure> {
+        let session = match exec {
+            None => &self.session,
+            Some(id) => {
+                let exec = self.execs.iter().find(|exec| exec.id == *id);
+                &exec
+                    .ok_or_else(|| Failure::conflict("the exec session is not running"))?
+                    .session
+            }
+        };
+        let terminal = session
+            .terminal()
+            .ok_or_else(|| Failure::conflict("it has no terminal"))?;
+        sys::pty::set_size(terminal, size[0], size[1])
+            .map_err(Failure::of("change the terminal's size"))?;
+        Ok(Reply::Done)
+    }
+
+    fn state(&self) -> State {
+        let (process, started) = match self.phase {
+            Phase::Empty | Phase::Ended { .. } => (None, false),
+            Phase::Created(process) => (Some(process), false),
+            Phase::Started(process) => (Some(process), true),
+            Phase::Ending {
+                process, started, ..
+            } => (Some(process), started),
+        };
+        let running = self.execs.iter().filter(|exec| !exec.told);
+        let running = running.map(|exec| (exec.id.clone(), None));
+        let ended = self
+            .ended
+            .iter()
+            .map(|(id, code)| (id.clone(), Some(*code)));
+        // Once the container has ended nobody is answered any more: the record is on disk then.
+        State {
+            process,
+            started,
+            exited: None,
+            execs: running.chain(ended).collect(),
+        }
+    }
+
+    /// What a new watcher may have missed.
+    fn tell_past(&self, connection: &Connection) -> Option<()> {
+        for (id, code) in &self.ended {
+            let notice = Notice::ExecExited {
+                id: id.clone(),
+                code: *code,
+            };
+            socket::try_send(&connection.source, &protocol::encode(&notice), &[]).ok()?;
+        }
+        Some(())
+    }
+
+    fn shut_down(&mut self) -> Result<Reply, Failure> {
+        match self.phase {
+            Phase::Empty => self.end(Instant::now()),
+            // The end is told and recorded as any other.
+            Phase::Created(_) | Phase::Started(_) => self.backend.kill(Signal::KILL)?,
+            Phase::Ending { .. } | Phase::Ended { .. } => {}
+        }
+        Ok(Reply::Done)
+    }
+}
+
+fn has_terminal(process: &Process) -> bool {
+    process.terminal().unwrap_or(false)
+}
+
+fn no_client() -> Failure {
+    Failure::new(ErrorKind::Invalid, "no client's socket came along")
+}
+
+fn ended() -> Failure {
+    Failure::conflict("the container has ended")
+}
