@@ -1,1 +1,50 @@
-//! x
+//! `brig`, the client: what was typed -> what it means -> request -> text.
+//!
+//! [`args`] holds what was typed, [`resolve`] makes a plan of it without asking anybody, each verb in
+//! [`commands`] sends requests, [`print`] makes text of the answers, [`error`] has the last word. The
+//! client never links the engine and knows the daemon only through `api`; it keeps no state.
+
+pub mod args;
+pub mod commands;
+pub mod connect;
+pub mod error;
+mod outcome;
+pub mod print;
+pub mod resolve;
+mod session;
+mod stream;
+mod terminal;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use args::Parsed;
+
+/// Runs one command line, without the program's name.
+pub fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
+    let words = words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    match args::parse(&commands::VERBS, words) {
+        Ok(Parsed::Text(text)) => ended(print::out(&text).map(|()| 0), error::Manner::Plain, ""),
+        Ok(Parsed::Run(invocation)) => {
+            let (verb, name) = (invocation.verb, invocation.name.clone());
+            ended((verb.run)(*invocation), commands::manner(verb), &name)
+        }
+        Err(refusal) => ended(Err(refusal.into()), error::Manner::Plain, ""),
+    }
+}
+
+/// The one place where errors are printed.
+fn ended(result: Result<u8, error::CliError>, manner: error::Manner, name: &str) -> ExitCode {
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let (text, code) = error.report(manner, name);
+            if !text.is_empty() {
+                print::complain(text.trim_end_matches('\n'));
+            }
+            ExitCode::from(code)
+        }
+    }
+}

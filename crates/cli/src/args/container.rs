@@ -1,0 +1,204 @@
+//! The flags of `run` and `create`.
+
+use clap::{ArgAction, Args};
+use types::Ulimit;
+
+use super::values::{
+    EnvFlag, KeyValue, Stream, TypedMount, bytes, cpus, env, expose, go_int, key_value, label,
+    memory_swap, mount, stream, ulimit,
+};
+
+/// What a container is to be, as it was typed.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ContainerFlags {
+    /// Annotation handed to the OCI runtime
+    #[arg(long, value_name = "map", value_parser = key_value)]
+    pub annotation: Vec<KeyValue>,
+    /// Which of STDIN, STDOUT and STDERR to attach
+    #[arg(short, long, value_name = "list", value_parser = stream)]
+    pub attach: Vec<Stream>,
+    /// Linux capability to add
+    #[arg(long, value_name = "list")]
+    pub cap_add: Vec<String>,
+    /// Linux capability to take away
+    #[arg(long, value_name = "list")]
+    pub cap_drop: Vec<String>,
+    /// Cgroup under which the container's own is made
+    #[arg(long, value_name = "string")]
+    pub cgroup_parent: Option<String>,
+    /// File that receives the container's id; it must not exist
+    #[arg(long, value_name = "string")]
+    pub cidfile: Option<String>,
+    /// Period of the scheduler's bandwidth limit, in microseconds
+    #[arg(long, value_name = "int", value_parser = go_int)]
+    pub cpu_period: Option<i64>,
+    /// Processor time allowed in each period, in microseconds
+    #[arg(long, value_name = "int", value_parser = go_int)]
+    pub cpu_quota: Option<i64>,
+    /// Weight of its share of the processors, 1024 being usual
+    #[arg(short = 'c', long, value_name = "int", value_parser = go_int)]
+    pub cpu_shares: Option<i64>,
+    /// Processors' worth of time it may use
+    #[arg(long, value_name = "decimal", value_parser = cpus)]
+    pub cpus: Option<i64>,
+    /// Processors it may run on (0-3, 0,1)
+    #[arg(long, value_name = "string")]
+    pub cpuset_cpus: Option<String>,
+    /// Memory nodes it may use (0-3, 0,1)
+    #[arg(long, value_name = "string")]
+    pub cpuset_mems: Option<String>,
+    /// Device of the host to give to the container
+    #[arg(long, value_name = "list")]
+    pub device: Vec<String>,
+    /// NIS domain name inside
+    #[arg(long, value_name = "string")]
+    pub domainname: Option<String>,
+    /// Replaces the image's entry point; empty removes it
+    #[arg(long, value_name = "string")]
+    pub entrypoint: Option<String>,
+    /// Environment variable, NAME=value, or NAME to pass yours on
+    #[arg(short, long, value_name = "list", value_parser = env)]
+    pub env: Vec<EnvFlag>,
+    /// File of environment variables
+    #[arg(long, value_name = "list")]
+    pub env_file: Vec<String>,
+    /// Port the container listens on, as PORT or FIRST-LAST, perhaps with /tcp or /udp (only shown)
+    #[arg(long, value_name = "list", value_parser = expose)]
+    pub expose: Vec<Vec<String>>,
+    /// Supplementary group of the command
+    #[arg(long, value_name = "list")]
+    pub group_add: Vec<String>,
+    /// Host name inside
+    #[arg(short = 'h', long, value_name = "string")]
+    pub hostname: Option<String>,
+    /// Run a small init as process 1 that forwards signals and reaps processes
+    #[arg(long)]
+    pub init: bool,
+    /// Keep standard input open even if nobody is attached
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Label, KEY=value
+    #[arg(short, long, value_name = "list", value_parser = label)]
+    pub label: Vec<String>,
+    /// File of labels, one a line
+    #[arg(long, value_name = "list")]
+    pub label_file: Vec<String>,
+    /// Log driver: json-file or none
+    #[arg(long, value_name = "string")]
+    pub log_driver: Option<String>,
+    /// Option of the log driver, NAME=value
+    #[arg(long, value_name = "list")]
+    pub log_opt: Vec<String>,
+    /// Most memory it may use
+    #[arg(short, long, value_name = "bytes", value_parser = bytes)]
+    pub memory: Option<i64>,
+    /// Memory under which reclaim spares it
+    #[arg(long, value_name = "bytes", value_parser = bytes)]
+    pub memory_reservation: Option<i64>,
+    /// Most memory and swap together: '-1' lifts the limit on swap
+    #[arg(long, value_name = "bytes", value_parser = memory_swap)]
+    pub memory_swap: Option<i64>,
+    /// Willingness to swap, 0 to 100 (cgroup v1 only) (default -1)
+    #[arg(long, value_name = "int", value_parser = go_int)]
+    pub memory_swappiness: Option<i64>,
+    /// Mount a directory of the host or a tmpfs, as type=...,source=...,target=...
+    #[arg(long, value_name = "mount", value_parser = mount)]
+    pub mount: Vec<TypedMount>,
+    /// Name of the container
+    #[arg(long, value_name = "string")]
+    pub name: Option<String>,
+    /// Network to connect to: none, host or bridge
+    #[arg(long, visible_alias = "net", value_name = "network")]
+    pub network: Vec<String>,
+    /// Ignore the image's health check (this version runs none)
+    #[arg(long)]
+    pub no_healthcheck: bool,
+    /// Turn the out-of-memory killer off (cgroup v1 only)
+    #[arg(long)]
+    pub oom_kill_disable: bool,
+    /// How eagerly the out-of-memory killer picks it (-1000 to 1000)
+    #[arg(long, value_name = "int", value_parser = go_int)]
+    pub oom_score_adj: Option<i64>,
+    /// Most processes it may have (-1 for no limit)
+    #[arg(long, value_name = "int", value_parser = go_int)]
+    pub pids_limit: Option<i64>,
+    /// Platform of the image, as os/arch or os/arch/variant
+    #[arg(long, value_name = "string")]
+    pub platform: Option<String>,
+    /// Give it every privilege
+    #[arg(long)]
+    pub privileged: bool,
+    /// When to pull the image ("always", "missing", "never") (default "missing")
+    #[arg(long, value_name = "string")]
+    pub pull: Option<String>,
+    /// Say nothing about pulling
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Make its root read-only
+    #[arg(long)]
+    pub read_only: bool,
+    /// Remove the container when it ends
+    #[arg(long)]
+    pub rm: bool,
+    /// Security option: no-new-privileges, seccomp=FILE|unconfined, systempaths=unconfined
+    #[arg(long, value_name = "list")]
+    pub security_opt: Vec<String>,
+    /// Size of /dev/shm
+    #[arg(long, value_name = "bytes", value_parser = bytes)]
+    pub shm_size: Option<i64>,
+    /// Signal that asks it to stop
+    #[arg(long, value_name = "string")]
+    pub stop_signal: Option<String>,
+    /// Seconds between that signal and SIGKILL
+    #[arg(long, value_name = "int", value_parser = go_int)]
+    pub stop_timeout: Option<i64>,
+    /// Kernel parameter of its namespaces, NAME=value
+    #[arg(long, value_name = "map", value_parser = super::values::sysctl)]
+    pub sysctl: Vec<KeyValue>,
+    /// Mount a tmpfs, as PATH or PATH:OPTIONS
+    #[arg(long, value_name = "list")]
+    pub tmpfs: Vec<String>,
+    /// Give it a terminal
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Resource limit, NAME=soft[:hard]
+    #[arg(long, value_name = "ulimit", value_parser = ulimit)]
+    pub ulimit: Vec<Ulimit>,
+    /// User the command runs as (format: <name|uid>[:<group|gid>])
+    #[arg(short, long, value_name = "string")]
+    pub user: Option<String>,
+    /// Mount a directory of the host, as SOURCE:TARGET[:OPTIONS]
+    #[arg(short, long, value_name = "list")]
+    pub volume: Vec<String>,
+    /// Working directory inside
+    #[arg(short, long, value_name = "string")]
+    pub workdir: Option<String>,
+    /// The image, then the command and its arguments
+    #[arg(hide = true, trailing_var_arg = true, action = ArgAction::Append)]
+    pub words: Vec<String>,
+}
+
+/// `create`.
+#[derive(Debug, Clone, Args)]
+pub struct CreateArgs {
+    /// The container.
+    #[command(flatten)]
+    pub container: ContainerFlags,
+}
+
+/// `run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The container.
+    #[command(flatten)]
+    pub container: ContainerFlags,
+    /// Leave it in the background and print its id
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Keys that detach from the container
+    #[arg(long, value_name = "string")]
+    pub detach_keys: Option<String>,
+    /// Pass signals on to the command (default true)
+    #[arg(long, default_value = "true")]
+    pub sig_proxy: bool,
+}

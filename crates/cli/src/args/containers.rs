@@ -1,0 +1,226 @@
+//! The flags of the verbs about containers that exist.
+
+use clap::{ArgAction, Args};
+
+use super::values::{EnvFlag, KeyValue, env, filter, go_int};
+
+/// How `--format` is explained wherever it may print a table.
+pub const FORMAT_LIST: &str = "How to print:\n'table':            columns with headings (default)\n\
+     'table TEMPLATE':   columns made by a Go template\n'json':             one JSON object a line\n\
+     'TEMPLATE':         a Go template";
+/// The same where there is no table.
+pub const FORMAT_ONE: &str =
+    "How to print:\n'json':             JSON\n'TEMPLATE':         a Go template";
+
+/// Verbs that take only names.
+#[derive(Debug, Clone, Args)]
+pub struct NamesArgs {
+    /// The objects.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `start`.
+#[derive(Debug, Clone, Args)]
+pub struct StartArgs {
+    /// Attach to its output and pass signals on
+    #[arg(short, long)]
+    pub attach: bool,
+    /// Keys that detach from the container
+    #[arg(long, value_name = "string")]
+    pub detach_keys: Option<String>,
+    /// Attach to its standard input too
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// The containers.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `stop` and `restart`.
+#[derive(Debug, Clone, Args)]
+pub struct StopArgs {
+    /// Signal that asks it to stop
+    #[arg(short, long, value_name = "string")]
+    pub signal: Option<String>,
+    /// Seconds to wait before SIGKILL (-1 for ever)
+    #[arg(short, long, visible_alias = "time", value_name = "int", value_parser = go_int)]
+    pub timeout: Option<i64>,
+    /// The containers.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `kill`.
+#[derive(Debug, Clone, Args)]
+pub struct KillArgs {
+    /// Signal to send (SIGKILL if none is named)
+    #[arg(short, long, value_name = "string")]
+    pub signal: Option<String>,
+    /// The containers.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `rm`.
+#[derive(Debug, Clone, Args)]
+pub struct RmArgs {
+    /// Remove it even if it runs (SIGKILL)
+    #[arg(short, long)]
+    pub force: bool,
+    /// Remove its anonymous volumes too
+    #[arg(short, long)]
+    pub volumes: bool,
+    /// The containers.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `ps`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PsArgs {
+    /// List all containers, not only those that run
+    #[arg(short, long)]
+    pub all: bool,
+    /// Only containers of which this holds, NAME=value
+    #[arg(short, long, value_name = "filter", value_parser = filter)]
+    pub filter: Vec<KeyValue>,
+    /// How to print
+    #[arg(long, value_name = "string", help = FORMAT_LIST)]
+    pub format: Option<String>,
+    /// The n newest containers, whatever their state (default -1)
+    #[arg(short = 'n', long, value_name = "int", value_parser = go_int)]
+    pub last: Option<i64>,
+    /// The newest container, whatever its state
+    #[arg(short, long)]
+    pub latest: bool,
+    /// Do not shorten anything
+    #[arg(long)]
+    pub no_trunc: bool,
+    /// Only ids
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Show sizes
+    #[arg(short, long)]
+    pub size: bool,
+    /// Nothing may stand here.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `logs`.
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// Show the attributes that the log driver was told to keep
+    #[arg(long)]
+    pub details: bool,
+    /// Go on as the container writes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// From this time on ("2013-01-02T13:23:37Z", or "42m" for 42 minutes ago)
+    #[arg(long, value_name = "string")]
+    pub since: Option<String>,
+    /// So many lines from the end (default "all")
+    #[arg(short = 'n', long, value_name = "string")]
+    pub tail: Option<String>,
+    /// Show when each line was written
+    #[arg(short, long)]
+    pub timestamps: bool,
+    /// Up to this time ("2013-01-02T13:23:37Z", or "42m" for 42 minutes ago)
+    #[arg(long, value_name = "string")]
+    pub until: Option<String>,
+    /// The container.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `exec`.
+#[derive(Debug, Clone, Args)]
+pub struct ExecArgs {
+    /// Leave it in the background
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Keys that detach from the command
+    #[arg(long, value_name = "string")]
+    pub detach_keys: Option<String>,
+    /// Environment variable, NAME=value, or NAME to pass yours on
+    #[arg(short, long, value_name = "list", value_parser = env)]
+    pub env: Vec<EnvFlag>,
+    /// File of environment variables
+    #[arg(long, value_name = "list")]
+    pub env_file: Vec<String>,
+    /// Keep standard input open even if nobody is attached
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give the command every privilege
+    #[arg(long)]
+    pub privileged: bool,
+    /// Give it a terminal
+    #[arg(short, long)]
+    pub tty: bool,
+    /// User it runs as (format: <name|uid>[:<group|gid>])
+    #[arg(short, long, value_name = "string")]
+    pub user: Option<String>,
+    /// Working directory inside
+    #[arg(short, long, value_name = "string")]
+    pub workdir: Option<String>,
+    /// The container, then the command and its arguments.
+    #[arg(hide = true, trailing_var_arg = true, action = ArgAction::Append)]
+    pub words: Vec<String>,
+}
+
+/// `attach`.
+#[derive(Debug, Clone, Args)]
+pub struct AttachArgs {
+    /// Keys that detach from the container
+    #[arg(long, value_name = "string")]
+    pub detach_keys: Option<String>,
+    /// Leave standard input alone
+    #[arg(long)]
+    pub no_stdin: bool,
+    /// Pass signals on to the command (default true)
+    #[arg(long, default_value = "true")]
+    pub sig_proxy: bool,
+    /// The container.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `top`.
+#[derive(Debug, Clone, Args)]
+pub struct TopArgs {
+    /// The container, then options of ps(1).
+    #[arg(hide = true, trailing_var_arg = true, action = ArgAction::Append)]
+    pub words: Vec<String>,
+}
+
+/// `inspect` and `container inspect`.
+#[derive(Debug, Clone, Args)]
+pub struct InspectArgs {
+    /// How to print
+    #[arg(short, long, value_name = "string", help = FORMAT_ONE)]
+    pub format: Option<String>,
+    /// Show sizes, if it is a container
+    #[arg(short, long)]
+    pub size: bool,
+    /// Only objects of this type: container or image
+    #[arg(long = "type", value_name = "string")]
+    pub kind: Option<String>,
+    /// The objects.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `container inspect`.
+#[derive(Debug, Clone, Args)]
+pub struct ContainerInspectArgs {
+    /// How to print
+    #[arg(short, long, value_name = "string", help = FORMAT_ONE)]
+    pub format: Option<String>,
+    /// Show sizes
+    #[arg(short, long)]
+    pub size: bool,
+    /// The containers.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}

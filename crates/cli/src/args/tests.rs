@@ -1,0 +1,178 @@
+//! Command lines, and what is made or said of them.
+
+use clap::FromArgMatches;
+
+use super::container::RunArgs;
+use super::*;
+use crate::commands::VERBS;
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+fn invocation(line: &str) -> Box<Invocation> {
+    match parse(&VERBS, words(line)) {
+        Ok(Parsed::Run(invocation)) => invocation,
+        Ok(Parsed::Text(text)) => panic!("{line}: {text}"),
+        Err(refusal) => panic!("{line}: {refusal}"),
+    }
+}
+
+fn run_args(line: &str) -> RunArgs {
+    RunArgs::from_arg_matches(&invocation(line).matches).unwrap()
+}
+
+fn refusal(line: &str) -> String {
+    match parse(&VERBS, words(line)) {
+        Err(refusal) => format!("$ brig {line}\n{}: {}\n", refusal.code, refusal.text),
+        Ok(_) => format!("$ brig {line}\nunderstood\n"),
+    }
+}
+
+fn help(line: &str) -> String {
+    match parse(&VERBS, words(line)) {
+        Ok(Parsed::Text(text)) => text,
+        _ => panic!("{line}: no help"),
+    }
+}
+
+#[test]
+fn after_the_image_everything_is_the_command() {
+    let args = run_args("run -it --rm -eA=1 --name=web -m 64m debian ls -l --rm -- x");
+    let flags = &args.container;
+    assert!(flags.interactive && flags.tty && flags.rm);
+    assert_eq!(flags.name.as_deref(), Some("web"));
+    assert_eq!(flags.memory, Some(64 << 20));
+    assert_eq!(flags.words, words("debian ls -l --rm -- x"));
+    let args = run_args("run -- debian -x");
+    assert_eq!(args.container.words, words("debian -x"));
+}
+
+#[test]
+fn flags_are_read_as_pflag_reads_them() {
+    let args = run_args("run --rm=false --init=true --sig-proxy=0 --memory-swap -1 debian");
+    let flags = &args.container;
+    assert!(!flags.rm && flags.init && !args.sig_proxy);
+    assert_eq!(flags.memory_swap, Some(-1));
+    // The last of several counts, lists grow.
+    let args = run_args("run --name a1 --name b2 -e A=1 -e B=2 --net none debian");
+    assert_eq!(args.container.name.as_deref(), Some("b2"));
+    assert_eq!(args.container.env.len(), 2);
+    assert_eq!(args.container.network, ["none"]);
+    assert!(run_args("run debian").sig_proxy);
+}
+
+#[test]
+fn groups_lead_to_the_same_verbs() {
+    for (line, name) in [
+        ("ps -a", "ps"),
+        ("container ls", "ps"),
+        ("container list", "ps"),
+        ("image rm x", "rmi"),
+        ("images", "images"),
+        ("system info", "info"),
+        ("image inspect x", "image inspect"),
+        ("inspect x", "inspect"),
+    ] {
+        assert_eq!(invocation(line).verb.name(), name, "{line}");
+    }
+    let found = invocation("-H unix:///a -H unix:///b -D ps");
+    assert_eq!(found.globals.host.as_deref(), Some("unix:///b"));
+    assert!(found.globals.debug);
+}
+
+#[test]
+fn what_cannot_be_understood_is_told_as_docker_tells_it() {
+    let told = [
+        "--nosuch",
+        "nosuch",
+        "imagse",
+        "container nosuch",
+        "run --nosuch",
+        "run --nam x debian",
+        "run -z debian",
+        "run -itz debian",
+        "run",
+        "run --name",
+        "run -m x debian",
+        "run --rm=maybe debian",
+        "run -a foo debian",
+        "run -p 80:80 debian",
+        "run --restart always debian",
+        "rm",
+        "rm -l x",
+        "tag a",
+        "ps a",
+        "ps -f x",
+        "images a b",
+        "stop -t x c",
+        "logs -n",
+        "exec c",
+        "import",
+    ]
+    .map(refusal)
+    .join("\n");
+    insta::assert_snapshot!(told, @"");
+}
+
+#[test]
+fn help_has_dockers_layout() {
+    insta::assert_snapshot!(help("ps --help"), @"");
+    insta::assert_snapshot!(help("container --help"), @"");
+    insta::assert_snapshot!(help("stop -h"), @"");
+    insta::assert_snapshot!(help("help"), @"");
+    assert_eq!(help("help logs"), help("logs --help"));
+    assert!(help("run -h x --help").contains("--help "));
+    assert_eq!(
+        help("--version"),
+        format!("Brig version {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+/// `-m, --memory bytes` of each line of a help text.
+fn flags_in(help: &str) -> Vec<String> {
+    help.lines()
+        .filter_map(|line| {
+            let line = line.strip_prefix("  ")?;
+            let flag = line.starts_with("-") || line.starts_with("    --");
+            let end = line
+                .trim_start()
+                .find("  ")
+                .unwrap_or(line.trim_start().len());
+            flag.then(|| line.trim_start()[..end].to_owned())
+        })
+        .collect()
+}
+
+/// Every flag of ours is one of Docker's, with the same short form and type; every flag of
+/// Docker's that we lack is refused with a reason.
+#[test]
+fn flags_are_dockers() {
+    let docker = |verb: &str| {
+        let output = std::process::Command::new("docker")
+            .args(verb.split(' '))
+            .arg("--help")
+            .output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    if docker("run").is_err() {
+        eprintln!("SKIP: flags_are_dockers: there is no docker client to compare with");
+        return;
+    }
+    let mut differences = Vec::new();
+    for verb in &VERBS {
+        let name = verb.name();
+        let theirs = flags_in(&docker(name).unwrap());
+        let ours = flags_in(&verb_help(verb, name));
+        for flag in ours.iter().filter(|flag| !theirs.contains(flag)) {
+            differences.push(format!("{name}: Docker has no '{flag}'"));
+        }
+        for flag in theirs.iter().filter(|flag| !ours.contains(flag)) {
+            let long = flag.split(' ').find(|word| word.starts_with("--")).unwrap();
+            if unsupported::why_missing(name, long).is_none() {
+                differences.push(format!("{name}: '{flag}' is not refused with a reason"));
+            }
+        }
+    }
+    assert_eq!(differences.join("\n"), "");
+}

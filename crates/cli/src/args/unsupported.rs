@@ -1,0 +1,131 @@
+//! Flags that Docker has and this version does not: naming them beats "unknown flag".
+
+/// Flags of `run` and `create`, with or without a short form, and why they are missing.
+const OF_RUN: &[(&str, &[&str])] = &[
+    (
+        "there is no bridge network in this version",
+        &[
+            "--add-host",
+            "--dns",
+            "--dns-opt",
+            "--dns-option",
+            "--dns-search",
+            "--ip",
+            "--ip6",
+            "--link",
+            "--link-local-ip",
+            "--mac-address",
+            "--network-alias",
+            "--net-alias",
+            "--publish",
+            "-p",
+            "--publish-all",
+            "-P",
+        ],
+    ),
+    (
+        "block I/O limits are not in this version",
+        &[
+            "--blkio-weight",
+            "--blkio-weight-device",
+            "--device-read-bps",
+            "--device-read-iops",
+            "--device-write-bps",
+            "--device-write-iops",
+        ],
+    ),
+    (
+        "health checks are not in this version",
+        &[
+            "--health-cmd",
+            "--health-interval",
+            "--health-retries",
+            "--health-start-interval",
+            "--health-start-period",
+            "--health-timeout",
+        ],
+    ),
+    (
+        "volumes are not in this version",
+        &["--volume-driver", "--volumes-from"],
+    ),
+    (
+        "namespaces shared with others are not in this version",
+        &["--cgroupns", "--ipc", "--pid", "--userns", "--uts"],
+    ),
+    ("restart policies are not in this version", &["--restart"]),
+    ("other runtimes are not in this version", &["--runtime"]),
+    ("disk quotas are not in this version", &["--storage-opt"]),
+    (
+        "real-time scheduling is not in this version",
+        &["--cpu-rt-period", "--cpu-rt-runtime"],
+    ),
+    (
+        "device rules and GPUs are not in this version",
+        &["--device-cgroup-rule", "--gpus"],
+    ),
+    (
+        "it is Windows only",
+        &[
+            "--cpu-count",
+            "--cpu-percent",
+            "--io-maxbandwidth",
+            "--io-maxiops",
+            "--isolation",
+        ],
+    ),
+    (
+        "the kernel has no such limit any more",
+        &["--kernel-memory"],
+    ),
+    (
+        "Docker itself has removed content trust",
+        &["--disable-content-trust"],
+    ),
+    (
+        "handing the API socket on is not in this version",
+        &["--use-api-socket"],
+    ),
+];
+
+/// Flags of the other verbs.
+const OF_OTHERS: &[(&str, &str, &str)] = &[
+    (
+        "start",
+        "--checkpoint",
+        "checkpoints are not in this version",
+    ),
+    (
+        "start",
+        "--checkpoint-dir",
+        "checkpoints are not in this version",
+    ),
+    ("rm", "--link", "links are not in this version"),
+    ("rm", "-l", "links are not in this version"),
+    (
+        "images",
+        "--tree",
+        "the tree of platforms is not in this version",
+    ),
+    ("rmi", "--platform", ONE_PLATFORM),
+    ("load", "--platform", ONE_PLATFORM),
+    ("save", "--platform", ONE_PLATFORM),
+    ("image inspect", "--platform", ONE_PLATFORM),
+];
+
+const ONE_PLATFORM: &str = "this version keeps one platform of an image";
+
+/// Why `verb` lacks a flag that Docker's has; none if Docker's lacks it too.
+pub fn why_missing(verb: &str, flag: &str) -> Option<&'static str> {
+    if matches!(verb, "run" | "create") {
+        let named = |flags: &&[&str]| flags.contains(&flag);
+        return OF_RUN
+            .iter()
+            .find(|(_, flags)| named(flags))
+            .map(|(why, _)| *why);
+    }
+    OF_OTHERS
+        .iter()
+        .find(|(of, name, _)| *of == verb && *name == flag)
+        .map(|(_, _, why)| *why)
+}

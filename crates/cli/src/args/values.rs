@@ -1,0 +1,303 @@
+//! Values of flags, checked as soon as they are typed. The errors are what comes after
+//! `invalid argument "x" for "--flag" flag:`.
+
+use types::{InvalidSize, Ulimit};
+
+pub use super::mount::{TypedMount, mount};
+
+/// A value that its flag does not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadValue(pub String);
+
+impl From<InvalidSize> for BadValue {
+    fn from(error: InvalidSize) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// `NAME=value`.
+pub type KeyValue = (String, String);
+
+/// One `-e`: a value, or the caller's own by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnvFlag {
+    /// `NAME=value`, kept as it is.
+    Set(String),
+    /// `NAME`.
+    Inherit(String),
+}
+
+/// One of the three standard streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard input.
+    Stdin,
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// `true`, `1`, `f`, ... as Go reads booleans.
+pub fn go_bool(text: &str) -> Result<bool, BadValue> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(BadValue(format!(
+            "strconv.ParseBool: parsing {text:?}: invalid syntax"
+        ))),
+    }
+}
+
+/// A whole number; `0x`, `0o` and `0b` are understood.
+pub fn go_int(text: &str) -> Result<i64, BadValue> {
+    let bad = |why: &str| BadValue(format!("strconv.ParseInt: parsing {text:?}: {why}"));
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (radix, digits) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, &lower[2..]),
+        [b'0', b'o', ..] => (8, &lower[2..]),
+        [b'0', b'b', ..] => (2, &lower[2..]),
+        [b'0', _, ..] => (8, &lower[1..]),
+        _ => (10, lower.as_str()),
+    };
+    if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
+        return Err(bad("invalid syntax"));
+    }
+    let signed = format!("{}{digits}", if negative { "-" } else { "" });
+    i64::from_str_radix(&signed, radix).map_err(|_| bad("value out of range"))
+}
+
+/// A size in bytes.
+pub fn bytes(text: &str) -> Result<i64, BadValue> {
+    Ok(types::parse_bytes(text)?)
+}
+
+/// A size in bytes, or -1.
+pub fn memory_swap(text: &str) -> Result<i64, BadValue> {
+    match text {
+        "-1" => Ok(-1),
+        _ => bytes(text),
+    }
+}
+
+/// Processors as billionths.
+pub fn cpus(text: &str) -> Result<i64, BadValue> {
+    types::parse_cpus(text).map_err(|error| {
+        BadValue(if error.0.ends_with("(value is too precise)") {
+            "value is too precise".to_owned()
+        } else {
+            format!("failed to parse {text} as a rational number")
+        })
+    })
+}
+
+/// A variable of the environment.
+pub fn env(text: &str) -> Result<EnvFlag, BadValue> {
+    let (name, value) = text
+        .split_once('=')
+        .map_or((text, None), |(n, v)| (n, Some(v)));
+    match (name, value) {
+        ("", _) => Err(BadValue(format!("invalid environment variable: {text}"))),
+        (_, Some(_)) => Ok(EnvFlag::Set(text.to_owned())),
+        (_, None) => Ok(EnvFlag::Inherit(text.to_owned())),
+    }
+}
+
+/// A label.
+pub fn label(text: &str) -> Result<String, BadValue> {
+    if text.split('=').next().unwrap_or_default().is_empty() {
+        return Err(BadValue(format!("invalid label '{text}': empty name")));
+    }
+    Ok(text.to_owned())
+}
+
+/// `NAME=value` or a bare `NAME`.
+pub fn key_value(text: &str) -> Result<KeyValue, BadValue> {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// `NAME=value` of a kernel parameter that belongs to a namespace.
+pub fn sysctl(text: &str) -> Result<KeyValue, BadValue> {
+    const NAMED: [&str; 7] = [
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
+    ];
+    let refused = || BadValue(format!("sysctl '{text}' is not allowed"));
+    let (name, value) = text.split_once('=').ok_or_else(refused)?;
+    let allowed = NAMED.contains(&name)
+        || name == "kernel.shm_rmid_forced"
+        || name.starts_with("net.")
+        || name.starts_with("fs.mqueue.");
+    if allowed {
+        Ok((name.to_owned(), value.to_owned()))
+    } else {
+        Err(refused())
+    }
+}
+
+/// `stdin`, `stdout` or `stderr`.
+pub fn stream(text: &str) -> Result<Stream, BadValue> {
+    match text.to_ascii_lowercase().as_str() {
+        "stdin" => Ok(Stream::Stdin),
+        "stdout" => Ok(Stream::Stdout),
+        "stderr" => Ok(Stream::Stderr),
+        _ => Err(BadValue(
+            "valid streams are STDIN, STDOUT and STDERR".to_owned(),
+        )),
+    }
+}
+
+/// `80`, `80/udp`, `3000-3005/tcp`: each port by itself, as `80/tcp`.
+pub fn expose(text: &str) -> Result<Vec<String>, BadValue> {
+    let bad = || BadValue(format!("invalid port or range: {text}"));
+    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let protocol = protocol.to_ascii_lowercase();
+    if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
+        return Err(BadValue(format!("invalid proto: {protocol}")));
+    }
+    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+    let port = |text: &str| text.parse::<u16>().ok().filter(|n| *n > 0).ok_or_else(bad);
+    let (first, last) = (port(first)?, port(last)?);
+    if first > last {
+        return Err(bad());
+    }
+    Ok((first..=last).map(|n| format!("{n}/{protocol}")).collect())
+}
+
+/// `name=soft[:hard]`.
+pub fn ulimit(text: &str) -> Result<Ulimit, BadValue> {
+    const NAMES: [&str; 15] = [
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ];
+    let bad = || BadValue(format!("invalid ulimit argument: {text}"));
+    let (name, limits) = text.split_once('=').ok_or_else(bad)?;
+    if !NAMES.contains(&name) {
+        return Err(BadValue(format!("invalid ulimit type: {name}")));
+    }
+    let number = |text: &str| {
+        text.parse::<i64>()
+            .ok()
+            .filter(|n| *n >= -1)
+            .ok_or_else(|| {
+                BadValue(format!(
+                    "strconv.ParseInt: parsing {text:?}: invalid syntax"
+                ))
+            })
+    };
+    let (soft, hard) = match limits.split_once(':') {
+        None => (number(limits)?, number(limits)?),
+        Some((_, hard)) if hard.contains(':') => {
+            return Err(BadValue(format!(
+                "too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"
+            )));
+        }
+        Some((soft, hard)) => (number(soft)?, number(hard)?),
+    };
+    if hard != -1 && (soft == -1 || soft > hard) {
+        return Err(BadValue(format!(
+            "ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
+        )));
+    }
+    Ok(Ulimit {
+        name: name.to_owned(),
+        soft,
+        hard,
+    })
+}
+
+/// `name=value` of a filter.
+pub fn filter(text: &str) -> Result<KeyValue, BadValue> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| BadValue("bad format of filter (expected name=value)".to_owned()))?;
+    Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_and_numbers_are_gos() {
+        assert_eq!(go_bool("T"), Ok(true));
+        assert_eq!(go_bool("0"), Ok(false));
+        assert!(go_bool("yes").is_err());
+        let good = [
+            ("12", 12),
+            ("-1", -1),
+            ("+3", 3),
+            ("0x10", 16),
+            ("010", 8),
+            ("0", 0),
+        ];
+        for (text, number) in good {
+            assert_eq!(go_int(text), Ok(number), "{text:?}");
+        }
+        for bad in ["", "-", "x", "1.5", "0x", "9223372036854775808"] {
+            assert!(go_int(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn values_say_what_is_wrong_with_them() {
+        let said = [
+            cpus("x").unwrap_err(),
+            cpus("0.0000000001").unwrap_err(),
+            env("=x").unwrap_err(),
+            label("=x").unwrap_err(),
+            stream("x").unwrap_err(),
+            sysctl("kernel.hostname=x").unwrap_err(),
+            ulimit("x").unwrap_err(),
+            ulimit("foo=1").unwrap_err(),
+            ulimit("nofile=x").unwrap_err(),
+            ulimit("nofile=2:1").unwrap_err(),
+            ulimit("nofile=1:2:3").unwrap_err(),
+            bytes("x").unwrap_err(),
+            expose("80-70").unwrap_err(),
+            expose("80/x").unwrap_err(),
+            filter("x").unwrap_err(),
+        ];
+        let lines: Vec<String> = said.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(lines.join("\n"), @"");
+    }
+
+    #[test]
+    fn ports_are_listed_one_by_one() {
+        assert_eq!(expose("80").unwrap(), ["80/tcp"]);
+        assert_eq!(expose("7-9/UDP").unwrap(), ["7/udp", "8/udp", "9/udp"]);
+    }
+
+    #[test]
+    fn limits_of_one_number_are_both() {
+        let limit = ulimit("nofile=1024").unwrap();
+        assert_eq!((limit.soft, limit.hard), (1024, 1024));
+        let limit = ulimit("core=0:-1").unwrap();
+        assert_eq!((limit.soft, limit.hard), (0, -1));
+        assert_eq!(memory_swap("-1"), Ok(-1));
+    }
+}

@@ -1,0 +1,101 @@
+//! `exec`
+
+use std::time::{Duration, Instant};
+
+use api::client::Error;
+use api::wire::{ExecCreateRequest, Words};
+
+use super::Context;
+use super::attach::not_a_terminal;
+use crate::args::containers::ExecArgs;
+use crate::connect::Daemon;
+use crate::error::CliError;
+use crate::outcome::low_byte;
+use crate::resolve::{self, keys};
+use crate::session::{End, Session, Signals, Target, Wish};
+use crate::{print, terminal};
+
+/// How long the daemon may take to learn, or to come back and tell, how a session ended.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(args: ExecArgs, context: Context) -> Result<u8, CliError> {
+    let detach_keys = keys::detach_keys(args.detach_keys.as_deref())?;
+    let env =
+        Context::surroundings(|around| resolve::environment(&args.env_file, &args.env, around))?;
+    if args.tty && args.interactive && !args.detach && !terminal::stdin_is_terminal() {
+        return Err(not_a_terminal());
+    }
+    let window = terminal::window()
+        .filter(|_| args.tty)
+        .map(|(rows, columns)| [rows, columns]);
+    let daemon = &context.daemon;
+    let (container, command) = args.words.split_first().ok_or(CliError::Silent(1))?;
+    let request = ExecCreateRequest {
+        user: args.user.unwrap_or_default(),
+        privileged: args.privileged,
+        tty: args.tty,
+        console_size: window,
+        attach_stdin: args.interactive && !args.detach,
+        attach_stderr: !args.detach,
+        attach_stdout: !args.detach,
+        detach_keys: args.detach_keys.unwrap_or_default(),
+        env: Some(env),
+        working_dir: args.workdir.unwrap_or_default(),
+        cmd: Words(command.to_vec()),
+    };
+    daemon.connect().await?;
+    let id = daemon.client.exec_create(container, &request).await?.id;
+    if args.detach {
+        daemon.client.exec_start_detached(&id, args.tty).await?;
+        return Ok(0);
+    }
+    let wish = Wish {
+        tty: args.tty,
+        stdin: args.interactive,
+        detach_keys,
+        sig_proxy: false,
+    };
+    let mut signals = Signals::listen(false, args.tty)?;
+    let connection = daemon.client.exec_start(&id, args.tty, window).await?;
+    let session = Session::begin(connection, &wish)?;
+    if session
+        .serve(daemon, Target::Exec(&id), &mut signals)
+        .await?
+        == End::Detached
+    {
+        print::complain("read escape sequence");
+        return Ok(0);
+    }
+    exit_code(daemon, &id).await
+}
+
+/// The streams end a moment before the daemon has heard of the exit; if it died meanwhile it is
+/// asked again once it is back.
+async fn exit_code(daemon: &Daemon, id: &str) -> Result<u8, CliError> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_micros(200);
+    let mut revived = false;
+    loop {
+        match daemon.client.exec_inspect(id).await {
+            Ok(session) if !session.running => {
+                return Ok(low_byte(session.exit_code.unwrap_or_default().into()));
+            }
+            Ok(_) => {}
+            Err(error @ Error::Refused { .. }) => return Err(error.into()),
+            Err(_) if !revived => {
+                revived = true;
+                if let Err(error) = daemon.revive().await {
+                    print::complain(&format!("brig: {error}"));
+                }
+            }
+            Err(_) => {}
+        }
+        if Instant::now() > deadline {
+            return Err(CliError::Connection(format!(
+                "the daemon does not say how exec session {id} ended"
+            )));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,160 @@
+//! One verb, one file; and the table of all verbs.
+
+mod attach;
+mod create;
+mod exec;
+mod image_inspect;
+mod images;
+mod import;
+mod info;
+mod inspect;
+mod kill;
+mod load;
+mod logs;
+mod many;
+mod ps;
+mod restart;
+mod rm;
+mod rmi;
+mod run;
+mod save;
+mod start;
+mod stop;
+mod tag;
+mod top;
+mod version;
+mod wait;
+
+use std::future::Future;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Command, FromArgMatches};
+
+use crate::args::container::{CreateArgs, RunArgs};
+use crate::args::containers as c;
+use crate::args::images as i;
+use crate::args::{Arity, Invocation, Verb};
+use crate::connect::Daemon;
+use crate::error::{CliError, Manner};
+use crate::resolve::Surroundings;
+use crate::terminal;
+
+/// What every verb is given.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The daemon; not connected yet.
+    pub(crate) daemon: Daemon,
+}
+
+impl Context {
+    /// Seconds since the epoch.
+    pub(crate) fn now() -> i64 {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .ok()
+            .and_then(|d| i64::try_from(d.as_secs()).ok())
+            .unwrap_or_default()
+    }
+
+    /// Calls `use_them` with the caller's environment and files.
+    pub(crate) fn surroundings<T>(
+        use_them: impl FnOnce(&Surroundings<'_>) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let cwd = std::env::current_dir().map_err(|source| CliError::Io {
+            what: "find the working directory",
+            source,
+        })?;
+        use_them(&Surroundings {
+            env: &|name| std::env::var(name).ok(),
+            read: &|path| std::fs::read_to_string(path),
+            cwd,
+            window: terminal::window(),
+        })
+    }
+}
+
+/// How a verb reports its failures.
+pub(crate) fn manner(verb: &Verb) -> Manner {
+    match verb.name() {
+        "run" => Manner::Runs,
+        "exec" | "start" => Manner::Execs,
+        _ => Manner::Plain,
+    }
+}
+
+/// Flags of a derived struct.
+fn flags<A: Args>(command: Command) -> Command {
+    A::augment_args(command)
+}
+
+/// Reads the flags and runs the verb on a runtime of one thread.
+fn enter<A, F>(
+    invocation: &mut Invocation,
+    verb: impl FnOnce(A, Context) -> F,
+) -> Result<u8, CliError>
+where
+    A: FromArgMatches,
+    F: Future<Output = Result<u8, CliError>>,
+{
+    let args = A::from_arg_matches_mut(&mut invocation.matches)
+        .map_err(|error| CliError::Invalid(error.to_string()))?;
+    let context = Context {
+        daemon: Daemon::find(&invocation.globals)?,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| CliError::Io {
+            what: "start the runtime",
+            source,
+        })?;
+    let result = runtime.block_on(verb(args, context));
+    // A thread may still wait for input that never comes.
+    runtime.shutdown_background();
+    result
+}
+
+macro_rules! verb {
+    ($names:expr, $usage:expr, $about:expr, $arity:expr, $args:ty, $run:path) => {
+        Verb {
+            names: &$names,
+            usage: $usage,
+            about: $about,
+            arity: $arity,
+            flags: flags::<$args>,
+            run: |mut invocation| enter::<$args, _>(&mut invocation, $run),
+        }
+    };
+}
+
+const CONTAINERS: &str = "CONTAINER [CONTAINER...]";
+const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
+
+/// All verbs, by name.
+#[rustfmt::skip]
+pub static VERBS: [Verb; 24] = [
+    verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
+    verb!(["container create", "create"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container without starting it", Arity::AtLeast(1), CreateArgs, create::run),
+    verb!(["container exec", "exec"], "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container", Arity::AtLeast(2), c::ExecArgs, exec::run),
+    verb!(["container inspect"], OPTIONS_CONTAINERS, "Show all about one or more containers", Arity::AtLeast(1), c::ContainerInspectArgs, inspect::containers),
+    verb!(["container kill", "kill"], OPTIONS_CONTAINERS, "Send a signal to one or more running containers", Arity::AtLeast(1), c::KillArgs, kill::run),
+    verb!(["container logs", "logs"], "[OPTIONS] CONTAINER", "Show what a container wrote", Arity::Exactly(1), c::LogsArgs, logs::run),
+    verb!(["container ls", "container list", "container ps", "ps"], "[OPTIONS]", "List containers", Arity::None, c::PsArgs, ps::run),
+    verb!(["container restart", "restart"], OPTIONS_CONTAINERS, "Stop and start one or more containers", Arity::AtLeast(1), c::StopArgs, restart::run),
+    verb!(["container rm", "container remove", "rm"], OPTIONS_CONTAINERS, "Remove one or more containers", Arity::AtLeast(1), c::RmArgs, rm::run),
+    verb!(["container run", "run"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container from an image and start it", Arity::AtLeast(1), RunArgs, run::run),
+    verb!(["container start", "start"], OPTIONS_CONTAINERS, "Start one or more containers that exist", Arity::AtLeast(1), c::StartArgs, start::run),
+    verb!(["container stop", "stop"], OPTIONS_CONTAINERS, "Stop one or more running containers", Arity::AtLeast(1), c::StopArgs, stop::run),
+    verb!(["container top", "top"], "CONTAINER [ps OPTIONS]", "Show the processes of a container", Arity::AtLeast(1), c::TopArgs, top::run),
+    verb!(["container wait", "wait"], CONTAINERS, "Wait until one or more containers end, then print their exit codes", Arity::AtLeast(1), c::NamesArgs, wait::run),
+    verb!(["image import", "import"], "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]", "Make an image of a root file system's tar archive", Arity::Between(1, 2), i::ImportArgs, import::run),
+    verb!(["image inspect"], "[OPTIONS] IMAGE [IMAGE...]", "Show all about one or more images", Arity::AtLeast(1), i::ImageInspectArgs, image_inspect::run),
+    verb!(["image load", "load"], "[OPTIONS]", "Load images from an archive or standard input", Arity::None, i::LoadArgs, load::run),
+    verb!(["image ls", "image list", "images"], "[OPTIONS] [REPOSITORY[:TAG]]", "List images", Arity::AtMost(1), i::ImagesArgs, images::run),
+    verb!(["image rm", "image remove", "rmi"], "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images", Arity::AtLeast(1), i::RmiArgs, rmi::run),
+    verb!(["image save", "save"], "[OPTIONS] IMAGE [IMAGE...]", "Save one or more images to an archive (on standard output by default)", Arity::AtLeast(1), i::SaveArgs, save::run),
+    verb!(["image tag", "tag"], "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image another name", Arity::Exactly(2), c::NamesArgs, tag::run),
+    verb!(["inspect"], "[OPTIONS] NAME|ID [NAME|ID...]", "Show all about containers and images", Arity::AtLeast(1), c::InspectArgs, inspect::run),
+    verb!(["system info", "info"], "[OPTIONS]", "Show facts about the daemon and its machine", Arity::None, i::FormatArgs, info::run),
+    verb!(["version"], "[OPTIONS]", "Show the versions of client and daemon", Arity::None, i::FormatArgs, version::run),
+];

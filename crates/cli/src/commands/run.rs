@@ -1,0 +1,181 @@
+//! `run`: create, attach and wait, start, then bytes until the end.
+//!
+//! Attaching and waiting go out side by side and before the start, so that no byte and no exit is
+//! missed; nothing else is asked, so a run costs three round trips.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use api::client::Attach;
+use api::wire::ContainerCreateResponse;
+use types::ErrorKind;
+
+use super::Context;
+use super::attach::{finish, not_a_terminal};
+use crate::args::container::RunArgs;
+use crate::error::CliError;
+use crate::outcome::Question;
+use crate::resolve::{Pull, RunPlan};
+use crate::session::{Session, Signals, Target, Wish};
+use crate::{print, resolve, terminal};
+
+pub(super) async fn run(args: RunArgs, context: Context) -> Result<u8, CliError> {
+    let plan = Context::surroundings(|around| resolve::run(&args, around))?;
+    if plan.spec.tty && plan.attach.stdin && !plan.detach && !terminal::stdin_is_terminal() {
+        return Err(not_a_terminal());
+    }
+    let cidfile = claim_cidfile(plan.cidfile.as_deref())?;
+    context.daemon.connect().await?;
+    let created = match create(&context, &plan).await {
+        Ok(created) => created,
+        Err(error) => {
+            if let Some((path, _)) = cidfile {
+                // It was ours and is empty.
+                let _ = std::fs::remove_file(path);
+            }
+            return Err(error);
+        }
+    };
+    announce(&created, cidfile)?;
+    if plan.detach {
+        context
+            .daemon
+            .client
+            .container_start(&created.id, None)
+            .await?;
+        print::out(&format!("{}\n", created.id))?;
+        return Ok(0);
+    }
+    in_foreground(&context, &plan, &created.id, args.detach_keys).await
+}
+
+async fn in_foreground(
+    context: &Context,
+    plan: &RunPlan,
+    id: &str,
+    detach_keys: Option<String>,
+) -> Result<u8, CliError> {
+    let daemon = &context.daemon;
+    let wish = Wish {
+        tty: plan.spec.tty,
+        stdin: plan.attach.stdin,
+        detach_keys: plan.detach_keys.clone(),
+        sig_proxy: plan.sig_proxy,
+    };
+    let mut signals = Signals::listen(wish.sig_proxy, wish.tty)?;
+    let question = Question::new(daemon, id, plan.spec.auto_remove);
+    let attach = Attach {
+        stream: true,
+        stdin: plan.attach.stdin,
+        stdout: plan.attach.stdout,
+        stderr: plan.attach.stderr,
+        detach_keys,
+        ..Attach::default()
+    };
+    let attaching = async {
+        if plan.attach.any() {
+            let connection = daemon.client.container_attach(id, &attach).await?;
+            return Ok::<_, CliError>(Some(connection));
+        }
+        Ok(None)
+    };
+    let (connection, waiting) = tokio::join!(attaching, question.ask(true));
+    let (connection, waiting) = (connection?, waiting?);
+    daemon.client.container_start(id, None).await?;
+    let target = Target::Container(id);
+    let ended = AtomicBool::new(false);
+    let Some(connection) = connection else {
+        ended.store(true, Ordering::Relaxed);
+        let answer = question.answer(waiting, &ended);
+        return signals.during(daemon, target, answer).await?;
+    };
+    let session = Session::begin(connection, &wish)?;
+    let served = async {
+        let end = session.serve(daemon, target, &mut signals).await;
+        ended.store(true, Ordering::Relaxed);
+        end
+    };
+    finish(served, question.answer(waiting, &ended)).await
+}
+
+/// Makes the container.
+pub(super) async fn create(
+    context: &Context,
+    plan: &RunPlan,
+) -> Result<ContainerCreateResponse, CliError> {
+    if plan.pull == Pull::Always {
+        return Err(CliError::Invalid(
+            "--pull always: this version does not pull from registries; \
+             'brig load' and 'brig import' bring images"
+                .to_owned(),
+        ));
+    }
+    let request = api::convert::create_request(&plan.spec);
+    let platform = plan.spec.platform.as_ref().map(ToString::to_string);
+    let name = plan.name.as_deref();
+    let created = context
+        .daemon
+        .client
+        .container_create(name, platform.as_deref(), &request)
+        .await;
+    created.map_err(|error| no_image(error.into(), plan))
+}
+
+/// Docker would pull a missing image now.
+fn no_image(error: CliError, plan: &RunPlan) -> CliError {
+    match &error {
+        CliError::Daemon {
+            kind: ErrorKind::NotFound,
+            message,
+        } if plan.pull == Pull::Missing && message.starts_with("No such image") => {
+            let named = plan
+                .spec
+                .image_ref()
+                .map_or_else(|| plan.spec.image.clone(), |image| image.familiar());
+            CliError::Daemon {
+                message: format!(
+                    "Unable to find image '{named}' locally: this version does not pull from \
+                     registries; 'brig load' and 'brig import' bring images"
+                ),
+                kind: ErrorKind::NotFound,
+            }
+        }
+        _ => error,
+    }
+}
+
+/// A file that will hold the id, made before the container so that two runs cannot share it.
+pub(super) fn claim_cidfile(path: Option<&str>) -> Result<Option<(String, File)>, CliError> {
+    let Some(path) = path else {
+        return Ok(None);
+    };
+    match File::create_new(path) {
+        Ok(file) => Ok(Some((path.to_owned(), file))),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(CliError::Invalid(format!(
+                "container ID file found, make sure the other container isn't running or delete {path}"
+            )))
+        }
+        Err(source) => Err(CliError::File {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Tells the daemon's warnings and writes the id where it was asked for.
+pub(super) fn announce(
+    created: &ContainerCreateResponse,
+    cidfile: Option<(String, File)>,
+) -> Result<(), CliError> {
+    for warning in &created.warnings {
+        print::complain(&format!("WARNING: {warning}"));
+    }
+    match cidfile {
+        Some((path, mut file)) => file
+            .write_all(created.id.as_bytes())
+            .map_err(|source| CliError::File { path, source }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,64 @@
+//! `save`
+
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use api::client::Download;
+
+use super::Context;
+use crate::args::images::SaveArgs;
+use crate::error::CliError;
+
+pub(super) async fn run(args: SaveArgs, context: Context) -> Result<u8, CliError> {
+    let output = args.output.as_deref().filter(|path| !path.is_empty());
+    if output.is_none() && std::io::stdout().is_terminal() {
+        return Err(CliError::Invalid(
+            "cowardly refusing to save to a terminal. Use the -o flag or redirect".to_owned(),
+        ));
+    }
+    context.daemon.connect().await?;
+    let archive = context.daemon.client.image_save(&args.names).await?;
+    match output {
+        Some(path) => to_file(archive, path).await?,
+        None => {
+            let out = std::io::stdout().as_fd().try_clone_to_owned();
+            let out = out.map(File::from).map_err(written)?;
+            copy(archive, out).await?;
+        }
+    }
+    Ok(0)
+}
+
+fn written(source: std::io::Error) -> CliError {
+    CliError::Io {
+        what: "write the archive",
+        source,
+    }
+}
+
+/// Under another name until it is whole: half an archive never has the name that was asked for.
+async fn to_file(archive: Download, path: &str) -> Result<(), CliError> {
+    let at = |source| CliError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let part = format!("{path}.part-{}", std::process::id());
+    let file = File::create_new(&part).map_err(at)?;
+    let done = match copy(archive, file).await {
+        Ok(()) => std::fs::rename(&part, path).map_err(at),
+        Err(error) => Err(error),
+    };
+    if done.is_err() {
+        // The failure itself is what matters.
+        let _ = std::fs::remove_file(&part);
+    }
+    done
+}
+
+async fn copy(mut archive: Download, mut to: File) -> Result<(), CliError> {
+    while let Some(bytes) = archive.chunks.next().await? {
+        to.write_all(&bytes).map_err(written)?;
+    }
+    Ok(())
+}

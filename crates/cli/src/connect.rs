@@ -1,0 +1,313 @@
+//! Finding the daemon, and starting it when there is none.
+//!
+//! `-H` comes before `BRIG_HOST`, which comes before the default. A daemon is started only where
+//! the client knows that it would listen on the very socket that was asked for.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use api::client::{Client, Endpoint, InvalidEndpoint};
+use sys::spawn::{Child, Spawn};
+
+use crate::args::Globals;
+use crate::error::CliError;
+use crate::print;
+
+/// Where the daemon listens unless told otherwise.
+pub const DEFAULT_HOST: &str = "unix:///run/brig/brig.sock";
+const SOCKET: &str = "brig.sock";
+/// How long a daemon may take to answer after its start.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long somebody else's daemon may take after ours gave way to it.
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(2);
+
+/// A daemon to talk to, and what may be done if it is not there.
+#[derive(Debug)]
+pub struct Daemon {
+    /// Speaks with it.
+    pub client: Client,
+    /// The socket, if it is one.
+    socket: Option<PathBuf>,
+    /// The host as people write it.
+    host: String,
+}
+
+impl Daemon {
+    /// The daemon that flags and environment name. Nothing is sent yet.
+    pub fn find(globals: &Globals) -> Result<Self, CliError> {
+        let host = globals
+            .host
+            .clone()
+            .or_else(|| variable("BRIG_HOST"))
+            .unwrap_or_else(|| DEFAULT_HOST.to_owned());
+        let endpoint: Endpoint = match host.as_str() {
+            "unix://" => DEFAULT_HOST.parse(),
+            path if path.starts_with('/') => format!("unix://{path}").parse(),
+            other => other.parse(),
+        }
+        .map_err(|error: InvalidEndpoint| CliError::Invalid(error.to_string()))?;
+        let socket = match &endpoint {
+            Endpoint::Unix(path) => Some(path.clone()),
+            Endpoint::Tcp(_) => None,
+        };
+        Ok(Self {
+            client: Client::new(endpoint),
+            socket,
+            host,
+        })
+    }
+
+    /// Connects, starting the daemon if it may be started; the connection is kept for the first
+    /// request.
+    pub async fn connect(&self) -> Result<(), CliError> {
+        let Some(socket) = &self.socket else {
+            return Ok(());
+        };
+        let stream = match UnixStream::connect(socket) {
+            Ok(stream) => stream,
+            Err(error) if nobody_listens(&error) => self.start(socket)?,
+            Err(error) => return Err(self.unreachable(&error)),
+        };
+        self.adopt(stream).await
+    }
+
+    /// Starts the daemon again after it went away, if it may be started.
+    pub async fn revive(&self) -> Result<(), CliError> {
+        match &self.socket {
+            Some(_) => self.connect().await,
+            None => Err(CliError::Unreachable(self.sentence())),
+        }
+    }
+
+    async fn adopt(&self, stream: UnixStream) -> Result<(), CliError> {
+        let broken = |source| CliError::Io {
+            what: "talk to the daemon",
+            source,
+        };
+        stream.set_nonblocking(true).map_err(broken)?;
+        let stream = tokio::net::UnixStream::from_std(stream).map_err(broken)?;
+        self.client.adopt(stream).await.map_err(CliError::from)
+    }
+
+    fn sentence(&self) -> String {
+        format!(
+            "Cannot connect to the Brig daemon at {}. Is the brig daemon running?",
+            self.host
+        )
+    }
+
+    fn unreachable(&self, error: &io::Error) -> CliError {
+        let sentence = self.sentence();
+        CliError::Unreachable(match error.kind() {
+            io::ErrorKind::PermissionDenied => format!(
+                "{sentence}\nYou may not use its socket: be root, or in the group it belongs to."
+            ),
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => sentence,
+            _ => format!("{sentence}\n{error}"),
+        })
+    }
+
+    /// Starts `brigd` if it is ours to start.
+    fn start(&self, socket: &Path) -> Result<UnixStream, CliError> {
+        let advice = |why: &str| {
+            CliError::Unreachable(format!(
+                "{}\n{why}\nTo start it:  sudo brigd &   (or: systemctl start brig)",
+                self.sentence()
+            ))
+        };
+        if variable("BRIG_AUTOSTART").is_some_and(|v| matches!(v.as_str(), "0" | "false" | "no")) {
+            return Err(advice("BRIG_AUTOSTART forbids the client to start it."));
+        }
+        let Some(run_root) = run_root_of(socket) else {
+            return Err(advice(&format!(
+                "The client starts a daemon only for a socket named {SOCKET}, because it then knows the \
+                 daemon's directory."
+            )));
+        };
+        if !sys::term::is_root() {
+            return Err(advice("Only root can start it."));
+        }
+        let program = find_program()
+            .ok_or_else(|| advice("There is no brigd beside this program nor on the PATH."))?;
+        launch(&program, run_root, socket)
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn nobody_listens(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// The directory a daemon with this socket keeps its run-time files in.
+fn run_root_of(socket: &Path) -> Option<&Path> {
+    (socket.file_name()? == SOCKET)
+        .then(|| socket.parent())
+        .flatten()
+}
+
+/// `brigd` beside this program, then along the PATH.
+fn find_program() -> Option<PathBuf> {
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|path| path.parent().map(|dir| dir.join("brigd")));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let along = std::env::split_paths(&path).map(|dir| dir.join("brigd"));
+    beside
+        .into_iter()
+        .chain(along.collect::<Vec<_>>())
+        .find(|path| path.is_file())
+}
+
+/// Starts the program in a session of its own and waits until the socket answers.
+fn launch(program: &Path, run_root: &Path, socket: &Path) -> Result<UnixStream, CliError> {
+    let log_path = run_root.join("brigd.log");
+    let failed = |what: &str, error: &dyn std::fmt::Display| {
+        CliError::Unreachable(format!("brigd cannot be started: {what}: {error}"))
+    };
+    let log = open_log(run_root, &log_path)
+        .map_err(|error| failed(&log_path.display().to_string(), &error))?;
+    let before = log.metadata().map(|m| m.len()).unwrap_or_default();
+    let null = std::fs::File::open("/dev/null").map_err(|error| failed("/dev/null", &error))?;
+    let child = Spawn::new(program, ["brigd"])
+        .and_then(|spawn| spawn.env(environment(run_root)))
+        .and_then(|spawn| {
+            spawn
+                .fds(&[null.as_fd(), log.as_fd(), log.as_fd()])
+                .session()
+                .spawn()
+        })
+        .map_err(|error| failed(&program.display().to_string(), &error))?;
+    let stream = wait_for(socket, &child).map_err(|why| {
+        CliError::Unreachable(format!(
+            "brigd was started and {why}; the end of {}:\n{}",
+            log_path.display(),
+            last_lines(&log_path, before)
+        ))
+    })?;
+    if child_lives(&child) {
+        print::complain(&format!(
+            "brig: started brigd (pid {}), log in {}",
+            child.pid,
+            log_path.display()
+        ));
+    }
+    Ok(stream)
+}
+
+fn open_log(run_root: &Path, path: &Path) -> io::Result<std::fs::File> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o711)
+        .create(run_root)?;
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o640)
+        .open(path)
+}
+
+/// Ours, so that BRIGD_* settings reach the daemon, with the directory whose socket we want.
+fn environment(run_root: &Path) -> Vec<std::ffi::OsString> {
+    const RUN_ROOT: &str = "BRIGD_RUN_ROOT";
+    let join = |name: &std::ffi::OsStr, value: &std::ffi::OsStr| {
+        let mut entry = name.to_owned();
+        entry.push("=");
+        entry.push(value);
+        entry
+    };
+    std::env::vars_os()
+        .filter(|(name, _)| name != RUN_ROOT)
+        .map(|(name, value)| join(&name, &value))
+        .chain([join(RUN_ROOT.as_ref(), run_root.as_os_str())])
+        .collect()
+}
+
+/// A connection as soon as there is one, or why there will be none.
+fn wait_for(socket: &Path, child: &Child) -> Result<UnixStream, String> {
+    let mut deadline = Instant::now() + PATIENCE;
+    let mut ended = None;
+    loop {
+        if let Ok(stream) = UnixStream::connect(socket) {
+            return Ok(stream);
+        }
+        if ended.is_none()
+            && let Ok(Some(exit)) = sys::pidfd::try_wait(&child.pidfd)
+        {
+            // Perhaps it gave way to a daemon that another client started at the same time.
+            deadline = Instant::now() + PATIENCE_WITH_OTHERS;
+            ended = Some(exit);
+        }
+        if Instant::now() > deadline {
+            return Err(match ended {
+                Some(exit) => format!("ended with status {}", exit.code()),
+                None => format!("did not answer for {} seconds", PATIENCE.as_secs()),
+            });
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn child_lives(child: &Child) -> bool {
+    matches!(sys::pidfd::try_wait(&child.pidfd), Ok(None))
+}
+
+/// What was added to the log since, at most its last ten lines.
+fn last_lines(path: &Path, from: u64) -> String {
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(from))?;
+        file.take(64 * 1024).read_to_string(&mut text)
+    });
+    if let Err(error) = read {
+        return format!("(it cannot be read: {error})");
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(10)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(host: &str) -> String {
+        let globals = Globals {
+            host: Some(host.to_owned()),
+            ..Globals::default()
+        };
+        match Daemon::find(&globals) {
+            Ok(daemon) => format!("{} {:?}", daemon.client.endpoint(), daemon.socket),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        let lines = [
+            "unix:///run/x/brig.sock",
+            "/run/x/brig.sock",
+            "unix://",
+            "tcp://127.0.0.1:2375",
+            "ssh://me@there",
+        ]
+        .map(found);
+        insta::assert_snapshot!(lines.join("\n"), @"");
+    }
+
+    #[test]
+    fn a_daemon_is_started_only_for_its_own_socket() {
+        let root = |path: &'static str| run_root_of(Path::new(path));
+        assert_eq!(root("/run/brig/brig.sock"), Some(Path::new("/run/brig")));
+        assert_eq!(root("/run/brig/other.sock"), None);
+    }
+}

@@ -1,0 +1,227 @@
+//! `images`.
+
+use api::wire::ImageSummary;
+
+use super::template::{self, Format, Row};
+use super::{table, units};
+use crate::error::CliError;
+
+/// How `images` prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Style {
+    /// Columns, template or JSON.
+    pub format: Format,
+    /// Only ids.
+    pub quiet: bool,
+    /// Nothing is shortened.
+    pub no_trunc: bool,
+    /// Digests are shown.
+    pub digests: bool,
+    /// Seconds since the epoch.
+    pub now: i64,
+}
+
+/// One name of one image.
+struct Named<'a> {
+    image: &'a ImageSummary,
+    repository: &'a str,
+    tag: &'a str,
+    digest: &'a str,
+}
+
+const NONE: &str = "<none>";
+
+/// `images`: a line for each name.
+pub fn list(images: &[ImageSummary], style: &Style) -> Result<String, CliError> {
+    let lines: Vec<Named<'_>> = images
+        .iter()
+        .flat_map(|image| names(image, style.digests))
+        .collect();
+    if style.quiet && style.format == Format::Table {
+        return Ok(lines.iter().fold(String::new(), |mut text, line| {
+            text.push_str(id(line.image, style.no_trunc));
+            text.push('\n');
+            text
+        }));
+    }
+    if style.format != Format::Table {
+        let rows: Vec<Row> = lines.iter().map(|line| row(line, style)).collect();
+        return template::rows(&style.format, &rows, &headings());
+    }
+    let mut columns = vec!["REPOSITORY", "TAG"];
+    if style.digests {
+        columns.push("DIGEST");
+    }
+    columns.extend(["IMAGE ID", "CREATED", "SIZE"]);
+    let cells: Vec<Vec<String>> = lines.iter().map(|line| cells(line, style)).collect();
+    Ok(table::table(&columns, &cells))
+}
+
+fn names(image: &ImageSummary, digests: bool) -> Vec<Named<'_>> {
+    let mut lines = Vec::new();
+    for text in &image.repo_tags {
+        let Some((repository, tag)) = text.rsplit_once(':').filter(|(r, _)| *r != NONE) else {
+            continue;
+        };
+        let digest = digest_of(image, repository);
+        lines.push(Named {
+            image,
+            repository,
+            tag,
+            digest,
+        });
+    }
+    for text in &image.repo_digests {
+        let Some((repository, digest)) = text.split_once('@').filter(|(r, _)| *r != NONE) else {
+            continue;
+        };
+        if !lines.iter().any(|line| line.repository == repository) {
+            lines.push(Named {
+                image,
+                repository,
+                tag: NONE,
+                digest: if digests { digest } else { NONE },
+            });
+        }
+    }
+    if lines.is_empty() {
+        lines.push(Named {
+            image,
+            repository: NONE,
+            tag: NONE,
+            digest: NONE,
+        });
+    }
+    lines
+}
+
+fn digest_of<'a>(image: &'a ImageSummary, repository: &str) -> &'a str {
+    image
+        .repo_digests
+        .iter()
+        .filter_map(|text| text.split_once('@'))
+        .find(|(name, _)| *name == repository)
+        .map_or(NONE, |(_, digest)| digest)
+}
+
+fn id(image: &ImageSummary, whole: bool) -> &str {
+    if whole {
+        &image.id
+    } else {
+        units::short_id(&image.id)
+    }
+}
+
+fn cells(line: &Named<'_>, style: &Style) -> Vec<String> {
+    let mut cells = vec![line.repository.to_owned(), line.tag.to_owned()];
+    if style.digests {
+        cells.push(line.digest.to_owned());
+    }
+    cells.extend([
+        id(line.image, style.no_trunc).to_owned(),
+        units::ago(line.image.created, style.now),
+        units::size(line.image.size),
+    ]);
+    cells
+}
+
+fn row(line: &Named<'_>, style: &Style) -> Row {
+    let count = |n: i64| {
+        if n == -1 {
+            "N/A".to_owned()
+        } else {
+            n.to_string()
+        }
+    };
+    let bytes = |n: i64| {
+        if n == -1 {
+            "N/A".to_owned()
+        } else {
+            units::size(n)
+        }
+    };
+    let image = line.image;
+    let unique = if image.shared_size == -1 {
+        -1
+    } else {
+        image.size - image.shared_size
+    };
+    Row::from([
+        ("Containers", count(image.containers)),
+        ("CreatedAt", units::timestamp(image.created)),
+        ("CreatedSince", units::ago(image.created, style.now)),
+        ("Digest", line.digest.to_owned()),
+        ("ID", id(image, style.no_trunc).to_owned()),
+        ("Repository", line.repository.to_owned()),
+        ("SharedSize", bytes(image.shared_size)),
+        ("Size", units::size(image.size)),
+        ("Tag", line.tag.to_owned()),
+        ("UniqueSize", bytes(unique)),
+        ("VirtualSize", units::size(image.size)),
+    ])
+}
+
+fn headings() -> Row {
+    [
+        ("Containers", "CONTAINERS"),
+        ("CreatedAt", "CREATED AT"),
+        ("CreatedSince", "CREATED"),
+        ("Digest", "DIGEST"),
+        ("ID", "IMAGE ID"),
+        ("Repository", "REPOSITORY"),
+        ("SharedSize", "SHARED SIZE"),
+        ("Size", "SIZE"),
+        ("Tag", "TAG"),
+        ("UniqueSize", "UNIQUE SIZE"),
+        ("VirtualSize", "SIZE"),
+    ]
+    .into_iter()
+    .map(|(name, heading)| (name, heading.to_owned()))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn images() -> Vec<ImageSummary> {
+        vec![
+            ImageSummary {
+                id: format!("sha256:{}", "0a".repeat(32)),
+                created: 100,
+                repo_tags: vec!["debian:12".into(), "localhost:5000/a/b:latest".into()],
+                repo_digests: vec![format!("debian@sha256:{}", "0a".repeat(32))],
+                shared_size: -1,
+                containers: -1,
+                size: 117_000_000,
+                ..ImageSummary::default()
+            },
+            ImageSummary {
+                id: format!("sha256:{}", "b1".repeat(32)),
+                created: 50,
+                size: 8_310_000,
+                ..ImageSummary::default()
+            },
+        ]
+    }
+
+    fn show(format: Option<&str>, change: impl FnOnce(&mut Style)) -> String {
+        let mut style = Style {
+            format: Format::parse(format),
+            quiet: false,
+            no_trunc: false,
+            digests: false,
+            now: 7300,
+        };
+        change(&mut style);
+        list(&images(), &style).unwrap()
+    }
+
+    #[test]
+    fn the_table() {
+        insta::assert_snapshot!(show(None, |_| {}), @"");
+        insta::assert_snapshot!(show(None, |s| s.digests = true), @"");
+        insta::assert_snapshot!(show(None, |s| { s.quiet = true; s.no_trunc = true }), @"");
+        insta::assert_snapshot!(show(Some("{{.Repository}}:{{.Tag}} {{.ID}} {{.Size}}"), |_| {}), @"");
+    }
+}

@@ -1,0 +1,394 @@
+//! `--format`: Go templates with Docker's functions.
+//!
+//! The template engine keeps maps without order, JSON must keep it: the `json` function looks up
+//! the text of what it is given in a table made from the document being printed.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+
+use gtmpl_ng::{Context, Func, FuncError, Template, Value};
+use serde_json::Value as Json;
+
+use super::table;
+use crate::error::CliError;
+
+thread_local! {
+    /// JSON texts by the rendered form of the value, for the one document being printed.
+    /// Template functions are plain function pointers: there is no other way to hand it to them.
+    static ORDERED: RefCell<HashMap<String, String>> = RefCell::new(HashMap::new());
+}
+
+/// What `--format` asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// Columns chosen by us.
+    Table,
+    /// Columns chosen by a template.
+    TableOf(String),
+    /// JSON.
+    Json,
+    /// A template for each object.
+    Template(String),
+}
+
+impl Format {
+    /// Reads the flag.
+    pub fn parse(text: Option<&str>) -> Self {
+        match text.unwrap_or_default() {
+            "" | "table" => Self::Table,
+            "json" => Self::Json,
+            text => match text.strip_prefix("table ") {
+                Some(template) => Self::TableOf(unescape(template.trim())),
+                None => Self::Template(unescape(text)),
+            },
+        }
+    }
+}
+
+/// `\t` and `\n` typed as two characters mean the one.
+fn unescape(text: &str) -> String {
+    text.replace("\\t", "\t").replace("\\n", "\n")
+}
+
+/// One object of a listing: its fields as text, by the names templates use.
+pub type Row = BTreeMap<&'static str, String>;
+
+/// Prints a listing by template. `headings` are for `table TEMPLATE`.
+pub fn rows(format: &Format, rows: &[Row], headings: &Row) -> Result<String, CliError> {
+    match format {
+        Format::Json | Format::Table => rows.iter().try_fold(String::new(), |mut text, row| {
+            let object: serde_json::Map<String, Json> = row
+                .iter()
+                .filter(|(name, _)| **name != "Label")
+                .map(|(name, value)| ((*name).to_owned(), Json::String(value.clone())))
+                .collect();
+            text.push_str(&Json::Object(object).to_string());
+            text.push('\n');
+            Ok(text)
+        }),
+        Format::Template(template) => each(template, rows),
+        Format::TableOf(template) => {
+            let mut lines = each(template, std::slice::from_ref(headings))?;
+            lines.push_str(&each(template, rows)?);
+            Ok(table::align(&lines))
+        }
+    }
+}
+
+fn each(template: &str, rows: &[Row]) -> Result<String, CliError> {
+    let template = compile(template)?;
+    rows.iter().try_fold(String::new(), |mut text, row| {
+        let fields = row
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Value::String(value.clone())))
+            .collect();
+        text.push_str(&execute(&template, Value::Object(fields))?);
+        text.push('\n');
+        Ok(text)
+    })
+}
+
+/// Prints one document, as `inspect`, `version` and `info` do.
+pub fn document(template: &str, document: &Json) -> Result<String, CliError> {
+    let compiled = compile(&unescape(template))?;
+    ORDERED.with_borrow_mut(|table| {
+        table.clear();
+        remember(document, table);
+    });
+    execute(&compiled, value(document))
+}
+
+fn compile(text: &str) -> Result<Template, CliError> {
+    let mut template = Template::default();
+    template.add_funcs(&FUNCTIONS);
+    template
+        .parse(with_labels(text))
+        .map_err(|error| CliError::Template(error.to_string()))?;
+    Ok(template)
+}
+
+fn execute(template: &Template, dot: Value) -> Result<String, CliError> {
+    template
+        .render(&Context::from(dot))
+        .map_err(|error| CliError::Template(error.to_string()))
+}
+
+/// `.Label "x"` is a method with an argument, which this engine has not: it becomes a function.
+fn with_labels(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(".Label ") {
+        let (before, after) = rest.split_at(at);
+        out.push_str(before);
+        out.push_str("label . ");
+        rest = &after[".Label ".len()..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The engine's form of a document. Objects whose fields are capitalised are Go structs: a field
+/// they lack is an error. All others are maps: a key they lack is `<no value>`.
+fn value(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::Nil,
+        Json::Bool(b) => Value::Bool(*b),
+        Json::String(text) => Value::String(text.clone()),
+        Json::Array(items) => Value::Array(items.iter().map(value).collect()),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(n), _) => Value::from(n),
+            (None, Some(n)) => Value::from(n),
+            (None, None) => Value::from(number.as_f64().unwrap_or_default()),
+        },
+        Json::Object(fields) => {
+            let capital = |name: &String| name.starts_with(|c: char| c.is_ascii_uppercase());
+            let is_struct = !fields.is_empty() && fields.keys().all(capital);
+            let fields = fields.iter().map(|(k, v)| (k.clone(), value(v))).collect();
+            if is_struct {
+                Value::Object(fields)
+            } else {
+                Value::Map(fields)
+            }
+        }
+    }
+}
+
+fn remember(json: &Json, table: &mut HashMap<String, String>) {
+    match json {
+        Json::Object(fields) => {
+            fields.values().for_each(|field| remember(field, table));
+            table.insert(key(&value(json)), json.to_string());
+        }
+        Json::Array(items) => {
+            items.iter().for_each(|item| remember(item, table));
+            table.insert(key(&value(json)), json.to_string());
+        }
+        _ => {}
+    }
+}
+
+/// A text that is the same for equal values: JSON with sorted keys.
+fn key(value: &Value) -> String {
+    sorted(value).to_string()
+}
+
+fn sorted(value: &Value) -> Json {
+    match value {
+        Value::Object(fields) | Value::Map(fields) => {
+            let ordered: BTreeMap<&String, &Value> = fields.iter().collect();
+            let fields = ordered.iter().map(|(k, v)| ((*k).clone(), sorted(v)));
+            Json::Object(fields.collect())
+        }
+        Value::Array(items) => Json::Array(items.iter().map(sorted).collect()),
+        Value::Bool(b) => Json::Bool(*b),
+        Value::String(text) => Json::String(text.clone()),
+        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(n), ..) => Json::from(n),
+            (None, Some(n), _) => Json::from(n),
+            (None, None, n) => Json::from(n.unwrap_or_default()),
+        },
+        _ => Json::Null,
+    }
+}
+
+const FUNCTIONS: [(&str, Func); 9] = [
+    ("json", json as Func),
+    ("join", join as Func),
+    ("split", split as Func),
+    ("upper", upper as Func),
+    ("lower", lower as Func),
+    ("title", title as Func),
+    ("pad", pad as Func),
+    ("truncate", truncate as Func),
+    ("label", label as Func),
+];
+
+fn bad(text: &str) -> FuncError {
+    FuncError::Generic(text.to_owned())
+}
+
+fn json(args: &[Value]) -> Result<Value, FuncError> {
+    let [value] = args else {
+        return Err(bad("json takes one value"));
+    };
+    let plain = key(value);
+    let text = ORDERED.with_borrow(|table| table.get(&plain).cloned());
+    Ok(Value::String(text.unwrap_or(plain)))
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Nil | Value::NoValue => String::new(),
+        other => other.to_string(),
+    }
+}
+
+fn join(args: &[Value]) -> Result<Value, FuncError> {
+    match args {
+        [Value::Array(items), separator] => {
+            let items: Vec<String> = items.iter().map(text).collect();
+            Ok(Value::String(items.join(&text(separator))))
+        }
+        [Value::Nil | Value::NoValue, _] => Ok(Value::String(String::new())),
+        _ => Err(bad("join takes a list and a separator")),
+    }
+}
+
+fn split(args: &[Value]) -> Result<Value, FuncError> {
+    match args {
+        [Value::String(whole), Value::String(separator)] => Ok(Value::Array(
+            whole
+                .split(separator.as_str())
+                .map(|part| Value::String(part.to_owned()))
+                .collect(),
+        )),
+        _ => Err(bad("split takes a text and a separator")),
+    }
+}
+
+fn one(args: &[Value], name: &str, change: impl Fn(&str) -> String) -> Result<Value, FuncError> {
+    match args {
+        [value] => Ok(Value::String(change(&text(value)))),
+        _ => Err(bad(&format!("{name} takes one text"))),
+    }
+}
+
+fn upper(args: &[Value]) -> Result<Value, FuncError> {
+    one(args, "upper", str::to_uppercase)
+}
+
+fn lower(args: &[Value]) -> Result<Value, FuncError> {
+    one(args, "lower", str::to_lowercase)
+}
+
+fn title(args: &[Value]) -> Result<Value, FuncError> {
+    one(args, "title", |text| {
+        let mut start = true;
+        text.chars()
+            .map(|c| {
+                let shown = if start { c.to_ascii_uppercase() } else { c };
+                start = !(c.is_alphanumeric() || c == '_' || c == '\'');
+                shown
+            })
+            .collect()
+    })
+}
+
+fn number(value: &Value) -> Option<usize> {
+    match value {
+        Value::Number(n) => usize::try_from(n.as_i64()?).ok(),
+        _ => None,
+    }
+}
+
+fn pad(args: &[Value]) -> Result<Value, FuncError> {
+    match args {
+        [value, before, after] => {
+            match (text(value), number(before), number(after)) {
+                (text, _, _) if text.is_empty() => Ok(Value::String(text)),
+                // As much as a line may sensibly take.
+                (text, Some(before @ ..=4096), Some(after @ ..=4096)) => Ok(Value::String(
+                    format!("{}{text}{}", " ".repeat(before), " ".repeat(after)),
+                )),
+                _ => Err(bad("pad takes a text and two widths")),
+            }
+        }
+        _ => Err(bad("pad takes a text and two widths")),
+    }
+}
+
+fn truncate(args: &[Value]) -> Result<Value, FuncError> {
+    match args {
+        [value, width] => match number(width) {
+            Some(width) => Ok(Value::String(text(value).chars().take(width).collect())),
+            None => Err(bad("truncate takes a text and a width")),
+        },
+        _ => Err(bad("truncate takes a text and a width")),
+    }
+}
+
+/// The value of one label of a row: rows carry them as JSON in the field `Label`.
+fn label(args: &[Value]) -> Result<Value, FuncError> {
+    match args {
+        [Value::Object(row), Value::String(name)] => {
+            let labels = row.get("Label").map(text).unwrap_or_default();
+            let labels: BTreeMap<String, String> =
+                serde_json::from_str(&labels).unwrap_or_default();
+            Ok(Value::String(labels.get(name).cloned().unwrap_or_default()))
+        }
+        _ => Err(bad(".Label takes the name of a label")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(template: &str) -> String {
+        let json = serde_json::json!({
+            "Id": "0123456789abcdef",
+            "Args": ["-c", "true"],
+            "State": {"Status": "running", "Pid": 7, "Error": ""},
+            "Config": {"Labels": {"b.x": "2", "a": "1"}, "Cmd": null, "Size": 1.5},
+        });
+        match document(template, &json) {
+            Ok(text) => format!("{template} -> {text}"),
+            Err(error) => format!("{template} -> {error}"),
+        }
+    }
+
+    #[test]
+    fn documents() {
+        let lines = [
+            "{{.Id}}",
+            "{{.State.Status}} {{.State.Pid}}",
+            "{{json .State}}",
+            "{{json .}}",
+            "{{json .Config.Labels}}",
+            "{{index .Config.Labels \"b.x\"}}",
+            "{{.Config.Labels.none}}",
+            "{{range .Args}}[{{.}}]{{end}}",
+            "{{range $k, $v := .Config.Labels}}{{$k}}={{$v}} {{end}}",
+            "{{join .Args \",\"}}",
+            "{{upper .State.Status}} {{title .State.Status}} {{lower \"AB\"}}",
+            "{{split .State.Status \"n\"}}",
+            "{{truncate .Id 4}}|{{pad .State.Status 1 2}}|",
+            "{{if .State.Error}}bad{{else}}good{{end}}",
+            "{{json .Config.Cmd}} {{.Config.Size}}",
+            "{{.State.Pid}}\\t{{len .Args}}",
+            "{{printf \"%.3s\" .Id}}",
+            "{{.Nosuch}}",
+            "{{.Id",
+        ]
+        .map(show);
+        insta::assert_snapshot!(lines.join("\n"), @"");
+    }
+
+    #[test]
+    fn listings() {
+        let row = |id: &str, name: &str| {
+            Row::from([
+                ("ID", id.to_owned()),
+                ("Names", name.to_owned()),
+                ("Label", r#"{"tier":"web"}"#.to_owned()),
+            ])
+        };
+        let headings = Row::from([
+            ("ID", "CONTAINER ID".to_owned()),
+            ("Names", "NAMES".to_owned()),
+        ]);
+        let all = [row("0123456789ab", "web"), row("b", "longer-name")];
+        let show = |format: &str| {
+            let format = Format::parse(Some(format));
+            rows(&format, &all, &headings).unwrap_or_else(|error| error.to_string())
+        };
+        let shown = [
+            show("{{.ID}}: {{.Names}}"),
+            show("table {{.Names}}\\t{{.ID}}"),
+            show("json"),
+            show("{{.Label \"tier\"}}"),
+            show("{{.Foo}}"),
+        ];
+        insta::assert_snapshot!(shown.join("---\n"), @"");
+    }
+}

@@ -1,0 +1,257 @@
+//! `-v`, `--mount`, `--tmpfs` and `--device`.
+
+use std::path::{Component, Path, PathBuf};
+
+use types::{DeviceRequest, MountKind, MountRequest, Propagation};
+
+use crate::args::container::ContainerFlags;
+use crate::error::CliError;
+
+/// All mounts: `-v`, then `--tmpfs`, then `--mount`, no two at one place.
+pub(super) fn mounts(flags: &ContainerFlags, cwd: &Path) -> Result<Vec<MountRequest>, CliError> {
+    let mut mounts = Vec::new();
+    for text in &flags.volume {
+        mounts.push(volume(text, cwd)?);
+    }
+    for text in &flags.tmpfs {
+        mounts.push(tmpfs(text)?);
+    }
+    for typed in &flags.mount {
+        let mut mount = typed.clone();
+        if let MountKind::Bind { source, .. } = &mut mount.kind {
+            *source = absolute(source, cwd);
+        }
+        mounts.push(mount);
+    }
+    for (n, mount) in mounts.iter().enumerate() {
+        let same = |other: &MountRequest| {
+            clean(Path::new(&other.target)) == clean(Path::new(&mount.target))
+        };
+        if mounts[..n].iter().any(same) {
+            return Err(CliError::Invalid(format!(
+                "Duplicate mount point: {}",
+                mount.target
+            )));
+        }
+    }
+    Ok(mounts)
+}
+
+/// `source:target[:mode]`.
+fn volume(text: &str, cwd: &Path) -> Result<MountRequest, CliError> {
+    let invalid =
+        |why: &str| CliError::Invalid(format!("invalid volume specification: '{text}': {why}"));
+    let parts: Vec<&str> = text.split(':').collect();
+    if parts.contains(&"") {
+        return Err(CliError::Invalid(format!(
+            "invalid spec: {text}: empty section between colons"
+        )));
+    }
+    let (source, target, mode) = match parts[..] {
+        [_] => {
+            return Err(CliError::Invalid(format!(
+                "-v {text} asks for an anonymous volume: volumes are not in this version, \
+                 mount a directory (SOURCE:TARGET) or a tmpfs (--tmpfs)"
+            )));
+        }
+        [source, target] => (source, target, None),
+        [source, target, mode] => (source, target, Some(mode)),
+        _ => return Err(invalid("too many colons")),
+    };
+    if !target.starts_with('/') {
+        return Err(invalid(&format!(
+            "invalid mount path: '{target}' mount path must be absolute"
+        )));
+    }
+    if clean(Path::new(target)) == Path::new("/") {
+        return Err(invalid("destination can't be '/'"));
+    }
+    if !source.starts_with(['/', '.', '~']) {
+        return Err(CliError::Invalid(format!(
+            "-v {text} names the volume \"{source}\": volumes are not in this version, \
+             mount a directory instead (/{source} or ./{source})"
+        )));
+    }
+    let read = mode.map(|mode| {
+        read_mode(mode).ok_or_else(|| CliError::Invalid(format!("invalid mode: {mode}")))
+    });
+    let (read_only, propagation) = read.transpose()?.unwrap_or((false, None));
+    Ok(MountRequest {
+        kind: MountKind::Bind {
+            source: absolute(source, cwd),
+            propagation,
+            create_source: true,
+            recursive: true,
+            read_only_non_recursive: false,
+            read_only_force_recursive: false,
+            bind_mode: Some(mode.unwrap_or_default().to_owned()),
+        },
+        target: target.to_owned(),
+        read_only,
+    })
+}
+
+/// Read-only or not, and the propagation, from `ro,rslave`; none if a word is unknown or said twice.
+fn read_mode(mode: &str) -> Option<(bool, Option<Propagation>)> {
+    let (mut access, mut propagation, mut label, mut consistency) = (None, None, None, None);
+    for word in mode.split(',') {
+        let earlier = match word {
+            "ro" | "rw" => access.replace(word == "ro").is_some(),
+            // SELinux labels, and Docker Desktop's caching: neither exists here.
+            "z" | "Z" => label.replace(word).is_some(),
+            "cached" | "delegated" | "consistent" | "default" => {
+                consistency.replace(word).is_some()
+            }
+            _ => propagation.replace(Propagation::parse(word)?).is_some(),
+        };
+        if earlier {
+            return None;
+        }
+    }
+    Some((access.unwrap_or(false), propagation))
+}
+
+/// `target[:options]`. The options are the daemon's to judge.
+fn tmpfs(text: &str) -> Result<MountRequest, CliError> {
+    let (target, options) = text.split_once(':').unwrap_or((text, ""));
+    if !target.starts_with('/') {
+        return Err(CliError::Invalid(format!(
+            "invalid mount path: '{target}' mount path must be absolute"
+        )));
+    }
+    Ok(MountRequest {
+        kind: MountKind::Tmpfs {
+            size: None,
+            mode: None,
+            options: Vec::new(),
+            flag_options: Some(options.to_owned()),
+        },
+        target: target.to_owned(),
+        read_only: false,
+    })
+}
+
+/// `host[:container[:permissions]]`.
+pub(super) fn device(text: &str) -> Result<DeviceRequest, CliError> {
+    const ALL: &str = "rwm";
+    let is_mode = |mode: &str| {
+        !mode.is_empty()
+            && mode.bytes().all(|b| ALL.as_bytes().contains(&b))
+            && (1..mode.len()).all(|n| !mode[..n].contains(&mode[n..=n]))
+    };
+    let invalid = || CliError::Invalid(format!("invalid device specification: {text}"));
+    let parts: Vec<&str> = text.split(':').collect();
+    if !parts[0].starts_with('/') && parts[0].contains('=') {
+        return Err(CliError::Invalid(format!(
+            "--device {text}: devices of the Container Device Interface are not in this version"
+        )));
+    }
+    let (host, inside, mode) = match parts[..] {
+        [host] => (host, host, ALL),
+        [host, mode] if is_mode(mode) => (host, host, mode),
+        [host, inside] => (host, inside, ALL),
+        [host, inside, mode] if is_mode(mode) => (host, inside, mode),
+        [_, _, mode] => {
+            return Err(CliError::Invalid(format!("bad mode specified: {mode}")));
+        }
+        _ => return Err(invalid()),
+    };
+    if !host.starts_with('/') || !inside.starts_with('/') {
+        return Err(CliError::Invalid(format!("{text} is not an absolute path")));
+    }
+    Ok(DeviceRequest {
+        host_path: host.to_owned(),
+        container_path: inside.to_owned(),
+        permissions: mode.to_owned(),
+    })
+}
+
+/// `./x` and `../x` become absolute; what is absolute stays as it was written.
+fn absolute(path: &str, cwd: &Path) -> String {
+    if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        clean(&cwd.join(path)).to_string_lossy().into_owned()
+    }
+}
+
+/// Without `.`, `..` and doubled slashes, by text alone.
+fn clean(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut out, part| {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                out.pop();
+            }
+            other => out.push(other),
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(text: &str) -> String {
+        match volume(text, Path::new("/work")) {
+            Ok(mount) => format!("{text} -> {mount:?}"),
+            Err(error) => format!("{text} -> {error}"),
+        }
+    }
+
+    #[test]
+    fn volumes() {
+        let lines = [
+            "/a:/b",
+            "./a:/b:ro",
+            "../a/./c:/b:rslave,ro",
+            "/a:/b:z,cached",
+            "/a:/b:zz",
+            "/a:/b:ro,rw",
+            "/a:/b:",
+            "/a:b",
+            "/a:/",
+            ":/b",
+            "data:/b",
+            "/b",
+            "/a:/b:ro:x",
+        ]
+        .map(show);
+        insta::assert_snapshot!(lines.join("\n"), @"");
+    }
+
+    #[test]
+    fn devices() {
+        let lines = [
+            "/dev/null",
+            "/dev/null:/dev/x",
+            "/dev/null:r",
+            "/dev/null:/dev/x:rw",
+            "/dev/null:/dev/x:rr",
+            "null",
+            "/dev/null:x",
+            "vendor.com/gpu=0",
+            "/a:/b:r:w",
+        ]
+        .map(|text| match device(text) {
+            Ok(d) => format!(
+                "{text} -> {} {} {}",
+                d.host_path, d.container_path, d.permissions
+            ),
+            Err(error) => format!("{text} -> {error}"),
+        });
+        insta::assert_snapshot!(lines.join("\n"), @"");
+    }
+
+    #[test]
+    fn one_place_takes_one_mount() {
+        let flags = ContainerFlags {
+            volume: vec!["/a:/b".into()],
+            tmpfs: vec!["/b/:size=1m".into()],
+            ..ContainerFlags::default()
+        };
+        let error = mounts(&flags, Path::new("/")).unwrap_err();
+        assert_eq!(error.to_string(), "Duplicate mount point: /b/");
+    }
+}

@@ -1,0 +1,282 @@
+//! `run` and `create`: flags to a specification.
+
+use types::container::LogConfig;
+use types::{ContainerName, ContainerSpec, NetworkMode, Platform, Resources, Security, Signal};
+
+use super::{Surroundings, env, keys, mounts, security};
+use crate::args::container::{ContainerFlags, RunArgs};
+use crate::args::values::Stream;
+use crate::error::CliError;
+
+/// Everything `run` is about to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunPlan {
+    /// The container.
+    pub spec: ContainerSpec,
+    /// Its name; none lets the daemon choose.
+    pub name: Option<String>,
+    /// Whether it stays in the background.
+    pub detach: bool,
+    /// Which streams the client takes part in.
+    pub attach: Attach,
+    /// The keys that detach.
+    pub detach_keys: Vec<u8>,
+    /// Whether signals are passed on.
+    pub sig_proxy: bool,
+    /// Where its id is written.
+    pub cidfile: Option<String>,
+    /// When its image is pulled.
+    pub pull: Pull,
+}
+
+/// Which standard streams.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Attach {
+    /// Standard input.
+    pub stdin: bool,
+    /// Standard output.
+    pub stdout: bool,
+    /// Standard error.
+    pub stderr: bool,
+}
+
+impl Attach {
+    /// Whether any of them.
+    pub fn any(self) -> bool {
+        self.stdin || self.stdout || self.stderr
+    }
+}
+
+/// When an image is pulled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pull {
+    /// Always, which this version cannot.
+    Always,
+    /// When it is missing.
+    #[default]
+    Missing,
+    /// Never.
+    Never,
+}
+
+/// The plan of `run`.
+pub fn run(args: &RunArgs, around: &Surroundings<'_>) -> Result<RunPlan, CliError> {
+    let mut plan = create(&args.container, around)?;
+    plan.detach = args.detach;
+    plan.detach_keys = keys::detach_keys(args.detach_keys.as_deref())?;
+    plan.sig_proxy = args.sig_proxy;
+    if args.detach {
+        if !args.container.attach.is_empty() {
+            return Err(CliError::Invalid(
+                "conflicting options: cannot specify both --attach and --detach".to_owned(),
+            ));
+        }
+        plan.attach = Attach::default();
+        plan.spec.attach = [false; 3];
+        plan.spec.stdin_once = false;
+    }
+    Ok(plan)
+}
+
+/// The plan of `create`: the same, with nothing attached yet.
+pub fn create(flags: &ContainerFlags, around: &Surroundings<'_>) -> Result<RunPlan, CliError> {
+    let pull = pull(flags.pull.as_deref())?;
+    if let Some(name) = &flags.name {
+        name.parse::<ContainerName>().map_err(invalid)?;
+    }
+    let attach = attach(flags);
+    Ok(RunPlan {
+        spec: spec(flags, attach, around)?,
+        name: flags.name.clone(),
+        detach: false,
+        attach,
+        detach_keys: keys::DEFAULT.to_vec(),
+        sig_proxy: true,
+        cidfile: flags.cidfile.clone(),
+        pull,
+    })
+}
+
+fn invalid(error: impl std::error::Error) -> CliError {
+    CliError::Invalid(error.to_string())
+}
+
+fn pull(text: Option<&str>) -> Result<Pull, CliError> {
+    match text.unwrap_or_default() {
+        "always" => Ok(Pull::Always),
+        "missing" | "" => Ok(Pull::Missing),
+        "never" => Ok(Pull::Never),
+        other => Err(CliError::Invalid(format!(
+            "invalid pull option: '{other}': must be one of \"always\", \"missing\" or \"never\""
+        ))),
+    }
+}
+
+/// `-a` names streams; without it output is attached, and input with `-i`.
+fn attach(flags: &ContainerFlags) -> Attach {
+    let named = |stream| flags.attach.contains(&stream);
+    let all = flags.attach.is_empty();
+    Attach {
+        stdin: flags.interactive || named(Stream::Stdin),
+        stdout: all || named(Stream::Stdout),
+        stderr: all || named(Stream::Stderr),
+    }
+}
+
+fn spec(
+    flags: &ContainerFlags,
+    attach: Attach,
+    around: &Surroundings<'_>,
+) -> Result<ContainerSpec, CliError> {
+    let (image, command) = flags
+        .words
+        .split_first()
+        .ok_or_else(|| CliError::Invalid("an image is required".to_owned()))?;
+    Ok(ContainerSpec {
+        image: image.clone(),
+        platform: platform(flags.platform.as_deref())?,
+        command: (!command.is_empty()).then(|| command.to_vec()),
+        entrypoint: flags.entrypoint.as_ref().map(|text| match text.as_str() {
+            "" => Vec::new(),
+            text => vec![text.to_owned()],
+        }),
+        env: env::environment(&flags.env_file, &flags.env, around)?,
+        working_dir: flags.workdir.clone(),
+        user: flags.user.clone().filter(|user| !user.is_empty()),
+        groups: flags.group_add.clone(),
+        hostname: flags.hostname.clone(),
+        domainname: flags.domainname.clone(),
+        labels: env::labels(&flags.label_file, &flags.label, around)?,
+        annotations: flags.annotation.iter().cloned().collect(),
+        tty: flags.tty,
+        open_stdin: flags.interactive,
+        stdin_once: flags.interactive && attach.stdin,
+        exposed_ports: flags.expose.iter().flatten().cloned().collect(),
+        attach: [attach.stdin, attach.stdout, attach.stderr],
+        console_size: match around.window {
+            Some((rows, columns)) if flags.tty => [rows, columns],
+            _ => [0, 0],
+        },
+        stop_signal: stop_signal(flags.stop_signal.as_deref())?,
+        stop_timeout: flags.stop_timeout,
+        mounts: mounts::mounts(flags, &around.cwd)?,
+        read_only: flags.read_only,
+        shm_size: flags.shm_size.filter(|size| *size != 0),
+        network: network(flags)?,
+        init: flags.init,
+        auto_remove: flags.rm,
+        sysctls: flags.sysctl.iter().cloned().collect(),
+        resources: resources(flags)?,
+        security: privileges(flags, around)?,
+        log: log(flags)?,
+    })
+}
+
+fn platform(text: Option<&str>) -> Result<Option<Platform>, CliError> {
+    text.filter(|text| !text.is_empty())
+        .map(|text| {
+            text.parse().map_err(|error| {
+                CliError::Invalid(format!("error parsing specified platform: {error}"))
+            })
+        })
+        .transpose()
+}
+
+fn stop_signal(text: Option<&str>) -> Result<Option<Signal>, CliError> {
+    text.filter(|text| !text.is_empty())
+        .map(|text| text.parse().map_err(invalid))
+        .transpose()
+}
+
+fn network(flags: &ContainerFlags) -> Result<NetworkMode, CliError> {
+    match flags.network.as_slice() {
+        [] => Ok(NetworkMode::Default),
+        [one] => match one.strip_prefix("name=").unwrap_or(one) {
+            "none" => Ok(NetworkMode::None),
+            "host" => Ok(NetworkMode::Host),
+            "bridge" | "default" => Ok(NetworkMode::Default),
+            "" => Err(CliError::Invalid("no name set for network".to_owned())),
+            other => Err(CliError::Invalid(format!(
+                "network {other} not found: this version knows none, host and bridge"
+            ))),
+        },
+        [..] => Err(CliError::Invalid(
+            "a container can be in one network only in this version".to_owned(),
+        )),
+    }
+}
+
+fn resources(flags: &ContainerFlags) -> Result<Resources, CliError> {
+    let devices = flags.device.iter().map(|text| mounts::device(text));
+    let unsigned = |name: &str, value: Option<i64>| match value {
+        None | Some(0) => Ok(None),
+        Some(value) => u64::try_from(value)
+            .map(Some)
+            .map_err(|_| CliError::Invalid(format!("--{name} cannot be negative: {value}"))),
+    };
+    let swappiness = match flags.memory_swappiness {
+        None | Some(-1) => None,
+        Some(value @ 0..=100) => u8::try_from(value).ok(),
+        Some(value) => {
+            return Err(CliError::Invalid(format!(
+                "invalid value: {value}. Valid memory swappiness range is 0-100"
+            )));
+        }
+    };
+    let score = match flags.oom_score_adj {
+        None => None,
+        Some(value @ -1000..=1000) => i32::try_from(value).ok(),
+        Some(value) => {
+            return Err(CliError::Invalid(format!(
+                "Invalid value {value}, range for oom score adj is [-1000, 1000]"
+            )));
+        }
+    };
+    let said = |value: Option<i64>| value.filter(|value| *value != 0);
+    Ok(Resources {
+        memory: said(flags.memory),
+        memory_swap: said(flags.memory_swap),
+        memory_reservation: said(flags.memory_reservation),
+        memory_swappiness: swappiness,
+        oom_kill_disable: flags.oom_kill_disable,
+        nano_cpus: said(flags.cpus),
+        cpu_shares: unsigned("cpu-shares", flags.cpu_shares)?,
+        cpu_period: unsigned("cpu-period", flags.cpu_period)?,
+        cpu_quota: said(flags.cpu_quota),
+        cpuset_cpus: flags.cpuset_cpus.clone().filter(|set| !set.is_empty()),
+        cpuset_mems: flags.cpuset_mems.clone().filter(|set| !set.is_empty()),
+        pids_limit: said(flags.pids_limit),
+        ulimits: flags.ulimit.clone(),
+        devices: devices.collect::<Result<_, _>>()?,
+        oom_score_adj: score,
+        cgroup_parent: flags.cgroup_parent.clone().filter(|dir| !dir.is_empty()),
+    })
+}
+
+fn privileges(flags: &ContainerFlags, around: &Surroundings<'_>) -> Result<Security, CliError> {
+    let mut security = Security {
+        privileged: flags.privileged,
+        cap_add: flags.cap_add.clone(),
+        cap_drop: flags.cap_drop.clone(),
+        ..Security::default()
+    };
+    security::options(&flags.security_opt, &mut security, around)?;
+    Ok(security)
+}
+
+fn log(flags: &ContainerFlags) -> Result<LogConfig, CliError> {
+    let mut log = LogConfig::default();
+    if let Some(driver) = flags.log_driver.as_deref().filter(|d| !d.is_empty()) {
+        log.driver = driver.to_owned();
+    }
+    if log.driver == "none" && !flags.log_opt.is_empty() {
+        return Err(CliError::Invalid(
+            "invalid logging opts for driver none".to_owned(),
+        ));
+    }
+    for option in &flags.log_opt {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        log.options.insert(key.to_owned(), value.to_owned());
+    }
+    Ok(log)
+}

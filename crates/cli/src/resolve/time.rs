@@ -1,0 +1,118 @@
+//! Points in time as `logs --since` and `--until` take them.
+
+use jiff::civil;
+use jiff::tz::TimeZone;
+
+use crate::error::CliError;
+
+/// Seconds since the epoch with nanoseconds, as the API takes them, from a time or from how long
+/// ago it was.
+pub fn point(text: &str, now: i64) -> Result<String, CliError> {
+    if let Some(nanos) = go_duration(text) {
+        let at = i128::from(now) * 1_000_000_000 - nanos;
+        return Ok(seconds(at));
+    }
+    if text.starts_with(|c: char| c.is_ascii_digit()) && !text[1..].contains(['-', 'T', ':']) {
+        let number: bool = text.parse::<f64>().is_ok();
+        if number {
+            return Ok(text.to_owned());
+        }
+    }
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(seconds(at.as_nanosecond()));
+    }
+    let local = text
+        .parse::<civil::DateTime>()
+        .or_else(|_| civil::DateTime::strptime("%Y-%m-%dT%H:%M", text))
+        .or_else(|_| civil::DateTime::strptime("%Y-%m-%dT%H", text))
+        .or_else(|_| {
+            text.parse::<civil::Date>()
+                .map(|day| day.to_datetime(civil::Time::midnight()))
+        })
+        .and_then(|at| at.to_zoned(TimeZone::system()));
+    match local {
+        Ok(at) => Ok(seconds(at.timestamp().as_nanosecond())),
+        Err(_) => Err(CliError::Invalid(format!(
+            "invalid value for time: '{text}': a time (2013-01-02T13:23:37Z) or how long ago it \
+             was (1h30m) is expected"
+        ))),
+    }
+}
+
+fn seconds(nanos: i128) -> String {
+    let whole = nanos.div_euclid(1_000_000_000);
+    let rest = nanos.rem_euclid(1_000_000_000);
+    format!("{whole}.{rest:09}")
+}
+
+/// Nanoseconds from `1h30m`, `1.5s`, `300ms`.
+fn go_duration(text: &str) -> Option<i128> {
+    const UNITS: [(&str, f64); 7] = [
+        // Longer names first: `m` begins `ms`.
+        ("ns", 1.0),
+        ("us", 1e3),
+        ("µs", 1e3),
+        ("ms", 1e6),
+        ("s", 1e9),
+        ("m", 60e9),
+        ("h", 3600e9),
+    ];
+    let (negative, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    if rest.is_empty() {
+        return None;
+    }
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..end].parse().ok()?;
+        let (name, unit) = UNITS
+            .iter()
+            .find(|(name, _)| rest[end..].starts_with(name))?;
+        total += number * unit;
+        rest = &rest[end + name.len()..];
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "casts of floats saturate, and fractions of nanoseconds do not count"
+    )]
+    let nanos = total as i128;
+    Some(if negative { -nanos } else { nanos })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_durations() {
+        let show = |text: &str| match point(text, 1_000_000) {
+            Ok(at) => format!("{text} -> {at}"),
+            Err(error) => format!("{text} -> {error}"),
+        };
+        let lines = [
+            "42m",
+            "1h30m",
+            "1.5s",
+            "300ms",
+            "1136073600",
+            "1136073600.000000001",
+            "2013-01-02T13:23:37Z",
+            "2013-01-02T13:23:37.5+01:00",
+            "yesterday",
+            "5x",
+        ]
+        .map(show);
+        insta::assert_snapshot!(lines.join("\n"), @"");
+        for local in [
+            "2013-01-02T13:23:37",
+            "2013-01-02T13:23",
+            "2013-01-02T13",
+            "2013-01-02",
+        ] {
+            assert!(point(local, 0).is_ok(), "{local}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! An attached container or exec session, from the moment its connection is handed over to its end:
+//! bytes, signals, the window's size, the detach keys, and the exit code even if the daemon dies
+//! meanwhile. The streams come from the container's shim and go on without the daemon.
+
+use std::future::{Future, pending, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+
+use api::client::{Hijacked, Stream};
+use tokio::signal::unix::{Signal as Arrivals, SignalKind, signal};
+use types::Signal;
+
+use crate::connect::Daemon;
+use crate::error::CliError;
+use crate::stream::{Pump, Wiring};
+use crate::terminal::{self, Raw};
+
+/// How a session ended for the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Everything was received.
+    Complete,
+    /// The user typed the detach keys.
+    Detached,
+}
+
+/// Whose session it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target<'a> {
+    /// A container: signals may be passed on.
+    Container(&'a str),
+    /// An exec session: signals cannot be passed on.
+    Exec(&'a str),
+}
+
+/// What is wanted of a session.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    /// Whether it has a terminal.
+    pub(crate) tty: bool,
+    /// Whether our standard input is its.
+    pub(crate) stdin: bool,
+    /// The keys that detach.
+    pub(crate) detach_keys: Vec<u8>,
+    /// Whether signals are passed on.
+    pub(crate) sig_proxy: bool,
+}
+
+/// The running session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pump: Pump,
+    _raw: Option<Raw>,
+}
+
+impl Session {
+    /// Takes the connection over: from here on bytes flow.
+    pub(crate) fn begin(connection: Hijacked, wish: &Wish) -> Result<Self, CliError> {
+        let failed = |what| move |source| CliError::Io { what, source };
+        let raw = (wish.tty && wish.stdin && terminal::stdin_is_terminal())
+            .then(Raw::enter)
+            .transpose()
+            .map_err(failed("make the terminal raw"))?;
+        let Stream::Unix(socket) = connection.stream else {
+            return Err(CliError::Invalid(
+                "attaching works over unix sockets only in this version".to_owned(),
+            ));
+        };
+        let socket = socket
+            .into_std()
+            .and_then(|socket| socket.set_nonblocking(false).map(|()| socket))
+            .map_err(failed("take the connection over"))?;
+        let pump = Wiring {
+            socket,
+            early: connection.early.to_vec(),
+            tty: wish.tty,
+            stdin: wish.stdin,
+            detach_keys: raw.is_some().then(|| wish.detach_keys.clone()),
+        }
+        .start()
+        .map_err(failed("start a thread"))?;
+        Ok(Self { pump, _raw: raw })
+    }
+
+    /// Serves the session until its output has ended.
+    pub(crate) async fn serve(
+        mut self,
+        daemon: &Daemon,
+        target: Target<'_>,
+        signals: &mut Signals,
+    ) -> Result<End, CliError> {
+        let mut detached = pin!(typed(&mut self.pump.detached));
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut self.pump.output => return match done {
+                    Ok(Ok(())) => Ok(End::Complete),
+                    Ok(Err(source)) => Err(CliError::Io { what: "copy the container's output", source }),
+                    Err(_) => Ok(End::Complete),
+                },
+                () = &mut detached => return Ok(End::Detached),
+                arrived = signals.next() => act(daemon, target, arrived).await?,
+            }
+        }
+    }
+}
+
+async fn typed(detached: &mut tokio::sync::oneshot::Receiver<()>) {
+    if detached.await.is_err() {
+        // Input has ended without the keys: they will not come any more.
+        pending::<()>().await;
+    }
+}
+
+/// A signal came to us.
+async fn act(daemon: &Daemon, target: Target<'_>, arrived: Arrived) -> Result<(), CliError> {
+    match (arrived, target) {
+        (Arrived::Resized, target) => {
+            resize(daemon, target).await;
+            Ok(())
+        }
+        (Arrived::ToPassOn(signal), Target::Container(id)) => {
+            // It may have ended meanwhile; its exit code says so.
+            let _ = daemon
+                .client
+                .container_kill(id, Some(&signal.to_string()))
+                .await;
+            Ok(())
+        }
+        (Arrived::ToPassOn(signal) | Arrived::ToDieOf(signal), _) => {
+            let code = u8::try_from(128 + signal.number()).unwrap_or(255);
+            Err(CliError::Silent(code))
+        }
+    }
+}
+
+/// Tells the container the size of our terminal.
+pub(crate) async fn resize(daemon: &Daemon, target: Target<'_>) {
+    if let Some((rows, columns)) = terminal::window() {
+        resize_to(daemon, target, [rows, columns]).await;
+    }
+}
+
+/// Tells the container a size. A container that has ended needs none.
+pub(crate) async fn resize_to(daemon: &Daemon, target: Target<'_>, size: [u16; 2]) {
+    let _ = match target {
+        Target::Container(id) => daemon.client.container_resize(id, size).await,
+        Target::Exec(id) => daemon.client.exec_resize(id, size).await,
+    };
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrived {
+    /// The window changed.
+    Resized,
+    /// The container is to get it.
+    ToPassOn(Signal),
+    /// The client is to end of it.
+    ToDieOf(Signal),
+}
+
+/// The signals the client listens to.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    sources: Vec<(Signal, Arrivals)>,
+    pass_on: bool,
+}
+
+/// Signals that are passed on. Not those of the client's own life (SIGCHLD, SIGPIPE, SIGWINCH,
+/// SIGURG), of its faults, of a background reader (SIGTTIN, SIGTTOU), nor those nobody can catch.
+const PROXIED: [i32; 16] = [1, 2, 3, 10, 12, 14, 15, 16, 18, 20, 24, 25, 26, 27, 29, 30];
+/// Signals that end a client which passes none on.
+const DEADLY: [i32; 4] = [1, 2, 3, 15];
+const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
+
+impl Signals {
+    /// Listens from now on: what arrives before anybody asks is kept.
+    pub(crate) fn listen(pass_on: bool, tty: bool) -> Result<Self, CliError> {
+        let mut wanted: Vec<i32> = if pass_on {
+            PROXIED.into_iter().chain(REAL_TIME).collect()
+        } else if tty {
+            DEADLY.to_vec()
+        } else {
+            Vec::new()
+        };
+        if tty {
+            wanted.push(Signal::WINCH.number());
+        }
+        let listen = |number: i32| {
+            let listened = signal(SignalKind::from_raw(number)).map_err(|source| CliError::Io {
+                what: "listen to signals",
+                source,
+            });
+            let number = Signal::try_from(number).map_err(|e| CliError::Invalid(e.to_string()));
+            Ok((number?, listened?))
+        };
+        Ok(Self {
+            sources: wanted
+                .into_iter()
+                .map(listen)
+                .collect::<Result<_, CliError>>()?,
+            pass_on,
+        })
+    }
+
+    /// The next signal.
+    pub(crate) async fn next(&mut self) -> Arrived {
+        let number = poll_fn(|context| {
+            for (number, arrivals) in &mut self.sources {
+                if arrivals.poll_recv(context).is_ready() {
+                    return Poll::Ready(*number);
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+        match number {
+            Signal::WINCH => Arrived::Resized,
+            number if self.pass_on => Arrived::ToPassOn(number),
+            number => Arrived::ToDieOf(number),
+        }
+    }
+
+    /// Waits for `work` while acting on signals.
+    pub(crate) async fn during<T>(
+        &mut self,
+        daemon: &Daemon,
+        target: Target<'_>,
+        work: impl Future<Output = T>,
+    ) -> Result<T, CliError> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                arrived = self.next() => act(daemon, target, arrived).await?,
+            }
+        }
+    }
+}
