@@ -1,15 +1,41 @@
 //! Bundle -> process: the OCI runtime, as a library for `brig-shim` and as `brig-runtime`.
 //!
-//! Synchronous and single-threaded from start to execve(2). Knows the OCI runtime specification and
-//! the kernel (through `sys`); knows nothing of images, Docker, the daemon or the shim.
+//! Synchronous and single-threaded from start to execve(2): the one way it makes a process is
+//! clone3(2) of the caller, which therefore must have one thread. Knows the OCI runtime
+//! specification and the kernel (through `sys`); knows nothing of images, Docker, the daemon or the
+//! shim.
 //!
 //! Boundary types: [`CreateRequest`], [`Created`], [`Container`], [`ExecRequest`], [`Error`].
+//!
+//! How it goes: [`prepare`] checks the configuration and turns it into a plan, with everything that
+//! needs the host's view opened; [`mod@create`] makes the cgroup and clones; the copy runs the table
+//! of [`init::steps`], talking to its maker by [`protocol`].
+
+mod cgroup;
+mod container;
+mod create;
+mod error;
+mod exec;
+mod hooks;
+mod init;
+mod mount_options;
+mod prepare;
+mod protocol;
+mod saved;
+mod seccomp;
+mod start;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use oci_spec::runtime::{Process, Spec};
-use types::{ErrorKind, Mount, ProcessRef, Signal};
+use types::{Mount, ProcessRef, Signal};
+
+pub use container::Container;
+pub use create::{Created, create};
+pub use error::Error;
+pub use saved::Saved;
+pub use start::open_gate;
 
 /// What [`create`] needs.
 #[derive(Debug)]
@@ -27,18 +53,14 @@ pub struct CreateRequest<'a> {
     pub stdio: Stdio,
     /// The signal the kernel sends to the container when the calling thread dies.
     pub parent_death_signal: Option<Signal>,
-    /// A listening SOCK_SEQPACKET unix socket at which the process waits to be started, for callers
-    /// that end before. None: it waits for [`Created::start`].
+    /// A listening SOCK_SEQPACKET unix socket at which the process waits for [`open_gate`], for
+    /// callers that end before the container starts. None: it waits for [`Created::start`], and
+    /// ends when the caller does before that.
     pub gate: Option<OwnedFd>,
     /// How many descriptors from 3 on the process keeps besides the standard streams.
     pub preserve_fds: u32,
     /// For tests: the step of [`steps`] that is to fail. None in real life.
     pub fail_at: Option<&'a str>,
-}
-
-/// The names of all steps: what [`CreateRequest::fail_at`] takes.
-pub fn steps() -> Vec<&'static str> {
-    todo!()
 }
 
 /// Where a process' standard streams go.
@@ -54,19 +76,6 @@ pub enum Stdio {
         size: [u16; 2],
     },
 }
-
-/// A container whose namespaces, mounts and cgroup are made; its process waits at the gate.
-#[derive(Debug)]
-pub struct Created {
-    /// Its first process.
-    pub process: ProcessRef,
-    /// The master of its terminal, if it has one.
-    pub terminal: Option<OwnedFd>,
-}
-
-/// A container whose command has been executed.
-#[derive(Debug)]
-pub struct Container {}
 
 /// What [`Container::exec`] needs.
 #[derive(Debug)]
@@ -88,71 +97,9 @@ pub struct Executed {
     pub terminal: Option<OwnedFd>,
 }
 
-/// Why a container or process could not be made. One sentence with the step's name in it.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Error(String);
-
-impl Error {
-    /// [`ErrorKind::CommandNotFound`] and [`ErrorKind::NotExecutable`] when execve(2) failed so.
-    pub fn kind(&self) -> ErrorKind {
-        todo!()
-    }
-}
-
-/// Makes namespaces, root, devices and cgroup, and leaves the process waiting at the gate.
-/// On failure nothing is left: no mount, no cgroup, no process.
-pub fn create(_request: CreateRequest<'_>) -> Result<Created, Error> {
-    todo!()
-}
-
-impl Created {
-    /// A descriptor of the first process: readable when it has ended (pidfd_open(2)).
-    pub fn pidfd(&self) -> &OwnedFd {
-        todo!()
-    }
-
-    /// Opens the gate and returns when the command has been executed, or says why it was not.
-    /// After a failure the caller destroys the container.
-    pub fn start(self) -> Result<Container, Error> {
-        todo!()
-    }
-
-    /// Kills the waiting process and removes what was made.
-    pub fn destroy(self) -> Result<(), Error> {
-        todo!()
-    }
-}
-
-impl Container {
-    /// Its first process.
-    pub fn process(&self) -> ProcessRef {
-        todo!()
-    }
-
-    /// A descriptor of the first process: readable when it has ended.
-    pub fn pidfd(&self) -> &OwnedFd {
-        todo!()
-    }
-
-    /// Runs another process in the container's namespaces, root and cgroup. The new process is a
-    /// child of the caller.
-    pub fn exec(&self, _request: ExecRequest<'_>) -> Result<Executed, Error> {
-        todo!()
-    }
-
-    /// Signals the first process.
-    pub fn kill(&self, _signal: Signal) -> Result<(), Error> {
-        todo!()
-    }
-
-    /// Whether the out-of-memory killer has struck in its cgroup.
-    pub fn oom_killed(&self) -> bool {
-        todo!()
-    }
-
-    /// Kills whatever is left in the cgroup and removes it. After the first process has been reaped.
-    pub fn destroy(self) -> Result<(), Error> {
-        todo!()
-    }
+/// The names of all steps of [`create`] and [`Created::start`], in their order: what
+/// [`CreateRequest::fail_at`] takes.
+pub fn steps() -> Vec<&'static str> {
+    let ours = create::STEPS.iter().copied();
+    ours.chain(init::steps::names()).collect()
 }

@@ -111,6 +111,19 @@ impl Dir {
             .map(Self)
     }
 
+    /// Opens a file in it, for reading.
+    pub fn open_file(&self, name: &OsStr) -> Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        retry(|| rustix::fs::openat(&self.0, name, flags, Mode::empty()))
+            .named("openat")
+            .map(File::from)
+    }
+
+    /// Where a symbolic link in it points.
+    pub fn read_symlink(&self, name: &OsStr) -> Result<CString> {
+        rustix::fs::readlinkat(&self.0, name, Vec::new()).named("readlinkat")
+    }
+
     /// Makes a regular file that only its owner may touch. `EEXIST` when there is anything at all.
     pub fn create_file(&self, name: &OsStr) -> Result<File> {
         let flags =
@@ -214,6 +227,13 @@ impl Dir {
     /// Writes everything its file system still holds in memory to the disk.
     pub fn sync_file_system(&self) -> Result<()> {
         rustix::fs::syncfs(&self.0).named("syncfs")
+    }
+}
+
+impl From<OwnedFd> for Dir {
+    /// Takes an open directory, or a mount that is attached nowhere.
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
     }
 }
 

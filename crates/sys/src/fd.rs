@@ -83,6 +83,11 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).named("pipe2")
 }
 
+/// A file that is only in memory (memfd_create(2)).
+pub fn memory_file(name: &str) -> Result<OwnedFd> {
+    rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC).named("memfd_create")
+}
+
 /// Whether execve(2) closes it.
 pub fn set_close_on_exec(fd: impl AsFd, close: bool) -> Result<()> {
     let flags = if close {
@@ -91,6 +96,11 @@ pub fn set_close_on_exec(fd: impl AsFd, close: bool) -> Result<()> {
         FdFlags::empty()
     };
     rustix::io::fcntl_setfd(fd, flags).named("fcntl")
+}
+
+/// Makes a user the owner of a file, so that it can open it again by another name.
+pub fn give_to(fd: impl AsFd, uid: u32) -> Result<()> {
+    rustix::fs::fchown(fd, Some(rustix::fs::Uid::from_raw(uid)), None).named("fchown")
 }
 
 /// Whether reads and writes return EAGAIN instead of waiting. A property of the open file, shared

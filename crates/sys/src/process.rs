@@ -153,23 +153,32 @@ pub fn duplicate_to(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
     check("dup2", unsafe { libc::dup2(fd.as_raw_fd(), number) }.into()).map(drop)
 }
 
-/// Closes every descriptor from `first` on.
+/// Closes every descriptor from `first` on but a few.
 ///
-/// For a copy of the process that is about to execute something else or end: it must use no
-/// `OwnedFd` of those numbers afterwards, not even drop one it opens anew in between.
-pub fn close_from(first: RawFd) -> Result<()> {
-    close_range(first, 0)
+/// For a copy of the process that is about to execute something else or end: it must use none of
+/// the others any more, nor drop their owners.
+pub fn close_all_but(first: RawFd, keep: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut keep: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).collect();
+    keep.sort_unstable();
+    let mut next = first;
+    for number in keep.into_iter().filter(|number| *number >= first) {
+        if number > next {
+            close_range(next, number.unsigned_abs() - 1, 0)?;
+        }
+        next = number + 1;
+    }
+    close_range(next, u32::MAX, 0)
 }
 
 /// Has execve(2) close every descriptor from `first` on.
 pub fn close_on_exec_from(first: RawFd) -> Result<()> {
-    close_range(first, libc::CLOSE_RANGE_CLOEXEC)
+    close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
 }
 
-fn close_range(first: RawFd, flags: u32) -> Result<()> {
+fn close_range(first: RawFd, last: u32, flags: u32) -> Result<()> {
     // SAFETY: close_range(2) takes no memory. Descriptors whose owners live on are closed under
-    // them only where the functions above say that there must be none that is still used.
-    let answer = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+    // them only where the function above says that there must be none that is still used.
+    let answer = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     check("close_range", answer).map(drop)
 }
 

@@ -32,9 +32,8 @@ impl Terminal {
         };
         let master = root.open_read_write("dev/pts/ptmx")?;
         let stat = rustix::fs::fstat(&master).named("fstat")?;
-        let file_system = rustix::fs::fstatfs(&master).named("fstatfs")?;
         let is_multiplexer = stat.st_rdev == rustix::fs::makedev(5, 2)
-            && u64::try_from(file_system.f_type).is_ok_and(|magic| magic == DEVPTS);
+            && crate::root::file_system_magic(&master)? == DEVPTS;
         if !is_multiplexer {
             return Err(no_terminal);
         }
@@ -42,12 +41,6 @@ impl Terminal {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).named("ioctl TIOCGPTPEER")?;
         Ok(Self { master, slave })
-    }
-
-    /// Gives the terminal to a user, with mode 0620 as login(1) does.
-    pub fn give_to(&self, uid: u32) -> Result<()> {
-        let uid = rustix::fs::Uid::from_raw(uid);
-        rustix::fs::fchown(&self.slave, Some(uid), None).named("fchown")
     }
 }
 

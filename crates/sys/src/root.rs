@@ -60,6 +60,12 @@ impl Root {
         )
     }
 
+    /// Opens what is there by a path without any symbolic link, and without any right but to name
+    /// it (O_PATH).
+    pub fn open_path_no_symlinks(&self, path: impl AsRef<Path>) -> Result<OwnedFd> {
+        self.resolve(path.as_ref(), OFlags::PATH, ResolveFlags::NO_SYMLINKS)
+    }
+
     /// Opens a directory.
     pub fn open_dir(&self, path: impl AsRef<Path>) -> Result<OwnedFd> {
         self.resolve(
@@ -217,6 +223,16 @@ pub fn kind(fd: impl AsFd) -> Result<Kind> {
         _ => Kind::Other,
     })
 }
+
+/// The magic number of the file system a descriptor is on (statfs(2)).
+pub fn file_system_magic(fd: impl AsFd) -> Result<u64> {
+    let file_system = rustix::fs::fstatfs(fd).named("fstatfs")?;
+    u64::try_from(file_system.f_type)
+        .map_err(|_| Error { call: "fstatfs", errno: Errno::INVAL })
+}
+
+/// [`file_system_magic`] of procfs.
+pub const PROC_MAGIC: u64 = 0x9fa0;
 
 /// A device file to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

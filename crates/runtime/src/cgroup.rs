@@ -1,0 +1,239 @@
+//! `linux.resources` and `linux.cgroupsPath` in the words of `sys::cgroup`. Pure.
+
+use oci_spec::runtime::{
+    Linux, LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources,
+    LinuxThrottleDevice,
+};
+use sys::cgroup::{
+    BlockIo, Cpu, DeviceAccess, DeviceRule, DeviceType, DeviceValue, Limits, Memory,
+};
+
+use crate::error::Error;
+
+/// The container's cgroup, from the root of the hierarchies.
+pub(crate) fn path(linux: &Linux, id: &str) -> Result<String, Error> {
+    let field = "linux.cgroupsPath";
+    let Some(path) = linux
+        .cgroups_path()
+        .as_ref()
+        .filter(|path| !path.as_os_str().is_empty())
+    else {
+        return Ok(format!("/{id}"));
+    };
+    let text = path
+        .to_str()
+        .ok_or_else(|| Error::invalid(field, "is no text"))?;
+    if text.contains(':') {
+        let reason = format!("{text:?} is for the systemd driver, which this runtime has not");
+        return Err(Error::unsupported(field, reason));
+    }
+    Ok(if text.starts_with('/') {
+        text.to_owned()
+    } else {
+        format!("/{text}")
+    })
+}
+
+/// The limits.
+pub(crate) fn limits(linux: &Linux) -> Result<Limits, Error> {
+    let Some(resources) = linux.resources() else {
+        return Ok(Limits::default());
+    };
+    refuse_unsupported(resources)?;
+    let hugetlb = resources.hugepage_limits().iter().flatten();
+    let bytes = |limit: i64| u64::try_from(limit).unwrap_or(u64::MAX);
+    Ok(Limits {
+        memory: resources.memory().as_ref().map(memory).unwrap_or_default(),
+        cpu: resources.cpu().as_ref().map(cpu).unwrap_or_default(),
+        pids: resources.pids().as_ref().map(|pids| pids.limit()),
+        block_io: resources
+            .block_io()
+            .as_ref()
+            .map(block_io)
+            .unwrap_or_default(),
+        hugetlb: hugetlb
+            .map(|one| (one.page_size().clone(), bytes(one.limit())))
+            .collect(),
+        unified: resources
+            .unified()
+            .iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
+        devices: devices(resources)?,
+    })
+}
+
+fn refuse_unsupported(resources: &LinuxResources) -> Result<(), Error> {
+    let network = resources.network().as_ref();
+    let asked = [
+        (
+            "linux.resources.rdma",
+            resources.rdma().as_ref().is_some_and(|map| !map.is_empty()),
+        ),
+        (
+            "linux.resources.network.classID",
+            network.is_some_and(|n| n.class_id().is_some()),
+        ),
+        (
+            "linux.resources.network.priorities",
+            network.is_some_and(|n| n.priorities().as_ref().is_some_and(|list| !list.is_empty())),
+        ),
+    ];
+    match asked.iter().find(|(_, asked)| *asked) {
+        Some((field, _)) => Err(Error::unsupported(*field, "this runtime does not have it")),
+        None => Ok(()),
+    }
+}
+
+/// Limits of kernel memory are left out: the kernel has dropped them.
+fn memory(memory: &LinuxMemory) -> Memory {
+    Memory {
+        limit: memory.limit(),
+        swap: memory.swap(),
+        reservation: memory.reservation(),
+        swappiness: memory.swappiness(),
+        disable_oom_killer: memory.disable_oom_killer().unwrap_or(false),
+    }
+}
+
+fn cpu(cpu: &LinuxCpu) -> Cpu {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    Cpu {
+        shares: cpu.shares(),
+        quota: cpu.quota(),
+        period: cpu.period(),
+        burst: cpu.burst(),
+        idle: cpu.idle(),
+        realtime_runtime: cpu.realtime_runtime(),
+        realtime_period: cpu.realtime_period(),
+        cpus: given(cpu.cpus()),
+        mems: given(cpu.mems()),
+    }
+}
+
+fn block_io(io: &LinuxBlockIo) -> BlockIo {
+    let rates = |devices: &Option<Vec<LinuxThrottleDevice>>| -> Vec<DeviceValue> {
+        let value = |device: &LinuxThrottleDevice| DeviceValue {
+            major: device.major(),
+            minor: device.minor(),
+            value: device.rate(),
+        };
+        devices.iter().flatten().map(value).collect()
+    };
+    let weights = io.weight_device().iter().flatten().filter_map(|device| {
+        let value = device.weight()?.into();
+        Some(DeviceValue {
+            major: device.major(),
+            minor: device.minor(),
+            value,
+        })
+    });
+    BlockIo {
+        weight: io.weight(),
+        weight_device: weights.collect(),
+        read_bps: rates(io.throttle_read_bps_device()),
+        write_bps: rates(io.throttle_write_bps_device()),
+        read_iops: rates(io.throttle_read_iops_device()),
+        write_iops: rates(io.throttle_write_iops_device()),
+    }
+}
+
+/// What every container may use whatever the rules say, as in every runtime: kind, major, minor,
+/// access.
+const ALWAYS: [(DeviceType, Option<u32>, Option<u32>, &str); 10] = [
+    (DeviceType::Char, None, None, "m"),
+    (DeviceType::Block, None, None, "m"),
+    (DeviceType::Char, Some(1), Some(3), "rwm"),
+    (DeviceType::Char, Some(1), Some(5), "rwm"),
+    (DeviceType::Char, Some(1), Some(7), "rwm"),
+    (DeviceType::Char, Some(1), Some(8), "rwm"),
+    (DeviceType::Char, Some(1), Some(9), "rwm"),
+    (DeviceType::Char, Some(5), Some(0), "rwm"),
+    (DeviceType::Char, Some(5), Some(2), "rwm"),
+    (DeviceType::Char, Some(136), None, "rwm"),
+];
+
+/// The rules in order, then those for what every container has. No rules restrict nothing.
+fn devices(resources: &LinuxResources) -> Result<Vec<DeviceRule>, Error> {
+    let asked = resources.devices().as_deref().unwrap_or_default();
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut rules = asked
+        .iter()
+        .map(device_rule)
+        .collect::<Result<Vec<_>, _>>()?;
+    let allows_all = |rule: &DeviceRule| rule.allow && rule.kind == DeviceType::All;
+    if !rules.last().is_some_and(allows_all) {
+        rules.extend(ALWAYS.iter().filter_map(|(kind, major, minor, access)| {
+            Some(DeviceRule {
+                kind: *kind,
+                major: *major,
+                minor: *minor,
+                access: DeviceAccess::parse(access)?,
+                allow: true,
+            })
+        }));
+    }
+    Ok(rules)
+}
+
+fn device_rule(rule: &LinuxDeviceCgroup) -> Result<DeviceRule, Error> {
+    let invalid = |reason: &str| Error::invalid("linux.resources.devices", reason);
+    let number = |n: Option<i64>| match n {
+        None | Some(-1) => Ok(None),
+        Some(n) => u32::try_from(n)
+            .map(Some)
+            .map_err(|_| invalid("a device number is negative")),
+    };
+    let access = rule
+        .access()
+        .as_deref()
+        .filter(|text| !text.is_empty())
+        .unwrap_or("rwm");
+    Ok(DeviceRule {
+        kind: match rule.typ().unwrap_or_default() {
+            LinuxDeviceType::A => DeviceType::All,
+            LinuxDeviceType::C | LinuxDeviceType::U => DeviceType::Char,
+            LinuxDeviceType::B => DeviceType::Block,
+            LinuxDeviceType::P => return Err(invalid("a pipe is no device")),
+        },
+        major: number(rule.major())?,
+        minor: number(rule.minor())?,
+        access: DeviceAccess::parse(access).ok_or_else(|| invalid("access is made of r, w, m"))?,
+        allow: rule.allow(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use oci_spec::runtime::{LinuxBuilder, LinuxDeviceCgroupBuilder, LinuxResourcesBuilder};
+
+    use super::*;
+
+    #[test]
+    fn paths_are_absolute_and_systemds_are_refused() {
+        let linux = |path: &str| LinuxBuilder::default().cgroups_path(path).build().unwrap();
+        assert_eq!(path(&linux("/brig/x"), "id").unwrap(), "/brig/x");
+        assert_eq!(path(&linux("y"), "id").unwrap(), "/y");
+        assert_eq!(path(&linux(""), "id").unwrap(), "/id");
+        assert!(path(&linux("a:b:c"), "id").is_err());
+    }
+
+    #[test]
+    fn usual_devices_are_always_allowed() {
+        let deny = LinuxDeviceCgroupBuilder::default()
+            .allow(false)
+            .access("rwm")
+            .build()
+            .unwrap();
+        let resources = LinuxResourcesBuilder::default()
+            .devices(vec![deny])
+            .build()
+            .unwrap();
+        let rules = devices(&resources).unwrap();
+        assert_eq!(rules.len(), 1 + ALWAYS.len());
+        assert!(!rules[0].allow && rules[0].kind == DeviceType::All);
+    }
+}

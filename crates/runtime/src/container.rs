@@ -1,0 +1,224 @@
+//! A container that runs, or has run.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{Hook, Linux, Spec};
+use sys::cgroup::{Cgroup, Layout};
+use sys::ns::Namespaces;
+use types::{ProcessRef, Signal};
+
+use crate::create::cannot;
+use crate::error::{Doing, Error};
+use crate::hooks::{self, HookState};
+use crate::seccomp::Program;
+use crate::{CreateRequest, Saved};
+
+/// A container whose command has been executed.
+#[derive(Debug)]
+pub struct Container {
+    id: String,
+    bundle: PathBuf,
+    version: String,
+    annotations: Option<HashMap<String, String>>,
+    poststart: Vec<Hook>,
+    poststop: Vec<Hook>,
+    process: ProcessRef,
+    pidfd: OwnedFd,
+    pub(crate) cgroup: Cgroup,
+    /// The kinds of its namespaces that are not the host's.
+    pub(crate) namespaces: Namespaces,
+    /// Compiled once; every process of the container gets it.
+    pub(crate) seccomp: Option<Program>,
+    /// Held, so that taking the mounts apart, which waits for the kernel's grace periods, is not
+    /// part of the exit of the first process but of [`Container::destroy`].
+    _mounts: Option<OwnedFd>,
+}
+
+impl Container {
+    pub(crate) fn new(
+        request: &CreateRequest<'_>,
+        process: ProcessRef,
+        pidfd: OwnedFd,
+        cgroup: Cgroup,
+        namespaces: Namespaces,
+        seccomp: Option<Program>,
+    ) -> Self {
+        let spec = request.spec;
+        Self {
+            id: request.id.to_owned(),
+            bundle: request.bundle.to_owned(),
+            version: spec.version().clone(),
+            annotations: spec.annotations().clone(),
+            poststart: hooks::list(spec, |hooks| hooks.poststart()).to_vec(),
+            poststop: hooks::list(spec, |hooks| hooks.poststop()).to_vec(),
+            process,
+            pidfd,
+            cgroup,
+            namespaces,
+            seccomp,
+            _mounts: mount_namespace(process.pid),
+        }
+    }
+
+    /// Finds a container that another process created. None if its first process has been reaped:
+    /// what is left then is for [`Container::remove_remains`].
+    pub fn load(saved: &Saved, spec: &Spec) -> Result<Option<Self>, Error> {
+        let opened = sys::proc::open(saved.process);
+        let Some(pidfd) = opened.doing(|| format!("find process {}", saved.process.pid))? else {
+            return Ok(None);
+        };
+        let linux = spec.linux().clone().unwrap_or_else(Linux::default);
+        let cgroup = open_cgroup(&saved.cgroup)?;
+        Ok(Some(Self {
+            id: saved.id.clone(),
+            bundle: saved.bundle.clone(),
+            version: spec.version().clone(),
+            annotations: spec.annotations().clone(),
+            poststart: hooks::list(spec, |hooks| hooks.poststart()).to_vec(),
+            poststop: hooks::list(spec, |hooks| hooks.poststop()).to_vec(),
+            process: saved.process,
+            pidfd,
+            cgroup,
+            namespaces: Namespaces::from_bits_truncate(saved.namespaces),
+            seccomp: crate::seccomp::compile(&linux)?,
+            _mounts: None,
+        }))
+    }
+
+    /// What a later process needs to find it again.
+    pub fn saved(&self) -> Saved {
+        Saved {
+            id: self.id.clone(),
+            bundle: self.bundle.clone(),
+            process: self.process,
+            cgroup: self.cgroup.path().to_owned(),
+            namespaces: self.namespaces.bits(),
+        }
+    }
+
+    /// Its first process.
+    pub fn process(&self) -> ProcessRef {
+        self.process
+    }
+
+    /// A descriptor of the first process: readable when it has ended.
+    pub fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
+    }
+
+    /// Every process in its cgroup, by the caller's pid namespace.
+    pub fn pids(&self) -> Result<Vec<i32>, Error> {
+        self.cgroup.pids().map_err(|source| cannot("list", source))
+    }
+
+    /// Signals the first process.
+    pub fn kill(&self, signal: Signal) -> Result<(), Error> {
+        sys::pidfd::send_signal(&self.pidfd, signal)
+            .doing(|| format!("send {signal} to the container's process"))
+    }
+
+    /// Stops every process in its cgroup until [`Container::resume`].
+    pub fn pause(&self) -> Result<(), Error> {
+        self.cgroup
+            .freeze()
+            .map_err(|source| cannot("freeze", source))
+    }
+
+    /// Undoes [`Container::pause`].
+    pub fn resume(&self) -> Result<(), Error> {
+        self.cgroup.thaw().map_err(|source| cannot("thaw", source))
+    }
+
+    /// Whether the out-of-memory killer has struck in its cgroup.
+    pub fn oom_killed(&self) -> bool {
+        self.cgroup.oom_killed().unwrap_or(false)
+    }
+
+    /// Kills whatever is left in the cgroup and removes it. After the first process has been reaped.
+    pub fn destroy(self) -> Result<(), Error> {
+        destroy_cgroup(&self.cgroup)?;
+        self.run_hooks(&self.poststop, "poststop", "stopped")
+    }
+
+    /// Kills and reaps the first process, then destroys.
+    pub(crate) fn kill_and_destroy(self) -> Result<(), Error> {
+        match self.kill(Signal::KILL) {
+            // It may have ended, and even have been reaped, by itself.
+            Ok(())
+            | Err(Error::System {
+                source:
+                    sys::Error {
+                        errno: sys::Errno::SRCH,
+                        ..
+                    },
+                ..
+            }) => {}
+            Err(error) => return Err(error),
+        }
+        match sys::pidfd::wait(&self.pidfd) {
+            Ok(_) => {}
+            // Somebody else's child, or reaped already.
+            Err(error) if error.errno == sys::Errno::CHILD => {}
+            Err(error) => return Err(error).doing(|| "reap the container's process".to_owned()),
+        }
+        self.destroy()
+    }
+
+    /// Removes what is left of a container whose first process is gone.
+    pub fn remove_remains(saved: &Saved, spec: &Spec) -> Result<(), Error> {
+        match open_cgroup(&saved.cgroup) {
+            Ok(cgroup) => destroy_cgroup(&cgroup)?,
+            Err(Error::Cgroup {
+                source: sys::cgroup::Error::File { source, .. },
+                ..
+            }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let state = HookState::new(spec, &saved.id, &saved.bundle).json("stopped", None);
+        hooks::run(
+            hooks::list(spec, |hooks| hooks.poststop()),
+            "poststop",
+            &state,
+        )
+    }
+
+    pub(crate) fn run_poststart_hooks(&self) -> Result<(), Error> {
+        self.run_hooks(&self.poststart, "poststart", "running")
+    }
+
+    pub(crate) fn hook_state(&self) -> HookState<'_> {
+        HookState {
+            version: &self.version,
+            id: &self.id,
+            bundle: &self.bundle,
+            annotations: self.annotations.as_ref(),
+        }
+    }
+
+    fn run_hooks(&self, hooks: &[Hook], point: &'static str, status: &str) -> Result<(), Error> {
+        if hooks.is_empty() {
+            return Ok(());
+        }
+        let pid = (status == "running").then_some(self.process.pid);
+        hooks::run(hooks, point, &self.hook_state().json(status, pid))
+    }
+}
+
+fn open_cgroup(path: &str) -> Result<Cgroup, Error> {
+    let layout = Layout::detect().map_err(|source| cannot("find", source))?;
+    Cgroup::open(&layout, path).map_err(|source| cannot("open", source))
+}
+
+fn destroy_cgroup(cgroup: &Cgroup) -> Result<(), Error> {
+    cgroup
+        .kill_all()
+        .map_err(|source| cannot("empty", source))?;
+    cgroup.remove().map_err(|source| cannot("remove", source))
+}
+
+/// A container without it runs as well; only its end takes longer.
+fn mount_namespace(pid: i32) -> Option<OwnedFd> {
+    sys::ns::open(Path::new(&format!("/proc/{pid}/ns/mnt"))).ok()
+}

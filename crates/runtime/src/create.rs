@@ -1,0 +1,320 @@
+//! The maker's side of a create: everything checked, the cgroup made, one clone3(2), and the wait
+//! until the copy is ready.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use oci_spec::runtime::Linux;
+use sys::cgroup::{Cgroup, Join, Layout};
+use sys::clone::{Child, Clone3};
+use sys::ns::Namespaces;
+use types::ProcessRef;
+
+use crate::container::Container;
+use crate::error::{Doing, Error};
+use crate::hooks::{self, HookState};
+use crate::init::{Init, Launch};
+use crate::prepare::{self, Plan};
+use crate::protocol::{FromInit, InitEnd, MakerEnd, ToInit, channel};
+use crate::seccomp::Program;
+use crate::{CreateRequest, Stdio};
+
+/// A container whose namespaces, mounts and cgroup are made; its process waits at the gate.
+#[derive(Debug)]
+pub struct Created {
+    /// Its first process.
+    pub process: ProcessRef,
+    /// The master of its terminal, if it has one.
+    pub terminal: Option<OwnedFd>,
+    pub(crate) container: Container,
+    pub(crate) channel: MakerEnd,
+}
+
+/// The maker's steps, in order.
+pub(crate) const STEPS: &[&str] = &[
+    "configuration",
+    "filter",
+    "root-mount",
+    "bind-sources",
+    "cgroup",
+    "cgroup-views",
+    "clone",
+    "id-maps",
+    "run-maker-hooks",
+    "created",
+];
+
+/// Makes namespaces, root, devices and cgroup, and leaves the process waiting at the gate.
+/// On failure nothing is left: no mount, no cgroup, no process.
+///
+/// The caller must have one thread. It becomes undumpable (`PR_SET_DUMPABLE`), and stays so: from
+/// the moment its copy is in a container, nobody there may look into it.
+pub fn create(request: CreateRequest<'_>) -> Result<Created, Error> {
+    let mut undo = Undo::default();
+    make(request, &mut undo).inspect_err(|_| undo.run())
+}
+
+/// What has to go when a later step fails.
+#[derive(Debug, Default)]
+struct Undo {
+    cgroup: Option<Cgroup>,
+    child: Option<Child>,
+}
+
+impl Undo {
+    /// The last made first. What fails here is left out of the report: the first error is the one
+    /// that says why.
+    fn run(&mut self) {
+        if let Some(child) = self.child.take() {
+            let _ = sys::pidfd::send_signal(&child.pidfd, types::Signal::KILL);
+            let _ = sys::pidfd::wait(&child.pidfd);
+        }
+        if let Some(cgroup) = self.cgroup.take() {
+            let _ = cgroup.kill_all();
+            let _ = cgroup.remove();
+        }
+    }
+}
+
+/// Fails where a test wants it.
+fn at(request: &CreateRequest<'_>, step: &'static str) -> Result<(), Error> {
+    if request.fail_at == Some(step) {
+        Err(Error::Injected(step))
+    } else {
+        Ok(())
+    }
+}
+
+fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Error> {
+    at(&request, "configuration")?;
+    let mut plan = prepare::plan(&request)?;
+    check_stdio(&plan, &request.stdio)?;
+    let default = Linux::default();
+    let linux = request.spec.linux().as_ref().unwrap_or(&default);
+    at(&request, "filter")?;
+    let seccomp = crate::seccomp::compile(linux)?;
+    at(&request, "root-mount")?;
+    plan.root = Some(prepare::root(&request)?);
+    at(&request, "bind-sources")?;
+    prepare::sources(&mut plan.mounts)?;
+    at(&request, "cgroup")?;
+    let cgroup = make_cgroup(linux, request.id)?;
+    undo.cgroup = Some(cgroup.clone());
+    at(&request, "cgroup-views")?;
+    prepare::cgroup_views(&mut plan.mounts, &cgroup)?;
+    let join = cgroup
+        .join_handles()
+        .map_err(|source| cannot("open", source))?;
+    at(&request, "clone")?;
+    let (maker, init) = channel()?;
+    let gate = request.gate.take();
+    let (child, maker) = clone(
+        &request,
+        &plan,
+        &join,
+        seccomp.as_ref(),
+        (maker, init),
+        gate,
+    )?;
+    let process = ProcessRef {
+        pid: child.pid,
+        started: 0,
+    };
+    let pidfd = child.pidfd.as_fd();
+    let pidfd = sys::fd::duplicate(pidfd).doing(|| "keep the process' descriptor".to_owned());
+    undo.child = Some(child);
+    let pidfd = pidfd?;
+    at(&request, "id-maps")?;
+    map_ids(&plan, process.pid, &maker)?;
+    let terminal = await_ready(&request, &maker, &pidfd, process.pid)?;
+    at(&request, "created")?;
+    let process = sys::proc::process_ref(process.pid)
+        .doing(|| "read when the container's process started".to_owned())?;
+    let container = Container::new(
+        &request,
+        process,
+        pidfd,
+        cgroup,
+        plan.namespaces.all(),
+        seccomp,
+    );
+    Ok(Created {
+        process,
+        terminal,
+        container,
+        channel: maker,
+    })
+}
+
+fn check_stdio(plan: &Plan, stdio: &Stdio) -> Result<(), Error> {
+    match (plan.process.terminal, stdio) {
+        (true, Stdio::Terminal { .. }) | (false, Stdio::Inherit | Stdio::Files(_)) => Ok(()),
+        (true, _) => Err(Error::invalid(
+            "process.terminal",
+            "is set, but the caller gives files",
+        )),
+        (false, _) => Err(Error::invalid(
+            "process.terminal",
+            "is not set, but the caller wants one",
+        )),
+    }
+}
+
+pub(crate) fn cannot(action: &'static str, source: sys::cgroup::Error) -> Error {
+    Error::Cgroup { action, source }
+}
+
+fn make_cgroup(linux: &Linux, id: &str) -> Result<Cgroup, Error> {
+    let path = crate::cgroup::path(linux, id)?;
+    let limits = crate::cgroup::limits(linux)?;
+    let layout = Layout::detect().map_err(|source| cannot("find a place for", source))?;
+    Cgroup::create(&layout, &path, &limits).map_err(|source| cannot("make", source))
+}
+
+/// Clones. Of the two ends of the channel the copy keeps one and this process the other.
+fn clone(
+    request: &CreateRequest<'_>,
+    plan: &Plan,
+    join: &Join,
+    seccomp: Option<&Program>,
+    (maker, init): (MakerEnd, InitEnd),
+    gate: Option<OwnedFd>,
+) -> Result<(Child, MakerEnd), Error> {
+    let init = Init {
+        plan,
+        join,
+        born_in_cgroup: join.directory().is_some(),
+        gate,
+        maker_hooks: hooks::of_maker(request.spec)
+            .iter()
+            .any(|(_, list)| !list.is_empty()),
+        create_hooks: hooks::list(request.spec, |hooks| hooks.create_container()),
+        root: None,
+        launch: Launch {
+            channel: init,
+            process: &plan.process,
+            seccomp,
+            stdio: &request.stdio,
+            terminal: None,
+            parent_death_signal: request.parent_death_signal,
+            preserve_fds: request.preserve_fds,
+            label_file: None,
+            start_hooks: hooks::list(request.spec, |hooks| hooks.start_container()),
+            hook_state: HookState::new(request.spec, request.id, request.bundle),
+            program: None,
+            retry_cwd: false,
+            fail_at: request.fail_at,
+        },
+    };
+    // A joined pid namespace is entered by being born in it. The cgroup namespace is made later,
+    // because its root is where its maker is.
+    let born_in = plan.namespaces.new - Namespaces::CGROUP;
+    let spawn = || spawn(born_in, join, init, maker);
+    match plan.namespaces.joined(Namespaces::PID) {
+        Some(namespace) => in_pid_namespace(namespace, Namespaces::PID, spawn),
+        None => spawn(),
+    }
+}
+
+fn spawn(
+    namespaces: Namespaces,
+    join: &Join,
+    init: Init<'_>,
+    maker: MakerEnd,
+) -> Result<(Child, MakerEnd), Error> {
+    let action = || "clone the container's process".to_owned();
+    sys::process::set_dumpable(false).doing(action)?;
+    let clone = Clone3 {
+        namespaces,
+        cgroup: join.directory(),
+    };
+    // The copy must not hold the maker's end, or it would never see that the maker is gone.
+    let mut maker = Some(maker);
+    let child = clone.spawn(|| {
+        drop(maker.take());
+        init.run()
+    });
+    let child = child.doing(action)?;
+    maker
+        .map(|maker| (child, maker))
+        .ok_or(Error::Injected("clone"))
+}
+
+/// Clones with the caller's children going to another pid namespace, which is undone at once.
+pub(crate) fn in_pid_namespace<T>(
+    namespace: impl AsFd,
+    kinds: Namespaces,
+    clone: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let action = || "enter the container's pid namespace".to_owned();
+    let own = sys::ns::open_own(Namespaces::PID).doing(action)?;
+    sys::ns::enter(namespace, kinds).doing(action)?;
+    let made = clone();
+    sys::ns::enter(own, Namespaces::PID).doing(|| "return to the own pid namespace".to_owned())?;
+    made
+}
+
+/// Only a process outside may map more than its own id.
+fn map_ids(plan: &Plan, pid: i32, maker: &MakerEnd) -> Result<(), Error> {
+    let Some(maps) = &plan.namespaces.id_maps else {
+        return Ok(());
+    };
+    for (name, map) in [("uid_map", &maps.uids), ("gid_map", &maps.gids)] {
+        let path = format!("/proc/{pid}/{name}");
+        sys::fd::open_write(path.as_ref())
+            .and_then(|file| sys::fd::write_once(file, map.as_bytes()))
+            .doing(|| format!("write {:?} to {path}", map.trim_end()))?;
+    }
+    maker.send(ToInit::Continue)
+}
+
+/// Hears the copy out until it is ready; returns the terminal's master, if there is one.
+fn await_ready(
+    request: &CreateRequest<'_>,
+    maker: &MakerEnd,
+    pidfd: &OwnedFd,
+    pid: i32,
+) -> Result<Option<OwnedFd>, Error> {
+    loop {
+        match maker.receive()? {
+            Some((FromInit::Ready, mut fds)) => return Ok(fds.pop()),
+            Some((FromInit::Failed(failure), _)) => return Err(failure.into()),
+            Some((FromInit::AtHooks, _)) => {
+                at(request, "run-maker-hooks")?;
+                let state = HookState::new(request.spec, request.id, request.bundle);
+                let state = state.json("creating", Some(pid));
+                for (point, list) in hooks::of_maker(request.spec) {
+                    hooks::run(list, point, &state)?;
+                }
+                maker.send(ToInit::Continue)?;
+            }
+            None => return Err(ended(pidfd)),
+        }
+    }
+}
+
+/// The copy ended without a word.
+pub(crate) fn ended(pidfd: &OwnedFd) -> Error {
+    let how = match sys::pidfd::wait(pidfd) {
+        Ok(sys::pidfd::Exit::Code(code)) => format!("exit code {code}"),
+        Ok(sys::pidfd::Exit::Signal(signal)) => format!("killed by signal {signal}"),
+        Err(error) => error.to_string(),
+    };
+    Error::Ended { how }
+}
+
+impl Created {
+    /// A descriptor of the first process: readable when it has ended (pidfd_open(2)).
+    pub fn pidfd(&self) -> &OwnedFd {
+        self.container.pidfd()
+    }
+
+    /// What a later process needs to find the container again.
+    pub fn saved(&self) -> crate::Saved {
+        self.container.saved()
+    }
+
+    /// Kills the waiting process and removes what was made.
+    pub fn destroy(self) -> Result<(), Error> {
+        self.container.kill_and_destroy()
+    }
+}

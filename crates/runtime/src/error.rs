@@ -1,0 +1,130 @@
+//! Why a container or process could not be made.
+
+use types::ErrorKind;
+
+/// One sentence with the object's name in it; the kernel's answer is its source.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration is wrong.
+    #[error("invalid configuration: {field}: {reason}")]
+    Invalid {
+        /// Where, as a path of the JSON document.
+        field: String,
+        /// What is wrong, and what would be accepted.
+        reason: String,
+    },
+    /// The configuration asks for what this runtime or this kernel does not have.
+    #[error("unsupported configuration: {field}: {reason}")]
+    Unsupported {
+        /// Where, as a path of the JSON document.
+        field: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// A system call on the caller's side failed.
+    #[error("cannot {action}")]
+    System {
+        /// What was to be done, with the object's name.
+        action: String,
+        /// What the kernel said.
+        source: sys::Error,
+    },
+    /// The cgroup could not be made, entered or removed.
+    #[error("cannot {action} the cgroup")]
+    Cgroup {
+        /// What was to be done.
+        action: &'static str,
+        /// Why not.
+        source: sys::cgroup::Error,
+    },
+    /// A hook could not be run, failed or took too long.
+    #[error("{point} hook {path}: {reason}")]
+    Hook {
+        /// The point in a container's life.
+        point: &'static str,
+        /// The hook's program.
+        path: String,
+        /// What happened.
+        reason: String,
+    },
+    /// A step inside the container failed; `message` says which object and what the kernel said.
+    #[error("{phase}, step {step}: {message}")]
+    Step {
+        /// What could not be done.
+        phase: String,
+        /// Its name in the table.
+        step: String,
+        /// What it is about.
+        kind: ErrorKind,
+        /// One sentence with the kernel's answer at its end.
+        message: String,
+    },
+    /// The container's command could not be executed.
+    #[error("{message}")]
+    Command {
+        /// [`ErrorKind::CommandNotFound`] or [`ErrorKind::NotExecutable`].
+        kind: ErrorKind,
+        /// In the words of Docker and runc, which people search for.
+        message: String,
+    },
+    /// The container's process ended before it said that it was ready.
+    #[error("the container's process ended before it was ready: {how}")]
+    Ended {
+        /// Code or signal.
+        how: String,
+    },
+    /// The two sides of the protocol do not understand each other.
+    #[error("unexpected answer of the container's process: {answer}")]
+    Protocol {
+        /// What came.
+        answer: String,
+    },
+    /// For tests: the step was told to fail.
+    #[error("step {0} was told to fail")]
+    Injected(&'static str),
+}
+
+impl Error {
+    /// [`ErrorKind::CommandNotFound`] and [`ErrorKind::NotExecutable`] when execve(2) failed so.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Cgroup { source, .. } => source.kind(),
+            Self::Step { kind, .. } | Self::Command { kind, .. } => *kind,
+            Self::System { .. }
+            | Self::Hook { .. }
+            | Self::Ended { .. }
+            | Self::Protocol { .. }
+            | Self::Injected(_) => ErrorKind::Internal,
+        }
+    }
+
+    pub(crate) fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: field.into(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn unsupported(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Unsupported {
+            field: field.into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Says what a failed system call was for.
+pub(crate) trait Doing<T> {
+    fn doing(self, action: impl FnOnce() -> String) -> Result<T, Error>;
+}
+
+impl<T> Doing<T> for sys::Result<T> {
+    fn doing(self, action: impl FnOnce() -> String) -> Result<T, Error> {
+        self.map_err(|source| Error::System {
+            action: action(),
+            source,
+        })
+    }
+}

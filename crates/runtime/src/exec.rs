@@ -1,0 +1,212 @@
+//! Another process in a running container.
+//!
+//! The copy of the caller that joins is in the container's pid namespace from its first moment, with
+//! the caller's program as its /proc/PID/exe. It is undumpable, so nobody there may look into it or
+//! follow that link without CAP_SYS_PTRACE over the host; and nothing of the container is executed
+//! before the command itself. What remains is the command `#!/proc/self/exe`, by which the kernel
+//! would run the caller's own program inside: programs that use this library are therefore executed
+//! through a read-only mount (`sys::exe`), by which their file cannot be written (CVE-2019-5736).
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use sys::cgroup::Join;
+use sys::clone::{Child, Clone3};
+use sys::ns::Namespaces;
+use sys::root::Root;
+use types::Signal;
+
+use crate::container::Container;
+use crate::create::{cannot, ended, in_pid_namespace};
+use crate::error::{Doing, Error};
+use crate::init::steps::{self, Phase, Runs, Step};
+use crate::init::{Launch, Outcome, identity, namespaces, streams};
+use crate::protocol::{During, FromInit, MakerEnd, channel};
+use crate::{ExecRequest, Executed, Stdio, prepare};
+
+/// A process on its way into a running container.
+struct Joiner<'a> {
+    container: &'a Container,
+    join: &'a Join,
+    launch: Launch<'a>,
+}
+
+type JoinStep = fn(&mut Joiner<'_>) -> Outcome;
+
+const fn step(name: &'static str, run: JoinStep) -> Step<JoinStep> {
+    Step {
+        phase: Phase::Enter,
+        name,
+        run,
+    }
+}
+
+/// Up to the point where it is like the first process at its gate.
+const JOIN: &[Step<JoinStep>] = &[
+    step("enter-cgroup", enter_cgroup),
+    step("oom-score", |joiner| {
+        identity::oom_score(&mut joiner.launch)
+    }),
+    step("label-file", |joiner| {
+        identity::open_label_file(&mut joiner.launch)
+    }),
+    step("join-namespaces", join_namespaces),
+    step("session", session),
+    step("terminal", terminal),
+];
+
+impl Runs for Joiner<'_> {
+    fn fail_at(&self) -> Option<&str> {
+        self.launch.fail_at
+    }
+}
+
+/// First, while the host's cgroup files can be written and so that everything after is counted.
+fn enter_cgroup(joiner: &mut Joiner<'_>) -> Outcome {
+    let entered = joiner.join.enter_v1();
+    entered.during(|| "enter the cgroup".to_owned())?;
+    if joiner.join.directory().is_none() {
+        joiner
+            .join
+            .enter_v2()
+            .during(|| "enter the cgroup".to_owned())?;
+    }
+    Ok(())
+}
+
+/// All at once, so that there is no moment in some and not in others. The pid namespace was entered
+/// by being cloned into it.
+fn join_namespaces(joiner: &mut Joiner<'_>) -> Outcome {
+    let kinds = joiner.container.namespaces - Namespaces::PID;
+    sys::ns::enter_process(joiner.container.pidfd(), kinds)
+        .during(|| "join the container's namespaces".to_owned())?;
+    if kinds.contains(Namespaces::USER) {
+        namespaces::take_root()
+    } else {
+        Ok(())
+    }
+}
+
+fn session(_joiner: &mut Joiner<'_>) -> Outcome {
+    sys::process::new_session().during(|| "start a session".to_owned())
+}
+
+/// In the container's own devpts, now that its root is ours.
+fn terminal(joiner: &mut Joiner<'_>) -> Outcome {
+    let Stdio::Terminal { size } = joiner.launch.stdio else {
+        return Ok(());
+    };
+    let root = Root::open(Path::new("/")).during(|| "open the container's root".to_owned())?;
+    let terminal = streams::open(&root, *size)?;
+    let channel = &joiner.launch.channel;
+    channel
+        .send(&FromInit::Ready, &[terminal.master.as_fd()])
+        .during(|| "hand the terminal over".to_owned())?;
+    joiner.launch.terminal = Some(terminal);
+    Ok(())
+}
+
+impl Container {
+    /// Runs another process in the container's namespaces, root and cgroup. The new process is a
+    /// child of the caller, which must have one thread.
+    pub fn exec(&self, request: ExecRequest<'_>) -> Result<Executed, Error> {
+        let process = prepare::process(request.process)?;
+        let wants_terminal = matches!(request.stdio, Stdio::Terminal { .. });
+        if process.terminal != wants_terminal {
+            let reason = "and the streams the caller gives do not agree";
+            return Err(Error::invalid("process.terminal", reason));
+        }
+        let join = self
+            .cgroup
+            .join_handles()
+            .map_err(|source| cannot("open", source))?;
+        let (maker, init) = channel()?;
+        let launch = Launch {
+            channel: init,
+            process: &process,
+            seccomp: self.seccomp.as_ref(),
+            stdio: &request.stdio,
+            terminal: None,
+            parent_death_signal: None,
+            preserve_fds: 0,
+            label_file: None,
+            start_hooks: &[],
+            hook_state: self.hook_state(),
+            program: None,
+            retry_cwd: false,
+            fail_at: None,
+        };
+        let joiner = Joiner {
+            container: self,
+            join: &join,
+            launch,
+        };
+        let (child, maker) = if self.namespaces.contains(Namespaces::PID) {
+            in_pid_namespace(self.pidfd(), Namespaces::PID, || spawn(joiner, maker))?
+        } else {
+            spawn(joiner, maker)?
+        };
+        await_execution(&maker, child)
+    }
+}
+
+fn spawn(mut joiner: Joiner<'_>, maker: MakerEnd) -> Result<(Child, MakerEnd), Error> {
+    let action = || "clone a process for the container".to_owned();
+    sys::process::set_dumpable(false).doing(action)?;
+    let clone = Clone3 {
+        namespaces: Namespaces::empty(),
+        cgroup: joiner.join.directory(),
+    };
+    // The copy must not hold the maker's end, or it would never see that the maker is gone.
+    let mut maker = Some(maker);
+    let child = clone.spawn(|| {
+        drop(maker.take());
+        match steps::run(JOIN, &mut joiner, |run, joiner| run(joiner)) {
+            Ok(()) => joiner.launch.run(),
+            Err(failure) => joiner.launch.give_up(failure),
+        }
+    });
+    let child = child.doing(action)?;
+    maker
+        .map(|maker| (child, maker))
+        .ok_or(Error::Injected("clone"))
+}
+
+/// The copy's words up to the end of stream, which is execve(2).
+fn await_execution(maker: &MakerEnd, child: Child) -> Result<Executed, Error> {
+    let executed = hear_out(maker, &child.pidfd).and_then(|terminal| {
+        let process = sys::proc::process_ref(child.pid)
+            .doing(|| "read when the process started".to_owned())?;
+        Ok((process, terminal))
+    });
+    match executed {
+        Ok((process, terminal)) => Ok(Executed {
+            process,
+            pidfd: child.pidfd,
+            terminal,
+        }),
+        Err(error) => {
+            // The first error is the one that says why.
+            let _ = sys::pidfd::send_signal(&child.pidfd, Signal::KILL);
+            let _ = sys::pidfd::wait(&child.pidfd);
+            Err(error)
+        }
+    }
+}
+
+fn hear_out(maker: &MakerEnd, pidfd: &OwnedFd) -> Result<Option<OwnedFd>, Error> {
+    let mut terminal = None;
+    loop {
+        match maker.receive() {
+            Ok(Some((FromInit::Ready, mut fds))) => terminal = fds.pop(),
+            Ok(Some((FromInit::Failed(failure), _))) => return Err(failure.into()),
+            Ok(Some((answer, _))) => {
+                return Err(Error::Protocol {
+                    answer: format!("{answer:?}"),
+                });
+            }
+            Ok(None) => return Ok(terminal),
+            Err(_) => return Err(ended(pidfd)),
+        }
+    }
+}

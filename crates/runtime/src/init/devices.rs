@@ -1,0 +1,104 @@
+//! Device files and the links beside them.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use sys::root::{Kind, NodeKind, Root};
+use types::ErrorKind;
+
+use super::{Init, Outcome};
+use crate::prepare::DevicePlan;
+use crate::protocol::{During, Failure};
+
+/// After the mounts, because /dev is one of them.
+pub(crate) fn files(init: &mut Init<'_>) -> Outcome {
+    let root = init.root()?;
+    // A device's mode is what was asked for, not what the caller's mask leaves of it.
+    let mask = sys::process::set_umask(0);
+    let made = init
+        .plan
+        .devices
+        .iter()
+        .try_for_each(|device| file(root, device));
+    sys::process::set_umask(mask);
+    made
+}
+
+fn file(root: &Root, device: &DevicePlan) -> Outcome {
+    let action = || format!("make the device {}", device.path.display());
+    let (parent, name) = root.make_parent(&device.path).during(action)?;
+    match sys::root::make_node(&parent, name, device.node) {
+        Ok(()) => Ok(()),
+        Err(error) if error.errno == sys::Errno::EXIST => check_existing(root, device),
+        // Inside a user namespace nobody may make devices: the host's are bound instead.
+        Err(error) if error.errno == sys::Errno::PERM => bind(root, device),
+        Err(error) => Err(error).during(action),
+    }
+}
+
+/// An image may bring its /dev. What is there must be the device that was asked for.
+fn check_existing(root: &Root, device: &DevicePlan) -> Outcome {
+    let action = || format!("look at the device {}", device.path.display());
+    let node = device.node;
+    let existing = sys::root::kind(root.open_path(&device.path).during(action)?).during(action)?;
+    let same = match (existing, node.kind) {
+        (Kind::CharacterDevice(major, minor), NodeKind::Character)
+        | (Kind::BlockDevice(major, minor), NodeKind::Block) => {
+            (major, minor) == (node.major, node.minor)
+        }
+        (Kind::Other, NodeKind::Fifo) => true,
+        _ => false,
+    };
+    if same {
+        return Ok(());
+    }
+    let message = format!(
+        "cannot make the device {}: something else is there",
+        device.path.display()
+    );
+    Err(Failure::new(ErrorKind::Conflict, message))
+}
+
+fn bind(root: &Root, device: &DevicePlan) -> Outcome {
+    let action = || format!("bind the device {}", device.path.display());
+    let mounted = sys::mount::bind(&device.path, false).during(action)?;
+    let target = root.make_file(&device.path).during(action)?;
+    mounted.attach(target).during(action)
+}
+
+/// What the specification has in every /dev, and where it leads.
+const LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+];
+
+/// After the device files. A terminal is opened by the link `ptmx`, which must lead to the
+/// container's own multiplexer and not to the host's.
+pub(crate) fn links(init: &mut Init<'_>) -> Outcome {
+    let root = init.root()?;
+    let dev = root.make_dirs("/dev").during(|| "open /dev".to_owned())?;
+    for (name, target) in LINKS {
+        link(&dev, name, target)?;
+    }
+    if root.open_path("/dev/pts/ptmx").is_err() {
+        return Ok(());
+    }
+    match sys::root::remove_file(&dev, "ptmx".as_ref()) {
+        Err(error) if error.errno != sys::Errno::NOENT => {
+            Err(error).during(|| "replace /dev/ptmx".to_owned())?;
+        }
+        _ => {}
+    }
+    link(&dev, "ptmx", "pts/ptmx")
+}
+
+/// Makes a link; one that is there already is as good, whatever an image meant by it.
+fn link(dev: impl AsFd, name: &str, target: &str) -> Outcome {
+    match sys::root::make_link(dev, Path::new(name).as_os_str(), target) {
+        Err(error) if error.errno == sys::Errno::EXIST => Ok(()),
+        answer => answer.during(|| format!("make the link /dev/{name}")),
+    }
+}

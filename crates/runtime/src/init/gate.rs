@@ -1,0 +1,96 @@
+//! Where the process waits for its maker, and what runs there.
+
+use std::os::fd::AsFd;
+
+use types::ErrorKind;
+
+use super::{Init, Launch, Outcome};
+use crate::hooks;
+use crate::protocol::{During, Failure, FromInit, InitEnd, ToInit};
+
+/// After all namespaces and mounts exist and before the host's root goes: that is the moment the
+/// specification promises to these hooks.
+pub(crate) fn maker_hooks(init: &mut Init<'_>) -> Outcome {
+    if !init.maker_hooks {
+        return Ok(());
+    }
+    let channel = &init.launch.channel;
+    channel
+        .send(&FromInit::AtHooks, &[])
+        .during(|| "ask for the hooks".to_owned())?;
+    expect(channel, ToInit::Continue)
+}
+
+/// The same moment, but in the container's namespaces: their programs are the host's files.
+pub(crate) fn create_hooks(init: &mut Init<'_>) -> Outcome {
+    run(
+        init.create_hooks,
+        "createContainer",
+        &init.launch,
+        "creating",
+    )
+}
+
+/// Everything is made: the maker may tell the world, and fill the network namespace.
+pub(crate) fn ready(init: &mut Init<'_>) -> Outcome {
+    let master = init
+        .launch
+        .terminal
+        .as_ref()
+        .map(|terminal| terminal.master.as_fd());
+    let fds: Vec<_> = master.into_iter().collect();
+    init.launch
+        .channel
+        .send(&FromInit::Ready, &fds)
+        .during(|| "say that all is ready".to_owned())
+}
+
+/// The last step that only the first process has: from here to the command nothing waits.
+pub(crate) fn wait(init: &mut Init<'_>) -> Outcome {
+    if let Some(gate) = init.gate.take() {
+        let connection = loop {
+            sys::process::wait_readable(&gate).during(|| "wait at the gate".to_owned())?;
+            let accepted = sys::socket::accept(&gate, false);
+            if let Some(connection) = accepted.during(|| "open the gate".to_owned())? {
+                break connection;
+            }
+        };
+        init.launch.channel = InitEnd::from_fd(connection);
+    }
+    expect(&init.launch.channel, ToInit::Start)
+}
+
+/// Waits for the maker's word. Without a maker there is no container.
+pub(crate) fn expect(channel: &InitEnd, expected: ToInit) -> Outcome {
+    let received = channel
+        .receive()
+        .during(|| "hear from the maker".to_owned())?;
+    match received {
+        Some(message) if message == expected => Ok(()),
+        Some(message) => {
+            let message = format!("expected {expected:?}, got {message:?}");
+            Err(Failure::new(ErrorKind::Internal, message))
+        }
+        None => sys::process::exit_now(1),
+    }
+}
+
+/// The last that runs with full rights: in the container, from its files, right before its command.
+pub(crate) fn start_hooks(launch: &mut Launch<'_>) -> Outcome {
+    run(launch.start_hooks, "startContainer", launch, "created")
+}
+
+fn run(
+    hooks: &[oci_spec::runtime::Hook],
+    point: &'static str,
+    launch: &Launch<'_>,
+    status: &'static str,
+) -> Outcome {
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    let pid = i32::try_from(std::process::id()).unwrap_or_default();
+    let state = launch.hook_state.json(status, Some(pid));
+    hooks::run(hooks, point, &state)
+        .map_err(|error| Failure::new(ErrorKind::Internal, error.to_string()))
+}

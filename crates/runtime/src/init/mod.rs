@@ -1,0 +1,118 @@
+//! The process-to-be: from clone3(2) to execve(2).
+//!
+//! Runs in a copy of the caller that has one thread and full rights, which nobody in the container
+//! may look into: the caller was made undumpable, so /proc/PID of this copy is closed to processes
+//! without CAP_SYS_PTRACE over the host, and no descriptor of the host is left open when the
+//! container's own paths are first used (CVE-2016-9962, CVE-2024-21626).
+
+pub(crate) mod command;
+pub(crate) mod copy_up;
+pub(crate) mod devices;
+pub(crate) mod gate;
+pub(crate) mod identity;
+pub(crate) mod mounts;
+pub(crate) mod namespaces;
+pub(crate) mod protect;
+pub(crate) mod root;
+pub(crate) mod steps;
+pub(crate) mod streams;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use oci_spec::runtime::Hook;
+use sys::cgroup::Join;
+use sys::pty::Terminal;
+use sys::root::Root;
+use types::{ErrorKind, Signal};
+
+use crate::Stdio;
+use crate::hooks::HookState;
+use crate::prepare::{Plan, ProcessPlan};
+use crate::protocol::{Failure, FromInit, InitEnd};
+use crate::seccomp::Program;
+
+/// The first process of a container while it is being made.
+pub(crate) struct Init<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) join: &'a Join,
+    /// Set when clone3(2) has put the process into its version 2 cgroup.
+    pub(crate) born_in_cgroup: bool,
+    pub(crate) gate: Option<OwnedFd>,
+    /// Whether the maker has hooks to run before the old root goes.
+    pub(crate) maker_hooks: bool,
+    /// Hooks to run in the container's namespaces, from the host's files.
+    pub(crate) create_hooks: &'a [Hook],
+    pub(crate) root: Option<Root>,
+    pub(crate) launch: Launch<'a>,
+}
+
+/// A process about to execute its command: the first one, or one that joined.
+pub(crate) struct Launch<'a> {
+    pub(crate) channel: InitEnd,
+    pub(crate) process: &'a ProcessPlan,
+    pub(crate) seccomp: Option<&'a Program>,
+    pub(crate) stdio: &'a Stdio,
+    pub(crate) terminal: Option<Terminal>,
+    pub(crate) parent_death_signal: Option<Signal>,
+    pub(crate) preserve_fds: u32,
+    /// Open for the label while the host's /proc was there.
+    pub(crate) label_file: Option<OwnedFd>,
+    /// Hooks to run in the container, from its files, before the command.
+    pub(crate) start_hooks: &'a [Hook],
+    pub(crate) hook_state: HookState<'a>,
+    /// The command, once found.
+    pub(crate) program: Option<PathBuf>,
+    /// The working directory could not be entered with full rights; the user may be able to.
+    pub(crate) retry_cwd: bool,
+    pub(crate) fail_at: Option<&'a str>,
+}
+
+impl Init<'_> {
+    /// The root being assembled. There from the step that makes it.
+    pub(crate) fn root(&self) -> Result<&Root, Failure> {
+        let missing = || Failure::new(ErrorKind::Internal, "there is no root yet");
+        self.root.as_ref().ok_or_else(missing)
+    }
+
+    /// All of it. Ends the process if it executed nothing.
+    pub(crate) fn run(mut self) -> ! {
+        match steps::run(steps::CREATE, &mut self, |run, init| run(init)) {
+            Ok(()) => self.launch.run(),
+            Err(failure) => self.launch.give_up(failure),
+        }
+    }
+}
+
+impl Launch<'_> {
+    /// Runs the last steps. Ends the process if it executed nothing.
+    pub(crate) fn run(mut self) -> ! {
+        let failure = match steps::run(steps::LAUNCH, &mut self, |run, launch| run(launch)) {
+            Err(failure) => failure,
+            Ok(()) => Failure::new(ErrorKind::Internal, "the last step did nothing"),
+        };
+        self.give_up(failure)
+    }
+
+    /// Tells the maker why; if it is gone there is nobody to tell. Ends here, dropping nothing: the
+    /// descriptors that are owned in this copy may be closed already.
+    pub(crate) fn give_up(&self, failure: Failure) -> ! {
+        let code = failure.kind.exit_code();
+        let _ = self.channel.send(&FromInit::Failed(failure), &[]);
+        sys::process::exit_now(code.into())
+    }
+
+    /// The streams given by descriptor.
+    pub(crate) fn given_streams(&self) -> Option<[BorrowedFd<'_>; 3]> {
+        match (self.stdio, &self.terminal) {
+            (_, Some(terminal)) => Some([terminal.slave.as_fd(); 3]),
+            (Stdio::Files([input, output, error]), None) => {
+                Some([input.as_fd(), output.as_fd(), error.as_fd()])
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a step answers.
+pub(crate) type Outcome = Result<(), Failure>;

@@ -1,0 +1,225 @@
+//! The mounts inside the root, one after the other: a later one may lie on an earlier one.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use sys::mount::{Attributes, Change, Mounted, Propagation};
+use sys::root::Root;
+use types::ErrorKind;
+
+use super::{Init, Outcome, copy_up};
+use crate::mount_options::MountOptions;
+use crate::prepare::{CgroupView, MountPlan, MountSource, borrowed};
+use crate::protocol::{During, Failure};
+
+/// Right after the root: everything else is made in what is mounted here, /dev for one.
+pub(crate) fn all(init: &mut Init<'_>) -> Outcome {
+    let root = init.root()?;
+    init.plan
+        .mounts
+        .iter()
+        .try_for_each(|mount| one(root, mount))
+}
+
+fn one(root: &Root, mount: &MountPlan) -> Outcome {
+    match &mount.source {
+        MountSource::FileSystem { kind, source } => {
+            file_system(root, mount, kind, source.as_deref())
+        }
+        MountSource::Bind(mounted, is_dir) => bind(root, mount, mounted, *is_dir),
+        MountSource::CgroupViews(views) => cgroup_views(root, mount, views),
+        MountSource::Path(path) => {
+            let message = format!("the source {} was not opened", path.display());
+            Err(Failure::new(ErrorKind::Internal, message))
+        }
+    }
+}
+
+fn file_system(root: &Root, mount: &MountPlan, kind: &str, source: Option<&str>) -> Outcome {
+    let action = || format!("mount {kind} on {}", mount.target.display());
+    let target = directory(root, mount, kind)?;
+    let parameters = borrowed(&mount.options);
+    let attributes = mount.options.attributes();
+    let mounted = sys::mount::file_system(
+        kind,
+        source,
+        &parameters,
+        attributes - Attributes::READ_ONLY,
+    );
+    let mounted = mounted.during(action)?;
+    if mount.options.copy_up {
+        copy_up::copy(&target, mounted.as_fd())
+            .during(|| format!("copy what is at {} up", mount.target.display()))?;
+    }
+    mounted.attach(&target).during(action)?;
+    // Only now read-only: what is mounted below, or copied up, has to find its directory.
+    change(
+        &mounted,
+        &mount.options,
+        Change {
+            set: attributes,
+            ..Change::default()
+        },
+    )
+    .during(action)
+}
+
+/// The directory to mount on, made where missing. That of proc and sysfs must not be reached by a
+/// symbolic link: an image that has one there would have the runtime believe in a /proc that is not
+/// where the masks are.
+fn directory(root: &Root, mount: &MountPlan, kind: &str) -> Result<OwnedFd, Failure> {
+    let action = || format!("make the mount point {}", mount.target.display());
+    let target = root.make_dirs(&mount.target).during(action)?;
+    match kind {
+        "proc" | "sysfs" => root.open_path_no_symlinks(&mount.target).during(action),
+        _ => {
+            refuse_on_proc(&target, &mount.target)?;
+            Ok(target)
+        }
+    }
+}
+
+fn bind(root: &Root, mount: &MountPlan, mounted: &Mounted, is_dir: bool) -> Outcome {
+    let action = || format!("bind to {}", mount.target.display());
+    let target = if is_dir {
+        root.make_dirs(&mount.target)
+    } else {
+        root.make_file(&mount.target)
+    };
+    let target = target.during(|| format!("make the mount point {}", mount.target.display()))?;
+    let is_proc = sys::root::file_system_magic(mounted).during(action)? == sys::root::PROC_MAGIC;
+    if !is_proc {
+        refuse_on_proc(&target, &mount.target)?;
+    }
+    set_propagation(mounted, &mount.options).during(action)?;
+    change(mounted, &mount.options, mount.options.change).during(action)?;
+    mounted.attach(&target).during(action)
+}
+
+/// A bind of the host's mount begins as its peer. Unless it is to stay that, it only receives.
+fn set_propagation(mounted: &Mounted, options: &MountOptions) -> sys::Result<()> {
+    let apply = |propagation, recursive| {
+        let change = Change {
+            propagation: Some(propagation),
+            ..Change::default()
+        };
+        mounted.change(change, recursive)
+    };
+    let stays_peer = options
+        .propagation
+        .iter()
+        .any(|(p, _)| *p == Propagation::Shared);
+    if !stays_peer {
+        apply(Propagation::Slave, true)?;
+    }
+    options
+        .propagation
+        .iter()
+        .try_for_each(|(propagation, recursive)| apply(*propagation, *recursive))
+}
+
+fn change(mounted: &Mounted, options: &MountOptions, own: Change) -> sys::Result<()> {
+    if !own.is_empty() {
+        mounted.change(own, false)?;
+    }
+    if !options.recursive.is_empty() {
+        mounted.change(options.recursive, true)?;
+    }
+    Ok(())
+}
+
+/// The container's directory of each version 1 hierarchy, side by side on a tmpfs as the host has
+/// them.
+fn cgroup_views(root: &Root, mount: &MountPlan, views: &[CgroupView]) -> Outcome {
+    let action = || format!("mount the cgroups on {}", mount.target.display());
+    let target = root.make_dirs(&mount.target).during(action)?;
+    let attributes = mount.options.attributes();
+    let tmpfs = sys::mount::file_system(
+        "tmpfs",
+        Some("tmpfs"),
+        &[("mode", Some("755"))],
+        attributes - Attributes::READ_ONLY,
+    );
+    let tmpfs = tmpfs.during(action)?;
+    tmpfs.attach(&target).during(action)?;
+    let inside = Root::new(sys::fd::duplicate(&tmpfs).during(action)?);
+    let own = Change {
+        set: attributes,
+        propagation: Some(Propagation::Private),
+        ..Change::default()
+    };
+    for view in views {
+        let dir = inside.make_dirs(&view.name).during(action)?;
+        view.mount.change(own, false).during(action)?;
+        view.mount.attach(&dir).during(action)?;
+        for link in &view.links {
+            sys::root::make_link(&inside, link.as_ref(), &view.name).during(action)?;
+        }
+    }
+    change(
+        &tmpfs,
+        &mount.options,
+        Change {
+            set: attributes,
+            ..Change::default()
+        },
+    )
+    .during(action)
+}
+
+/// Files of /proc that may be replaced: those that tell about the machine's size and load.
+const REPLACEABLE: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
+
+/// Mounting on anything else in /proc could hide from the kernel's own interfaces what is written
+/// to them, a security label for one (CVE-2019-16884). Asked of the descriptor, so that a symbolic
+/// link to /proc in an image does not help.
+fn refuse_on_proc(target: &OwnedFd, path: &Path) -> Outcome {
+    let action = || format!("look at the mount point {}", path.display());
+    let magic = sys::root::file_system_magic(target.as_fd()).during(action)?;
+    let plain = plain(path);
+    if magic != sys::root::PROC_MAGIC || REPLACEABLE.iter().any(|known| plain == Path::new(known)) {
+        return Ok(());
+    }
+    let message = format!("cannot mount on {}: it is inside /proc", path.display());
+    Err(Failure::new(ErrorKind::Invalid, message))
+}
+
+/// The path without `.` and `..`, as text.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => plain.push(name),
+            Component::ParentDir => {
+                plain.pop();
+            }
+            _ => {}
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_plain() {
+        assert_eq!(
+            plain(Path::new("/proc/./x/../stat")),
+            Path::new("/proc/stat")
+        );
+        assert_eq!(plain(Path::new("../../proc")), Path::new("/proc"));
+    }
+}

@@ -1,0 +1,146 @@
+//! What of the kernel's files the container may set, see and change.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use sys::mount::{Attributes, Change, Mounted, Propagation};
+use sys::root::{Kind, Root};
+use types::ErrorKind;
+
+use super::{Init, Outcome};
+use crate::protocol::{During, Failure};
+
+/// While the host's /proc is there: the container's own may be masked, read-only, or a fake made by
+/// an image (CVE-2025-52881). The kernel sets the value in the namespaces of who writes.
+pub(crate) fn sysctl(init: &mut Init<'_>) -> Outcome {
+    for (name, value) in &init.plan.sysctl {
+        let path = PathBuf::from("/proc/sys").join(sysctl_path(name));
+        let written =
+            sys::fd::open_write(&path).and_then(|file| sys::fd::write_once(file, value.as_bytes()));
+        written.map_err(|error| {
+            let kind = match error.errno {
+                sys::Errno::INVAL | sys::Errno::NOENT => ErrorKind::Invalid,
+                _ => ErrorKind::Internal,
+            };
+            Failure::new(
+                kind,
+                format!("cannot set sysctl {name} to {value:?}: {error}"),
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// `net.ipv4.ip_forward` becomes `net/ipv4/ip_forward`; a name with slashes may hold dots.
+fn sysctl_path(name: &str) -> String {
+    if name.contains('/') {
+        name.to_owned()
+    } else {
+        name.replace('.', "/")
+    }
+}
+
+/// After everything was mounted and linked, which is what is masked. The host's null device is what
+/// covers files: the container's may be anything (CVE-2025-31133).
+pub(crate) fn masked_paths(init: &mut Init<'_>) -> Outcome {
+    let root = init.root()?;
+    let mut covers = Covers::default();
+    for path in &init.plan.masked {
+        let action = || format!("mask {}", path.display());
+        let Some(target) = existing(root, path)? else {
+            continue;
+        };
+        let cover = match sys::root::kind(&target).during(action)? {
+            Kind::Directory => covers.directory().during(action)?,
+            _ => covers.file().during(action)?,
+        };
+        cover.attach(&target).during(action)?;
+    }
+    Ok(())
+}
+
+/// What is laid over paths: clones of one empty read-only directory and of one null device.
+#[derive(Default)]
+struct Covers {
+    directory: Option<Mounted>,
+}
+
+impl Covers {
+    fn directory(&mut self) -> sys::Result<Mounted> {
+        let original = match self.directory.take() {
+            Some(original) => original,
+            None => sys::mount::file_system(
+                "tmpfs",
+                Some("tmpfs"),
+                &[("nr_inodes", Some("1")), ("mode", Some("555"))],
+                Attributes::READ_ONLY
+                    | Attributes::NO_SUID
+                    | Attributes::NO_DEV
+                    | Attributes::NO_EXEC,
+            )?,
+        };
+        let clone = sys::mount::bind_fd(&original, false)?;
+        self.directory = Some(original);
+        Ok(clone)
+    }
+
+    fn file(&mut self) -> sys::Result<Mounted> {
+        let null = sys::fd::open_path(Path::new("/dev/null"))?;
+        if sys::root::kind(&null)? != Kind::CharacterDevice(1, 3) {
+            return Err(sys::Error {
+                call: "openat2",
+                errno: sys::Errno::INVAL,
+            });
+        }
+        let clone = sys::mount::bind_fd(null, false)?;
+        let alone = Change {
+            set: Attributes::READ_ONLY | Attributes::NO_EXEC | Attributes::NO_SUID,
+            propagation: Some(Propagation::Private),
+            ..Change::default()
+        };
+        clone.change(alone, false)?;
+        Ok(clone)
+    }
+}
+
+/// After the masks, one of which may be below.
+pub(crate) fn read_only_paths(init: &mut Init<'_>) -> Outcome {
+    let root = init.root()?;
+    for path in &init.plan.read_only {
+        let action = || format!("make {} read-only", path.display());
+        let Some(target) = existing(root, path)? else {
+            continue;
+        };
+        let clone = sys::mount::bind_fd(target.as_fd(), true).during(action)?;
+        let change = Change {
+            set: Attributes::READ_ONLY,
+            ..Change::default()
+        };
+        clone.change(change, true).during(action)?;
+        clone.attach(&target).during(action)?;
+    }
+    Ok(())
+}
+
+/// What is there; a path that this kernel or image does not have needs no protection.
+fn existing(root: &Root, path: &Path) -> Result<Option<std::os::fd::OwnedFd>, Failure> {
+    match root.open_path(path) {
+        Ok(target) => Ok(Some(target)),
+        Err(error) if matches!(error.errno, sys::Errno::NOENT | sys::Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(error).during(|| format!("open {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sysctl_names_become_paths() {
+        assert_eq!(sysctl_path("net.ipv4.ip_forward"), "net/ipv4/ip_forward");
+        assert_eq!(
+            sysctl_path("net/ipv4/conf/eth0.1/forwarding"),
+            "net/ipv4/conf/eth0.1/forwarding"
+        );
+    }
+}

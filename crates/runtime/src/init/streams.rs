@@ -1,0 +1,84 @@
+//! Terminal, standard streams, and no other descriptor.
+
+use std::os::fd::{AsFd, RawFd};
+
+use sys::pty::Terminal;
+use sys::root::Kind;
+
+use super::{Init, Launch, Outcome};
+use crate::Stdio;
+use crate::protocol::During;
+
+/// After /dev/pts was mounted, in which it is made, and before the host's root goes, because its
+/// other end is bound to /dev/console.
+pub(crate) fn terminal(init: &mut Init<'_>) -> Outcome {
+    let Stdio::Terminal { size } = init.launch.stdio else {
+        return Ok(());
+    };
+    let action = || "open a terminal in /dev/pts".to_owned();
+    let root = init.root()?;
+    let terminal = open(root, *size)?;
+    let console = root.make_file("/dev/console").during(action)?;
+    let slave = sys::mount::bind_fd(&terminal.slave, false).during(action)?;
+    slave
+        .attach(&console)
+        .during(|| "bind the terminal to /dev/console".to_owned())?;
+    init.launch.terminal = Some(terminal);
+    Ok(())
+}
+
+/// Opens a terminal of the devpts inside `root`.
+pub(crate) fn open(
+    root: &sys::root::Root,
+    [rows, columns]: [u16; 2],
+) -> Result<Terminal, crate::protocol::Failure> {
+    let terminal = Terminal::open(root).during(|| "open a terminal in /dev/pts".to_owned())?;
+    if (rows, columns) != (0, 0) {
+        sys::pty::set_size(&terminal.master, rows, columns)
+            .during(|| "set the terminal's size".to_owned())?;
+    }
+    Ok(terminal)
+}
+
+/// After the hooks, which are none of the command's business.
+pub(crate) fn attach(launch: &mut Launch<'_>) -> Outcome {
+    let action = || "attach the standard streams".to_owned();
+    if let Some(streams) = launch.given_streams() {
+        sys::process::set_standard_streams(streams).during(action)?;
+    }
+    if launch.terminal.is_some() {
+        sys::pty::make_controlling(std::io::stdin())
+            .during(|| "make the terminal the session's".to_owned())?;
+    }
+    if launch.process.uid != 0 {
+        give_streams_to(launch.process.uid);
+    }
+    Ok(())
+}
+
+/// Lets the user open /dev/stdout and its like again, by name. What cannot be given away, a file of
+/// a read-only file system or of another user namespace, stays as it is: it can be used all the
+/// same, only not reopened.
+fn give_streams_to(uid: u32) {
+    let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    for stream in [input.as_fd(), output.as_fd(), error.as_fd()] {
+        // The null device belongs to the whole machine.
+        if sys::root::kind(stream) != Ok(Kind::CharacterDevice(1, 3)) {
+            let _ = sys::fd::give_to(stream, uid);
+        }
+    }
+}
+
+/// After the streams were copied from their descriptors, and before the first path of the container
+/// is used: a command or working directory like /proc/self/fd/7 must find nothing of the host's
+/// (CVE-2024-21626). Closed now and not on execve(2), for the same reason.
+pub(crate) fn close_others(launch: &mut Launch<'_>) -> Outcome {
+    let first = 3 + RawFd::try_from(launch.preserve_fds.min(1 << 16)).unwrap_or_default();
+    let label = launch.label_file.as_ref().map(AsFd::as_fd);
+    let keep: Vec<_> = [Some(launch.channel.as_fd()), label]
+        .into_iter()
+        .flatten()
+        .collect();
+    sys::process::close_all_but(first, &keep)
+        .during(|| "close the descriptors of the host".to_owned())
+}

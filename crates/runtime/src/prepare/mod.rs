@@ -1,0 +1,238 @@
+//! The configuration checked and turned into a plan: what the process-to-be needs, in the order in
+//! which it needs it, with everything that only the host's view can name already opened.
+//!
+//! Nothing here leaves a trace: what is opened closes by itself.
+
+mod devices;
+mod mounts;
+mod namespaces;
+mod process;
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{Linux, Spec};
+use sys::caps::Sets;
+use sys::mount::{Mounted, Propagation};
+use sys::ns::Namespaces;
+use sys::overlay::Overlay;
+use sys::root::Node;
+
+use crate::CreateRequest;
+use crate::error::Error;
+use crate::mount_options::MountOptions;
+
+pub(crate) use mounts::{borrowed, cgroup_views, root, sources};
+pub(crate) use namespaces::NamespacePlan;
+pub(crate) use process::process;
+
+/// All that [`crate::init`] does.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) namespaces: NamespacePlan,
+    pub(crate) host_name: Option<String>,
+    pub(crate) domain_name: Option<String>,
+    /// Made last, because the mounts in it hold file systems; see [`root`].
+    pub(crate) root: Option<RootMount>,
+    pub(crate) root_read_only: bool,
+    pub(crate) root_propagation: Option<(Propagation, bool)>,
+    pub(crate) mounts: Vec<MountPlan>,
+    pub(crate) devices: Vec<DevicePlan>,
+    pub(crate) masked: Vec<PathBuf>,
+    pub(crate) read_only: Vec<PathBuf>,
+    pub(crate) sysctl: Vec<(String, String)>,
+    pub(crate) process: ProcessPlan,
+}
+
+/// Where the root comes from.
+#[derive(Debug)]
+pub(crate) enum RootMount {
+    /// A mount that only has to be attached.
+    Ready(Mounted),
+    /// An overlay that this kernel mounts only at a path: on this directory, in a mount namespace
+    /// of one's own.
+    Overlay(Overlay, PathBuf),
+}
+
+/// One mount inside the root.
+#[derive(Debug)]
+pub(crate) struct MountPlan {
+    pub(crate) target: PathBuf,
+    pub(crate) source: MountSource,
+    pub(crate) options: MountOptions,
+}
+
+/// What is mounted.
+#[derive(Debug)]
+pub(crate) enum MountSource {
+    /// A new file system of this type and source.
+    FileSystem {
+        kind: String,
+        source: Option<String>,
+    },
+    /// A path of the host, to be cloned by [`sources`].
+    Path(PathBuf),
+    /// The clone; whether it is of a directory.
+    Bind(Mounted, bool),
+    /// The container's own directories of the version 1 hierarchies, by [`cgroup_views`].
+    CgroupViews(Vec<CgroupView>),
+}
+
+/// One hierarchy as the container is to see it.
+#[derive(Debug)]
+pub(crate) struct CgroupView {
+    /// The name of the directory it is mounted on.
+    pub(crate) name: String,
+    /// Names of its controllers that are not the directory's: links to it.
+    pub(crate) links: Vec<String>,
+    pub(crate) mount: Mounted,
+}
+
+/// A device file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DevicePlan {
+    pub(crate) path: PathBuf,
+    pub(crate) node: Node,
+}
+
+/// What becomes of the process in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProcessPlan {
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<String>,
+    pub(crate) cwd: PathBuf,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) groups: Vec<u32>,
+    pub(crate) umask: Option<u32>,
+    /// Name, soft, hard.
+    pub(crate) rlimits: Vec<(String, u64, u64)>,
+    /// None leaves the caller's.
+    pub(crate) capabilities: Option<Sets>,
+    pub(crate) no_new_privileges: bool,
+    pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) terminal: bool,
+    /// What to write to which file of /proc/self/attr, for AppArmor or SELinux.
+    pub(crate) label: Option<Label>,
+}
+
+/// A security module's word for the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Label {
+    /// The file, from /proc/thread-self on.
+    pub(crate) file: &'static str,
+    pub(crate) value: String,
+}
+
+/// Checks the configuration and plans. Everything that can be refused without touching anything is
+/// refused here.
+pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
+    let spec = request.spec;
+    check_version(spec)?;
+    check_id(request.id)?;
+    let linux = spec.linux().as_ref().ok_or_else(|| missing("linux"))?;
+    refuse_unsupported(linux)?;
+    let namespaces = namespaces::namespaces(linux)?;
+    let source = spec.process().as_ref().ok_or_else(|| missing("process"))?;
+    let has_uts = namespaces.has(Namespaces::UTS);
+    let text = |list: &Option<Vec<String>>| -> Vec<PathBuf> {
+        list.iter().flatten().map(PathBuf::from).collect()
+    };
+    Ok(Plan {
+        host_name: in_uts("hostname", spec.hostname(), has_uts)?,
+        domain_name: in_uts("domainname", spec.domainname(), has_uts)?,
+        root: None,
+        root_read_only: spec
+            .root()
+            .as_ref()
+            .and_then(|root| root.readonly())
+            .unwrap_or(false),
+        root_propagation: root_propagation(linux)?,
+        mounts: mounts::mounts(request)?,
+        devices: devices::devices(linux)?,
+        masked: text(linux.masked_paths()),
+        read_only: text(linux.readonly_paths()),
+        sysctl: namespaces::sysctl(linux, &namespaces)?,
+        process: process(source)?,
+        namespaces,
+    })
+}
+
+/// The id becomes a name in the cgroup hierarchies and in the state directory.
+pub(crate) fn check_id(id: &str) -> Result<(), Error> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-' | '.');
+    if !id.is_empty() && id.len() <= 1024 && id != "." && id != ".." && id.chars().all(sound) {
+        Ok(())
+    } else {
+        Err(Error::invalid(
+            "container id",
+            format!("{id:?} is none: letters, digits, and _ + - . are accepted"),
+        ))
+    }
+}
+
+fn check_version(spec: &Spec) -> Result<(), Error> {
+    if spec.version().starts_with("1.") {
+        return Ok(());
+    }
+    let reason = format!("{:?} is not known, 1.0.0 to 1.3.0 are", spec.version());
+    Err(Error::unsupported("ociVersion", reason))
+}
+
+/// What the specification has and this runtime has not. Refused, because a container that runs
+/// without what it asked for is worse than one that does not run.
+fn refuse_unsupported(linux: &Linux) -> Result<(), Error> {
+    let asked = [
+        ("linux.intelRdt", linux.intel_rdt().is_some()),
+        ("linux.memoryPolicy", linux.memory_policy().is_some()),
+        ("linux.personality", linux.personality().is_some()),
+        (
+            "linux.netDevices",
+            linux
+                .net_devices()
+                .as_ref()
+                .is_some_and(|map| !map.is_empty()),
+        ),
+    ];
+    match asked.iter().find(|(_, asked)| *asked) {
+        Some((field, _)) => Err(Error::unsupported(*field, "this runtime does not have it")),
+        None => Ok(()),
+    }
+}
+
+fn in_uts(field: &str, name: &Option<String>, has_uts: bool) -> Result<Option<String>, Error> {
+    match name.as_deref() {
+        None | Some("") => Ok(None),
+        Some(_) if !has_uts => {
+            let reason = "would change the host's: it needs a UTS namespace in linux.namespaces";
+            Err(Error::invalid(field, reason))
+        }
+        Some(name) => Ok(Some(name.to_owned())),
+    }
+}
+
+fn root_propagation(linux: &Linux) -> Result<Option<(Propagation, bool)>, Error> {
+    let Some(text) = linux
+        .rootfs_propagation()
+        .as_deref()
+        .filter(|text| !text.is_empty())
+    else {
+        return Ok(None);
+    };
+    let options = MountOptions::parse(&[text]);
+    match options.propagation.as_slice() {
+        [one] => Ok(Some(*one)),
+        _ => {
+            let reason = format!("{text:?} is none of (r)shared, (r)slave, (r)private, unbindable");
+            Err(Error::invalid("linux.rootfsPropagation", reason))
+        }
+    }
+}
+
+fn missing(field: &str) -> Error {
+    Error::invalid(field, "is missing")
+}
+
+/// A path of the configuration as seen from the bundle.
+fn from_bundle(bundle: &Path, path: &Path) -> PathBuf {
+    bundle.join(path)
+}

@@ -1,0 +1,176 @@
+//! The `process` object of the configuration, for the first process and for those that join.
+
+use oci_spec::runtime::{Capabilities as Names, LinuxCapabilities, PosixRlimit, Process};
+use sys::caps::{Capabilities, Sets};
+
+use super::{Label, ProcessPlan};
+use crate::error::Error;
+
+/// Checks and plans.
+pub(crate) fn process(process: &Process) -> Result<ProcessPlan, Error> {
+    let args = process.args().clone().unwrap_or_default();
+    let env = process.env().clone().unwrap_or_default();
+    check(process, &args, &env)?;
+    let user = process.user();
+    Ok(ProcessPlan {
+        args,
+        env,
+        cwd: process.cwd().clone(),
+        uid: user.uid(),
+        gid: user.gid(),
+        groups: user.additional_gids().clone().unwrap_or_default(),
+        umask: user.umask(),
+        rlimits: rlimits(process)?,
+        capabilities: process.capabilities().as_ref().map(capabilities),
+        no_new_privileges: process.no_new_privileges().unwrap_or(false),
+        oom_score_adj: process.oom_score_adj(),
+        terminal: process.terminal().unwrap_or(false),
+        label: label(process)?,
+    })
+}
+
+fn check(process: &Process, args: &[String], env: &[String]) -> Result<(), Error> {
+    if args.is_empty() || args.iter().all(String::is_empty) {
+        return Err(Error::invalid("process.args", "must name a command"));
+    }
+    if !process.cwd().is_absolute() {
+        return Err(Error::invalid("process.cwd", "must be an absolute path"));
+    }
+    let strings = args.iter().map(|arg| ("process.args", arg));
+    for (field, text) in strings.chain(env.iter().map(|entry| ("process.env", entry))) {
+        if text.contains('\0') {
+            return Err(Error::invalid(field, "must not hold a NUL character"));
+        }
+    }
+    let asked = [
+        ("process.ioPriority", process.io_priority().is_some()),
+        ("process.scheduler", process.scheduler().is_some()),
+        (
+            "process.execCPUAffinity",
+            process.exec_cpu_affinity().is_some(),
+        ),
+    ];
+    match asked.iter().find(|(_, asked)| *asked) {
+        Some((field, _)) => Err(Error::unsupported(*field, "this runtime does not have it")),
+        None => Ok(()),
+    }
+}
+
+fn rlimits(process: &Process) -> Result<Vec<(String, u64, u64)>, Error> {
+    let mut all: Vec<(String, u64, u64)> = Vec::new();
+    for limit in process.rlimits().iter().flatten() {
+        let name = limit_name(limit);
+        let field = || format!("process.rlimits[{name}]");
+        if all.iter().any(|(known, ..)| *known == name) {
+            return Err(Error::invalid(field(), "is there twice"));
+        }
+        if limit.soft() > limit.hard() {
+            return Err(Error::invalid(
+                field(),
+                "the soft limit is above the hard one",
+            ));
+        }
+        all.push((name, limit.soft(), limit.hard()));
+    }
+    Ok(all)
+}
+
+/// `RLIMIT_NOFILE`, as the specification writes it.
+fn limit_name(limit: &PosixRlimit) -> String {
+    limit.typ().to_string()
+}
+
+fn capabilities(sets: &LinuxCapabilities) -> Sets {
+    let set = |names: &Option<Names>| {
+        // Every name the type can hold is in our table.
+        let known = names
+            .iter()
+            .flatten()
+            .filter_map(|name| Capabilities::named(&name.to_string()));
+        known.fold(Capabilities::empty(), |all, one| all | one)
+    };
+    Sets {
+        bounding: set(sets.bounding()),
+        effective: set(sets.effective()),
+        permitted: set(sets.permitted()),
+        inheritable: set(sets.inheritable()),
+        ambient: set(sets.ambient()),
+    }
+}
+
+/// Refused where the kernel has no such module: a container that believes to be confined must be.
+fn label(process: &Process) -> Result<Option<Label>, Error> {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    match (
+        given(process.apparmor_profile()),
+        given(process.selinux_label()),
+    ) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(Error::invalid(
+            "process.selinuxLabel",
+            "cannot be set with apparmorProfile",
+        )),
+        (Some(profile), None) => apparmor(&profile).map(Some),
+        (None, Some(label)) => selinux(label).map(Some),
+    }
+}
+
+fn apparmor(profile: &str) -> Result<Label, Error> {
+    let enabled = sys::fd::open_read("/sys/module/apparmor/parameters/enabled".as_ref())
+        .and_then(|file| sys::fd::read_to_end(file, 8));
+    if !enabled.is_ok_and(|text| text.starts_with(b"Y")) {
+        let reason = "AppArmor is not enabled in this kernel";
+        return Err(Error::unsupported("process.apparmorProfile", reason));
+    }
+    // Its own directory is there since Linux 5.8; before that it shares the file of all modules.
+    let own = sys::fd::open_path("/proc/thread-self/attr/apparmor/exec".as_ref()).is_ok();
+    let file = if own {
+        "attr/apparmor/exec"
+    } else {
+        "attr/exec"
+    };
+    Ok(Label {
+        file,
+        value: format!("exec {profile}"),
+    })
+}
+
+fn selinux(value: String) -> Result<Label, Error> {
+    if sys::fd::open_path("/sys/fs/selinux/enforce".as_ref()).is_err() {
+        let reason = "SELinux is not enabled in this kernel";
+        return Err(Error::unsupported("process.selinuxLabel", reason));
+    }
+    Ok(Label {
+        file: "attr/exec",
+        value,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use oci_spec::runtime::{PosixRlimitBuilder, PosixRlimitType};
+
+    use super::*;
+
+    #[test]
+    fn limits_have_the_names_of_the_kernel() {
+        let limit = PosixRlimitBuilder::default()
+            .typ(PosixRlimitType::RlimitNofile)
+            .soft(1_u64)
+            .hard(2_u64)
+            .build()
+            .unwrap();
+        assert_eq!(limit_name(&limit), "RLIMIT_NOFILE");
+    }
+
+    #[test]
+    fn a_command_is_needed() {
+        let mut empty = Process::default();
+        empty.set_args(Some(Vec::new()));
+        let error = super::process(&empty).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid configuration: process.args: must name a command"
+        );
+    }
+}

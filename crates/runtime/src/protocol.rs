@@ -1,0 +1,191 @@
+//! What the maker of a container and the container's process-to-be say to each other: JSON messages
+//! on a SOCK_SEQPACKET socket pair that execve(2) closes.
+//!
+//! ```text
+//!   create / start                                  init
+//!     ── clone3 ──────────────────────────────────►  steps of Enter
+//!     ── Continue ────────────────────────────────►  (only with a user namespace: ids are mapped)
+//!     ◄───────────────────────────────── AtHooks ──  steps of Root, before the old root goes
+//!     ── Continue ────────────────────────────────►  (only with hooks of the maker)
+//!     ◄── Ready + master of the terminal ──────────  waits at the gate
+//!     ── Start ───────────────────────────────────►  steps of Start
+//!     ◄──────────────────────────── end of stream ─  execve(2) has closed the socket
+//! ```
+//!
+//! Instead of any of its messages init may say `Failed`, and ends. An end of stream from the maker
+//! ends init. With a gate of its own (`CreateRequest::gate`) everything from `Start` on goes over a
+//! connection to that gate.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use types::ErrorKind;
+
+use crate::error::{Doing, Error};
+
+/// From init to its maker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "init", rename_all = "kebab-case")]
+pub(crate) enum FromInit {
+    /// The namespaces exist; hooks of the maker may look at them.
+    AtHooks,
+    /// Everything is made. The terminal's master comes along, if there is one.
+    Ready,
+    /// A step failed; nothing more will come.
+    Failed(Failure),
+}
+
+/// From the maker to init.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "maker", rename_all = "kebab-case")]
+pub(crate) enum ToInit {
+    /// What init waited for is done.
+    Continue,
+    /// The gate is open.
+    Start,
+}
+
+/// Why a step failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    /// What could not be done, as a sentence; filled in by the runner of the table.
+    #[serde(default)]
+    pub(crate) phase: String,
+    /// The step's name; filled in by the runner of the table.
+    #[serde(default)]
+    pub(crate) step: String,
+    /// What it is about.
+    pub(crate) kind: ErrorKind,
+    /// One sentence with the kernel's answer at its end.
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            phase: String::new(),
+            step: String::new(),
+            kind,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        let Failure {
+            phase,
+            step,
+            kind,
+            message,
+        } = failure;
+        match kind {
+            ErrorKind::CommandNotFound | ErrorKind::NotExecutable => {
+                Self::Command { kind, message }
+            }
+            _ => Self::Step {
+                phase,
+                step,
+                kind,
+                message,
+            },
+        }
+    }
+}
+
+/// Says what a failed call inside the container was for.
+pub(crate) trait During<T> {
+    fn during(self, action: impl FnOnce() -> String) -> Result<T, Failure>;
+}
+
+impl<T, E: std::error::Error> During<T> for Result<T, E> {
+    fn during(self, action: impl FnOnce() -> String) -> Result<T, Failure> {
+        self.map_err(|error| {
+            let mut message = format!("cannot {}: {error}", action());
+            let mut source = error.source();
+            while let Some(cause) = source {
+                message.push_str(&format!(": {cause}"));
+                source = cause.source();
+            }
+            Failure::new(ErrorKind::Internal, message)
+        })
+    }
+}
+
+/// The maker's end.
+#[derive(Debug)]
+pub(crate) struct MakerEnd(OwnedFd);
+
+/// Init's end.
+#[derive(Debug)]
+pub(crate) struct InitEnd(OwnedFd);
+
+/// Both ends.
+pub(crate) fn channel() -> Result<(MakerEnd, InitEnd), Error> {
+    let pair = sys::socket::pair(sys::socket::Kind::Messages);
+    let (maker, init) = pair.doing(|| "make a socket pair".to_owned())?;
+    Ok((MakerEnd(maker), InitEnd(init)))
+}
+
+impl MakerEnd {
+    /// Takes a connection to a gate.
+    pub(crate) fn from_fd(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    pub(crate) fn send(&self, message: ToInit) -> Result<(), Error> {
+        let sent = send(self.0.as_fd(), &message, &[]);
+        sent.doing(|| "write to the container's process".to_owned())
+    }
+
+    /// The next message and what came along; nothing at the end of stream.
+    pub(crate) fn receive(&self) -> Result<Option<(FromInit, Vec<OwnedFd>)>, Error> {
+        let received = receive(self.0.as_fd());
+        received.doing(|| "read from the container's process".to_owned())
+    }
+}
+
+impl InitEnd {
+    pub(crate) fn from_fd(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    pub(crate) fn send(&self, message: &FromInit, fds: &[BorrowedFd<'_>]) -> sys::Result<()> {
+        send(self.0.as_fd(), message, fds)
+    }
+
+    /// The maker's next message; nothing when it is gone.
+    pub(crate) fn receive(&self) -> sys::Result<Option<ToInit>> {
+        receive(self.0.as_fd()).map(|message| message.map(|(message, _)| message))
+    }
+}
+
+impl AsFd for InitEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+const MALFORMED: sys::Error = sys::Error {
+    call: "recvmsg",
+    errno: sys::Errno::INVAL,
+};
+
+fn send(to: BorrowedFd<'_>, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> sys::Result<()> {
+    let text = serde_json::to_vec(message).map_err(|_| MALFORMED)?;
+    sys::socket::send(to, &text, fds)
+}
+
+fn receive<T: DeserializeOwned>(from: BorrowedFd<'_>) -> sys::Result<Option<(T, Vec<OwnedFd>)>> {
+    let message = match sys::socket::receive(from) {
+        // The other end was closed with a message of ours unread: an end of stream like another.
+        Err(error) if error.errno == sys::Errno::CONNRESET => return Ok(None),
+        answer => answer?,
+    };
+    let Some(message) = message else {
+        return Ok(None);
+    };
+    let parsed = serde_json::from_slice(&message.bytes).map_err(|_| MALFORMED)?;
+    Ok(Some((parsed, message.fds)))
+}

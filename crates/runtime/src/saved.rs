@@ -1,0 +1,22 @@
+//! What is kept on disk of a container by callers that end before it does.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use types::ProcessRef;
+
+/// How a later process finds a container again: see [`crate::Container::load`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Saved {
+    /// Its id.
+    pub id: String,
+    /// Its bundle.
+    pub bundle: PathBuf,
+    /// Its first process.
+    pub process: ProcessRef,
+    /// Its cgroup, from the root of the hierarchies.
+    pub cgroup: String,
+    /// The kinds of its namespaces that are not the host's: CLONE_NEW* flags.
+    pub namespaces: u32,
+}
