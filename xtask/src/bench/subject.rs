@@ -32,6 +32,8 @@ pub(crate) struct Subject {
 #[derive(Debug)]
 pub(crate) struct Daemon {
     child: Child,
+    /// Whether it is asked to end, not made to.
+    gentle: bool,
     /// Where its data lies, to be removed.
     scratch: Option<PathBuf>,
 }
@@ -55,6 +57,20 @@ impl Drop for Daemon {
     }
 }
 
+/// Removes the empty cgroups that a peer left; ours are its own business.
+fn remove_cgroups() {
+    let hierarchies = fs::read_dir("/sys/fs/cgroup")
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    for hierarchy in hierarchies {
+        let _ = fs::remove_dir(hierarchy.path().join(PEERS_CGROUP));
+    }
+}
+
+/// Under which the peers' containers live.
+const PEERS_CGROUP: &str = "brig-bench-docker";
+
 impl Subject {
     /// A command of its client.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
@@ -63,6 +79,9 @@ impl Subject {
             .args(&self.prefix[1..])
             .args(args)
             .env("BRIG_AUTOSTART", "0");
+        // podman's own limits are beyond those of a machine without CAP_SYS_RESOURCE.
+        command.env("CONTAINERS_CONF", "/run/containers.conf");
+        command.env("PODMAN_IGNORE_CGROUPSV1_WARNING", "1");
         command
     }
 
@@ -169,7 +188,9 @@ pub(crate) fn prepare(root: &Path) -> Result<()> {
     let script =
         "cd \"$0\"; mount -t proc proc proc; mount --rbind /sys sys; mount --rbind /dev dev
         mount -t tmpfs tmpfs run; mount -t tmpfs tmpfs tmp; mkdir -p run/lock var/tmp
-        [ -e etc/resolv.conf ] || : > etc/resolv.conf";
+        [ -e etc/resolv.conf ] || : > etc/resolv.conf
+        printf '[containers]\ndefault_ulimits = [\"nofile=4096:4096\", \"nproc=4096:4096\"]\n' \
+            > run/containers.conf";
     quiet(Command::new("sh").args(["-ec", script]).arg(root)).map(drop)
 }
 
