@@ -6,14 +6,40 @@
 //!
 //! Boundary types: [`Storage`], [`Image`], [`Snapshot`], [`Records`], [`Error`].
 
+mod clock;
+mod compress;
+mod db;
+mod error;
+mod gc;
+mod image;
+mod layer;
+mod paths;
+mod pipe;
+mod records;
+mod recover;
+mod snapshot;
+mod stage;
+mod store;
+mod tar;
+mod temp;
+mod trash;
+
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use types::{ContainerId, Digest, ErrorKind, ImageRef, Mount, Platform};
+use types::{ContainerId, Digest, ImageRef, Mount, Platform};
 
-/// The store under one data root. Cheap to clone; safe to share between threads.
+pub use error::{Error, Malformed};
+pub use records::Records;
+use store::Store;
+
+/// The store under one data root. Cheap to clone; safe to share between threads. Nobody else opens
+/// the root until the last clone is dropped.
 #[derive(Debug, Clone)]
-pub struct Storage {}
+pub struct Storage {
+    store: Arc<Store>,
+}
 
 /// An image as the store knows it.
 #[derive(Debug, Clone)]
@@ -63,18 +89,6 @@ pub struct Record {
     pub body: String,
 }
 
-/// What an import, load or save refuses or fails at. One sentence that names the object.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Error(String);
-
-impl Error {
-    /// What it is about.
-    pub fn kind(&self) -> ErrorKind {
-        todo!()
-    }
-}
-
 /// What to make of an imported tar.
 #[derive(Debug, Default)]
 pub struct Import {
@@ -107,106 +121,144 @@ pub enum Removed {
 }
 
 impl Storage {
-    /// Opens or makes the store at `root`, and finishes or undoes what a crash interrupted.
-    pub fn open(_root: &Path) -> Result<Self, Error> {
-        todo!()
+    /// Opens or makes the store at `root`, and finishes or undoes what a crash interrupted. Writable
+    /// layers that no record names are dropped.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another process has it, [`Error::Newer`] when a newer program made it,
+    /// and when the directory cannot be written.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        Ok(Self {
+            store: Arc::new(Store::open(root)?),
+        })
     }
 
     /// All images.
+    ///
+    /// # Errors
+    /// When the database fails.
     pub fn images(&self) -> Result<Vec<Image>, Error> {
-        todo!()
+        image::list(&self.store)
     }
 
     /// The image named by a reference, an id (with or without `sha256:`) or a unique prefix of one.
-    pub fn image(&self, _name: &str) -> Result<Image, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`Error::NoSuchImage`], [`Error::Ambiguous`], and when the database fails.
+    pub fn image(&self, name: &str) -> Result<Image, Error> {
+        image::find(&self.store, name)
     }
 
     /// A root file system as a new image of one layer; plain, gzip, zstd, xz or bzip2.
-    pub fn import(&self, _tar: &mut dyn Read, _import: &Import) -> Result<Digest, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// When the stream breaks or is no tar archive, a change is not understood, or the disk is full;
+    /// nothing is left then.
+    pub fn import(&self, tar: &mut dyn Read, import: &Import) -> Result<Digest, Error> {
+        image::import(&self.store, tar, import)
     }
 
     /// A docker-archive or an OCI layout; compressed or not.
-    pub fn load(&self, _archive: &mut dyn Read) -> Result<Vec<Loaded>, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// When the stream breaks, is no image archive, contradicts its own digests, or the disk is full;
+    /// nothing is left then.
+    pub fn load(&self, archive: &mut dyn Read) -> Result<Vec<Loaded>, Error> {
+        image::load(&self.store, archive)
     }
 
-    /// An archive that is both docker-archive and OCI layout.
-    pub fn save(&self, _names: &[String], _archive: &mut dyn Write) -> Result<(), Error> {
-        todo!()
+    /// An archive that is both docker-archive and OCI layout; the same bytes for the same images.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchImage`] before anything is written; [`Error::Damaged`] when a file of the store
+    /// is, and when the archive cannot be written.
+    pub fn save(&self, names: &[String], archive: &mut dyn Write) -> Result<(), Error> {
+        image::save(&self.store, names, archive)
     }
 
     /// Names an image.
-    pub fn tag(&self, _source: &str, _target: &ImageRef) -> Result<(), Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`Error::NoSuchImage`], [`Error::TagWithDigest`], and when the database fails.
+    pub fn tag(&self, source: &str, target: &ImageRef) -> Result<(), Error> {
+        image::tag(&self.store, source, target)
     }
 
-    /// Removes a reference, and the image when it was the last. Never one a container needs.
-    pub fn remove(&self, _name: &str, _force: bool) -> Result<Vec<Removed>, Error> {
-        todo!()
+    /// Removes a reference, and the image when it was the last. Never one a container needs: by
+    /// force its names go and it stays.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchImage`]; [`Error::ManyRepositories`] and [`Error::InUse`] without force.
+    pub fn remove(&self, name: &str, force: bool) -> Result<Vec<Removed>, Error> {
+        image::remove(&self.store, name, force)
+    }
+
+    /// Makes a container: its record, its directories and the writable layer on `record.image`, in
+    /// one transaction. `throwaway` ones need not survive a power cut.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`], [`Error::NoSuchImage`], and when the disk is full; nothing is left then.
+    pub fn create_container(&self, record: &Record, throwaway: bool) -> Result<Snapshot, Error> {
+        snapshot::create(&self.store, record, throwaway)
+    }
+
+    /// Removes a container: its record and its writable layer, in one transaction; its files in the
+    /// background. Nothing happens when it is not there.
+    ///
+    /// # Errors
+    /// When the database or the disk fails.
+    pub fn remove_container(&self, id: &ContainerId, durability: Durability) -> Result<(), Error> {
+        snapshot::remove(&self.store, id, durability)
     }
 
     /// Makes the writable layer of a container on an image. `throwaway` layers need not survive
-    /// a power cut.
+    /// a power cut. Its record is to follow before the store is next opened.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchImage`], and when the disk is full; nothing is left then.
     pub fn prepare(
         &self,
-        _id: &ContainerId,
-        _image: &Image,
-        _throwaway: bool,
+        id: &ContainerId,
+        image: &Image,
+        throwaway: bool,
     ) -> Result<Snapshot, Error> {
-        todo!()
+        snapshot::prepare(&self.store, id, &image.id, throwaway)
     }
 
     /// The writable layer made before.
-    pub fn snapshot(&self, _id: &ContainerId) -> Result<Snapshot, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`Error::NoContainer`] when it is not there, and when the database fails.
+    pub fn snapshot(&self, id: &ContainerId) -> Result<Snapshot, Error> {
+        snapshot::find(&self.store, id)
     }
 
     /// Drops a writable layer: at once out of the way, its files in the background.
-    pub fn discard(&self, _id: &ContainerId) -> Result<(), Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// When the database or the disk fails; not when it is not there.
+    pub fn discard(&self, id: &ContainerId) -> Result<(), Error> {
+        snapshot::discard(&self.store, id)
     }
 
-    /// Bytes in a writable layer.
-    pub fn usage(&self, _id: &ContainerId) -> Result<u64, Error> {
-        todo!()
+    /// Bytes a writable layer takes on disk. Walks it.
+    ///
+    /// # Errors
+    /// [`Error::NoContainer`] when it is not there.
+    pub fn usage(&self, id: &ContainerId) -> Result<u64, Error> {
+        snapshot::usage(&self.store, id)
     }
 
     /// Where a container's files other than its root live (log, hosts, exit record); made by
     /// `prepare`, dropped by `discard`.
-    pub fn container_dir(&self, _id: &ContainerId) -> PathBuf {
-        todo!()
+    pub fn container_dir(&self, id: &ContainerId) -> PathBuf {
+        self.store.paths.container(id)
     }
 
     /// The engine's records.
     pub fn records(&self) -> Records {
-        todo!()
-    }
-}
-
-/// The engine's records in the one store.
-#[derive(Debug, Clone)]
-pub struct Records {}
-
-impl Records {
-    /// Adds one. [`ErrorKind::Conflict`] when the name or id is taken.
-    pub fn insert(&self, _record: &Record, _durability: Durability) -> Result<(), Error> {
-        todo!()
-    }
-
-    /// Replaces body and name of one that is there.
-    pub fn update(&self, _record: &Record, _durability: Durability) -> Result<(), Error> {
-        todo!()
-    }
-
-    /// Removes one.
-    pub fn delete(&self, _id: &ContainerId, _durability: Durability) -> Result<(), Error> {
-        todo!()
-    }
-
-    /// All of them.
-    pub fn all(&self) -> Result<Vec<Record>, Error> {
-        todo!()
+        Records {
+            store: Arc::clone(&self.store),
+        }
     }
 }

@@ -1,0 +1,120 @@
+//! The one transactional store: SQLite in WAL mode.
+//!
+//! One connection under one mutex (see [`crate::store::Store`]): writers exclude each other in SQLite
+//! anyway, a read takes microseconds, and what a second connection would cost is memory for ever.
+
+use std::path::Path;
+
+use rusqlite::{Connection, Transaction};
+
+use crate::Durability;
+use crate::error::Error;
+
+/// The format this program writes.
+const FORMAT: u32 = 1;
+
+/// Each format's step from the one before.
+const MIGRATIONS: [&str; FORMAT as usize] = [include_str!("schema.sql")];
+
+/// KiB of pages SQLite may keep: the daemon is small, the hot rows fit.
+const CACHE_KIB: i32 = 512;
+const CACHED_STATEMENTS: usize = 64;
+/// Another process, an administrator's, may hold the database for a moment.
+const BUSY: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// The connection.
+#[derive(Debug)]
+pub(crate) struct Database {
+    connection: Connection,
+    durability: Durability,
+}
+
+impl Database {
+    pub(crate) fn open(file: &Path, root: &Path) -> Result<Self, Error> {
+        let mut connection = Connection::open(file)?;
+        connection.busy_timeout(BUSY)?;
+        connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "foreign_keys", "on")?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        connection.pragma_update(None, "mmap_size", 0)?;
+        migrate(&mut connection, root)?;
+        Ok(Self {
+            connection,
+            durability: Durability::Power,
+        })
+    }
+
+    /// For reading.
+    pub(crate) fn read(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// All of `change` or nothing of it.
+    pub(crate) fn write<T>(
+        &mut self,
+        durability: Durability,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.set_durability(durability)?;
+        let transaction = self.connection.transaction()?;
+        let value = change(&transaction)?;
+        transaction.commit()?;
+        Ok(value)
+    }
+
+    /// In WAL mode `full` syncs the log at each commit; `normal` only when it is folded into the
+    /// database, so that a power cut may take the last commits but nothing in between.
+    fn set_durability(&mut self, durability: Durability) -> Result<(), Error> {
+        if self.durability != durability {
+            let level = match durability {
+                Durability::Process => "normal",
+                Durability::Power => "full",
+            };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.durability = durability;
+        }
+        Ok(())
+    }
+}
+
+fn migrate(connection: &mut Connection, root: &Path) -> Result<(), Error> {
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > FORMAT {
+        return Err(Error::Newer {
+            root: root.to_owned(),
+            found,
+            known: FORMAT,
+        });
+    }
+    for (format, step) in (1..).zip(MIGRATIONS).skip(found as usize) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", format)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_format_is_refused_and_left_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("brig.db");
+        drop(Database::open(&file, temp.path()).unwrap());
+        let connection = Connection::open(&file).unwrap();
+        connection.pragma_update(None, "user_version", 7).unwrap();
+        drop(connection);
+        let before = std::fs::read(&file).unwrap();
+        let error = Database::open(&file, Path::new("/data")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the data root /data is of format 7, made by a newer version: this one knows up to 1"
+        );
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+    }
+}

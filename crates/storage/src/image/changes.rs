@@ -1,0 +1,265 @@
+//! Changes of an image's configuration, written as instructions of a Dockerfile.
+
+use super::config::{Empty, Healthcheck, RunConfig};
+use crate::error::Error;
+
+mod words;
+
+use words::{expand, words};
+
+type Problem = String;
+
+/// Applies one instruction.
+pub(super) fn apply(config: &mut RunConfig, change: &str) -> Result<(), Error> {
+    instruction(config, change.trim()).map_err(|problem| Error::Change {
+        change: change.to_owned(),
+        problem,
+    })
+}
+
+fn instruction(config: &mut RunConfig, change: &str) -> Result<(), Problem> {
+    let (name, rest) = change
+        .split_once(char::is_whitespace)
+        .unwrap_or((change, ""));
+    let name = name.to_ascii_uppercase();
+    let rest = rest.trim();
+    let known = [
+        "CMD",
+        "ENTRYPOINT",
+        "ENV",
+        "EXPOSE",
+        "HEALTHCHECK",
+        "LABEL",
+        "ONBUILD",
+        "STOPSIGNAL",
+        "USER",
+        "VOLUME",
+        "WORKDIR",
+    ];
+    if !known.contains(&name.as_str()) {
+        return Err(format!("{name:?} is not one of {}", known.join(", ")));
+    }
+    // CMD and ENTRYPOINT may be emptied: `CMD []`.
+    if rest.is_empty() {
+        return Err(format!("{name} requires an argument"));
+    }
+    match name.as_str() {
+        "CMD" => config.cmd = Some(command(rest)),
+        "ENTRYPOINT" => config.entrypoint = Some(command(rest)),
+        "ENV" => {
+            for (key, value) in pairs(&name, rest, &config.env)? {
+                set_env(&mut config.env, &key, &value);
+            }
+        }
+        "EXPOSE" => expose(config, rest)?,
+        "HEALTHCHECK" => config.healthcheck = Some(healthcheck(rest)?),
+        "LABEL" => config.labels.extend(pairs(&name, rest, &config.env)?),
+        "ONBUILD" => onbuild(config, rest)?,
+        "STOPSIGNAL" => {
+            let signal = expand(rest, &config.env)?;
+            signal
+                .parse::<types::Signal>()
+                .map_err(|error| error.to_string())?;
+            config.stop_signal = signal;
+        }
+        "USER" => config.user = expand(rest, &config.env)?,
+        "VOLUME" => volume(config, rest)?,
+        _ => workdir(config, rest)?,
+    }
+    Ok(())
+}
+
+/// `["a", "b"]` as it is, anything else for the shell.
+fn command(text: &str) -> Vec<String> {
+    json_array(text).unwrap_or_else(|| ["/bin/sh", "-c", text].map(str::to_owned).to_vec())
+}
+
+fn json_array(text: &str) -> Option<Vec<String>> {
+    text.starts_with('[')
+        .then(|| serde_json::from_str(text).ok())
+        .flatten()
+}
+
+/// `key=value key="other value"`, or the old `key value` with one of each.
+fn pairs(name: &str, text: &str, env: &[String]) -> Result<Vec<(String, String)>, Problem> {
+    let list = words(text)?;
+    if !list.first().is_some_and(|word| word.contains('=')) {
+        let (key, value) = text
+            .split_once(char::is_whitespace)
+            .ok_or_else(|| format!("{name} must have two arguments"))?;
+        return Ok(vec![(expand(key, env)?, expand(value.trim_start(), env)?)]);
+    }
+    list.iter()
+        .map(|word| {
+            let (key, value) = word
+                .split_once('=')
+                .ok_or_else(|| format!("can't find = in {word:?}: {name} key=value is expected"))?;
+            let key = expand(key, env)?;
+            if key.is_empty() {
+                return Err(format!("{name} names can not be blank"));
+            }
+            Ok((key, expand(value, env)?))
+        })
+        .collect()
+}
+
+fn set_env(env: &mut Vec<String>, key: &str, value: &str) {
+    let entry = format!("{key}={value}");
+    let same = |e: &&mut String| e.split_once('=').map_or(e.as_str(), |(k, _)| k) == key;
+    match env.iter_mut().find(same) {
+        Some(old) => *old = entry,
+        None => env.push(entry),
+    }
+}
+
+fn expose(config: &mut RunConfig, text: &str) -> Result<(), Problem> {
+    for word in words(text)? {
+        let word = expand(&word, &config.env)?;
+        let (range, protocol) = word.split_once('/').unwrap_or((&word, "tcp"));
+        let protocol = protocol.to_ascii_lowercase();
+        if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
+            return Err(format!(
+                "invalid protocol {protocol:?}: tcp, udp or sctp is expected"
+            ));
+        }
+        let (from, to) = range.split_once('-').unwrap_or((range, range));
+        let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
+        match (port(from), port(to)) {
+            (Some(from), Some(to)) if from <= to => {
+                let port = |port| (format!("{port}/{protocol}"), Empty {});
+                config.exposed_ports.extend((from..=to).map(port));
+            }
+            _ => return Err(format!("invalid containerPort: {word}")),
+        }
+    }
+    Ok(())
+}
+
+fn volume(config: &mut RunConfig, text: &str) -> Result<(), Problem> {
+    let list = match json_array(text) {
+        Some(list) => list,
+        None => words(text)?,
+    };
+    for word in list {
+        let path = expand(&word, &config.env)?;
+        if path.is_empty() {
+            return Err("VOLUME specified can not be an empty string".to_owned());
+        }
+        config.volumes.insert(path, Empty {});
+    }
+    Ok(())
+}
+
+fn workdir(config: &mut RunConfig, text: &str) -> Result<(), Problem> {
+    let path = expand(text, &config.env)?;
+    let base = if path.starts_with('/') {
+        ""
+    } else {
+        config.working_dir.as_str()
+    };
+    let mut parts = Vec::new();
+    for part in base.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    config.working_dir = format!("/{}", parts.join("/"));
+    Ok(())
+}
+
+fn onbuild(config: &mut RunConfig, text: &str) -> Result<(), Problem> {
+    let trigger = text
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_ascii_uppercase();
+    match trigger.as_str() {
+        "ONBUILD" => Err("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed".to_owned()),
+        "FROM" | "MAINTAINER" => Err(format!("{trigger} isn't allowed as an ONBUILD trigger")),
+        _ => {
+            config.on_build.push(text.to_owned());
+            Ok(())
+        }
+    }
+}
+
+fn healthcheck(text: &str) -> Result<Healthcheck, Problem> {
+    let mut check = Healthcheck::default();
+    let mut rest = text;
+    while let Some(flag) = rest.strip_prefix("--") {
+        let (flag, after) = flag.split_once(char::is_whitespace).unwrap_or((flag, ""));
+        rest = after.trim_start();
+        let (name, value) = flag
+            .split_once('=')
+            .ok_or_else(|| format!("the flag --{flag} needs a value"))?;
+        match name {
+            "interval" => check.interval = duration(name, value)?,
+            "timeout" => check.timeout = duration(name, value)?,
+            "start-period" => check.start_period = duration(name, value)?,
+            "start-interval" => check.start_interval = duration(name, value)?,
+            "retries" => {
+                let number = value.parse().ok().filter(|n| *n >= 0);
+                check.retries = number.ok_or_else(|| {
+                    format!("--retries must be a number, not negative: {value:?}")
+                })?;
+            }
+            _ => return Err(format!("unknown flag: --{name}")),
+        }
+    }
+    let (kind, command) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let command = command.trim();
+    check.test = match (kind.to_ascii_uppercase().as_str(), command) {
+        ("NONE", "") => vec!["NONE".to_owned()],
+        ("NONE", _) => return Err("HEALTHCHECK NONE takes no arguments".to_owned()),
+        ("CMD", "") => return Err("Missing command after HEALTHCHECK CMD".to_owned()),
+        ("CMD", command) => match json_array(command) {
+            Some(list) => [vec!["CMD".to_owned()], list].concat(),
+            None => vec!["CMD-SHELL".to_owned(), command.to_owned()],
+        },
+        (kind, _) => {
+            return Err(format!("Unknown type {kind:?} in HEALTHCHECK (try CMD)"));
+        }
+    };
+    Ok(check)
+}
+
+/// As Go writes durations, `1m30s` or `500ms`, in nanoseconds; zero or at least a millisecond.
+fn duration(name: &str, text: &str) -> Result<i64, Problem> {
+    let units = [
+        ("ns", 1.0),
+        ("us", 1e3),
+        ("ms", 1e6),
+        ("s", 1e9),
+        ("m", 6e10),
+        ("h", 3.6e12),
+    ];
+    let invalid = || format!("--{name}: invalid duration {text:?}: 30s or 1m30s is expected");
+    let mut total = 0.0;
+    let mut rest = text;
+    while !rest.is_empty() && rest != "0" {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(invalid)?;
+        let (number, after) = rest.split_at(digits);
+        let end = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
+        let (unit, after) = after.split_at(end);
+        let (_, factor) = units.iter().find(|(u, _)| *u == unit).ok_or_else(invalid)?;
+        total += number.parse::<f64>().map_err(|_| invalid())? * factor;
+        rest = after;
+    }
+    if text.is_empty() || !(total == 0.0 || (1e6..9e18).contains(&total)) {
+        return Err(invalid());
+    }
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the range was checked above"
+    )]
+    Ok(total as i64)
+}
+
+#[cfg(test)]
+mod tests;

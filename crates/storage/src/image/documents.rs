@@ -1,0 +1,225 @@
+//! The JSON documents of image archives (OCI image specification; Docker's `manifest.json`), as far
+//! as this crate reads or writes them. Fields it does not know are left in the text, which is kept.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use types::Digest;
+
+use crate::error::Error;
+
+/// No honest document is longer; containerd's limit is the same.
+pub(crate) const MAX_DOCUMENT: u64 = 8 << 20;
+/// overlayfs takes no more layers.
+pub(crate) const MAX_LAYERS: usize = 500;
+
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// The name an image is stored under, of containerd's and Docker's archives.
+pub(crate) const FULL_NAME: &str = "io.containerd.image.name";
+/// The name by the specification: often only a tag.
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// What names content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Descriptor {
+    #[serde(default)]
+    pub media_type: String,
+    pub digest: Digest,
+    pub size: u64,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+}
+
+impl Descriptor {
+    pub(crate) fn new(media_type: &str, digest: Digest, size: u64) -> Self {
+        Self {
+            media_type: media_type.to_owned(),
+            digest,
+            size,
+            annotations: BTreeMap::new(),
+            platform: None,
+        }
+    }
+}
+
+/// The platform of one of an index's manifests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Platform {
+    pub architecture: String,
+    pub os: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+}
+
+impl Platform {
+    /// In the product's words, normalised; none for what no machine is (`unknown`).
+    pub(crate) fn parse(&self) -> Option<types::Platform> {
+        let variant = self.variant.as_deref().filter(|v| !v.is_empty());
+        let variant = variant.map_or(String::new(), |v| format!("/{v}"));
+        format!("{}/{}{variant}", self.os, self.architecture)
+            .parse()
+            .ok()
+    }
+}
+
+/// An image of one platform.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Manifest {
+    pub schema_version: u32,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub media_type: String,
+    pub config: Descriptor,
+    pub layers: Vec<Descriptor>,
+}
+
+/// Several manifests.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Index {
+    pub schema_version: u32,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub media_type: String,
+    pub manifests: Vec<Descriptor>,
+}
+
+/// One image in Docker's `manifest.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct DockerImage {
+    pub config: String,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub repo_tags: Vec<String>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub layers: Vec<String>,
+}
+
+fn null_is_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}
+
+/// A manifest or an index: media types are missing or wrong too often to go by.
+#[derive(Debug)]
+pub(crate) enum Document {
+    Manifest(Manifest),
+    Index(Index),
+}
+
+/// What tells them apart.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shape {
+    #[serde(default)]
+    media_type: Option<String>,
+    #[serde(default)]
+    manifests: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    config: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    layers: Option<serde::de::IgnoredAny>,
+}
+
+/// Parses a manifest or an index. One that is both at once is refused: readers would disagree about
+/// what it says.
+pub(crate) fn parse_document(what: &str, text: &[u8]) -> Result<Document, Error> {
+    let shape: Shape = parse(what, text)?;
+    let as_manifest = shape.config.is_some() || shape.layers.is_some();
+    if shape.manifests.is_some() && as_manifest {
+        return Err(Error::image(what, "is both a manifest and an index"));
+    }
+    let is_index = match shape.media_type.as_deref() {
+        Some(INDEX | DOCKER_INDEX) => true,
+        _ => shape.manifests.is_some(),
+    };
+    if is_index {
+        return parse(what, text).map(Document::Index);
+    }
+    let manifest: Manifest = parse(what, text)?;
+    if manifest.layers.len() > MAX_LAYERS {
+        let problem = format!(
+            "has {} layers: the most is {MAX_LAYERS}",
+            manifest.layers.len()
+        );
+        return Err(Error::image(what, problem));
+    }
+    Ok(Document::Manifest(manifest))
+}
+
+/// Parses any document.
+pub(crate) fn parse<T: DeserializeOwned>(what: &str, text: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(text).map_err(|source| Error::Document {
+        what: what.to_owned(),
+        source,
+    })
+}
+
+/// The text of one of ours.
+pub(crate) fn print<T: Serialize>(what: &str, document: &T) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(document).map_err(|source| Error::Document {
+        what: what.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(byte: &str) -> String {
+        format!("sha256:{}", byte.repeat(32))
+    }
+
+    #[test]
+    fn documents_are_told_apart_by_their_content() {
+        let config = format!(r#"{{"digest":"{}","size":2}}"#, digest("0a"));
+        let manifest = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[]}}"#);
+        assert!(matches!(
+            parse_document("m", manifest.as_bytes()),
+            Ok(Document::Manifest(_))
+        ));
+        let index = format!(r#"{{"schemaVersion":2,"manifests":[{config}],"x":1}}"#);
+        assert!(matches!(
+            parse_document("i", index.as_bytes()),
+            Ok(Document::Index(_))
+        ));
+        let both = format!(r#"{{"schemaVersion":2,"manifests":[],"config":{config},"layers":[]}}"#);
+        let error = parse_document("manifest sha256:1", both.as_bytes()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "manifest sha256:1 is both a manifest and an index"
+        );
+        let many = format!(r#"[{config}{}]"#, format!(",{config}").repeat(500));
+        let many = format!(r#"{{"schemaVersion":2,"config":{config},"layers":{many}}}"#);
+        let error = parse_document("m", many.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), "m has 501 layers: the most is 500");
+    }
+
+    #[test]
+    fn bad_documents_are_refused_with_the_place() {
+        let error =
+            parse_document("index.json", br#"{"manifests":[{"digest":"md5:1"}]}"#).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(error.to_string(), "index.json cannot be understood");
+        assert!(source.contains("invalid digest \"md5:1\""), "{source}");
+        let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
+        assert!(parse_document("m", &deep).is_err());
+        let negative = format!(r#"{{"digest":"{}","size":-1}}"#, digest("00"));
+        assert!(parse::<Descriptor>("d", negative.as_bytes()).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_taken_or_refused(
+            text in r#"(\{|\}|\[|\]|,|:|"manifests"|"config"|"layers"|"digest"|"size"|[0-9]{1,30}|"schemaVersion"|null|"sha256:[0-9a-f]{64}"){0,40}"#,
+        ) {
+            let _ = parse_document("x", text.as_bytes());
+            let _ = parse::<Vec<DockerImage>>("x", text.as_bytes());
+        }
+    }
+}

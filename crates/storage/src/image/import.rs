@@ -1,0 +1,194 @@
+//! A root file system as a new image of one layer.
+//!
+//! The stream is read once: what comes in is stored, hashed and unpacked at the same time, each on a
+//! thread of its own. A compressed layer is kept as it came; a plain one, and one compressed as no
+//! image may be, is stored with gzip.
+
+use std::io::{BufReader, ErrorKind, Read, Write};
+use std::thread::{Scope, ScopedJoinHandle};
+
+use types::{Digest, Platform};
+
+use super::changes;
+use super::config::{Configuration, RunConfig};
+use super::documents::{self, Descriptor, Manifest};
+use super::gzip::Encoder;
+use crate::Import;
+use crate::clock;
+use crate::compress::{Format, MAGIC};
+use crate::error::Error;
+use crate::layer::{Unpacked, gave_up, unpack};
+use crate::pipe::{self, Sender};
+use crate::stage::{NewImage, Stage};
+use crate::store::Store;
+use crate::temp::{Blob, Ingest};
+
+const CHUNK: usize = 64 << 10;
+/// What the history says when nobody says more.
+const COMMENT: &str = "Imported from -";
+
+/// Imports one.
+pub(crate) fn import(store: &Store, tar: &mut dyn Read, import: &Import) -> Result<Digest, Error> {
+    let mut run = RunConfig::default();
+    for change in &import.changes {
+        changes::apply(&mut run, change)?;
+    }
+    if let Some(name) = import.reference.as_ref().filter(|r| r.digest().is_some()) {
+        return Err(Error::TagWithDigest(name.clone()));
+    }
+    let (layer, blob, format) = receive(store, tar)?;
+    let media_type = format.media_type().unwrap_or_default();
+    let platform = import.platform.clone().unwrap_or_else(Platform::host);
+    let comment = if import.message.is_empty() {
+        COMMENT
+    } else {
+        &import.message
+    };
+    let created = clock::rfc3339(clock::now());
+    let config = Configuration::new(&platform, run, &created, comment, &layer.diff_id);
+    let config_text = documents::print("the configuration", &config)?;
+    let config = write(store, &config_text)?;
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: documents::MANIFEST.to_owned(),
+        config: Descriptor::new(documents::CONFIG, config.digest.clone(), config.size),
+        layers: vec![Descriptor::new(media_type, blob.digest.clone(), blob.size)],
+    };
+    let manifest = write(store, &documents::print("the manifest", &manifest)?)?;
+    let id = manifest.digest.clone();
+    let image = NewImage {
+        id: id.clone(),
+        manifest: id.clone(),
+        config: String::from_utf8_lossy(&config_text).into_owned(),
+        content: vec![id.clone(), config.digest.clone(), blob.digest.clone()],
+        layers: vec![layer.diff_id.clone()],
+    };
+    let mut stage = Stage::new(store);
+    stage.add_content(&blob, media_type)?;
+    stage.add_content(&config, documents::CONFIG)?;
+    stage.add_content(&manifest, documents::MANIFEST)?;
+    stage.add_layer(layer)?;
+    let names: Vec<_> = import
+        .reference
+        .iter()
+        .map(|name| (name.clone(), id.clone()))
+        .collect();
+    stage.publish(&[image], &names)?;
+    Ok(id)
+}
+
+/// A small document as a file.
+pub(super) fn write(store: &Store, text: &[u8]) -> Result<Blob, Error> {
+    let mut ingest = store.ingest()?;
+    ingest.push(text)?;
+    Ok(ingest.finish())
+}
+
+/// Reads a layer: unpacked, stored, and how it is stored.
+pub(super) fn receive<'a>(
+    store: &'a Store,
+    tar: &mut dyn Read,
+) -> Result<(Unpacked<'a>, Blob, Format), Error> {
+    let start = peek(tar)?;
+    let format = Format::of(&start);
+    let mut stream = start.as_slice().chain(tar);
+    let ingest = store.ingest()?;
+    std::thread::scope(|scope| match format {
+        Format::Gzip | Format::Zstd => {
+            let (layer, blob) = receive_as_it_is(scope, store, &mut stream, format, ingest)?;
+            Ok((layer, blob, format))
+        }
+        Format::Plain | Format::Xz | Format::Bzip2 => {
+            let (layer, blob) = receive_transcoded(scope, store, &mut stream, format, ingest)?;
+            Ok((layer, blob, Format::Gzip))
+        }
+    })
+}
+
+fn peek(tar: &mut dyn Read) -> Result<Vec<u8>, Error> {
+    let mut start = Vec::with_capacity(MAGIC);
+    tar.take(MAGIC as u64)
+        .read_to_end(&mut start)
+        .map_err(Error::Input)?;
+    Ok(start)
+}
+
+/// This thread reads, hashes and stores; another unpacks, with a third that decompresses.
+fn receive_as_it_is<'scope, 'env, 'a: 'scope>(
+    scope: &'scope Scope<'scope, 'env>,
+    store: &'a Store,
+    stream: &mut dyn Read,
+    format: Format,
+    mut ingest: Ingest,
+) -> Result<(Unpacked<'a>, Blob), Error> {
+    let (sender, receiver) = pipe::pipe();
+    let unpacker = scope.spawn(move || unpack(store, receiver, format));
+    let read = copy(stream, sender, |bytes| ingest.push(bytes));
+    let layer = join(unpacker);
+    let layer = first_cause(layer, read)?;
+    Ok((layer, ingest.finish()))
+}
+
+/// This thread reads and decompresses; others unpack, compress and store.
+fn receive_transcoded<'scope, 'env, 'a: 'scope>(
+    scope: &'scope Scope<'scope, 'env>,
+    store: &'a Store,
+    stream: &mut dyn Read,
+    format: Format,
+    ingest: Ingest,
+) -> Result<(Unpacked<'a>, Blob), Error> {
+    let (sender, receiver) = pipe::pipe();
+    let unpacker = scope.spawn(move || unpack(store, receiver, Format::Plain));
+    let mut encoder = Encoder::new(scope, ingest);
+    let mut plain = format.decoder(BufReader::with_capacity(CHUNK, stream))?;
+    let read = copy(&mut plain, sender, |bytes| {
+        encoder.write_all(bytes).map_err(Error::Input)
+    });
+    let layer = first_cause(join(unpacker), read);
+    let stored = encoder
+        .finish()
+        .map_err(Error::file("write", &store.paths.tmp()));
+    match (layer, stored) {
+        (Err(error), Err(cause)) if gave_up(&error) => Err(cause),
+        (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+        (Ok(layer), Ok(ingest)) => Ok((layer, ingest.finish())),
+    }
+}
+
+/// Gives all of `stream` to an unpacker and to `store`.
+fn copy(
+    stream: &mut dyn Read,
+    mut unpacker: Sender,
+    mut store: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let count = match stream.read(&mut chunk) {
+            Ok(0) => return unpacker.finish().map_err(Error::Input),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            // Whoever unpacks says where it was.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                return unpacker.cut_short().map_err(Error::Input);
+            }
+            Err(error) => return Err(Error::Input(error)),
+        };
+        unpacker.write_all(&chunk[..count]).map_err(Error::Input)?;
+        store(&chunk[..count])?;
+    }
+}
+
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Of two threads that failed, one only because the other gave up.
+fn first_cause<T>(unpacked: Result<T, Error>, read: Result<(), Error>) -> Result<T, Error> {
+    match (unpacked, read) {
+        (Err(error), Err(cause)) if gave_up(&error) => Err(cause),
+        (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+        (Ok(unpacked), Ok(())) => Ok(unpacked),
+    }
+}

@@ -1,0 +1,91 @@
+//! Removing names and images, with Docker's rules about which of the two is meant.
+
+use rusqlite::{OptionalExtension, Transaction};
+use types::{Digest, ImageRef};
+
+use super::query;
+use crate::error::Error;
+use crate::gc;
+use crate::store::{State, Store};
+use crate::{Durability, Image, Removed};
+
+/// Removes a name, and the image when it was the last; by id all names with it.
+pub(crate) fn remove(store: &Store, name: &str, force: bool) -> Result<Vec<Removed>, Error> {
+    let mut state = store.state();
+    let State { database, leases } = &mut *state;
+    let (removed, garbage) = database.write(Durability::Power, |tx| {
+        let removed = remove_rows(tx, name, force)?;
+        Ok((removed, gc::sweep(tx, leases)?))
+    })?;
+    gc::discard(store, garbage);
+    Ok(removed)
+}
+
+fn remove_rows(tx: &Transaction<'_>, name: &str, force: bool) -> Result<Vec<Removed>, Error> {
+    let image = query::get(tx, &query::resolve(tx, name)?)?;
+    let mut removed = Vec::new();
+    let doomed = names_meant(tx, &image, name, force)?;
+    let last = doomed.len() == image.references.len();
+    let user = user(tx, &image.id)?;
+    if let Some(container) = user.as_ref().filter(|_| last && !force) {
+        return Err(Error::InUse {
+            image: name.to_owned(),
+            container: container.chars().take(12).collect(),
+            id: image.id.short().to_owned(),
+        });
+    }
+    for reference in doomed {
+        tx.execute("DELETE FROM names WHERE name = ?1", [reference.to_string()])?;
+        removed.push(Removed::Untagged(reference));
+    }
+    // What a container runs on stays, without a name.
+    if last && user.is_none() {
+        tx.execute("DELETE FROM images WHERE id = ?1", [image.id.to_string()])?;
+        removed.push(Removed::Deleted(image.id));
+    }
+    Ok(removed)
+}
+
+/// The names that go: the one given, or by id all of them.
+fn names_meant(
+    tx: &Transaction<'_>,
+    image: &Image,
+    name: &str,
+    force: bool,
+) -> Result<Vec<ImageRef>, Error> {
+    let reference = name.parse::<ImageRef>().ok();
+    let by_name = match &reference {
+        Some(reference) => query::named(tx, reference)?.is_some(),
+        None => false,
+    };
+    if let Some(reference) = reference.filter(|_| by_name) {
+        let same = |r: &&ImageRef| **r == reference;
+        // With a digest, all of the repository's names that mean it.
+        let repository = reference.repository();
+        let any = |r: &&ImageRef| reference.digest().is_some() && r.repository() == repository;
+        let exact: Vec<_> = image.references.iter().filter(same).cloned().collect();
+        return Ok(match exact.is_empty() {
+            false => exact,
+            true => image.references.iter().filter(any).cloned().collect(),
+        });
+    }
+    let first = image.references.first().map(ImageRef::repository);
+    let several = image
+        .references
+        .iter()
+        .any(|r| Some(r.repository()) != first);
+    if several && !force {
+        return Err(Error::ManyRepositories(name.to_owned()));
+    }
+    Ok(image.references.clone())
+}
+
+/// A container that needs the image.
+fn user(tx: &Transaction<'_>, id: &Digest) -> Result<Option<String>, Error> {
+    let sql = "SELECT id FROM containers WHERE image = ?1
+        UNION SELECT container FROM snapshots WHERE image = ?1 LIMIT 1";
+    Ok(tx
+        .prepare_cached(sql)?
+        .query_row([id.to_string()], |row| row.get(0))
+        .optional()?)
+}

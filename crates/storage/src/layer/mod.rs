@@ -1,0 +1,8 @@
+//! Layers on disk: a tar archive put in place below one directory, in overlayfs's form.
+
+mod place;
+mod unpack;
+mod whiteout;
+
+pub(crate) use place::clean;
+pub(crate) use unpack::{Unpacked, gave_up, unpack};

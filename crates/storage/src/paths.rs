@@ -1,0 +1,112 @@
+//! Where things are under the data root.
+//!
+//! ```text
+//! lock                      whose the root is
+//! brig.db                   what refers to what
+//! blobs/sha256/<hex>        content, as it came
+//! layers/<n>/diff           layers unpacked, with overlayfs's whiteouts; <n> is short on purpose
+//! containers/<id>/          a container's files; upper and work are its writable layer
+//! tmp/                      what is being written
+//! trash/                    what is being removed
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use types::{ContainerId, Digest};
+
+/// The data root.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    pub root: PathBuf,
+}
+
+impl Paths {
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.root.join("brig.db")
+    }
+
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.root.join("blobs/sha256")
+    }
+
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
+        self.blobs().join(digest.hex())
+    }
+
+    pub(crate) fn layers(&self) -> PathBuf {
+        self.root.join("layers")
+    }
+
+    pub(crate) fn layer(&self, number: u64) -> PathBuf {
+        self.layers().join(layer_name(number))
+    }
+
+    pub(crate) fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
+    pub(crate) fn container(&self, id: &ContainerId) -> PathBuf {
+        self.containers().join(id.as_str())
+    }
+
+    pub(crate) fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    pub(crate) fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+}
+
+/// What overlayfs shows.
+pub(crate) const DIFF: &str = "diff";
+
+/// The lower layer of an image that has none: overlayfs wants one.
+pub(crate) const EMPTY_LAYER: u64 = 0;
+
+/// A layer's directory, in base 36: a kernel that takes all layers in one page of options (before
+/// 6.5) then has room for more than a hundred of them.
+pub(crate) fn layer_name(mut number: u64) -> String {
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut name = Vec::new();
+    loop {
+        let digit = usize::try_from(number % 36).unwrap_or(0);
+        name.push(DIGITS[digit]);
+        number /= 36;
+        if number == 0 {
+            break;
+        }
+    }
+    name.iter().rev().map(|b| char::from(*b)).collect()
+}
+
+/// The number of a directory that [`layer_name`] named.
+pub(crate) fn layer_number(name: &str) -> Option<u64> {
+    let number = u64::from_str_radix(name, 36).ok()?;
+    (layer_name(number) == name).then_some(number)
+}
+
+/// Whether `path` is there, whatever it is.
+pub(crate) fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layer_names_are_short_and_read_back() {
+        for (number, name) in [(0, "0"), (35, "z"), (36, "10"), (46655, "zzz")] {
+            assert_eq!(layer_name(number), name);
+            assert_eq!(layer_number(name), Some(number));
+        }
+        for bad in ["", "00", "Z", "-1", "a.b", "+1"] {
+            assert_eq!(layer_number(bad), None, "{bad:?}");
+        }
+    }
+}

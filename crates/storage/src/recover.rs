@@ -1,0 +1,84 @@
+//! What a crash leaves: files that no row names, rows of containers that never came to be.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use rusqlite::Transaction;
+
+use crate::Durability;
+use crate::error::Error;
+use crate::gc;
+use crate::paths::{self, DIFF, EMPTY_LAYER};
+use crate::store::{Store, make_dir};
+
+/// Finishes or undoes it; returns the first free layer number.
+pub(crate) fn recover(store: &Store) -> Result<u64, Error> {
+    let known = {
+        let state = &mut *store.state();
+        gc::collect(store, state)?;
+        state.database.write(Durability::Process, known)?
+    };
+    let paths = &store.paths;
+    remove_unknown(store, &paths.tmp(), |_| false)?;
+    remove_unknown(store, &paths.blobs(), |name| known.content.contains(name))?;
+    remove_unknown(store, &paths.containers(), |name| {
+        known.snapshots.contains(name)
+    })?;
+    remove_unknown(store, &paths.layers(), |name| {
+        paths::layer_number(name).is_some_and(|n| n == EMPTY_LAYER || known.layers.contains(&n))
+    })?;
+    let empty = paths.layer(EMPTY_LAYER).join(DIFF);
+    make_dir(&empty, 0o755)?;
+    store.trash.empty();
+    Ok(known.layers.iter().max().unwrap_or(&EMPTY_LAYER) + 1)
+}
+
+/// Names that belong to somebody.
+struct Known {
+    content: HashSet<String>,
+    layers: HashSet<u64>,
+    snapshots: HashSet<String>,
+}
+
+fn known(tx: &Transaction<'_>) -> Result<Known, Error> {
+    // A writable layer whose container's record was never written, or was lost in a power cut.
+    tx.execute(
+        "DELETE FROM snapshots WHERE container NOT IN (SELECT id FROM containers)",
+        [],
+    )?;
+    let mut known = Known {
+        content: HashSet::new(),
+        layers: HashSet::new(),
+        snapshots: HashSet::new(),
+    };
+    for row in tx
+        .prepare("SELECT digest FROM content")?
+        .query_map([], |row| row.get(0))?
+    {
+        let digest = gc::parse_digest(row?)?;
+        known.content.insert(digest.hex().to_owned());
+    }
+    for row in tx
+        .prepare("SELECT number FROM layers")?
+        .query_map([], |row| row.get::<_, i64>(0))?
+    {
+        known.layers.insert(row?.cast_unsigned());
+    }
+    for row in tx
+        .prepare("SELECT container FROM snapshots")?
+        .query_map([], |row| row.get(0))?
+    {
+        known.snapshots.insert(row?);
+    }
+    Ok(known)
+}
+
+fn remove_unknown(store: &Store, dir: &Path, is_known: impl Fn(&str) -> bool) -> Result<(), Error> {
+    for entry in std::fs::read_dir(dir).map_err(Error::file("read", dir))? {
+        let entry = entry.map_err(Error::file("read", dir))?;
+        if !entry.file_name().to_str().is_some_and(&is_known) {
+            store.trash.discard(&entry.path())?;
+        }
+    }
+    Ok(())
+}

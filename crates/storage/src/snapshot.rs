@@ -1,0 +1,238 @@
+//! Writable layers of containers: an upper and a work directory, and the image's layers below.
+
+use std::collections::HashSet;
+use std::fs::{DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use sys::dir::{self, Dir, Kind};
+use types::{ContainerId, Digest, Mount};
+
+use crate::error::Error;
+use crate::paths::{DIFF, EMPTY_LAYER};
+use crate::store::Store;
+use crate::{Durability, Record, Snapshot, records};
+
+const UPPER: &str = "upper";
+const WORK: &str = "work";
+/// Directories open at a time while counting; what a container buries deeper is not counted.
+const MAX_DEPTH: usize = 256;
+
+/// Makes a container's directories and both its rows in one transaction.
+pub(crate) fn create(store: &Store, record: &Record, throwaway: bool) -> Result<Snapshot, Error> {
+    with_dirs(store, &record.id, throwaway, |tx| {
+        insert(tx, &record.id, &record.image, throwaway)?;
+        records::insert(tx, record)?;
+        lower(tx, &record.id)
+    })
+}
+
+/// Makes a container's directories and the row of its writable layer.
+pub(crate) fn prepare(
+    store: &Store,
+    id: &ContainerId,
+    image: &Digest,
+    throwaway: bool,
+) -> Result<Snapshot, Error> {
+    with_dirs(store, id, throwaway, |tx| {
+        insert(tx, id, image, throwaway)?;
+        lower(tx, id)
+    })
+}
+
+/// Directories first, so that every row has its own; they go again when the rows cannot be written.
+fn with_dirs(
+    store: &Store,
+    id: &ContainerId,
+    throwaway: bool,
+    rows: impl FnOnce(&Transaction<'_>) -> Result<Vec<u64>, Error>,
+) -> Result<Snapshot, Error> {
+    let dir = store.paths.container(id);
+    make_dirs(&dir)?;
+    let durability = if throwaway {
+        Durability::Process
+    } else {
+        Durability::Power
+    };
+    match store.write(durability, rows) {
+        Ok(lower) => Ok(mounts(store, id, &lower, throwaway)),
+        Err(error) => {
+            // The first error is the one to tell; what stays is removed at the next open.
+            let _ = store.trash.discard(&dir);
+            Err(error)
+        }
+    }
+}
+
+/// What mounts a writable layer made before.
+pub(crate) fn find(store: &Store, id: &ContainerId) -> Result<Snapshot, Error> {
+    let (lower, throwaway) = store.read(|db| {
+        let sql = "SELECT throwaway FROM snapshots WHERE container = ?1";
+        let throwaway: Option<bool> = db
+            .prepare_cached(sql)?
+            .query_row([id.as_str()], |row| row.get(0))
+            .optional()?;
+        let throwaway = throwaway.ok_or_else(|| Error::NoContainer(id.clone()))?;
+        Ok((lower(db, id)?, throwaway))
+    })?;
+    Ok(mounts(store, id, &lower, throwaway))
+}
+
+/// Drops a writable layer. The row goes first: a directory without one is garbage, the other way
+/// round it would be a container without a root.
+pub(crate) fn discard(store: &Store, id: &ContainerId) -> Result<(), Error> {
+    store.write(Durability::Process, |tx| delete(tx, id))?;
+    discard_dir(store, id)
+}
+
+/// Drops a container: its record and its writable layer, in one transaction.
+pub(crate) fn remove(store: &Store, id: &ContainerId, durability: Durability) -> Result<(), Error> {
+    store.write(durability, |tx| {
+        records::delete(tx, id)?;
+        delete(tx, id)
+    })?;
+    discard_dir(store, id)
+}
+
+fn discard_dir(store: &Store, id: &ContainerId) -> Result<(), Error> {
+    let dir = store.paths.container(id);
+    match store.trash.discard(&dir) {
+        Err(Error::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        answer => answer,
+    }
+}
+
+/// Bytes the writable layer takes on disk, a file of several names counted once.
+pub(crate) fn usage(store: &Store, id: &ContainerId) -> Result<u64, Error> {
+    let upper = store.paths.container(id).join(UPPER);
+    let failed = || Error::file("read", &upper);
+    let dir = match Dir::open(&upper) {
+        Err(error) if error.errno == sys::Errno::NOENT => {
+            return Err(Error::NoContainer(id.clone()));
+        }
+        answer => answer.map_err(failed())?,
+    };
+    let mut seen = HashSet::new();
+    let mut bytes = 0;
+    // Open directories wait here, with their entries; one at a time goes deeper.
+    let mut stack = vec![(dir.entries().map_err(failed())?, dir)];
+    loop {
+        let depth = stack.len();
+        let Some((entries, dir)) = stack.last_mut() else {
+            return Ok(bytes);
+        };
+        let Some(entry) = entries.next() else {
+            stack.pop();
+            continue;
+        };
+        let (name, _) = entry.map_err(failed())?;
+        let name = dir::name(&name);
+        // The container may be running: what is gone meanwhile is not counted.
+        let Ok(status) = dir.status(name) else {
+            continue;
+        };
+        if status.links < 2 || status.kind == Kind::Directory || seen.insert(status.identity) {
+            bytes += status.allocated;
+        }
+        let deeper = (status.kind == Kind::Directory && depth < MAX_DEPTH)
+            .then(|| dir.open_dir(name).and_then(|dir| Ok((dir.entries()?, dir))));
+        if let Some(Ok(deeper)) = deeper {
+            stack.push(deeper);
+        }
+    }
+}
+
+fn make_dirs(dir: &Path) -> Result<(), Error> {
+    let make = |path: &Path, mode| {
+        DirBuilder::new()
+            .mode(mode)
+            .create(path)
+            .map_err(Error::file("create", path))
+    };
+    make(dir, 0o710)?;
+    let upper = dir.join(UPPER);
+    make(&upper, 0o755)?;
+    // The container's root directory, whatever the daemon's umask is.
+    std::fs::set_permissions(&upper, Permissions::from_mode(0o755))
+        .map_err(Error::file("change the permissions of", &upper))?;
+    make(&dir.join(WORK), 0o700)
+}
+
+fn insert(
+    tx: &Transaction<'_>,
+    id: &ContainerId,
+    image: &Digest,
+    throwaway: bool,
+) -> Result<(), Error> {
+    let image = image.to_string();
+    if !tx
+        .prepare_cached("SELECT 1 FROM images WHERE id = ?1")?
+        .exists([&image])?
+    {
+        return Err(Error::NoSuchImage(image));
+    }
+    tx.prepare_cached("INSERT INTO snapshots VALUES (?1, ?2, ?3)")?
+        .execute(params![id.as_str(), image, throwaway])?;
+    Ok(())
+}
+
+fn delete(tx: &Transaction<'_>, id: &ContainerId) -> Result<(), Error> {
+    tx.prepare_cached("DELETE FROM snapshots WHERE container = ?1")?
+        .execute([id.as_str()])?;
+    Ok(())
+}
+
+/// Numbers of the layers below, the uppermost first. One that an image has twice counts where it is
+/// uppermost: overlayfs refuses a directory twice, and the lower one could show nothing anyway.
+fn lower(db: &Connection, id: &ContainerId) -> Result<Vec<u64>, Error> {
+    let sql = "SELECT layers.number FROM snapshots
+        JOIN image_layers ON image_layers.image = snapshots.image
+        JOIN layers ON layers.diff_id = image_layers.diff_id
+        WHERE snapshots.container = ?1 ORDER BY image_layers.position DESC";
+    let mut query = db.prepare_cached(sql)?;
+    let numbers = query.query_map([id.as_str()], |row| row.get::<_, i64>(0))?;
+    let mut lower: Vec<u64> = Vec::new();
+    for number in numbers {
+        let number = number?.cast_unsigned();
+        if !lower.contains(&number) {
+            lower.push(number);
+        }
+    }
+    if lower.is_empty() {
+        lower.push(EMPTY_LAYER);
+    }
+    Ok(lower)
+}
+
+fn mounts(store: &Store, id: &ContainerId, lower: &[u64], throwaway: bool) -> Snapshot {
+    let dir = store.paths.container(id);
+    let option = |name: &str, dir: PathBuf| format!("{name}={}", dir.display());
+    let mut options = vec![
+        option("upperdir", dir.join(UPPER)),
+        option("workdir", dir.join(WORK)),
+        // Whatever the kernel was configured with: no inode index, which refuses an upper directory
+        // whose lower one was moved, and no renames or copies by reference, which only overlayfs
+        // itself could read back.
+        "index=off".to_owned(),
+        "redirect_dir=off".to_owned(),
+        "metacopy=off".to_owned(),
+    ];
+    if throwaway {
+        options.push("volatile".to_owned());
+    }
+    let lower = lower
+        .iter()
+        .map(|number| store.paths.layer(*number).join(DIFF))
+        .collect();
+    let mount = Mount {
+        kind: "overlay".to_owned(),
+        source: "overlay".into(),
+        target: "/".into(),
+        options,
+        lower,
+    };
+    Snapshot {
+        mounts: vec![mount],
+    }
+}

@@ -1,0 +1,324 @@
+//! What is on its way into the store.
+//!
+//! Files come first and rows after them, in one transaction, so that every row has its file. Until
+//! then a lease keeps what a stage has brought or found: neither another stage's failure nor a
+//! removal takes it away. A file without a row and without a lease is garbage, after a crash too.
+
+use std::collections::HashMap;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+use types::{Digest, ImageRef};
+
+use crate::Durability;
+use crate::clock;
+use crate::error::Error;
+use crate::gc;
+use crate::layer::Unpacked;
+use crate::store::{State, Store};
+use crate::temp::Blob;
+
+/// What stages hold. In memory: after a crash there is no stage.
+#[derive(Debug, Default)]
+pub(crate) struct Leases {
+    pub content: HashMap<Digest, Lease<Content>>,
+    pub layers: HashMap<Digest, Lease<Layer>>,
+}
+
+/// How many hold it, and what its row will be if it has none yet.
+#[derive(Debug)]
+pub(crate) struct Lease<T> {
+    holders: usize,
+    pub fresh: Option<T>,
+}
+
+/// A row of `content` to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Content {
+    size: u64,
+    media_type: String,
+}
+
+/// A row of `layers` to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layer {
+    pub number: u64,
+    size: u64,
+}
+
+impl<T> Default for Lease<T> {
+    fn default() -> Self {
+        Self {
+            holders: 0,
+            fresh: None,
+        }
+    }
+}
+
+/// An image to be.
+#[derive(Debug, Clone)]
+pub(crate) struct NewImage {
+    pub id: Digest,
+    pub manifest: Digest,
+    /// The configuration's text.
+    pub config: String,
+    /// All content it keeps.
+    pub content: Vec<Digest>,
+    /// Diff ids, the lowest first.
+    pub layers: Vec<Digest>,
+}
+
+/// One import or load.
+#[derive(Debug)]
+pub(crate) struct Stage<'a> {
+    store: &'a Store,
+    content: Vec<Digest>,
+    layers: Vec<Digest>,
+}
+
+impl<'a> Stage<'a> {
+    pub(crate) fn new(store: &'a Store) -> Self {
+        Self {
+            store,
+            content: Vec::new(),
+            layers: Vec::new(),
+        }
+    }
+
+    /// Whether the store has this content; if so it stays.
+    pub(crate) fn has_content(&mut self, digest: &Digest) -> Result<bool, Error> {
+        let mut state = self.store.state();
+        let there = has_content(&state, digest)?;
+        if there {
+            self.hold_content(&mut state, digest);
+        }
+        Ok(there)
+    }
+
+    /// Whether the store has this layer; if so it stays.
+    pub(crate) fn has_layer(&mut self, diff_id: &Digest) -> Result<bool, Error> {
+        let mut state = self.store.state();
+        let there = layer_number(&state, diff_id)?.is_some();
+        if there {
+            self.hold_layer(&mut state, diff_id);
+        }
+        Ok(there)
+    }
+
+    /// Brings content.
+    pub(crate) fn add_content(&mut self, blob: &Blob, media_type: &str) -> Result<(), Error> {
+        let mut state = self.store.state();
+        let there = has_content(&state, &blob.digest)?;
+        if !there {
+            blob.move_to(&self.store.paths.blob(&blob.digest))?;
+        }
+        let lease = self.hold_content(&mut state, &blob.digest);
+        if !there {
+            lease.fresh = Some(Content {
+                size: blob.size,
+                media_type: media_type.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Brings a layer.
+    pub(crate) fn add_layer(&mut self, layer: Unpacked<'_>) -> Result<(), Error> {
+        let mut state = self.store.state();
+        let there = layer_number(&state, &layer.diff_id)?.is_some();
+        let lease = self.hold_layer(&mut state, &layer.diff_id);
+        if !there {
+            lease.fresh = Some(Layer {
+                number: layer.number,
+                size: layer.size,
+            });
+            layer.keep();
+        }
+        Ok(())
+    }
+
+    /// Makes it all so: content, layers, images and their names, or nothing.
+    pub(crate) fn publish(
+        self,
+        images: &[NewImage],
+        names: &[(ImageRef, Digest)],
+    ) -> Result<(), Error> {
+        // One sync of the file system for all files, instead of one a file.
+        let layers = self.store.paths.layers();
+        sys::dir::Dir::open(&layers)
+            .and_then(|dir| dir.sync_file_system())
+            .map_err(Error::file("sync", &layers))?;
+        let mut state = self.store.state();
+        let State { database, leases } = &mut *state;
+        database.write(Durability::Power, |tx| {
+            for digest in &self.content {
+                insert_content(tx, digest, leases)?;
+            }
+            for diff_id in &self.layers {
+                insert_layer(tx, diff_id, leases)?;
+            }
+            for image in images {
+                insert_image(tx, image)?;
+            }
+            for (name, id) in names {
+                insert_name(tx, name, id)?;
+            }
+            Ok(())
+        })?;
+        for digest in &self.content {
+            leases.content.entry(digest.clone()).or_default().fresh = None;
+        }
+        for diff_id in &self.layers {
+            leases.layers.entry(diff_id.clone()).or_default().fresh = None;
+        }
+        Ok(())
+    }
+
+    fn hold_content<'s>(
+        &mut self,
+        state: &'s mut State,
+        digest: &Digest,
+    ) -> &'s mut Lease<Content> {
+        let lease = state.leases.content.entry(digest.clone()).or_default();
+        lease.holders += 1;
+        self.content.push(digest.clone());
+        lease
+    }
+
+    fn hold_layer<'s>(&mut self, state: &'s mut State, diff_id: &Digest) -> &'s mut Lease<Layer> {
+        let lease = state.leases.layers.entry(diff_id.clone()).or_default();
+        lease.holders += 1;
+        self.layers.push(diff_id.clone());
+        lease
+    }
+}
+
+impl Drop for Stage<'_> {
+    /// Lets go; what nobody else holds and no row names is thrown away.
+    fn drop(&mut self) {
+        let paths = &self.store.paths;
+        let mut orphans = Vec::new();
+        let mut state = self.store.state();
+        for digest in self.content.drain(..) {
+            if let Some(Some(_)) = release(&mut state.leases.content, &digest) {
+                orphans.push(paths.blob(&digest));
+            }
+        }
+        for diff_id in self.layers.drain(..) {
+            if let Some(Some(layer)) = release(&mut state.leases.layers, &diff_id) {
+                orphans.push(paths.layer(layer.number));
+            }
+        }
+        for orphan in orphans {
+            // What stays is removed at the next open.
+            let _ = self.store.trash.discard(&orphan);
+        }
+        // A removal may have passed over what was held here.
+        let _ = gc::collect(self.store, &mut state);
+    }
+}
+
+/// One holder less; what was fresh when it was the last.
+fn release<T>(leases: &mut HashMap<Digest, Lease<T>>, digest: &Digest) -> Option<Option<T>> {
+    let lease = leases.get_mut(digest)?;
+    lease.holders -= 1;
+    if lease.holders > 0 {
+        return None;
+    }
+    leases.remove(digest).map(|lease| lease.fresh)
+}
+
+fn has_content(state: &State, digest: &Digest) -> Result<bool, Error> {
+    if state
+        .leases
+        .content
+        .get(digest)
+        .is_some_and(|lease| lease.fresh.is_some())
+    {
+        return Ok(true);
+    }
+    let sql = "SELECT 1 FROM content WHERE digest = ?1";
+    let mut query = state.database.read().prepare_cached(sql)?;
+    Ok(query.exists([digest.to_string()])?)
+}
+
+fn layer_number(state: &State, diff_id: &Digest) -> Result<Option<u64>, Error> {
+    if let Some(fresh) = state
+        .leases
+        .layers
+        .get(diff_id)
+        .and_then(|lease| lease.fresh)
+    {
+        return Ok(Some(fresh.number));
+    }
+    let sql = "SELECT number FROM layers WHERE diff_id = ?1";
+    let mut query = state.database.read().prepare_cached(sql)?;
+    let number = query
+        .query_row([diff_id.to_string()], |row| row.get::<_, i64>(0))
+        .optional()?;
+    Ok(number.map(i64::cast_unsigned))
+}
+
+fn insert_content(tx: &Transaction<'_>, digest: &Digest, leases: &Leases) -> Result<(), Error> {
+    if let Some(new) = leases
+        .content
+        .get(digest)
+        .and_then(|lease| lease.fresh.as_ref())
+    {
+        tx.prepare_cached("INSERT OR IGNORE INTO content VALUES (?1, ?2, ?3)")?
+            .execute(params![
+                digest.to_string(),
+                new.size.cast_signed(),
+                new.media_type
+            ])?;
+    }
+    Ok(())
+}
+
+fn insert_layer(tx: &Transaction<'_>, diff_id: &Digest, leases: &Leases) -> Result<(), Error> {
+    if let Some(new) = leases.layers.get(diff_id).and_then(|lease| lease.fresh) {
+        tx.prepare_cached("INSERT OR IGNORE INTO layers VALUES (?1, ?2, ?3)")?
+            .execute(params![
+                diff_id.to_string(),
+                new.number.cast_signed(),
+                new.size.cast_signed()
+            ])?;
+    }
+    Ok(())
+}
+
+/// Adds an image, or what it did not keep before.
+fn insert_image(tx: &Transaction<'_>, image: &NewImage) -> Result<(), Error> {
+    let id = image.id.to_string();
+    tx.prepare_cached("INSERT OR IGNORE INTO images VALUES (?1, ?2, ?3, 0, ?4)")?
+        .execute(params![
+            id,
+            image.manifest.to_string(),
+            image.config,
+            clock::now()
+        ])?;
+    let mut content = tx.prepare_cached("INSERT OR IGNORE INTO image_content VALUES (?1, ?2)")?;
+    for digest in &image.content {
+        content.execute(params![id, digest.to_string()])?;
+    }
+    let mut layers = tx.prepare_cached("INSERT OR IGNORE INTO image_layers VALUES (?1, ?2, ?3)")?;
+    for (position, diff_id) in (0_i64..).zip(&image.layers) {
+        layers.execute(params![id, position, diff_id.to_string()])?;
+    }
+    tx.prepare_cached(
+        "UPDATE images SET size =
+            (SELECT coalesce(sum(size), 0) FROM content
+                WHERE digest IN (SELECT digest FROM image_content WHERE image = ?1)) +
+            (SELECT coalesce(sum(size), 0) FROM layers
+                WHERE diff_id IN (SELECT diff_id FROM image_layers WHERE image = ?1))
+         WHERE id = ?1",
+    )?
+    .execute([id])?;
+    Ok(())
+}
+
+/// Names an image; what had the name loses it.
+pub(crate) fn insert_name(tx: &Transaction<'_>, name: &ImageRef, id: &Digest) -> Result<(), Error> {
+    tx.prepare_cached("INSERT OR REPLACE INTO names VALUES (?1, ?2)")?
+        .execute([name.to_string(), id.to_string()])?;
+    Ok(())
+}

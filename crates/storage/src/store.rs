@@ -1,0 +1,135 @@
+//! What the verbs share: the paths, the database, what is on its way in, the trash.
+
+use std::fs::DirBuilder;
+use std::io::ErrorKind as IoErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, Transaction};
+use sys::file::Lock;
+
+use crate::Durability;
+use crate::db::Database;
+use crate::error::Error;
+use crate::paths::Paths;
+use crate::stage::Leases;
+use crate::temp::Ingest;
+use crate::trash::Trash;
+
+/// An open data root.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub paths: Paths,
+    pub trash: Trash,
+    state: Mutex<State>,
+    layer: AtomicU64,
+    temporary: AtomicU64,
+    /// Held as long as the store is open.
+    _lock: Lock,
+}
+
+/// A std mutex, held for microseconds, or for one sync of the log, by threads that may block.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub database: Database,
+    pub leases: Leases,
+}
+
+impl Store {
+    /// Opens or makes it, and finishes or undoes what a crash interrupted.
+    pub(crate) fn open(root: &Path) -> Result<Self, Error> {
+        let paths = Paths {
+            root: root.to_owned(),
+        };
+        make_dir(root, 0o710)?;
+        let lock = lock(&paths)?;
+        for dir in [
+            root.join("blobs"),
+            paths.blobs(),
+            paths.layers(),
+            paths.containers(),
+        ] {
+            make_dir(&dir, 0o710)?;
+        }
+        for dir in [paths.tmp(), paths.trash()] {
+            make_dir(&dir, 0o700)?;
+        }
+        let database = Database::open(&paths.database(), root)?;
+        let trash = Trash::open(paths.trash())?;
+        let mut store = Self {
+            paths,
+            trash,
+            state: Mutex::new(State {
+                database,
+                leases: Leases::default(),
+            }),
+            layer: AtomicU64::new(0),
+            temporary: AtomicU64::new(0),
+            _lock: lock,
+        };
+        let layers = crate::recover::recover(&store)?;
+        store.layer = AtomicU64::new(layers);
+        Ok(store)
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // A panic rolls the transaction back; what is in memory is changed last.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the database.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        read(self.state().database.read())
+    }
+
+    /// Changes the database.
+    pub(crate) fn write<T>(
+        &self,
+        durability: Durability,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.state().database.write(durability, change)
+    }
+
+    /// A new file in `tmp/`.
+    pub(crate) fn ingest(&self) -> Result<Ingest, Error> {
+        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
+        Ingest::create(self.paths.tmp().join(number.to_string()))
+    }
+
+    /// The number of a new layer.
+    pub(crate) fn next_layer(&self) -> u64 {
+        self.layer.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+fn lock(paths: &Paths) -> Result<Lock, Error> {
+    let path = paths.lock();
+    let Some(lock) = Lock::try_acquire(&path).map_err(Error::file("lock", &path))? else {
+        let pid = std::fs::read_to_string(&path)
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
+        return Err(Error::Locked {
+            root: paths.root.clone(),
+            pid,
+        });
+    };
+    let pid = format!("{}\n", std::process::id());
+    lock.write(pid.as_bytes())
+        .map_err(Error::file("lock", &path))?;
+    Ok(lock)
+}
+
+/// Makes a directory, with those above it, unless it is there.
+pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), Error> {
+    match DirBuilder::new().recursive(true).mode(mode).create(path) {
+        Err(error) if error.kind() == IoErrorKind::AlreadyExists => Ok(()),
+        answer => answer.map_err(Error::file("create", path)),
+    }
+}
