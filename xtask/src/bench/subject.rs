@@ -130,6 +130,7 @@ pub(crate) fn brig() -> Result<Vec<Subject>> {
         ],
         daemon: Some(Daemon {
             child,
+            gentle: true,
             scratch: Some(scratch),
         }),
         helpers: &["brig-shim"],
@@ -234,6 +235,7 @@ fn docker(root: &Path, suite: &str) -> Result<Subject> {
         .into(),
         daemon: Some(Daemon {
             child,
+            gentle: false,
             scratch: None,
         }),
         helpers: &["containerd-shim"],
