@@ -301,7 +301,13 @@ mod tests {
             "ssh://me@there",
         ]
         .map(found);
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        unix:///run/x/brig.sock Some("/run/x/brig.sock")
+        unix:///run/x/brig.sock Some("/run/x/brig.sock")
+        unix:///run/brig/brig.sock Some("/run/brig/brig.sock")
+        tcp://127.0.0.1:2375 None
+        unable to parse docker host `ssh://me@there`: unix:///path or tcp://host:port is expected
+        "#);
     }
 
     #[test]

@@ -242,6 +242,11 @@ fn as_pflag(arg: Arg) -> Arg {
         return arg;
     }
     if matches!(arg.get_action(), ArgAction::SetTrue) {
+        let arg = if arg.get_default_values().is_empty() {
+            arg.default_value("false")
+        } else {
+            arg
+        };
         arg.action(ArgAction::Set)
             .num_args(0..=1)
             .require_equals(true)

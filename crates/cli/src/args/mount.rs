@@ -257,6 +257,24 @@ mod tests {
             "type=bind,\"src=/a",
         ]
         .map(show);
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        type=bind,source=/a,target=/b -> MountRequest { kind: Bind { source: "/a", propagation: None, create_source: false, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: None }, target: "/b", read_only: false }
+        type=bind,src=a,dst=/b,readonly,bind-propagation=rshared -> MountRequest { kind: Bind { source: "a", propagation: Some(Rshared), create_source: false, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: None }, target: "/b", read_only: true }
+        type=bind,src=/a,dst=/b,ro=true,bind-recursive=writable -> MountRequest { kind: Bind { source: "/a", propagation: None, create_source: false, recursive: true, read_only_non_recursive: true, read_only_force_recursive: false, bind_mode: None }, target: "/b", read_only: true }
+        type=bind,"src=/a,b",dst=/b -> MountRequest { kind: Bind { source: "/a,b", propagation: None, create_source: false, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: None }, target: "/b", read_only: false }
+        type=tmpfs,destination=/t,tmpfs-size=64m,tmpfs-mode=1770 -> MountRequest { kind: Tmpfs { size: Some(67108864), mode: Some(1016), options: [], flag_options: None }, target: "/t", read_only: false }
+        type=tmpfs,dst=/t,ro=false -> MountRequest { kind: Tmpfs { size: None, mode: None, options: [], flag_options: None }, target: "/t", read_only: false }
+        x -> invalid field 'x' must be a key=value pair
+        type=bind,src=/a -> target is required
+        type=bind,dst=/a -> type=bind needs a source
+        src=v,dst=/v -> mounts of type volume are not in this version: bind and tmpfs are
+        type=bind,src=/a,dst=/b,tmpfs-size=1 -> cannot mix 'tmpfs-*' options with mount type 'bind' (tmpfs-size)
+        type=tmpfs,src=/a,dst=/b -> type=tmpfs takes no source
+        type=tmpfs,dst=/b,tmpfs-mode=9 -> invalid value for tmpfs-mode: 9
+        type=bind,src=/a,dst=/b,ro=maybe -> invalid value for ro: maybe
+        type=bind,src=/a,dst=/b,colour=red -> unexpected key 'colour' in 'colour=red'
+        type=bind,src=/a,dst=/b,bind-recursive=readonly -> option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction
+        type=bind,"src=/a -> a quote is not closed in 'type=bind,"src=/a'
+        "#);
     }
 }

@@ -283,7 +283,23 @@ mod tests {
             filter("x").unwrap_err(),
         ];
         let lines: Vec<String> = said.iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        failed to parse x as a rational number
+        value is too precise
+        invalid environment variable: =x
+        invalid label '=x': empty name
+        valid streams are STDIN, STDOUT and STDERR
+        sysctl 'kernel.hostname=x' is not allowed
+        invalid ulimit argument: x
+        invalid ulimit type: foo
+        strconv.ParseInt: parsing "x": invalid syntax
+        ulimit soft limit must be less than or equal to hard limit: 2 > 1
+        too many limit value arguments - 1:2:3, can only have up to two, `soft[:hard]`
+        invalid size: 'x'
+        invalid port or range: 80-70
+        invalid proto: x
+        bad format of filter (expected name=value)
+        "#);
     }
 
     #[test]

@@ -258,18 +258,36 @@ mod tests {
 
     #[test]
     fn the_table() {
-        insta::assert_snapshot!(show(None, |_| {}), @"");
-        insta::assert_snapshot!(show(None, |s| s.size = true), @"");
+        insta::assert_snapshot!(show(None, |_| {}), @r#"
+        CONTAINER ID   IMAGE        COMMAND                  CREATED          STATUS         PORTS        NAMES
+        0a0a0a0a0a0a   debian:12    "sleep infinity and …"   2 seconds ago    Up 2 seconds                web
+        b1b1b1b1b1b1   debian:12    "sleep infinity and …"   10 minutes ago   Up 2 seconds                db
+        "#);
+        insta::assert_snapshot!(show(None, |s| s.size = true), @r#"
+        CONTAINER ID   IMAGE        COMMAND                  CREATED          STATUS         PORTS        NAMES        SIZE
+        0a0a0a0a0a0a   debian:12    "sleep infinity and …"   2 seconds ago    Up 2 seconds                web          1kB (virtual 117MB)
+        b1b1b1b1b1b1   debian:12    "sleep infinity and …"   10 minutes ago   Up 2 seconds                db           1kB (virtual 117MB)
+        "#);
     }
 
     #[test]
     fn other_forms() {
-        insta::assert_snapshot!(show(None, |s| s.quiet = true), @"");
-        insta::assert_snapshot!(show(Some("{{.ID}} {{.Names}} {{.Label \"tier\"}} {{.RunningFor}}"), |_| {}), @"");
-        insta::assert_snapshot!(show(Some("table {{.Names}}\\t{{.Status}}"), |_| {}), @"");
+        insta::assert_snapshot!(show(None, |s| s.quiet = true), @r#"
+        0a0a0a0a0a0a
+        b1b1b1b1b1b1
+        "#);
+        insta::assert_snapshot!(show(Some("{{.ID}} {{.Names}} {{.Label \"tier\"}} {{.RunningFor}}"), |_| {}), @r#"
+        0a0a0a0a0a0a web web 2 seconds ago
+        b1b1b1b1b1b1 db web 10 minutes ago
+        "#);
+        insta::assert_snapshot!(show(Some("table {{.Names}}\\t{{.Status}}"), |_| {}), @r#"
+        NAMES        STATUS
+        web          Up 2 seconds
+        db           Up 2 seconds
+        "#);
         let json = show(Some("json"), |_| {});
         let names: Vec<&str> = json.lines().next().unwrap().split("\",\"").collect();
-        insta::assert_snapshot!(names[0], @"");
+        insta::assert_snapshot!(names[0], @r#"{"Command":"\"sleep infinity and …\""#);
     }
 
     #[test]

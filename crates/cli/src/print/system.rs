@@ -290,6 +290,15 @@ mod tests {
 
     #[test]
     fn objects_are_indented_by_four() {
-        insta::assert_snapshot!(indented(&[json!({"b": [], "a": {"x": 1}})]).unwrap(), @"");
+        insta::assert_snapshot!(indented(&[json!({"b": [], "a": {"x": 1}})]).unwrap(), @r#"
+        [
+            {
+                "b": [],
+                "a": {
+                    "x": 1
+                }
+            }
+        ]
+        "#);
     }
 }

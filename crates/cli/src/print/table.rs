@@ -52,6 +52,9 @@ mod tests {
     #[test]
     fn columns_are_ten_wide_and_three_apart() {
         let rows = vec![vec!["0123456789ab".into(), "a".into(), "x".into()]];
-        insta::assert_snapshot!(table(&["CONTAINER ID", "IMAGE", "NAMES"], &rows), @"");
+        insta::assert_snapshot!(table(&["CONTAINER ID", "IMAGE", "NAMES"], &rows), @r#"
+        CONTAINER ID   IMAGE        NAMES
+        0123456789ab   a            x
+        "#);
     }
 }

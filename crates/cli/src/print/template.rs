@@ -361,7 +361,27 @@ mod tests {
             "{{.Id",
         ]
         .map(show);
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        {{.Id}} -> 0123456789abcdef
+        {{.State.Status}} {{.State.Pid}} -> running 7
+        {{json .State}} -> {"Status":"running","Pid":7,"Error":""}
+        {{json .}} -> {"Id":"0123456789abcdef","Args":["-c","true"],"State":{"Status":"running","Pid":7,"Error":""},"Config":{"Labels":{"b.x":"2","a":"1"},"Cmd":null,"Size":1.5}}
+        {{json .Config.Labels}} -> {"b.x":"2","a":"1"}
+        {{index .Config.Labels "b.x"}} -> 2
+        {{.Config.Labels.none}} -> <no value>
+        {{range .Args}}[{{.}}]{{end}} -> [-c][true]
+        {{range $k, $v := .Config.Labels}}{{$k}}={{$v}} {{end}} -> a=1 b.x=2 
+        {{join .Args ","}} -> -c,true
+        {{upper .State.Status}} {{title .State.Status}} {{lower "AB"}} -> RUNNING Running ab
+        {{split .State.Status "n"}} -> [ru  i g]
+        {{truncate .Id 4}}|{{pad .State.Status 1 2}}| -> 0123| running  |
+        {{if .State.Error}}bad{{else}}good{{end}} -> good
+        {{json .Config.Cmd}} {{.Config.Size}} -> null 1.5
+        {{.State.Pid}}\t{{len .Args}} -> 7	2
+        {{printf "%.3s" .Id}} -> 012
+        {{.Nosuch}} -> template parsing error: template: :1:3:7:no field `Nosuch` in map[Args:[-c true] Config:map[Cmd:<nil> Labels:map[a:1 b.x:2] Size:1.5] Id:0123456789abcdef State:map[Error: Pid:7 Status:running]]
+        {{.Id -> template parsing error: template: :1:6:15:unclosed action
+        "#);
     }
 
     #[test]
@@ -389,6 +409,21 @@ mod tests {
             show("{{.Label \"tier\"}}"),
             show("{{.Foo}}"),
         ];
-        insta::assert_snapshot!(shown.join("---\n"), @"");
+        insta::assert_snapshot!(shown.join("---\n"), @r#"
+        0123456789ab: web
+        b: longer-name
+        ---
+        NAMES         CONTAINER ID
+        web           0123456789ab
+        longer-name   b
+        ---
+        {"ID":"0123456789ab","Names":"web"}
+        {"ID":"b","Names":"longer-name"}
+        ---
+        web
+        web
+        ---
+        template parsing error: template: :1:3:4:no field `Foo` in map[ID:0123456789ab Label:{"tier":"web"} Names:web]
+        "#);
     }
 }

@@ -145,7 +145,23 @@ mod tests {
         ]
         .map(duration)
         .join("\n");
-        insta::assert_snapshot!(shown, @"");
+        insta::assert_snapshot!(shown, @r#"
+        Less than a second
+        1 second
+        59 seconds
+        About a minute
+        About a minute
+        2 minutes
+        59 minutes
+        About an hour
+        2 hours
+        47 hours
+        2 days
+        2 weeks
+        2 months
+        24 months
+        2 years
+        "#);
     }
 
     #[test]

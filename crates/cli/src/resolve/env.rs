@@ -112,7 +112,14 @@ mod tests {
         let env = with(&[("f", file)], |around| {
             environment(&["f".into()], &flags, around).unwrap()
         });
-        insta::assert_snapshot!(env.join("\n"), @"");
+        insta::assert_snapshot!(env.join("\n"), @r#"
+        A=1 # kept
+        HOME=/root
+        Q="x y"
+        A=2
+        HOME=/root
+        LANG
+        "#);
     }
 
     #[test]
@@ -124,7 +131,11 @@ mod tests {
                     .to_string()
             })
         });
-        insta::assert_snapshot!(errors.join("\n"), @"");
+        insta::assert_snapshot!(errors.join("\n"), @r#"
+        invalid environment file (f): no variable name on line '=x'
+        invalid environment file (f): variable 'A B' contains whitespaces
+        invalid environment file (f): variable 'A B' contains whitespaces
+        "#);
         let missing = with(&[], |around| {
             environment(&["/no".into()], &[], around).unwrap_err()
         });

@@ -218,7 +218,21 @@ mod tests {
             "/a:/b:ro:x",
         ]
         .map(show);
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        /a:/b -> MountRequest { kind: Bind { source: "/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("") }, target: "/b", read_only: false }
+        ./a:/b:ro -> MountRequest { kind: Bind { source: "/work/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("ro") }, target: "/b", read_only: true }
+        ../a/./c:/b:rslave,ro -> MountRequest { kind: Bind { source: "/a/c", propagation: Some(Rslave), create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("rslave,ro") }, target: "/b", read_only: true }
+        /a:/b:z,cached -> MountRequest { kind: Bind { source: "/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("z,cached") }, target: "/b", read_only: false }
+        /a:/b:zz -> invalid mode: zz
+        /a:/b:ro,rw -> invalid mode: ro,rw
+        /a:/b: -> invalid spec: /a:/b:: empty section between colons
+        /a:b -> invalid volume specification: '/a:b': invalid mount path: 'b' mount path must be absolute
+        /a:/ -> invalid volume specification: '/a:/': destination can't be '/'
+        :/b -> invalid spec: :/b: empty section between colons
+        data:/b -> -v data:/b names the volume "data": volumes are not in this version, mount a directory instead (/data or ./data)
+        /b -> -v /b asks for an anonymous volume: volumes are not in this version, mount a directory (SOURCE:TARGET) or a tmpfs (--tmpfs)
+        /a:/b:ro:x -> invalid volume specification: '/a:/b:ro:x': too many colons
+        "#);
     }
 
     #[test]
@@ -241,7 +255,17 @@ mod tests {
             ),
             Err(error) => format!("{text} -> {error}"),
         });
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        /dev/null -> /dev/null /dev/null rwm
+        /dev/null:/dev/x -> /dev/null /dev/x rwm
+        /dev/null:r -> /dev/null /dev/null r
+        /dev/null:/dev/x:rw -> /dev/null /dev/x rw
+        /dev/null:/dev/x:rr -> bad mode specified: rr
+        null -> null is not an absolute path
+        /dev/null:x -> /dev/null:x is not an absolute path
+        vendor.com/gpu=0 -> --device vendor.com/gpu=0: devices of the Container Device Interface are not in this version
+        /a:/b:r:w -> invalid device specification: /a:/b:r:w
+        "#);
     }
 
     #[test]

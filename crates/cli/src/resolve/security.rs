@@ -114,6 +114,22 @@ mod tests {
             "no-new-privileges=maybe",
         ]
         .map(show);
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        no-new-privileges -> true Default None
+        no-new-privileges:true -> true Default None
+        no-new-privileges=false -> false Default None
+        seccomp=unconfined -> false Unconfined None
+        seccomp:unconfined -> false Unconfined None
+        seccomp=builtin -> false Default None
+        seccomp=p.json -> false Custom("{\"defaultAction\":\"A\"}") None
+        seccomp=/no -> opening seccomp profile (/no) failed: open /no: no such file or directory
+        seccomp=bad -> compacting json for seccomp profile (bad) failed: EOF while parsing an object at line 1 column 1
+        systempaths=unconfined -> false Default Some([])
+        apparmor=unconfined -> false Default None
+        apparmor=mine -> --security-opt apparmor is not in this version
+        seccomp -> Invalid --security-opt: "seccomp"
+        foo -> Invalid --security-opt: "foo"
+        no-new-privileges=maybe -> Invalid --security-opt: "no-new-privileges=maybe"
+        "#);
     }
 }

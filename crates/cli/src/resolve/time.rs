@@ -105,7 +105,18 @@ mod tests {
             "5x",
         ]
         .map(show);
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        42m -> 997480.000000000
+        1h30m -> 994600.000000000
+        1.5s -> 999998.500000000
+        300ms -> 999999.700000000
+        1136073600 -> 1136073600
+        1136073600.000000001 -> 1136073600.000000001
+        2013-01-02T13:23:37Z -> 1357133017.000000000
+        2013-01-02T13:23:37.5+01:00 -> 1357129417.500000000
+        yesterday -> invalid value for time: 'yesterday': a time (2013-01-02T13:23:37Z) or how long ago it was (1h30m) is expected
+        5x -> invalid value for time: '5x': a time (2013-01-02T13:23:37Z) or how long ago it was (1h30m) is expected
+        "#);
         for local in [
             "2013-01-02T13:23:37",
             "2013-01-02T13:23",
