@@ -47,10 +47,15 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status();
+        if self.gentle {
+            let pid = self.child.id().to_string();
+            let _ = Command::new("kill").arg(pid).status();
+        } else {
+            // It is the keeper of a pid namespace, which dies with it.
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
+        remove_cgroups();
         if let Some(scratch) = &self.scratch {
             let _ = fs::remove_dir_all(scratch);
         }
@@ -186,12 +191,13 @@ pub(crate) fn prepare(root: &Path) -> Result<()> {
     if !root.join(".complete").exists() {
         bail!("there is no {}: run scripts/setup.sh bench", root.display());
     }
-    let script =
-        "cd \"$0\"; mount -t proc proc proc; mount --rbind /sys sys; mount --rbind /dev dev
+    // What is not a mount cannot be made private, which every engine wants of its root.
+    let script = r#"mount --bind "$0" "$0"; cd "$0"
+        mount -t proc proc proc; mount --rbind /sys sys; mount --rbind /dev dev
         mount -t tmpfs tmpfs run; mount -t tmpfs tmpfs tmp; mkdir -p run/lock var/tmp
         [ -e etc/resolv.conf ] || : > etc/resolv.conf
-        printf '[containers]\ndefault_ulimits = [\"nofile=4096:4096\", \"nproc=4096:4096\"]\n' \
-            > run/containers.conf";
+        printf '[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\n' \
+            > run/containers.conf"#;
     quiet(Command::new("sh").args(["-ec", script]).arg(root)).map(drop)
 }
 
