@@ -5,7 +5,6 @@ use crate::{Config, Error};
 /// Names of the engine's own steps that leave something behind, in their order.
 pub(crate) mod name {
     pub(crate) const RESERVE_NAME: &str = "create.reserve-name";
-    pub(crate) const PREPARE: &str = "create.snapshot";
     pub(crate) const RECORD: &str = "create.record";
     pub(crate) const CLAIM: &str = "start.claim";
     pub(crate) const BIND_SOURCES: &str = "start.bind-sources";
@@ -25,7 +24,6 @@ pub(crate) mod name {
 pub fn steps() -> &'static [&'static str] {
     &[
         name::RESERVE_NAME,
-        name::PREPARE,
         name::RECORD,
         name::CLAIM,
         name::BIND_SOURCES,

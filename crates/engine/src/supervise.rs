@@ -124,11 +124,11 @@ fn next(
 /// The container's first process has ended.
 fn exited(engine: &Engine, container: &Arc<Container>, shim: &Arc<Shim>, record: ExitRecord) {
     end(engine, container, Change::Exited(status_of(&record)));
-    let removed = leave(engine, container);
+    leave(engine, container);
     let (engine, container, shim) = (engine.clone(), container.clone(), shim.clone());
     let task = {
         let engine = engine.clone();
-        async move { clean_up(&engine, &container, shim, removed).await }
+        async move { clean_up(&engine, &container, shim).await }
     };
     engine.clean(task);
 }
@@ -145,8 +145,8 @@ async fn died(engine: &Engine, container: &Arc<Container>, shim: &Arc<Shim>) {
         Err(error) => tracing::error!(container = %container.id(), error = %error.chain(),
             "cannot look after a container whose shim died"),
     }
-    let removed = leave(engine, container);
-    clean_up(engine, container, shim.clone(), removed).await;
+    leave(engine, container);
+    clean_up(engine, container, shim.clone()).await;
 }
 
 /// Kills what a dead shim left behind, and says how the container ended.
@@ -238,13 +238,14 @@ pub(crate) fn end(engine: &Engine, container: &Arc<Container>, change: Change) {
 }
 
 /// Removes the record of a container that goes when it ends.
-fn leave(engine: &Engine, container: &Arc<Container>) -> bool {
-    let goes = container.fixed.spec.auto_remove && !container.live().held;
-    goes && remove::forget_ended(engine, container)
+fn leave(engine: &Engine, container: &Arc<Container>) {
+    if container.fixed.spec.auto_remove && !container.live().held {
+        remove::forget_ended(engine, container);
+    }
 }
 
 /// What may take its time: until here everybody who waited has been answered.
-async fn clean_up(engine: &Engine, container: &Arc<Container>, shim: Arc<Shim>, removed: bool) {
+async fn clean_up(engine: &Engine, container: &Arc<Container>, shim: Arc<Shim>) {
     if let Err(error) = shim_ends(&shim).await {
         tracing::warn!(container = %container.id(), error = %error.chain(), "a shim does not end");
     }
@@ -255,14 +256,12 @@ async fn clean_up(engine: &Engine, container: &Arc<Container>, shim: Arc<Shim>, 
             shim.has_ended();
             remove::remove_run_dir(&engine.run_dir(container.id()))?;
             drop_shim(&container, &shim);
-            if removed {
-                Ok(engine.storage().discard(container.id())?)
-            } else if let Lifecycle::Exited { .. } | Lifecycle::Dead { .. } = container.lifecycle()
-            {
+            match container.lifecycle() {
                 // The answer to `wait` must not be taken back by a power cut.
-                container.flush(engine.records())
-            } else {
-                Ok(())
+                Lifecycle::Exited { .. } | Lifecycle::Dead { .. } => {
+                    container.flush(engine.records())
+                }
+                _ => Ok(()),
             }
         })
     };

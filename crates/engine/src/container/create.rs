@@ -36,12 +36,6 @@ pub fn create(
         }
     });
     engine.passed(step::RESERVE_NAME)?;
-    engine.storage().prepare(&id, &image, spec.auto_remove)?;
-    undo.push(step::PREPARE, {
-        let id = id.clone();
-        move || Ok(engine.storage().discard(&id)?)
-    });
-    engine.passed(step::PREPARE)?;
     let fixed = Fixed {
         id: id.clone(),
         name,
@@ -53,10 +47,11 @@ pub fn create(
     };
     let container = Arc::new(Container::new(fixed, Status::created())?);
     let record = container.record(&container.status())?;
-    engine.records().insert(&record, durability)?;
+    let throwaway = container.fixed.spec.auto_remove;
+    engine.storage().create_container(&record, throwaway)?;
     undo.push(step::RECORD, {
         let id = id.clone();
-        move || Ok(engine.records().delete(&id, durability)?)
+        move || Ok(engine.storage().remove_container(&id, durability)?)
     });
     engine.passed(step::RECORD)?;
     engine.table_mut().insert(container);

@@ -1,5 +1,5 @@
-//! `remove`: the record first, which frees the name and is the promise kept; the files after it, as
-//! what no record names is garbage that the store collects.
+//! `remove`: the record and, with it, everything kept of the container in one transaction of the
+//! store, which frees the name; what the last run left in the run directory after it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +36,10 @@ pub async fn remove(engine: &Engine, who: &str, force: bool) -> Result<(), Error
         async move {
             // What a run left is cleaned away by whoever watched it.
             drop(progress.wait_for(|p| p.clean).await);
-            discard(&engine, container).await;
+            let work = move |engine: &Engine| remove_run_dir(&engine.run_dir(container.id()));
+            if let Err(error) = engine.blocking(work).await {
+                tracing::warn!(error = %error.chain(), "cannot remove a run directory");
+            }
         }
     };
     engine.clean(task);
@@ -99,7 +102,10 @@ fn claim(container: &Container) -> Result<(), Error> {
 /// Deletes the record of a container in `Removing`, frees its name and tells those who wait.
 fn forget(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
     let durability = super::create::durability(&container.fixed.spec);
-    if let Err(error) = engine.records().delete(container.id(), durability) {
+    if let Err(error) = engine
+        .storage()
+        .remove_container(container.id(), durability)
+    {
         let error = Error::from(error);
         let status = ExitStatus {
             error: format!("it could not be removed: {}", error.chain()),
@@ -129,8 +135,8 @@ fn unknown() -> ExitStatus {
     }
 }
 
-/// Forgets a container that has ended and goes when it ends; its files are the caller's to discard.
-/// False if somebody else is removing it.
+/// Removes a container that has ended and goes when it ends; its run directory is the caller's to
+/// remove. False if somebody else is removing it.
 pub(crate) fn forget_ended(engine: &Engine, container: &Arc<Container>) -> bool {
     if claim(container).is_err() {
         return false;
@@ -151,34 +157,6 @@ pub(crate) fn finish(engine: &Engine, container: &Arc<Container>) -> Result<(), 
         claim(container)?;
     }
     forget(engine, container)
-}
-
-/// Removes a container that could not be started and goes when it ends. Blocking.
-pub(super) fn auto_remove(engine: &Engine, container: &Arc<Container>) {
-    if forget_ended(engine, container) {
-        discard_now(engine, container);
-    }
-}
-
-async fn discard(engine: &Engine, container: Arc<Container>) {
-    let done = engine.blocking(move |engine| {
-        discard_now(engine, &container);
-        Ok(())
-    });
-    if let Err(error) = done.await {
-        tracing::warn!(error = %error.chain(), "cannot discard a container's files");
-    }
-}
-
-/// Files of a container without a record. What stays is collected when the store is next opened.
-pub(crate) fn discard_now(engine: &Engine, container: &Container) {
-    let id = container.id();
-    if let Err(error) = remove_run_dir(&engine.run_dir(id)) {
-        tracing::warn!(container = %id, error = %error.chain(), "cannot remove a run directory");
-    }
-    if let Err(error) = engine.storage().discard(id) {
-        tracing::warn!(container = %id, error = %error, "cannot discard a container's files");
-    }
 }
 
 /// Removes a run directory, if it is there.

@@ -371,7 +371,7 @@ fn failed(engine: &Engine, container: &Arc<Container>, error: &Error) {
     container.set_clean(true);
     supervise::end(engine, container, Change::Failed(status));
     if container.fixed.spec.auto_remove {
-        remove::auto_remove(engine, container);
+        remove::forget_ended(engine, container);
     }
 }
 

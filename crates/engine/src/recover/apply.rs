@@ -53,7 +53,7 @@ fn act(engine: &Engine, case: &Case, action: Action) -> Result<(), Error> {
             let keep = Some((engine.records(), Durability::Process));
             container.step(keep, Change::Lost(status)).map(drop)
         }
-        (Action::Remove, Some(container)) => remove_now(engine, container),
+        (Action::Remove, Some(container)) => remove::finish(engine, container),
         (
             Action::Adopt(_) | Action::RecordExit(_) | Action::RecordLost(_) | Action::Remove,
             None,
@@ -112,10 +112,4 @@ fn record_exit(
         container.step(None, Change::Start)?;
     }
     container.step(keep, Change::Failed(status)).map(drop)
-}
-
-fn remove_now(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
-    remove::finish(engine, container)?;
-    remove::discard_now(engine, container);
-    Ok(())
 }

@@ -82,9 +82,10 @@ impl Invalid {
 const LOG_DRIVERS: [&str; 2] = ["json-file", "none"];
 
 /// Options of Docker's json-file driver.
-const JSON_FILE_OPTIONS: [&str; 8] = [
+const JSON_FILE_OPTIONS: [&str; 9] = [
     "max-size",
     "max-file",
+    "mode",
     "compress",
     "labels",
     "labels-regex",

@@ -1,0 +1,70 @@
+//! Every step of create and start fails once; nothing may be left behind, and the next try succeeds.
+
+use crate::common::{House, can_run, rest, spec};
+use engine::container::{self, WaitFor};
+use types::{ContainerSpec, Lifecycle};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_step_fails_and_leaves_nothing() {
+    if !can_run() {
+        return;
+    }
+    for step in engine::steps() {
+        let house = House::failing_at(Some(step)).await;
+        for auto_remove in [false, true] {
+            fails(&house, step, auto_remove).await;
+        }
+        house.engine.close().await;
+        // A daemon that does not fail finds the place in order.
+        let house = house.reopened().await;
+        house.run("again", spec(&["true"])).await;
+        assert_eq!(
+            house.wait("again", WaitFor::NotRunning).await.code,
+            0,
+            "{step}"
+        );
+        house.finish().await;
+    }
+}
+
+async fn fails(house: &House, step: &str, auto_remove: bool) {
+    let spec = ContainerSpec {
+        auto_remove,
+        ..spec(&["true"])
+    };
+    let made = house.create("victim", spec);
+    if step.starts_with("create.") {
+        assert!(made.is_err(), "{step}");
+        return house.nothing_left().await;
+    }
+    made.unwrap_or_else(|error| panic!("{step}: {}", error.chain()));
+    let client = house.attach("victim").await;
+    let error = house.start("victim").await.expect_err(step);
+    // The client that waited for the start is let go of.
+    assert_eq!(rest(client), "", "{step}");
+    if !auto_remove {
+        let Lifecycle::Exited { status, .. } = house.lifecycle("victim") else {
+            panic!("{step}: {:?}", house.lifecycle("victim"));
+        };
+        assert_eq!(status.error, error.chain(), "{step}");
+        only_the_record_is_left(house, step);
+        container::remove(&house.engine, "victim", false)
+            .await
+            .unwrap();
+    }
+    house.nothing_left().await;
+}
+
+fn only_the_record_is_left(house: &House, step: &str) {
+    let left = testkit::Leftovers::find(&house.root, &house.parent);
+    let run = house.root.join("run");
+    assert!(
+        left.mounts.is_empty() && left.cgroups.is_empty(),
+        "{step}:\n{left}"
+    );
+    assert!(left.processes.is_empty(), "{step}:\n{left}");
+    assert!(
+        !left.files.iter().any(|file| file.starts_with(&run)),
+        "{step}:\n{left}"
+    );
+}
