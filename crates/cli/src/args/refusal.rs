@@ -4,7 +4,7 @@
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::{Verb, help, unsupported};
+use super::{Arity, Verb, help, unsupported};
 
 /// Why a command line was refused. `Display` is the whole text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,10 +19,14 @@ pub struct Refusal {
 impl Refusal {
     /// Too many words, or too few.
     pub(super) fn arity(verb: &Verb, called: &str, says: &str) -> Self {
+        let see = match verb.arity {
+            Arity::AtLeast(_) => "See",
+            _ => "Run",
+        };
         Self {
             text: format!(
                 "brig: 'brig {called}' {says}\n\nUsage:  brig {}\n\n\
-                 Run 'brig {called} --help' for more information",
+                 {see} 'brig {called} --help' for more information",
                 help::usage(verb, called)
             ),
             code: 1,

@@ -172,7 +172,7 @@ fn what_cannot_be_understood_is_told_as_docker_tells_it() {
 
     Usage:  brig run [OPTIONS] IMAGE [COMMAND] [ARG...]
 
-    Run 'brig run --help' for more information
+    See 'brig run --help' for more information
 
     $ brig run --name
     125: flag needs an argument: --name
@@ -221,7 +221,7 @@ fn what_cannot_be_understood_is_told_as_docker_tells_it() {
 
     Usage:  brig rm [OPTIONS] CONTAINER [CONTAINER...]
 
-    Run 'brig rm --help' for more information
+    See 'brig rm --help' for more information
 
     $ brig rm -l x
     125: unsupported flag: -l: links are not in this version
@@ -277,7 +277,7 @@ fn what_cannot_be_understood_is_told_as_docker_tells_it() {
 
     Usage:  brig exec [OPTIONS] CONTAINER COMMAND [ARG...]
 
-    Run 'brig exec --help' for more information
+    See 'brig exec --help' for more information
 
     $ brig import
     1: brig: 'brig import' requires at least 1 and at most 2 arguments

@@ -259,14 +259,14 @@ mod tests {
     #[test]
     fn the_table() {
         insta::assert_snapshot!(show(None, |_| {}), @r#"
-        CONTAINER ID   IMAGE        COMMAND                  CREATED          STATUS         PORTS        NAMES
-        0a0a0a0a0a0a   debian:12    "sleep infinity and …"   2 seconds ago    Up 2 seconds                web
-        b1b1b1b1b1b1   debian:12    "sleep infinity and …"   10 minutes ago   Up 2 seconds                db
+        CONTAINER ID   IMAGE       COMMAND                  CREATED          STATUS         PORTS     NAMES
+        0a0a0a0a0a0a   debian:12   "sleep infinity and …"   2 seconds ago    Up 2 seconds             web
+        b1b1b1b1b1b1   debian:12   "sleep infinity and …"   10 minutes ago   Up 2 seconds             db
         "#);
         insta::assert_snapshot!(show(None, |s| s.size = true), @r#"
-        CONTAINER ID   IMAGE        COMMAND                  CREATED          STATUS         PORTS        NAMES        SIZE
-        0a0a0a0a0a0a   debian:12    "sleep infinity and …"   2 seconds ago    Up 2 seconds                web          1kB (virtual 117MB)
-        b1b1b1b1b1b1   debian:12    "sleep infinity and …"   10 minutes ago   Up 2 seconds                db           1kB (virtual 117MB)
+        CONTAINER ID   IMAGE       COMMAND                  CREATED          STATUS         PORTS     NAMES     SIZE
+        0a0a0a0a0a0a   debian:12   "sleep infinity and …"   2 seconds ago    Up 2 seconds             web       1kB (virtual 117MB)
+        b1b1b1b1b1b1   debian:12   "sleep infinity and …"   10 minutes ago   Up 2 seconds             db        1kB (virtual 117MB)
         "#);
     }
 
@@ -281,9 +281,9 @@ mod tests {
         b1b1b1b1b1b1 db web 10 minutes ago
         "#);
         insta::assert_snapshot!(show(Some("table {{.Names}}\\t{{.Status}}"), |_| {}), @r#"
-        NAMES        STATUS
-        web          Up 2 seconds
-        db           Up 2 seconds
+        NAMES     STATUS
+        web       Up 2 seconds
+        db        Up 2 seconds
         "#);
         let json = show(Some("json"), |_| {});
         let names: Vec<&str> = json.lines().next().unwrap().split("\",\"").collect();

@@ -220,16 +220,16 @@ mod tests {
     #[test]
     fn the_table() {
         insta::assert_snapshot!(show(None, |_| {}), @r#"
-        REPOSITORY           TAG          IMAGE ID       CREATED       SIZE
-        debian               12           0a0a0a0a0a0a   2 hours ago   117MB
-        localhost:5000/a/b   latest       0a0a0a0a0a0a   2 hours ago   117MB
-        <none>               <none>       b1b1b1b1b1b1   2 hours ago   8.31MB
+        REPOSITORY           TAG       IMAGE ID       CREATED       SIZE
+        debian               12        0a0a0a0a0a0a   2 hours ago   117MB
+        localhost:5000/a/b   latest    0a0a0a0a0a0a   2 hours ago   117MB
+        <none>               <none>    b1b1b1b1b1b1   2 hours ago   8.31MB
         "#);
         insta::assert_snapshot!(show(None, |s| s.digests = true), @r#"
-        REPOSITORY           TAG          DIGEST                                                                    IMAGE ID       CREATED       SIZE
-        debian               12           sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a   0a0a0a0a0a0a   2 hours ago   117MB
-        localhost:5000/a/b   latest       <none>                                                                    0a0a0a0a0a0a   2 hours ago   117MB
-        <none>               <none>       <none>                                                                    b1b1b1b1b1b1   2 hours ago   8.31MB
+        REPOSITORY           TAG       DIGEST                                                                    IMAGE ID       CREATED       SIZE
+        debian               12        sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a   0a0a0a0a0a0a   2 hours ago   117MB
+        localhost:5000/a/b   latest    <none>                                                                    0a0a0a0a0a0a   2 hours ago   117MB
+        <none>               <none>    <none>                                                                    b1b1b1b1b1b1   2 hours ago   8.31MB
         "#);
         insta::assert_snapshot!(show(None, |s| { s.quiet = true; s.no_trunc = true }), @r#"
         sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a

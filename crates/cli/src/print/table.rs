@@ -9,8 +9,12 @@ pub fn align(lines: &str) -> String {
     aligned(lines, 10)
 }
 
+/// Columns are at least `width` wide with the space between them, as Go counts.
 fn aligned(lines: &str, width: usize) -> String {
-    let mut writer = TabWriter::new(Vec::new()).minwidth(width).padding(3);
+    const SPACE: usize = 3;
+    let mut writer = TabWriter::new(Vec::new())
+        .minwidth(width - SPACE)
+        .padding(SPACE);
     let done = writer
         .write_all(lines.as_bytes())
         .and_then(|()| writer.flush());
@@ -53,8 +57,8 @@ mod tests {
     fn columns_are_ten_wide_and_three_apart() {
         let rows = vec![vec!["0123456789ab".into(), "a".into(), "x".into()]];
         insta::assert_snapshot!(table(&["CONTAINER ID", "IMAGE", "NAMES"], &rows), @r#"
-        CONTAINER ID   IMAGE        NAMES
-        0123456789ab   a            x
+        CONTAINER ID   IMAGE     NAMES
+        0123456789ab   a         x
         "#);
     }
 }

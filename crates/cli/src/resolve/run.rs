@@ -280,3 +280,166 @@ fn log(flags: &ContainerFlags) -> Result<LogConfig, CliError> {
     }
     Ok(log)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches;
+
+    use super::super::tests::with;
+    use super::*;
+    use crate::args::{Parsed, parse};
+    use crate::commands::VERBS;
+
+    fn plan(line: &str) -> Result<RunPlan, CliError> {
+        let words = line.split_whitespace().map(str::to_owned).collect();
+        let Ok(Parsed::Run(invocation)) = parse(&VERBS, words) else {
+            panic!("{line} is not understood");
+        };
+        let args = RunArgs::from_arg_matches(&invocation.matches).unwrap();
+        with(&[], |around| run(&args, around))
+    }
+
+    /// What the plan says that an empty one does not.
+    fn said(line: &str) -> String {
+        let spec = plan(line).unwrap().spec;
+        let value = |spec: &ContainerSpec| serde_json::to_value(spec).unwrap();
+        let (ours, nothing) = (value(&spec), value(&ContainerSpec::default()));
+        let differ = ours
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(name, field)| nothing.get(name.as_str()) != Some(field))
+            .map(|(name, field)| format!("{name}: {}", less(field, &nothing[name.as_str()])));
+        format!("$ brig {line}\n{}\n", differ.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Without the fields of an object that say nothing.
+    fn less(field: &serde_json::Value, nothing: &serde_json::Value) -> serde_json::Value {
+        let mut field = field.clone();
+        if let (Some(fields), Some(nothing)) = (field.as_object_mut(), nothing.as_object()) {
+            fields.retain(|name, value| nothing.get(name) != Some(value));
+        }
+        field
+    }
+
+    #[test]
+    fn flags_become_a_specification() {
+        let told = [
+            "run debian",
+            "run -it --rm debian sh -c true",
+            "run -d -i --name web --entrypoint= debian",
+            "run -a stdout -e A=1 -e HOME -w /srv -u 1:2 --hostname h debian",
+            "run -m 64m --memory-swap -1 --cpus 1.5 -c 512 --cpuset-cpus 0-1 --pids-limit 5 --ulimit nofile=1:2 debian",
+            "run --cap-add SYS_TIME --cap-drop ALL --security-opt no-new-privileges --privileged --read-only debian",
+            "run --network host --init --stop-signal INT --stop-timeout 3 --shm-size 1g --oom-score-adj 5 debian",
+            "run --sysctl net.x=1 --tmpfs /t:size=1m --device /dev/null --group-add 5 --cgroup-parent /x --log-driver none debian",
+            "run --platform linux/arm64 --label a=b --annotation c=d --expose 80 debian",
+        ]
+        .map(said)
+        .join("\n");
+        insta::assert_snapshot!(told, @r#"
+        $ brig run debian
+        image: "debian"
+        attach: [false,true,true]
+
+        $ brig run -it --rm debian sh -c true
+        image: "debian"
+        command: ["sh","-c","true"]
+        tty: true
+        open_stdin: true
+        stdin_once: true
+        attach: [true,true,true]
+        console_size: [24,80]
+        auto_remove: true
+
+        $ brig run -d -i --name web --entrypoint= debian
+        image: "debian"
+        entrypoint: []
+        open_stdin: true
+
+        $ brig run -a stdout -e A=1 -e HOME -w /srv -u 1:2 --hostname h debian
+        image: "debian"
+        env: ["A=1","HOME=/root"]
+        working_dir: "/srv"
+        user: "1:2"
+        hostname: "h"
+        attach: [false,true,false]
+
+        $ brig run -m 64m --memory-swap -1 --cpus 1.5 -c 512 --cpuset-cpus 0-1 --pids-limit 5 --ulimit nofile=1:2 debian
+        image: "debian"
+        attach: [false,true,true]
+        resources: {"memory":67108864,"memory_swap":-1,"nano_cpus":1500000000,"cpu_shares":512,"cpuset_cpus":"0-1","pids_limit":5,"ulimits":[{"name":"nofile","soft":1,"hard":2}]}
+
+        $ brig run --cap-add SYS_TIME --cap-drop ALL --security-opt no-new-privileges --privileged --read-only debian
+        image: "debian"
+        attach: [false,true,true]
+        read_only: true
+        security: {"privileged":true,"cap_add":["SYS_TIME"],"cap_drop":["ALL"],"no_new_privileges":true}
+
+        $ brig run --network host --init --stop-signal INT --stop-timeout 3 --shm-size 1g --oom-score-adj 5 debian
+        image: "debian"
+        attach: [false,true,true]
+        stop_signal: 2
+        stop_timeout: 3
+        shm_size: 1073741824
+        network: "host"
+        init: true
+        resources: {"oom_score_adj":5}
+
+        $ brig run --sysctl net.x=1 --tmpfs /t:size=1m --device /dev/null --group-add 5 --cgroup-parent /x --log-driver none debian
+        image: "debian"
+        groups: ["5"]
+        attach: [false,true,true]
+        mounts: [{"kind":{"type":"tmpfs","size":null,"mode":null,"options":[],"flag_options":"size=1m"},"target":"/t","read_only":false}]
+        sysctls: {"net.x":"1"}
+        resources: {"devices":[{"host_path":"/dev/null","container_path":"/dev/null","permissions":"rwm"}],"cgroup_parent":"/x"}
+        log: {"driver":"none"}
+
+        $ brig run --platform linux/arm64 --label a=b --annotation c=d --expose 80 debian
+        image: "debian"
+        platform: {"os":"linux","architecture":"arm64"}
+        labels: {"a":"b"}
+        exposed_ports: ["80/tcp"]
+        annotations: {"c":"d"}
+        attach: [false,true,true]
+        "#);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let told = [
+            "run -d -a stdout debian",
+            "run --pull sometimes debian",
+            "run --name /- debian",
+            "run --platform x/ debian",
+            "run --stop-signal FOO debian",
+            "run --network mine debian",
+            "run --network none --network host debian",
+            "run --network= debian",
+            "run --memory-swappiness 101 debian",
+            "run --oom-score-adj 5000 debian",
+            "run --cpu-shares -1 debian",
+            "run --detach-keys xx debian",
+            "run --env-file /no debian",
+            "run --log-driver none --log-opt a=b debian",
+        ]
+        .map(|line| format!("{line} -> {}", plan(line).unwrap_err()))
+        .join("\n");
+        insta::assert_snapshot!(told, @r#"
+        run -d -a stdout debian -> conflicting options: cannot specify both --attach and --detach
+        run --pull sometimes debian -> invalid pull option: 'sometimes': must be one of "always", "missing" or "never"
+        run --name /- debian -> Invalid container name (/-), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed
+        run --platform x/ debian -> error parsing specified platform: invalid platform "x/": os/arch[/variant] is expected, as in linux/arm64
+        run --stop-signal FOO debian -> Invalid signal: FOO
+        run --network mine debian -> network mine not found: this version knows none, host and bridge
+        run --network none --network host debian -> a container can be in one network only in this version
+        run --network= debian -> no name set for network
+        run --memory-swappiness 101 debian -> invalid value: 101. Valid memory swappiness range is 0-100
+        run --oom-score-adj 5000 debian -> Invalid value 5000, range for oom score adj is [-1000, 1000]
+        run --cpu-shares -1 debian -> --cpu-shares cannot be negative: -1
+        run --detach-keys xx debian -> invalid detach keys (xx): Unknown character: 'xx'
+        run --env-file /no debian -> open /no: no such file or directory
+        run --log-driver none --log-opt a=b debian -> invalid logging opts for driver none
+        "#);
+    }
+}
