@@ -5,40 +5,54 @@
 cd "$repo"
 
 export CARGO_TERM_COLOR=never BRIG_DIST=${BRIG_DIST:-$target/dist-debug} BRIG_CACHE=$cache
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-begun=$SECONDS
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+begun=$SECONDS passed=0 failed=0 skipped=0 broken=()
 
-# Checks that count as one each, beside what the test runners count.
-passed=0 failed=0 broken=()
-check() {
-    local name=$1 since=$SECONDS
+# Runs a command, keeps what it prints in a file of its own, and remembers when it fails.
+run() {
+    local name=$1 since=$SECONDS status=0
     shift
     say "$name"
-    if "$@" </dev/null 2>&1 | tee -a "$log"; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        broken+=("$name")
-    fi
+    "$@" </dev/null 2>&1 | tee "$logs/$name" || status=$?
     say "$name took $((SECONDS - since)) s"
+    [ "$status" = 0 ] || broken+=("$name")
+    return "$status"
+}
+
+# A step that counts as one: it holds or it does not.
+check() {
+    if run "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+}
+
+# sum FILE LINE WORD: adds up the numbers before a word in the lines that begin so.
+sum() {
+    sed -nE "s/^$2.* ([0-9]+) $3.*/\1/p" "$logs/$1" | awk '{ n += $1 } END { print n + 0 }'
+}
+
+# A step that runs tests and counts them itself. One that fails without a failed test, or that ran
+# none, counts as a failure.
+tests() {
+    local name=$1 line=$2 good bad status=0
+    shift 2
+    run "$name" "$@" || status=1
+    good=$(sum "$name" "$line" passed) bad=$(sum "$name" "$line" failed)
+    passed=$((passed + good)) failed=$((failed + bad))
+    if [ "$bad" = 0 ] && { [ "$status" = 1 ] || [ "$good" = 0 ]; }; then failed=$((failed + 1)); fi
 }
 
 check setup scripts/setup.sh test
 check images scripts/images.sh test
 check build scripts/build.sh debug
 check lint scripts/lint.sh
-check tests cargo test --locked --quiet --workspace --no-fail-fast -- --show-output
-check "virtual machine" cargo xtask vm-test --quick
+tests tests 'test result:' cargo test --locked --quiet --workspace --no-fail-fast -- --show-output
+tests machine 'vm:' cargo xtask vm-test --quick
 
-# What the runners said, added up. A runner that failed as a whole has counted above as well.
-count() { sed -nE "s/^(test result:|vm:).* ([0-9]+) $1.*/\2/p" "$log" | awk '{ n += $1 } END { print n + 0 }'; }
-skips=$(grep -c 'SKIP: ' "$log" || true)
-passed=$((passed + $(count passed)))
-failed=$((failed + $(count failed)))
-
-grep -h 'SKIP: ' "$log" | sort | uniq -c | sort -rn || true
+# The machine counts what it skipped itself.
+skips=$(cat "$logs"/{lint,tests} | grep -c 'SKIP: ' || true)
+skipped=$((skips + $(sum machine 'vm:' skipped)))
+grep -h 'SKIP: ' "$logs"/* | sort | uniq -c | sort -rn || true
 say "took $((SECONDS - begun)) s"
 [ ${#broken[@]} = 0 ] || printf 'failed: %s\n' "${broken[@]}"
-echo "$passed passed, $failed failed, $skips skipped"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ] && [ ${#broken[@]} = 0 ]
