@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use std::time::{Duration, Instant};
+
 use storage::{Records, Storage};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -20,6 +22,9 @@ use crate::exec::Session;
 use crate::host::Host;
 use crate::table::{Container, Table, lock};
 use crate::{Config, Error, recover, steps};
+
+/// How long the store of a daemon that is going away is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Everything the verbs share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -63,7 +68,7 @@ impl Engine {
             "make the directory {}",
             containers.display()
         )))?;
-        let storage = Storage::open(&config.data_root)?;
+        let storage = open_storage(&config)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 records: storage.records(),
@@ -174,6 +179,20 @@ impl Engine {
         let engine = self.clone();
         let done = self.inner.runtime.spawn_blocking(move || work(&engine));
         done.await.map_err(Error::kernel("run a task"))?
+    }
+}
+
+/// Opens the store. The lock of a daemon that has just been killed may be held for a moment more, by
+/// a shim that it was spawning: a descriptor is closed by exec only.
+fn open_storage(config: &Config) -> Result<Storage, Error> {
+    let end = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Storage::open(&config.data_root) {
+            Err(storage::Error::Locked { .. }) if Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            answer => return Ok(answer?),
+        }
     }
 }
 

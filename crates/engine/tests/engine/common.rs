@@ -172,13 +172,21 @@ impl House {
     }
 
     /// Closes the engine and opens another one on the same roots.
-    pub async fn reopened(mut self) -> Self {
+    pub async fn reopened(self) -> Self {
+        Self::reopen(self.closed().await).await
+    }
+
+    /// Closes the engine; the roots stay, for another process too.
+    pub async fn closed(mut self) -> tempfile::TempDir {
         self.engine.close().await;
         self.left = true;
-        let (root, keep) = (self.root.clone(), self.keep.take());
-        drop(self);
-        let mut house = Self::open(&root, None).await;
-        house.keep = keep;
+        self.keep.take().unwrap()
+    }
+
+    /// Opens an engine on roots that were used before.
+    pub async fn reopen(root: tempfile::TempDir) -> Self {
+        let mut house = Self::open(root.path(), None).await;
+        house.keep = Some(root);
         house
     }
 

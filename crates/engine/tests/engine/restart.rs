@@ -1,6 +1,7 @@
 //! The daemon goes away, in good order or by kill -9, and another one takes up its work.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::common::{House, can_run, shell, spec, within};
@@ -86,15 +87,14 @@ async fn killed_while_containers_run() {
     if !can_run() {
         return;
     }
-    let house = House::new().await;
-    house.engine.close().await;
+    let house = House::new().await.closed().await;
     let mut daemon = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
             "restart::the_daemon_that_is_killed",
             "--nocapture",
         ])
-        .env(CHILD, &house.root)
+        .env(CHILD, house.path())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -108,7 +108,7 @@ async fn killed_while_containers_run() {
     daemon.kill().unwrap();
     daemon.wait().unwrap();
     for name in ["brief", "goes"] {
-        let go = house.root.join(name);
+        let go = house.path().join(name);
         std::fs::OpenOptions::new()
             .write(true)
             .open(go)
@@ -116,8 +116,8 @@ async fn killed_while_containers_run() {
             .write_all(b"x\n")
             .unwrap();
     }
-    wait_for_ends(&house);
-    let house = house.reopened().await;
+    wait_for_ends(house.path());
+    let house = House::reopen(house).await;
     assert!(house.lifecycle("stays").is_running());
     let Lifecycle::Exited {
         started: Some(_),
@@ -136,8 +136,8 @@ async fn killed_while_containers_run() {
 }
 
 /// Until only one shim is left.
-fn wait_for_ends(house: &House) {
-    let text = house.root.join("run").display().to_string();
+fn wait_for_ends(root: &Path) {
+    let text = root.join("run").display().to_string();
     testkit::until("two shims end", || {
         let shims = testkit::processes_naming(&text);
         let running = shims.iter().filter(|p| p.command.contains("brig-shim"));
