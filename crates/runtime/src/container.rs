@@ -184,7 +184,9 @@ impl Container {
         )
     }
 
-    pub(crate) fn run_poststart_hooks(&self) -> Result<(), Error> {
+    /// Runs the configuration's poststart hooks. For callers of [`crate::open_gate`]; otherwise
+    /// [`crate::Created::start`] has done it.
+    pub fn run_poststart_hooks(&self) -> Result<(), Error> {
         self.run_hooks(&self.poststart, "poststart", "running")
     }
 

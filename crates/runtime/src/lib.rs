@@ -16,6 +16,7 @@ mod container;
 mod create;
 mod error;
 mod exec;
+mod features;
 mod hooks;
 mod init;
 mod mount_options;
@@ -34,6 +35,8 @@ use types::{Mount, ProcessRef, Signal};
 pub use container::Container;
 pub use create::{Created, create};
 pub use error::Error;
+pub use features::features;
+pub use prepare::check_id;
 pub use saved::Saved;
 pub use start::open_gate;
 

@@ -157,8 +157,8 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
     })
 }
 
-/// The id becomes a name in the cgroup hierarchies and in the state directory.
-pub(crate) fn check_id(id: &str) -> Result<(), Error> {
+/// Refuses what is no container id: it becomes a name in the cgroup hierarchies and in the state directory.
+pub fn check_id(id: &str) -> Result<(), Error> {
     let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-' | '.');
     if !id.is_empty() && id.len() <= 1024 && id != "." && id != ".." && id.chars().all(sound) {
         Ok(())

@@ -1,0 +1,37 @@
+//! What this runtime can do, as the specification's features document.
+
+use serde_json::{Value, json};
+
+use crate::mount_options;
+
+/// The document.
+pub fn features() -> Value {
+    let namespaces = ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"];
+    let capabilities: Vec<_> = sys::caps::NAMES
+        .iter()
+        .map(|name| format!("CAP_{name}"))
+        .collect();
+    let hooks = [
+        "prestart",
+        "createRuntime",
+        "createContainer",
+        "startContainer",
+        "poststart",
+        "poststop",
+    ];
+    json!({
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": "1.3.0",
+        "hooks": hooks,
+        "mountOptions": mount_options::KNOWN,
+        "linux": {
+            "namespaces": namespaces,
+            "capabilities": capabilities,
+            "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false},
+            "apparmor": {"enabled": true},
+            "selinux": {"enabled": true},
+            "intelRdt": {"enabled": false},
+            "mountExtensions": {"idmap": {"enabled": false}},
+        },
+    })
+}
