@@ -113,9 +113,21 @@ pub enum Error {
         #[source]
         source: sys::Error,
     },
+    /// A layer of an image archive could not be unpacked.
+    #[error("cannot unpack {what}")]
+    Layer {
+        /// Which.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
     /// Neither kind of image archive.
     #[error("the archive holds no image: neither manifest.json nor index.json is in it")]
     NotAnImageArchive,
+    /// An image archive contradicts itself.
+    #[error("the archive cannot be loaded")]
+    Archive(#[source] Box<Error>),
     /// A document of an image cannot be understood.
     #[error("{what} cannot be understood")]
     Document {
@@ -247,10 +259,12 @@ impl Error {
             | Self::Input(_)
             | Self::Decompress(..)
             | Self::Tar { .. }
+            | Self::Archive(_)
             | Self::NotAnImageArchive
             | Self::Document { .. }
             | Self::Image { .. }
             | Self::Change { .. } => ErrorKind::Invalid,
+            Self::Layer { source, .. } => source.kind(),
             Self::Locked { .. } => ErrorKind::Unavailable,
             Self::Newer { .. } => ErrorKind::Unsupported,
             // A layer may ask for what no file system does, but a full disk is the usual case.
@@ -274,6 +288,16 @@ impl Error {
             action,
             path: path.to_owned(),
             source: source.into(),
+        }
+    }
+
+    /// Tells what is wrong with an archive from what is wrong with the store.
+    pub(crate) fn in_archive(self) -> Self {
+        match self {
+            Self::Missing(_) | Self::Damaged { .. } | Self::WrongSize { .. } => {
+                Self::Archive(Box::new(self))
+            }
+            other => other,
         }
     }
 

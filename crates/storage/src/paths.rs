@@ -10,7 +10,7 @@
 //! trash/                    what is being removed
 //! ```
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use types::{ContainerId, Digest};
 
@@ -88,11 +88,6 @@ pub(crate) fn layer_name(mut number: u64) -> String {
 pub(crate) fn layer_number(name: &str) -> Option<u64> {
     let number = u64::from_str_radix(name, 36).ok()?;
     (layer_name(number) == name).then_some(number)
-}
-
-/// Whether `path` is there, whatever it is.
-pub(crate) fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,165 @@
+//! The files of an archive, taken in and hashed.
+
+use std::collections::HashMap;
+use std::io::{BufReader, Read};
+
+use types::Digest;
+
+use crate::compress::{Format, MAGIC};
+use crate::error::{Error, Malformed};
+use crate::image::documents::{MAX_DOCUMENT, parse};
+use crate::layer::clean;
+use crate::store::Store;
+use crate::tar::{Entry, Kind, Reader};
+use crate::temp::Blob;
+
+/// An old archive of the most layers has three files a layer; an honest one of many images is still
+/// far below.
+const MAX_ENTRIES: usize = 50_000;
+/// Links that lead to links.
+const MAX_LINKS: usize = 8;
+const BUFFER: usize = 64 << 10;
+
+/// All files, by name and by content.
+#[derive(Debug, Default)]
+pub(super) struct Archive {
+    files: HashMap<String, Digest>,
+    links: HashMap<String, String>,
+    blobs: HashMap<Digest, Blob>,
+}
+
+impl Archive {
+    /// Reads a stream to its end.
+    pub(super) fn receive(store: &Store, stream: &mut dyn Read) -> Result<Self, Error> {
+        let mut start = Vec::with_capacity(MAGIC);
+        stream
+            .take(MAGIC as u64)
+            .read_to_end(&mut start)
+            .map_err(Error::Input)?;
+        let format = Format::of(&start);
+        let stream = BufReader::with_capacity(BUFFER, start.as_slice().chain(stream));
+        let mut reader = Reader::new(format.decoder(stream)?);
+        let mut archive = Self::default();
+        let mut entries = 0;
+        while let Some(entry) = reader.next()? {
+            entries += 1;
+            if entries > MAX_ENTRIES {
+                return Err(reader.broken(Malformed::TooMany(MAX_ENTRIES)));
+            }
+            archive.entry(store, &entry, &mut reader)?;
+        }
+        reader.drain()?;
+        if reader.offset() == 0 {
+            return Err(reader.broken(Malformed::Empty));
+        }
+        Ok(archive)
+    }
+
+    fn entry<R: std::io::BufRead>(
+        &mut self,
+        store: &Store,
+        entry: &Entry,
+        reader: &mut Reader<R>,
+    ) -> Result<(), Error> {
+        let path = clean(&entry.path).map_err(|m| reader.broken(m))?;
+        let path = String::from_utf8_lossy(&path).into_owned();
+        match entry.kind {
+            Kind::File => {
+                let blob = receive(store, reader)?;
+                check_name(&path, &blob)?;
+                self.files.insert(path, blob.digest.clone());
+                self.blobs.entry(blob.digest.clone()).or_insert(blob);
+            }
+            Kind::Symlink => {
+                let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+                let target = [dir.as_bytes(), b"/", &entry.link].concat();
+                self.link(path, &target);
+            }
+            Kind::HardLink => self.link(path, &entry.link),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Links are names of other files of the archive and nothing else.
+    fn link(&mut self, path: String, target: &[u8]) {
+        if let Ok(target) = clean(target) {
+            self.links
+                .insert(path, String::from_utf8_lossy(&target).into_owned());
+        }
+    }
+
+    /// What the file of this name holds.
+    pub(super) fn path(&self, path: &str) -> Option<&Digest> {
+        let cleaned = clean(path.as_bytes()).ok()?;
+        let mut path = std::str::from_utf8(&cleaned).ok()?;
+        for _ in 0..MAX_LINKS {
+            match (self.files.get(path), self.links.get(path)) {
+                (Some(digest), _) => return Some(digest),
+                (None, Some(target)) => path = target,
+                (None, None) => return None,
+            }
+        }
+        None
+    }
+
+    /// The file with this content.
+    pub(super) fn blob(&self, digest: &Digest) -> Option<&Blob> {
+        self.blobs.get(digest)
+    }
+
+    /// Adds a file that was made here.
+    pub(super) fn add(&mut self, blob: Blob) {
+        self.blobs.entry(blob.digest.clone()).or_insert(blob);
+    }
+
+    /// The bytes of a document.
+    pub(super) fn text(&self, what: &str, digest: &Digest) -> Result<Vec<u8>, Error> {
+        let blob = self
+            .blob(digest)
+            .ok_or_else(|| Error::Missing(what.to_owned()))?;
+        if blob.size > MAX_DOCUMENT {
+            let problem = format!("has {} bytes: the most is {MAX_DOCUMENT}", blob.size);
+            return Err(Error::image(what, problem));
+        }
+        let mut text = Vec::new();
+        blob.open()?.read_to_end(&mut text).map_err(Error::Input)?;
+        Ok(text)
+    }
+
+    /// The document of this name.
+    pub(super) fn named<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Option<T>, Error> {
+        let Some(digest) = self.path(path) else {
+            return Ok(None);
+        };
+        parse(path, &self.text(path, digest)?).map(Some)
+    }
+}
+
+/// Takes one file in.
+fn receive<R: std::io::BufRead>(store: &Store, reader: &mut Reader<R>) -> Result<Blob, Error> {
+    let mut ingest = store.ingest()?;
+    loop {
+        let bytes = reader.data()?;
+        let count = bytes.len();
+        if count == 0 {
+            return Ok(ingest.finish());
+        }
+        ingest.push(bytes)?;
+        reader.consume(count);
+    }
+}
+
+/// A file of a layout is called by what it hashes to.
+fn check_name(path: &str, blob: &Blob) -> Result<(), Error> {
+    match path.strip_prefix("blobs/sha256/") {
+        Some(name) if name != blob.digest.hex() => Err(Error::Damaged {
+            what: format!("blob sha256:{name}"),
+            found: blob.digest.clone(),
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,152 @@
+//! Images out of an archive: `docker save`'s of any age, an OCI layout, or both in one.
+//!
+//! The archive is a stream and its entries come in any order, so all files are taken in first, each
+//! hashed on the way ([`archive`]). Then it is read what they say ([`oci`], [`docker`]), which is
+//! where every digest and size is checked; then the layers are unpacked ([`layers`]); then all of it
+//! is published at once.
+
+mod archive;
+mod docker;
+mod layers;
+mod oci;
+
+use std::collections::HashSet;
+use std::io::Read;
+
+use types::{Digest, ImageRef};
+
+use super::documents;
+use crate::Loaded;
+use crate::error::Error;
+use crate::stage::{NewImage, Stage};
+use crate::store::Store;
+use archive::Archive;
+
+/// An image in the archive.
+#[derive(Debug)]
+struct Found {
+    /// As errors call it.
+    what: String,
+    id: Digest,
+    names: Vec<ImageRef>,
+    manifest: Digest,
+    config_digest: Digest,
+    config: String,
+    /// Diff id and content of each layer, the lowest first.
+    layers: Vec<(Digest, Digest)>,
+    /// What it keeps, with media types.
+    content: Vec<(Digest, String)>,
+}
+
+/// Loads all images of an archive.
+pub(crate) fn load(store: &Store, stream: &mut dyn Read) -> Result<Vec<Loaded>, Error> {
+    load_all(store, stream).map_err(Error::in_archive)
+}
+
+fn load_all(store: &Store, stream: &mut dyn Read) -> Result<Vec<Loaded>, Error> {
+    let mut archive = Archive::receive(store, stream)?;
+    let found = if archive.path("index.json").is_some() {
+        oci::images(&archive)?
+    } else if archive.path("manifest.json").is_some() {
+        docker::images(store, &mut archive)?
+    } else {
+        return Err(Error::NotAnImageArchive);
+    };
+    let mut stage = Stage::new(store);
+    for layer in layers::unpack(store, &mut stage, &archive, &found)? {
+        stage.add_layer(layer)?;
+    }
+    let mut added = HashSet::new();
+    for (digest, media_type) in found.iter().flat_map(|image| &image.content) {
+        if let Some(blob) = archive.blob(digest).filter(|_| added.insert(digest)) {
+            stage.add_content(blob, media_type)?;
+        }
+    }
+    let images: Vec<_> = found.iter().map(Found::new_image).collect();
+    let names: Vec<_> = found
+        .iter()
+        .flat_map(|image| {
+            image
+                .names
+                .iter()
+                .map(|name| (name.clone(), image.id.clone()))
+        })
+        .collect();
+    stage.publish(&images, &names)?;
+    Ok(found.into_iter().flat_map(Found::loaded).collect())
+}
+
+impl Found {
+    fn new_image(&self) -> NewImage {
+        NewImage {
+            id: self.id.clone(),
+            manifest: self.manifest.clone(),
+            config: self.config.clone(),
+            content: self
+                .content
+                .iter()
+                .map(|(digest, _)| digest.clone())
+                .collect(),
+            layers: self
+                .layers
+                .iter()
+                .map(|(diff_id, _)| diff_id.clone())
+                .collect(),
+        }
+    }
+
+    fn loaded(self) -> Vec<Loaded> {
+        let id = self.id;
+        if self.names.is_empty() {
+            return vec![Loaded {
+                reference: None,
+                id,
+            }];
+        }
+        let loaded = |name| Loaded {
+            reference: Some(name),
+            id: id.clone(),
+        };
+        self.names.into_iter().map(loaded).collect()
+    }
+}
+
+/// The diff ids a configuration lists.
+fn diff_ids(what: &str, config: &[u8]) -> Result<Vec<Digest>, Error> {
+    let config: oci_spec::image::ImageConfiguration =
+        documents::parse(&format!("the configuration of {what}"), config)?;
+    let diff_ids = config.rootfs().diff_ids();
+    if diff_ids.len() > documents::MAX_LAYERS {
+        let problem = format!(
+            "has {} layers: the most is {}",
+            diff_ids.len(),
+            documents::MAX_LAYERS
+        );
+        return Err(Error::image(what, problem));
+    }
+    diff_ids
+        .iter()
+        .map(|text| {
+            text.parse().map_err(|e: types::InvalidDigest| {
+                Error::image(what, format!("lists a layer wrongly: {e}"))
+            })
+        })
+        .collect()
+}
+
+/// Pairs the layers a configuration lists with those a manifest does.
+fn pair(
+    what: &str,
+    diff_ids: Vec<Digest>,
+    blobs: Vec<Digest>,
+) -> Result<Vec<(Digest, Digest)>, Error> {
+    if diff_ids.len() != blobs.len() {
+        let problem = format!(
+            "has {} layers by its manifest and {} by its configuration",
+            blobs.len(),
+            diff_ids.len()
+        );
+        return Err(Error::image(what, problem));
+    }
+    Ok(diff_ids.into_iter().zip(blobs).collect())
+}
