@@ -11,4 +11,4 @@ pub mod log;
 pub mod protocol;
 
 pub use client::{Error, Shim, Watch, launch};
-pub use protocol::{AttachOptions, Call, ExitRecord, Launch, Notice, Reply, State, Streams};
+pub use protocol::{AttachOptions, Call, ExitRecord, Launch, Notice, Reply, State, Streams, steps};

@@ -68,6 +68,11 @@ pub const STEPS: [&str; 6] = [
     "shim-started",
 ];
 
+/// The names of all steps that [`Launch::fail_at`] takes: the shim's own and the runtime's.
+pub fn steps() -> Vec<&'static str> {
+    STEPS.into_iter().chain(runtime::steps()).collect()
+}
+
 /// The socket's name in the shim's directory.
 pub const SOCKET: &str = "shim.sock";
 

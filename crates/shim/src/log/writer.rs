@@ -126,16 +126,20 @@ impl Writer {
     fn flush(&mut self, now: i64) {
         let batch = std::mem::take(&mut self.batch);
         if !batch.is_empty() {
-            let told = self.lost == 0 || self.tell_loss(now);
-            if !told || self.make_room(batch.len()).is_err() {
-                self.lost = self.lost.saturating_add(len(&batch));
-            } else {
-                let written = self.append(&batch);
-                self.lost = self.lost.saturating_add(len(&batch[written..]));
-            }
+            let lost = batch.len() - self.try_append(&batch, now);
+            self.lost = self.lost.saturating_add(lost as u64);
         }
         self.batch = batch;
         self.batch.clear();
+    }
+
+    /// How many bytes of whole lines are in the file now.
+    fn try_append(&mut self, batch: &[u8], now: i64) -> usize {
+        let told = self.lost == 0 || self.tell_loss(now);
+        if !told || self.make_room(batch.len()).is_err() {
+            return 0;
+        }
+        self.append(batch)
     }
 
     /// One line about what is missing before it.
@@ -295,10 +299,6 @@ fn absent_is_fine(answer: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         answer => answer,
     }
-}
-
-fn len(bytes: &[u8]) -> u64 {
-    bytes.len() as u64
 }
 
 #[cfg(test)]

@@ -256,10 +256,16 @@ impl Server {
     }
 
     fn shut_down(&mut self) -> Result<Reply, Failure> {
+        self.shutting_down = true;
         match self.phase {
             Phase::Empty => self.end(Instant::now()),
             // The end is told and recorded as any other.
-            Phase::Created(_) | Phase::Started(_) => self.backend.kill(Signal::KILL)?,
+            Phase::Created(_) | Phase::Started(_) => {
+                if self.backend.kill(Signal::KILL).is_err() {
+                    // It has ended and been reaped already, waiting for a start.
+                    self.end(Instant::now());
+                }
+            }
             Phase::Ending { .. } | Phase::Ended { .. } => {}
         }
         Ok(Reply::Done)

@@ -39,6 +39,8 @@ pub(crate) struct Server {
     pub(crate) next_number: u32,
     signals: Signals,
     listener: Option<Source>,
+    /// The container is to end, started or not.
+    pub(crate) shutting_down: bool,
     /// What went wrong at the end, when there was nobody to tell.
     trouble: Option<Failure>,
 }
@@ -117,6 +119,7 @@ impl Server {
             next_number: 1,
             signals,
             listener: Some(listener),
+            shutting_down: false,
             trouble: None,
             launch,
         })
@@ -250,26 +253,29 @@ impl Server {
     }
 
     fn on_end(&mut self, pid: i32, exit: Exit) {
-        let (process, started) = match self.phase {
-            Phase::Created(process) => (Some(process), false),
-            Phase::Started(process) => (Some(process), true),
-            _ => (None, false),
+        match self.phase {
+            // Why is told to who starts it: the runtime knows.
+            Phase::Created(process) if process.pid == pid && !self.shutting_down => {}
+            Phase::Created(process) if process.pid == pid => self.ending(process, false, exit),
+            Phase::Started(process) if process.pid == pid => self.ending(process, true, exit),
+            _ => {
+                let mut running = self.execs.iter_mut().filter(|exec| exec.exit.is_none());
+                if let Some(exec) = running.find(|exec| exec.process.pid == pid) {
+                    exec.exit = Some(exit);
+                    exec.session.process_ended(&mut self.tools);
+                }
+            }
+        }
+    }
+
+    fn ending(&mut self, process: ProcessRef, started: bool, exit: Exit) {
+        self.phase = Phase::Ending {
+            process,
+            started,
+            exit,
+            finished: now(),
         };
-        if let Some(process) = process.filter(|process| process.pid == pid) {
-            self.phase = Phase::Ending {
-                process,
-                started,
-                exit,
-                finished: now(),
-            };
-            self.session.process_ended(&mut self.tools);
-            return;
-        }
-        let mut running = self.execs.iter_mut().filter(|exec| exec.exit.is_none());
-        if let Some(exec) = running.find(|exec| exec.process.pid == pid) {
-            exec.exit = Some(exit);
-            exec.session.process_ended(&mut self.tools);
-        }
+        self.session.process_ended(&mut self.tools);
     }
 
     /// Tells of an exec session's end once its output has been passed on, and only then ends its

@@ -1,0 +1,131 @@
+//! The daemon dies, the shim dies.
+
+use std::io::Write;
+
+use shim::{Call, Shim};
+use types::{ErrorKind, Signal};
+
+use crate::guest::{ALL, LONG, Setup, can_run, next_notice, read_until};
+
+/// All connections go as they do when a daemon is killed; a new one finds everything.
+#[test]
+fn a_new_daemon_finds_what_the_old_one_left() {
+    if !can_run() {
+        return;
+    }
+    let mut setup =
+        Setup::shell("n=0; while read line; do n=$((n + 1)); echo $n $line; done; exit $n");
+    (setup.launch.open_stdin, setup.launch.stdin_once) = (true, true);
+    let mut guest = setup.start();
+    let mut client = guest.attach(ALL, false);
+    client.write_all(b"a\n").unwrap();
+    assert_eq!(read_until(&mut client, "\n"), "1 a\n");
+    let again = Shim::connect(guest.dir.path().to_owned()).unwrap();
+    assert_eq!(again.pid(), guest.shim.pid());
+    // The old daemon's connections end here; the client's does not.
+    drop(std::mem::replace(&mut guest.shim, again));
+    client.write_all(b"b\n").unwrap();
+    assert_eq!(read_until(&mut client, "\n"), "2 b\n");
+    let watch = guest.shim.watch().unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let shim::Notice::Exited(record) = next_notice(&watch) else {
+        panic!()
+    };
+    assert_eq!(record.code, 2);
+    assert_eq!(guest.logged(shim::log::Stream::Stdout), "1 a\n2 b\n");
+    guest.wait();
+    let absent = Shim::connect(guest.dir.path().to_owned()).unwrap_err();
+    assert_eq!(absent.kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn a_shim_nobody_gave_a_container_ends_with_its_daemon() {
+    if !can_run() {
+        return;
+    }
+    let setup = Setup::new(&["true"]);
+    let mut guest = setup.launch();
+    // The other connection goes too: there is nothing to come back for.
+    let dir = guest.dir.path().to_owned();
+    while !dir.join("shim.sock").exists() {
+        std::thread::yield_now();
+    }
+    let again = Shim::connect(dir).unwrap();
+    let pidfd = sys::fd::duplicate(guest.shim.pidfd()).unwrap();
+    drop(std::mem::replace(&mut guest.shim, again));
+    let again = Shim::connect(guest.dir.path().to_owned()).unwrap();
+    drop(std::mem::replace(&mut guest.shim, again));
+    // The last one stays until the guest goes.
+    assert!(!sys::pidfd::ended_within(&pidfd, std::time::Duration::ZERO).unwrap());
+    guest.shim.call(&Call::Shutdown, &[]).unwrap();
+    assert!(sys::pidfd::ended_within(&pidfd, LONG).unwrap());
+}
+
+#[test]
+fn a_shim_ignores_what_would_stop_a_session() {
+    if !can_run() {
+        return;
+    }
+    let guest = Setup::new(&["sleep", "1000"]).start();
+    for signal in [Signal::HUP, Signal::INT, Signal::TERM, Signal::PIPE] {
+        sys::pidfd::send_signal(guest.shim.pidfd(), signal).unwrap();
+    }
+    guest.shim.call(&Call::State, &[]).unwrap();
+    // The container does not inherit that.
+    guest
+        .shim
+        .call(
+            &Call::Kill {
+                signal: Signal::KILL,
+            },
+            &[],
+        )
+        .unwrap();
+    assert_eq!(guest.wait().code, 137);
+}
+
+#[test]
+fn the_container_gets_clean_signals() {
+    if !can_run() {
+        return;
+    }
+    let guest = Setup::new(&["cat", "/proc/self/status"]).start();
+    assert_eq!(guest.wait().code, 0);
+    let log = guest.logged(shim::log::Stream::Stdout);
+    for name in ["SigBlk", "SigIgn", "SigCgt"] {
+        assert!(
+            log.contains(&format!("{name}:\t0000000000000000\n")),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn the_container_dies_with_its_shim() {
+    if !can_run() {
+        return;
+    }
+    let guest = Setup::shell("sleep 1000 & sleep 1000").create();
+    if guest.launch.foreign_runtime.is_some() {
+        return;
+    }
+    let process = guest.start();
+    let pidfd = sys::pidfd::open(process.pid).unwrap();
+    sys::pidfd::send_signal(guest.shim.pidfd(), Signal::KILL).unwrap();
+    assert!(
+        sys::pidfd::ended_within(&pidfd, LONG).unwrap(),
+        "the container lives on"
+    );
+    assert!(sys::pidfd::ended_within(guest.shim.pidfd(), LONG).unwrap());
+    guest.shim.has_ended();
+    assert_eq!(
+        guest.shim.call(&Call::State, &[]).unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
+    // Cgroup and socket are the daemon's to remove then.
+    let layout = sys::cgroup::Layout::detect().unwrap();
+    let cgroup = sys::cgroup::Cgroup::open(&layout, &format!("/{}", guest.launch.id)).unwrap();
+    cgroup.kill_all().unwrap();
+    cgroup.remove().unwrap();
+    std::fs::remove_file(guest.dir.path().join("shim.sock")).unwrap();
+}
