@@ -37,6 +37,12 @@ pub enum Error {
         /// Why not.
         source: sys::cgroup::Error,
     },
+    /// The system call filter is wrong.
+    #[error("cannot compile the system call filter")]
+    Seccomp {
+        /// Why not.
+        source: sys::seccomp::Error,
+    },
     /// A hook could not be run, failed or took too long.
     #[error("{point} hook {path}: {reason}")]
     Hook {
@@ -91,6 +97,7 @@ impl Error {
             Self::Invalid { .. } => ErrorKind::Invalid,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Cgroup { source, .. } => source.kind(),
+            Self::Seccomp { source } => source.kind(),
             Self::Step { kind, .. } | Self::Command { kind, .. } => *kind,
             Self::System { .. }
             | Self::Hook { .. }
