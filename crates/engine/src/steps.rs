@@ -20,9 +20,10 @@ pub(crate) mod name {
     pub(crate) const RUNNING: &str = "start.record";
 }
 
-/// Every step of create and start that [`Config::fail_at`] can name, in their order.
-pub fn steps() -> &'static [&'static str] {
-    &[
+/// Every step of create and start that [`Config::fail_at`] can name: the engine's own, then those of
+/// the shim and its runtime, which a start passes between `start.create` and `start.start`.
+pub fn steps() -> Vec<&'static str> {
+    let mut steps = vec![
         name::RESERVE_NAME,
         name::RECORD,
         name::CLAIM,
@@ -37,7 +38,9 @@ pub fn steps() -> &'static [&'static str] {
         name::WATCH,
         name::START,
         name::RUNNING,
-    ]
+    ];
+    steps.extend(shim::protocol::steps());
+    steps
 }
 
 /// Passes unless `step` is the one told to fail. Called after the step's work and its undo, so that

