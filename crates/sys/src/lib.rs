@@ -27,6 +27,7 @@ pub mod process;
 pub mod pty;
 pub mod rlimit;
 pub mod root;
+pub mod seccomp;
 pub mod socket;
 pub mod spawn;
 pub mod term;
