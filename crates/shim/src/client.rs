@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sys::Errno;
 use sys::socket::{self, Kind};
-use sys::spawn::Spawn;
+use sys::spawn::{Child, Spawn};
 use types::ErrorKind;
 
 use crate::protocol::{self, Call, Launch, Malformed, Notice, Reply};
@@ -102,30 +102,63 @@ impl Error {
     }
 }
 
-/// Spawns `binary` as the shim of `launch`, with `dir` for its socket, by a vfork-style clone; the
-/// shim is in a session of its own and outlives the caller. What goes wrong in it is told by the
-/// first call.
+/// The program `brig-shim`, ready to be executed many times.
+///
+/// A container's process is this program until it executes its command, so its file is opened
+/// through a mount that nobody can write through: whoever is inside a container cannot overwrite it
+/// by way of /proc/PID/exe.
+#[derive(Debug)]
+pub struct Program {
+    path: PathBuf,
+    /// None on a kernel that makes no such mounts.
+    sealed: Option<OwnedFd>,
+}
+
+impl Program {
+    /// The program in this file, as it is now: one installed there later is not executed.
+    pub fn open(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            sealed: sys::exe::open_sealed(path).ok(),
+        }
+    }
+
+    /// Spawns it as the shim of `launch`, with `dir` for its socket, by a vfork-style clone; the
+    /// shim is in a session of its own and outlives the caller. What goes wrong in it is told by
+    /// the first call.
+    pub fn launch(&self, dir: &Path, launch: &Launch) -> Result<Shim, Error> {
+        let failed = |source| Error::Spawn {
+            binary: self.path.clone(),
+            source,
+        };
+        let (ours, its) = socket::pair(Kind::Messages).map_err(failed)?;
+        // Sent before it exists: the message waits in the socket.
+        socket::send(&ours, &protocol::encode(launch), &[]).map_err(failed)?;
+        let child = self.spawn(dir, its).map_err(failed)?;
+        let idle = Mutex::new(Some(ours));
+        Ok(Shim {
+            dir: dir.to_owned(),
+            pid: child.pid,
+            pidfd: child.pidfd,
+            idle,
+        })
+    }
+
+    fn spawn(&self, dir: &Path, connection: OwnedFd) -> sys::Result<Child> {
+        let null = sys::fd::open_read_write(Path::new("/dev/null"))?;
+        let fds = [null.as_fd(), null.as_fd(), null.as_fd(), connection.as_fd()];
+        let spawn = Spawn::new(&self.path, ["brig-shim".as_ref(), dir.as_os_str()])?;
+        let spawn = spawn.fds(&fds).session();
+        match &self.sealed {
+            Some(sealed) => spawn.opened(sealed.as_fd()).spawn(),
+            None => spawn.spawn(),
+        }
+    }
+}
+
+/// [`Program::launch`] for who launches once.
 pub fn launch(binary: &Path, dir: &Path, launch: &Launch) -> Result<Shim, Error> {
-    let failed = |source| Error::Spawn {
-        binary: binary.to_owned(),
-        source,
-    };
-    let (ours, its) = socket::pair(Kind::Messages).map_err(failed)?;
-    // Sent before it exists: the message waits in the socket.
-    socket::send(&ours, &protocol::encode(launch), &[]).map_err(failed)?;
-    let null = sys::fd::open_read_write(Path::new("/dev/null")).map_err(failed)?;
-    let child = Spawn::new(binary, ["brig-shim".as_ref(), dir.as_os_str()])
-        .map_err(failed)?
-        .fds(&[null.as_fd(), null.as_fd(), null.as_fd(), its.as_fd()])
-        .session()
-        .spawn()
-        .map_err(failed)?;
-    Ok(Shim {
-        dir: dir.to_owned(),
-        pid: child.pid,
-        pidfd: child.pidfd,
-        idle: Mutex::new(Some(ours)),
-    })
+    Program::open(binary).launch(dir, launch)
 }
 
 impl Shim {

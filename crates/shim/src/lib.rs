@@ -4,11 +4,11 @@
 //! single-threaded process a container, with an epoll loop and no async runtime; `brig-init` is the
 //! process 1 of `--init`. Knows `runtime`; knows nothing of images, records or Docker's HTTP.
 //!
-//! Boundary types: [`Launch`], [`Shim`], [`Watch`], [`Call`], [`Reply`], [`Notice`], [`log`].
+//! Boundary types: [`Program`], [`Launch`], [`Shim`], [`Watch`], [`Call`], [`Reply`], [`Notice`], [`log`].
 
 pub mod client;
 pub mod log;
 pub mod protocol;
 
-pub use client::{Error, Shim, Watch, launch};
+pub use client::{Error, Program, Shim, Watch, launch};
 pub use protocol::{AttachOptions, Call, ExitRecord, Launch, Notice, Reply, State, Streams, steps};

@@ -29,6 +29,7 @@ use crate::pidfd::Exit;
 #[derive(Debug)]
 pub struct Spawn<'a> {
     candidates: Vec<CString>,
+    opened: Option<BorrowedFd<'a>>,
     args: Vec<CString>,
     env: Vec<CString>,
     fds: Vec<BorrowedFd<'a>>,
@@ -59,6 +60,7 @@ impl<'a> Spawn<'a> {
     pub fn new<S: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = S>) -> Result<Self> {
         Ok(Self {
             candidates: vec![c_string(program)?],
+            opened: None,
             args: c_strings(args)?,
             env: Vec::new(),
             fds: Vec::new(),
@@ -87,10 +89,17 @@ impl<'a> Spawn<'a> {
                         Path::new(dir)
                     }
                 })
-                .map(|dir| c_string(&dir.join(name)))
+                .map(|dir| c_string(dir.join(name)))
                 .collect::<Result<_>>()?;
         }
         Ok(spawn)
+    }
+
+    /// Executes the program this descriptor names, and not what the path leads to by now.
+    #[must_use]
+    pub fn opened(mut self, program: BorrowedFd<'a>) -> Self {
+        self.opened = Some(program);
+        self
     }
 
     /// The environment, entries as `NAME=value`.
@@ -168,6 +177,7 @@ fn c_strings<S: AsRef<OsStr>>(texts: impl IntoIterator<Item = S>) -> Result<Vec<
 /// Everything the child reads, and the one thing it writes.
 struct Task<'a> {
     candidates: &'a [CString],
+    opened: Option<OwnedFd>,
     argv: Vec<*const c_char>,
     envp: Vec<*const c_char>,
     fds: Vec<OwnedFd>,
@@ -187,9 +197,10 @@ impl<'a> Task<'a> {
         }
         Ok(Self {
             candidates: &spawn.candidates,
+            opened: above(spawn.opened.as_slice(), spawn.fds.len())?.pop(),
             argv: pointers(&spawn.args),
             envp: pointers(&spawn.env),
-            fds: above(&spawn.fds)?,
+            fds: above(&spawn.fds, spawn.fds.len())?,
             dir: spawn.dir.as_deref(),
             group: spawn.group,
             parent_death_signal: spawn.parent_death_signal.map_or(0, types::Signal::number),
@@ -199,8 +210,8 @@ impl<'a> Task<'a> {
 }
 
 /// Copies that lie above every place, so that placing one never overwrites another.
-fn above(fds: &[BorrowedFd<'_>]) -> Result<Vec<OwnedFd>> {
-    let places = RawFd::try_from(fds.len()).unwrap_or(RawFd::MAX);
+fn above(fds: &[BorrowedFd<'_>], places: usize) -> Result<Vec<OwnedFd>> {
+    let places = RawFd::try_from(places).unwrap_or(RawFd::MAX);
     fds.iter()
         .map(|fd| fd::duplicate_from(fd, places))
         .collect()
@@ -266,10 +277,8 @@ fn clone_vfork(task: &mut Task<'_>) -> Result<Child> {
         });
     }
     // SAFETY: the kernel has just stored this descriptor for us; nobody else has it.
-    Ok(Child {
-        pid,
-        pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
-    })
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Child { pid, pidfd })
 }
 
 struct Stack(Vec<u128>);
@@ -416,6 +425,9 @@ fn must(call: &'static str, answer: c_int) -> Result<()> {
 /// As execvp(3): the first candidate that can be executed; one that may not be is told of only if
 /// no other is there.
 fn execute(task: &Task<'_>) -> Error {
+    if let Some(program) = &task.opened {
+        return execute_opened(program.as_raw_fd(), task);
+    }
     let mut answer = Errno::NOENT;
     for candidate in task.candidates {
         // SAFETY: path and both arrays are C strings, the arrays end with null, and all outlive the
@@ -451,6 +463,31 @@ pub fn inherited(number: RawFd) -> Result<OwnedFd> {
         libc::close(number);
         Ok(OwnedFd::from_raw_fd(copy))
     }
+}
+
+fn execute_opened(program: RawFd, task: &Task<'_>) -> Error {
+    // SAFETY: the path is an empty C string, which AT_EMPTY_PATH allows; both arrays are C strings,
+    // end with null, and outlive the child.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            program,
+            c"".as_ptr(),
+            task.argv.as_ptr(),
+            task.envp.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
+    }
+    Error {
+        call: "execveat",
+        errno: Errno::last(),
+    }
+}
+
+/// The name this thread goes by in process listings: a program that was executed by a descriptor
+/// goes by the descriptor's number otherwise.
+pub fn set_own_name(name: &CStr) -> Result<()> {
+    rustix::thread::set_name(name).named("prctl")
 }
 
 /// A child that has ended, and how.
@@ -569,6 +606,14 @@ mod tests {
             .spawn()
             .unwrap_err();
         assert_eq!(lost.errno, Errno::NOENT);
+    }
+
+    #[test]
+    fn an_opened_program_is_executed_whatever_its_path_leads_to() {
+        let program = fd::open_path(Path::new("/bin/sh")).unwrap();
+        let spawn = Spawn::new(Path::new("/no/such"), ["sh", "-c", "echo well"]).unwrap();
+        let spawn = spawn.opened(program.as_fd());
+        assert_eq!(output(spawn, &[]), ("well\n".into(), Exit::Code(0)));
     }
 
     #[test]

@@ -43,6 +43,8 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(move |info| {
         leave_word(&on_panic, &info.to_string())
     }));
+    // Only looks: nothing depends on it.
+    let _ = spawn::set_own_name(c"brig-shim");
     match keep(&dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -144,8 +144,8 @@ fn last_error(log: &Path) -> Option<String> {
     let entries = text
         .lines()
         .filter_map(|line| serde_json::from_str::<Entry>(line).ok());
-    let errors = entries.filter(|entry| entry.level.as_deref().is_none_or(|l| l == "error"));
-    errors.last().map(|entry| entry.msg)
+    let mut errors = entries.filter(|entry| entry.level.as_deref().is_none_or(|l| l == "error"));
+    errors.next_back().map(|entry| entry.msg)
 }
 
 /// There is nothing but the text to go by.
