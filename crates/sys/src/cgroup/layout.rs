@@ -69,7 +69,7 @@ pub struct Capabilities {
 }
 
 /// Controllers of version 1 by the names that mount options use.
-const V1_CONTROLLERS: [&str; 14] = [
+const V1_CONTROLLERS: [&str; 15] = [
     "blkio",
     "cpu",
     "cpuacct",
@@ -83,6 +83,7 @@ const V1_CONTROLLERS: [&str; 14] = [
     "net_cls",
     "net_prio",
     "perf_event",
+    "pids",
     "rdma",
 ];
 
