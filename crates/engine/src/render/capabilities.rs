@@ -175,6 +175,12 @@ pub(super) fn sets(set: Set, uid: u32) -> LinuxCapabilities {
     sets
 }
 
+/// The name of a capability by number.
+#[cfg(test)]
+pub(super) fn name(number: usize) -> Option<String> {
+    NAMES.get(number).map(|name| format!("CAP_{name}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::host;

@@ -55,7 +55,7 @@ fn linux(input: &RenderInput<'_>) -> Result<Linux, Error> {
     linux.set_namespaces(Some(namespaces::namespaces(input)));
     linux.set_cgroups_path(Some(input.cgroup_path.clone().into()));
     linux.set_resources(Some(resources::resources(input)?));
-    linux.set_devices(Some(devices::nodes(input)));
+    linux.set_devices(Some(devices::nodes(input)).filter(|d| !d.is_empty()));
     linux.set_sysctl(Some(sysctl::sysctls(input)?));
     linux.set_masked_paths(security::masked_paths(input));
     linux.set_readonly_paths(security::readonly_paths(input));
