@@ -152,7 +152,7 @@ mod tests {
         round_trip(b"x");
         round_trip(&vec![7; MEMBER]);
         let text: Vec<u8> = (0..9_000_000_u32)
-            .map(|i| (i.wrapping_mul(i) >> 7) as u8)
+            .map(|i| (i.wrapping_mul(i) >> 7).to_le_bytes()[0])
             .collect();
         round_trip(&text);
     }

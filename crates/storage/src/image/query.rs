@@ -61,10 +61,13 @@ pub(crate) fn get(db: &Connection, id: &Digest) -> Result<Image, Error> {
 /// The id that a name means. As Docker has it: a reference first, then an id, then a prefix of one.
 pub(crate) fn resolve(db: &Connection, name: &str) -> Result<Digest, Error> {
     let missing = || Error::NoSuchImage(name.to_owned());
-    if let Ok(reference) = name.parse::<ImageRef>() {
-        if let Some(id) = named(db, &reference)? {
-            return Ok(id);
-        }
+    let reference = name.parse::<ImageRef>().ok();
+    let by_name = reference
+        .map(|reference| named(db, &reference))
+        .transpose()?
+        .flatten();
+    if let Some(id) = by_name {
+        return Ok(id);
     }
     let digits = name.strip_prefix("sha256:").unwrap_or(name);
     let is_hex = digits

@@ -1,7 +1,19 @@
 //! The store on a real file system, with real archives.
-#![allow(clippy::disallowed_methods, reason = "tests write the files they need")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "helpers of tests are tests too: they write files, say what they skip, and may panic"
+)]
 
 mod support;
 
 mod archives;
+mod concurrent;
+mod containers;
+mod crash;
+mod full_disk;
 mod import;
+mod layers;
+mod names;

@@ -149,6 +149,22 @@ pub(crate) fn run<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item =
     output.stdout
 }
 
+/// Runs a program where what it leaves outside of its arguments' directories goes with it.
+pub(crate) fn run_alone(program: &str, args: &[&str]) -> Vec<u8> {
+    let script = "for dir in /var/lib /dev/shm /run; do mount -t tmpfs tmpfs $dir || exit; done; exec \"$@\"";
+    let alone = [
+        "-m",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        program,
+    ];
+    run("unshare", alone.iter().chain(args))
+}
+
 /// What a tar archive is made of.
 pub(crate) struct Tar(tar::Builder<Vec<u8>>);
 

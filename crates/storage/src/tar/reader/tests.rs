@@ -28,7 +28,7 @@ fn listing(archive: &[u8]) -> Result<Vec<String>, String> {
         match reader.next() {
             Ok(Some(entry)) => {
                 let mut data = Vec::new();
-                (&mut Data(&mut reader))
+                Data(&mut reader)
                     .read_to_end(&mut data)
                     .map_err(|e| e.to_string())?;
                 lines.push(format!(
@@ -50,7 +50,7 @@ fn listing(archive: &[u8]) -> Result<Vec<String>, String> {
 
 struct Data<'a, 'b>(&'a mut Reader<&'b [u8]>);
 
-impl std::io::Read for Data<'_, '_> {
+impl io::Read for Data<'_, '_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let data = self.0.data().map_err(|e| {
             let source = std::error::Error::source(&e).map(ToString::to_string);

@@ -1,0 +1,180 @@
+//! Naming and removing images.
+
+use storage::{Durability, Record, Removed};
+use types::{ContainerId, Digest, ErrorKind};
+
+use crate::support::{Data, Tar, names};
+
+fn removed(list: &[Removed]) -> Vec<String> {
+    list.iter()
+        .map(|removed| match removed {
+            Removed::Untagged(name) => format!("Untagged: {}", name.familiar()),
+            Removed::Deleted(digest) => format!("Deleted: {digest}"),
+        })
+        .collect()
+}
+
+fn image(data: &Data, file: &str, name: &str) -> Digest {
+    data.import(&Tar::new().file(file, file.as_bytes()).build(), name)
+        .unwrap()
+        .id
+}
+
+#[test]
+fn a_name_goes_and_the_image_with_the_last() {
+    let data = Data::new();
+    let id = image(&data, "a", "a:1");
+    data.storage.tag("a:1", &"a:2".parse().unwrap()).unwrap();
+    assert_eq!(
+        removed(&data.storage.remove("a:1", false).unwrap()),
+        ["Untagged: a:1"]
+    );
+    assert_eq!(
+        removed(&data.storage.remove("a:2", false).unwrap()),
+        ["Untagged: a:2".to_owned(), format!("Deleted: {id}")]
+    );
+    let error = data.storage.remove("a:2", true).unwrap_err();
+    assert_eq!(error.to_string(), "No such image: a:2");
+    data.assert_clean();
+    assert!(names(&data.root().join("blobs/sha256")).is_empty());
+    assert_eq!(names(&data.root().join("layers")), ["0"]);
+}
+
+#[test]
+fn by_id_all_names_of_one_repository_go_and_of_several_only_by_force() {
+    let data = Data::new();
+    let id = image(&data, "a", "a:1");
+    data.storage.tag("a:1", &"a:2".parse().unwrap()).unwrap();
+    data.storage
+        .tag(id.short(), &"b:1".parse().unwrap())
+        .unwrap();
+    let error = data.storage.remove(id.short(), false).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "conflict: unable to delete {} (must be forced) - \
+             image is referenced in multiple repositories",
+            id.short()
+        )
+    );
+    data.storage.remove("b:1", false).unwrap();
+    assert_eq!(
+        removed(&data.storage.remove(id.short(), false).unwrap()),
+        [
+            "Untagged: a:1".to_owned(),
+            "Untagged: a:2".to_owned(),
+            format!("Deleted: {id}")
+        ]
+    );
+    let id = image(&data, "a", "a:1");
+    data.storage.tag("a:1", &"b:1".parse().unwrap()).unwrap();
+    assert_eq!(data.storage.remove(&id.to_string(), true).unwrap().len(), 3);
+    data.assert_clean();
+}
+
+#[test]
+fn a_moved_name_leaves_an_image_without_one() {
+    let data = Data::new();
+    let old = image(&data, "old", "app");
+    let new = image(&data, "new", "app");
+    assert_eq!(data.storage.image("app").unwrap().id, new);
+    let dangling = data.storage.image(old.short()).unwrap();
+    assert!(dangling.references.is_empty());
+    assert_eq!(data.storage.images().unwrap().len(), 2);
+    assert_eq!(
+        removed(&data.storage.remove(old.hex(), false).unwrap()),
+        [format!("Deleted: {old}")]
+    );
+    data.assert_clean();
+}
+
+#[test]
+fn content_two_images_share_goes_with_the_second() {
+    let data = Data::new();
+    let a = image(&data, "same", "a");
+    let b = data
+        .import(&Tar::new().file("same", b"same").build(), "b")
+        .unwrap();
+    assert_ne!(a, b.id);
+    assert_eq!(names(&data.root().join("layers")).len(), 2);
+    data.storage.remove("a", false).unwrap();
+    data.assert_clean();
+    assert_eq!(names(&data.top("b")), ["same"]);
+    data.storage.remove("b", false).unwrap();
+    data.assert_clean();
+}
+
+#[test]
+fn what_a_container_needs_stays() {
+    let data = Data::new();
+    let id = image(&data, "a", "a:1");
+    let container = ContainerId::from_random([0xab; 32]);
+    let record = Record {
+        id: container.clone(),
+        name: "web".to_owned(),
+        image: id.clone(),
+        body: "{}".to_owned(),
+    };
+    data.storage.create_container(&record, false).unwrap();
+    for name in ["a:1", id.short()] {
+        let error = data.storage.remove(name, false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "conflict: unable to delete {name} (must be forced) - \
+                 container abababababab is using its referenced image {}",
+                id.short()
+            )
+        );
+    }
+    // One name of two may go.
+    data.storage.tag("a:1", &"a:2".parse().unwrap()).unwrap();
+    data.storage.remove("a:2", false).unwrap();
+    assert_eq!(
+        removed(&data.storage.remove("a:1", true).unwrap()),
+        ["Untagged: a:1"]
+    );
+    assert!(
+        data.storage
+            .image(id.short())
+            .unwrap()
+            .references
+            .is_empty()
+    );
+    assert_eq!(
+        names(&data.storage.snapshot(&container).unwrap().mounts[0].lower[0]),
+        ["a"]
+    );
+    data.storage
+        .remove_container(&container, Durability::Power)
+        .unwrap();
+    data.storage.remove(id.short(), false).unwrap();
+    data.assert_clean();
+}
+
+#[test]
+fn a_tag_is_not_a_digest_and_a_digest_finds_its_repository() {
+    let data = Data::new();
+    let id = image(&data, "a", "repo/a:1");
+    let target = format!("x@{id}").parse().unwrap();
+    assert_eq!(
+        data.storage
+            .tag("repo/a:1", &target)
+            .unwrap_err()
+            .to_string(),
+        format!("refusing to create a tag with a digest reference: docker.io/library/x@{id}")
+    );
+    assert_eq!(data.storage.image(&format!("repo/a@{id}")).unwrap().id, id);
+    assert!(data.storage.image(&format!("repo/b@{id}")).is_err());
+    assert!(data.storage.image(&format!("repo@{id}")).is_err());
+    assert_eq!(
+        data.storage
+            .remove(&format!("repo/a@{id}"), false)
+            .unwrap()
+            .len(),
+        2
+    );
+    data.assert_clean();
+}
