@@ -27,12 +27,7 @@ pub const NAMES: [&str; 16] = [
 ///
 /// `name` as in the table, with or without `RLIMIT_`; EINVAL if there is none of it.
 pub fn set(name: &str, soft: u64, hard: u64) -> Result<()> {
-    let bare = name.strip_prefix("RLIMIT_").unwrap_or(name);
-    let number = NAMES.iter().position(|known| *known == bare);
-    let number = number.ok_or(Error {
-        call: "setrlimit",
-        errno: Errno::INVAL,
-    })?;
+    let number = number(name)?;
     let limit = libc::rlimit64 {
         rlim_cur: soft,
         rlim_max: hard,
@@ -43,4 +38,33 @@ pub fn set(name: &str, soft: u64, hard: u64) -> Result<()> {
     let answer =
         unsafe { libc::syscall(libc::SYS_prlimit64, 0, number, &raw const limit, nothing) };
     check("setrlimit", answer).map(drop)
+}
+
+fn number(name: &str) -> Result<usize> {
+    let bare = name.strip_prefix("RLIMIT_").unwrap_or(name);
+    let number = NAMES.iter().position(|known| *known == bare);
+    number.ok_or(Error {
+        call: "setrlimit",
+        errno: Errno::INVAL,
+    })
+}
+
+/// Raises the soft limit of the calling process as far as the hard one lets it, at most to `wanted`.
+/// Never lowers it.
+pub fn raise(name: &str, wanted: u64) -> Result<()> {
+    let number = number(name)?;
+    let mut limit = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    let nothing = std::ptr::null::<libc::rlimit64>();
+    // SAFETY: prlimit64(2) writes one `struct rlimit64`, which lives here, and reads none because no
+    // new limit is given.
+    let answer = unsafe { libc::syscall(libc::SYS_prlimit64, 0, number, nothing, &raw mut limit) };
+    check("getrlimit", answer)?;
+    let soft = wanted.min(limit.rlim_max);
+    if soft <= limit.rlim_cur {
+        return Ok(());
+    }
+    set(name, soft, limit.rlim_max)
 }

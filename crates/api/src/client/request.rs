@@ -205,8 +205,8 @@ impl Client {
         &self,
         request: Request<Body>,
     ) -> Result<(Sender, Response<Incoming>), Error> {
-        let idle = self.lock().idle.take().filter(Sender::is_ready);
-        let request = match idle {
+        let idle = self.lock().idle.take();
+        let request = match alive(idle).await {
             None => request,
             Some(mut sender) => match sender.try_send_request(request).await {
                 Ok(response) => return Ok((sender, response)),
@@ -267,6 +267,13 @@ impl Answer {
     pub(super) fn into_response(self) -> Response<Incoming> {
         self.response
     }
+}
+
+/// An idle connection that is still good. Its driver may have had no turn since it was made or last
+/// used: waiting for it is what tells.
+async fn alive(idle: Option<Sender>) -> Option<Sender> {
+    let mut sender = idle?;
+    sender.ready().await.is_ok().then_some(sender)
 }
 
 /// The daemon's own sentence, or the best that can be made of what it sent.

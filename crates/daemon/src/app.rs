@@ -1,0 +1,173 @@
+//! What the handlers share.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use engine::Engine;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use types::ContainerId;
+
+use crate::busy::Counter;
+use crate::http::error::Failure;
+
+/// What the handlers share.
+///
+/// Background tasks: `verbs` are changes that go on when the client that asked for them goes away,
+/// and connections being handed over. [`App::close`] ends what is left of them.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) engine: Engine,
+    pub(crate) busy: Counter,
+    pub(crate) handovers: Handovers,
+    // A std lock: held for a push, never across an await.
+    verbs: Mutex<JoinSet<()>>,
+}
+
+impl App {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            busy: Counter::new(),
+            handovers: Handovers::default(),
+            verbs: Mutex::default(),
+        }
+    }
+
+    /// A blocking verb of the engine, away from the event loop.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Engine) -> Result<T, engine::Error> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let engine = self.engine.clone();
+        let done = tokio::task::spawn_blocking(move || verb(&engine)).await?;
+        Ok(done?)
+    }
+
+    /// An async verb that changes something: it is finished even when the client goes away.
+    pub(crate) async fn finish<T: Send + 'static>(
+        &self,
+        verb: impl Future<Output = Result<T, engine::Error>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let busy = self.busy.enter();
+        self.spawn(async move {
+            // A client that is gone does not want to know.
+            let _ = send.send(verb.await);
+            drop(busy);
+        });
+        match receive.await {
+            Ok(done) => Ok(done?),
+            Err(_) => Err(Failure::new(
+                types::ErrorKind::Internal,
+                "internal error: a task ended before its time",
+            )),
+        }
+    }
+
+    /// Runs something that outlives the request it belongs to.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut verbs = lock(&self.verbs);
+        // Those that have ended are let go of here, so that the set stays as small as what runs.
+        while verbs.try_join_next().is_some() {}
+        verbs.spawn(task);
+    }
+
+    /// Ends what is left.
+    pub(crate) async fn close(&self) {
+        let mut verbs = std::mem::take(&mut *lock(&self.verbs));
+        verbs.shutdown().await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whatever panicked left the set whole: its methods do not run foreign code.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Connections that are being handed to containers: answered with 101, not yet with the engine.
+///
+/// A client attaches, reads the 101, and asks for the start on another connection. The start must
+/// not overtake the handing over, or the first output would be lost.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Handovers(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    open: Mutex<HashMap<ContainerId, usize>>,
+    changed: Notify,
+}
+
+/// A connection being handed over to a container.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    inner: Arc<Inner>,
+    id: ContainerId,
+}
+
+impl Handovers {
+    pub(crate) fn begin(&self, id: ContainerId) -> Handover {
+        *lock(&self.0.open).entry(id.clone()).or_default() += 1;
+        Handover {
+            inner: self.0.clone(),
+            id,
+        }
+    }
+
+    /// Whether there is any, for any container.
+    pub(crate) fn any(&self) -> bool {
+        !lock(&self.0.open).is_empty()
+    }
+
+    /// Until every connection for this container has been handed over.
+    pub(crate) async fn settled(&self, id: &ContainerId) {
+        loop {
+            let changed = self.0.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            if !lock(&self.0.open).contains_key(id) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Drop for Handover {
+    fn drop(&mut self) {
+        let mut open = lock(&self.inner.open);
+        if let Some(count) = open.get_mut(&self.id) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.id);
+            }
+        }
+        drop(open);
+        self.inner.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_start_waits_for_what_is_being_handed_over() {
+        let handovers = Handovers::default();
+        let id = ContainerId::from_random([1; 32]);
+        assert!(!handovers.any());
+        let (first, second) = (handovers.begin(id.clone()), handovers.begin(id.clone()));
+        let waiting = tokio::spawn({
+            let (handovers, id) = (handovers.clone(), id.clone());
+            async move { handovers.settled(&id).await }
+        });
+        drop(first);
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished() && handovers.any());
+        handovers.settled(&ContainerId::from_random([2; 32])).await;
+        drop(second);
+        waiting.await.unwrap();
+        assert!(!handovers.any());
+    }
+}

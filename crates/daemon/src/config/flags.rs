@@ -1,0 +1,89 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::Settings;
+
+/// The daemon of Brig: runs containers behind Docker's API.
+///
+/// Settings are taken from the command line, then from variables BRIGD_<KEY>, then from the file,
+/// then from the defaults.
+#[derive(Debug, Default, Parser)]
+#[command(name = "brigd", version)]
+pub(crate) struct Flags {
+    /// Configuration file, TOML or JSON by its ending [default: /etc/brig/brigd.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Where images, layers, records and logs are kept [default: /var/lib/brig]
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+
+    /// Where sockets and bundles are kept until the next boot [default: /run/brig]
+    #[arg(long, value_name = "DIR")]
+    run_root: Option<PathBuf>,
+
+    /// Where to listen: unix:///PATH or tcp://127.0.0.1:PORT; may be repeated
+    /// [default: unix://RUN_ROOT/brig.sock]
+    #[arg(short = 'H', long, value_name = "HOST")]
+    host: Vec<String>,
+
+    /// The group that may use the socket: its members are root on this machine
+    /// [default: brig, if there is one]
+    #[arg(short = 'G', long, visible_alias = "group", value_name = "GROUP")]
+    socket_group: Option<String>,
+
+    /// The cgroup above those of containers [default: /brig]
+    #[arg(long, value_name = "PATH")]
+    cgroup_parent: Option<String>,
+
+    /// What is logged: error, warn, info, debug or trace [default: info]
+    #[arg(short = 'l', long, value_name = "LEVEL")]
+    log_level: Option<String>,
+
+    /// How it is logged: text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+
+    /// The program that keeps one container [default: brig-shim beside brigd]
+    #[arg(long, value_name = "FILE")]
+    shim: Option<PathBuf>,
+
+    /// The process 1 of --init [default: brig-init beside brigd]
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
+
+    /// Another OCI runtime, driven by its command line [default: our own, inside the shim]
+    #[arg(long, value_name = "FILE")]
+    runtime: Option<PathBuf>,
+
+    /// Where to write the daemon's pid
+    #[arg(short = 'p', long, visible_alias = "pidfile", value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+
+    /// For tests: the step of create or start that fails; `list` prints them all
+    #[arg(long, value_name = "STEP", hide = true)]
+    pub(crate) fail_at: Option<String>,
+}
+
+impl Flags {
+    /// What was said.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            data_root: self.data_root.clone(),
+            run_root: self.run_root.clone(),
+            host: (!self.host.is_empty()).then(|| self.host.clone()),
+            socket_group: self.socket_group.clone(),
+            cgroup_parent: self.cgroup_parent.clone(),
+            log_level: self.log_level.clone(),
+            log_format: self.log_format.clone(),
+            shim: self.shim.clone(),
+            init: self.init.clone(),
+            runtime: self.runtime.clone(),
+            pid_file: self.pid_file.clone(),
+            fail_at: self.fail_at.clone(),
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! The daemon's configuration: flags over environment over file over defaults.
+
+mod file;
+mod flags;
+mod nearest;
+mod programs;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use api::client::Endpoint;
+
+pub(crate) use file::{FileError, unknown_variable};
+pub(crate) use flags::Flags;
+
+/// The file that is read if it is there and no other is named.
+const DEFAULT_FILE: &str = "/etc/brig/brigd.toml";
+
+const DATA_ROOT: &str = "/var/lib/brig";
+const RUN_ROOT: &str = "/run/brig";
+const CGROUP_PARENT: &str = "/brig";
+const SOCKET: &str = "brig.sock";
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A value that makes no sense.
+    #[error("{key} = {value:?} (from {origin}): {expected} is expected")]
+    Value {
+        key: &'static str,
+        value: String,
+        origin: Origin,
+        expected: &'static str,
+    },
+    /// A helper that is not there.
+    #[error(
+        "{program} was not found beside brigd, in /usr/local/libexec/brig, /usr/libexec/brig or on \
+         the PATH; install it or set {key}"
+    )]
+    Program {
+        program: &'static str,
+        key: &'static str,
+    },
+}
+
+/// Where a setting came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Flag,
+    Environment,
+    File(PathBuf),
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("the command line"),
+            Self::Environment => f.write_str("the environment"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Default => f.write_str("the defaults"),
+        }
+    }
+}
+
+/// Settings as one source gives them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) data_root: Option<PathBuf>,
+    pub(crate) run_root: Option<PathBuf>,
+    pub(crate) host: Option<Vec<String>>,
+    pub(crate) socket_group: Option<String>,
+    pub(crate) cgroup_parent: Option<String>,
+    pub(crate) log_level: Option<String>,
+    pub(crate) log_format: Option<String>,
+    pub(crate) shim: Option<PathBuf>,
+    pub(crate) init: Option<PathBuf>,
+    pub(crate) runtime: Option<PathBuf>,
+    pub(crate) pid_file: Option<PathBuf>,
+    pub(crate) fail_at: Option<String>,
+}
+
+/// Every key, as it stands in a file; flags and the environment have the same names.
+pub(crate) const KEYS: [&str; 11] = [
+    "cgroup-parent",
+    "data-root",
+    "host",
+    "init",
+    "log-format",
+    "log-level",
+    "pid-file",
+    "run-root",
+    "runtime",
+    "shim",
+    "socket-group",
+];
+
+/// How records are written to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The configuration, complete and checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) data_root: PathBuf,
+    pub(crate) run_root: PathBuf,
+    /// Where it listens.
+    pub(crate) hosts: Vec<Endpoint>,
+    /// Who besides root may connect; none means the group `brig`, if there is one.
+    pub(crate) socket_group: Option<String>,
+    pub(crate) cgroup_parent: String,
+    pub(crate) log_level: tracing::Level,
+    pub(crate) log_format: LogFormat,
+    pub(crate) shim: PathBuf,
+    pub(crate) init: PathBuf,
+    pub(crate) runtime: Option<PathBuf>,
+    pub(crate) pid_file: Option<PathBuf>,
+    pub(crate) fail_at: Option<String>,
+    /// The file it was read from, if any.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// What one source of settings says.
+#[derive(Debug, Clone, Default)]
+struct Source(Vec<(Origin, Settings)>);
+
+impl Source {
+    /// The first that says it, and where that was.
+    fn pick<T: Clone>(&self, get: impl Fn(&Settings) -> &Option<T>) -> Option<(Origin, T)> {
+        self.0
+            .iter()
+            .find_map(|(origin, settings)| Some((origin.clone(), get(settings).as_ref()?.clone())))
+    }
+
+    fn or<T: Clone>(
+        &self,
+        get: impl Fn(&Settings) -> &Option<T>,
+        default: impl Into<T>,
+    ) -> (Origin, T) {
+        self.pick(get)
+            .unwrap_or_else(|| (Origin::Default, default.into()))
+    }
+}
+
+/// Puts the sources together: flags, then the environment, then the file.
+pub(crate) fn load(
+    flags: &Flags,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Config, Error> {
+    let from_environment = file::from_environment(&environment)?;
+    let named = flags
+        .config
+        .clone()
+        .or_else(|| environment("BRIGD_CONFIG").map(PathBuf::from));
+    let file = match named {
+        Some(path) => Some(path),
+        None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
+    };
+    let mut sources = vec![
+        (Origin::Flag, flags.settings()),
+        (Origin::Environment, from_environment),
+    ];
+    if let Some(path) = &file {
+        sources.push((Origin::File(path.clone()), file::read(path)?));
+    }
+    complete(&Source(sources), file)
+}
+
+fn complete(source: &Source, file: Option<PathBuf>) -> Result<Config, Error> {
+    let run_root = absolute("run-root", source.or(|s| &s.run_root, RUN_ROOT))?;
+    let optional = |key, picked: Option<(Origin, PathBuf)>| {
+        picked.map(|picked| absolute(key, picked)).transpose()
+    };
+    let fail_at = source.pick(|s| &s.fail_at).map(|(_, step)| step);
+    Ok(Config {
+        data_root: absolute("data-root", source.or(|s| &s.data_root, DATA_ROOT))?,
+        hosts: hosts(source, &run_root)?,
+        run_root,
+        socket_group: source.pick(|s| &s.socket_group).map(|(_, group)| group),
+        cgroup_parent: cgroup_parent(source.or(|s| &s.cgroup_parent, CGROUP_PARENT))?,
+        log_level: log_level(source.or(|s| &s.log_level, "info"))?,
+        log_format: log_format(source.or(|s| &s.log_format, "text"))?,
+        shim: programs::find(
+            "brig-shim",
+            "shim",
+            optional("shim", source.pick(|s| &s.shim))?,
+        )?,
+        init: programs::find(
+            "brig-init",
+            "init",
+            optional("init", source.pick(|s| &s.init))?,
+        )?,
+        runtime: optional("runtime", source.pick(|s| &s.runtime))?,
+        pid_file: optional("pid-file", source.pick(|s| &s.pid_file))?,
+        fail_at: fail_at.filter(|step| !step.is_empty()),
+        file,
+    })
+}
+
+fn absolute(key: &'static str, (origin, path): (Origin, PathBuf)) -> Result<PathBuf, Error> {
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(Error::Value {
+        key,
+        value: path.display().to_string(),
+        origin,
+        expected: "an absolute path",
+    })
+}
+
+fn hosts(source: &Source, run_root: &Path) -> Result<Vec<Endpoint>, Error> {
+    let Some((origin, texts)) = source.pick(|s| &s.host) else {
+        return Ok(vec![Endpoint::Unix(run_root.join(SOCKET))]);
+    };
+    let parse = |text: &String| {
+        let refused = |expected| Error::Value {
+            key: "host",
+            value: text.clone(),
+            origin: origin.clone(),
+            expected,
+        };
+        let endpoint: Endpoint = text
+            .parse()
+            .map_err(|_| refused("unix:///path or tcp://address:port"))?;
+        match &endpoint {
+            // Whoever can connect is root on this machine, and TCP asks nobody who they are.
+            Endpoint::Tcp(address) if !is_loopback(address) => Err(refused(
+                "an address of the loopback, tcp://127.0.0.1:port, as there is no TLS yet",
+            )),
+            _ => Ok(endpoint),
+        }
+    };
+    texts.iter().map(parse).collect()
+}
+
+fn is_loopback(address: &str) -> bool {
+    let parsed: Result<std::net::SocketAddr, _> = address.parse();
+    parsed.is_ok_and(|address| address.ip().is_loopback())
+}
+
+fn cgroup_parent((origin, value): (Origin, String)) -> Result<String, Error> {
+    let plain = value
+        .split('/')
+        .skip(1)
+        .all(|part| !matches!(part, "" | "." | ".."));
+    if value.starts_with('/') && plain {
+        return Ok(value);
+    }
+    Err(Error::Value {
+        key: "cgroup-parent",
+        value,
+        origin,
+        expected: "an absolute path in the cgroup hierarchy, as in /brig",
+    })
+}
+
+fn log_level((origin, value): (Origin, String)) -> Result<tracing::Level, Error> {
+    value.parse().map_err(|_| Error::Value {
+        key: "log-level",
+        value,
+        origin,
+        expected: "error, warn, info, debug or trace",
+    })
+}
+
+fn log_format((origin, value): (Origin, String)) -> Result<LogFormat, Error> {
+    match value.as_str() {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(Error::Value {
+            key: "log-format",
+            value,
+            origin,
+            expected: "text or json",
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    struct Sandbox {
+        dir: tempfile::TempDir,
+        environment: Vec<(&'static str, String)>,
+    }
+
+    impl Sandbox {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let program = |name: &str| {
+                let path = dir.path().join(name);
+                sys::file::replace(&path, b"", 0o755).unwrap();
+                path.display().to_string()
+            };
+            let environment = vec![
+                ("BRIGD_SHIM", program("brig-shim")),
+                ("BRIGD_INIT", program("brig-init")),
+            ];
+            Self { dir, environment }
+        }
+
+        fn with(mut self, name: &'static str, value: &str) -> Self {
+            self.environment.push((name, value.to_owned()));
+            self
+        }
+
+        fn file(self, name: &str, text: &str) -> Self {
+            let path = self.dir.path().join(name);
+            sys::file::replace(&path, text.as_bytes(), 0o644).unwrap();
+            let path = path.display().to_string();
+            self.with("BRIGD_CONFIG", &path)
+        }
+
+        fn load(&self, flags: &[&str]) -> Result<Config, String> {
+            let argv = ["brigd"].iter().chain(flags);
+            let flags = Flags::try_parse_from(argv).map_err(|e| e.to_string())?;
+            let environment = |name: &str| {
+                let found = self.environment.iter().rev().find(|(n, _)| *n == name);
+                found.map(|(_, value)| value.clone())
+            };
+            let dir = self.dir.path().display().to_string();
+            load(&flags, environment).map_err(|e| chain(&e).replace(&dir, "DIR"))
+        }
+    }
+
+    fn chain(error: &dyn std::error::Error) -> String {
+        match error.source() {
+            Some(source) => format!("{error}: {}", chain(source)),
+            None => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn defaults() {
+        let config = Sandbox::new().load(&[]).unwrap();
+        assert_eq!(config.data_root, Path::new("/var/lib/brig"));
+        assert_eq!(config.hosts, [Endpoint::Unix("/run/brig/brig.sock".into())]);
+        assert_eq!(config.cgroup_parent, "/brig");
+        assert_eq!(config.log_level, tracing::Level::INFO);
+        assert_eq!((config.runtime, config.socket_group), (None, None));
+    }
+
+    #[test]
+    fn flags_over_environment_over_file() {
+        let sandbox = Sandbox::new()
+            .file(
+                "brigd.toml",
+                "data-root = \"/file\"\nrun-root = \"/file-run\"\nlog-level = \"warn\"\n",
+            )
+            .with("BRIGD_DATA_ROOT", "/environment")
+            .with("BRIGD_LOG_LEVEL", "debug");
+        let config = sandbox.load(&["--log-level", "trace"]).unwrap();
+        assert_eq!(config.log_level, tracing::Level::TRACE);
+        assert_eq!(config.data_root, Path::new("/environment"));
+        assert_eq!(config.hosts, [Endpoint::Unix("/file-run/brig.sock".into())]);
+    }
+
+    #[test]
+    fn json_says_the_same_as_toml() {
+        let toml = Sandbox::new().file(
+            "a.toml",
+            "host = [\"unix:///a.sock\", \"tcp://127.0.0.1:2375\"]\nsocket-group = \"staff\"\n",
+        );
+        let json = Sandbox::new().file(
+            "a.json",
+            r#"{"host": ["unix:///a.sock", "tcp://127.0.0.1:2375"], "socket-group": "staff"}"#,
+        );
+        for sandbox in [toml, json] {
+            let config = sandbox.load(&[]).unwrap();
+            assert_eq!(config.socket_group.as_deref(), Some("staff"));
+            assert_eq!(
+                config.hosts,
+                [
+                    Endpoint::Unix("/a.sock".into()),
+                    Endpoint::Tcp("127.0.0.1:2375".into())
+                ]
+            );
+        }
+        let one = Sandbox::new().file("b.toml", "host = \"unix:///b.sock\"\n");
+        assert_eq!(one.load(&[]).unwrap().hosts.len(), 1);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let file = |name: &str, text: &str| Sandbox::new().file(name, text).load(&[]).unwrap_err();
+        assert_eq!(
+            file("a.toml", "# a comment\ndata-rot = \"/x\"\n"),
+            "DIR/a.toml, line 2: unknown key \"data-rot\": did you mean \"data-root\"?"
+        );
+        assert_eq!(
+            file("a.json", "{\n  \"host\": \"unix:///a\",\n  \"color\": 1\n}"),
+            "DIR/a.json, line 3: unknown key \"color\": the keys are cgroup-parent, data-root, \
+             host, init, log-format, log-level, pid-file, run-root, runtime, shim, socket-group"
+        );
+        assert_eq!(
+            file("a.toml", "log-level = 3\n"),
+            "DIR/a.toml, line 1: log-level is a number: a string is expected"
+        );
+        assert_eq!(
+            file("a.toml", "host = [1]\n"),
+            "DIR/a.toml, line 1: host is a list: a string or a list of strings is expected"
+        );
+        assert_eq!(
+            file("a.toml", "log-level = \"loud\"\n"),
+            "log-level = \"loud\" (from DIR/a.toml): error, warn, info, debug or trace is expected"
+        );
+        assert_eq!(
+            file("a.yaml", ""),
+            "DIR/a.yaml: a configuration file ends in .toml or .json"
+        );
+        let syntax = file("a.toml", "log-level = \n");
+        assert!(syntax.starts_with("DIR/a.toml is no TOML: "), "{syntax}");
+        let syntax = file("a.json", "{");
+        assert!(syntax.starts_with("DIR/a.json is no JSON: "), "{syntax}");
+        let missing = Sandbox::new().load(&["--config", "/nonexistent/a.toml"]);
+        assert_eq!(
+            missing.unwrap_err(),
+            "cannot read /nonexistent/a.toml: No such file or directory (os error 2)"
+        );
+    }
+
+    #[test]
+    fn values_are_checked_wherever_they_come_from() {
+        let environment =
+            |name, value: &str| Sandbox::new().with(name, value).load(&[]).unwrap_err();
+        assert_eq!(
+            environment("BRIGD_DATA_ROOT", "relative"),
+            "data-root = \"relative\" (from the environment): an absolute path is expected"
+        );
+        assert_eq!(
+            environment("BRIGD_HOST", "tcp://0.0.0.0:2375"),
+            "host = \"tcp://0.0.0.0:2375\" (from the environment): an address of the loopback, \
+             tcp://127.0.0.1:port, as there is no TLS yet is expected"
+        );
+        let flag = Sandbox::new().load(&["--cgroup-parent", "/a/../b"]);
+        assert!(flag.unwrap_err().contains("(from the command line)"));
+        let flag = Sandbox::new().load(&["--no-such-flag"]).unwrap_err();
+        assert!(flag.contains("--no-such-flag"), "{flag}");
+    }
+
+    #[test]
+    fn an_unknown_variable_of_ours_is_refused() {
+        let mistyped = unknown_variable(["PATH", "BRIGD_DATAROOT"].into_iter());
+        assert_eq!(
+            mistyped.unwrap().to_string(),
+            "the environment: unknown variable BRIGD_DATAROOT: did you mean BRIGD_DATA_ROOT?"
+        );
+        assert!(unknown_variable(["BRIGD_CONFIG", "BRIG_X"].into_iter()).is_none());
+    }
+}

@@ -1,0 +1,164 @@
+//! Containers as the API shows them.
+
+use std::path::Path;
+
+use api::Version;
+use api::convert::{
+    container_state, create_request, host_config_shown, mount_points, rfc3339, state_name,
+    status_text,
+};
+use api::wire;
+use engine::container::View;
+use types::{NetworkMode, Signal};
+
+use crate::handlers::system::STORAGE_DRIVER;
+
+/// The answer to `inspect`.
+pub(super) fn inspect(view: &View, version: Version) -> wire::ContainerInspect {
+    let mut words = words(view);
+    let path = if words.is_empty() {
+        String::new()
+    } else {
+        words.remove(0)
+    };
+    wire::ContainerInspect {
+        id: view.id.to_string(),
+        created: rfc3339(Some(view.created)),
+        path,
+        args: words,
+        state: container_state(&view.lifecycle),
+        image: view.image.to_string(),
+        resolv_conf_path: shown(&view.files.resolv_conf),
+        hostname_path: shown(&view.files.hostname),
+        hosts_path: shown(&view.files.hosts),
+        log_path: view.log_path.as_deref().map(shown).unwrap_or_default(),
+        name: format!("/{}", view.name),
+        restart_count: view.restarts,
+        driver: STORAGE_DRIVER.to_owned(),
+        platform: "linux".to_owned(),
+        exec_ids: (!view.execs.is_empty())
+            .then(|| view.execs.iter().map(ToString::to_string).collect()),
+        host_config: host_config_shown(&view.spec),
+        graph_driver: (!version.has(52)).then(|| wire::GraphDriver {
+            data: None,
+            name: STORAGE_DRIVER.to_owned(),
+        }),
+        mounts: mount_points(&view.spec.mounts),
+        config: config(view),
+        network_settings: wire::NetworkSettings {
+            networks: networks(view).networks,
+            ..wire::NetworkSettings::default()
+        },
+        ..wire::ContainerInspect::default()
+    }
+}
+
+/// A line of a listing, `now` in nanoseconds since the epoch.
+pub(super) fn summary(view: &View, version: Version, now: i64) -> wire::ContainerSummary {
+    wire::ContainerSummary {
+        id: view.id.to_string(),
+        names: vec![format!("/{}", view.name)],
+        image: view.spec.image.clone(),
+        image_id: view.image.to_string(),
+        command: command_line(&words(view)),
+        created: view.created.div_euclid(1_000_000_000),
+        labels: view.resolved.labels.clone(),
+        state: state_name(&view.lifecycle).to_owned(),
+        status: status_text(&view.lifecycle, now),
+        host_config: wire::SummaryHostConfig {
+            network_mode: host_config_shown(&view.spec).network_mode,
+            annotations: if version.has(46) {
+                view.spec.annotations.clone()
+            } else {
+                Default::default()
+            },
+        },
+        network_settings: networks(view),
+        mounts: mount_points(&view.spec.mounts),
+        ..wire::ContainerSummary::default()
+    }
+}
+
+/// The name of the network it is in.
+pub(super) fn network_name(view: &View) -> &'static str {
+    match view.spec.network {
+        NetworkMode::Default => "bridge",
+        NetworkMode::None => "none",
+        NetworkMode::Host => "host",
+    }
+}
+
+fn networks(view: &View) -> wire::SummaryNetworkSettings {
+    let endpoint = wire::EndpointSettings::default();
+    wire::SummaryNetworkSettings {
+        networks: [(network_name(view).to_owned(), endpoint)].into(),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn words(view: &View) -> Vec<String> {
+    [
+        view.resolved.entrypoint.as_slice(),
+        view.resolved.command.as_slice(),
+    ]
+    .concat()
+}
+
+/// As dockerd joins them: arguments with blanks in quotes.
+fn command_line(words: &[String]) -> String {
+    let quoted = |(index, word): (usize, &String)| {
+        if index > 0 && word.contains(' ') {
+            format!("'{word}'")
+        } else {
+            word.clone()
+        }
+    };
+    let quoted: Vec<String> = words.iter().enumerate().map(quoted).collect();
+    quoted.join(" ")
+}
+
+/// The portable half: what was asked for, with the image's configuration merged in.
+fn config(view: &View) -> wire::ContainerConfig {
+    let resolved = &view.resolved;
+    let some = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone());
+    let asked = create_request(&view.spec).config;
+    let says_signal = view.spec.stop_signal.is_some() || resolved.stop_signal != Signal::TERM;
+    wire::ContainerConfig {
+        hostname: resolved.hostname.clone(),
+        user: resolved.user.clone(),
+        // A bare name removes a variable of the image's; it is none itself.
+        env: Some(
+            resolved
+                .env
+                .iter()
+                .filter(|entry| entry.contains('='))
+                .cloned()
+                .collect(),
+        ),
+        cmd: some(&resolved.command).map(wire::Words),
+        entrypoint: some(&resolved.entrypoint).map(wire::Words),
+        working_dir: resolved.working_dir.clone(),
+        labels: Some(resolved.labels.clone()),
+        stop_signal: if says_signal {
+            resolved.stop_signal.to_string()
+        } else {
+            String::new()
+        },
+        ..asked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_quotes_what_has_blanks() {
+        let words = ["sh", "-c", "echo hi"].map(str::to_owned);
+        assert_eq!(command_line(&words), "sh -c 'echo hi'");
+        assert_eq!(command_line(&[]), "");
+    }
+}

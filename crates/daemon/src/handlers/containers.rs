@@ -1,0 +1,220 @@
+//! `/containers`
+
+use api::convert::{self, container_spec};
+use api::wire;
+use engine::container::{self, View, WaitFor};
+use hyper::StatusCode;
+use types::{ContainerName, Platform, Signal};
+
+use super::container_filter::Filter;
+use super::container_view;
+use crate::app::App;
+use crate::http::body::Body;
+use crate::http::error::Failure;
+use crate::http::request::Call;
+use crate::http::respond::{self, Answer};
+
+pub(super) async fn create(app: &App, call: Call) -> Answer {
+    let name = call
+        .query
+        .get("name")
+        .map(str::parse::<ContainerName>)
+        .transpose()?;
+    let platform = call
+        .query
+        .get("platform")
+        .map(str::parse::<Platform>)
+        .transpose()?;
+    let version = call.version;
+    let body: Option<wire::ContainerCreateRequest> = Call::json(call.request).await?;
+    let body = body.ok_or_else(|| {
+        Failure::bad_request("config cannot be empty in order to create a container")
+    })?;
+    let spec = container_spec(body, platform, version)?;
+    let created = app
+        .blocking(move |engine| container::create(engine, name, spec))
+        .await?;
+    let answer = wire::ContainerCreateResponse {
+        id: created.id.to_string(),
+        warnings: created.warnings,
+    };
+    Ok(respond::json(StatusCode::CREATED, &answer))
+}
+
+pub(super) async fn start(app: &App, call: Call) -> Answer {
+    let keys = call.query.get("detachKeys");
+    keys.map(convert::detach_keys).transpose()?;
+    if call.query.get("checkpoint").is_some() {
+        return Err(Failure::new(
+            types::ErrorKind::Unsupported,
+            "checkpoint is not supported by this version of Brig: leave it out",
+        ));
+    }
+    if app.handovers.any() {
+        let id = container::inspect(&app.engine, &call.name)?.id;
+        app.handovers.settled(&id).await;
+    }
+    let name = call.name;
+    app.blocking(move |engine| container::start(engine, &name))
+        .await?;
+    respond::no_content()
+}
+
+pub(super) async fn stop(app: &App, call: &Call) -> Answer {
+    let (signal, timeout) = stop_query(call)?;
+    let (engine, name) = (app.engine.clone(), call.name.clone());
+    app.finish(async move { container::stop(&engine, &name, signal, timeout).await })
+        .await?;
+    respond::no_content()
+}
+
+pub(super) async fn restart(app: &App, call: &Call) -> Answer {
+    let (signal, timeout) = stop_query(call)?;
+    let (engine, name) = (app.engine.clone(), call.name.clone());
+    app.finish(async move { container::restart(&engine, &name, signal, timeout).await })
+        .await?;
+    respond::no_content()
+}
+
+fn stop_query(call: &Call) -> Result<(Option<Signal>, Option<i64>), Failure> {
+    Ok((signal(call)?, call.query.number("t")?))
+}
+
+fn signal(call: &Call) -> Result<Option<Signal>, Failure> {
+    Ok(call.query.get("signal").map(str::parse).transpose()?)
+}
+
+pub(super) async fn kill(app: &App, call: &Call) -> Answer {
+    let signal = signal(call)?;
+    let (engine, name) = (app.engine.clone(), call.name.clone());
+    app.finish(async move { container::kill(&engine, &name, signal).await })
+        .await?;
+    respond::no_content()
+}
+
+pub(super) async fn remove(app: &App, call: &Call) -> Answer {
+    if call.query.flag("link") {
+        return Err(Failure::new(
+            types::ErrorKind::Unsupported,
+            "link is not supported by this version of Brig: containers have no links",
+        ));
+    }
+    let force = call.query.flag("force");
+    let (engine, name) = (app.engine.clone(), call.name.clone());
+    app.finish(async move { container::remove(&engine, &name, force).await })
+        .await?;
+    respond::no_content()
+}
+
+/// The head goes out at once: a client that has it knows that no end will be missed.
+pub(super) fn wait(app: &App, call: &Call) -> Answer {
+    let condition = match call.query.get("condition") {
+        None | Some("not-running") => WaitFor::NotRunning,
+        Some("next-exit") => WaitFor::NextExit,
+        Some("removed") => WaitFor::Removed,
+        Some(other) => {
+            return Err(Failure::bad_request(format!(
+                "invalid condition: \"{other}\": not-running, next-exit or removed is expected"
+            )));
+        }
+    };
+    let end = container::wait(&app.engine, &call.name, condition)?;
+    let body = Body::later(async move {
+        let answer = match end.await {
+            Ok(status) => wire::ContainerWaitResponse {
+                status_code: i64::from(status.code),
+                error: None,
+            },
+            Err(error) => wire::ContainerWaitResponse {
+                status_code: -1,
+                error: Some(wire::WaitError {
+                    message: error.chain(),
+                }),
+            },
+        };
+        respond::json_bytes(&answer).into()
+    });
+    Ok(respond::json_stream(body))
+}
+
+pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
+    let view = container::inspect(&app.engine, &call.name)?;
+    let mut inspect = container_view::inspect(&view, call.version);
+    if call.query.flag("size") {
+        let (writable, root) = sizes(app, &view).await?;
+        inspect.size_rw = Some(writable);
+        inspect.size_root_fs = Some(root);
+    }
+    respond::ok(&inspect)
+}
+
+/// Bytes in the writable layer, and those with the image's.
+async fn sizes(app: &App, view: &View) -> Result<(i64, i64), Failure> {
+    let (id, image) = (view.id.clone(), view.image.clone());
+    let (writable, image) = app
+        .blocking(move |engine| {
+            let writable = container::size(engine, id.as_str())?;
+            let image = engine::image::inspect(engine, &image.to_string())?.size;
+            Ok((writable, image))
+        })
+        .await?;
+    let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    Ok((number(writable), number(writable.saturating_add(image))))
+}
+
+pub(super) async fn list(app: &App, call: &Call) -> Answer {
+    let limit = call.query.number::<i64>("limit")?.unwrap_or(0);
+    let limit = usize::try_from(limit).unwrap_or(0);
+    let all = call.query.flag("all") || limit > 0;
+    let filter = Filter::read(&app.engine, call.query.filters()?).await?;
+    let mut views = container::list(&app.engine);
+    views.retain(|view| {
+        (all || filter.names_states() || view.lifecycle.is_running()) && filter.takes(view)
+    });
+    if limit > 0 {
+        views.truncate(limit);
+    }
+    let now = crate::clock::now();
+    let mut lines: Vec<_> = views
+        .iter()
+        .map(|view| container_view::summary(view, call.version, now))
+        .collect();
+    if call.query.flag("size") {
+        for (view, line) in views.iter().zip(&mut lines) {
+            let (writable, root) = sizes(app, view).await?;
+            line.size_rw = Some(writable);
+            line.size_root_fs = Some(root);
+        }
+    }
+    respond::ok(&lines)
+}
+
+pub(super) async fn top(app: &App, call: &Call) -> Answer {
+    let name = call.name.clone();
+    let args = call.query.get("ps_args").unwrap_or("-ef").to_owned();
+    let top = app
+        .blocking(move |engine| container::top(engine, &name, &args))
+        .await?;
+    respond::ok(&wire::ContainerTop {
+        processes: top.processes,
+        titles: top.titles,
+    })
+}
+
+pub(super) async fn resize(app: &App, call: &Call) -> Answer {
+    let size = size_query(call)?;
+    let name = call.name.clone();
+    app.blocking(move |engine| container::resize(engine, &name, size))
+        .await?;
+    Ok(respond::status(StatusCode::OK))
+}
+
+/// Rows and columns.
+pub(super) fn size_query(call: &Call) -> Result<[u16; 2], Failure> {
+    let side = |name| {
+        call.query
+            .number(name)?
+            .ok_or_else(|| Failure::bad_request(format!("invalid {name}: a number is expected")))
+    };
+    Ok([side("h")?, side("w")?])
+}

@@ -1,0 +1,185 @@
+//! `/exec`
+
+use api::convert::detach_keys;
+use api::wire;
+use engine::Engine;
+use engine::exec::{self, Request, State, View};
+use hyper::StatusCode;
+use types::{ErrorKind, ExecId};
+
+use super::attach::no_socket;
+use super::containers::size_query;
+use crate::app::App;
+use crate::http::error::Failure;
+use crate::http::hijack::{self, Client, Framing};
+use crate::http::request::Call;
+use crate::http::respond::{self, Answer};
+
+pub(super) async fn create(app: &App, call: Call) -> Answer {
+    let body: Option<wire::ExecCreateRequest> = Call::json(call.request).await?;
+    let body = body.unwrap_or_default();
+    if body.cmd.0.is_empty() {
+        return Err(Failure::bad_request("no exec command specified"));
+    }
+    let said = |text: String| Some(text).filter(|text| !text.is_empty());
+    let request = Request {
+        command: body.cmd.0,
+        env: body.env.unwrap_or_default(),
+        working_dir: said(body.working_dir),
+        user: said(body.user),
+        tty: body.tty,
+        privileged: body.privileged,
+        attach: [body.attach_stdin, body.attach_stdout, body.attach_stderr],
+        detach_keys: match body.detach_keys.as_str() {
+            "" => None,
+            keys => Some(detach_keys(keys)?),
+        },
+    };
+    let name = call.name;
+    let id = app
+        .blocking(move |engine| exec::create(engine, &name, request))
+        .await?;
+    let answer = wire::ExecCreateResponse { id: id.to_string() };
+    Ok(respond::json(StatusCode::CREATED, &answer))
+}
+
+pub(super) async fn start(app: &App, mut call: Call) -> Answer {
+    let upgrade = call
+        .wants_upgrade()
+        .then(|| hyper::upgrade::on(&mut call.request));
+    let (parts, body) = call.request.into_parts();
+    if upgrade.is_none() {
+        return start_over_http(app, &call.name, call.version, parts, body).await;
+    }
+    let request: wire::ExecStartRequest = Call::json(hyper::Request::from_parts(parts, body))
+        .await?
+        .unwrap_or_default();
+    let view = startable(app, &call.name).await?;
+    if request.detach {
+        return start_detached(app, view.id).await;
+    }
+    let size = request.console_size.unwrap_or_default();
+    let framing = Framing::new(view.request.tty, call.version);
+    let engine = app.engine.clone();
+    if let Some(upgrade) = upgrade {
+        app.spawn(async move {
+            match hijack::take(upgrade).await {
+                Ok(client) => serve(engine, view.id, size, client, framing).await,
+                Err(error) => tracing::debug!(exec = %view.id, "a client went away: {error}"),
+            }
+        });
+    }
+    Ok(hijack::switching(framing))
+}
+
+/// A client that does not ask for an upgrade sends its options only: what follows in the body would
+/// be standard input, which needs an upgrade.
+async fn start_over_http(
+    app: &App,
+    name: &str,
+    version: api::Version,
+    parts: hyper::http::request::Parts,
+    body: hyper::body::Incoming,
+) -> Answer {
+    let request: wire::ExecStartRequest = Call::json(hyper::Request::from_parts(parts, body))
+        .await?
+        .unwrap_or_default();
+    let view = startable(app, name).await?;
+    if request.detach {
+        return start_detached(app, view.id).await;
+    }
+    let framing = Framing::new(view.request.tty, version);
+    let (client, response) = hijack::output_only(framing).map_err(no_socket)?;
+    let engine = app.engine.clone();
+    let size = request.console_size.unwrap_or_default();
+    app.spawn(serve(engine, view.id, size, client, framing));
+    Ok(response)
+}
+
+/// A session that has not been started yet.
+async fn startable(app: &App, id: &str) -> Result<View, Failure> {
+    let name = id.to_owned();
+    let view = app
+        .blocking(move |engine| exec::inspect(engine, &name))
+        .await?;
+    match view.state {
+        State::Created => Ok(view),
+        State::Running(_) => Err(Failure::new(
+            ErrorKind::Conflict,
+            format!("Error: Exec command {id} is already running"),
+        )),
+        State::Exited(_) => Err(Failure::new(
+            ErrorKind::Conflict,
+            format!("Error: Exec command {id} has already run"),
+        )),
+    }
+}
+
+async fn start_detached(app: &App, id: ExecId) -> Answer {
+    app.blocking(move |engine| exec::start(engine, id.as_str(), [0, 0], None))
+        .await?;
+    Ok(respond::status(StatusCode::OK))
+}
+
+/// Starts it with a client attached. The answer's head is out: what goes wrong is said in the stream.
+async fn serve(engine: Engine, id: ExecId, size: [u16; 2], client: Client, framing: Framing) {
+    let voice = client.socket.try_clone();
+    let streams = Some((client.socket, client.early));
+    let name = id.clone();
+    let start = move || exec::start(&engine, name.as_str(), size, streams);
+    let reason = match tokio::task::spawn_blocking(start).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.chain(),
+        Err(error) => error.to_string(),
+    };
+    tracing::info!(exec = %id, "{reason}");
+    if let Ok(socket) = voice {
+        hijack::tell(&socket, framing, &reason);
+    }
+}
+
+pub(super) async fn resize(app: &App, call: &Call) -> Answer {
+    let size = size_query(call)?;
+    let name = call.name.clone();
+    app.blocking(move |engine| exec::resize(engine, &name, size))
+        .await?;
+    Ok(respond::status(StatusCode::OK))
+}
+
+pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
+    let name = call.name.clone();
+    let view = app
+        .blocking(move |engine| exec::inspect(engine, &name))
+        .await?;
+    respond::ok(&shown(&view))
+}
+
+fn shown(view: &View) -> wire::ExecInspect {
+    let request = &view.request;
+    let mut words = request.command.iter().cloned();
+    let [open_stdin, open_stdout, open_stderr] = request.attach;
+    let (running, exit_code, pid) = match &view.state {
+        State::Created => (false, None, 0),
+        State::Running(process) => (true, None, process.pid),
+        State::Exited(code) => (false, Some(*code), 0),
+    };
+    wire::ExecInspect {
+        id: view.id.to_string(),
+        running,
+        exit_code,
+        process_config: wire::ExecProcessConfig {
+            tty: request.tty,
+            entrypoint: words.next().unwrap_or_default(),
+            arguments: words.collect(),
+            privileged: Some(request.privileged),
+            user: request.user.clone().unwrap_or_default(),
+        },
+        open_stdin,
+        open_stderr,
+        open_stdout,
+        can_remove: false,
+        container_id: view.container.to_string(),
+        detach_keys: String::new(),
+        pid,
+    }
+}

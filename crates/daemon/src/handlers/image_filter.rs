@@ -1,0 +1,109 @@
+//! Filters of `GET /images/json`.
+
+use api::convert::parse_time;
+use engine::{Engine, Image, image};
+use types::ImageRef;
+
+use super::image_view;
+use crate::filter::{glob, label};
+use crate::http::error::Failure;
+use crate::http::query::Filters;
+
+/// Filters, checked.
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    references: Vec<String>,
+    dangling: Option<bool>,
+    labels: Vec<String>,
+    /// Made before this, in nanoseconds since the epoch.
+    before: Option<i64>,
+    since: Option<i64>,
+}
+
+impl Filter {
+    /// Blocking.
+    pub(super) fn read(engine: &Engine, mut filters: Filters) -> Result<Self, Failure> {
+        let mut take = |key: &str| filters.remove(key).unwrap_or_default();
+        let (references, labels) = (take("reference"), take("label"));
+        let dangling = match take("dangling").first().map(String::as_str) {
+            None => None,
+            Some("true" | "1") => Some(true),
+            Some("false" | "0") => Some(false),
+            Some(other) => {
+                return Err(Failure::bad_request(format!(
+                    "invalid filter 'dangling={other}': true or false is expected"
+                )));
+            }
+        };
+        let created = |names: Vec<String>| match names.first() {
+            Some(name) => image::inspect(engine, name).map(|i| Some(image_view::created(&i))),
+            None => Ok(None),
+        };
+        let mut before = created(take("before"))?;
+        let since = created(take("since"))?;
+        if let Some(until) = take("until").first() {
+            let time = parse_time(until).flatten().ok_or_else(|| {
+                Failure::bad_request(format!(
+                    "invalid filter 'until={until}': seconds or RFC 3339 is expected"
+                ))
+            })?;
+            before = Some(before.map_or(time, |earlier| earlier.min(time)));
+        }
+        if let Some(key) = filters.keys().next() {
+            return Err(Failure::bad_request(format!("invalid filter '{key}'")));
+        }
+        Ok(Self {
+            references,
+            dangling,
+            labels,
+            before,
+            since,
+        })
+    }
+
+    /// The references to show of an image, if it is shown.
+    pub(super) fn takes(&self, image: &Image) -> Option<Vec<ImageRef>> {
+        let created = image_view::created(image);
+        let labels = image_view::labels(image);
+        let taken = self.before.is_none_or(|time| created < time)
+            && self.since.is_none_or(|time| created > time)
+            && self.labels.iter().all(|l| label(l, &labels))
+            && self
+                .dangling
+                .is_none_or(|dangling| image.references.is_empty() == dangling);
+        if !taken {
+            return None;
+        }
+        if self.references.is_empty() {
+            return Some(image.references.clone());
+        }
+        let named = |reference: &&ImageRef| self.references.iter().any(|p| names(p, reference));
+        let shown: Vec<_> = image.references.iter().filter(named).cloned().collect();
+        (!shown.is_empty()).then_some(shown)
+    }
+}
+
+/// A pattern fits a reference with or without its tag, in its short form.
+fn names(pattern: &str, reference: &ImageRef) -> bool {
+    glob(pattern, &reference.familiar()) || glob(pattern, &reference.familiar_name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_fit_short_names() {
+        let reference: ImageRef = "docker.io/library/debian:12".parse().unwrap();
+        for (pattern, fits) in [
+            ("debian", true),
+            ("debian:12", true),
+            ("deb*", true),
+            ("*:12", true),
+            ("debian:13", false),
+            ("library/debian", false),
+        ] {
+            assert_eq!(names(pattern, &reference), fits, "{pattern}");
+        }
+    }
+}

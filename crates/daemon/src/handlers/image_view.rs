@@ -1,0 +1,159 @@
+//! Images as the API shows them.
+
+use std::collections::BTreeMap;
+
+use api::Version;
+use api::convert::rfc3339;
+use api::wire;
+use engine::{Image, Removed};
+use types::ImageRef;
+
+use super::system::STORAGE_DRIVER;
+
+/// When it was made, in nanoseconds since the epoch; when it came here if it does not say.
+pub(super) fn created(image: &Image) -> i64 {
+    let said = image.config.created().as_ref();
+    let time = said.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    time.and_then(|time| i64::try_from(time.as_nanosecond()).ok())
+        .unwrap_or(image.added)
+}
+
+pub(super) fn labels(image: &Image) -> BTreeMap<String, String> {
+    let labels = image
+        .config
+        .config()
+        .as_ref()
+        .and_then(|c| c.labels().clone());
+    labels.into_iter().flatten().collect()
+}
+
+/// A line of a listing with those references that are to be shown.
+pub(super) fn summary(
+    image: &Image,
+    shown: &[ImageRef],
+    containers: usize,
+    version: Version,
+) -> wire::ImageSummary {
+    let labels = labels(image);
+    let size = i64::try_from(image.size).unwrap_or(i64::MAX);
+    let (mut repo_tags, mut repo_digests) = (tags(shown), digests(image, shown));
+    if repo_tags.is_empty() && !version.has(43) {
+        repo_tags.push("<none>:<none>".to_owned());
+        repo_digests.push("<none>@<none>".to_owned());
+    }
+    wire::ImageSummary {
+        containers: if version.has(51) {
+            i64::try_from(containers).unwrap_or(i64::MAX)
+        } else {
+            -1
+        },
+        created: created(image).div_euclid(1_000_000_000),
+        id: image.id.to_string(),
+        labels: (!labels.is_empty()).then_some(labels),
+        repo_digests,
+        repo_tags,
+        shared_size: -1,
+        size,
+        virtual_size: if version.has(44) { 0 } else { size },
+        ..wire::ImageSummary::default()
+    }
+}
+
+/// `name:tag`
+fn tags(references: &[ImageRef]) -> Vec<String> {
+    references
+        .iter()
+        .filter(|r| r.tag().is_some() && r.digest().is_none())
+        .map(ImageRef::familiar)
+        .collect()
+}
+
+/// `name@digest`, each name once.
+fn digests(image: &Image, references: &[ImageRef]) -> Vec<String> {
+    let mut all: Vec<String> = references
+        .iter()
+        .map(|r| format!("{}@{}", r.familiar_name(), image.id))
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// The answer to `inspect`.
+pub(super) fn inspect(image: &Image, version: Version) -> wire::ImageInspect {
+    let config = &image.config;
+    let size = i64::try_from(image.size).unwrap_or(i64::MAX);
+    let comment = config
+        .history()
+        .iter()
+        .flatten()
+        .last()
+        .and_then(|entry| entry.comment().clone());
+    let legacy = !version.has(52);
+    wire::ImageInspect {
+        id: image.id.to_string(),
+        repo_tags: tags(&image.references),
+        repo_digests: digests(image, &image.references),
+        parent: legacy.then(String::new),
+        comment: comment.unwrap_or_default(),
+        created: rfc3339(Some(created(image))),
+        docker_version: legacy.then(String::new),
+        author: config.author().clone().unwrap_or_default(),
+        config: image_config(image),
+        architecture: config.architecture().to_string(),
+        variant: config.variant().clone().unwrap_or_default(),
+        os: config.os().to_string(),
+        size,
+        virtual_size: if version.has(44) { 0 } else { size },
+        graph_driver: legacy.then(|| wire::GraphDriver {
+            data: None,
+            name: STORAGE_DRIVER.to_owned(),
+        }),
+        root_fs: wire::ImageRootFs {
+            r#type: "layers".to_owned(),
+            layers: config.rootfs().diff_ids().clone(),
+        },
+        metadata: wire::ImageMetadata {
+            last_tag_time: rfc3339(Some(image.added)),
+        },
+        descriptor: None,
+    }
+}
+
+fn image_config(image: &Image) -> wire::ImageConfig {
+    let Some(config) = image.config.config() else {
+        return wire::ImageConfig::default();
+    };
+    let set = |names: &Option<Vec<String>>| {
+        let names = names.iter().flatten();
+        names.map(|n| (n.clone(), wire::Empty {})).collect()
+    };
+    let list = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    wire::ImageConfig {
+        user: text(config.user()),
+        exposed_ports: set(config.exposed_ports()),
+        env: list(config.env()),
+        entrypoint: list(config.entrypoint()),
+        cmd: list(config.cmd()),
+        volumes: set(config.volumes()),
+        working_dir: text(config.working_dir()),
+        labels: labels(image),
+        stop_signal: text(config.stop_signal()),
+        ..wire::ImageConfig::default()
+    }
+}
+
+/// One thing that removing an image did.
+pub(super) fn removed(removed: &Removed) -> wire::ImageDeleteItem {
+    match removed {
+        Removed::Untagged(reference) => wire::ImageDeleteItem {
+            untagged: reference.familiar(),
+            ..wire::ImageDeleteItem::default()
+        },
+        Removed::Deleted(digest) => wire::ImageDeleteItem {
+            deleted: digest.to_string(),
+            ..wire::ImageDeleteItem::default()
+        },
+    }
+}

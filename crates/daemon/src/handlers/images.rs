@@ -1,0 +1,194 @@
+//! `/images`
+
+use api::wire;
+use engine::{Import, image};
+use hyper::StatusCode;
+use hyper::header::HeaderValue;
+use types::{ErrorKind, ImageRef, Platform};
+
+use super::image_filter::Filter;
+use super::image_view;
+use crate::app::App;
+use crate::http::body::{Body, Download, Upload};
+use crate::http::error::Failure;
+use crate::http::request::Call;
+use crate::http::respond::{self, Answer};
+
+const TAR: HeaderValue = HeaderValue::from_static("application/x-tar");
+
+pub(super) async fn list(app: &App, call: &Call) -> Answer {
+    let filters = call.query.filters()?;
+    let (filter, images) = app
+        .blocking(move |engine| Ok((Filter::read(engine, filters), image::list(engine)?)))
+        .await?;
+    let filter = filter?;
+    let lines: Vec<_> = images
+        .iter()
+        .filter_map(|(image, containers)| {
+            let shown = filter.takes(image)?;
+            Some(image_view::summary(
+                image,
+                &shown,
+                *containers,
+                call.version,
+            ))
+        })
+        .collect();
+    respond::ok(&lines)
+}
+
+pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
+    let name = call.name.clone();
+    let image = app
+        .blocking(move |engine| image::inspect(engine, &name))
+        .await?;
+    respond::ok(&image_view::inspect(&image, call.version))
+}
+
+pub(super) async fn tag(app: &App, call: &Call) -> Answer {
+    let target = target(call)?.ok_or_else(|| {
+        Failure::bad_request("invalid reference format: repo must name a repository")
+    })?;
+    let source = call.name.clone();
+    app.blocking(move |engine| image::tag(engine, &source, &target))
+        .await?;
+    Ok(respond::status(StatusCode::CREATED))
+}
+
+/// What `repo` and `tag` name.
+fn target(call: &Call) -> Result<Option<ImageRef>, Failure> {
+    let Some(repository) = call.query.get("repo") else {
+        return Ok(None);
+    };
+    let named: ImageRef = repository.parse()?;
+    if named.digest().is_some() {
+        return Err(Failure::bad_request(format!(
+            "refusing to create a tag with a digest reference: {repository}"
+        )));
+    }
+    Ok(Some(match call.query.get("tag") {
+        Some(tag) => named.with_tag(tag)?,
+        None => named,
+    }))
+}
+
+pub(super) async fn remove(app: &App, call: &Call) -> Answer {
+    let (name, force) = (call.name.clone(), call.query.flag("force"));
+    let removed = app
+        .blocking(move |engine| image::remove(engine, &name, force))
+        .await?;
+    let items: Vec<_> = removed.iter().map(image_view::removed).collect();
+    respond::ok(&items)
+}
+
+/// Import, or pull.
+pub(super) async fn create(app: &App, call: Call) -> Answer {
+    match (call.query.get("fromImage"), call.query.get("fromSrc")) {
+        (Some(name), _) => Err(no_registry(name, call.query.get("tag"))),
+        (None, Some("-")) => import(app, call).await,
+        (None, Some(url)) => Err(Failure::new(
+            ErrorKind::Unsupported,
+            format!("cannot import from {url}: only the request's body (fromSrc=-) is supported"),
+        )),
+        (None, None) => Err(Failure::bad_request("fromImage or fromSrc must be said")),
+    }
+}
+
+/// This version cannot pull: the image is as unknown here as any other that is nowhere.
+fn no_registry(name: &str, tag: Option<&str>) -> Failure {
+    let whole = match tag {
+        Some(digest) if digest.contains(':') => format!("{name}@{digest}"),
+        Some(tag) => format!("{name}:{tag}"),
+        None => name.to_owned(),
+    };
+    let shown = whole
+        .parse::<ImageRef>()
+        .map_or(whole, |reference| reference.familiar());
+    Failure::new(
+        ErrorKind::NotFound,
+        format!(
+            "No such image: {shown}: this version of Brig cannot pull from a registry; make it \
+             with 'brig import' or bring it with 'brig load'"
+        ),
+    )
+}
+
+async fn import(app: &App, call: Call) -> Answer {
+    let import = Import {
+        reference: target(&call)?,
+        platform: call
+            .query
+            .get("platform")
+            .map(str::parse::<Platform>)
+            .transpose()?,
+        message: call.query.get("message").unwrap_or_default().to_owned(),
+        changes: call.query.all("changes").map(str::to_owned).collect(),
+    };
+    let (mut upload, feed) = Upload::new(call.request.into_body());
+    let verb = app.blocking(move |engine| image::import(engine, &mut upload, &import));
+    // The body is read to its end even after a failure, or the client would never see the answer.
+    let (id, ()) = tokio::join!(verb, feed);
+    let message = wire::Progress {
+        status: id?.to_string(),
+        ..wire::Progress::default()
+    };
+    Ok(respond::json_stream(Body::full(respond::json_bytes(
+        &message,
+    ))))
+}
+
+pub(super) async fn load(app: &App, call: Call) -> Answer {
+    let (mut upload, feed) = Upload::new(call.request.into_body());
+    let verb = app.blocking(move |engine| image::load(engine, &mut upload));
+    let (loaded, ()) = tokio::join!(verb, feed);
+    let mut body = Vec::new();
+    for loaded in loaded? {
+        let stream = match &loaded.reference {
+            Some(reference) => format!("Loaded image: {}\n", reference.familiar()),
+            None => format!("Loaded image ID: {}\n", loaded.id),
+        };
+        body.extend(respond::json_bytes(&wire::Progress {
+            stream,
+            ..wire::Progress::default()
+        }));
+    }
+    Ok(respond::json_stream(Body::full(body)))
+}
+
+pub(super) async fn save(app: &App, call: &Call) -> Answer {
+    let names: Vec<String> = call.query.all("names").map(str::to_owned).collect();
+    if names.is_empty() {
+        return Err(Failure::bad_request("names must be said"));
+    }
+    save_names(app, names).await
+}
+
+pub(super) async fn save_one(app: &App, call: &Call) -> Answer {
+    save_names(app, vec![call.name.clone()]).await
+}
+
+/// Once the first byte is out a failure can only cut the answer off: what can be known is asked
+/// before.
+async fn save_names(app: &App, names: Vec<String>) -> Answer {
+    let wanted = names.clone();
+    app.blocking(move |engine| {
+        wanted
+            .iter()
+            .try_for_each(|name| image::inspect(engine, name).map(drop))
+    })
+    .await?;
+    let (mut download, body) = Download::new();
+    let engine = app.engine.clone();
+    // It ends with the client: writing to one that is gone fails.
+    tokio::task::spawn_blocking(move || {
+        let saved = image::save(&engine, &names, &mut download).map_err(|e| e.chain());
+        let flushed = saved
+            .and_then(|()| std::io::Write::flush(&mut download).map_err(|error| error.to_string()));
+        if let Err(reason) = flushed {
+            tracing::error!(images = names.join(" "), "saving failed: {reason}");
+            download.abort(std::io::Error::other(reason));
+        }
+    });
+    let body = body.keep_busy(app.busy.enter());
+    Ok(respond::typed(StatusCode::OK, TAR, body))
+}

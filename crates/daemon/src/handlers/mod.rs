@@ -1,0 +1,55 @@
+//! One file a resource. A handler decodes, makes one call of the engine, and encodes.
+
+mod attach;
+mod container_filter;
+mod container_view;
+mod containers;
+mod exec;
+mod image_filter;
+mod image_view;
+mod images;
+mod logs;
+mod system;
+
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::http::request::Call;
+use crate::http::respond::{self, Answer};
+use crate::http::router::Operation as Op;
+
+/// Serves a request whose operation is known.
+pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
+    match operation {
+        Op::Ping => Ok(system::ping()),
+        Op::Version => system::version(),
+        Op::Info => system::info(&app).await,
+        Op::ContainerList => containers::list(&app, &call).await,
+        Op::ContainerCreate => containers::create(&app, call).await,
+        Op::ContainerInspect => containers::inspect(&app, &call).await,
+        Op::ContainerTop => containers::top(&app, &call).await,
+        Op::ContainerLogs => logs::logs(&app, &call),
+        Op::ContainerResize => containers::resize(&app, &call).await,
+        Op::ContainerStart => containers::start(&app, call).await,
+        Op::ContainerStop => containers::stop(&app, &call).await,
+        Op::ContainerRestart => containers::restart(&app, &call).await,
+        Op::ContainerKill => containers::kill(&app, &call).await,
+        Op::ContainerAttach => attach::attach(&app, call),
+        Op::ContainerWait => containers::wait(&app, &call),
+        Op::ContainerRemove => containers::remove(&app, &call).await,
+        Op::ExecCreate => exec::create(&app, call).await,
+        Op::ExecStart => exec::start(&app, call).await,
+        Op::ExecResize => exec::resize(&app, &call).await,
+        Op::ExecInspect => exec::inspect(&app, &call).await,
+        Op::ImageList => images::list(&app, &call).await,
+        Op::ImageCreate => images::create(&app, call).await,
+        Op::ImageLoad => images::load(&app, call).await,
+        Op::ImageSave => images::save(&app, &call).await,
+        Op::ImageSaveOne => images::save_one(&app, &call).await,
+        Op::ImageInspect => images::inspect(&app, &call).await,
+        Op::ImageTag => images::tag(&app, &call).await,
+        Op::ImageRemove => images::remove(&app, &call).await,
+        // Both are answered before a handler is looked for.
+        Op::Options | Op::Unsupported => Ok(respond::status(hyper::StatusCode::NOT_FOUND)),
+    }
+}

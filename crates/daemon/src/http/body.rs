@@ -1,0 +1,269 @@
+//! Bodies of answers, and reading those of requests.
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, Read, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http_body_util::{BodyExt, Limited};
+use hyper::StatusCode;
+use hyper::body::{Frame, Incoming, SizeHint};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+
+use super::error::Failure;
+use crate::busy::Busy;
+
+/// The longest JSON body of a request.
+pub(crate) const LONGEST_JSON: usize = 16 << 20;
+
+/// Pieces under way between an async body and a blocking reader or writer.
+const PIECES: usize = 4;
+const PIECE: usize = 64 << 10;
+
+/// How long a client may go on sending what nobody wants before its connection is cut.
+const DRAIN: Duration = Duration::from_secs(30);
+
+type Next = Option<Result<Bytes, io::Error>>;
+type PollPieces = Box<dyn FnMut(&mut Context<'_>) -> Poll<Next> + Send>;
+
+/// The body of an answer.
+pub(crate) struct Body {
+    inner: Inner,
+    /// Held while an answer that has an end is under way, so that shutting down waits for it.
+    _busy: Option<Busy>,
+}
+
+enum Inner {
+    Full(Option<Bytes>),
+    Later(Option<Pin<Box<dyn Future<Output = Bytes> + Send>>>),
+    Pieces(PollPieces),
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.inner {
+            Inner::Full(bytes) => f.debug_tuple("Body").field(bytes).finish(),
+            Inner::Later(_) | Inner::Pieces(_) => f.write_str("Body(..)"),
+        }
+    }
+}
+
+impl Body {
+    fn new(inner: Inner) -> Self {
+        Self { inner, _busy: None }
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self::new(Inner::Full(None))
+    }
+
+    pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
+        Self::new(Inner::Full(Some(bytes.into())))
+    }
+
+    /// What a future comes to; the answer's head goes out before.
+    pub(crate) fn later(future: impl Future<Output = Bytes> + Send + 'static) -> Self {
+        Self::new(Inner::Later(Some(Box::pin(future))))
+    }
+
+    /// Piece by piece.
+    pub(crate) fn pieces(
+        poll: impl FnMut(&mut Context<'_>) -> Poll<Next> + Send + 'static,
+    ) -> Self {
+        Self::new(Inner::Pieces(Box::new(poll)))
+    }
+
+    /// Piece by piece from a channel.
+    pub(crate) fn channel(mut pieces: mpsc::Receiver<Result<Bytes, io::Error>>) -> Self {
+        Self::pieces(move |context| pieces.poll_recv(context))
+    }
+
+    /// Keeps a shutdown waiting until this has been sent.
+    pub(crate) fn keep_busy(mut self, busy: Busy) -> Self {
+        self._busy = Some(busy);
+        self
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let next = match &mut self.get_mut().inner {
+            Inner::Full(bytes) => Poll::Ready(bytes.take().map(Ok)),
+            Inner::Later(later) => match later {
+                None => Poll::Ready(None),
+                Some(future) => future.as_mut().poll(context).map(|bytes| {
+                    *later = None;
+                    Some(Ok(bytes))
+                }),
+            },
+            Inner::Pieces(poll) => poll(context),
+        };
+        next.map(|piece| piece.map(|result| result.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.inner, Inner::Full(None) | Inner::Later(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Full(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
+            }
+            Inner::Later(_) | Inner::Pieces(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// A request's JSON body; an empty one is `None`.
+pub(crate) async fn json<T: DeserializeOwned>(body: Incoming) -> Result<Option<T>, Failure> {
+    let bytes = match Limited::new(body, LONGEST_JSON).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            return Err(Failure::with_status(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("the request's body is longer than {LONGEST_JSON} bytes"),
+            ));
+        }
+        Err(_) => {
+            return Err(Failure::bad_request(
+                "the connection broke while reading the request's body",
+            ));
+        }
+    };
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| Failure::bad_request(format!("invalid JSON: {error}")))
+}
+
+/// A request's body for a blocking reader. Whoever reads it must be on another thread than the one
+/// that [`Upload::feed`] runs on.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    pieces: mpsc::Receiver<Result<Bytes, io::Error>>,
+    current: Bytes,
+    failed: bool,
+}
+
+impl Upload {
+    /// The reader, and what feeds it: to be awaited beside the reading.
+    pub(crate) fn new(body: Incoming) -> (Self, impl Future<Output = ()> + Send) {
+        let (send, pieces) = mpsc::channel(PIECES);
+        let upload = Self {
+            pieces,
+            current: Bytes::new(),
+            failed: false,
+        };
+        (upload, Self::feed(body, send))
+    }
+
+    /// Sends on what arrives. When the reader has given up, the rest is thrown away: a client reads
+    /// the answer only after it has sent everything.
+    async fn feed(mut body: Incoming, send: mpsc::Sender<Result<Bytes, io::Error>>) {
+        while let Some(frame) = body.frame().await {
+            let piece = match frame {
+                Ok(frame) => match frame.into_data() {
+                    Ok(data) => Ok(data),
+                    Err(_) => continue,
+                },
+                Err(error) => Err(io::Error::other(error)),
+            };
+            let broken = piece.is_err();
+            let unwanted = send.send(piece).await.is_err();
+            if broken {
+                return;
+            }
+            if unwanted {
+                let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+                // A client that does not come to an end loses its connection, and the answer.
+                let _ = tokio::time::timeout(DRAIN, rest).await;
+                return;
+            }
+        }
+    }
+}
+
+impl Read for Upload {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            if self.failed {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            match self.pieces.blocking_recv() {
+                None => return Ok(0),
+                Some(Ok(bytes)) => self.current = bytes,
+                Some(Err(error)) => {
+                    // Not an end: half an archive must never pass for a whole one.
+                    self.failed = true;
+                    return Err(error);
+                }
+            }
+        }
+        let length = buffer.len().min(self.current.len());
+        self.current.copy_to_slice(&mut buffer[..length]);
+        Ok(length)
+    }
+}
+
+/// A blocking writer whose bytes become an answer's body.
+#[derive(Debug)]
+pub(crate) struct Download {
+    pieces: mpsc::Sender<Result<Bytes, io::Error>>,
+    buffer: BytesMut,
+}
+
+impl Download {
+    pub(crate) fn new() -> (Self, Body) {
+        let (pieces, receiver) = mpsc::channel(PIECES);
+        let download = Self {
+            pieces,
+            buffer: BytesMut::with_capacity(PIECE),
+        };
+        (download, Body::channel(receiver))
+    }
+
+    /// Cuts the answer off: the client sees that it is not whole.
+    pub(crate) fn abort(self, error: io::Error) {
+        // A client that is gone does not care.
+        let _ = self.pieces.blocking_send(Err(error));
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(PIECE));
+        self.pieces
+            .blocking_send(Ok(piece.freeze()))
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for Download {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = PIECE - self.buffer.len();
+        let length = room.min(bytes.len());
+        self.buffer.extend_from_slice(&bytes[..length]);
+        if self.buffer.len() == PIECE {
+            self.send()?;
+        }
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send()
+    }
+}

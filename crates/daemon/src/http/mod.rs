@@ -1,0 +1,11 @@
+//! HTTP as Docker's daemon speaks it: routes, versions, errors, bodies, hijacked connections.
+
+pub(crate) mod body;
+pub(crate) mod error;
+pub(crate) mod hijack;
+pub(crate) mod query;
+pub(crate) mod request;
+pub(crate) mod respond;
+pub(crate) mod router;
+pub(crate) mod serve;
+pub(crate) mod version;

@@ -1,0 +1,62 @@
+//! A request on its way to a handler.
+
+use api::Version;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderMap, UPGRADE};
+use serde::de::DeserializeOwned;
+
+use super::body;
+use super::error::Failure;
+use super::query::Query;
+
+/// A request whose operation is known.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// The version it speaks.
+    pub(crate) version: Version,
+    /// The container, image or session its path names; empty if none.
+    pub(crate) name: String,
+    /// The part after the question mark.
+    pub(crate) query: Query,
+    /// The request itself.
+    pub(crate) request: hyper::Request<Incoming>,
+}
+
+impl Call {
+    /// Its body as JSON.
+    pub(crate) async fn json<T: DeserializeOwned>(
+        request: hyper::Request<Incoming>,
+    ) -> Result<Option<T>, Failure> {
+        check_json_type(request.headers())?;
+        body::json(request.into_body()).await
+    }
+
+    /// Whether the client wants the connection for itself.
+    pub(crate) fn wants_upgrade(&self) -> bool {
+        let headers = self.request.headers();
+        let says = |name, word: &str| {
+            headers
+                .get_all(name)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|value| value.split(','))
+                .any(|value| value.trim().eq_ignore_ascii_case(word))
+        };
+        says(CONNECTION, "upgrade") && headers.contains_key(UPGRADE)
+    }
+}
+
+/// Bodies that say they are something else are no JSON, whatever is in them.
+fn check_json_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let Some(value) = headers.get(hyper::header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let text = value.to_str().unwrap_or_default();
+    let media_type = text.split(';').next().unwrap_or_default().trim();
+    if media_type.is_empty() || media_type.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Failure::bad_request(format!(
+        "unsupported Content-Type header ({text}): must be 'application/json'"
+    )))
+}

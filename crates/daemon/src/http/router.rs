@@ -1,0 +1,329 @@
+//! Method and path to operation. Every operation of Docker's API is listed: what this version does
+//! not do is answered as such, and only what nobody knows is "not found".
+
+use hyper::Method;
+use percent_encoding::percent_decode_str;
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Ping,
+    Version,
+    Info,
+    ContainerList,
+    ContainerCreate,
+    ContainerInspect,
+    ContainerTop,
+    ContainerLogs,
+    ContainerResize,
+    ContainerStart,
+    ContainerStop,
+    ContainerRestart,
+    ContainerKill,
+    ContainerAttach,
+    ContainerWait,
+    ContainerRemove,
+    ExecCreate,
+    ExecStart,
+    ExecResize,
+    ExecInspect,
+    ImageList,
+    ImageCreate,
+    ImageLoad,
+    ImageSave,
+    ImageSaveOne,
+    ImageInspect,
+    ImageTag,
+    ImageRemove,
+    Options,
+    /// Docker has it, this version does not.
+    Unsupported,
+}
+
+use Operation as Op;
+
+/// A pattern: `{}` is one segment, `{*}` one or more, as images' names are. Of two that match the
+/// earlier one counts.
+const ROUTES: &[(&str, &str, Operation)] = &[
+    ("GET", "/_ping", Op::Ping),
+    ("HEAD", "/_ping", Op::Ping),
+    ("GET", "/version", Op::Version),
+    ("GET", "/info", Op::Info),
+    ("GET", "/containers/json", Op::ContainerList),
+    ("POST", "/containers/create", Op::ContainerCreate),
+    ("GET", "/containers/{}/json", Op::ContainerInspect),
+    ("GET", "/containers/{}/top", Op::ContainerTop),
+    ("GET", "/containers/{}/logs", Op::ContainerLogs),
+    ("POST", "/containers/{}/resize", Op::ContainerResize),
+    ("POST", "/containers/{}/start", Op::ContainerStart),
+    ("POST", "/containers/{}/stop", Op::ContainerStop),
+    ("POST", "/containers/{}/restart", Op::ContainerRestart),
+    ("POST", "/containers/{}/kill", Op::ContainerKill),
+    ("POST", "/containers/{}/attach", Op::ContainerAttach),
+    ("POST", "/containers/{}/wait", Op::ContainerWait),
+    ("DELETE", "/containers/{}", Op::ContainerRemove),
+    ("POST", "/containers/{}/exec", Op::ExecCreate),
+    ("POST", "/exec/{}/start", Op::ExecStart),
+    ("POST", "/exec/{}/resize", Op::ExecResize),
+    ("GET", "/exec/{}/json", Op::ExecInspect),
+    ("GET", "/images/json", Op::ImageList),
+    ("POST", "/images/create", Op::ImageCreate),
+    ("POST", "/images/load", Op::ImageLoad),
+    ("GET", "/images/get", Op::ImageSave),
+    ("GET", "/images/search", Op::Unsupported),
+    ("POST", "/images/prune", Op::Unsupported),
+    ("GET", "/images/{*}/get", Op::ImageSaveOne),
+    ("GET", "/images/{*}/json", Op::ImageInspect),
+    ("POST", "/images/{*}/tag", Op::ImageTag),
+    ("DELETE", "/images/{*}", Op::ImageRemove),
+    ("GET", "/images/{*}/history", Op::Unsupported),
+    ("GET", "/images/{*}/attestations", Op::Unsupported),
+    ("POST", "/images/{*}/push", Op::Unsupported),
+    ("GET", "/containers/{}/changes", Op::Unsupported),
+    ("GET", "/containers/{}/export", Op::Unsupported),
+    ("GET", "/containers/{}/stats", Op::Unsupported),
+    ("GET", "/containers/{}/attach/ws", Op::Unsupported),
+    ("GET", "/containers/{}/archive", Op::Unsupported),
+    ("HEAD", "/containers/{}/archive", Op::Unsupported),
+    ("PUT", "/containers/{}/archive", Op::Unsupported),
+    ("GET", "/containers/{}/checkpoints", Op::Unsupported),
+    ("POST", "/containers/{}/checkpoints", Op::Unsupported),
+    ("DELETE", "/containers/{}/checkpoints/{}", Op::Unsupported),
+    ("POST", "/containers/{}/update", Op::Unsupported),
+    ("POST", "/containers/{}/rename", Op::Unsupported),
+    ("POST", "/containers/{}/pause", Op::Unsupported),
+    ("POST", "/containers/{}/unpause", Op::Unsupported),
+    ("POST", "/containers/prune", Op::Unsupported),
+    ("POST", "/commit", Op::Unsupported),
+    ("POST", "/build", Op::Unsupported),
+    ("POST", "/build/prune", Op::Unsupported),
+    ("POST", "/build/cancel", Op::Unsupported),
+    ("POST", "/session", Op::Unsupported),
+    ("POST", "/grpc", Op::Unsupported),
+    ("POST", "/auth", Op::Unsupported),
+    ("GET", "/events", Op::Unsupported),
+    ("GET", "/system/df", Op::Unsupported),
+    ("GET", "/distribution/{*}/json", Op::Unsupported),
+    ("GET", "/networks", Op::Unsupported),
+    ("GET", "/networks/{}", Op::Unsupported),
+    ("DELETE", "/networks/{}", Op::Unsupported),
+    ("POST", "/networks/create", Op::Unsupported),
+    ("POST", "/networks/prune", Op::Unsupported),
+    ("POST", "/networks/{}/connect", Op::Unsupported),
+    ("POST", "/networks/{}/disconnect", Op::Unsupported),
+    ("GET", "/volumes", Op::Unsupported),
+    ("POST", "/volumes/create", Op::Unsupported),
+    ("POST", "/volumes/prune", Op::Unsupported),
+    ("GET", "/volumes/{*}", Op::Unsupported),
+    ("PUT", "/volumes/{*}", Op::Unsupported),
+    ("DELETE", "/volumes/{*}", Op::Unsupported),
+    ("GET", "/plugins", Op::Unsupported),
+    ("GET", "/plugins/privileges", Op::Unsupported),
+    ("POST", "/plugins/pull", Op::Unsupported),
+    ("POST", "/plugins/create", Op::Unsupported),
+    ("GET", "/plugins/{*}/json", Op::Unsupported),
+    ("DELETE", "/plugins/{*}", Op::Unsupported),
+    ("POST", "/plugins/{*}/enable", Op::Unsupported),
+    ("POST", "/plugins/{*}/disable", Op::Unsupported),
+    ("POST", "/plugins/{*}/upgrade", Op::Unsupported),
+    ("POST", "/plugins/{*}/push", Op::Unsupported),
+    ("POST", "/plugins/{*}/set", Op::Unsupported),
+    ("GET", "/swarm", Op::Unsupported),
+    ("POST", "/swarm/init", Op::Unsupported),
+    ("POST", "/swarm/join", Op::Unsupported),
+    ("POST", "/swarm/leave", Op::Unsupported),
+    ("POST", "/swarm/update", Op::Unsupported),
+    ("GET", "/swarm/unlockkey", Op::Unsupported),
+    ("POST", "/swarm/unlock", Op::Unsupported),
+    ("GET", "/nodes", Op::Unsupported),
+    ("GET", "/nodes/{}", Op::Unsupported),
+    ("DELETE", "/nodes/{}", Op::Unsupported),
+    ("POST", "/nodes/{}/update", Op::Unsupported),
+    ("GET", "/services", Op::Unsupported),
+    ("POST", "/services/create", Op::Unsupported),
+    ("GET", "/services/{}", Op::Unsupported),
+    ("DELETE", "/services/{}", Op::Unsupported),
+    ("POST", "/services/{}/update", Op::Unsupported),
+    ("GET", "/services/{}/logs", Op::Unsupported),
+    ("GET", "/tasks", Op::Unsupported),
+    ("GET", "/tasks/{}", Op::Unsupported),
+    ("GET", "/tasks/{}/logs", Op::Unsupported),
+    ("GET", "/secrets", Op::Unsupported),
+    ("POST", "/secrets/create", Op::Unsupported),
+    ("GET", "/secrets/{}", Op::Unsupported),
+    ("DELETE", "/secrets/{}", Op::Unsupported),
+    ("POST", "/secrets/{}/update", Op::Unsupported),
+    ("GET", "/configs", Op::Unsupported),
+    ("POST", "/configs/create", Op::Unsupported),
+    ("GET", "/configs/{}", Op::Unsupported),
+    ("DELETE", "/configs/{}", Op::Unsupported),
+    ("POST", "/configs/{}/update", Op::Unsupported),
+];
+
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) operation: Operation,
+    /// What stands for the pattern's braces.
+    pub(crate) name: String,
+    /// The version prefix without its `v`, as it was written.
+    pub(crate) version: Option<String>,
+}
+
+/// Finds the operation; none is "page not found".
+pub(crate) fn route(method: &Method, path: &str) -> Option<Route> {
+    let segments: Option<Vec<String>> = path.strip_prefix('/')?.split('/').map(decode).collect();
+    let segments = segments?;
+    let (version, rest) = match segments.split_first() {
+        Some((first, rest)) if is_version(first) => (Some(first[1..].to_owned()), rest),
+        _ => (None, segments.as_slice()),
+    };
+    if *method == Method::OPTIONS {
+        return Some(Route {
+            operation: Op::Options,
+            name: String::new(),
+            version,
+        });
+    }
+    // `/networks/` is `/networks`, as with Docker.
+    let rest = match rest {
+        [first, last] if first == "networks" && last.is_empty() => &rest[..1],
+        rest => rest,
+    };
+    ROUTES
+        .iter()
+        .filter(|(verb, _, _)| *verb == method.as_str())
+        .find_map(|(_, pattern, operation)| {
+            Some(Route {
+                operation: *operation,
+                name: matches(pattern, rest)?,
+                version: version.clone(),
+            })
+        })
+}
+
+/// `v1.44`
+fn is_version(segment: &str) -> bool {
+    segment.strip_prefix('v').is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+    })
+}
+
+/// None if it is no text: nothing here has such a name.
+fn decode(segment: &str) -> Option<String> {
+    let text = percent_decode_str(segment).decode_utf8().ok()?;
+    (!text.contains('\0')).then(|| text.into_owned())
+}
+
+/// What the pattern's first braces stand for, if the pattern matches.
+fn matches(pattern: &str, segments: &[String]) -> Option<String> {
+    let pattern: Vec<&str> = pattern[1..].split('/').collect();
+    let Some(star) = pattern.iter().position(|p| *p == "{*}") else {
+        let same = pattern.len() == segments.len()
+            && pattern.iter().zip(segments).all(|(p, s)| fits(p, s));
+        let name = pattern.iter().position(|p| *p == "{}");
+        return same.then(|| name.map_or_else(String::new, |i| segments[i].clone()));
+    };
+    let tail = pattern.len() - star - 1;
+    if segments.len() < pattern.len() {
+        return None;
+    }
+    let (before, rest) = segments.split_at(star);
+    let (name, after) = rest.split_at(rest.len() - tail);
+    let fits_all = |patterns: &[&str], segments: &[String]| {
+        patterns.iter().zip(segments).all(|(p, s)| fits(p, s))
+    };
+    let same = fits_all(&pattern[..star], before) && fits_all(&pattern[star + 1..], after);
+    let name = name.join("/");
+    (same && !name.is_empty()).then_some(name)
+}
+
+fn fits(pattern: &str, segment: &str) -> bool {
+    match pattern {
+        "{}" => !segment.is_empty(),
+        word => word == segment,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(method: &str, path: &str) -> String {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        match route(&method, path) {
+            None => "-".to_owned(),
+            Some(route) => format!(
+                "{:?} {} {}",
+                route.operation,
+                route.name,
+                route.version.as_deref().unwrap_or("-")
+            ),
+        }
+    }
+
+    #[test]
+    fn paths_find_their_operation() {
+        let table = [
+            ("GET", "/_ping", "Ping  -"),
+            ("HEAD", "/_ping", "Ping  -"),
+            ("GET", "/v1.44/_ping", "Ping  1.44"),
+            ("GET", "/containers/json", "ContainerList  -"),
+            ("GET", "/v1.24/containers/json", "ContainerList  1.24"),
+            ("GET", "/v9/containers/json", "ContainerList  9"),
+            ("GET", "/containers/json/json", "ContainerInspect json -"),
+            ("GET", "/containers/web/json", "ContainerInspect web -"),
+            ("DELETE", "/containers/web", "ContainerRemove web -"),
+            ("POST", "/exec/ab/start", "ExecStart ab -"),
+            ("GET", "/images/json", "ImageList  -"),
+            ("GET", "/images/a/b/c:d/json", "ImageInspect a/b/c:d -"),
+            ("GET", "/images/a%2Fb/json", "ImageInspect a/b -"),
+            ("GET", "/images/json/json", "ImageInspect json -"),
+            ("GET", "/images/get", "ImageSave  -"),
+            ("GET", "/images/h:5/a/get", "ImageSaveOne h:5/a -"),
+            ("POST", "/images/x/y/tag", "ImageTag x/y -"),
+            (
+                "DELETE",
+                "/images/x/y@sha256:0",
+                "ImageRemove x/y@sha256:0 -",
+            ),
+            ("GET", "/networks/", "Unsupported  -"),
+            ("OPTIONS", "/anything/at/all", "Options  -"),
+            ("POST", "/containers/json", "-"),
+            ("PATCH", "/containers/json", "-"),
+            ("GET", "/containers//json", "-"),
+            ("GET", "/images//json", "-"),
+            ("GET", "/", "-"),
+            ("GET", "/v1.44", "-"),
+            ("GET", "/vx/containers/json", "-"),
+            ("GET", "containers/json", "-"),
+            ("GET", "/containers/%ff/json", "-"),
+            ("GET", "/containers/%00/json", "-"),
+        ];
+        for (method, path, expected) in table {
+            assert_eq!(show(method, path), expected, "{method} {path}");
+        }
+    }
+
+    /// The operations of Docker's API by name: each is known.
+    #[test]
+    fn every_operation_of_the_api_is_known() {
+        let operations = include_str!("../../tests/fixtures/api-operations.txt");
+        let mut known = 0;
+        for line in operations.lines() {
+            let (method, path) = line.split_once(' ').unwrap();
+            let path = path.replace("{id}", "x").replace("{name}", "x");
+            let path = format!("/v1.55{path}");
+            assert_ne!(show(method, &path), "-", "{line}");
+            known += 1;
+        }
+        assert_eq!(known, 108);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_path_panics(path in "[/a-z{}%.0-9*]{0,30}") {
+            let _ = route(&Method::GET, &path);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Connections: one task each, its requests one after the other.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::watch;
+use types::ErrorKind;
+
+use super::body::Body;
+use super::error::Failure;
+use super::query::Query;
+use super::request::Call;
+use super::respond::{self, Answer};
+use super::router::{self, Operation};
+use super::version;
+use crate::app::App;
+use crate::handlers;
+
+/// How long a client may take for a request's head, the wait for its first byte included.
+const HEAD: Duration = Duration::from_secs(120);
+
+/// The longest head of a request.
+const LONGEST_HEAD: usize = 64 << 10;
+
+/// Serves one connection until it ends or is handed over; after `stop` only what is under way.
+pub(crate) async fn connection<S>(app: Arc<App>, stream: S, mut stop: watch::Receiver<bool>)
+where
+    S: Send + Unpin + 'static,
+    TokioIo<S>: Read + Write,
+{
+    let service = service_fn(move |request| {
+        let app = app.clone();
+        async move { Ok::<_, std::convert::Infallible>(answer(app, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(LONGEST_HEAD)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // A client that goes away, or sends what is no HTTP, has had its answer.
+        _ = connection.as_mut() => return,
+        _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
+
+/// The answer to one request, signed, whatever happens on the way.
+async fn answer(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
+    let busy = app.busy.enter();
+    let what = format!("{} {}", request.method(), request.uri().path());
+    let result = match caught(dispatch(app, request)).await {
+        Ok(result) => result,
+        Err(Panicked) => Err(Failure::new(
+            ErrorKind::Internal,
+            "internal error: the request's handler panicked",
+        )),
+    };
+    drop(busy);
+    let mut response = match result {
+        Ok(response) => response,
+        Err(failure) => {
+            log(&what, &failure);
+            respond::failure(&failure)
+        }
+    };
+    respond::sign(&mut response);
+    response
+}
+
+/// Errors are logged here and nowhere else.
+fn log(what: &str, failure: &Failure) {
+    let (status, message) = (failure.status().as_u16(), failure.message());
+    match status {
+        500 => tracing::error!(status, request = what, "{message}"),
+        _ => tracing::info!(status, request = what, "{message}"),
+    }
+}
+
+async fn dispatch(app: Arc<App>, request: Request<Incoming>) -> Answer {
+    let uri = request.uri();
+    let Some(route) = router::route(request.method(), uri.path()) else {
+        return Err(Failure::new(ErrorKind::NotFound, "page not found"));
+    };
+    let version = version::negotiate(route.version.as_deref())?;
+    let query = Query::parse(uri.query().unwrap_or_default())?;
+    tracing::debug!(method = %request.method(), path = uri.path(), "request");
+    let call = Call {
+        version,
+        name: route.name,
+        query,
+        request,
+    };
+    match route.operation {
+        Operation::Unsupported => Err(unsupported(&call)),
+        Operation::Options => Ok(respond::status(StatusCode::OK)),
+        operation => handlers::handle(operation, app, call).await,
+    }
+}
+
+fn unsupported(call: &Call) -> Failure {
+    let path = call.request.uri().path();
+    Failure::new(
+        ErrorKind::Unsupported,
+        format!(
+            "{} {path} is not supported by this version of Brig",
+            call.request.method()
+        ),
+    )
+}
+
+/// A handler panicked; what it said is on standard error.
+struct Panicked;
+
+/// Runs a future; a panic in it ends this one request only.
+fn caught<F: Future>(future: F) -> impl Future<Output = Result<F::Output, Panicked>> {
+    struct Caught<F>(Pin<Box<F>>);
+
+    impl<F: Future> Future for Caught<F> {
+        type Output = Result<F::Output, Panicked>;
+
+        fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+            let future = self.0.as_mut();
+            // After a panic the future is dropped and never looked at again.
+            match std::panic::catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
+                Ok(poll) => poll.map(Ok),
+                Err(_) => Poll::Ready(Err(Panicked)),
+            }
+        }
+    }
+
+    Caught(Box::pin(future))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_one_request_only() {
+        assert!(caught(async { panic!("on purpose") }).await.is_err());
+        assert!(caught(async { 1 }).await.is_ok_and(|n| n == 1));
+    }
+}

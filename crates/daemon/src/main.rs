@@ -1,0 +1,5 @@
+//! `brigd`, the daemon of Brig.
+
+fn main() -> std::process::ExitCode {
+    daemon::main()
+}

@@ -1,0 +1,313 @@
+//! The composition root: everything is built here, in the order of what needs what, and taken down
+//! backwards.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use engine::Engine;
+use sys::file::Lock;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::app::App;
+use crate::config::{self, Config, Flags};
+use crate::http::serve;
+use crate::shutdown::{self, Asked, Signals};
+use crate::socket::{self, Listener};
+use crate::{log, notify};
+
+/// Threads that run the event loop: they only pass things on.
+const MOST_WORKERS: usize = 4;
+
+/// Pages of a stack are used only when touched; the deepest are those of image archives.
+const STACK: usize = 1 << 20;
+
+/// Malloc keeps a pool a thread by default: with threads that come and go that is mere waste.
+const ARENAS: usize = 2;
+
+/// Descriptors wanted: a few a container.
+const DESCRIPTORS: u64 = 1 << 20;
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error("another brigd uses {}: stop it, or choose another --{key}", path.display())]
+    Locked { path: PathBuf, key: &'static str },
+    #[error("cannot prepare {}", path.display())]
+    Root { path: PathBuf, source: io::Error },
+    #[error("cannot lock {}", path.display())]
+    Lock { path: PathBuf, source: sys::Error },
+    #[error("cannot write {}", path.display())]
+    PidFile { path: PathBuf, source: sys::Error },
+    #[error(transparent)]
+    Socket(#[from] socket::Error),
+    #[error("{0}")]
+    Engine(String),
+    #[error("cannot start the event loop")]
+    Runtime(#[source] io::Error),
+    #[error("no step is called {0:?}; --fail-at list names them")]
+    Step(String),
+}
+
+/// Runs the daemon until it is told to stop.
+pub fn main() -> ExitCode {
+    match run(&Flags::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The last word, on standard error: whoever started the daemon looks there.
+#[expect(
+    clippy::print_stderr,
+    reason = "the daemon may not log yet, or not any more"
+)]
+fn complain(error: &dyn std::error::Error) {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    eprintln!("brigd: {text}");
+}
+
+fn run(flags: &Flags) -> Result<(), Error> {
+    if flags.fail_at.as_deref() == Some("list") {
+        list_steps();
+        return Ok(());
+    }
+    let config = read_config(flags)?;
+    let level = log::start(config.log_level, config.log_format);
+    prepare_process();
+    let _locks = lock_roots(&config)?;
+    write_pid(&config)?;
+    let runtime = runtime()?;
+    let result = runtime.block_on(serve(flags, &config, &level));
+    if let Some(path) = &config.pid_file {
+        // It may have been taken away already.
+        let _ = std::fs::remove_file(path);
+    }
+    // Blocking work that is left belongs to requests that were cut off: it is not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+#[expect(clippy::print_stdout, reason = "it is what was asked for")]
+fn list_steps() {
+    for step in engine::steps() {
+        println!("{step}");
+    }
+}
+
+fn read_config(flags: &Flags) -> Result<Config, Error> {
+    let names: Vec<String> = std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .collect();
+    if let Some(error) = config::unknown_variable(names.iter().map(String::as_str)) {
+        return Err(config::Error::from(error).into());
+    }
+    let config = config::load(flags, |name| std::env::var(name).ok())?;
+    match &config.fail_at {
+        Some(step) if !engine::steps().contains(&step.as_str()) => Err(Error::Step(step.clone())),
+        _ => Ok(config),
+    }
+}
+
+/// Settings of the process itself. None of them is worth not starting for.
+fn prepare_process() {
+    sys::memory::limit_arenas(ARENAS);
+    if let Err(error) = sys::rlimit::raise("NOFILE", DESCRIPTORS) {
+        tracing::warn!("cannot raise the limit of open files: {error}");
+    }
+}
+
+/// One daemon a data root and a run root.
+fn lock_roots(config: &Config) -> Result<[Lock; 2], Error> {
+    let roots = [
+        (&config.run_root, "run-root", "brigd.pid"),
+        (&config.data_root, "data-root", "brigd.lock"),
+    ];
+    for (root, _, _) in roots {
+        socket::make_dir(root).map_err(|source| Error::Root {
+            path: root.clone(),
+            source,
+        })?;
+    }
+    let [run, data] = roots.map(|(root, key, name)| {
+        let path = root.join(name);
+        let lock = Lock::try_acquire(&path).map_err(|source| Error::Lock {
+            path: path.clone(),
+            source,
+        })?;
+        let lock = lock.ok_or_else(|| Error::Locked {
+            path: root.clone(),
+            key,
+        })?;
+        let pid = format!("{}\n", std::process::id());
+        lock.write(pid.as_bytes())
+            .map_err(|source| Error::Lock { path, source })?;
+        Ok::<_, Error>(lock)
+    });
+    Ok([run?, data?])
+}
+
+fn write_pid(config: &Config) -> Result<(), Error> {
+    let Some(path) = &config.pid_file else {
+        return Ok(());
+    };
+    let pid = format!("{}\n", std::process::id());
+    sys::file::replace_unsynced(path, pid.as_bytes(), 0o644).map_err(|source| Error::PidFile {
+        path: path.clone(),
+        source,
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.clamp(2, MOST_WORKERS))
+        .thread_stack_size(STACK)
+        .thread_name("brigd")
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)
+}
+
+async fn serve(flags: &Flags, config: &Config, level: &log::Level) -> Result<(), Error> {
+    let mut signals = Signals::new().map_err(Error::Runtime)?;
+    let listeners = listeners(config).await?;
+    let engine = open_engine(config).await?;
+    let app = Arc::new(App::new(engine.clone()));
+    let (stop, stopping) = watch::channel(false);
+    let mut accepting: JoinSet<JoinSet<()>> = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept(app.clone(), listener, stopping.clone()));
+    }
+    let manager = std::env::var_os("NOTIFY_SOCKET");
+    notify::notify(manager.as_deref(), "READY=1");
+    announce(config);
+    while signals.next().await == Asked::Reload {
+        reload(flags, level);
+    }
+    tracing::info!("stopping; containers go on");
+    notify::notify(manager.as_deref(), "STOPPING=1");
+    let _ = stop.send(true);
+    let mut connections = JoinSet::new();
+    while let Some(Ok(mut of_listener)) = accepting.join_next().await {
+        connections.spawn(async move { while of_listener.join_next().await.is_some() {} });
+    }
+    shutdown::finish(&app, &stop, connections).await;
+    engine.close().await;
+    Ok(())
+}
+
+async fn listeners(config: &Config) -> Result<Vec<Listener>, Error> {
+    let passed = sys::activation::sockets();
+    if !passed.is_empty() {
+        return Ok(socket::adopt(passed)?);
+    }
+    Ok(socket::listen(&config.hosts, config.socket_group.as_deref()).await?)
+}
+
+async fn open_engine(config: &Config) -> Result<Engine, Error> {
+    let config = engine::Config {
+        data_root: config.data_root.clone(),
+        run_root: config.run_root.clone(),
+        cgroup_parent: config.cgroup_parent.clone(),
+        shim: config.shim.clone(),
+        init: config.init.clone(),
+        foreign_runtime: config.runtime.clone(),
+        fail_at: config.fail_at.clone(),
+    };
+    Engine::open(config)
+        .await
+        .map_err(|error| Error::Engine(error.chain()))
+}
+
+fn announce(config: &Config) {
+    let hosts: Vec<String> = config.hosts.iter().map(ToString::to_string).collect();
+    let file = config
+        .file
+        .as_ref()
+        .map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = file,
+        data_root = %config.data_root.display(),
+        "listening on {}",
+        hosts.join(" and ")
+    );
+}
+
+/// SIGHUP: the level of logging is read again, the rest needs a restart.
+fn reload(flags: &Flags, level: &log::Level) {
+    match read_config(flags) {
+        Ok(config) => {
+            let filter = tracing::level_filters::LevelFilter::from_level(config.log_level);
+            // It fails only when logging has been taken down.
+            let _ = level.reload(filter);
+            tracing::info!(
+                "log level is {}; other settings need a restart",
+                config.log_level
+            );
+        }
+        Err(error) => tracing::error!("the configuration stays as it was: {error}"),
+    }
+}
+
+/// Accepts until told to stop; hands back the connections that are open then.
+async fn accept(
+    app: Arc<App>,
+    listener: Listener,
+    mut stopping: watch::Receiver<bool>,
+) -> JoinSet<()> {
+    let mut connections = JoinSet::new();
+    let stop = stopping.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = next(&listener) => accepted,
+            _ = stopping.wait_for(|stop| *stop) => return connections,
+        };
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok(Accepted::Unix(stream)) => {
+                connections.spawn(serve::connection(app.clone(), stream, stop.clone()));
+            }
+            Ok(Accepted::Tcp(stream)) => {
+                connections.spawn(serve::connection(app.clone(), stream, stop.clone()));
+            }
+            Err(error) => {
+                // Out of descriptors, mostly: others are about to give some back.
+                tracing::error!("cannot accept a connection: {error}");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+enum Accepted {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+async fn next(listener: &Listener) -> io::Result<Accepted> {
+    match listener {
+        Listener::Unix { listener, .. } => Ok(Accepted::Unix(listener.accept().await?.0)),
+        Listener::Tcp(listener) => {
+            let stream = listener.accept().await?.0;
+            stream.set_nodelay(true)?;
+            Ok(Accepted::Tcp(stream))
+        }
+    }
+}
