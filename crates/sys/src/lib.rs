@@ -8,6 +8,7 @@
 
 mod error;
 
+pub mod activation;
 pub mod caps;
 pub mod cgroup;
 pub mod clone;
@@ -18,6 +19,7 @@ pub mod fd;
 pub mod file;
 pub mod inotify;
 pub mod loopback;
+pub mod memory;
 pub mod mount;
 pub mod ns;
 pub mod overlay;
