@@ -24,7 +24,9 @@ impl Program {
 
 /// The filter, compiled once and used for every process of the container.
 pub(crate) fn compile(linux: &Linux) -> Result<Option<Program>, Error> {
-    let Some(seccomp) = linux.seccomp() else { return Ok(None) };
+    let Some(seccomp) = linux.seccomp() else {
+        return Ok(None);
+    };
     let filter = Filter {
         default: action(seccomp.default_action(), seccomp.default_errno_ret())?,
         architectures: architectures(seccomp),
@@ -36,14 +38,21 @@ pub(crate) fn compile(linux: &Linux) -> Result<Option<Program>, Error> {
     if filter.default == Action::Allow && filter.rules.is_empty() {
         return Ok(None);
     }
-    let program = filter.compile().map_err(|source| Error::Seccomp { source })?;
-    Ok(Some(Program { program, flags: flags(seccomp) }))
+    let program = filter
+        .compile()
+        .map_err(|source| Error::Seccomp { source })?;
+    Ok(Some(Program {
+        program,
+        flags: flags(seccomp),
+    }))
 }
 
 /// Those whose programs cannot run here need no rules.
 fn architectures(seccomp: &LinuxSeccomp) -> Vec<Arch> {
     let names = seccomp.architectures().iter().flatten();
-    names.filter_map(|arch| Arch::parse(&arch.to_string())).collect()
+    names
+        .filter_map(|arch| Arch::parse(&arch.to_string()))
+        .collect()
 }
 
 fn rules(seccomp: &LinuxSeccomp) -> Result<Vec<Rule<'_>>, Error> {
@@ -57,10 +66,18 @@ fn rules(seccomp: &LinuxSeccomp) -> Result<Vec<Rule<'_>>, Error> {
         let mut arguments: Vec<_> = conditions.iter().map(|one| one.argument).collect();
         arguments.sort_unstable();
         if arguments.windows(2).any(|pair| pair[0] == pair[1]) {
-            let single = |one| Rule { names, action, conditions: vec![one] };
+            let single = |one| Rule {
+                names,
+                action,
+                conditions: vec![one],
+            };
             rules.extend(conditions.into_iter().map(single));
         } else {
-            rules.push(Rule { names, action, conditions });
+            rules.push(Rule {
+                names,
+                action,
+                conditions,
+            });
         }
     }
     Ok(rules)
@@ -81,11 +98,16 @@ fn condition(arg: &LinuxSeccompArg) -> Result<Condition, Error> {
         LinuxSeccompOperator::ScmpCmpGe => (Compare::GreaterOrEqual, arg.value()),
         LinuxSeccompOperator::ScmpCmpGt => (Compare::Greater, arg.value()),
         // Here the first value is the mask and the second what is compared.
-        LinuxSeccompOperator::ScmpCmpMaskedEq => {
-            (Compare::MaskedEqual(arg.value()), arg.value_two().unwrap_or(0))
-        }
+        LinuxSeccompOperator::ScmpCmpMaskedEq => (
+            Compare::MaskedEqual(arg.value()),
+            arg.value_two().unwrap_or(0),
+        ),
     };
-    Ok(Condition { argument, compare, value })
+    Ok(Condition {
+        argument,
+        compare,
+        value,
+    })
 }
 
 fn action(action: LinuxSeccompAction, number: Option<u32>) -> Result<Action, Error> {

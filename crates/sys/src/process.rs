@@ -185,11 +185,16 @@ fn close_range(first: RawFd, last: u32, flags: u32) -> Result<()> {
 /// Every signal back to its default action and none blocked: execve(2) keeps what is ignored or
 /// blocked, and the runtime of Rust ignores SIGPIPE.
 pub fn reset_signals() -> Result<()> {
+    // The kernel's `struct sigaction` of a default action: all zero, on every machine no longer than
+    // this. Not by the C library, which refuses the two signals it keeps for itself.
+    let default = [0_u64; 8];
     for number in 1..=64 {
-        // SAFETY: SIG_DFL is no function, so no handler can run in a wrong place. The answer is
-        // ignored because the kernel refuses SIGKILL and SIGSTOP, and the C library the two it
-        // keeps for itself, which are never ignored.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+        let none = std::ptr::null_mut::<u64>();
+        // SAFETY: rt_sigaction(2) reads a struct that is shorter than `default` and writes none,
+        // because the old one is not asked for; 8 is the size of the kernel's signal set. With the
+        // default action no handler can run in a wrong place. The answer is ignored because the
+        // kernel refuses SIGKILL and SIGSTOP, which are never ignored.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), none, 8) };
     }
     // SAFETY: an all-zero sigset_t is a valid place for sigemptyset(3) to fill, and sigprocmask(2)
     // only reads it; the old set is not asked for.

@@ -167,7 +167,7 @@ mod tests {
     fn a_command_is_needed() {
         let mut empty = Process::default();
         empty.set_args(Some(Vec::new()));
-        let error = super::process(&empty).unwrap_err();
+        let error = process(&empty).unwrap_err();
         assert_eq!(
             error.to_string(),
             "invalid configuration: process.args: must name a command"
