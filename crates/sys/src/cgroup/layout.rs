@@ -348,6 +348,19 @@ mod tests {
         assert_eq!((layout.mode(), layout.version()), (Mode::Unified, 2));
     }
 
+    /// What the kernel says it has put on a hierarchy of version 1 must be known by name here.
+    #[test]
+    fn every_controller_of_this_machine_is_known() {
+        let layout = Layout::detect().unwrap();
+        let table = read_all(Path::new("/proc/cgroups"));
+        for line in table.lines().filter(|l| !l.starts_with('#')) {
+            let mut words = line.split_whitespace();
+            let (name, hierarchy) = (words.next().unwrap(), words.next().unwrap());
+            let mounted = layout.v1.iter().any(|h| h.has(name));
+            assert!(mounted || hierarchy == "0", "{line}");
+        }
+    }
+
     #[test]
     fn this_machine_has_cgroups() {
         let layout = Layout::detect().unwrap();
