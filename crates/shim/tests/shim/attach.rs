@@ -8,7 +8,7 @@ use shim::AttachOptions;
 use shim::log::Stream;
 
 use crate::guest::{
-    ALL, Guest, LONG, OUTPUT, STDIN, Setup, can_run, read_all, read_until, send_all, unframe,
+    ALL, Guest, OUTPUT, STDIN, Setup, can_run, read_all, read_until, send_all, unframe,
 };
 
 #[test]
@@ -210,5 +210,4 @@ fn a_client_that_goes_is_dropped_and_the_container_goes_on() {
     let mut stays = guest.attach(ALL, false);
     stays.write_all(b"two\n").unwrap();
     assert_eq!(read_until(&mut stays, "\n"), "got two\n");
-    assert!(LONG.as_secs() > 0);
 }

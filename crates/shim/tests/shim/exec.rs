@@ -78,13 +78,11 @@ fn a_process_left_behind_does_not_keep_the_client() {
         return;
     }
     let guest = Setup::new(&["sleep", "1000"]).start();
-    let mut client = guest.exec(
-        3,
-        &["sh", "-c", "(echo late; sleep 1000) & echo soon"],
-        false,
-    );
+    let script = "(echo late; echo > /tmp/late; sleep 1000) & \
+                  until [ -e /tmp/late ]; do sleep 0.01; done; echo soon";
+    let mut client = guest.exec(3, &["sh", "-c", script], false);
     let (out, _) = unframe(&read_all(&mut client));
-    assert!(out.contains("soon\n") && out.contains("late\n"), "{out:?}");
+    assert_eq!(out, "late\nsoon\n");
     // Whoever holds the pipe of a session that is over may go on writing.
     let script = "(echo $$; while sleep 0.05; do echo x || exit; done) & exit 0";
     read_all(&mut guest.exec(4, &["sh", "-c", script], false));

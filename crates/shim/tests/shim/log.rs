@@ -2,7 +2,7 @@
 
 use shim::log::Stream;
 
-use crate::guest::{LONG, OUTPUT, Setup, can_run, read_all};
+use crate::guest::{OUTPUT, Setup, can_run, read_all};
 
 /// A file system of 256 KiB in a mount namespace of this thread: the shim, its child, is born there.
 fn tiny_disk(at: &std::path::Path) {
@@ -97,5 +97,4 @@ fn a_container_without_a_log_leaves_none() {
     assert_eq!(read_all(&mut client), b"to nobody\nto the client\n");
     guest.wait();
     assert!(!guest.dir.path().join("log.json").exists());
-    assert!(LONG.as_secs() > 0);
 }

@@ -129,3 +129,43 @@ fn the_container_dies_with_its_shim() {
     cgroup.remove().unwrap();
     std::fs::remove_file(guest.dir.path().join("shim.sock")).unwrap();
 }
+
+#[test]
+fn nonsense_is_answered_and_harms_nothing() {
+    if !can_run() {
+        return;
+    }
+    let guest = Setup::new(&["sleep", "1000"]).start();
+    let path = guest.dir.path().join("shim.sock");
+    let strange = sys::socket::connect(&path, sys::socket::Kind::Messages).unwrap();
+    for text in [" ", "{", "{\"call\":\"dance\"}", "@memfd", "[]"] {
+        sys::socket::send(&strange, text.as_bytes(), &[]).unwrap();
+        let answer = sys::socket::receive(&strange).unwrap().unwrap();
+        let answer = String::from_utf8(answer.bytes).unwrap();
+        assert!(
+            answer.contains("\"failed\"") && answer.contains("\"Invalid\""),
+            "{answer}"
+        );
+    }
+    guest.shim.call(&Call::State, &[]).unwrap();
+}
+
+/// What a running container costs beside its own memory: pages of the shim's that nobody shares.
+#[test]
+fn a_shim_at_rest_is_small() {
+    if !can_run() {
+        return;
+    }
+    let guest = Setup::shell("seq 1 50000; read line").stdin().create();
+    let mut client = guest.attach(ALL, false);
+    guest.start();
+    read_until(&mut client, "\n50000\n");
+    let rollup =
+        std::fs::read_to_string(format!("/proc/{}/smaps_rollup", guest.shim.pid())).unwrap();
+    let line = rollup
+        .lines()
+        .find_map(|line| line.strip_prefix("Anonymous:"))
+        .unwrap();
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kilobytes <= 1024, "{kilobytes} kB");
+}
