@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Hook, Linux, Spec};
+use oci_spec::runtime::{Hook, Spec};
 use sys::cgroup::{Cgroup, Layout};
 use sys::ns::Namespaces;
 use types::{ProcessRef, Signal};
@@ -69,7 +69,7 @@ impl Container {
         let Some(pidfd) = opened.doing(|| format!("find process {}", saved.process.pid))? else {
             return Ok(None);
         };
-        let linux = spec.linux().clone().unwrap_or_else(Linux::default);
+        let linux = spec.linux().clone().unwrap_or_default();
         let cgroup = open_cgroup(&saved.cgroup)?;
         Ok(Some(Self {
             id: saved.id.clone(),

@@ -1,4 +1,5 @@
 //! The command line, as runc's callers use it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 

@@ -1,5 +1,11 @@
 //! The library as the shim uses it. Not run by the usual harness, because that has threads and the
 //! library wants none: every test is a function here, run one after the other.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test program without the usual harness"
+)]
 
 mod support;
 

@@ -51,6 +51,7 @@ fn file_system(root: &Root, mount: &MountPlan, kind: &str, source: Option<&str>)
         copy_up::copy(&target, mounted.as_fd())
             .during(|| format!("copy what is at {} up", mount.target.display()))?;
     }
+    set_propagation(&mounted, &mount.options).during(action)?;
     mounted.attach(&target).during(action)?;
     // Only now read-only: what is mounted below, or copied up, has to find its directory.
     change(
@@ -91,31 +92,32 @@ fn bind(root: &Root, mount: &MountPlan, mounted: &Mounted, is_dir: bool) -> Outc
     if !is_proc {
         refuse_on_proc(&target, &mount.target)?;
     }
+    leave_peers(mounted, &mount.options).during(action)?;
     set_propagation(mounted, &mount.options).during(action)?;
     change(mounted, &mount.options, mount.options.change).during(action)?;
     mounted.attach(&target).during(action)
 }
 
 /// A bind of the host's mount begins as its peer. Unless it is to stay that, it only receives.
-fn set_propagation(mounted: &Mounted, options: &MountOptions) -> sys::Result<()> {
-    let apply = |propagation, recursive| {
-        let change = Change {
-            propagation: Some(propagation),
-            ..Change::default()
-        };
-        mounted.change(change, recursive)
-    };
-    let stays_peer = options
-        .propagation
-        .iter()
-        .any(|(p, _)| *p == Propagation::Shared);
-    if !stays_peer {
-        apply(Propagation::Slave, true)?;
+fn leave_peers(mounted: &Mounted, options: &MountOptions) -> sys::Result<()> {
+    let shared = |(propagation, _): &(Propagation, bool)| *propagation == Propagation::Shared;
+    if options.propagation.iter().any(shared) {
+        return Ok(());
     }
-    options
-        .propagation
-        .iter()
-        .try_for_each(|(propagation, recursive)| apply(*propagation, *recursive))
+    propagate(mounted, Propagation::Slave, true)
+}
+
+fn set_propagation(mounted: &Mounted, options: &MountOptions) -> sys::Result<()> {
+    let mut all = options.propagation.iter();
+    all.try_for_each(|(propagation, recursive)| propagate(mounted, *propagation, *recursive))
+}
+
+fn propagate(mounted: &Mounted, propagation: Propagation, recursive: bool) -> sys::Result<()> {
+    let change = Change {
+        propagation: Some(propagation),
+        ..Change::default()
+    };
+    mounted.change(change, recursive)
 }
 
 fn change(mounted: &Mounted, options: &MountOptions, own: Change) -> sys::Result<()> {

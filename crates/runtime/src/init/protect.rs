@@ -31,12 +31,17 @@ pub(crate) fn sysctl(init: &mut Init<'_>) -> Outcome {
     Ok(())
 }
 
-/// `net.ipv4.ip_forward` becomes `net/ipv4/ip_forward`; a name with slashes may hold dots.
+/// `net.ipv4.ip_forward` becomes `net/ipv4/ip_forward`. As in sysctl(8) the first separator is the
+/// one, and the other stands for itself: `net.ipv4.conf.eth0/1.forwarding` is about `eth0.1`.
 fn sysctl_path(name: &str) -> String {
-    if name.contains('/') {
-        name.to_owned()
-    } else {
-        name.replace('.', "/")
+    let swap = |c| match c {
+        '.' => '/',
+        '/' => '.',
+        other => other,
+    };
+    match name.find(['.', '/']).map(|at| name[at..].starts_with('/')) {
+        Some(true) => name.to_owned(),
+        _ => name.chars().map(swap).collect(),
     }
 }
 
@@ -137,10 +142,19 @@ mod tests {
 
     #[test]
     fn sysctl_names_become_paths() {
-        assert_eq!(sysctl_path("net.ipv4.ip_forward"), "net/ipv4/ip_forward");
-        assert_eq!(
-            sysctl_path("net/ipv4/conf/eth0.1/forwarding"),
-            "net/ipv4/conf/eth0.1/forwarding"
-        );
+        let table = [
+            ("net.ipv4.ip_forward", "net/ipv4/ip_forward"),
+            (
+                "net.ipv4.conf.eth0/1.forwarding",
+                "net/ipv4/conf/eth0.1/forwarding",
+            ),
+            (
+                "net/ipv4/conf/eth0.1/forwarding",
+                "net/ipv4/conf/eth0.1/forwarding",
+            ),
+        ];
+        for (name, path) in table {
+            assert_eq!(sysctl_path(name), path);
+        }
     }
 }

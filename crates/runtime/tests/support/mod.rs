@@ -1,5 +1,6 @@
 //! Bundles to run: a root of one static busybox, and a configuration made of the one `spec` writes.
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
