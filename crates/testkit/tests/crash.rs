@@ -107,22 +107,22 @@ fn attach_and_exec_work_again() {
         return;
     }
     let mut brig = Brig::with_image();
-    let script = "while read line; do echo got:$line; done; exit 4";
-    brig.brig(&["run", "-d", "-i", "--name", "a", "bb", "sh", "-c", script])
+    let script = "while read line; do [ $line = quit ] && exit 4; echo got:$line; done";
+    brig.brig(&["run", "-d", "-i", "--name", "a1", "bb", "sh", "-c", script])
         .ok();
-    brig.brig(&["run", "-d", "-it", "--name", "t", "bb", "sh"])
+    brig.brig(&["run", "-d", "-it", "--name", "t1", "bb", "sh"])
         .ok();
     brig.kill_daemon();
     brig.start_daemon();
     for client in clients() {
-        assert_eq!(brig.with(client, &["exec", "a", "echo", "in"]).ok(), "in");
-        let mut terminal = Terminal::start(&mut brig.command(client, &["attach", "t"]));
+        assert_eq!(brig.with(client, &["exec", "a1", "echo", "in"]).ok(), "in");
+        let mut terminal = Terminal::start(&mut brig.command(client, &["attach", "t1"]));
         terminal.type_in("echo $((6 * 7))\r");
         terminal.expect("42");
         terminal.type_in("\u{10}\u{11}");
         terminal.wait();
     }
-    let attached = brig.with_input(Client::Brig, &["attach", "a"], b"hello\n");
+    let attached = brig.with_input(Client::Brig, &["attach", "a1"], b"hello\nquit\n");
     assert_eq!(
         (attached.code, attached.stdout.as_str()),
         (4, "got:hello\n")
@@ -139,7 +139,7 @@ fn a_session_goes_on_over_the_daemons_death() {
     let script = "while read line; do echo got:$line; done";
     let mut command = brig.command(
         Client::Brig,
-        &["run", "-i", "--name", "s", "bb", "sh", "-c", script],
+        &["run", "-i", "--name", "s1", "bb", "sh", "-c", script],
     );
     let mut session = command
         .stdin(Stdio::piped())
@@ -160,8 +160,8 @@ fn a_session_goes_on_over_the_daemons_death() {
     );
     drop(keyboard);
     brig.start_daemon();
-    brig.wait_for_state("s", "exited");
-    assert_eq!(brig.brig(&["logs", "s"]).lines(), ["got:one", "got:two"]);
+    brig.wait_for_state("s1", "exited");
+    assert_eq!(brig.brig(&["logs", "s1"]).lines(), ["got:one", "got:two"]);
     // Whatever it made of the loss of the daemon, it ended.
     session.wait().unwrap();
     brig.finish();

@@ -140,19 +140,20 @@ fn attach_joins_what_runs() {
     }
     let brig = Brig::with_image();
     for client in clients() {
-        let script = "echo before; while read line; do echo got:$line; done; exit 9";
+        let script =
+            "echo before; while read line; do [ $line = quit ] && exit 9; echo got:$line; done";
         brig.with(
             client,
-            &["run", "-d", "-i", "--name", "a", "bb", "sh", "-c", script],
+            &["run", "-d", "-i", "--name", "a1", "bb", "sh", "-c", script],
         )
         .ok();
         until("the first line", || {
-            brig.with(client, &["logs", "a"])
+            brig.with(client, &["logs", "a1"])
                 .ok()
                 .contains("before")
                 .then_some(())
         });
-        let mut attach = brig.command(client, &["attach", "a"]);
+        let mut attach = brig.command(client, &["attach", "a1"]);
         let mut attach = attach
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -162,10 +163,11 @@ fn attach_joins_what_runs() {
         let mut lines = BufReader::new(attach.stdout.take().unwrap()).lines();
         keyboard.write_all(b"one\n").unwrap();
         assert_eq!(lines.next().unwrap().unwrap(), "got:one");
-        drop(keyboard);
+        // Of a container that was detached, the standard input outlives its clients.
+        keyboard.write_all(b"quit\n").unwrap();
         assert_eq!(attach.wait().unwrap().code(), Some(9), "{client:?}");
-        assert!(brig.with(client, &["logs", "a"]).ok().contains("got:one"));
-        brig.with(client, &["rm", "a"]).ok();
+        assert!(brig.with(client, &["logs", "a1"]).ok().contains("got:one"));
+        brig.with(client, &["rm", "a1"]).ok();
     }
     brig.finish();
 }

@@ -294,7 +294,7 @@ fn an_image_that_is_not_there_is_named() {
     for client in clients() {
         let run = brig.with(client, &["run", "--rm", "localhost:1/nothing:v9", "true"]);
         assert!(run.fails(125).contains("nothing:v9"), "{run}");
-        let create = brig.with(client, &["create", "--pull", "never", "nothing:v9"]);
+        let create = brig.with(client, &["create", "--pull", "never", "nothing:v9", "true"]);
         assert!(
             create.fails(1).contains("No such image") || create.stderr.contains("no such image"),
             "{create}"

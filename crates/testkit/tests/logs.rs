@@ -16,7 +16,7 @@ fn both_streams_come_back_where_they_were_written() {
     brig.brig(&[
         "run",
         "--name",
-        "l",
+        "l1",
         "bb",
         "sh",
         "-c",
@@ -24,7 +24,7 @@ fn both_streams_come_back_where_they_were_written() {
     ])
     .ok();
     for client in clients() {
-        let shown = brig.with(client, &["logs", "l"]);
+        let shown = brig.with(client, &["logs", "l1"]);
         assert_eq!(
             (shown.stdout.as_str(), shown.stderr.as_str()),
             ("one\nthree", "two\n"),
@@ -41,11 +41,11 @@ fn tails_and_times() {
     }
     let brig = Brig::with_image();
     let count = "i=0; while [ $i -lt 100 ]; do echo line$i; i=$((i+1)); done; sleep 1.2; echo last";
-    brig.brig(&["run", "--name", "l", "bb", "sh", "-c", count])
+    brig.brig(&["run", "--name", "l1", "bb", "sh", "-c", count])
         .ok();
     for client in clients() {
         let logs = |flags: &[&str]| {
-            let shown = brig.with(client, &[&["logs"], flags, &["l"]].concat());
+            let shown = brig.with(client, &[&["logs"], flags, &["l1"]].concat());
             shown
                 .lines()
                 .into_iter()
@@ -84,18 +84,18 @@ fn following_shows_lines_as_they_come_and_ends_with_the_container() {
         let script = "echo early; while ! [ -e /go ]; do sleep 0.05; done; echo late";
         brig.with(
             client,
-            &["run", "-d", "--name", "f", "bb", "sh", "-c", script],
+            &["run", "-d", "--name", "f1", "bb", "sh", "-c", script],
         )
         .ok();
-        let mut follow = brig.command(client, &["logs", "-f", "f"]);
+        let mut follow = brig.command(client, &["logs", "-f", "f1"]);
         let mut follow = follow.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
         assert_eq!(lines.next().unwrap().unwrap(), "early");
-        brig.with(client, &["exec", "f", "touch", "/go"]).ok();
+        brig.with(client, &["exec", "f1", "touch", "/go"]).ok();
         assert_eq!(lines.next().unwrap().unwrap(), "late");
         assert!(lines.next().is_none());
         assert!(follow.wait().unwrap().success());
-        brig.with(client, &["rm", "f"]).ok();
+        brig.with(client, &["rm", "f1"]).ok();
     }
     brig.finish();
 }
@@ -108,10 +108,10 @@ fn no_byte_is_lost_or_changed() {
     let brig = Brig::with_image();
     // Long lines, bytes that are no text, no newline at the end.
     let script = "head -c 100000 /dev/zero | tr '\\0' 'x'; echo; printf '\\001\\177\"\\\\quoted\\n'; seq 1 5000; printf end";
-    brig.brig(&["run", "--name", "b", "bb", "sh", "-c", script])
+    brig.brig(&["run", "--name", "b1", "bb", "sh", "-c", script])
         .ok();
     for client in clients() {
-        let shown = brig.with(client, &["logs", "b"]).stdout;
+        let shown = brig.with(client, &["logs", "b1"]).stdout;
         let mut lines = shown.lines();
         assert_eq!(lines.next().unwrap().len(), 100_000, "{client:?}");
         assert_eq!(lines.next().unwrap(), "\u{1}\u{7f}\"\\quoted");
@@ -140,7 +140,8 @@ fn a_container_of_nobody_has_no_log() {
                 .contains("no such container: nobody"),
             "{none}"
         );
-        brig.with(client, &["create", "--name", "idle", "bb"]).ok();
+        brig.with(client, &["create", "--name", "idle", "bb", "true"])
+            .ok();
         let empty = until("an answer", || Some(brig.with(client, &["logs", "idle"])));
         assert_eq!(empty.ok(), "");
         brig.with(client, &["rm", "idle"]).ok();

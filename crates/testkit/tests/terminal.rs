@@ -42,13 +42,13 @@ fn the_size_of_the_window_is_followed() {
         let script =
             "trap 'echo size:$(stty size)' WINCH; echo ready; while :; do sleep 0.05; done";
         let run = [
-            "run", "-it", "--rm", "--name", "w", "bb", "sh", "-c", script,
+            "run", "-it", "--rm", "--name", "w1", "bb", "sh", "-c", script,
         ];
         let mut window = Terminal::start(&mut brig.command(client, &run));
         window.expect("ready");
         window.resize(33, 101);
         window.expect("size:33 101");
-        brig.brig(&["kill", "w"]).ok();
+        brig.brig(&["kill", "w1"]).ok();
         assert_eq!(window.wait(), 137);
     }
     brig.finish();
@@ -62,25 +62,25 @@ fn keys_detach_and_attach_comes_back() {
     let brig = Brig::with_image();
     for client in clients() {
         let mut shell =
-            Terminal::start(&mut brig.command(client, &["run", "-it", "--name", "d", "bb", "sh"]));
+            Terminal::start(&mut brig.command(client, &["run", "-it", "--name", "d1", "bb", "sh"]));
         shell.expect("/ # ");
         shell.type_in("kept=yes\r");
         shell.type_in("\u{10}\u{11}");
         shell.wait();
-        brig.wait_for_state("d", "running");
-        let keys = ["attach", "--detach-keys", "ctrl-x,y", "d"];
+        brig.wait_for_state("d1", "running");
+        let keys = ["attach", "--detach-keys", "ctrl-x,y", "d1"];
         let mut again = Terminal::start(&mut brig.command(client, &keys));
         again.type_in("echo was-$kept\r");
         again.expect("was-yes");
         again.type_in("\u{18}y");
         again.wait();
-        brig.wait_for_state("d", "running");
-        let mut session = Terminal::start(&mut brig.command(client, &["exec", "-it", "d", "sh"]));
+        brig.wait_for_state("d1", "running");
+        let mut session = Terminal::start(&mut brig.command(client, &["exec", "-it", "d1", "sh"]));
         session.expect("/ # ");
         session.type_in("stty size; exit 4\r");
         session.expect("24 80");
         assert_eq!(session.wait(), 4);
-        brig.with(client, &["rm", "-f", "d"]).ok();
+        brig.with(client, &["rm", "-f", "d1"]).ok();
     }
     brig.finish();
 }
