@@ -3,7 +3,7 @@
 //! Background tasks, all owned by the engine and ended by [`Engine::close`]:
 //! - `watchers`: one per running container ([`crate::supervise`]); aborted, as recovery takes up
 //!   their work.
-//! - `cleaners`: files and run directories of what has ended; awaited.
+//! - `cleaners`: files and run directories of what has ended; awaited for a while.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -22,6 +22,10 @@ use crate::exec::Session;
 use crate::host::Host;
 use crate::table::{Container, Table, lock};
 use crate::{Config, Error, recover, steps};
+
+/// How long closing waits for what is cleaned away. A shim may go on serving its clients for longer;
+/// the next engine cleans up after it.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long the store of a daemon that is going away is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -95,7 +99,11 @@ impl Engine {
         self.inner.closing.store(true, Ordering::Release);
         let mut watchers = std::mem::take(&mut *lock(&self.inner.watchers));
         watchers.shutdown().await;
-        self.settle().await;
+        let mut cleaners = std::mem::take(&mut *lock(&self.inner.cleaners));
+        let clean = async { while cleaners.join_next().await.is_some() {} };
+        if tokio::time::timeout(CLOSE_PATIENCE, clean).await.is_err() {
+            cleaners.shutdown().await;
+        }
     }
 
     /// Waits until what is cleaned away in the background at this moment is gone.

@@ -147,6 +147,14 @@ fn conclude(engine: &Engine, container: &Arc<Container>, shim: &Arc<Shim>, chang
     drop(told);
 }
 
+/// Cleans up after a run whose end is known, as soon as its shim has served its last client.
+pub(crate) fn await_shim(engine: &Engine, container: &Arc<Container>, shim: &Arc<Shim>) {
+    container.set_clean(false);
+    let (engine, container, shim) = (engine.clone(), container.clone(), shim.clone());
+    let cleaner = engine.clone();
+    cleaner.clean(async move { clean_up(&engine, &container, shim).await });
+}
+
 /// The shim ended without a notice: what it left on disk, or that it is lost.
 async fn died(engine: &Engine, container: &Arc<Container>, shim: &Arc<Shim>) {
     let pid = shim.pid();
@@ -259,7 +267,7 @@ async fn clean_up(engine: &Engine, container: &Arc<Container>, shim: Arc<Shim>) 
         engine.blocking(move |engine| {
             // Reaps it if it is ours.
             shim.has_ended();
-            remove::remove_run_dir(&engine.run_dir(container.id()))?;
+            remove::remove_run_dir(engine, container.id())?;
             drop_shim(&container, &shim);
             match container.lifecycle() {
                 // The answer to `wait` must not be taken back by a power cut.

@@ -93,6 +93,10 @@ fn checked(
     let mut warnings = check::limits(&mut spec.resources, &machine)?;
     warnings.extend(check::network_warning(spec));
     mounts::check_sources(&spec.mounts)?;
+    let init = &engine.config().init;
+    if spec.init && !init.exists() {
+        return Err(check::Invalid::NoInit(init.display().to_string()).into());
+    }
     let resolved = resolve::resolve(spec, image.config.config().as_ref(), id, &host.name)?;
     // Rendered once for its refusals; the real one at start knows the user and the devices.
     render::spec(&RenderInput {
@@ -103,7 +107,7 @@ fn checked(
         files: &Files::default(),
         devices: Vec::new(),
         cgroup_path: super::start::cgroup_path(engine, spec, id),
-        init: &engine.config().init,
+        init,
         host: host.facts.clone(),
     })?;
     Ok((resolved, warnings))

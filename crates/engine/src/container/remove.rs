@@ -1,10 +1,10 @@
 //! `remove`: the record and, with it, everything kept of the container in one transaction of the
 //! store, which frees the name; what the last run left in the run directory after it.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use types::{Change, ExitStatus, Lifecycle};
+use sys::Errno;
+use types::{Change, ContainerId, ExitStatus, Lifecycle};
 
 use super::{WrongState, kill};
 use crate::table::Container;
@@ -36,7 +36,7 @@ pub async fn remove(engine: &Engine, who: &str, force: bool) -> Result<(), Error
         async move {
             // What a run left is cleaned away by whoever watched it.
             drop(progress.wait_for(|p| p.clean).await);
-            let work = move |engine: &Engine| remove_run_dir(&engine.run_dir(container.id()));
+            let work = move |engine: &Engine| remove_run_dir(engine, container.id());
             if let Err(error) = engine.blocking(work).await {
                 tracing::warn!(error = %error.chain(), "cannot remove a run directory");
             }
@@ -159,9 +159,21 @@ pub(crate) fn finish(engine: &Engine, container: &Arc<Container>) -> Result<(), 
     forget(engine, container)
 }
 
-/// Removes a run directory, if it is there.
-pub(crate) fn remove_run_dir(dir: &Path) -> Result<(), Error> {
-    match std::fs::remove_dir_all(dir) {
+/// Removes a container's run directory, if it is there.
+pub(crate) fn remove_run_dir(engine: &Engine, id: &ContainerId) -> Result<(), Error> {
+    let dir = engine.run_dir(id);
+    if engine.config().foreign_runtime.is_some() {
+        // Only a foreign runtime has its root mounted on the machine. One that is still there would
+        // be emptied instead of removed.
+        let root = dir.join("rootfs");
+        match sys::mount::detach(&root) {
+            Err(error) if !matches!(error.errno, Errno::INVAL | Errno::NOENT) => {
+                return Err(Error::kernel(format!("unmount {}", root.display()))(error));
+            }
+            _ => {}
+        }
+    }
+    match std::fs::remove_dir_all(&dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::io(format!("remove {}", dir.display()))(error))
         }

@@ -147,11 +147,10 @@ fn make_bundle<'a>(
 ) -> Result<PathBuf, Error> {
     let dir = engine.run_dir(container.id());
     // Left by a crash: whoever made it is gone, or this container could not be started.
-    remove::remove_run_dir(&dir)?;
+    remove::remove_run_dir(engine, container.id())?;
     std::fs::create_dir(&dir).map_err(Error::io(format!("make the bundle {}", dir.display())))?;
-    undo.push(step::BUNDLE, {
-        let dir = dir.clone();
-        move || remove::remove_run_dir(&dir)
+    undo.push(step::BUNDLE, || {
+        remove::remove_run_dir(engine, container.id())
     });
     engine.passed(step::BUNDLE)?;
     Ok(dir)

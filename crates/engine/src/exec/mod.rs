@@ -174,11 +174,11 @@ fn remember(engine: &Engine, container: &Container, session: Session) {
 /// A session that a shim knows and this daemon does not: it was started by the one before.
 pub(crate) fn adopt(engine: &Engine, container: &Container, id: ExecId, code: Option<i32>) {
     let session = Session::new(id, container.id().clone(), Request::default());
-    // Its process is known to the shim only; `inspect` asks there.
-    session.claim();
-    if let Some(code) = code {
-        session.exited(code);
-    }
+    *lock(&session.state) = match code {
+        Some(code) => Progress::Exited(code),
+        // Only the shim knows its process.
+        None => Progress::Running(ProcessRef { pid: 0, started: 0 }),
+    };
     remember(engine, container, session);
 }
 

@@ -44,7 +44,13 @@ fn act(engine: &Engine, case: &Case, action: Action) -> Result<(), Error> {
             Some((shim, _)) => start::end_shim(engine, container.as_deref(), shim),
             None => Ok(()),
         },
-        (Action::RemoveRunDir, _) => remove::remove_run_dir(&engine.run_dir(&case.id)),
+        (Action::AwaitShim, Some(container)) => {
+            if let Some((shim, _)) = &case.shim {
+                supervise::await_shim(engine, container, shim);
+            }
+            Ok(())
+        }
+        (Action::RemoveRunDir, _) => remove::remove_run_dir(engine, &case.id),
         (Action::KillLeftovers, Some(container)) => supervise::kill_leftovers(engine, container),
         (Action::KillLeftovers, None) => supervise::remove_orphan_cgroup(engine, &case.id),
         (Action::Adopt(process), Some(container)) => adopt(engine, case, container, process),
@@ -55,7 +61,11 @@ fn act(engine: &Engine, case: &Case, action: Action) -> Result<(), Error> {
         }
         (Action::Remove, Some(container)) => remove::finish(engine, container),
         (
-            Action::Adopt(_) | Action::RecordExit(_) | Action::RecordLost(_) | Action::Remove,
+            Action::Adopt(_)
+            | Action::AwaitShim
+            | Action::RecordExit(_)
+            | Action::RecordLost(_)
+            | Action::Remove,
             None,
         ) => Ok(()),
     }

@@ -28,7 +28,11 @@ pub(super) fn observe(engine: &Engine) -> Result<Observed, Error> {
         containers: Vec::new(),
         shims: Vec::new(),
     };
-    for container in load(engine)? {
+    let (containers, unreadable) = load(engine)?;
+    for id in unreadable {
+        run_dirs.remove(&id);
+    }
+    for container in containers {
         let run_dir = run_dirs.remove(container.id());
         look(
             engine,
@@ -45,18 +49,22 @@ pub(super) fn observe(engine: &Engine) -> Result<Observed, Error> {
     Ok(observed)
 }
 
-/// A record that cannot be read is left as it is, for a version that can.
-fn load(engine: &Engine) -> Result<Vec<Arc<Container>>, Error> {
-    let mut containers = Vec::new();
+/// The containers, and the ids of records that cannot be read: those are left as they are, and what
+/// may run of them too, for a version that can.
+fn load(engine: &Engine) -> Result<(Vec<Arc<Container>>, Vec<ContainerId>), Error> {
+    let (mut containers, mut unreadable) = (Vec::new(), Vec::new());
     for stored in engine.records().all()? {
         let decoded = record::decode(&stored.id, &stored.body)
             .and_then(|(fixed, status)| Container::new(fixed, status));
         match decoded {
             Ok(container) => containers.push(Arc::new(container)),
-            Err(error) => tracing::error!(error = %error.chain(), "a container is passed over"),
+            Err(error) => {
+                tracing::error!(error = %error.chain(), "a container is passed over");
+                unreadable.push(stored.id);
+            }
         }
     }
-    Ok(containers)
+    Ok((containers, unreadable))
 }
 
 fn run_dirs(engine: &Engine) -> Result<BTreeSet<ContainerId>, Error> {
@@ -103,8 +111,9 @@ fn ask(engine: &Engine, id: &ContainerId) -> Option<(Arc<Shim>, State)> {
 fn fact(state: Option<&State>) -> ShimFact {
     match state {
         None => ShimFact::Gone,
-        Some(state) => match state.process {
-            Some(process) if state.started => ShimFact::Started(process),
+        Some(state) => match (state.process, &state.exited) {
+            (Some(process), Some(exit)) if state.started => ShimFact::Ended(process, exit.clone()),
+            (Some(process), None) if state.started => ShimFact::Started(process),
             _ => ShimFact::Waiting,
         },
     }

@@ -17,8 +17,10 @@ pub(super) enum ShimFact {
     Gone,
     /// It waits at the gate, or has not come that far.
     Waiting,
-    /// The container's command has been started; its end, if any, is told to whoever watches.
+    /// The container's command has been started; its end is told to whoever watches.
     Started(ProcessRef),
+    /// The container has ended, and the shim still serves clients what it wrote.
+    Ended(ProcessRef, ExitRecord),
 }
 
 /// What is known of one container.
@@ -44,6 +46,8 @@ pub(super) struct Facts {
 pub(super) enum Action {
     /// Look after it again: it runs, or its shim tells how it ended.
     Adopt(ProcessRef),
+    /// Clean up as soon as its shim has ended by itself.
+    AwaitShim,
     /// Have the shim clean up and end.
     EndShim,
     /// Kill what is left in its cgroup, and remove that.
@@ -85,10 +89,16 @@ fn decide(facts: &Facts) -> (Vec<Action>, &'static str) {
             actions.push(Action::Remove);
             (actions, "its removal was interrupted")
         }
-        (Lifecycle::Running { .. }, ShimFact::Started(process)) => {
+        (Lifecycle::Running { .. }, ShimFact::Started(process) | ShimFact::Ended(process, _)) => {
             (vec![Action::Adopt(*process)], "its shim answers")
         }
-        (_, ShimFact::Started(process)) => {
+        (
+            Lifecycle::Exited { status, .. } | Lifecycle::Dead { status, .. },
+            ShimFact::Ended(_, exit),
+        ) if status.finished == exit.finished => {
+            (vec![Action::AwaitShim], "its shim still serves clients")
+        }
+        (_, ShimFact::Started(process) | ShimFact::Ended(process, _)) => {
             let cause = "its start was carried out but not recorded";
             (vec![Action::Adopt(*process)], cause)
         }
@@ -164,7 +174,9 @@ fn clear_away(facts: &Facts) -> Vec<Action> {
     let clear = [Action::KillLeftovers, Action::RemoveRunDir];
     match facts.shim {
         ShimFact::Gone => clear.to_vec(),
-        ShimFact::Waiting | ShimFact::Started(_) => [&[Action::EndShim][..], &clear].concat(),
+        ShimFact::Waiting | ShimFact::Started(_) | ShimFact::Ended(..) => {
+            [&[Action::EndShim][..], &clear].concat()
+        }
     }
 }
 

@@ -57,6 +57,9 @@ pub enum Invalid {
     /// The value of a log driver's option.
     #[error("invalid value for {option}: {value}")]
     LogValue { option: String, value: String },
+    /// The process 1 that was asked for is not installed.
+    #[error("--init: {0} is missing: it is installed beside brigd")]
+    NoInit(String),
     /// A mount that cannot be.
     #[error("invalid mount config for type \"{kind}\": {reason}")]
     Mount { kind: &'static str, reason: String },

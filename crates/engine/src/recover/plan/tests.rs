@@ -47,6 +47,7 @@ fn text(facts: &Facts) -> String {
         .iter()
         .map(|action| match action {
             Action::Adopt(process) => format!("adopt {}", process.pid),
+            Action::AwaitShim => "await shim".to_owned(),
             Action::EndShim => "end shim".to_owned(),
             Action::KillLeftovers => "kill".to_owned(),
             Action::RecordExit(status) => {
@@ -179,6 +180,20 @@ fn what_rested() {
                 ..created()
             },
             "it ran and ended unrecorded | kill, clear, exit 3@9",
+        ),
+        (
+            Facts {
+                shim: ShimFact::Ended(PROCESS, exit(5)),
+                ..facts(Some(exited()))
+            },
+            "its shim still serves clients | await shim",
+        ),
+        (
+            Facts {
+                shim: ShimFact::Ended(PROCESS, exit(9)),
+                ..facts(Some(exited()))
+            },
+            "its start was carried out but not recorded | adopt 7",
         ),
         // Its own exit record, known: nothing to do but to clear away an interrupted cleaning.
         (
