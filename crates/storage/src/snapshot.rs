@@ -76,7 +76,22 @@ pub(crate) fn find(store: &Store, id: &ContainerId) -> Result<Snapshot, Error> {
         let throwaway = throwaway.ok_or_else(|| Error::NoContainer(id.clone()))?;
         Ok((lower(db, id)?, throwaway))
     })?;
+    if throwaway {
+        allow_again(store, id)?;
+    }
     Ok(mounts(store, id, &lower, throwaway))
+}
+
+/// A volatile overlay is not mounted a second time, because the kernel cannot know that nothing was
+/// lost since the first. Nothing was: after a power cut there is no such layer any more.
+fn allow_again(store: &Store, id: &ContainerId) -> Result<(), Error> {
+    let mark = store.paths.container(id).join(WORK).join("work/incompat");
+    match std::fs::remove_dir_all(&mark) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::file("remove", &mark)(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Drops a writable layer. The row goes first: a directory without one is garbage, the other way

@@ -105,7 +105,7 @@ fn image_tar() -> Vec<u8> {
     );
     for name in [
         "sh", "true", "false", "cat", "echo", "id", "sleep", "env", "pwd", "hostname", "ls",
-        "kill", "seq", "touch", "mkdir", "grep",
+        "kill", "stty", "seq", "touch", "mkdir", "grep",
     ] {
         let mut header = header(tar::EntryType::Symlink, 0o777, 0);
         tar.append_link(&mut header, format!("bin/{name}"), "busybox")

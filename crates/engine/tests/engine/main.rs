@@ -15,3 +15,4 @@ mod exec;
 mod faults;
 mod lifecycle;
 mod restart;
+mod together;
