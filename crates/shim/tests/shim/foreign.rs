@@ -8,7 +8,7 @@ use shim::Call;
 use shim::log::Stream;
 use types::{ErrorKind, Mount, Signal};
 
-use crate::guest::{ALL, Setup, can_run, read_all, read_until, send_all, unframe};
+use crate::guest::{ALL, Setup, can_run, read_all, read_until, send_all, skip, unframe};
 
 /// Those of this machine, each as it can be run here.
 fn runtimes(dir: &Path) -> Vec<PathBuf> {
@@ -18,7 +18,7 @@ fn runtimes(dir: &Path) -> Vec<PathBuf> {
         .filter(|path| path.exists())
         .collect();
     if found.is_empty() {
-        eprintln!("SKIP: needs crun or runc");
+        skip("there is neither crun nor runc");
     }
     found
         .into_iter()

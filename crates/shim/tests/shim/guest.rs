@@ -14,7 +14,21 @@ use types::{ExecId, ProcessRef};
 /// Longer than anything here takes, shorter than a hung test is worth.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-const BUSYBOX: &str = "/usr/bin/busybox";
+const BUSYBOX: [&str; 2] = ["/bin/busybox", "/usr/bin/busybox"];
+
+/// Where this machine has one that needs no library.
+fn busybox() -> Option<&'static Path> {
+    BUSYBOX
+        .into_iter()
+        .map(Path::new)
+        .find(|path| is_static(path))
+}
+
+/// Tells why a test does not run. Not by `eprintln`, whose text is kept from view when a test
+/// passes.
+pub(crate) fn skip(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIP: {why}");
+}
 
 pub(crate) const STDIN: Streams = Streams {
     stdin: true,
@@ -36,12 +50,12 @@ pub(crate) const ALL: Streams = Streams {
 pub(crate) fn can_run() -> bool {
     let missing = [
         (sys::process::user() != 0, "root"),
-        (!is_static(Path::new(BUSYBOX)), "a static busybox"),
+        (busybox().is_none(), "a static busybox"),
     ]
     .into_iter()
     .find_map(|(missing, what)| missing.then_some(what));
     if let Some(what) = missing {
-        eprintln!("SKIP: needs {what}");
+        skip(&format!("containers need {what}"));
     }
     missing.is_none()
 }
@@ -154,7 +168,7 @@ pub(crate) fn make_rootfs(rootfs: &Path) {
     for dir in ["bin", "dev", "proc", "sys", "tmp", "etc"] {
         std::fs::create_dir_all(rootfs.join(dir)).unwrap();
     }
-    std::fs::copy(BUSYBOX, rootfs.join("bin/busybox")).unwrap();
+    std::fs::copy(busybox().unwrap(), rootfs.join("bin/busybox")).unwrap();
     std::fs::copy(
         env!("CARGO_BIN_EXE_brig-init"),
         rootfs.join("bin/brig-init"),

@@ -3,10 +3,8 @@
 
 #![allow(
     clippy::unwrap_used,
-    clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "a failed expectation of a test is a panic, a skipped test says why, and its files \
-              need not survive a crash"
+    reason = "a failed expectation of a test is a panic, and its files need not survive a crash"
 )]
 
 mod attach;
