@@ -13,14 +13,14 @@ scripts/images.sh demo
 
 work=$(mktemp -d /tmp/brig-demo.XXXXXX)
 export PATH=$target/dist:$PATH
-export BRIG_DATA_ROOT=$work/data BRIG_RUN_ROOT=$work/run BRIG_CGROUP_PARENT=/${work##*/}
-export BRIG_HOST=unix://$work/brig.sock DOCKER_HOST=unix://$work/brig.sock
-unset BRIG_AUTOSTART BRIG_CONFIG
+export BRIGD_DATA_ROOT=$work/data BRIGD_RUN_ROOT=$work/run BRIGD_CGROUP_PARENT=/${work##*/}
+export BRIGD_HOST=unix://$work/run/brig.sock BRIG_HOST=unix://$work/run/brig.sock
+unset BRIG_AUTOSTART BRIGD_CONFIG
 
 # Ends the daemon that the client started, and removes the directory.
 cleanup() {
     local status=$? pid
-    [ -S "$work/brig.sock" ] && brig rm -f web >/dev/null 2>&1
+    [ -S "$work/run/brig.sock" ] && brig rm -f web >/dev/null 2>&1
     if pid=$(cat "$work/run/brigd.pid" 2>/dev/null) && kill "$pid" 2>/dev/null; then
         while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
     fi

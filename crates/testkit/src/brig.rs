@@ -64,7 +64,9 @@ impl Brig {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let parent = format!("/brig-test-{}-{number}", std::process::id());
         let root = tempfile::Builder::new().prefix("brig-").tempdir().unwrap();
-        fs::create_dir(root.path().join("home")).unwrap();
+        for directory in ["home", "run"] {
+            fs::create_dir(root.path().join(directory)).unwrap();
+        }
         Self {
             root,
             parent,
@@ -85,8 +87,8 @@ impl Brig {
     pub fn start_daemon(&mut self) {
         assert!(self.daemon.is_none(), "the daemon runs already");
         self.daemon = Some(self.daemon_command().spawn().unwrap());
+        let socket = self.socket();
         let daemon = self.daemon.as_mut().unwrap();
-        let socket = self.root.path().join("brig.sock");
         let died = within(
             std::time::Duration::from_secs(60),
             "an answer of the daemon",
@@ -131,7 +133,7 @@ impl Brig {
     fn environment(&self, command: &mut Command) {
         for (name, _) in env::vars_os() {
             let text = name.to_string_lossy();
-            if text.starts_with("DOCKER_") || (text.starts_with("BRIG_") && text != "BRIG_DIST") {
+            if text.starts_with("DOCKER_") || text.starts_with("BRIG") {
                 command.env_remove(name);
             }
         }
@@ -140,6 +142,7 @@ impl Brig {
             .env("HOME", &home)
             .env("DOCKER_CONFIG", &home)
             .env("DOCKER_HOST", self.host())
+            .env("BRIG_HOST", self.host())
             .env("DOCKER_CLI_HINTS", "false")
             .env("BRIG_AUTOSTART", "0")
             .envs(
@@ -172,7 +175,12 @@ impl Brig {
 
     /// The daemon's `--host`.
     pub fn host(&self) -> String {
-        format!("unix://{}/brig.sock", self.root.path().display())
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// The socket the daemon listens on.
+    pub fn socket(&self) -> PathBuf {
+        self.run_root().join("brig.sock")
     }
 
     /// The daemon's `--cgroup-parent`.
@@ -249,7 +257,7 @@ impl Brig {
 
     /// Sends one request as it stands and reads everything until the daemon closes.
     pub fn http(&self, request: &str) -> String {
-        let mut stream = UnixStream::connect(self.root.path().join("brig.sock")).unwrap();
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();

@@ -60,7 +60,7 @@ fn a_socket_of_somebody_elses_is_left_alone() {
         return;
     }
     let brig = Brig::prepare(Setup::default());
-    let socket = brig.root().join("brig.sock");
+    let socket = brig.socket();
     let listener = UnixListener::bind(&socket).unwrap();
     let said = refused(&brig, |_| {});
     assert!(said.contains("brig.sock"), "{said}");
@@ -105,14 +105,14 @@ fn a_dead_daemons_socket_is_taken_over() {
     }
     let mut brig = Brig::with_image();
     brig.kill_daemon();
-    assert!(brig.root().join("brig.sock").exists());
+    assert!(brig.socket().exists());
     let dead = brig.brig(&["ps"]);
     assert!(dead.fails(1).contains("brig.sock"), "{dead}");
     brig.start_daemon();
     brig.brig(&["ps"]).ok();
     brig.stop_daemon();
     assert!(
-        !brig.root().join("brig.sock").exists(),
+        !brig.socket().exists(),
         "a stopped daemon leaves its socket"
     );
     brig.expect_nothing_left();
@@ -128,11 +128,11 @@ fn the_client_starts_a_daemon_and_says_so() {
         let mut command = brig.command(Client::Brig, &["ps", "-q"]);
         command.env("BRIG_AUTOSTART", autostart);
         command
-            .env("BRIG_DATA_ROOT", brig.data_root())
-            .env("BRIG_RUN_ROOT", brig.run_root());
+            .env("BRIGD_DATA_ROOT", brig.data_root())
+            .env("BRIGD_RUN_ROOT", brig.run_root());
         command
-            .env("BRIG_HOST", brig.host())
-            .env("BRIG_CGROUP_PARENT", brig.cgroup_parent());
+            .env("BRIGD_HOST", brig.host())
+            .env("BRIGD_CGROUP_PARENT", brig.cgroup_parent());
         brig.finish_command(&mut command)
     };
     let told = started("0");
