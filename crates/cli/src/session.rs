@@ -173,7 +173,8 @@ pub(crate) struct Signals {
 const PROXIED: [i32; 16] = [1, 2, 3, 10, 12, 14, 15, 16, 18, 20, 24, 25, 26, 27, 29, 30];
 /// Signals that end a client which passes none on.
 const DEADLY: [i32; 4] = [1, 2, 3, 15];
-const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
+/// Without the three that C libraries keep for themselves.
+const REAL_TIME: std::ops::RangeInclusive<i32> = 35..=64;
 
 impl Signals {
     /// Listens from now on: what arrives before anybody asks is kept.

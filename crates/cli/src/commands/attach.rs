@@ -21,7 +21,7 @@ pub(super) async fn run(args: AttachArgs, context: Context) -> Result<u8, CliErr
     let container = daemon.client.container_inspect(name, false).await?;
     if !container.state.running {
         return Err(CliError::Invalid(
-            "cannot attach to a stopped container, start it first".to_owned(),
+            "You cannot attach to a stopped container, start it first".to_owned(),
         ));
     }
     let tty = container.config.tty;

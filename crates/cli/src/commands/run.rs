@@ -99,17 +99,16 @@ async fn in_foreground(
     finish(served, question.answer(waiting, &ended)).await
 }
 
+const CANNOT_PULL: &str =
+    "this version does not pull from registries; 'brig load' and 'brig import' bring images";
+
 /// Makes the container.
 pub(super) async fn create(
     context: &Context,
     plan: &RunPlan,
 ) -> Result<ContainerCreateResponse, CliError> {
     if plan.pull == Pull::Always {
-        return Err(CliError::Invalid(
-            "--pull always: this version does not pull from registries; \
-             'brig load' and 'brig import' bring images"
-                .to_owned(),
-        ));
+        return Err(CliError::Invalid(format!("--pull always: {CANNOT_PULL}")));
     }
     let request = api::convert::create_request(&plan.spec);
     let platform = plan.spec.platform.as_ref().map(ToString::to_string);
@@ -133,13 +132,8 @@ fn no_image(error: CliError, plan: &RunPlan) -> CliError {
                 .spec
                 .image_ref()
                 .map_or_else(|| plan.spec.image.clone(), |image| image.familiar());
-            CliError::Daemon {
-                message: format!(
-                    "Unable to find image '{named}' locally: this version does not pull from \
-                     registries; 'brig load' and 'brig import' bring images"
-                ),
-                kind: ErrorKind::NotFound,
-            }
+            print::complain(&format!("Unable to find image '{named}' locally"));
+            CliError::Invalid(CANNOT_PULL.to_owned())
         }
         _ => error,
     }

@@ -21,6 +21,17 @@ pub struct Style {
     pub now: i64,
 }
 
+impl Style {
+    fn wants_digests(&self) -> bool {
+        let asks = |template: &String| template.contains(".Digest");
+        self.digests
+            || match &self.format {
+                Format::Template(template) | Format::TableOf(template) => asks(template),
+                Format::Table | Format::Json => false,
+            }
+    }
+}
+
 /// One name of one image.
 struct Named<'a> {
     image: &'a ImageSummary,
@@ -35,7 +46,7 @@ const NONE: &str = "<none>";
 pub fn list(images: &[ImageSummary], style: &Style) -> Result<String, CliError> {
     let lines: Vec<Named<'_>> = images
         .iter()
-        .flat_map(|image| names(image, style.digests))
+        .flat_map(|image| names(image, style.wants_digests()))
         .collect();
     if style.quiet && style.format == Format::Table {
         return Ok(lines.iter().fold(String::new(), |mut text, line| {
@@ -63,7 +74,11 @@ fn names(image: &ImageSummary, digests: bool) -> Vec<Named<'_>> {
         let Some((repository, tag)) = text.rsplit_once(':').filter(|(r, _)| *r != NONE) else {
             continue;
         };
-        let digest = digest_of(image, repository);
+        let digest = if digests {
+            digest_of(image, repository)
+        } else {
+            NONE
+        };
         lines.push(Named {
             image,
             repository,
@@ -157,7 +172,7 @@ fn row(line: &Named<'_>, style: &Style) -> Row {
         ("Size", units::size(image.size)),
         ("Tag", line.tag.to_owned()),
         ("UniqueSize", bytes(unique)),
-        ("VirtualSize", units::size(image.size)),
+        ("VirtualSize", units::exact_size(image.size)),
     ])
 }
 

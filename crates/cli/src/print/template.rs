@@ -60,9 +60,9 @@ pub fn rows(format: &Format, rows: &[Row], headings: &Row) -> Result<String, Cli
             let object: serde_json::Map<String, Json> = row
                 .iter()
                 .filter(|(name, _)| **name != "Label")
-                .map(|(name, value)| ((*name).to_owned(), Json::String(value.clone())))
+                .map(|(name, value)| ((*name).to_owned(), in_json(name, value)))
                 .collect();
-            text.push_str(&Json::Object(object).to_string());
+            text.push_str(&escaped(&Json::Object(object).to_string()));
             text.push('\n');
             Ok(text)
         }),
@@ -73,6 +73,28 @@ pub fn rows(format: &Format, rows: &[Row], headings: &Row) -> Result<String, Cli
             Ok(table::align(&lines))
         }
     }
+}
+
+/// Platforms are objects, and this daemon names none.
+fn in_json(name: &str, value: &str) -> Json {
+    match (name, value) {
+        ("Platform", "") => Json::Null,
+        _ => Json::String(value.to_owned()),
+    }
+}
+
+/// What Go's encoder escapes so that JSON can stand in HTML. Outside of strings none of it occurs.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 fn each(template: &str, rows: &[Row]) -> Result<String, CliError> {
@@ -108,9 +130,12 @@ fn compile(text: &str) -> Result<Template, CliError> {
 }
 
 fn execute(template: &Template, dot: Value) -> Result<String, CliError> {
-    template
-        .render(&Context::from(dot))
-        .map_err(|error| CliError::Template(error.to_string()))
+    template.render(&Context::from(dot)).map_err(|error| {
+        // The engine ends with the whole value that lacks a field: nobody reads that.
+        let text = error.to_string();
+        let short = text.split(" in map[").next().unwrap_or_default();
+        CliError::Template(short.to_owned())
+    })
 }
 
 /// `.Label "x"` is a method with an argument, which this engine has not: it becomes a function.
@@ -379,7 +404,7 @@ mod tests {
         {{json .Config.Cmd}} {{.Config.Size}} -> null 1.5
         {{.State.Pid}}\t{{len .Args}} -> 7	2
         {{printf "%.3s" .Id}} -> 012
-        {{.Nosuch}} -> template parsing error: template: :1:3:7:no field `Nosuch` in map[Args:[-c true] Config:map[Cmd:<nil> Labels:map[a:1 b.x:2] Size:1.5] Id:0123456789abcdef State:map[Error: Pid:7 Status:running]]
+        {{.Nosuch}} -> template parsing error: template: :1:3:7:no field `Nosuch`
         {{.Id -> template parsing error: template: :1:6:15:unclosed action
         "#);
     }
@@ -423,7 +448,7 @@ mod tests {
         web
         web
         ---
-        template parsing error: template: :1:3:4:no field `Foo` in map[ID:0123456789ab Label:{"tier":"web"} Names:web]
+        template parsing error: template: :1:3:4:no field `Foo`
         "#);
     }
 }

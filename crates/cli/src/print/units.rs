@@ -2,15 +2,24 @@
 
 /// `1.24GB`: three significant digits, powers of 1000.
 pub fn size(bytes: i64) -> String {
+    decimal(bytes, 3)
+}
+
+/// The same with four digits.
+pub fn exact_size(bytes: i64) -> String {
+    decimal(bytes, 4)
+}
+
+fn decimal(bytes: i64, digits: usize) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    #[expect(clippy::cast_precision_loss, reason = "few digits are shown")]
     let mut value = bytes as f64;
     let mut unit = 0;
     while value >= 1000.0 && unit + 1 < UNITS.len() {
         value /= 1000.0;
         unit += 1;
     }
-    format!("{}{}", significant(value, 3), UNITS[unit])
+    format!("{}{}", significant(value, digits), UNITS[unit])
 }
 
 /// `7.637GiB`: four significant digits, powers of 1024.

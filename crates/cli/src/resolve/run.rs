@@ -256,12 +256,26 @@ fn resources(flags: &ContainerFlags) -> Result<Resources, CliError> {
 fn privileges(flags: &ContainerFlags, around: &Surroundings<'_>) -> Result<Security, CliError> {
     let mut security = Security {
         privileged: flags.privileged,
-        cap_add: flags.cap_add.clone(),
-        cap_drop: flags.cap_drop.clone(),
+        cap_add: capabilities(&flags.cap_add),
+        cap_drop: capabilities(&flags.cap_drop),
         ..Security::default()
     };
     security::options(&flags.security_opt, &mut security, around)?;
     Ok(security)
+}
+
+/// As `inspect` shows them: `CAP_SYS_TIME`, each once.
+fn capabilities(names: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = names
+        .iter()
+        .map(|name| match name.trim().to_ascii_uppercase() {
+            name if name == "ALL" || name.starts_with("CAP_") => name,
+            name => format!("CAP_{name}"),
+        })
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 fn log(flags: &ContainerFlags) -> Result<LogConfig, CliError> {
@@ -374,7 +388,7 @@ mod tests {
         image: "debian"
         attach: [false,true,true]
         read_only: true
-        security: {"privileged":true,"cap_add":["SYS_TIME"],"cap_drop":["ALL"],"no_new_privileges":true}
+        security: {"privileged":true,"cap_add":["CAP_SYS_TIME"],"cap_drop":["ALL"],"no_new_privileges":true}
 
         $ brig run --network host --init --stop-signal INT --stop-timeout 3 --shm-size 1g --oom-score-adj 5 debian
         image: "debian"
