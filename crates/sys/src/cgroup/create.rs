@@ -15,7 +15,7 @@ const RETRIES: usize = 8;
 impl Cgroup {
     /// Makes the cgroup in every hierarchy and limits it. Everything that can be refused without
     /// touching anything is; if a later step fails, what was made is removed again. A cgroup that is
-    /// there already is taken over if no process is in it.
+    /// there already is made anew if no process is in it, and refused otherwise.
     pub fn create(layout: &Layout, path: &str, limits: &Limits) -> Result<Self, Error> {
         let relative = relative(path)?;
         let prepared = Prepared::new(layout, limits)?;
@@ -92,11 +92,12 @@ impl Line<'_> {
         for part in self.relative {
             unavailable.extend(enable(&dir, self.wanted));
             dir.push(part);
-            let existed = mkdir(&dir)?;
+            let mut existed = mkdir(&dir)?;
+            if existed && dir == leaf.path {
+                existed = renew(&dir)?;
+            }
             if !existed {
                 made.0.push(dir.clone());
-            } else if dir == leaf.path && !read::procs_of(&dir)?.is_empty() {
-                return Err(Error::Busy(dir));
             }
             if self.hierarchy.has("cpuset") && leaf.version == Version::V1 {
                 inherit_cpuset(&dir)?;
@@ -116,6 +117,18 @@ fn mkdir(dir: &Path) -> Result<bool, Error> {
             path: dir.to_owned(),
             source,
         }),
+    }
+}
+
+/// Makes a cgroup that was there afresh, so that old limits and counts do not pass for its own.
+/// Tells whether it had to be left as it was: empty, but with others made inside.
+fn renew(dir: &Path) -> Result<bool, Error> {
+    if !read::procs_of(dir)?.is_empty() {
+        return Err(Error::Busy(dir.to_owned()));
+    }
+    match fs::remove_dir(dir) {
+        Ok(()) => mkdir(dir),
+        Err(_) => Ok(true),
     }
 }
 

@@ -1,14 +1,20 @@
 //! Stopping and continuing everything in a cgroup.
 
-use super::kill::Patience;
+use std::time::Duration;
+
+use super::kill::{LONGEST, Patience};
 use super::plan::Version;
 use super::{Cgroup, Dir, Error, read};
 
 impl Cgroup {
     /// Stops every process in it and below, and returns when they stand still.
     pub fn freeze(&self) -> Result<(), Error> {
+        self.freeze_within(LONGEST)
+    }
+
+    pub(super) fn freeze_within(&self, time: Duration) -> Result<(), Error> {
         let dir = self.freezer()?;
-        let mut patience = Patience::new();
+        let mut patience = Patience::of(time);
         loop {
             // Version 1 has to be told again when a task forked in between.
             set(dir, true)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use super::plan::Version;
-use super::{Cgroup, Dir, Error, read};
+use super::{Cgroup, Dir, Error, Layout, all_dirs, read, relative};
 
 /// The open doors of a cgroup, for a child that is not cloned yet.
 ///
@@ -32,9 +32,50 @@ struct V2Door {
 }
 
 impl Join {
+    /// The doors of the cgroups that a process is in. Where programs inside a container have made
+    /// cgroups of their own, version 2 takes no more processes into the container's; this is where
+    /// its first process went.
+    pub fn of_process(layout: &Layout, pid: i32) -> Result<Self, Error> {
+        let text = read::text(Path::new(&format!("/proc/{pid}/cgroup")))?;
+        let mut dirs = all_dirs(layout, Path::new(""));
+        for dir in &mut dirs {
+            match membership(&text, dir) {
+                None | Some("/") => {}
+                Some(path) => dir.path.push(relative(path)?),
+            }
+        }
+        Self::open(&dirs)
+    }
+
+    fn open(dirs: &[Dir]) -> Result<Self, Error> {
+        let v1 = dirs.iter().filter(|d| d.version == Version::V1);
+        let door = |dir: &Dir| {
+            let path = dir.path.join("tasks");
+            let file = open(&path, OFlags::WRONLY)?;
+            Ok(Door { path, file })
+        };
+        let v2 = |dir: &Dir| {
+            Ok(V2Door {
+                path: dir.path.clone(),
+                directory: open(&dir.path, OFlags::RDONLY | OFlags::DIRECTORY)?,
+            })
+        };
+        let directory = dirs.iter().find(|d| d.version == Version::V2);
+        Ok(Self {
+            tasks: v1.map(door).collect::<Result<_, _>>()?,
+            v2: directory.map(v2).transpose()?,
+        })
+    }
+
     /// The version 2 directory, for CLONE_INTO_CGROUP; none on a machine without version 2.
     pub fn directory(&self) -> Option<BorrowedFd<'_>> {
         self.v2.as_ref().map(|d| d.directory.as_fd())
+    }
+
+    #[cfg(test)]
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let v1 = self.tasks.iter().map(|d| d.path.clone());
+        v1.chain(self.v2.iter().map(|d| d.path.clone())).collect()
     }
 
     /// Moves the calling process into all version 1 hierarchies. It must have one thread only: the
@@ -68,21 +109,7 @@ impl Door {
 impl Cgroup {
     /// Opens what a child needs to enter.
     pub fn join_handles(&self) -> Result<Join, Error> {
-        let door = |dir: &Dir| {
-            let path = dir.path.join("tasks");
-            let file = open(&path, OFlags::WRONLY)?;
-            Ok(Door { path, file })
-        };
-        let v2 = |dir: &Dir| {
-            Ok(V2Door {
-                path: dir.path.clone(),
-                directory: open(&dir.path, OFlags::RDONLY | OFlags::DIRECTORY)?,
-            })
-        };
-        Ok(Join {
-            tasks: self.v1().map(door).collect::<Result<_, _>>()?,
-            v2: self.v2().map(v2).transpose()?,
-        })
+        Join::open(&self.dirs)
     }
 
     /// Moves the calling process, which must have one thread only, into every hierarchy.
@@ -104,6 +131,21 @@ impl Cgroup {
     pub fn has_v2(&self) -> bool {
         self.dirs.iter().any(|d| d.version == Version::V2)
     }
+}
+
+/// The path after the hierarchy's line in `/proc/PID/cgroup`, cgroups(7).
+fn membership<'a>(text: &'a str, dir: &Dir) -> Option<&'a str> {
+    text.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        let ours = match dir.version {
+            Version::V1 => controllers
+                .split(',')
+                .any(|c| dir.controllers.iter().any(|own| own == c)),
+            Version::V2 => controllers.is_empty(),
+        };
+        ours.then_some(path)
+    })
 }
 
 fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Error> {

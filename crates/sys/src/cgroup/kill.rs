@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::{Cgroup, Dir, Error, read};
+use super::{Cgroup, Error, read};
 
 /// How long killed processes may take to go: a big one frees its memory for seconds.
-const LONGEST: Duration = Duration::from_secs(10);
+pub(super) const LONGEST: Duration = Duration::from_secs(10);
+
+/// How long freezing may take while killing.
+const FREEZING: Duration = Duration::from_millis(50);
 
 /// Waiting a little longer each time, up to a limit.
 pub(super) struct Patience {
@@ -19,8 +22,12 @@ pub(super) struct Patience {
 
 impl Patience {
     pub(super) fn new() -> Self {
+        Self::of(LONGEST)
+    }
+
+    pub(super) fn of(time: Duration) -> Self {
         Self {
-            until: Instant::now() + LONGEST,
+            until: Instant::now() + time,
             next: Duration::from_micros(50),
         }
     }
@@ -45,31 +52,41 @@ impl Cgroup {
             let _ = read::write(&v2.path.join("cgroup.kill"), "1");
         }
         let mut patience = Patience::new();
+        let mut round = 0;
         loop {
-            let dirs: Vec<&Dir> = self.dirs.iter().collect();
-            let mut left = HashSet::new();
-            for dir in dirs {
-                left.extend(dir.pids()?);
-            }
+            let left = self.members()?;
             if left.is_empty() {
                 return Ok(());
             }
-            self.kill_each(&left)?;
+            self.kill_each(&left, round)?;
+            round += 1;
             if !patience.wait() {
                 return Err(Error::Unkillable(self.path.clone().into()));
             }
         }
     }
 
-    /// Kills processes one by one; frozen meanwhile, so that none forks away from the list.
-    fn kill_each(&self, pids: &HashSet<i32>) -> Result<(), Error> {
-        // What cannot be frozen is killed all the same, in as many rounds as it takes.
-        let frozen = self.freeze().is_ok();
-        let killed = self.signal_members(pids);
-        if frozen {
-            self.thaw()?;
+    /// Ids of the processes that any hierarchy counts: one may have been moved out of another.
+    fn members(&self) -> Result<HashSet<i32>, Error> {
+        let mut members = HashSet::new();
+        for dir in &self.dirs {
+            members.extend(dir.pids()?);
         }
-        killed
+        Ok(members)
+    }
+
+    /// Kills processes one by one. Most die of the first round; who forks away from the list is
+    /// frozen for the next ones, as far as that goes quickly: a task that the kernel cannot stop must
+    /// not keep the others alive.
+    fn kill_each(&self, pids: &HashSet<i32>, round: u32) -> Result<(), Error> {
+        if round % 4 == 1 {
+            let _ = self.freeze_within(FREEZING);
+        }
+        self.signal_members(pids)?;
+        // Version 1 lets nobody die frozen, whoever froze it. Without a freezer there is nothing to
+        // thaw, and a cgroup that is gone has nobody left.
+        let _ = self.thaw();
+        Ok(())
     }
 
     /// Signals those that are still members once each is held by a descriptor: a number that was
@@ -82,10 +99,7 @@ impl Cgroup {
                 Some((*pid, handle))
             })
             .collect();
-        let mut members = HashSet::new();
-        for dir in &self.dirs {
-            members.extend(dir.pids()?);
-        }
+        let members = self.members()?;
         for (pid, handle) in held {
             if members.contains(&pid) {
                 // It may be gone already, which is what is wanted.

@@ -80,10 +80,6 @@ impl Cgroup {
         self.dirs.iter().find(|d| d.version == Version::V2)
     }
 
-    fn v1(&self) -> impl Iterator<Item = &Dir> {
-        self.dirs.iter().filter(|d| d.version == Version::V1)
-    }
-
     /// The directory of a controller by version 1's or version 2's name.
     fn controller(&self, name: &str) -> Option<&Dir> {
         self.dirs

@@ -12,8 +12,9 @@ impl Cgroup {
     /// count for a moment still, so a refusal for being busy is tried again for a while.
     pub fn remove(&self) -> Result<(), Error> {
         let mut first = Ok(());
+        let mut patience = Patience::new();
         for dir in &self.dirs {
-            let removed = remove_tree(&dir.path);
+            let removed = remove_tree(&dir.path, &mut patience);
             if first.is_ok() {
                 first = removed;
             }
@@ -22,8 +23,7 @@ impl Cgroup {
     }
 }
 
-fn remove_tree(dir: &Path) -> Result<(), Error> {
-    let mut patience = Patience::new();
+fn remove_tree(dir: &Path, patience: &mut Patience) -> Result<(), Error> {
     loop {
         match try_remove_tree(dir) {
             Err(Error::File { source, .. })

@@ -180,6 +180,9 @@ fn processes_enter_are_counted_frozen_and_killed() {
     }
     cgroup.freeze().unwrap();
     cgroup.thaw().unwrap();
+    let of_process = Join::of_process(&scratch.layout, pids[0]).unwrap();
+    let direct = cgroup.join_handles().unwrap();
+    assert_eq!(of_process.paths(), direct.paths());
     assert!(matches!(
         scratch.create(&Limits::default()),
         Err(Error::Busy(_))
@@ -212,6 +215,53 @@ fn frozen_processes_and_cgroups_made_inside_go_too() {
     cgroup.thaw().unwrap();
     cgroup.remove().unwrap();
     assert!(Cgroup::open(&scratch.layout, &scratch.path()).is_err());
+}
+
+/// What an earlier container of the same name left behind does not count for the next.
+#[test]
+fn a_cgroup_that_is_left_over_is_made_anew() {
+    let Some(scratch) = Scratch::new("anew") else {
+        return;
+    };
+    if !scratch.layout.capabilities().pids {
+        eprintln!("SKIP: no pids controller to leave a limit in");
+        return;
+    }
+    let limits = Limits {
+        pids: Some(7),
+        ..Limits::default()
+    };
+    scratch.create(&limits).unwrap();
+    let cgroup = scratch.create(&Limits::default()).unwrap();
+    let value = scratch.value(&cgroup, "pids", ["pids.max"; 2]);
+    assert_eq!(value.as_deref(), Some("max"));
+    cgroup.remove().unwrap();
+}
+
+/// Version 2 kills at once; here the loop that older kernels and version 1 need is on its own.
+#[test]
+fn who_forks_all_the_time_is_killed_too() {
+    let Some(scratch) = Scratch::new("forks") else {
+        return;
+    };
+    let limits = Limits {
+        pids: scratch.layout.capabilities().pids.then_some(50),
+        ..Limits::default()
+    };
+    let mut cgroup = scratch.create(&limits).unwrap();
+    let mut child = start_inside(
+        &cgroup,
+        "exec 2>&-; echo ready; f() { (sleep 0.01; f) & (sleep 0.01; f) & }; f; wait",
+    );
+    wait_for_line(&mut child);
+    if cgroup.dirs.iter().any(|d| d.version == Version::V1) {
+        cgroup.dirs.retain(|d| d.version == Version::V1);
+    }
+    cgroup.kill_all().unwrap();
+    assert_eq!(cgroup.pids().unwrap(), Vec::<i32>::new());
+    child.wait().unwrap();
+    let whole = Cgroup::open(&scratch.layout, &scratch.path()).unwrap();
+    whole.remove().unwrap();
 }
 
 #[test]
