@@ -47,9 +47,8 @@ fn a_shim_nobody_gave_a_container_ends_with_its_daemon() {
     let mut guest = setup.launch();
     // The other connection goes too: there is nothing to come back for.
     let dir = guest.dir.path().to_owned();
-    while !dir.join("shim.sock").exists() {
-        std::thread::yield_now();
-    }
+    // It answers, so it listens.
+    guest.shim.call(&Call::State, &[]).unwrap();
     let again = Shim::connect(dir).unwrap();
     let pidfd = sys::fd::duplicate(guest.shim.pidfd()).unwrap();
     drop(std::mem::replace(&mut guest.shim, again));
