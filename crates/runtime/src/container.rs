@@ -12,6 +12,7 @@ use types::{ProcessRef, Signal};
 use crate::create::cannot;
 use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
+use crate::prepare::NamespacePlan;
 use crate::seccomp::Program;
 use crate::{CreateRequest, Saved};
 
@@ -29,6 +30,8 @@ pub struct Container {
     pub(crate) cgroup: Cgroup,
     /// The kinds of its namespaces that are not the host's.
     pub(crate) namespaces: Namespaces,
+    /// Whether its pid namespace was made for it, so that its first process is the namespace's.
+    rules_its_pid_namespace: bool,
     /// Compiled once; every process of the container gets it.
     pub(crate) seccomp: Option<Program>,
     /// Held, so that taking the mounts apart, which waits for the kernel's grace periods, is not
@@ -42,7 +45,7 @@ impl Container {
         process: ProcessRef,
         pidfd: OwnedFd,
         cgroup: Cgroup,
-        namespaces: Namespaces,
+        namespaces: &NamespacePlan,
         seccomp: Option<Program>,
     ) -> Self {
         let spec = request.spec;
@@ -56,7 +59,8 @@ impl Container {
             process,
             pidfd,
             cgroup,
-            namespaces,
+            namespaces: namespaces.all(),
+            rules_its_pid_namespace: namespaces.new.contains(Namespaces::PID),
             seccomp,
             _mounts: mount_namespace(process.pid),
         }
@@ -82,6 +86,7 @@ impl Container {
             pidfd,
             cgroup,
             namespaces: Namespaces::from_bits_truncate(saved.namespaces),
+            rules_its_pid_namespace: false,
             seccomp: crate::seccomp::compile(&linux)?,
             _mounts: None,
         }))
@@ -138,7 +143,11 @@ impl Container {
 
     /// Kills whatever is left in the cgroup and removes it. After the first process has been reaped.
     pub fn destroy(self) -> Result<(), Error> {
-        destroy_cgroup(&self.cgroup)?;
+        // The end of the first process of a pid namespace is the end of all: the kernel has killed
+        // and reaped them before it let that one be reaped. Looking for them costs a hundred calls.
+        if !self.rules_its_pid_namespace || self.cgroup.remove().is_err() {
+            destroy_cgroup(&self.cgroup)?;
+        }
         self.run_hooks(&self.poststop, "poststop", "stopped")
     }
 

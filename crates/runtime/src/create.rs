@@ -129,14 +129,7 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     at(&request, "created")?;
     let process = sys::proc::process_ref(process.pid)
         .doing(|| "read when the container's process started".to_owned())?;
-    let container = Container::new(
-        &request,
-        process,
-        pidfd,
-        cgroup,
-        plan.namespaces.all(),
-        seccomp,
-    );
+    let container = Container::new(&request, process, pidfd, cgroup, &plan.namespaces, seccomp);
     Ok(Created {
         process,
         terminal,

@@ -66,12 +66,8 @@ pub(crate) enum Verb {
     Features,
 }
 
-impl Verb {
-    /// Whether a copy of this program will be inside a container.
-    pub(crate) fn enters_containers(&self) -> bool {
-        matches!(self, Self::Create(_) | Self::Run(_) | Self::Exec(_))
-    }
-}
+/// The verbs that put a copy of this program into a container.
+pub(crate) const ENTERING: [&str; 3] = ["create", "run", "exec"];
 
 /// One container.
 #[derive(Debug, ClapArgs)]

@@ -24,10 +24,8 @@ use args::{Args, Verb};
 use failure::Failure;
 
 fn main() -> ExitCode {
+    execute_sealed();
     let args = Args::parse();
-    if args.verb.enters_containers() {
-        execute_sealed();
-    }
     match verbs::run(&args) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
@@ -48,10 +46,15 @@ fn main() -> ExitCode {
 fn execute_sealed() {
     use std::os::fd::AsFd;
     use std::os::unix::ffi::OsStrExt;
-    if sys::exe::is_sealed().unwrap_or(true) {
+    let args: Vec<_> = std::env::args_os().collect();
+    // Asked of the words as they are, because this comes before everything that costs time: a word
+    // that only looks like a verb seals once in vain.
+    let enters = args
+        .iter()
+        .any(|arg| args::ENTERING.iter().any(|verb| arg == verb));
+    if !enters || sys::exe::is_sealed().unwrap_or(true) {
         return;
     }
-    let args: Vec<_> = std::env::args_os().collect();
     let env =
         std::env::vars_os().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
     let env: Vec<_> = env.collect();

@@ -54,15 +54,15 @@ fn file_system(root: &Root, mount: &MountPlan, kind: &str, source: Option<&str>)
     set_propagation(&mounted, &mount.options).during(action)?;
     mounted.attach(&target).during(action)?;
     // Only now read-only: what is mounted below, or copied up, has to find its directory.
-    change(
-        &mounted,
-        &mount.options,
-        Change {
-            set: attributes,
-            ..Change::default()
-        },
-    )
-    .during(action)
+    change(&mounted, &mount.options, only_read_only(attributes)).during(action)
+}
+
+/// What a mount was not given when it was made.
+fn only_read_only(attributes: Attributes) -> Change {
+    Change {
+        set: attributes & Attributes::READ_ONLY,
+        ..Change::default()
+    }
 }
 
 /// The directory to mount on, made where missing. That of proc and sysfs must not be reached by a
@@ -158,15 +158,7 @@ fn cgroup_views(root: &Root, mount: &MountPlan, views: &[CgroupView]) -> Outcome
             sys::root::make_link(&inside, link.as_ref(), &view.name).during(action)?;
         }
     }
-    change(
-        &tmpfs,
-        &mount.options,
-        Change {
-            set: attributes,
-            ..Change::default()
-        },
-    )
-    .during(action)
+    change(&tmpfs, &mount.options, only_read_only(attributes)).during(action)
 }
 
 /// Files of /proc that may be replaced: those that tell about the machine's size and load.
