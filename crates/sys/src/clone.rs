@@ -105,3 +105,18 @@ fn is_single_threaded() -> Result<bool> {
     let task = rustix::fs::stat("/proc/self/task").named("stat")?;
     Ok(task.st_nlink == 3)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_with_threads_is_refused() {
+        let (stop, wait) = std::sync::mpsc::channel::<()>();
+        let other = std::thread::spawn(move || wait.recv().is_err());
+        let error = Clone3::default().spawn(|| 0).unwrap_err();
+        assert_eq!(error.errno, Errno::BUSY);
+        drop(stop);
+        other.join().unwrap();
+    }
+}

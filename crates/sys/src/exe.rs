@@ -32,3 +32,34 @@ pub fn is_sealed() -> Result<bool> {
     let vfs = rustix::fs::fstatvfs(&me).named("fstatvfs")?;
     Ok(vfs.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn a_sealed_program_runs_and_cannot_be_written() {
+        if !crate::term::is_root() {
+            eprintln!("SKIP: sealing needs root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("program");
+        std::fs::copy("/bin/true", &program).unwrap();
+        let sealed = open_sealed(&program).unwrap();
+        let path = crate::fd::proc_path(sealed.as_fd());
+        let write = std::fs::OpenOptions::new().write(true).open(&path);
+        assert_eq!(
+            write.unwrap_err().kind(),
+            std::io::ErrorKind::ReadOnlyFilesystem
+        );
+        assert!(
+            std::process::Command::new(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}

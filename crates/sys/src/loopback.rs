@@ -38,3 +38,25 @@ pub fn bring_up() -> Result<()> {
     };
     check("ioctl SIOCSIFFLAGS", answer.into()).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ns::{Namespaces, unshare};
+
+    #[test]
+    fn the_loopback_interface_carries_packets() {
+        if !crate::term::is_root() {
+            eprintln!("SKIP: a network namespace needs root");
+            return;
+        }
+        let thread = std::thread::spawn(|| {
+            unshare(Namespaces::NETWORK).unwrap();
+            let listener = std::net::TcpListener::bind("127.0.0.1:0");
+            let address = listener.as_ref().unwrap().local_addr().unwrap();
+            assert!(std::net::TcpStream::connect(address).is_err());
+            super::bring_up().unwrap();
+            std::net::TcpStream::connect(address).unwrap();
+        });
+        thread.join().unwrap();
+    }
+}

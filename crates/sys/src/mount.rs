@@ -279,3 +279,131 @@ pub fn switch_root(new_root: impl AsFd) -> Result<()> {
     detach(Path::new("."))?;
     crate::process::change_dir(Path::new("/"))
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::ns::Namespaces;
+    use crate::root::Root;
+
+    /// Runs in a thread with mounts of its own; says why if that cannot be.
+    pub(crate) fn with_own_mounts(test: impl FnOnce() + Send + 'static) {
+        if !crate::term::is_root() {
+            eprintln!("SKIP: mounting needs root");
+            return;
+        }
+        let thread = std::thread::spawn(|| {
+            crate::ns::unshare(Namespaces::MOUNT).unwrap();
+            let private = Change {
+                propagation: Some(Propagation::Private),
+                ..Change::default()
+            };
+            change(Path::new("/"), private, true).unwrap();
+            test();
+        });
+        thread.join().unwrap();
+    }
+
+    fn tmpfs() -> Mounted {
+        let parameters = [("mode", Some("755"))];
+        file_system("tmpfs", Some("test"), &parameters, Attributes::NO_EXEC).unwrap()
+    }
+
+    fn is_read_only(path: &Path) -> bool {
+        let written = fs::File::create(path.join("probe")).map(drop);
+        written.is_err_and(|error| error.kind() == std::io::ErrorKind::ReadOnlyFilesystem)
+    }
+
+    #[test]
+    fn a_mount_is_made_filled_and_attached() {
+        with_own_mounts(|| {
+            let dir = tempfile::tempdir().unwrap();
+            let mounted = tmpfs();
+            // Before anybody can see it.
+            let inside = Root::new(crate::fd::duplicate(&mounted).unwrap());
+            inside.make_dirs("a/b").unwrap();
+            assert!(!dir.path().join("a").exists());
+            mounted
+                .attach(crate::fd::open_path(dir.path()).unwrap())
+                .unwrap();
+            assert!(dir.path().join("a/b").is_dir());
+            let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+            let line = table
+                .lines()
+                .find(|l| l.contains(dir.path().to_str().unwrap()))
+                .unwrap();
+            assert!(line.contains(" rw,noexec,relatime - tmpfs test "), "{line}");
+            detach(dir.path()).unwrap();
+            assert!(!dir.path().join("a").exists());
+        });
+    }
+
+    #[test]
+    fn a_recursive_change_reaches_what_is_below() {
+        with_own_mounts(|| {
+            let dir = tempfile::tempdir().unwrap();
+            let (top, below) = (dir.path().join("top"), dir.path().join("top/below"));
+            fs::create_dir_all(&below).unwrap();
+            tmpfs()
+                .attach(crate::fd::open_path(&below).unwrap())
+                .unwrap();
+            let place = |name: &str, recursive| {
+                let copy = bind(&top, true).unwrap();
+                let only = Change {
+                    set: Attributes::READ_ONLY,
+                    ..Change::default()
+                };
+                copy.change(only, recursive).unwrap();
+                let target = dir.path().join(name);
+                fs::create_dir(&target).unwrap();
+                copy.attach(crate::fd::open_path(&target).unwrap()).unwrap();
+                target
+            };
+            let (one, all) = (place("one", false), place("all", true));
+            assert!(is_read_only(&one) && !is_read_only(&one.join("below")));
+            assert!(is_read_only(&all) && is_read_only(&all.join("below")));
+            assert!(!is_read_only(&top));
+        });
+    }
+
+    #[test]
+    fn access_times_are_kept_in_one_way_at_a_time() {
+        with_own_mounts(|| {
+            let mounted = tmpfs();
+            let set = |set| {
+                let change = Change {
+                    set,
+                    ..Change::default()
+                };
+                mounted.change(change, false)
+            };
+            set(Attributes::NO_ATIME).unwrap();
+            set(Attributes::STRICT_ATIME).unwrap();
+            let relative = Change {
+                clear: Attributes::STRICT_ATIME,
+                ..Change::default()
+            };
+            mounted.change(relative, false).unwrap();
+        });
+    }
+
+    #[test]
+    fn a_switched_root_holds_nothing_of_the_old_one() {
+        with_own_mounts(|| {
+            let mounted = tmpfs();
+            let inside = Root::new(crate::fd::duplicate(&mounted).unwrap());
+            inside.make_dirs("only").unwrap();
+            mounted
+                .attach(crate::fd::open_path(Path::new("/")).unwrap())
+                .unwrap();
+            // The host's root is still what paths mean, until it is let go.
+            assert!(Path::new("/proc/self").exists());
+            switch_root(&mounted).unwrap();
+            let names: Vec<_> = fs::read_dir("/").unwrap().flatten().collect();
+            assert_eq!(names.len(), 1);
+            assert!(Path::new("/../../only").is_dir());
+        });
+    }
+}

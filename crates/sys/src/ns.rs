@@ -96,3 +96,30 @@ fn set(fd: i32, kinds: Namespaces) -> Result<()> {
     })
     .map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_leaves_its_namespace_and_returns() {
+        if !crate::term::is_root() {
+            eprintln!("SKIP: namespaces need root");
+            return;
+        }
+        let thread = std::thread::spawn(|| {
+            let link = || std::fs::read_link("/proc/thread-self/ns/uts").unwrap();
+            let (own, before) = (open_own(Namespaces::UTS).unwrap(), link());
+            unshare(Namespaces::UTS).unwrap();
+            assert_ne!(link(), before);
+            // The descriptor knows its kind, and the kernel checks it.
+            assert_eq!(
+                enter(&own, Namespaces::IPC).unwrap_err().errno,
+                Errno::INVAL
+            );
+            enter(&own, Namespaces::UTS).unwrap();
+            assert_eq!(link(), before);
+        });
+        thread.join().unwrap();
+    }
+}

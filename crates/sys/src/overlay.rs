@@ -139,3 +139,82 @@ fn mount(target: &Path, data: &str) -> Result<()> {
     };
     check("mount", answer.into()).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::mount::tests::with_own_mounts;
+
+    /// Layers of which each holds its number, below a directory with a name this long.
+    fn overlay(dir: &Path, layers: usize, long: usize) -> Overlay {
+        let base = dir.join("x".repeat(long));
+        let make = |name: &str| {
+            let path = base.join(name);
+            fs::create_dir_all(&path).unwrap();
+            path
+        };
+        let layer = |number: usize| {
+            let path = make(&number.to_string());
+            crate::file::replace_unsynced(&path.join("top"), number.to_string().as_bytes(), 0o644)
+                .unwrap();
+            path
+        };
+        let text = |path: PathBuf| Some(path.to_str().unwrap().to_owned());
+        Overlay {
+            lower: (0..layers).map(layer).collect(),
+            parameters: vec![
+                ("upperdir".to_owned(), text(make("upper"))),
+                ("workdir".to_owned(), text(make("work"))),
+            ],
+            attributes: Attributes::NO_DEV,
+        }
+    }
+
+    fn check(target: &Path, overlay: &Overlay) {
+        assert_eq!(fs::read_to_string(target.join("top")).unwrap(), "0");
+        fs::File::create(target.join("new")).unwrap();
+        let upper = overlay.parameters[0].1.as_deref().unwrap();
+        assert!(Path::new(upper).join("new").exists());
+        let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+        let line = table
+            .lines()
+            .find(|l| l.contains(target.to_str().unwrap()))
+            .unwrap();
+        assert!(line.contains("nodev") && line.contains("overlay"), "{line}");
+    }
+
+    #[test]
+    fn many_layers_with_long_names_are_mounted_detached() {
+        with_own_mounts(|| {
+            if !can_be_detached() {
+                eprintln!("SKIP: this kernel mounts overlays only at a path");
+                return;
+            }
+            for (layers, long) in [(100, 10), (3, 250)] {
+                let dir = tempfile::tempdir().unwrap();
+                let overlay = overlay(dir.path(), layers, long);
+                let target = dir.path().join("target");
+                fs::create_dir(&target).unwrap();
+                let mounted = overlay.mount().unwrap();
+                mounted.attach(fd::open_path(&target).unwrap()).unwrap();
+                check(&target, &overlay);
+            }
+        });
+    }
+
+    #[test]
+    fn many_layers_with_long_names_are_mounted_at_a_path() {
+        with_own_mounts(|| {
+            for (layers, long) in [(100, 10), (3, 250)] {
+                let dir = tempfile::tempdir().unwrap();
+                let overlay = overlay(dir.path(), layers, long);
+                let target = dir.path().join("target");
+                fs::create_dir(&target).unwrap();
+                overlay.mount_at(&target).unwrap();
+                check(&target, &overlay);
+            }
+        });
+    }
+}

@@ -65,3 +65,51 @@ pub fn size(terminal: impl AsFd) -> Result<[u16; 2]> {
 pub fn make_controlling(terminal: impl AsFd) -> Result<()> {
     rustix::process::ioctl_tiocsctty(terminal).named("ioctl TIOCSCTTY")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::mount::tests::with_own_mounts;
+    use crate::mount::{Attributes, file_system};
+
+    #[test]
+    fn a_terminal_is_made_in_the_given_root_only() {
+        with_own_mounts(|| {
+            let dir = tempfile::tempdir().unwrap();
+            let pts = dir.path().join("dev/pts");
+            fs::create_dir_all(&pts).unwrap();
+            let root = Root::open(dir.path()).unwrap();
+            let devpts = file_system(
+                "devpts",
+                None,
+                &[("newinstance", None)],
+                Attributes::empty(),
+            );
+            devpts
+                .unwrap()
+                .attach(crate::fd::open_path(&pts).unwrap())
+                .unwrap();
+            let terminal = Terminal::open(&root).unwrap();
+            set_size(&terminal.master, 10, 20).unwrap();
+            assert_eq!(size(&terminal.slave).unwrap(), [10, 20]);
+            assert!(pts.join("0").exists());
+        });
+    }
+
+    #[test]
+    fn a_false_multiplexer_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        fs::create_dir_all(dir.path().join("dev/pts")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", dir.path().join("dev/pts/ptmx")).unwrap();
+        assert!(Terminal::open(&root).is_err());
+        fs::remove_file(dir.path().join("dev/pts/ptmx")).unwrap();
+        fs::File::create(dir.path().join("dev/pts/ptmx")).unwrap();
+        assert_eq!(
+            Terminal::open(&root).unwrap_err().errno,
+            Errno(libc::ENODEV)
+        );
+    }
+}
