@@ -24,6 +24,7 @@ use std::collections::HashMap;
 use oci_spec::runtime::{Linux, Process, Root, Spec};
 
 pub use error::Error;
+pub use security::{MASKED, READONLY};
 pub use input::{DeviceKind, ExecInput, HostDevice, HostFacts, Identity, RenderInput};
 
 /// Renders the configuration. The root is `rootfs` in the bundle.

@@ -2,7 +2,8 @@
 
 use super::RenderInput;
 
-const MASKED: [&str; 12] = [
+/// What is masked unless said otherwise; this machine's thermal counters come on top.
+pub const MASKED: [&str; 12] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -17,7 +18,8 @@ const MASKED: [&str; 12] = [
     "/sys/firmware",
 ];
 
-const READONLY: [&str; 5] = [
+/// What is read-only unless said otherwise.
+pub const READONLY: [&str; 5] = [
     "/proc/bus",
     "/proc/fs",
     "/proc/irq",

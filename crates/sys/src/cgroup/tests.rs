@@ -1,10 +1,18 @@
 //! On the machine's own hierarchies, under a parent of each test's own.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use super::*;
+
+/// Says on the terminal, past the capturing of tests' output, why a test does nothing.
+macro_rules! skip {
+    ($($text:tt)*) => {
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    };
+}
 
 /// A cgroup of a test, gone when the test ends, whatever happens.
 struct Scratch {
@@ -16,7 +24,7 @@ impl Scratch {
     /// None, said aloud, where the test cannot run.
     fn new(test: &str) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("SKIP: {test} makes cgroups and needs root");
+            skip!("SKIP: {test} makes cgroups and needs root");
             return None;
         }
         let parent = format!("/brig-unit-{test}-{}", std::process::id());
@@ -224,7 +232,7 @@ fn a_cgroup_that_is_left_over_is_made_anew() {
         return;
     };
     if !scratch.layout.capabilities().pids {
-        eprintln!("SKIP: no pids controller to leave a limit in");
+        skip!("SKIP: no pids controller to leave a limit in");
         return;
     }
     let limits = Limits {
@@ -271,7 +279,7 @@ fn the_out_of_memory_killer_is_noticed() {
     };
     let can = scratch.layout.capabilities();
     if !can.memory {
-        eprintln!("SKIP: no memory controller to run out of");
+        skip!("SKIP: no memory controller to run out of");
         return;
     }
     let mut limits = Limits::default();
@@ -317,7 +325,7 @@ fn the_device_program_is_obeyed() {
         return;
     };
     if scratch.layout.v2.is_none() {
-        eprintln!("SKIP: no version 2 hierarchy");
+        skip!("SKIP: no version 2 hierarchy");
         return;
     }
     let cgroup = scratch.create(&Limits::default()).unwrap();

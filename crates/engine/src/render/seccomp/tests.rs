@@ -1,6 +1,7 @@
 //! Decisions of whole profiles.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use super::super::capabilities::of_container;
 use super::super::tests::host;
@@ -45,7 +46,11 @@ fn rendered(
 fn the_default_decides_as_the_published_profile() {
     let variable = "BRIG_TEST_SECCOMP_PROFILE";
     let Some(path) = std::env::var_os(variable) else {
-        eprintln!("SKIP: {variable} does not name the published profile's file");
+        let mut terminal = std::io::stderr();
+        let _ = writeln!(
+            terminal,
+            "SKIP: {variable} does not name the published profile's file"
+        );
         return;
     };
     let published = std::fs::read_to_string(path).unwrap();
