@@ -24,8 +24,8 @@ use std::collections::HashMap;
 use oci_spec::runtime::{Linux, Process, Root, Spec};
 
 pub use error::Error;
-pub use security::{MASKED, READONLY};
 pub use input::{DeviceKind, ExecInput, HostDevice, HostFacts, Identity, RenderInput};
+pub use security::{MASKED, READONLY};
 
 /// Renders the configuration. The root is `rootfs` in the bundle.
 pub fn spec(input: &RenderInput<'_>) -> Result<Spec, Error> {
