@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use std::time::{Duration, Instant};
 
+use shim::Program;
 use storage::{Records, Storage};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -42,6 +43,8 @@ struct Inner {
     storage: Storage,
     records: Records,
     host: Host,
+    /// The program of the shims, opened once.
+    shim: Program,
     table: RwLock<Table>,
     execs: Mutex<HashMap<ExecId, Arc<Session>>>,
     runtime: Handle,
@@ -78,6 +81,7 @@ impl Engine {
                 records: storage.records(),
                 storage,
                 host: Host::detect()?,
+                shim: Program::open(&config.shim),
                 config,
                 table: RwLock::default(),
                 execs: Mutex::default(),
@@ -122,6 +126,10 @@ impl Engine {
 
     pub(crate) fn host(&self) -> &Host {
         &self.inner.host
+    }
+
+    pub(crate) fn shim(&self) -> &Program {
+        &self.inner.shim
     }
 
     pub(crate) fn runtime(&self) -> &Handle {

@@ -180,7 +180,7 @@ fn launch<'a>(
         fail_at: engine.config().fail_at.clone(),
         ..log_limits(spec)
     };
-    let shim = shim::launch(&engine.config().shim, dir, &launch).map_err(Error::Task)?;
+    let shim = engine.shim().launch(dir, &launch).map_err(Error::Task)?;
     let shim = Arc::new(shim);
     undo.push(step::LAUNCH, {
         let shim = shim.clone();
@@ -222,20 +222,21 @@ pub(crate) fn end_shim(
     container: Option<&Container>,
     shim: &Shim,
 ) -> Result<(), Error> {
-    // A shim that does not answer any more is killed below.
-    let answer = shim.call(&Call::Shutdown, &[]);
-    let limit = if answer.is_ok() {
-        SHIM_END
-    } else {
-        Duration::ZERO
+    // One that has failed ends by itself, and may be gone before it answers.
+    let ends = match shim.call(&Call::Shutdown, &[]) {
+        Ok(_) => true,
+        Err(error) => error.kind() == ErrorKind::Unavailable,
     };
-    let ended = sys::pidfd::ended_within(shim.pidfd(), limit);
-    if !ended.map_err(Error::kernel("wait for a shim"))? {
+    let wait = |limit| {
+        sys::pidfd::ended_within(shim.pidfd(), limit).map_err(Error::kernel("wait for a shim"))
+    };
+    if !wait(if ends { SHIM_END } else { Duration::ZERO })? {
         sys::pidfd::send_signal(shim.pidfd(), Signal::KILL)
             .map_err(Error::kernel("kill a shim"))?;
         if let Some(container) = container {
             supervise::kill_leftovers(engine, container)?;
         }
+        wait(SHIM_END)?;
     }
     // Reaps it if it is ours.
     shim.has_ended();

@@ -301,6 +301,10 @@ impl House {
         assert_eq!(container::list(&self.engine).len(), 0);
         let left = Leftovers::find(&self.root, &self.parent);
         assert!(left.is_empty(), "left behind:\n{left}");
+        // Those of other tests, which run beside this one, go away in a moment.
+        testkit::until("no child is left unreaped", || {
+            (zombies() == 0).then_some(())
+        });
     }
 }
 
@@ -333,4 +337,20 @@ pub fn rest(mut stream: UnixStream) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
+}
+
+/// Children of this process that have ended and that nobody has reaped.
+fn zombies() -> usize {
+    let own = std::process::id().to_string();
+    let stats = std::fs::read_dir("/proc").unwrap().flatten();
+    let stats = stats.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    let dead = |stat: &String| {
+        let mut fields = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_ascii_whitespace();
+        fields.next() == Some("Z") && fields.next() == Some(&own)
+    };
+    stats.filter(dead).count()
 }

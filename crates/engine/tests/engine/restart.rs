@@ -63,7 +63,10 @@ async fn a_shim_that_is_killed_takes_its_container_along() {
     // The same while no daemon looks.
     let shim = shim_of(&house, &id);
     house.engine.close().await;
+    // A daemon that comes back is not the parent of the shims before it; this process is.
+    let pidfd = sys::pidfd::open(shim.try_into().unwrap()).unwrap();
     testkit::kill("KILL", shim);
+    sys::pidfd::wait(&pidfd).unwrap();
     let house = house.reopened().await;
     let Lifecycle::Dead { status, .. } = house.lifecycle(&id) else {
         panic!("{:?}", house.lifecycle(&id));
@@ -95,6 +98,7 @@ async fn killed_while_containers_run() {
             "--nocapture",
         ])
         .env(CHILD, house.path())
+        .env("BRIG_DIST", crate::common::shim().parent().unwrap())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

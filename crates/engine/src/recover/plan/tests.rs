@@ -62,6 +62,12 @@ fn text(facts: &Facts) -> String {
     format!("{} | {}", plan.cause, actions.join(", "))
 }
 
+fn check(table: &[(Facts, &str)]) {
+    for (facts, expected) in table {
+        assert_eq!(text(facts), *expected, "{facts:?}");
+    }
+}
+
 #[test]
 fn what_ran() {
     let run = || facts(Some(running()));
@@ -128,9 +134,7 @@ fn what_ran() {
              lost 137 its shim (pid 99) died",
         ),
     ];
-    for (facts, expected) in table {
-        assert_eq!(text(&facts), expected, "{facts:?}");
-    }
+    check(&table);
 }
 
 #[test]
@@ -195,6 +199,13 @@ fn what_rested() {
             },
             "its start was carried out but not recorded | adopt 7",
         ),
+    ];
+    check(&table);
+}
+
+#[test]
+fn what_had_ended_before() {
+    let table = [
         // Its own exit record, known: nothing to do but to clear away an interrupted cleaning.
         (
             Facts {
@@ -225,9 +236,7 @@ fn what_rested() {
             "its start was interrupted | kill, clear, exit 128@1000 its start was interrupted",
         ),
     ];
-    for (facts, expected) in table {
-        assert_eq!(text(&facts), expected, "{facts:?}");
-    }
+    check(&table);
 }
 
 #[test]
@@ -257,7 +266,5 @@ fn what_was_being_removed_or_is_nobodys() {
             "no record knows this run directory | end shim, kill, clear",
         ),
     ];
-    for (facts, expected) in table {
-        assert_eq!(text(&facts), expected, "{facts:?}");
-    }
+    check(&table);
 }
