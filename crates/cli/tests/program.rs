@@ -56,8 +56,8 @@ fn somebody_elses_socket_is_told_in_a_sentence() {
     let listener = UnixListener::bind(&path).unwrap();
     let stranger = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        std::io::Write::write_all(&mut stream, b"220 mail ready\r\n").unwrap();
         let _ = stream.read(&mut [0; 4096]);
+        std::io::Write::write_all(&mut stream, b"500 what do you want\r\n").unwrap();
     });
     let host = format!("unix://{}", path.display());
     let (text, code) = said(&brig(&host, &["ps"]).output().unwrap());

@@ -17,7 +17,7 @@ use crate::args::container::RunArgs;
 use crate::error::CliError;
 use crate::outcome::Question;
 use crate::resolve::{Pull, RunPlan};
-use crate::session::{Session, Signals, Target, Wish};
+use crate::session::{self, Session, Signals, Target, Wish};
 use crate::{print, resolve, terminal};
 
 pub(super) async fn run(args: RunArgs, context: Context) -> Result<u8, CliError> {
@@ -91,6 +91,13 @@ async fn in_foreground(
         return signals.during(daemon, target, answer).await?;
     };
     let session = Session::begin(connection, &wish)?;
+    if wish.tty && plan.attach.stdin {
+        // The window may have changed before signals were listened to.
+        let told = plan.spec.console_size.into();
+        if terminal::window().is_some_and(|size| size != told) {
+            session::resize(daemon, target).await;
+        }
+    }
     let served = async {
         let end = session.serve(daemon, target, &mut signals).await;
         ended.store(true, Ordering::Relaxed);
