@@ -9,7 +9,8 @@ use support::{Bundle, text};
 macro_rules! need_containers {
     () => {
         if let Some(reason) = support::cannot_run() {
-            eprintln!("{reason}");
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr(), "{reason}");
             return;
         }
     };

@@ -36,13 +36,14 @@ pub fn is_sealed() -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
+    use std::os::unix::process::CommandExt;
 
     use super::*;
 
     #[test]
     fn a_sealed_program_runs_and_cannot_be_written() {
         if !crate::term::is_root() {
-            eprintln!("SKIP: sealing needs root");
+            crate::error::skip("SKIP: sealing needs root");
             return;
         }
         let dir = tempfile::tempdir().unwrap();
@@ -57,6 +58,7 @@ mod tests {
         );
         assert!(
             std::process::Command::new(&path)
+                .arg0("true")
                 .status()
                 .unwrap()
                 .success()

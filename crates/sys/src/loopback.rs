@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn the_loopback_interface_carries_packets() {
         if !crate::term::is_root() {
-            eprintln!("SKIP: a network namespace needs root");
+            crate::error::skip("SKIP: a network namespace needs root");
             return;
         }
         let thread = std::thread::spawn(|| {

@@ -291,7 +291,7 @@ pub(crate) mod tests {
     /// Runs in a thread with mounts of its own; says why if that cannot be.
     pub(crate) fn with_own_mounts(test: impl FnOnce() + Send + 'static) {
         if !crate::term::is_root() {
-            eprintln!("SKIP: mounting needs root");
+            crate::error::skip("SKIP: mounting needs root");
             return;
         }
         let thread = std::thread::spawn(|| {

@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn a_thread_leaves_its_namespace_and_returns() {
         if !crate::term::is_root() {
-            eprintln!("SKIP: namespaces need root");
+            crate::error::skip("SKIP: namespaces need root");
             return;
         }
         let thread = std::thread::spawn(|| {

@@ -189,7 +189,7 @@ mod tests {
     fn many_layers_with_long_names_are_mounted_detached() {
         with_own_mounts(|| {
             if !can_be_detached() {
-                eprintln!("SKIP: this kernel mounts overlays only at a path");
+                crate::error::skip("SKIP: this kernel mounts overlays only at a path");
                 return;
             }
             for (layers, long) in [(100, 10), (3, 250)] {

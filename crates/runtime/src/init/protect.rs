@@ -1,6 +1,6 @@
 //! What of the kernel's files the container may set, see and change.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use sys::mount::{Attributes, Change, Mounted, Propagation};
@@ -55,57 +55,54 @@ pub(crate) fn masked_paths(init: &mut Init<'_>) -> Outcome {
         let Some(target) = existing(root, path)? else {
             continue;
         };
-        let cover = match sys::root::kind(&target).during(action)? {
-            Kind::Directory => covers.directory().during(action)?,
-            _ => covers.file().during(action)?,
-        };
-        cover.attach(&target).during(action)?;
+        match sys::root::kind(&target).during(action)? {
+            Kind::Directory => covers.lay_directory(&target).during(action)?,
+            _ => lay_null(&target).during(action)?,
+        }
     }
     Ok(())
 }
 
-/// What is laid over paths: clones of one empty read-only directory and of one null device.
+/// What is laid over directories: one empty read-only file system, and clones of it.
 #[derive(Default)]
 struct Covers {
     directory: Option<Mounted>,
 }
 
 impl Covers {
-    fn directory(&mut self) -> sys::Result<Mounted> {
-        let original = match self.directory.take() {
-            Some(original) => original,
-            None => sys::mount::file_system(
-                "tmpfs",
-                Some("tmpfs"),
-                &[("nr_inodes", Some("1")), ("mode", Some("555"))],
-                Attributes::READ_ONLY
-                    | Attributes::NO_SUID
-                    | Attributes::NO_DEV
-                    | Attributes::NO_EXEC,
-            )?,
-        };
-        let clone = sys::mount::bind_fd(&original, false)?;
-        self.directory = Some(original);
-        Ok(clone)
-    }
-
-    fn file(&mut self) -> sys::Result<Mounted> {
-        let null = sys::fd::open_path(Path::new("/dev/null"))?;
-        if sys::root::kind(&null)? != Kind::CharacterDevice(1, 3) {
-            return Err(sys::Error {
-                call: "openat2",
-                errno: sys::Errno::INVAL,
-            });
+    fn lay_directory(&mut self, target: &OwnedFd) -> sys::Result<()> {
+        // Only a mount that is attached can be cloned (before Linux 6.15), so the first directory
+        // gets the original.
+        if let Some(original) = &self.directory {
+            return sys::mount::bind_fd(original, false)?.attach(target);
         }
-        let clone = sys::mount::bind_fd(null, false)?;
-        let alone = Change {
-            set: Attributes::READ_ONLY | Attributes::NO_EXEC | Attributes::NO_SUID,
-            propagation: Some(Propagation::Private),
-            ..Change::default()
-        };
-        clone.change(alone, false)?;
-        Ok(clone)
+        let attributes =
+            Attributes::READ_ONLY | Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
+        let parameters = [("nr_inodes", Some("1")), ("mode", Some("555"))];
+        let original = sys::mount::file_system("tmpfs", Some("tmpfs"), &parameters, attributes)?;
+        original.attach(target)?;
+        self.directory = Some(original);
+        Ok(())
     }
+}
+
+/// Lays the null device over a file.
+fn lay_null(target: &OwnedFd) -> sys::Result<()> {
+    let null = sys::fd::open_path(Path::new("/dev/null"))?;
+    if sys::root::kind(&null)? != Kind::CharacterDevice(1, 3) {
+        return Err(sys::Error {
+            call: "openat2",
+            errno: sys::Errno::INVAL,
+        });
+    }
+    let clone = sys::mount::bind_fd(null, false)?;
+    let alone = Change {
+        set: Attributes::READ_ONLY | Attributes::NO_EXEC | Attributes::NO_SUID,
+        propagation: Some(Propagation::Private),
+        ..Change::default()
+    };
+    clone.change(alone, false)?;
+    clone.attach(target)
 }
 
 /// After the masks, one of which may be below.
@@ -128,7 +125,7 @@ pub(crate) fn read_only_paths(init: &mut Init<'_>) -> Outcome {
 }
 
 /// What is there; a path that this kernel or image does not have needs no protection.
-fn existing(root: &Root, path: &Path) -> Result<Option<std::os::fd::OwnedFd>, Failure> {
+fn existing(root: &Root, path: &Path) -> Result<Option<OwnedFd>, Failure> {
     match root.open_path(path) {
         Ok(target) => Ok(Some(target)),
         Err(error) if matches!(error.errno, sys::Errno::NOENT | sys::Errno::NOTDIR) => Ok(None),
