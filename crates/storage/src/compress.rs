@@ -129,7 +129,7 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn();
         let Ok(mut child) = child else {
-            eprintln!("SKIP: {name} is not installed");
+            let _ = writeln!(io::stderr(), "SKIP: {name} is not installed");
             return None;
         };
         child.stdin.take().unwrap().write_all(text).unwrap();

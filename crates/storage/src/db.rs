@@ -3,7 +3,8 @@
 //! One connection under one mutex (see [`crate::store::Store`]): writers exclude each other in SQLite
 //! anyway, a read takes microseconds, and what a second connection would cost is memory for ever.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use rusqlite::{Connection, Transaction};
 
@@ -22,11 +23,62 @@ const CACHED_STATEMENTS: usize = 64;
 /// Another process, an administrator's, may hold the database for a moment.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// Commits after which the log is folded into the database: some megabytes of it.
+const COMMITS_PER_FOLD: u32 = 256;
+
 /// The connection.
 #[derive(Debug)]
 pub(crate) struct Database {
+    /// Before the connection, because it is to end before it is closed.
+    folder: Folder,
     connection: Connection,
     durability: Durability,
+    /// Since the log was last folded.
+    commits: u32,
+}
+
+/// Folds the log into the database, which syncs files, on a thread of its own: else one commit in
+/// some hundred would wait for the disk, whatever its durability. The thread opens a connection, does
+/// it, and ends; readers and writers go on meanwhile.
+#[derive(Debug)]
+struct Folder {
+    file: PathBuf,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Folder {
+    fn fold(&mut self) {
+        if self
+            .thread
+            .as_ref()
+            .is_some_and(|thread| !thread.is_finished())
+        {
+            return;
+        }
+        self.join();
+        let file = self.file.clone();
+        let thread = std::thread::Builder::new().name("checkpoint".to_owned());
+        // Without it the log grows until the next time.
+        self.thread = thread.spawn(move || drop(fold(&file))).ok();
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // It only panics by a bug, and then there is nothing to wait for.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+fn fold(file: &Path) -> rusqlite::Result<()> {
+    let connection = Connection::open(file)?;
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
 impl Database {
@@ -39,10 +91,16 @@ impl Database {
         connection.pragma_update(None, "foreign_keys", "on")?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "mmap_size", 0)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         migrate(&mut connection, root)?;
         Ok(Self {
+            folder: Folder {
+                file: file.to_owned(),
+                thread: None,
+            },
             connection,
             durability: Durability::Power,
+            commits: 0,
         })
     }
 
@@ -61,6 +119,11 @@ impl Database {
         let transaction = self.connection.transaction()?;
         let value = change(&transaction)?;
         transaction.commit()?;
+        self.commits += 1;
+        if self.commits == COMMITS_PER_FOLD {
+            self.commits = 0;
+            self.folder.fold();
+        }
         Ok(value)
     }
 
@@ -100,6 +163,35 @@ fn migrate(connection: &mut Connection, root: &Path) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_does_not_grow_for_ever() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("brig.db");
+        let mut database = Database::open(&file, temp.path()).unwrap();
+        let mut largest = 0;
+        for i in 0..20 * COMMITS_PER_FOLD {
+            database
+                .write(Durability::Process, |tx| {
+                    tx.execute("DELETE FROM content", [])?;
+                    tx.execute("INSERT INTO content VALUES (?1, 1, 'x')", [i])?;
+                    Ok(())
+                })
+                .unwrap();
+            if i % COMMITS_PER_FOLD == 0 {
+                database.folder.join();
+            }
+            let log = std::fs::metadata(temp.path().join("brig.db-wal"))
+                .unwrap()
+                .len();
+            largest = largest.max(log);
+        }
+        // Two pages a commit, and one round more before the writer starts the log anew.
+        assert!(
+            largest < 5 * u64::from(COMMITS_PER_FOLD) * 4096,
+            "{largest}"
+        );
+    }
 
     #[test]
     fn a_newer_format_is_refused_and_left_alone() {

@@ -120,6 +120,15 @@ pub enum Removed {
     Deleted(Digest),
 }
 
+/// Buffers of an import are many times what an idle daemon needs.
+struct TrimAtEnd;
+
+impl Drop for TrimAtEnd {
+    fn drop(&mut self) {
+        sys::memory::trim();
+    }
+}
+
 impl Storage {
     /// Opens or makes the store at `root`, and finishes or undoes what a crash interrupted. Writable
     /// layers that no record names are dropped.
@@ -155,6 +164,7 @@ impl Storage {
     /// When the stream breaks or is no tar archive, a change is not understood, or the disk is full;
     /// nothing is left then.
     pub fn import(&self, tar: &mut dyn Read, import: &Import) -> Result<Digest, Error> {
+        let _trim = TrimAtEnd;
         image::import(&self.store, tar, import)
     }
 
@@ -164,6 +174,7 @@ impl Storage {
     /// When the stream breaks, is no image archive, contradicts its own digests, or the disk is full;
     /// nothing is left then.
     pub fn load(&self, archive: &mut dyn Read) -> Result<Vec<Loaded>, Error> {
+        let _trim = TrimAtEnd;
         image::load(&self.store, archive)
     }
 
@@ -173,6 +184,7 @@ impl Storage {
     /// [`Error::NoSuchImage`] before anything is written; [`Error::Damaged`] when a file of the store
     /// is, and when the archive cannot be written.
     pub fn save(&self, names: &[String], archive: &mut dyn Write) -> Result<(), Error> {
+        let _trim = TrimAtEnd;
         image::save(&self.store, names, archive)
     }
 

@@ -12,14 +12,15 @@ CREATE TABLE layers (
     size    INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- Images, named or not.
+-- Images, named or not. With row ids, like all tables of long rows: without them a search compares
+-- whole rows and reads them from the disk.
 CREATE TABLE images (
-    id       TEXT PRIMARY KEY,
+    id       TEXT NOT NULL PRIMARY KEY,
     manifest TEXT NOT NULL,
     config   TEXT NOT NULL,
     size     INTEGER NOT NULL,
     added    INTEGER NOT NULL
-) WITHOUT ROWID;
+);
 
 -- What an image keeps.
 CREATE TABLE image_content (
@@ -55,9 +56,9 @@ CREATE INDEX snapshots_image ON snapshots (image);
 
 -- The engine's records, which this crate does not read.
 CREATE TABLE containers (
-    id    TEXT PRIMARY KEY,
+    id    TEXT NOT NULL PRIMARY KEY,
     name  TEXT NOT NULL UNIQUE,
     image TEXT NOT NULL,
     body  TEXT NOT NULL
-) WITHOUT ROWID;
+);
 CREATE INDEX containers_image ON containers (image);

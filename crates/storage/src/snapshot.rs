@@ -83,7 +83,7 @@ pub(crate) fn find(store: &Store, id: &ContainerId) -> Result<Snapshot, Error> {
 }
 
 /// A volatile overlay is not mounted a second time, because the kernel cannot know that nothing was
-/// lost since the first. Nothing was: after a power cut there is no such layer any more.
+/// lost since the first. Nothing was: after a power cut its container is removed and not started.
 fn allow_again(store: &Store, id: &ContainerId) -> Result<(), Error> {
     let mark = store.paths.container(id).join(WORK).join("work/incompat");
     match std::fs::remove_dir_all(&mark) {

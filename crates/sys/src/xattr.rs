@@ -40,7 +40,11 @@ mod tests {
         dir.create_file(name).unwrap();
         match set(&dir, name, key, b"a\nb\0c") {
             Ok(()) => assert_eq!(get(&dir, name, key).unwrap(), b"a\nb\0c"),
-            Err(error) => eprintln!("SKIP: no user attributes on the temporary directory: {error}"),
+            Err(error) => {
+                use std::io::Write as _;
+                let mut out = std::io::stderr();
+                writeln!(out, "SKIP: no user attributes on the temporary directory: {error}").unwrap();
+            }
         }
     }
 }

@@ -66,7 +66,9 @@ fn names_move_and_go_while_containers_come_and_go() {
                         2 => {
                             let target = format!("other:{i}").parse().unwrap();
                             let _ = data.storage.tag(&name, &target);
-                            let _ = data.storage.save(std::slice::from_ref(&name), &mut Vec::new());
+                            let _ = data
+                                .storage
+                                .save(std::slice::from_ref(&name), &mut Vec::new());
                         }
                         _ => drop(data.storage.remove(&name, round % 2 == 0)),
                     }

@@ -2,9 +2,8 @@
 #![allow(
     clippy::cast_possible_truncation,
     clippy::disallowed_methods,
-    clippy::print_stderr,
     clippy::unwrap_used,
-    reason = "helpers of tests are tests too: they write files, say what they skip, and may panic"
+    reason = "helpers of tests are tests too: they write files and may panic"
 )]
 
 mod support;

@@ -118,6 +118,13 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Says why a test does nothing, past the harness, which shows what tests print only if they fail.
+fn skip(why: &str) {
+    use std::io::Write;
+    let mut out = std::io::stderr();
+    writeln!(out, "SKIP: {why}").unwrap();
+}
+
 /// Whether a program is there; says so when a test has to do without.
 pub(crate) fn has(program: &str) -> bool {
     let there = Command::new(program)
@@ -127,7 +134,7 @@ pub(crate) fn has(program: &str) -> bool {
         .status()
         .is_ok_and(|status| status.success());
     if !there {
-        eprintln!("SKIP: {program} is not installed");
+        skip(&format!("{program} is not installed"));
     }
     there
 }
@@ -136,7 +143,7 @@ pub(crate) fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     if !root {
-        eprintln!("SKIP: owners and devices need root");
+        skip("owners, devices and mounts need root");
     }
     root
 }
