@@ -96,6 +96,10 @@ impl Decoder {
     ///
     /// # Errors
     /// When the bytes are no framed output; nothing sensible follows then.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "no iterator: none means that more must be pushed first"
+    )]
     pub fn next(&mut self) -> Result<Option<Frame>, BadFrame> {
         loop {
             let (source, left) = match self.open {

@@ -2,7 +2,7 @@
 //! backwards.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -117,7 +117,11 @@ fn read_config(flags: &Flags) -> Result<Config, Error> {
     if let Some(error) = config::unknown_variable(names.iter().map(String::as_str)) {
         return Err(config::Error::from(error).into());
     }
-    let config = config::load(flags, |name| std::env::var(name).ok())?;
+    let config = config::load(
+        flags,
+        |name| std::env::var(name).ok(),
+        Path::new(config::DEFAULT_FILE),
+    )?;
     match &config.fail_at {
         Some(step) if !engine::steps().contains(&step.as_str()) => Err(Error::Step(step.clone())),
         _ => Ok(config),

@@ -36,6 +36,10 @@ pub fn host_config_shown(spec: &ContainerSpec) -> HostConfig {
         ipc_mode: "private".to_owned(),
         shm_size: spec.shm_size.unwrap_or(DEFAULT_SHM),
         runtime: "brig".to_owned(),
+        memory_swap: match (shown.memory, shown.memory_swap) {
+            (1.., 0) => shown.memory.saturating_mul(2),
+            (_, swap) => swap,
+        },
         ..shown
     }
 }

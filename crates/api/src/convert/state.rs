@@ -75,3 +75,99 @@ pub fn status_text(lifecycle: &Lifecycle, now: i64) -> String {
         Lifecycle::Dead { .. } => "Dead".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use types::{ExitStatus, ProcessRef};
+
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    fn status() -> ExitStatus {
+        ExitStatus {
+            code: 137,
+            oom_killed: true,
+            finished: 100 * SECOND,
+            error: "why".to_owned(),
+        }
+    }
+
+    fn show(lifecycle: &Lifecycle) -> String {
+        let s = container_state(lifecycle);
+        let words = [
+            (s.running, "running"),
+            (s.paused, "paused"),
+            (s.restarting, "restarting"),
+            (s.oom_killed, "oom"),
+            (s.dead, "dead"),
+        ];
+        let set: Vec<&str> = words
+            .iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, w)| *w)
+            .collect();
+        format!(
+            "{} [{}] pid={} code={} error={:?} {} {} | {}",
+            s.status,
+            set.join(" "),
+            s.pid,
+            s.exit_code,
+            s.error,
+            s.started_at,
+            s.finished_at,
+            status_text(lifecycle, 160 * SECOND)
+        )
+    }
+
+    #[test]
+    fn dockers_words_for_every_state() {
+        let process = ProcessRef { pid: 7, started: 1 };
+        let table = [
+            Lifecycle::Created,
+            Lifecycle::Starting { previous: None },
+            Lifecycle::Starting {
+                previous: Some(status()),
+            },
+            Lifecycle::Running {
+                process,
+                started: 40 * SECOND,
+            },
+            Lifecycle::Exited {
+                started: Some(40 * SECOND),
+                status: status(),
+            },
+            Lifecycle::Exited {
+                started: None,
+                status: status(),
+            },
+            Lifecycle::Removing { status: None },
+            Lifecycle::Dead {
+                started: None,
+                status: status(),
+            },
+        ];
+        let never = "0001-01-01T00:00:00Z";
+        let end = "1970-01-01T00:01:40Z";
+        let begin = "1970-01-01T00:00:40Z";
+        let expected = [
+            format!("created [] pid=0 code=0 error=\"\" {never} {never} | Created"),
+            format!("created [] pid=0 code=0 error=\"\" {never} {never} | Created"),
+            format!(
+                "exited [oom] pid=0 code=137 error=\"why\" {never} {end} | \
+                 Exited (137) About a minute ago"
+            ),
+            format!("running [running] pid=7 code=0 error=\"\" {begin} {never} | Up 2 minutes"),
+            format!(
+                "exited [oom] pid=0 code=137 error=\"why\" {begin} {end} | \
+                 Exited (137) About a minute ago"
+            ),
+            format!("created [oom] pid=0 code=137 error=\"why\" {never} {never} | Created"),
+            format!("removing [] pid=0 code=0 error=\"\" {never} {never} | Removal In Progress"),
+            format!("dead [oom dead] pid=0 code=137 error=\"why\" {never} {end} | Dead"),
+        ];
+        for (lifecycle, line) in table.iter().zip(expected) {
+            assert_eq!(show(lifecycle), line);
+        }
+    }
+}

@@ -14,7 +14,7 @@ pub(crate) use file::{FileError, unknown_variable};
 pub(crate) use flags::Flags;
 
 /// The file that is read if it is there and no other is named.
-const DEFAULT_FILE: &str = "/etc/brig/brigd.toml";
+pub(crate) const DEFAULT_FILE: &str = "/etc/brig/brigd.toml";
 
 const DATA_ROOT: &str = "/var/lib/brig";
 const RUN_ROOT: &str = "/run/brig";
@@ -152,6 +152,7 @@ impl Source {
 pub(crate) fn load(
     flags: &Flags,
     environment: impl Fn(&str) -> Option<String>,
+    default_file: &Path,
 ) -> Result<Config, Error> {
     let from_environment = file::from_environment(&environment)?;
     let named = flags
@@ -160,7 +161,7 @@ pub(crate) fn load(
         .or_else(|| environment("BRIGD_CONFIG").map(PathBuf::from));
     let file = match named {
         Some(path) => Some(path),
-        None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
+        None => Some(default_file.to_owned()).filter(|path| path.exists()),
     };
     let mut sources = vec![
         (Origin::Flag, flags.settings()),
@@ -329,7 +330,8 @@ mod tests {
                 found.map(|(_, value)| value.clone())
             };
             let dir = self.dir.path().display().to_string();
-            load(&flags, environment).map_err(|e| chain(&e).replace(&dir, "DIR"))
+            let none = self.dir.path().join("none.toml");
+            load(&flags, environment, &none).map_err(|e| chain(&e).replace(&dir, "DIR"))
         }
     }
 

@@ -9,6 +9,7 @@ use api::convert::{
 };
 use api::wire;
 use engine::container::View;
+use engine::render::{MASKED, READONLY};
 use types::{NetworkMode, Signal};
 
 use crate::handlers::system::STORAGE_DRIVER;
@@ -38,7 +39,7 @@ pub(super) fn inspect(view: &View, version: Version) -> wire::ContainerInspect {
         platform: "linux".to_owned(),
         exec_ids: (!view.execs.is_empty())
             .then(|| view.execs.iter().map(ToString::to_string).collect()),
-        host_config: host_config_shown(&view.spec),
+        host_config: host_config(view),
         graph_driver: (!version.has(52)).then(|| wire::GraphDriver {
             data: None,
             name: STORAGE_DRIVER.to_owned(),
@@ -118,6 +119,17 @@ fn command_line(words: &[String]) -> String {
     };
     let quoted: Vec<String> = words.iter().enumerate().map(quoted).collect();
     quoted.join(" ")
+}
+
+/// The host's half, with the paths that are hidden by default.
+fn host_config(view: &View) -> wire::HostConfig {
+    let mut shown = host_config_shown(&view.spec);
+    if !view.spec.security.privileged {
+        let owned = |paths: &[&str]| paths.iter().map(|p| (*p).to_owned()).collect();
+        shown.masked_paths.get_or_insert_with(|| owned(&MASKED));
+        shown.readonly_paths.get_or_insert_with(|| owned(&READONLY));
+    }
+    shown
 }
 
 /// The portable half: what was asked for, with the image's configuration merged in.

@@ -23,7 +23,7 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
     match operation {
         Op::Ping => Ok(system::ping()),
         Op::Version => system::version(),
-        Op::Info => system::info(&app).await,
+        Op::Info => system::info(&app, &call).await,
         Op::ContainerList => containers::list(&app, &call).await,
         Op::ContainerCreate => containers::create(&app, call).await,
         Op::ContainerInspect => containers::inspect(&app, &call).await,

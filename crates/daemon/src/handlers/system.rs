@@ -10,6 +10,7 @@ use types::Platform;
 
 use crate::app::App;
 use crate::http::body::Body;
+use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
 
 /// The name clients see for what keeps the layers.
@@ -83,12 +84,16 @@ fn kernel() -> String {
     read.unwrap_or_default().trim_end().to_owned()
 }
 
-pub(super) async fn info(app: &App) -> Answer {
+pub(super) async fn info(app: &App, call: &Call) -> Answer {
     let (facts, id) = app
         .blocking(|engine| Ok((engine::system::info(engine), crate::identity::read(engine))))
         .await?;
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let limits = Limits::of(&facts.warnings);
+    let bridge = |table: &str| {
+        let path = format!("/proc/sys/net/bridge/bridge-nf-call-{table}");
+        (!call.version.has(50)).then(|| is_on(&path))
+    };
     respond::ok(&wire::Info {
         id,
         containers: count(facts.running + facts.stopped),
@@ -105,7 +110,10 @@ pub(super) async fn info(app: &App) -> Answer {
         cpu_set: limits.has("cpuset"),
         pids_limit: limits.has("pids limit"),
         oom_kill_disable: facts.cgroup_version == 1 && limits.has("oom kill disable"),
-        ipv4_forwarding: forwards(),
+        ipv4_forwarding: is_on("/proc/sys/net/ipv4/ip_forward"),
+        // Clients of then warn when these are absent.
+        bridge_nf_iptables: bridge("iptables"),
+        bridge_nf_ip6tables: bridge("ip6tables"),
         debug: tracing::enabled!(tracing::Level::DEBUG),
         n_fd: std::fs::read_dir("/proc/self/fd").map_or(0, |files| count(files.count())),
         system_time: rfc3339(Some(crate::clock::now())),
@@ -184,6 +192,6 @@ impl<'a> Limits<'a> {
     }
 }
 
-fn forwards() -> bool {
-    std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1")
+fn is_on(path: &str) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "1")
 }
