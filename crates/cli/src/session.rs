@@ -3,7 +3,6 @@
 //! meanwhile. The streams come from the container's shim and go on without the daemon.
 
 use std::future::{Future, pending, poll_fn};
-use std::io;
 use std::pin::pin;
 use std::task::Poll;
 
