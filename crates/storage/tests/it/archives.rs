@@ -282,24 +282,24 @@ fn names_come_from_annotations_or_from_dockers_document() {
     );
 }
 
-#[test]
-fn wrong_digests_sizes_and_layers_are_refused_by_name() {
-    let a = layer("a");
-    let check = |archive: Vec<u8>, expected: &str| {
-        let data = Data::new();
-        let error = load(&data, &archive).unwrap_err();
-        assert_eq!(chain(&error), expected);
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(data.storage.images().unwrap().is_empty());
-        data.assert_clean();
-    };
+/// Loads an archive that must be refused, and compares why.
+fn refused(archive: &[u8], expected: &str) {
+    let data = Data::new();
+    let error = load(&data, archive).unwrap_err();
+    assert_eq!(chain(&error), expected);
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(data.storage.images().unwrap().is_empty());
+    data.assert_clean();
+}
 
+#[test]
+fn wrong_digests_and_sizes_are_refused_by_name() {
     let zeros = "00".repeat(32);
     let wrong = Tar::new()
         .file(&format!("blobs/sha256/{zeros}"), b"x")
         .build();
-    check(
-        wrong,
+    refused(
+        &wrong,
         &format!(
             "the archive cannot be loaded: blob sha256:{zeros} is damaged: \
              its content hashes to sha256:{}",
@@ -308,28 +308,35 @@ fn wrong_digests_sizes_and_layers_are_refused_by_name() {
     );
 
     let mut layout = Layout::new();
-    let image = layout.image(&[&a]).replace("size\":", "size\":1");
+    let image = layout.image(&[&layer("a")]).replace("size\":", "size\":1");
     layout.list(&image, "");
     let text = chain(&load(&Data::new(), &layout.build()).unwrap_err());
     assert!(text.contains("bytes instead of 1"), "{text}");
 
     let mut layout = Layout::new();
     layout.list(&format!(r#""digest":"sha256:{zeros}","size":1"#), "");
-    check(
-        layout.build(),
+    refused(
+        &layout.build(),
         &format!("the archive cannot be loaded: manifest sha256:{zeros} is missing"),
     );
+}
 
-    // A configuration that lists another layer than the archive has.
-    let config = config(&[&layer("b")]);
+/// A docker-archive of one layer.
+fn one_layer(config: &str, layer: &[u8]) -> Vec<u8> {
     let manifest = r#"[{"Config":"c.json","RepoTags":["x:1"],"Layers":["l.tar"]}]"#;
-    let archive = Tar::new()
+    Tar::new()
         .file("c.json", config.as_bytes())
-        .file("l.tar", &a)
+        .file("l.tar", layer)
         .file("manifest.json", manifest.as_bytes())
-        .build();
-    check(
-        archive,
+        .build()
+}
+
+#[test]
+fn wrong_and_broken_layers_are_refused_by_name() {
+    let a = layer("a");
+    // A configuration that lists another layer than the archive has.
+    refused(
+        &one_layer(&config(&[&layer("b")]), &a),
         &format!(
             "layer sha256:{0} of image x:1 unpacks to sha256:{0}, \
              where the configuration has sha256:{1}",
@@ -339,14 +346,8 @@ fn wrong_digests_sizes_and_layers_are_refused_by_name() {
     );
 
     let broken = &a[..a.len() - 1400];
-    let config = config_of(broken);
-    let archive = Tar::new()
-        .file("c.json", config.as_bytes())
-        .file("l.tar", broken)
-        .file("manifest.json", manifest.as_bytes())
-        .build();
-    check(
-        archive,
+    refused(
+        &one_layer(&config(&[broken]), broken),
         &format!(
             "cannot unpack layer sha256:{} of image x:1: \
              the tar archive is broken at byte {}, at \"a\": it ends too early",
@@ -354,33 +355,29 @@ fn wrong_digests_sizes_and_layers_are_refused_by_name() {
             broken.len()
         ),
     );
+}
 
-    let archive = Tar::new()
-        .file("manifest.json", manifest.as_bytes())
-        .build();
-    check(
-        archive,
+#[test]
+fn archives_that_lack_what_they_name_are_refused() {
+    let manifest = br#"[{"Config":"c.json","RepoTags":["x:1"],"Layers":["l.tar"]}]"#;
+    refused(
+        &Tar::new().file("manifest.json", manifest).build(),
         "the archive cannot be loaded: the file \"c.json\" of image x:1 is missing",
     );
-    check(
-        Tar::new().file("etc/passwd", b"").build(),
+    refused(
+        &Tar::new().file("etc/passwd", b"").build(),
         "the archive holds no image: neither manifest.json nor index.json is in it",
     );
-    check(
-        Tar::new().file("manifest.json", b"{").build(),
+    refused(
+        &Tar::new().file("manifest.json", b"{").build(),
         "manifest.json cannot be understood: \
          invalid type: map, expected a sequence at line 1 column 0",
     );
-    check(
-        Tar::new()
-            .file("index.json", b"{\"schemaVersion\":2,\"manifests\":[]}")
-            .build(),
+    let index = b"{\"schemaVersion\":2,\"manifests\":[]}";
+    refused(
+        &Tar::new().file("index.json", index).build(),
         "the archive holds no image: neither manifest.json nor index.json is in it",
     );
-}
-
-fn config_of(bytes: &[u8]) -> String {
-    config(&[bytes])
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! import.
+
 use storage::{Import, Storage};
 use types::ErrorKind;
 

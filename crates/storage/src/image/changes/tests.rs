@@ -1,3 +1,5 @@
+//! Instructions and what they come to.
+
 use super::*;
 
 fn config(changes: &[&str]) -> String {

@@ -1,3 +1,5 @@
+//! Archives made by hand, byte by byte.
+
 use std::io::Read as _;
 
 use super::*;
