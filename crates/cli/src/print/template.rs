@@ -373,7 +373,7 @@ mod tests {
             "{{index .Config.Labels \"b.x\"}}",
             "{{.Config.Labels.none}}",
             "{{range .Args}}[{{.}}]{{end}}",
-            "{{range $k, $v := .Config.Labels}}{{$k}}={{$v}} {{end}}",
+            "{{range $k, $v := .Config.Labels}}{{$k}}={{$v}};{{end}}",
             "{{join .Args \",\"}}",
             "{{upper .State.Status}} {{title .State.Status}} {{lower \"AB\"}}",
             "{{split .State.Status \"n\"}}",
@@ -395,7 +395,7 @@ mod tests {
         {{index .Config.Labels "b.x"}} -> 2
         {{.Config.Labels.none}} -> <no value>
         {{range .Args}}[{{.}}]{{end}} -> [-c][true]
-        {{range $k, $v := .Config.Labels}}{{$k}}={{$v}} {{end}} -> a=1 b.x=2 
+        {{range $k, $v := .Config.Labels}}{{$k}}={{$v}};{{end}} -> a=1;b.x=2;
         {{join .Args ","}} -> -c,true
         {{upper .State.Status}} {{title .State.Status}} {{lower "AB"}} -> RUNNING Running ab
         {{split .State.Status "n"}} -> [ru  i g]

@@ -52,7 +52,7 @@ pub(crate) mod tests {
         test(&Surroundings {
             env: &env,
             read: &read,
-            cwd: PathBuf::from("/work"),
+            cwd: PathBuf::from("/home/me"),
             window: Some((24, 80)),
         })
     }

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn show(text: &str) -> String {
-        match volume(text, Path::new("/work")) {
+        match volume(text, Path::new("/home/me")) {
             Ok(mount) => format!("{text} -> {mount:?}"),
             Err(error) => format!("{text} -> {error}"),
         }
@@ -220,8 +220,8 @@ mod tests {
         .map(show);
         insta::assert_snapshot!(lines.join("\n"), @r#"
         /a:/b -> MountRequest { kind: Bind { source: "/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("") }, target: "/b", read_only: false }
-        ./a:/b:ro -> MountRequest { kind: Bind { source: "/work/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("ro") }, target: "/b", read_only: true }
-        ../a/./c:/b:rslave,ro -> MountRequest { kind: Bind { source: "/a/c", propagation: Some(Rslave), create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("rslave,ro") }, target: "/b", read_only: true }
+        ./a:/b:ro -> MountRequest { kind: Bind { source: "/home/me/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("ro") }, target: "/b", read_only: true }
+        ../a/./c:/b:rslave,ro -> MountRequest { kind: Bind { source: "/home/a/c", propagation: Some(Rslave), create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("rslave,ro") }, target: "/b", read_only: true }
         /a:/b:z,cached -> MountRequest { kind: Bind { source: "/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("z,cached") }, target: "/b", read_only: false }
         /a:/b:zz -> invalid mode: zz
         /a:/b:ro,rw -> invalid mode: ro,rw

@@ -1,7 +1,9 @@
 //! `run` and `create`: flags to a specification.
 
 use types::container::LogConfig;
-use types::{ContainerName, ContainerSpec, NetworkMode, Platform, Resources, Security, Signal};
+use types::{
+    ContainerName, ContainerSpec, ImageRef, NetworkMode, Platform, Resources, Security, Signal,
+};
 
 use super::{Surroundings, env, keys, mounts, security};
 use crate::args::container::{ContainerFlags, RunArgs};
@@ -132,6 +134,9 @@ fn spec(
         .words
         .split_first()
         .ok_or_else(|| CliError::Invalid("an image is required".to_owned()))?;
+    if !is_id(image) {
+        image.parse::<ImageRef>().map_err(invalid)?;
+    }
     Ok(ContainerSpec {
         image: image.clone(),
         platform: platform(flags.platform.as_deref())?,
@@ -170,6 +175,12 @@ fn spec(
         security: privileges(flags, around)?,
         log: log(flags)?,
     })
+}
+
+/// A whole id, which is no reference; the beginning of one reads as a name.
+fn is_id(image: &str) -> bool {
+    let digits = image.strip_prefix("sha256:").unwrap_or(image);
+    digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn platform(text: Option<&str>) -> Result<Option<Platform>, CliError> {
@@ -436,6 +447,8 @@ mod tests {
             "run --detach-keys xx debian",
             "run --env-file /no debian",
             "run --log-driver none --log-opt a=b debian",
+            "run Upper true",
+            "run bb:b@d true",
         ]
         .map(|line| format!("{line} -> {}", plan(line).unwrap_err()))
         .join("\n");
@@ -454,6 +467,8 @@ mod tests {
         run --detach-keys xx debian -> invalid detach keys (xx): Unknown character: 'xx'
         run --env-file /no debian -> open /no: no such file or directory
         run --log-driver none --log-opt a=b debian -> invalid logging opts for driver none
+        run Upper true -> invalid reference format: repository name (Upper) must be lowercase
+        run bb:b@d true -> invalid reference format: "bb:b@d"
         "#);
     }
 }
