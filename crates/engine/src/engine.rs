@@ -5,11 +5,11 @@
 //!   their work.
 //! - `cleaners`: files and run directories of what has ended; awaited for a while.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ struct Inner {
     shim: Program,
     table: RwLock<Table>,
     execs: Mutex<HashMap<ExecId, Arc<Session>>>,
+    /// Those whose container is gone, the oldest first.
+    ownerless_execs: Mutex<VecDeque<ExecId>>,
     runtime: Handle,
     watchers: Mutex<JoinSet<()>>,
     cleaners: Mutex<JoinSet<()>>,
@@ -85,6 +87,7 @@ impl Engine {
                 config,
                 table: RwLock::default(),
                 execs: Mutex::default(),
+                ownerless_execs: Mutex::default(),
                 runtime,
                 watchers: Mutex::default(),
                 cleaners: Mutex::default(),
@@ -150,8 +153,12 @@ impl Engine {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn execs(&self) -> std::sync::MutexGuard<'_, HashMap<ExecId, Arc<Session>>> {
+    pub(crate) fn execs(&self) -> MutexGuard<'_, HashMap<ExecId, Arc<Session>>> {
         lock(&self.inner.execs)
+    }
+
+    pub(crate) fn ownerless_execs(&self) -> MutexGuard<'_, VecDeque<ExecId>> {
+        lock(&self.inner.ownerless_execs)
     }
 
     /// Who is meant: a full id, a name or a unique prefix.

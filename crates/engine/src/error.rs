@@ -178,7 +178,7 @@ impl Error {
         let mut source = std::error::Error::source(self);
         while let Some(error) = source {
             text.push_str(": ");
-            text.push_str(&error.to_string());
+            text.push_str(&words(error));
             source = error.source();
         }
         text
@@ -199,4 +199,15 @@ impl Error {
             source: Box::new(source),
         }
     }
+}
+
+/// A layer for people: an error number is said in words only.
+fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    let number = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::raw_os_error);
+    number.map_or_else(
+        || error.to_string(),
+        |number| sys::Errno(number).to_string(),
+    )
 }

@@ -201,7 +201,11 @@ pub(crate) fn kill_leftovers(engine: &Engine, container: &Container) -> Result<(
 pub(crate) fn remove_cgroup(engine: &Engine, path: &str) -> Result<(), Error> {
     let cgroup = match Cgroup::open(&engine.host().cgroups, path) {
         Ok(cgroup) => cgroup,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(sys::cgroup::Error::File { source, .. })
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            return Ok(());
+        }
         Err(error) => return Err(Error::kernel(format!("open the cgroup {path}"))(error)),
     };
     cgroup

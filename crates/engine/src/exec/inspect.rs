@@ -2,7 +2,7 @@
 
 use shim::{Call, Reply};
 
-use super::{Session, State, View, ended, find};
+use super::{Session, View, ended, find};
 use crate::{Engine, Error};
 
 /// How it stands; asks the shim when memory says it runs. Blocking.
@@ -10,7 +10,8 @@ pub fn inspect(engine: &Engine, id: &str) -> Result<View, Error> {
     let session = find(engine, id)?;
     // A client asks when its stream has ended, which the shim tells it directly: the notice of the
     // same end may not have been read here yet.
-    if !session.has_ended() && matches!(session.state(), State::Running(_)) {
+    // Nor may whoever started it have been told that it runs.
+    if session.may_run() {
         ask(engine, &session);
     }
     Ok(session.view())

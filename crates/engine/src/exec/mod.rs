@@ -136,6 +136,14 @@ impl Session {
         matches!(*lock(&self.state), Progress::Exited(_))
     }
 
+    /// Whether it was started and is not known to have ended.
+    fn may_run(&self) -> bool {
+        matches!(
+            *lock(&self.state),
+            Progress::Starting | Progress::Running(_)
+        )
+    }
+
     fn view(&self) -> View {
         View {
             id: self.id.clone(),
@@ -202,11 +210,15 @@ pub(crate) fn ended_with(engine: &Engine, container: &Container) {
     }
 }
 
-/// The container is gone.
+/// The container is gone. Its sessions are remembered for a while: their clients ask how they ended.
 pub(crate) fn forget(engine: &Engine, container: &Container) {
     let ids = std::mem::take(&mut container.live().execs);
     let mut execs = engine.execs();
-    for id in ids {
-        execs.remove(&id);
+    let mut ownerless = engine.ownerless_execs();
+    ownerless.extend(ids);
+    while ownerless.len() > REMEMBERED {
+        if let Some(id) = ownerless.pop_front() {
+            execs.remove(&id);
+        }
     }
 }
