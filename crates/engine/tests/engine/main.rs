@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::print_stderr,
+    clippy::explicit_write,
     unreachable_pub,
     missing_debug_implementations,
     missing_docs,
