@@ -131,12 +131,26 @@ fn unix(host: &Endpoint, path: &Path, group: Option<u32>) -> Result<Listener, Er
     })
 }
 
-/// Directories above a socket: for others to pass through, not to look into.
+/// A directory above a socket: for others to pass through, not to look into.
 pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o711)
-        .create(path)
+    make_dir_with(path, 0o711)
+}
+
+/// A directory that is nobody else's business: records hold the environment of containers, layers
+/// hold programs with the set-user-id bit.
+pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
+    make_dir_with(path, 0o700)
+}
+
+/// Makes what is missing; what is there keeps its mode, for its owner may have chosen it.
+fn make_dir_with(path: &Path, mode: u32) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    match std::fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        made => made,
+    }
 }
 
 /// Refuses what belongs to somebody else. A socket on which nobody listens is a leftover, which

@@ -138,16 +138,16 @@ fn prepare_process() {
 
 /// One daemon a data root and a run root.
 fn lock_roots(config: &Config) -> Result<[Lock; 2], Error> {
+    let failed = |path: &PathBuf| {
+        let path = path.clone();
+        move |source| Error::Root { path, source }
+    };
+    socket::make_dir(&config.run_root).map_err(failed(&config.run_root))?;
+    socket::make_private_dir(&config.data_root).map_err(failed(&config.data_root))?;
     let roots = [
         (&config.run_root, "run-root", "brigd.pid"),
         (&config.data_root, "data-root", "brigd.lock"),
     ];
-    for (root, _, _) in roots {
-        socket::make_dir(root).map_err(|source| Error::Root {
-            path: root.clone(),
-            source,
-        })?;
-    }
     let [run, data] = roots.map(|(root, key, name)| {
         let path = root.join(name);
         let lock = Lock::try_acquire(&path).map_err(|source| Error::Lock {
