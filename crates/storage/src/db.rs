@@ -3,10 +3,12 @@
 //! One connection under one mutex (see [`crate::store::Store`]): writers exclude each other in SQLite
 //! anyway, a read takes microseconds, and what a second connection would cost is memory for ever.
 
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::Durability;
 use crate::error::Error;
@@ -25,6 +27,8 @@ const BUSY: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Commits after which the log is folded into the database: some megabytes of it.
 const COMMITS_PER_FOLD: u32 = 256;
+/// Eight MiB, after which the log may not grow for want of a pause.
+const MAX_LOG_PAGES: i64 = 2048;
 
 /// The connection.
 #[derive(Debug)]
@@ -76,13 +80,22 @@ impl Drop for Folder {
     }
 }
 
+/// Writers are let pass, so that what they commit meanwhile is left for the next time; only when they
+/// never paused for long they wait for a moment, in which the log begins anew.
 fn fold(file: &Path) -> rusqlite::Result<()> {
     let connection = Connection::open(file)?;
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+    connection.busy_timeout(BUSY)?;
+    let passive = "PRAGMA wal_checkpoint(PASSIVE)";
+    let pages: i64 = connection.query_row(passive, [], |row| row.get(1))?;
+    if pages > MAX_LOG_PAGES {
+        connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))?;
+    }
+    Ok(())
 }
 
 impl Database {
     pub(crate) fn open(file: &Path, root: &Path) -> Result<Self, Error> {
+        make_private(file)?;
         let mut connection = Connection::open(file)?;
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
@@ -116,7 +129,11 @@ impl Database {
         change: impl FnOnce(&Transaction<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.set_durability(durability)?;
-        let transaction = self.connection.transaction()?;
+        // Immediate: one that read first and then waited to write would wait for a checkpoint that
+        // waits for its readers.
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let value = change(&transaction)?;
         transaction.commit()?;
         self.commits += 1;
@@ -140,6 +157,18 @@ impl Database {
         }
         Ok(())
     }
+}
+
+/// Records hold environments, and environments hold passwords. SQLite gives the log the permissions of
+/// the database.
+fn make_private(file: &Path) -> Result<(), Error> {
+    let failed = || Error::file("create", file);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let opened = options.open(file).map_err(failed())?;
+    opened
+        .set_permissions(Permissions::from_mode(0o600))
+        .map_err(failed())
 }
 
 fn migrate(connection: &mut Connection, root: &Path) -> Result<(), Error> {
@@ -186,11 +215,26 @@ mod tests {
                 .len();
             largest = largest.max(log);
         }
-        // Two pages a commit, and one round more before the writer starts the log anew.
+        // Without a bound it would be some ten thousand.
         assert!(
-            largest < 5 * u64::from(COMMITS_PER_FOLD) * 4096,
+            largest / 4096 < 2 * MAX_LOG_PAGES.unsigned_abs(),
             "{largest}"
         );
+    }
+
+    #[test]
+    fn nobody_else_reads_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("brig.db");
+        let database = Database::open(&file, temp.path()).unwrap();
+        for name in ["brig.db", "brig.db-wal", "brig.db-shm"] {
+            let mode = std::fs::metadata(temp.path().join(name))
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        drop(database);
     }
 
     #[test]
