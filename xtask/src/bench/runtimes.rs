@@ -145,6 +145,8 @@ fn bundle(directory: &Path, seccomp: bool) -> Result<PathBuf> {
     );
     let path = directory.join("config.json");
     let mut config: Value = serde_json::from_slice(&fs::read(&path)?)?;
+    // Older runtimes refuse versions that they do not know.
+    config["ociVersion"] = json!("1.0.2");
     config["process"]["terminal"] = json!(false);
     config["process"]["args"] = json!(["true"]);
     if seccomp {
