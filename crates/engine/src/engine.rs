@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use types::{ContainerId, ExecId};
 
 use crate::exec::Session;
+use crate::gone::Gone;
 use crate::host::Host;
 use crate::table::{Container, Table, lock};
 use crate::{Config, Error, recover, steps};
@@ -49,6 +50,7 @@ struct Inner {
     execs: Mutex<HashMap<ExecId, Arc<Session>>>,
     /// Those whose container is gone, the oldest first.
     ownerless_execs: Mutex<VecDeque<ExecId>>,
+    gone: Mutex<Gone>,
     runtime: Handle,
     watchers: Mutex<JoinSet<()>>,
     cleaners: Mutex<JoinSet<()>>,
@@ -88,6 +90,7 @@ impl Engine {
                 table: RwLock::default(),
                 execs: Mutex::default(),
                 ownerless_execs: Mutex::default(),
+                gone: Mutex::default(),
                 runtime,
                 watchers: Mutex::default(),
                 cleaners: Mutex::default(),
@@ -159,6 +162,11 @@ impl Engine {
 
     pub(crate) fn ownerless_execs(&self) -> MutexGuard<'_, VecDeque<ExecId>> {
         lock(&self.inner.ownerless_execs)
+    }
+
+    /// How containers ended that went when they ended.
+    pub(crate) fn gone(&self) -> MutexGuard<'_, Gone> {
+        lock(&self.inner.gone)
     }
 
     /// Who is meant: a full id, a name or a unique prefix.

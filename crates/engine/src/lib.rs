@@ -19,6 +19,7 @@ pub mod system;
 mod clock;
 mod engine;
 mod error;
+mod gone;
 mod host;
 mod readable;
 mod record;

@@ -119,6 +119,13 @@ fn forget(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
         container.set_removed(Err(error.chain()));
         return Err(error);
     }
+    if container.fixed.spec.auto_remove
+        && let Some(status) = container.lifecycle().exit_status()
+    {
+        // Before it is gone: whoever asks finds the one or the other.
+        let id = container.id().clone();
+        engine.gone().remember(id, status.clone());
+    }
     engine.table_mut().forget(container);
     exec::forget(engine, container);
     container.live().pending.clear();

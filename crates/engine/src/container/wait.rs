@@ -2,7 +2,8 @@
 
 use std::future::Future;
 
-use types::ExitStatus;
+use tokio::sync::watch::Receiver;
+use types::{ContainerId, ExitStatus};
 
 use super::WaitFor;
 use crate::table::Progress;
@@ -11,30 +12,55 @@ use crate::{Engine, Error};
 /// Resolves who is meant at once; the future ends when it has come about.
 ///
 /// A container that is gone has ended whatever was waited for; `Removed` fails when its removal does.
+/// One that went when it ended is known by its full id for a while after.
 pub fn wait(
     engine: &Engine,
     who: &str,
     condition: WaitFor,
 ) -> Result<impl Future<Output = Result<ExitStatus, Error>> + Send + use<>, Error> {
-    let container = engine.find(who)?;
-    let id = container.id().clone();
-    let mut progress = container.progress();
-    let first = progress.borrow_and_update().clone();
-    // The future must not keep a container that is gone in memory.
-    drop(container);
+    let asked = match engine.find(who) {
+        Ok(container) => {
+            let mut progress = container.progress();
+            let first = progress.borrow_and_update().clone();
+            // The future must not keep a container that is gone in memory.
+            Asked::There(container.id().clone(), first, progress)
+        }
+        Err(error @ Error::NoContainer(_)) => Asked::Gone(engine.gone().find(who).ok_or(error)?),
+        Err(error) => return Err(error),
+    };
     Ok(async move {
-        let came = move |now: &Progress| came_about(condition, &first, now);
-        let answer = match progress.wait_for(|now| came(now).is_some()).await {
-            Ok(now) => came(&now),
-            // Nobody changes it any more: it is gone.
-            Err(_) => None,
-        };
-        match answer {
-            Some(Err(reason)) => Err(Error::NotRemoved { id, reason }),
-            Some(Ok(status)) => Ok(status),
-            None => Err(Error::NoContainer(id.to_string())),
+        match asked {
+            Asked::There(id, first, progress) => until(condition, id, first, progress).await,
+            Asked::Gone(status) => Ok(status),
         }
     })
+}
+
+/// What is known when the question comes.
+enum Asked {
+    /// Its id, how far it was then, and how far it gets.
+    There(ContainerId, Progress, Receiver<Progress>),
+    /// How it ended.
+    Gone(ExitStatus),
+}
+
+async fn until(
+    condition: WaitFor,
+    id: ContainerId,
+    first: Progress,
+    mut progress: Receiver<Progress>,
+) -> Result<ExitStatus, Error> {
+    let came = move |now: &Progress| came_about(condition, &first, now);
+    let answer = match progress.wait_for(|now| came(now).is_some()).await {
+        Ok(now) => came(&now),
+        // Nobody changes it any more: it is gone.
+        Err(_) => None,
+    };
+    match answer {
+        Some(Err(reason)) => Err(Error::NotRemoved { id, reason }),
+        Some(Ok(status)) => Ok(status),
+        None => Err(Error::NoContainer(id.to_string())),
+    }
 }
 
 /// What to answer, if it is time to.

@@ -132,7 +132,13 @@ async fn killed_while_containers_run() {
     };
     assert_eq!((status.code, status.error.as_str()), (6, ""));
     assert_eq!(house.log("brief").await, "last words\n");
-    assert!(container::inspect(&house.engine, "goes").is_err());
+    // It went when it ended: only those who wait for it, by its full id, hear how that was.
+    let goes = std::fs::read_to_string(house.root.join("goes.id")).unwrap();
+    assert!(container::inspect(&house.engine, &goes).is_err());
+    assert!(container::wait(&house.engine, "goes", WaitFor::Removed).is_err());
+    for condition in [WaitFor::NotRunning, WaitFor::NextExit, WaitFor::Removed] {
+        assert_eq!(house.wait(&goes, condition).await.code, 6);
+    }
     assert_eq!(house.lifecycle("made"), Lifecycle::Created);
     house.start("made").await.unwrap();
     assert_eq!(house.wait("made", WaitFor::NotRunning).await.code, 0);
@@ -174,7 +180,8 @@ async fn the_daemon_that_is_killed() {
             target: "/go".into(),
             read_only: false,
         });
-        house.run(name, spec).await;
+        let id = house.run(name, spec).await;
+        std::fs::write(house.root.join(format!("{name}.id")), id).unwrap();
     }
     house.run("stays", spec(&["sleep", "1000"])).await;
     house.create("made", spec(&["true"])).unwrap();
