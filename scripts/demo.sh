@@ -17,25 +17,34 @@ export BRIGD_DATA_ROOT=$work/data BRIGD_RUN_ROOT=$work/run BRIGD_CGROUP_PARENT=/
 export BRIGD_HOST=unix://$work/run/brig.sock BRIG_HOST=unix://$work/run/brig.sock
 unset BRIG_AUTOSTART BRIGD_CONFIG
 
-# Ends the daemon that the client started, and removes the directory.
+# Ends the daemon that the client started, and removes everything of it.
 cleanup() {
-    local status=$? pid
-    [ -S "$work/run/brig.sock" ] && brig rm -f web >/dev/null 2>&1
-    if pid=$(cat "$work/run/brigd.pid" 2>/dev/null) && kill "$pid" 2>/dev/null; then
+    local status=$? pid=
+    trap - EXIT INT TERM
+    set +e
+    if [ -S "$work/run/brig.sock" ]; then brig rm -f web >/dev/null 2>&1; fi
+    pid=$(cat "$work/run/brigd.pid" 2>/dev/null)
+    if [ -n "$pid" ] && kill "$pid" 2>/dev/null; then
         while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
     fi
-    [ "$status" = 0 ] || { echo "the daemon's log:" >&2; tail -n 20 "$work"/run/*.log >&2 2>/dev/null; }
+    if [ "$status" != 0 ]; then tail -n 20 "$work/run/brigd.log" >&2; fi
+    rmdir /sys/fs/cgroup/"${work##*/}" /sys/fs/cgroup/*/"${work##*/}" 2>/dev/null
     rm -rf "$work"
     exit "$status"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# Shows a command, then runs it.
+# Shows a command, as one would type it, then runs it.
 show() {
-    local words
-    words=$(printf ' %q' "$@")
-    printf '\n$%s\n' "${words//$work/\$PWD}"
+    local word line=
+    for word; do
+        case $word in
+        *[!A-Za-z0-9_./:=,@%+-]*) line+=" '$word'" ;;
+        *) line+=" $word" ;;
+        esac
+    done
+    printf '\n$%s\n' "${line//$work/\$PWD}"
     "$@"
 }
 
@@ -60,7 +69,8 @@ index-file.names = ("index.html")
 CONF
 cd "$work"
 
-show brig import "$cache/images/debian.tar" debian
+ln -s "$cache/images/debian.tar" debian.tar
+show brig import debian.tar debian
 show brig images
 show brig run -d --name web -m 64m --cpus 0.5 --network host \
     -v "$work/site:/srv:ro" -v "$work/web.conf:/etc/web.conf:ro" \
@@ -83,5 +93,5 @@ fi
 show brig stop web
 show brig rm web
 show brig ps -a
-printf '\n'
-say "done: nothing is left running"
+printf '\n' >&2
+say "that was all: the daemon ends and everything of it is removed"

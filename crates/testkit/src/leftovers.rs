@@ -67,7 +67,7 @@ impl fmt::Display for Leftovers {
 }
 
 /// A cgroup's directory in every hierarchy that has it.
-pub(crate) fn cgroups(parent: &str) -> Vec<PathBuf> {
+pub fn cgroups(parent: &str) -> Vec<PathBuf> {
     let below = parent.trim_start_matches('/');
     let top = Path::new("/sys/fs/cgroup");
     let hierarchies = children(top).into_iter().chain([top.to_owned()]);

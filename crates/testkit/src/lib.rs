@@ -34,7 +34,7 @@ mod wait;
 pub use brig::{Brig, Setup};
 pub use control::{cgroup_of, cgroup_setting, unified_cgroups};
 pub use images::{busybox_tar, debian_tar};
-pub use leftovers::Leftovers;
+pub use leftovers::{Leftovers, cgroups};
 pub use output::Output;
 pub use processes::{Process, kill, processes_naming};
 pub use programs::{Client, clients, program};

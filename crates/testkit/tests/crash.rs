@@ -187,7 +187,7 @@ fn a_killed_shim_is_reported_and_everything_of_it_goes() {
         .ok()
         .to_owned();
     kill("KILL", brig.shim_of(&id));
-    brig.wait_for_state("orphan", "exited");
+    brig.wait_for_state("orphan", "dead");
     let state = brig.inspect("orphan")["State"].clone();
     assert!(state["Error"].as_str().unwrap().contains("shim"), "{state}");
     assert_ne!(state["ExitCode"], 0, "{state}");
@@ -213,7 +213,7 @@ fn a_shim_killed_while_the_daemon_is_dead_is_found() {
     brig.kill_daemon();
     kill("KILL", shim);
     brig.start_daemon();
-    brig.wait_for_state("orphan", "exited");
+    brig.wait_for_state("orphan", "dead");
     assert!(
         brig.inspect("orphan")["State"]["Error"]
             .as_str()

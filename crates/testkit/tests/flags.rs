@@ -360,6 +360,10 @@ fn cgroup_parents_are_chosen() {
         assert!(groups.contains(&format!("{parent}/")), "{groups}");
         brig.with(client, &["rm", "-f", "low"]).ok();
     }
+    // A parent that somebody names is theirs, and stays.
+    for directory in testkit::cgroups(&parent) {
+        fs::remove_dir(directory).unwrap();
+    }
     brig.finish();
 }
 

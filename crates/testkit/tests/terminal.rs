@@ -22,8 +22,10 @@ fn a_shell_on_a_terminal_answers_line_by_line() {
         shell.expect("24 80");
         shell.expect("xterm");
         // Ctrl-C reaches the command inside and not the client.
-        shell.type_in("sleep 1000\r");
+        shell.type_in("echo g$((0))ing; sleep 1000\r");
+        shell.expect("g0ing");
         shell.type_in("\u{3}");
+        shell.expect("^C");
         shell.type_in("echo still-$((40 + 2))\r");
         shell.expect("still-42");
         shell.type_in("exit 7\r");
