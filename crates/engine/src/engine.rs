@@ -6,8 +6,10 @@
 //! - `cleaners`: files and run directories of what has ended; awaited for a while.
 
 use std::collections::{HashMap, VecDeque};
+use std::fs::{DirBuilder, Permissions};
 use std::future::Future;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -74,11 +76,7 @@ impl Engine {
     }
 
     fn build(config: Config, runtime: Handle) -> Result<Self, Error> {
-        let containers = config.run_root.join("containers");
-        std::fs::create_dir_all(&containers).map_err(Error::io(format!(
-            "make the directory {}",
-            containers.display()
-        )))?;
+        make_containers_dir(&config.run_root)?;
         let storage = open_storage(&config)?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -211,6 +209,16 @@ impl Engine {
         let done = self.inner.runtime.spawn_blocking(move || work(&engine));
         done.await.map_err(Error::kernel("run a task"))?
     }
+}
+
+/// Where containers' run directories are made. Their configurations hold environments, and so
+/// secrets: nobody else may look in, also where an older version let them.
+fn make_containers_dir(run_root: &Path) -> Result<(), Error> {
+    let dir = run_root.join("containers");
+    std::fs::create_dir_all(run_root)
+        .and_then(|()| DirBuilder::new().recursive(true).mode(0o700).create(&dir))
+        .and_then(|()| std::fs::set_permissions(&dir, Permissions::from_mode(0o700)))
+        .map_err(Error::io(format!("make the directory {}", dir.display())))
 }
 
 /// Opens the store. The lock of a daemon that has just been killed may be held for a moment more, by

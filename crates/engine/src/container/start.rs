@@ -17,7 +17,9 @@
 //!
 //! A failure undoes them backwards and leaves `Exited` with the reason, as Docker does.
 
+use std::fs::DirBuilder;
 use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,7 +150,8 @@ fn make_bundle<'a>(
     let dir = engine.run_dir(container.id());
     // Left by a crash: whoever made it is gone, or this container could not be started.
     remove::remove_run_dir(engine, container.id())?;
-    std::fs::create_dir(&dir).map_err(Error::io(format!("make the bundle {}", dir.display())))?;
+    let made = DirBuilder::new().mode(0o700).create(&dir);
+    made.map_err(Error::io(format!("make the bundle {}", dir.display())))?;
     undo.push(step::BUNDLE, || {
         remove::remove_run_dir(engine, container.id())
     });

@@ -448,3 +448,29 @@ async fn an_image_in_use_stays() {
     assert!(engine::image::list(&house.engine).unwrap().is_empty());
     house.finish().await;
 }
+
+/// Everything about a container that holds its environment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_else_reads_the_environment() {
+    use std::os::unix::fs::PermissionsExt;
+    if !can_run() {
+        return;
+    }
+    let house = House::new().await;
+    let id = house.run("secret", spec(&["sleep", "1000"])).await;
+    let mode = |path: &str| {
+        let path = house.root.join(path);
+        let metadata = std::fs::metadata(&path).unwrap_or_else(|e| panic!("{path:?}: {e}"));
+        format!("{:o}", metadata.permissions().mode() & 0o7777)
+    };
+    let run = format!("run/containers/{id}");
+    assert_eq!(mode("run/containers"), "700");
+    assert_eq!(mode(&run), "700");
+    assert_eq!(mode(&format!("{run}/config.json")), "600");
+    container::kill(&house.engine, "secret", None)
+        .await
+        .unwrap();
+    house.wait("secret", WaitFor::NotRunning).await;
+    assert_eq!(mode(&format!("data/containers/{id}/exit.json")), "600");
+    house.finish().await;
+}
