@@ -366,7 +366,11 @@ fn what_cannot_be_executed_is_told() {
             CommandNotFound,
             "exec: \"/no\": stat /no: no such file or directory",
         ),
-        (&["/etc"], NotExecutable, "exec: \"/etc\": is a directory"),
+        (
+            &["/etc"],
+            NotExecutable,
+            "exec: \"/etc\": is a directory: permission denied",
+        ),
         (
             &["/etc/text"],
             NotExecutable,

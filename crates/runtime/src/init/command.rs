@@ -105,7 +105,11 @@ impl NoCommand {
     fn failure(self, name: &str) -> Failure {
         let (kind, why) = match self {
             Self::Missing(errno) => (ErrorKind::CommandNotFound, format!("stat {name}: {errno}")),
-            Self::Directory => (ErrorKind::NotExecutable, "is a directory".to_owned()),
+            // Docker's client takes it for no executable by the last two words only.
+            Self::Directory => {
+                let why = "is a directory: permission denied";
+                (ErrorKind::NotExecutable, why.to_owned())
+            }
             Self::Forbidden(errno) => (ErrorKind::NotExecutable, errno.to_string()),
         };
         Failure::new(kind, format!("exec: {name:?}: {why}"))
@@ -161,7 +165,10 @@ mod tests {
     #[test]
     fn reasons_have_the_usual_words() {
         let text = |why: NoCommand| why.failure("/x").message;
-        assert_eq!(text(NoCommand::Directory), "exec: \"/x\": is a directory");
+        assert_eq!(
+            text(NoCommand::Directory),
+            "exec: \"/x\": is a directory: permission denied"
+        );
         let missing = NoCommand::Missing(sys::Errno::NOENT);
         assert_eq!(
             text(missing),
