@@ -35,7 +35,10 @@ fn a_process_that_names_a_directory_is_found() {
         .env("WHERE", &text)
         .spawn()
         .unwrap();
-    let found = processes_naming(&text);
+    // Until its execve(2) it has the test's own environment.
+    let found = testkit::until("the process", || {
+        Some(processes_naming(&text)).filter(|found| !found.is_empty())
+    });
     assert_eq!(
         found.iter().map(|p| p.pid).collect::<Vec<_>>(),
         [child.id()]
