@@ -36,6 +36,7 @@ pub use container::Container;
 pub use create::{Created, create};
 pub use error::Error;
 pub use features::features;
+pub use init::root::link_mount_table;
 pub use prepare::check_id;
 pub use saved::Saved;
 pub use start::open_gate;

@@ -103,6 +103,36 @@ fn masked_and_read_only_paths_hold() {
 }
 
 #[test]
+fn nothing_is_made_or_removed_in_a_bound_dev() {
+    need_containers!();
+    // The second by a link of the image's.
+    for target in ["/dev", "/given"] {
+        let mut bundle = Bundle::new(&["true"]);
+        std::os::unix::fs::symlink("/dev", bundle.in_root("given")).unwrap();
+        let source = tempfile::tempdir().unwrap();
+        for name in ["pts", "shm", "mqueue"] {
+            std::fs::create_dir(source.path().join(name)).unwrap();
+        }
+        sys::file::replace_unsynced(&source.path().join("ptmx"), b"the host's", 0o600).unwrap();
+        let mounts = bundle.config["mounts"].as_array_mut().unwrap();
+        let dev = mounts.iter().position(|m| m["destination"] == "/dev").unwrap();
+        let bind = json!({
+            "destination": target, "type": "bind", "source": source.path(), "options": ["rbind"],
+        });
+        mounts.insert(dev + 1, bind);
+        bundle.run();
+        let mut names: Vec<_> = std::fs::read_dir(source.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["mqueue", "ptmx", "pts", "shm"], "{target}");
+        let ptmx = std::fs::read(source.path().join("ptmx"));
+        assert_eq!(ptmx.unwrap(), b"the host's");
+    }
+}
+
+#[test]
 fn a_masked_path_that_is_a_link_stays_inside() {
     need_containers!();
     let mut bundle = Bundle::script("cat /secret; ls -A /dir; cat /etc/shadow | wc -c");

@@ -269,6 +269,13 @@ fn an_overlay_is_seen_only_inside() {
         "new\n"
     );
     assert!(!bundle.in_root("written").exists());
+    // The image has no mount table: the container's layer gets one, and the image does not.
+    let link = bundle.path().join("upper/etc/mtab");
+    assert_eq!(
+        std::fs::read_link(link).unwrap(),
+        std::path::Path::new("/proc/mounts")
+    );
+    assert!(!bundle.in_root("etc/mtab").exists());
     let (stdio, _) = files();
     let created = create_with(&bundle, stdio, &rootfs, None).unwrap();
     assert!(!mounts().contains(bundle.path().to_str().unwrap()));

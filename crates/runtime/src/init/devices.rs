@@ -7,21 +7,42 @@ use sys::root::{Kind, NodeKind, Root};
 use types::ErrorKind;
 
 use super::{Init, Outcome};
-use crate::prepare::DevicePlan;
+use crate::prepare::{DevicePlan, MountSource};
 use crate::protocol::{During, Failure};
 
-/// After the mounts, because /dev is one of them.
+/// After the mounts, because /dev is one of them. One that is bound has its devices already.
 pub(crate) fn files(init: &mut Init<'_>) -> Outcome {
     let root = init.root()?;
+    let bound = is_bound(init)?;
+    let missing = |device: &&DevicePlan| !(bound && device.path.starts_with("/dev"));
     // A device's mode is what was asked for, not what the caller's mask leaves of it.
     let mask = sys::process::set_umask(0);
     let made = init
         .plan
         .devices
         .iter()
+        .filter(missing)
         .try_for_each(|device| file(root, device));
     sys::process::set_umask(mask);
     made
+}
+
+/// Whether /dev is bound, from the host mostly: what is made or removed in it is made or removed
+/// there. Asked of the mount, because a symbolic link in an image may lead from another target here.
+fn is_bound(init: &Init<'_>) -> Result<bool, Failure> {
+    let action = || "look at /dev".to_owned();
+    let Ok(dev) = init.root()?.open_path("/dev") else {
+        return Ok(false);
+    };
+    let here = sys::mount::id(dev).during(action)?;
+    for mount in &init.plan.mounts {
+        if let MountSource::Bind(mounted, _) = &mount.source
+            && sys::mount::id(mounted).during(action)? == here
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn file(root: &Root, device: &DevicePlan) -> Outcome {
@@ -78,6 +99,9 @@ const LINKS: [(&str, &str); 5] = [
 /// After the device files. A terminal is opened by the link `ptmx`, which must lead to the
 /// container's own multiplexer and not to the host's.
 pub(crate) fn links(init: &mut Init<'_>) -> Outcome {
+    if is_bound(init)? {
+        return Ok(());
+    }
     let root = init.root()?;
     let dev = root.make_dirs("/dev").during(|| "open /dev".to_owned())?;
     for (name, target) in LINKS {

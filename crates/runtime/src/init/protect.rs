@@ -33,7 +33,7 @@ pub(crate) fn sysctl(init: &mut Init<'_>) -> Outcome {
 
 /// `net.ipv4.ip_forward` becomes `net/ipv4/ip_forward`. As in sysctl(8) the first separator is the
 /// one, and the other stands for itself: `net.ipv4.conf.eth0/1.forwarding` is about `eth0.1`.
-fn sysctl_path(name: &str) -> String {
+pub(crate) fn sysctl_path(name: &str) -> String {
     let swap = |c| match c {
         '.' => '/',
         '/' => '.',

@@ -43,6 +43,23 @@ pub(crate) fn attach(init: &mut Init<'_>) -> Outcome {
     Ok(())
 }
 
+/// Before the mounts: one of them may put a directory of the host in the place of /etc.
+pub(crate) fn mount_table_link(init: &mut Init<'_>) -> Outcome {
+    if !init.plan.has_layers {
+        return Ok(());
+    }
+    link_mount_table(init.root()?).during(|| "make the link /etc/mtab".to_owned())
+}
+
+/// Makes the link by which programs find the mount table, where an image has nothing of that name.
+pub fn link_mount_table(root: &Root) -> sys::Result<()> {
+    let (etc, name) = root.make_parent(Path::new("/etc/mtab"))?;
+    match sys::root::make_link(etc, name, "/proc/mounts") {
+        Err(error) if error.errno == sys::Errno::EXIST => Ok(()),
+        answer => answer,
+    }
+}
+
 /// After the mounts, of which the directory may be a part, and before the root may become
 /// read-only. A missing one is made, as runc does.
 pub(crate) fn working_directory(init: &mut Init<'_>) -> Outcome {

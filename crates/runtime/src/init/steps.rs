@@ -71,6 +71,7 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
     step(Phase::Enter, "host-name", namespaces::host_name),
     step(Phase::Root, "propagation", root::cut_propagation),
     step(Phase::Root, "root", root::attach),
+    step(Phase::Root, "mount-table-link", root::mount_table_link),
     step(Phase::Root, "mounts", mounts::all),
     step(Phase::Root, "working-directory", root::working_directory),
     step(Phase::Root, "devices", devices::files),

@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) domain_name: Option<String>,
     /// Made last, because the mounts in it hold file systems; see [`root`].
     pub(crate) root: Option<RootMount>,
+    /// Whether the root is an image's, with a layer of the container's own on top.
+    pub(crate) has_layers: bool,
     pub(crate) root_read_only: bool,
     pub(crate) root_propagation: Option<(Propagation, bool)>,
     pub(crate) mounts: Vec<MountPlan>,
@@ -141,6 +143,7 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
         host_name: in_uts("hostname", spec.hostname(), has_uts)?,
         domain_name: in_uts("domainname", spec.domainname(), has_uts)?,
         root: None,
+        has_layers: request.rootfs.first().is_some_and(|m| m.kind == "overlay"),
         root_read_only: spec
             .root()
             .as_ref()

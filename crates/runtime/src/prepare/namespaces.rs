@@ -1,6 +1,7 @@
 //! Which namespaces are made and which are joined, and what may be set in them.
 
 use std::os::fd::OwnedFd;
+use std::path::{Component, Path};
 
 use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType};
 use sys::ns::Namespaces;
@@ -165,7 +166,8 @@ pub(super) fn sysctl(
     Ok(all)
 }
 
-/// The kind of namespace a sysctl belongs to.
+/// The kind of namespace a sysctl belongs to. None for a name that is a way out of its directory:
+/// `net/../kernel/core_pattern` is not the network's.
 fn sysctl_namespace(name: &str) -> Option<Namespaces> {
     const IPC: [&str; 8] = [
         "kernel.msgmax",
@@ -177,6 +179,11 @@ fn sysctl_namespace(name: &str) -> Option<Namespaces> {
         "kernel.shmmni",
         "kernel.shm_rmid_forced",
     ];
+    let path = crate::init::protect::sysctl_path(name);
+    let stays = |part: Component<'_>| matches!(part, Component::Normal(_));
+    if !Path::new(&path).components().all(stays) {
+        return None;
+    }
     let name = name.replace('/', ".");
     if name.starts_with("net.") {
         Some(Namespaces::NETWORK)
@@ -209,5 +216,8 @@ mod tests {
         );
         assert_eq!(sysctl_namespace("kernel.panic"), None);
         assert_eq!(sysctl_namespace("network.x"), None);
+        for out in ["net/../kernel/core_pattern", "net.//.kernel.core_pattern"] {
+            assert_eq!(sysctl_namespace(out), None, "{out}");
+        }
     }
 }

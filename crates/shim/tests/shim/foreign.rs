@@ -152,6 +152,8 @@ fn another_runtime_gets_its_root_mounted() {
             "written\n"
         );
         assert!(!lower.path().join("file").exists());
+        let link = std::fs::read_link(layer("upper").join("etc/mtab")).unwrap();
+        assert_eq!(link, Path::new("/proc/mounts"));
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
         assert!(!mounts.contains(guest.dir.path().to_str().unwrap()));
     });

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use sys::mount::{self, Change, Propagation};
 use sys::ns::{self, Namespaces};
 use sys::overlay::{self, Overlay};
+use sys::root::Root;
 use types::{ErrorKind, Mount};
 
 use crate::failure::Failure;
@@ -31,7 +32,9 @@ pub(crate) fn mount(mounts: &[Mount], target: PathBuf) -> Result<Mounted, Failur
     };
     let failed = Failure::of(format!("mount the root at {target:?}"));
     match root.kind.as_str() {
-        "overlay" => mount_overlay(root, &target).map_err(failed)?,
+        "overlay" => mount_overlay(root, &target)
+            .and_then(|()| runtime::link_mount_table(&Root::open(&target)?))
+            .map_err(failed)?,
         "bind" => mount::bind(&root.source, true)
             .and_then(|tree| tree.attach(sys::fd::open_path(&target)?))
             .map_err(failed)?,
