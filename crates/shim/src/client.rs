@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use sys::Errno;
 use sys::socket::{self, Kind};
@@ -10,6 +11,13 @@ use sys::spawn::{Child, Spawn};
 use types::ErrorKind;
 
 use crate::protocol::{self, Call, Launch, Malformed, Notice, Reply};
+
+/// How long a shim may take to make a process: hooks run meanwhile, the runtime's work may wait for
+/// the disk, and another runtime is a program of its own.
+const TO_MAKE: Duration = Duration::from_secs(30);
+
+/// How long it may take for anything else.
+const TO_ANSWER: Duration = Duration::from_secs(10);
 
 /// A shim that answers.
 #[derive(Debug)]
@@ -63,6 +71,14 @@ pub enum Error {
         /// Why.
         source: sys::Error,
     },
+    /// It is there and does nothing, or something that takes too long.
+    #[error("the shim (pid {pid}) has not answered within {limit:?}")]
+    Silent {
+        /// Its process.
+        pid: i32,
+        /// How long it was waited for.
+        limit: Duration,
+    },
     /// It says something this version does not understand.
     #[error("the shim in {dir:?} sent what is not a message")]
     Malformed {
@@ -95,9 +111,10 @@ impl Error {
         match self {
             Self::Absent { .. } | Self::Died { .. } => ErrorKind::Unavailable,
             Self::Refused { kind, .. } => *kind,
-            Self::Spawn { .. } | Self::Connection { .. } | Self::Malformed { .. } => {
-                ErrorKind::Internal
-            }
+            Self::Spawn { .. }
+            | Self::Connection { .. }
+            | Self::Silent { .. }
+            | Self::Malformed { .. } => ErrorKind::Internal,
         }
     }
 }
@@ -164,7 +181,7 @@ pub fn launch(binary: &Path, dir: &Path, launch: &Launch) -> Result<Shim, Error>
 impl Shim {
     /// The shim that listens in `dir`, after a restart of the daemon.
     pub fn connect(dir: PathBuf) -> Result<Self, Error> {
-        let connection = connect(&dir)?;
+        let connection = connect(&dir, TO_ANSWER)?;
         let failed = |source| Error::Absent {
             dir: dir.clone(),
             source,
@@ -183,11 +200,28 @@ impl Shim {
         Ok(shim)
     }
 
-    /// One call and its reply; `Reply::Failed` comes back as an error.
+    /// One call and its reply; `Reply::Failed` comes back as an error. A shim that does not answer
+    /// within 30 seconds to `Create`, `Start` or `Exec`, during which hooks run, or within 10 to
+    /// anything else, is [`Error::Silent`]; what was asked of it may come about all the same.
     pub fn call(&self, call: &Call, fds: &[BorrowedFd<'_>]) -> Result<Reply, Error> {
+        let limit = match call {
+            Call::Create | Call::Start | Call::Exec { .. } => TO_MAKE,
+            _ => TO_ANSWER,
+        };
+        self.call_within(limit, call, fds)
+    }
+
+    /// [`Shim::call`] with a patience of the caller's own.
+    pub fn call_within(
+        &self,
+        limit: Duration,
+        call: &Call,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<Reply, Error> {
         let idle = self.idle().take();
-        let connection = idle.map_or_else(|| connect(&self.dir), Ok)?;
-        let reply = self.exchange(&connection, call, fds)?;
+        let connection = idle.map_or_else(|| self.connect_again(limit), Ok)?;
+        // Not put back after a failure: a late reply would be taken for the next call's.
+        let reply = self.exchange(&connection, limit, call, fds)?;
         *self.idle() = Some(connection);
         match reply {
             Reply::Failed { kind, message } => Err(Error::Refused { kind, message }),
@@ -211,16 +245,14 @@ impl Shim {
         match sys::pidfd::try_wait(&self.pidfd) {
             Ok(exit) => exit.is_some(),
             // Not our child, or reaped before.
-            Err(_) => {
-                sys::pidfd::ended_within(&self.pidfd, std::time::Duration::ZERO).unwrap_or(true)
-            }
+            Err(_) => sys::pidfd::ended_within(&self.pidfd, Duration::ZERO).unwrap_or(true),
         }
     }
 
     /// A connection on which notices arrive.
     pub fn watch(&self) -> Result<Watch, Error> {
-        let connection = connect(&self.dir)?;
-        match self.exchange(&connection, &Call::Watch, &[])? {
+        let connection = self.connect_again(TO_ANSWER)?;
+        match self.exchange(&connection, TO_ANSWER, &Call::Watch, &[])? {
             Reply::Failed { kind, message } => Err(Error::Refused { kind, message }),
             _ => Ok(Watch {
                 dir: self.dir.clone(),
@@ -229,13 +261,22 @@ impl Shim {
         }
     }
 
+    fn connect_again(&self, limit: Duration) -> Result<OwnedFd, Error> {
+        connect(&self.dir, limit).map_err(|error| match error {
+            Error::Absent { source, .. } if source.errno == Errno::AGAIN => self.silent(limit),
+            error => error,
+        })
+    }
+
     fn exchange(
         &self,
         connection: &OwnedFd,
+        limit: Duration,
         call: &Call,
         fds: &[BorrowedFd<'_>],
     ) -> Result<Reply, Error> {
-        let broken = |source| self.broken(source);
+        let broken = |source| self.broken(source, limit);
+        socket::set_patience(connection, limit).map_err(broken)?;
         socket::send(connection, &protocol::encode(call), fds).map_err(broken)?;
         let Some(message) = socket::receive(connection).map_err(broken)? else {
             return Err(died(&self.dir));
@@ -246,8 +287,16 @@ impl Shim {
         })
     }
 
-    fn broken(&self, source: sys::Error) -> Error {
+    fn silent(&self, limit: Duration) -> Error {
+        Error::Silent {
+            pid: self.pid,
+            limit,
+        }
+    }
+
+    fn broken(&self, source: sys::Error, limit: Duration) -> Error {
         match source.errno {
+            Errno::AGAIN => self.silent(limit),
             Errno::PIPE | Errno::CONNRESET => died(&self.dir),
             _ => Error::Connection {
                 dir: self.dir.clone(),
@@ -271,8 +320,9 @@ fn died(dir: &Path) -> Error {
     }
 }
 
-fn connect(dir: &Path) -> Result<OwnedFd, Error> {
-    socket::connect(&dir.join(protocol::SOCKET), Kind::Messages).map_err(|source| Error::Absent {
+fn connect(dir: &Path, limit: Duration) -> Result<OwnedFd, Error> {
+    let path = dir.join(protocol::SOCKET);
+    socket::connect_within(&path, Kind::Messages, limit).map_err(|source| Error::Absent {
         dir: dir.to_owned(),
         source,
     })

@@ -9,11 +9,13 @@ use std::io::{IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::MemfdFlags;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+    sockopt,
 };
 
 use crate::error::{Errno, Error, Named, Result, retry};
@@ -95,7 +97,18 @@ pub fn listen(path: &Path, kind: Kind) -> Result<OwnedFd> {
 
 /// A blocking connection to the socket at `path`.
 pub fn connect(path: &Path, kind: Kind) -> Result<OwnedFd> {
+    connect_new(new(kind, SocketFlags::empty())?, path)
+}
+
+/// The same with [`set_patience`]: a listener that accepts nothing any more keeps the caller no
+/// longer than that.
+pub fn connect_within(path: &Path, kind: Kind, limit: Duration) -> Result<OwnedFd> {
     let socket = new(kind, SocketFlags::empty())?;
+    set_patience(&socket, limit)?;
+    connect_new(socket, path)
+}
+
+fn connect_new(socket: OwnedFd, path: &Path) -> Result<OwnedFd> {
     let (dir, name) = split(path)?;
     retry(|| rustix::net::connect(&socket, &address_raw(&dir, name)?)).named("connect")?;
     Ok(socket)
@@ -111,6 +124,16 @@ pub fn accept(listener: impl AsFd, nonblocking: bool) -> Result<Option<OwnedFd>>
         Err(rustix::io::Errno::AGAIN | rustix::io::Errno::CONNABORTED) => Ok(None),
         Err(errno) => Err(errno).named("accept4"),
     }
+}
+
+/// How long, from now on, sending, receiving and connecting wait before they fail with
+/// [`Errno::AGAIN`].
+pub fn set_patience(socket: impl AsFd, limit: Duration) -> Result<()> {
+    let socket = socket.as_fd();
+    // Zero would mean for ever.
+    let limit = Some(limit.max(Duration::from_micros(1)));
+    sockopt::set_socket_timeout(socket, sockopt::Timeout::Send, limit).named("setsockopt")?;
+    sockopt::set_socket_timeout(socket, sockopt::Timeout::Recv, limit).named("setsockopt")
 }
 
 fn new(kind: Kind, flags: SocketFlags) -> Result<OwnedFd> {
@@ -333,12 +356,12 @@ pub fn closed_by_peer(socket: impl AsFd) -> Result<bool> {
 /// Makes room for `bytes` more in the kernel, beyond the limit for ordinary users if need be, so
 /// that a sender that ends need not wait for a slow reader.
 pub fn reserve_send_buffer(socket: impl AsFd, bytes: usize) -> Result<()> {
-    rustix::net::sockopt::set_socket_send_buffer_size_force(socket, bytes).named("setsockopt")
+    sockopt::set_socket_send_buffer_size_force(socket, bytes).named("setsockopt")
 }
 
 /// The process at the other end: of a connection made by connect(2), who called listen(2).
 pub fn peer_pid(socket: impl AsFd) -> Result<i32> {
-    let peer = rustix::net::sockopt::socket_peercred(socket).named("getsockopt")?;
+    let peer = sockopt::socket_peercred(socket).named("getsockopt")?;
     Ok(peer.pid.as_raw_nonzero().get())
 }
 
@@ -399,6 +422,33 @@ mod tests {
         // Bound again: the old name is replaced.
         drop(listener);
         listen(&path, Kind::Messages).unwrap();
+    }
+
+    #[test]
+    fn patience_ends() {
+        let (a, b) = pair(Kind::Messages).unwrap();
+        set_patience(&a, Duration::from_millis(1)).unwrap();
+        assert_eq!(receive(&a).unwrap_err().errno, Errno::AGAIN);
+        let full = loop {
+            if let Err(error) = send(&a, &[b'x'; 10_000], &[]) {
+                break error;
+            }
+        };
+        assert_eq!(full.errno, Errno::AGAIN);
+        drop(b);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("some.sock");
+        let _listener = listen(&path, Kind::Messages).unwrap();
+        // Nobody accepts: as many wait as listen(2) was told.
+        let mut waiting = Vec::new();
+        let refused = loop {
+            match connect_within(&path, Kind::Messages, Duration::from_millis(1)) {
+                Ok(connection) => waiting.push(connection),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.errno, Errno::AGAIN);
+        assert!(!waiting.is_empty());
     }
 
     #[test]

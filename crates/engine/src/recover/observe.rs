@@ -81,7 +81,10 @@ fn look(
     container: Option<&Arc<Container>>,
     run_dir: bool,
 ) {
-    let shim = if run_dir { ask(engine, id) } else { None };
+    let (shim, fact) = match run_dir {
+        true => ask(engine, id),
+        false => (None, ShimFact::Gone),
+    };
     let status = container.map(|container| container.status());
     let kept = engine.storage().container_dir(id);
     let boot = status.as_ref().and_then(|status| status.boot.as_ref());
@@ -90,7 +93,7 @@ fn look(
         auto_remove: container.is_some_and(|c| c.fixed.spec.auto_remove),
         same_boot: boot == Some(&engine.host().boot),
         run_dir,
-        shim: fact(shim.as_ref().map(|(_, state)| state)),
+        shim: fact,
         shim_pid: status.as_ref().and_then(|s| s.shim).map(|shim| shim.pid),
         exit: container.and_then(|_| read_exit(&kept.join(EXIT_RECORD))),
         lifecycle: status.map(|status| status.lifecycle),
@@ -100,21 +103,28 @@ fn look(
     observed.shims.push(shim);
 }
 
-fn ask(engine: &Engine, id: &ContainerId) -> Option<(Arc<Shim>, State)> {
-    let shim = Shim::connect(engine.run_dir(id)).ok()?;
-    match shim.call(&Call::State, &[]) {
-        Ok(Reply::State(state)) => Some((Arc::new(shim), state)),
-        _ => None,
+fn ask(engine: &Engine, id: &ContainerId) -> (Option<(Arc<Shim>, State)>, ShimFact) {
+    let asked = Shim::connect(engine.run_dir(id)).and_then(|shim| {
+        let reply = shim.call(&Call::State, &[])?;
+        Ok((shim, reply))
+    });
+    match asked {
+        Ok((shim, Reply::State(state))) => {
+            let fact = fact(&state);
+            (Some((Arc::new(shim), state)), fact)
+        }
+        Err(error @ shim::Error::Silent { .. }) => {
+            tracing::error!(container = %id, %error, "a container is not looked after");
+            (None, ShimFact::Silent)
+        }
+        Ok(_) | Err(_) => (None, ShimFact::Gone),
     }
 }
 
-fn fact(state: Option<&State>) -> ShimFact {
-    match state {
-        None => ShimFact::Gone,
-        Some(state) => match (state.process, &state.exited) {
-            (Some(process), Some(exit)) if state.started => ShimFact::Ended(process, exit.clone()),
-            (Some(process), None) if state.started => ShimFact::Started(process),
-            _ => ShimFact::Waiting,
-        },
+fn fact(state: &State) -> ShimFact {
+    match (state.process, &state.exited) {
+        (Some(process), Some(exit)) if state.started => ShimFact::Ended(process, exit.clone()),
+        (Some(process), None) if state.started => ShimFact::Started(process),
+        _ => ShimFact::Waiting,
     }
 }

@@ -15,6 +15,8 @@ const NOT_STARTED: i32 = 128;
 pub(super) enum ShimFact {
     /// None listens.
     Gone,
+    /// It is there and does not answer.
+    Silent,
     /// It waits at the gate, or has not come that far.
     Waiting,
     /// The container's command has been started; its end is told to whoever watches.
@@ -80,6 +82,10 @@ pub(super) fn plan(facts: &Facts) -> Plan {
 }
 
 fn decide(facts: &Facts) -> (Vec<Action>, &'static str) {
+    if facts.shim == ShimFact::Silent {
+        // It may be slow or stopped, and its container in the best of health.
+        return (Vec::new(), "its shim does not answer");
+    }
     let Some(lifecycle) = &facts.lifecycle else {
         return (clear_away(facts), "no record knows this run directory");
     };
@@ -102,13 +108,15 @@ fn decide(facts: &Facts) -> (Vec<Action>, &'static str) {
             let cause = "its start was carried out but not recorded";
             (vec![Action::Adopt(*process)], cause)
         }
-        (Lifecycle::Running { .. }, ShimFact::Gone | ShimFact::Waiting) => ran(facts),
+        (Lifecycle::Running { .. }, ShimFact::Gone | ShimFact::Silent | ShimFact::Waiting) => {
+            ran(facts)
+        }
         (
             Lifecycle::Created
             | Lifecycle::Starting { .. }
             | Lifecycle::Exited { .. }
             | Lifecycle::Dead { .. },
-            ShimFact::Gone | ShimFact::Waiting,
+            ShimFact::Gone | ShimFact::Silent | ShimFact::Waiting,
         ) => rested(facts, lifecycle),
     }
 }
@@ -173,7 +181,7 @@ fn clear_away(facts: &Facts) -> Vec<Action> {
     }
     let clear = [Action::KillLeftovers, Action::RemoveRunDir];
     match facts.shim {
-        ShimFact::Gone => clear.to_vec(),
+        ShimFact::Gone | ShimFact::Silent => clear.to_vec(),
         ShimFact::Waiting | ShimFact::Started(_) | ShimFact::Ended(..) => {
             [&[Action::EndShim][..], &clear].concat()
         }

@@ -168,3 +168,33 @@ fn a_shim_at_rest_is_small() {
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(kilobytes <= 1024, "{kilobytes} kB");
 }
+
+/// One that is stopped is asked in vain, but not for ever; when it goes on it answers again.
+#[test]
+fn a_shim_that_hangs_is_not_waited_for() {
+    if !can_run() {
+        return;
+    }
+    let guest = Setup::new(&["sleep", "1000"]).start();
+    let shim = &guest.shim;
+    sys::pidfd::send_signal(shim.pidfd(), "STOP".parse().unwrap()).unwrap();
+    let limit = std::time::Duration::from_millis(20);
+    for _ in 0..2 {
+        let error = shim.call_within(limit, &Call::State, &[]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("the shim (pid {}) has not answered within 20ms", shim.pid())
+        );
+    }
+    sys::pidfd::send_signal(shim.pidfd(), "CONT".parse().unwrap()).unwrap();
+    let state = shim.call(&Call::State, &[]).unwrap();
+    assert!(matches!(state, shim::Reply::State(s) if s.started));
+    shim.call(
+        &Call::Kill {
+            signal: Signal::KILL,
+        },
+        &[],
+    )
+    .unwrap();
+    assert_eq!(guest.wait().code, 137);
+}

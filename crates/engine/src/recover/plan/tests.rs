@@ -74,6 +74,13 @@ fn what_ran() {
     let table = [
         (
             Facts {
+                shim: ShimFact::Silent,
+                ..run()
+            },
+            "its shim does not answer | ",
+        ),
+        (
+            Facts {
                 shim: ShimFact::Started(PROCESS),
                 ..run()
             },
