@@ -112,6 +112,16 @@ impl Engine {
         if tokio::time::timeout(CLOSE_PATIENCE, clean).await.is_err() {
             cleaners.shutdown().await;
         }
+        if let Err(error) = self.blocking(Self::remove_cgroup_parent).await {
+            tracing::warn!(error = %error.chain(), "cannot remove the containers' cgroup");
+        }
+    }
+
+    /// Unless a container runs, or another engine's.
+    fn remove_cgroup_parent(&self) -> Result<(), Error> {
+        let parent = &self.config().cgroup_parent;
+        sys::cgroup::remove_if_empty(&self.host().cgroups, parent)
+            .map_err(Error::kernel(format!("remove the cgroup {parent}")))
     }
 
     /// Waits until what is cleaned away in the background at this moment is gone.

@@ -47,9 +47,11 @@ pub(super) fn sysctls(input: &RenderInput<'_>) -> Result<HashMap<String, String>
 }
 
 fn check(name: &str, host_network: bool) -> Result<(), &'static str> {
+    // In a path the two separators change places: these would be `.` and `..` there.
+    let is_dots = |part: &str| matches!(part, "/" | "//");
     let sound = name
         .split('.')
-        .all(|part| !part.is_empty() && part != "/" && !part.contains('\0'));
+        .all(|part| !part.is_empty() && !is_dots(part) && !part.contains('\0'));
     if !sound || name.contains("..") || name.starts_with('/') {
         return Err("it is no name of a parameter");
     }
@@ -91,6 +93,7 @@ mod tests {
             "net.",
             "net..core",
             "/net.x",
+            "net.//.kernel.core_pattern",
         ] {
             assert!(check(bad, false).is_err(), "{bad}");
         }

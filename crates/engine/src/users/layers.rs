@@ -69,8 +69,9 @@ fn pass(layers: &[Root], path: &Path) -> sys::Result<Found> {
                 Errno::NOENT if is_opaque(layer, path) => return Ok(Found::Nothing),
                 Errno::NOENT => {}
                 Errno::LOOP => return link(layer, path),
-                // A whiteout, character device 0:0: there, or in the place of a directory above.
-                Errno::NXIO | Errno::NOTDIR => return Ok(Found::Nothing),
+                // No file: a whiteout (character device 0:0) there or in the place of a directory
+                // above, or whatever else an image puts there.
+                Errno::INVAL | Errno::NOTDIR => return Ok(Found::Nothing),
                 _ => return Err(error),
             },
         }
@@ -78,11 +79,11 @@ fn pass(layers: &[Root], path: &Path) -> sys::Result<Found> {
     Ok(Found::Nothing)
 }
 
-/// What is no file, or absurdly long, or cannot be read, says nothing about users.
+/// What is absurdly long or cannot be read says nothing about users.
 fn content(file: File) -> Found {
     if !file
         .metadata()
-        .is_ok_and(|m| m.is_file() && m.len() <= LONGEST)
+        .is_ok_and(|m| m.len() <= LONGEST)
     {
         return Found::Nothing;
     }

@@ -31,7 +31,8 @@ struct Group<'a> {
 
 /// Who `user` (empty is root) with the supplementary `groups` is, given the texts of the two files.
 ///
-/// A named group replaces the user's own groups; a number that no file knows is taken as it is.
+/// A named group replaces the user's own groups. A number is that number, known to the files or not,
+/// and never a name: an image could call root `1000` otherwise (CVE-2016-3697).
 pub(crate) fn identify(
     user: &str,
     groups: &[String],
@@ -44,7 +45,11 @@ pub(crate) fn identify(
         ..Identity::default()
     };
     let wanted = if user.is_empty() { "0" } else { user };
-    let known = users(passwd).find(|u| u.name == user || u.uid.to_string() == wanted);
+    let id = number(wanted)?;
+    let known = users(passwd).find(|u| match id {
+        Some(id) => u.uid == id,
+        None => u.name == wanted,
+    });
     match &known {
         Some(known) => {
             identity.uid = known.uid;
@@ -53,9 +58,7 @@ pub(crate) fn identify(
                 identity.home = known.home.to_owned();
             }
         }
-        None => {
-            identity.uid = number(wanted)?.ok_or_else(|| UnknownUser::User(wanted.to_owned()))?;
-        }
+        None => identity.uid = id.ok_or_else(|| UnknownUser::User(wanted.to_owned()))?,
     }
     if group_wanted.is_empty() {
         let name = known.map_or("", |known| known.name);
@@ -85,11 +88,13 @@ fn groups_of(group: &str, name: &str) -> Vec<u32> {
 }
 
 fn group_id(text: &str, wanted: &str) -> Result<u32, UnknownUser> {
-    let known = groups(text).find(|g| g.name == wanted || g.gid.to_string() == wanted);
-    match known {
-        Some(group) => Ok(group.gid),
-        None => number(wanted)?.ok_or_else(|| UnknownUser::Group(wanted.to_owned())),
+    if let Some(id) = number(wanted)? {
+        return Ok(id);
     }
+    let known = groups(text).find(|g| g.name == wanted);
+    known
+        .map(|group| group.gid)
+        .ok_or_else(|| UnknownUser::Group(wanted.to_owned()))
 }
 
 /// The number `text` is, if it is one.
@@ -132,8 +137,8 @@ mod tests {
     use super::*;
 
     const PASSWD: &str = "# comment\nroot:x:0:0:root:/root:/bin/sh\n\
-        www:x:33:33::/var/www:\nbroken\nshort:x:7:8\n1000:x:44:44::/numeric:\n";
-    const GROUP: &str = "root:x:0:\nadm:x:4:root, www\nwww:x:33:\nvideo:x:44:www\ndup:x:4:www\n";
+        www:x:33:33::/var/www:\nbroken\nshort:x:7:8\n1000:x:0:0::/numeric:\n";
+    const GROUP: &str = "root:x:0:\nadm:x:4:root, www\nwww:x:33:\nvideo:x:44:www\ndup:x:4:www\n99:x:0:\n";
 
     #[test]
     fn who_is_who() {
@@ -149,8 +154,9 @@ mod tests {
             ("4711", &[], "4711:0 [] /"),
             ("4711:4712", &[], "4711:4712 [] /"),
             ("short", &[], "7:8 [] /"),
-            // A name of digits wins over the number.
-            ("1000", &[], "44:44 [] /numeric"),
+            // Digits are never a name.
+            ("1000", &[], "1000:0 [] /"),
+            ("1000:99", &[], "1000:99 [] /"),
             ("", &["video", "4", "99"], "0:0 [4, 44, 99] /root"),
             (
                 "x",

@@ -474,3 +474,23 @@ async fn nobody_else_reads_the_environment() {
     assert_eq!(mode(&format!("data/containers/{id}/exit.json")), "600");
     house.finish().await;
 }
+
+/// A daemon that goes away leaves its cgroup only to containers that run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_cgroup_parent_goes_with_the_engine() {
+    if !can_run() {
+        return;
+    }
+    let house = House::new().await;
+    let parent = house.parent.clone();
+    house.run("last", spec(&["sleep", "1000"])).await;
+    let house = house.reopened().await;
+    assert!(house.lifecycle("last").is_running());
+    assert!(!testkit::cgroups(&parent).is_empty());
+    container::remove(&house.engine, "last", true)
+        .await
+        .unwrap();
+    house.nothing_left().await;
+    drop(house.closed().await);
+    assert!(testkit::cgroups(&parent).is_empty());
+}
