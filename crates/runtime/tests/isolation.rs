@@ -115,7 +115,8 @@ fn nothing_is_made_or_removed_in_a_bound_dev() {
         }
         sys::file::replace_unsynced(&source.path().join("ptmx"), b"the host's", 0o600).unwrap();
         let mounts = bundle.config["mounts"].as_array_mut().unwrap();
-        let dev = mounts.iter().position(|m| m["destination"] == "/dev").unwrap();
+        let mut at = mounts.iter();
+        let dev = at.position(|m| m["destination"] == "/dev").unwrap();
         let bind = json!({
             "destination": target, "type": "bind", "source": source.path(), "options": ["rbind"],
         });

@@ -211,6 +211,14 @@ pub fn change_fd(fd: impl AsFd, change: Change, recursive: bool) -> Result<()> {
     set_attributes(fd.as_fd(), change, recursive, None)
 }
 
+/// Which mount a descriptor is on: a number that no other mount has meanwhile (statx(2)).
+pub fn id(fd: impl AsFd) -> Result<u64> {
+    let wanted = rustix::fs::StatxFlags::MNT_ID;
+    rustix::fs::statx(fd, c"", rustix::fs::AtFlags::EMPTY_PATH, wanted)
+        .named("statx")
+        .map(|answer| answer.stx_mnt_id)
+}
+
 /// `struct mount_attr` of linux/mount.h, version 0 (32 bytes).
 #[repr(C)]
 struct MountAttr {
