@@ -39,16 +39,33 @@ impl Root {
         self.resolve(path.as_ref(), OFlags::PATH, ResolveFlags::empty())
     }
 
-    /// Opens a file for reading. Never waits for a FIFO's other end, and makes no terminal ours.
+    /// Opens a regular file for reading; anything else is EINVAL.
     pub fn open_read(&self, path: impl AsRef<Path>) -> Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        self.resolve(path.as_ref(), flags, ResolveFlags::empty())
+        self.open_regular(path.as_ref(), ResolveFlags::empty())
     }
 
-    /// Opens a file for reading; a symbolic link anywhere on the way is refused with ELOOP.
+    /// Opens a regular file for reading; anything else is EINVAL, and a symbolic link anywhere on
+    /// the way is refused with ELOOP.
     pub fn open_read_no_symlinks(&self, path: impl AsRef<Path>) -> Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        self.resolve(path.as_ref(), flags, ResolveFlags::NO_SYMLINKS)
+        self.open_regular(path.as_ref(), ResolveFlags::NO_SYMLINKS)
+    }
+
+    /// Looks before it opens: to open a device is to use it, and one that somebody else has put
+    /// there may arm a watchdog or rewind a tape, with the rights of this process.
+    fn open_regular(&self, path: &Path, resolve: ResolveFlags) -> Result<OwnedFd> {
+        let there = self.resolve(path, OFlags::PATH, resolve)?;
+        let stat = rustix::fs::fstat(&there).named("fstat")?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Error {
+                call: "open",
+                errno: Errno::INVAL,
+            });
+        }
+        // The very file that was looked at, whatever has its name by now. Not waiting: a process
+        // may hold a lease on it.
+        let path = fd::proc_path(there.as_fd());
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        retry(|| rustix::fs::open(&path, flags, Mode::empty())).named("open")
     }
 
     /// Opens an existing file for reading and writing.
@@ -78,13 +95,6 @@ impl Root {
     /// Reads a regular file of at most `limit` bytes; a longer one is EFBIG, anything else EINVAL.
     pub fn read(&self, path: impl AsRef<Path>, limit: usize) -> Result<Vec<u8>> {
         let file = self.open_read(path)?;
-        let stat = rustix::fs::fstat(&file).named("fstat")?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(Error {
-                call: "read",
-                errno: Errno::INVAL,
-            });
-        }
         let bytes = fd::read_to_end(&file, limit.saturating_add(1))?;
         if bytes.len() > limit {
             return Err(Error {
@@ -345,6 +355,27 @@ mod tests {
             root.open_path("proc/self/root/etc").unwrap_err().errno,
             Errno::LOOP
         );
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let (dir, root) = tree();
+        let fifo = Node {
+            kind: NodeKind::Fifo,
+            major: 0,
+            minor: 0,
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+        };
+        make_node(&root, OsStr::new("fifo"), fifo).unwrap();
+        assert_eq!(root.open_read("fifo").unwrap_err().errno, Errno::INVAL);
+        assert_eq!(
+            root.open_read_no_symlinks("fifo").unwrap_err().errno,
+            Errno::INVAL
+        );
+        symlink("/dev/null", dir.path().join("root/null")).unwrap();
+        assert_eq!(root.open_read("null").unwrap_err().errno, Errno::NOENT);
     }
 
     #[test]

@@ -81,10 +81,7 @@ fn pass(layers: &[Root], path: &Path) -> sys::Result<Found> {
 
 /// What is absurdly long or cannot be read says nothing about users.
 fn content(file: File) -> Found {
-    if !file
-        .metadata()
-        .is_ok_and(|m| m.len() <= LONGEST)
-    {
+    if !file.metadata().is_ok_and(|m| m.len() <= LONGEST) {
         return Found::Nothing;
     }
     let mut bytes = Vec::new();

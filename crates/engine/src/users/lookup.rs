@@ -138,7 +138,8 @@ mod tests {
 
     const PASSWD: &str = "# comment\nroot:x:0:0:root:/root:/bin/sh\n\
         www:x:33:33::/var/www:\nbroken\nshort:x:7:8\n1000:x:0:0::/numeric:\n";
-    const GROUP: &str = "root:x:0:\nadm:x:4:root, www\nwww:x:33:\nvideo:x:44:www\ndup:x:4:www\n99:x:0:\n";
+    const GROUP: &str =
+        "root:x:0:\nadm:x:4:root, www\nwww:x:33:\nvideo:x:44:www\ndup:x:4:www\n99:x:0:\n";
 
     #[test]
     fn who_is_who() {
