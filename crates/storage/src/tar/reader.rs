@@ -11,7 +11,10 @@ use crate::error::{Error, Malformed};
 
 const BLOCK: u64 = 512;
 /// The longest header for a next entry; attributes of a file are at most 64 KiB each, names 4 KiB.
+/// That much for all of an entry's together too: one may follow another without end.
 const MAX_EXTENSION: u64 = 1 << 20;
+/// The longest name or target of a link, the kernel's PATH_MAX: no file could have a longer one.
+const MAX_NAME: usize = 4096;
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +114,7 @@ impl<R: BufRead> Reader<R> {
         }
         let mut extensions = Extensions::default();
         let mut extended = false;
+        let mut all_extensions = 0_u64;
         loop {
             self.skip_data()?;
             self.current = None;
@@ -136,7 +140,14 @@ impl<R: BufRead> Reader<R> {
                 b'V' => self.set_data(size),
                 _ => return self.entry(&header, size, extensions).map(Some),
             }
-            extended |= matches!(header.as_bytes()[156], b'x' | b'X' | b'L' | b'K');
+            if matches!(header.as_bytes()[156], b'x' | b'X' | b'L' | b'K') {
+                extended = true;
+                // Each was bounded when it was read.
+                all_extensions += size;
+                if all_extensions > MAX_EXTENSION {
+                    return Err(self.broken(Malformed::TooLong("extended header")));
+                }
+            }
         }
     }
 
@@ -308,7 +319,11 @@ impl<R: BufRead> Reader<R> {
         let kind = kind(flag, &path).ok_or_else(|| self.broken(Malformed::Type(flag.into())))?;
         let link = ext
             .link
-            .or_else(|| header.link_name_bytes().map(|link| link.into_owned()));
+            .or_else(|| header.link_name_bytes().map(|link| link.into_owned()))
+            .unwrap_or_default();
+        if path.len().max(link.len()) > MAX_NAME {
+            return Err(self.broken(Malformed::TooLong("name")));
+        }
         let bytes = header.as_bytes();
         let has_device = matches!(kind, Kind::CharDevice | Kind::BlockDevice);
         let device = if has_device {
@@ -319,7 +334,7 @@ impl<R: BufRead> Reader<R> {
         let mut entry = Entry {
             kind,
             path,
-            link: link.unwrap_or_default(),
+            link,
             mode: self.number("mode", &bytes[100..108], None)? & 0o7777,
             uid: self.number("user id", &bytes[108..116], ext.uid)?,
             gid: self.number("group id", &bytes[116..124], ext.gid)?,

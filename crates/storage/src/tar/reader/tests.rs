@@ -136,6 +136,37 @@ fn headers_for_the_next_entry_are_bounded() {
 }
 
 #[test]
+fn many_headers_for_one_entry_are_bounded_together() {
+    let mut pax = b"500000 SCHILY.xattr.user.key=".to_vec();
+    pax.resize(499_999, b'v');
+    pax.push(b'\n');
+    let mut archive = Vec::new();
+    for _ in 0..3 {
+        push(&mut archive, &header("x", b'x', 500_000), &pax);
+    }
+    push(&mut archive, &header("a", b'0', 0), b"");
+    let error = listing(&archive).unwrap_err();
+    assert!(
+        error.ends_with("its extended header is longer than any this program accepts"),
+        "{error}"
+    );
+}
+
+#[test]
+fn names_no_file_can_have_are_refused() {
+    for flag in [b'L', b'K'] {
+        let mut archive = Vec::new();
+        push(&mut archive, &header("long", flag, 5000), &[b'n'; 5000]);
+        push(&mut archive, &header("a", b'2', 0), b"");
+        let error = listing(&archive).unwrap_err();
+        assert!(
+            error.ends_with("its name is longer than any this program accepts"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn extended_headers_apply_to_the_next_entry_only() {
     let mut archive = Vec::new();
     let pax = b"14 path=bigger\n15 uid=4000000\n20 mtime=-1.250000\n30 SCHILY.xattr.user.k=1\n2\n3\n4\n\n";
