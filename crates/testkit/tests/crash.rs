@@ -167,6 +167,50 @@ fn a_session_goes_on_over_the_daemons_death() {
     brig.finish();
 }
 
+/// The daemon that comes back removes the container before the client can ask how it ended.
+#[test]
+fn a_client_learns_the_exit_code_of_what_went_meanwhile() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::with_image();
+    let script = "echo up; read line; exit 9";
+    let mut command = brig.command(
+        Client::Brig,
+        &[
+            "run",
+            "-i",
+            "--rm",
+            "--network",
+            "none",
+            "--name",
+            "gone",
+            "bb",
+            "sh",
+            "-c",
+            script,
+        ],
+    );
+    let mut session = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut keyboard = session.stdin.take().unwrap();
+    let mut lines = BufReader::new(session.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "up");
+    let pid = brig.inspect("gone")["State"]["Pid"].as_u64().unwrap();
+    brig.kill_daemon();
+    keyboard.write_all(b"go\n").unwrap();
+    until("the container's end", || {
+        (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(())
+    });
+    brig.start_daemon();
+    assert_eq!(session.wait().unwrap().code(), Some(9));
+    assert_eq!(brig.brig(&["ps", "-aq"]).ok(), "");
+    brig.finish();
+}
+
 #[test]
 fn a_killed_shim_is_reported_and_everything_of_it_goes() {
     if !root() {

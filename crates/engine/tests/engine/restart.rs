@@ -181,7 +181,8 @@ async fn the_daemon_that_is_killed() {
             read_only: false,
         });
         let id = house.run(name, spec).await;
-        std::fs::write(house.root.join(format!("{name}.id")), id).unwrap();
+        let file = house.root.join(format!("{name}.id"));
+        sys::file::replace_unsynced(&file, id.as_bytes(), 0o644).unwrap();
     }
     house.run("stays", spec(&["sleep", "1000"])).await;
     house.create("made", spec(&["true"])).unwrap();
