@@ -11,8 +11,9 @@
 
 profile=${1:-release}
 case $profile in
-release) flags=(--release) dist=$target/dist ;;
-debug) flags=() dist=$target/dist-debug ;;
+release) flags=(--release) brigd=(--package daemon) dist=$target/dist ;;
+# With the features that the whole workspace asks for, so that its tests build nothing twice.
+debug) flags=() brigd=(--workspace) dist=$target/dist-debug ;;
 *) die "unknown profile '$profile': release or debug" ;;
 esac
 
@@ -32,7 +33,7 @@ env CARGO_PROFILE_RELEASE_PANIC=abort CARGO_PROFILE_RELEASE_LTO=thin \
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 "$variable=-C target-feature=+crt-static -C relocation-model=static" \
     cargo build --locked --quiet "${flags[@]}" --target "$static" \
     --package cli --package shim --package runtime --bins
-cargo build --locked --quiet "${flags[@]}" --package daemon --bin brigd
+cargo build --locked --quiet "${flags[@]}" "${brigd[@]}" --bin brigd
 
 mkdir -p "$dist"
 place() {

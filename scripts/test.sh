@@ -49,9 +49,9 @@ tests tests 'test result:' cargo test --locked --quiet --workspace --no-fail-fas
 tests machine 'vm:' cargo xtask vm-test --quick
 
 # The machine counts what it skipped itself.
-skips=$(cat "$logs"/{lint,tests} | grep -c 'SKIP: ' || true)
+skips=$(cat "$logs"/{lint,tests} | grep -c '^SKIP: ' || true)
 skipped=$((skips + $(sum machine 'vm:' skipped)))
-grep -h 'SKIP: ' "$logs"/* | sort | uniq -c | sort -rn || true
+grep -h '^SKIP: ' "$logs"/* | sort | uniq -c | sort -rn || true
 say "took $((SECONDS - begun)) s"
 [ ${#broken[@]} = 0 ] || printf 'failed: %s\n' "${broken[@]}"
 echo "$passed passed, $failed failed, $skipped skipped"
