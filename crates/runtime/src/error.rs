@@ -79,6 +79,15 @@ pub enum Error {
         /// Code or signal.
         how: String,
     },
+    /// Another process of a container did not come as far as its command in time.
+    #[error(
+        "the process did not come to run its command within {seconds} seconds: \
+         something in the container has stopped it, or the container is frozen"
+    )]
+    Late {
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// The two sides of the protocol do not understand each other.
     #[error("unexpected answer of the container's process: {answer}")]
     Protocol {
@@ -102,6 +111,7 @@ impl Error {
             Self::System { .. }
             | Self::Hook { .. }
             | Self::Ended { .. }
+            | Self::Late { .. }
             | Self::Protocol { .. }
             | Self::Injected(_) => ErrorKind::Internal,
         }

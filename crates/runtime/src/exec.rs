@@ -9,6 +9,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use sys::cgroup::Join;
 use sys::clone::{Child, Clone3};
@@ -17,12 +18,17 @@ use sys::root::Root;
 use types::Signal;
 
 use crate::container::Container;
-use crate::create::{cannot, ended, in_pid_namespace};
+use crate::create::{cannot, in_pid_namespace};
 use crate::error::{Doing, Error};
 use crate::init::steps::{self, Phase, Runs, Step};
 use crate::init::{Launch, Outcome, identity, namespaces, streams};
 use crate::protocol::{During, FromInit, MakerEnd, channel};
 use crate::{ExecRequest, Executed, Stdio, prepare};
+
+/// How long another process may take to its command. It takes milliseconds unless it is stopped.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a killed one may take to end before it is left to whoever reaps the caller's children.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A process on its way into a running container.
 struct Joiner<'a> {
@@ -174,7 +180,7 @@ fn spawn(mut joiner: Joiner<'_>, maker: MakerEnd) -> Result<(Child, MakerEnd), E
 
 /// The copy's words up to the end of stream, which is execve(2).
 fn await_execution(maker: &MakerEnd, child: Child) -> Result<Executed, Error> {
-    let executed = hear_out(maker, &child.pidfd).and_then(|terminal| {
+    let executed = hear_out(maker, PATIENCE).and_then(|terminal| {
         let process = sys::proc::process_ref(child.pid)
             .doing(|| "read when the process started".to_owned())?;
         Ok((process, terminal))
@@ -188,25 +194,52 @@ fn await_execution(maker: &MakerEnd, child: Child) -> Result<Executed, Error> {
         Err(error) => {
             // The first error is the one that says why.
             let _ = sys::pidfd::send_signal(&child.pidfd, Signal::KILL);
-            let _ = sys::pidfd::wait(&child.pidfd);
+            // A frozen process does not die before it is thawed: it is left to whoever reaps the
+            // caller's children.
+            if sys::pidfd::ended_within(&child.pidfd, FAREWELL).is_ok_and(|ended| ended) {
+                let _ = sys::pidfd::wait(&child.pidfd);
+            }
             Err(error)
         }
     }
 }
 
-fn hear_out(maker: &MakerEnd, pidfd: &OwnedFd) -> Result<Option<OwnedFd>, Error> {
+/// Not for longer than `patience` in all: processes of the container see the copy, and whoever may
+/// signal it may stop it.
+fn hear_out(maker: &MakerEnd, patience: Duration) -> Result<Option<OwnedFd>, Error> {
+    let since = Instant::now();
     let mut terminal = None;
     loop {
-        match maker.receive() {
-            Ok(Some((FromInit::Ready, mut fds))) => terminal = fds.pop(),
-            Ok(Some((FromInit::Failed(failure), _))) => return Err(failure.into()),
-            Ok(Some((answer, _))) => {
+        let left = patience.saturating_sub(since.elapsed());
+        let spoken = sys::event::readable_within(maker, left);
+        if !spoken.doing(|| "wait for the process".to_owned())? {
+            return Err(Error::Late {
+                seconds: patience.as_secs(),
+            });
+        }
+        match maker.receive()? {
+            Some((FromInit::Ready, mut fds)) => terminal = fds.pop(),
+            Some((FromInit::Failed(failure), _)) => return Err(failure.into()),
+            Some((answer, _)) => {
                 return Err(Error::Protocol {
                     answer: format!("{answer:?}"),
                 });
             }
-            Ok(None) => return Ok(terminal),
-            Err(_) => return Err(ended(pidfd)),
+            None => return Ok(terminal),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_says_nothing_is_given_up() {
+        let (maker, init) = channel().unwrap();
+        let answer = hear_out(&maker, Duration::ZERO);
+        assert!(matches!(answer, Err(Error::Late { seconds: 0 })));
+        drop(init);
+        assert!(hear_out(&maker, Duration::ZERO).unwrap().is_none());
     }
 }

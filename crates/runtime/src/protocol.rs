@@ -146,6 +146,12 @@ impl MakerEnd {
     }
 }
 
+impl AsFd for MakerEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl InitEnd {
     pub(crate) fn from_fd(fd: OwnedFd) -> Self {
         Self(fd)

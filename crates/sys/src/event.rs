@@ -7,7 +7,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
 
@@ -119,6 +119,20 @@ fn timespec(time: Duration) -> Timespec {
     }
 }
 
+/// Waits until reading would not wait, the end of a stream and a hang-up included, at most this long;
+/// whether it would not. A limit beyond what the clock can count is none.
+pub fn readable_within(fd: impl AsFd, limit: Duration) -> Result<bool> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let until = Instant::now().checked_add(limit);
+    loop {
+        let left = until.map(|until| timespec(until.saturating_duration_since(Instant::now())));
+        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], left.as_ref()) {
+            Err(rustix::io::Errno::INTR) => {}
+            answer => return answer.named("poll").map(|ready| ready > 0),
+        }
+    }
+}
+
 /// Reads into the spare room of `buffer`. `None` when a non-blocking descriptor has nothing yet, zero
 /// at the end; a terminal that no program has open any more is at its end too.
 pub fn try_read(fd: impl AsFd, buffer: &mut Vec<u8>) -> Result<Option<usize>> {
@@ -144,7 +158,9 @@ pub fn try_write(fd: impl AsFd, bytes: &[u8]) -> Result<usize> {
 
 /// Makes a pipe hold this many bytes. The kernel refuses when its users have too much already.
 pub fn set_pipe_size(pipe: impl AsFd, bytes: usize) -> Result<()> {
-    rustix::pipe::fcntl_setpipe_size(pipe, bytes).named("fcntl").map(drop)
+    rustix::pipe::fcntl_setpipe_size(pipe, bytes)
+        .named("fcntl")
+        .map(drop)
 }
 
 /// Signals read from a descriptor instead of handled.

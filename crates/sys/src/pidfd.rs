@@ -5,7 +5,7 @@
 )]
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus};
 
@@ -67,19 +67,7 @@ pub fn try_wait(pidfd: impl AsFd) -> Result<Option<Exit>> {
 /// Waits until the process has ended, child or not, at most this long; whether it has. Reaps
 /// nothing. A limit beyond what the clock can count is none.
 pub fn ended_within(pidfd: impl AsFd, limit: Duration) -> Result<bool> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let until = Instant::now().checked_add(limit);
-    loop {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let left = left.map(|left| Timespec {
-            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        });
-        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], left.as_ref()) {
-            Err(rustix::io::Errno::INTR) => {}
-            answer => return answer.named("poll").map(|ready| ready > 0),
-        }
-    }
+    crate::event::readable_within(pidfd, limit)
 }
 
 fn exit(status: WaitIdStatus) -> Option<Exit> {
