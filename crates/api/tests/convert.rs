@@ -8,7 +8,7 @@ use api::wire::ContainerCreateRequest;
 use serde_json::{Value, json};
 use types::{
     ContainerSpec, DeviceRequest, LogConfig, MountKind, MountRequest, NetworkMode, Propagation,
-    Resources, SeccompProfile, Security, Signal, Ulimit,
+    Resources, SeccompProfile, Security, Ulimit,
 };
 
 const PLAIN: &str = include_str!("fixtures/docker-28-create-plain.json");
@@ -142,7 +142,7 @@ fn every_flag_of_this_version_arrives() {
         open_stdin: true,
         stdin_once: true,
         attach: [true; 3],
-        stop_signal: Some(Signal::INT),
+        stop_signal: Some("INT".into()),
         stop_timeout: Some(3),
         mounts: vec![
             bind("/a", "/b", Some("ro"), None),

@@ -67,10 +67,10 @@ fn portable(config: ContainerConfig) -> Result<ContainerSpec, Refusal> {
         ],
         stop_signal: match config.stop_signal.as_str() {
             "" => None,
-            text => Some(
-                text.parse()
-                    .map_err(|e: types::InvalidSignal| Refusal::invalid("StopSignal", e.0))?,
-            ),
+            text => match text.parse::<types::Signal>() {
+                Ok(_) => Some(text.to_owned()),
+                Err(e) => return Err(Refusal::invalid("StopSignal", e.0)),
+            },
         },
         stop_timeout: config.stop_timeout,
         ..ContainerSpec::default()
@@ -171,7 +171,7 @@ fn network(mode: &str) -> Result<NetworkMode, Refusal> {
         "host" => Ok(NetworkMode::Host),
         _ => Err(Refusal::Unsupported {
             field: "HostConfig.NetworkMode",
-            instead: "only the networks default, none and host exist",
+            instead: format!("there is no {mode:?}, only default, none and host").into(),
         }),
     }
 }

@@ -76,10 +76,7 @@ fn config(spec: &ContainerSpec) -> ContainerConfig {
                 words => Words(words.to_vec()),
             }),
         labels: Some(spec.labels.clone()),
-        stop_signal: spec
-            .stop_signal
-            .map(|signal| signal.to_string())
-            .unwrap_or_default(),
+        stop_signal: spec.stop_signal.clone().unwrap_or_default(),
         stop_timeout: spec.stop_timeout,
         ..ContainerConfig::default()
     }

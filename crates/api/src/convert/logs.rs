@@ -15,7 +15,7 @@ pub(super) fn log_config(log: &wire::LogConfig) -> Result<LogConfig, Refusal> {
         _ => {
             return Err(Refusal::Unsupported {
                 field: FIELD,
-                instead: "use json-file or none",
+                instead: "use json-file or none".into(),
             });
         }
     };

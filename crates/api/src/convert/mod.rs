@@ -12,6 +12,8 @@ mod security;
 mod state;
 mod time;
 
+use std::borrow::Cow;
+
 use types::ErrorKind;
 
 pub use create::container_spec;
@@ -37,7 +39,7 @@ pub enum Refusal {
         /// The field as the API names it.
         field: &'static str,
         /// What would be accepted.
-        instead: &'static str,
+        instead: Cow<'static, str>,
     },
 }
 

@@ -13,6 +13,13 @@ const MOUNTS: &str = "HostConfig.Mounts";
 const TMPFS: &str = "HostConfig.Tmpfs";
 const NO_VOLUMES: &str = "there are no volumes yet; bind an absolute host path";
 
+fn no_volumes(name: &str) -> Refusal {
+    Refusal::Unsupported {
+        field: BINDS,
+        instead: format!("{name:?} names a volume, and {NO_VOLUMES}").into(),
+    }
+}
+
 /// All that is mounted, in the order Docker shows it.
 pub(super) fn requests(host: &HostConfig, version: Version) -> Result<Vec<MountRequest>, Refusal> {
     let mut requests = Vec::new();
@@ -91,12 +98,7 @@ fn from_bind(text: &str, version: Version) -> Result<MountRequest, Refusal> {
     let (from, to, mode) = match parts[..] {
         [from, to] => (from, to, ""),
         [from, to, mode] => (from, to, mode),
-        [_] => {
-            return Err(Refusal::Unsupported {
-                field: BINDS,
-                instead: NO_VOLUMES,
-            });
-        }
+        [_] => return Err(no_volumes(text)),
         _ => {
             return Err(Refusal::invalid(
                 BINDS,
@@ -112,10 +114,7 @@ fn from_bind(text: &str, version: Version) -> Result<MountRequest, Refusal> {
         ));
     }
     if !from.starts_with('/') {
-        return Err(Refusal::Unsupported {
-            field: BINDS,
-            instead: NO_VOLUMES,
-        });
+        return Err(no_volumes(from));
     }
     let (read_only, propagation) = bind_mode(mode).ok_or_else(|| {
         Refusal::invalid(
@@ -183,7 +182,7 @@ fn from_mount(mount: &Mount, version: Version) -> Result<MountRequest, Refusal> 
         "tmpfs" => long_tmpfs(mount),
         "volume" | "image" | "cluster" => Err(Refusal::Unsupported {
             field: MOUNTS,
-            instead: "only mounts of type bind and tmpfs are",
+            instead: "only mounts of type bind and tmpfs are".into(),
         }),
         other => Err(Refusal::invalid(
             MOUNTS,

@@ -238,7 +238,10 @@ const ENDPOINT: &[Row<EndpointSettings>] = &[
 
 fn check<T>(table: &[Row<T>], value: &T) -> Result<(), Refusal> {
     match table.iter().find(|(_, is_set, _)| is_set(value)) {
-        Some((field, _, instead)) => Err(Refusal::Unsupported { field, instead }),
+        Some((field, _, instead)) => Err(Refusal::Unsupported {
+            field,
+            instead: (*instead).into(),
+        }),
         None => Ok(()),
     }
 }
@@ -278,7 +281,7 @@ pub(super) fn networking(networking: &NetworkingConfig, mode: &str) -> Result<()
         if !own {
             return Err(Refusal::Unsupported {
                 field: "NetworkingConfig.EndpointsConfig",
-                instead: "only the networks default, none and host exist",
+                instead: "only the networks default, none and host exist".into(),
             });
         }
         if let Some(endpoint) = endpoint {

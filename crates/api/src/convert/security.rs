@@ -45,13 +45,14 @@ fn apply(security: &mut Security, option: &str) -> Result<(), Refusal> {
         ("label", _) => {
             return Err(Refusal::Unsupported {
                 field: "HostConfig.SecurityOpt label",
-                instead: "SELinux is not supported; leave it out or say label=disable",
+                instead: "SELinux is not supported; leave it out or say label=disable".into(),
             });
         }
         ("apparmor", _) => {
             return Err(Refusal::Unsupported {
                 field: "HostConfig.SecurityOpt apparmor",
-                instead: "AppArmor is not supported; leave it out or say apparmor=unconfined",
+                instead: "AppArmor is not supported; leave it out or say apparmor=unconfined"
+                    .into(),
             });
         }
         _ => {

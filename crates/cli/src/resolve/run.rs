@@ -193,10 +193,13 @@ fn platform(text: Option<&str>) -> Result<Option<Platform>, CliError> {
         .transpose()
 }
 
-fn stop_signal(text: Option<&str>) -> Result<Option<Signal>, CliError> {
-    text.filter(|text| !text.is_empty())
-        .map(|text| text.parse().map_err(invalid))
-        .transpose()
+/// As it was written, once it is known to be one.
+fn stop_signal(text: Option<&str>) -> Result<Option<String>, CliError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let _: Signal = text.parse().map_err(invalid)?;
+    Ok(Some(text.to_owned()))
 }
 
 fn network(flags: &ContainerFlags) -> Result<NetworkMode, CliError> {
@@ -404,7 +407,7 @@ mod tests {
         $ brig run --network host --init --stop-signal INT --stop-timeout 3 --shm-size 1g --oom-score-adj 5 debian
         image: "debian"
         attach: [false,true,true]
-        stop_signal: 2
+        stop_signal: "INT"
         stop_timeout: 3
         shm_size: 1073741824
         network: "host"

@@ -137,7 +137,6 @@ fn config(view: &View) -> wire::ContainerConfig {
     let resolved = &view.resolved;
     let some = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone());
     let asked = create_request(&view.spec).config;
-    let says_signal = view.spec.stop_signal.is_some() || resolved.stop_signal != Signal::TERM;
     wire::ContainerConfig {
         hostname: resolved.hostname.clone(),
         user: resolved.user.clone(),
@@ -154,10 +153,10 @@ fn config(view: &View) -> wire::ContainerConfig {
         entrypoint: some(&resolved.entrypoint).map(wire::Words),
         working_dir: resolved.working_dir.clone(),
         labels: Some(resolved.labels.clone()),
-        stop_signal: if says_signal {
-            resolved.stop_signal.to_string()
-        } else {
-            String::new()
+        stop_signal: match &view.spec.stop_signal {
+            Some(text) => text.clone(),
+            None if resolved.stop_signal != Signal::TERM => resolved.stop_signal.to_string(),
+            None => String::new(),
         },
         ..asked
     }

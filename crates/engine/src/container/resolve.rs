@@ -86,8 +86,10 @@ fn hostname(spec: &ContainerSpec, id: &ContainerId, host_name: &str) -> String {
 }
 
 fn stop_signal(spec: &ContainerSpec, image: Option<&str>) -> Result<Signal, Invalid> {
-    match (spec.stop_signal, image) {
-        (Some(signal), _) => Ok(signal),
+    match (spec.stop_signal.as_deref(), image) {
+        (Some(text), _) => text
+            .parse()
+            .map_err(|_| Invalid::StopSignal(text.to_owned())),
         (None, Some(text)) if !text.is_empty() => text
             .parse()
             .map_err(|_| Invalid::ImageStopSignal(text.to_owned())),
@@ -186,7 +188,7 @@ mod tests {
         let spec = ContainerSpec {
             working_dir: Some("/x".into()),
             user: Some("7:8".into()),
-            stop_signal: Some(Signal::INT),
+            stop_signal: Some("SIGINT".into()),
             stop_timeout: Some(-1),
             network: NetworkMode::Host,
             ..ContainerSpec::default()

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageRef, Platform, Signal};
+use crate::{ImageRef, Platform};
 
 pub use mounts::{MountKind, MountRequest, Propagation};
 pub use resources::{DeviceRequest, Resources, Ulimit};
@@ -59,7 +59,8 @@ pub struct ContainerSpec {
     /// The terminal's first size, rows and columns; zeros mean not said.
     pub console_size: [u16; 2],
     /// Signal that asks it to stop; none means the image's, then SIGTERM.
-    pub stop_signal: Option<Signal>,
+    /// As it was written, which `inspect` shows; it parses as a [`crate::Signal`].
+    pub stop_signal: Option<String>,
     /// Seconds between that signal and SIGKILL; negative waits for ever; none means 10.
     pub stop_timeout: Option<i64>,
     /// Binds and tmpfs.

@@ -19,6 +19,9 @@ pub enum Invalid {
     /// An exec session without a command.
     #[error("No exec command specified")]
     NoExecCommand,
+    /// The stop signal asked for is none.
+    #[error("Invalid signal: {0}")]
+    StopSignal(String),
     /// The image's stop signal is none.
     #[error("the image's stop signal is invalid: {0}")]
     ImageStopSignal(String),
