@@ -78,7 +78,7 @@ impl Line<'_> {
         loop {
             match self.make_once(leaf, made) {
                 // A parent was removed between its making and its child's.
-                Err(Error::File { source, .. }) if is_missing(&source) && tries < RETRIES => {
+                Err(Error::File { source, .. }) if is_gone(&source) && tries < RETRIES => {
                     tries += 1;
                 }
                 other => return other,
@@ -105,6 +105,11 @@ impl Line<'_> {
         }
         Ok(unavailable)
     }
+}
+
+/// Whether a parent went: before its file was opened, or while it was open.
+fn is_gone(error: &io::Error) -> bool {
+    is_missing(error) || error.raw_os_error() == Some(libc::ENODEV)
 }
 
 /// Makes one directory; tells whether it was there.
