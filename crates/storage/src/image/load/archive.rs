@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufReader, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use types::Digest;
 
@@ -16,6 +17,9 @@ use crate::temp::Blob;
 /// An old archive of the most layers has three files a layer; an honest one of many images is still
 /// far below.
 const MAX_ENTRIES: usize = 50_000;
+/// Bytes of all documents of one archive together, as often as they are read: what is read is kept
+/// until the load is over, for every image. An honest one has a few kilobytes an image.
+const MAX_DOCUMENTS: u64 = 64 << 20;
 /// Links that lead to links.
 const MAX_LINKS: usize = 8;
 const BUFFER: usize = 64 << 10;
@@ -26,6 +30,8 @@ pub(super) struct Archive {
     files: HashMap<String, Digest>,
     links: HashMap<String, String>,
     blobs: HashMap<Digest, Blob>,
+    /// Bytes of documents read so far.
+    read: AtomicU64,
 }
 
 impl Archive {
@@ -122,9 +128,23 @@ impl Archive {
             let problem = format!("has {} bytes: the most is {MAX_DOCUMENT}", blob.size);
             return Err(Error::image(what, problem));
         }
+        self.count(blob.size)?;
         let mut text = Vec::new();
         blob.open()?.read_to_end(&mut text).map_err(Error::Input)?;
         Ok(text)
+    }
+
+    /// Counts a document of this size in.
+    fn count(&self, size: u64) -> Result<(), Error> {
+        let all = self.read.fetch_add(size, Ordering::Relaxed);
+        if all.saturating_add(size) > MAX_DOCUMENTS {
+            let problem = format!(
+                "has manifests and configurations of more than {MAX_DOCUMENTS} bytes together: \
+                 that is the most for one load"
+            );
+            return Err(Error::image("the archive", problem));
+        }
+        Ok(())
     }
 
     /// The document of this name.
@@ -161,5 +181,24 @@ fn check_name(path: &str, blob: &Blob) -> Result<(), Error> {
             found: blob.digest.clone(),
         }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_bounded_together() {
+        let archive = Archive::default();
+        for _ in 0..MAX_DOCUMENTS / MAX_DOCUMENT {
+            archive.count(MAX_DOCUMENT).unwrap();
+        }
+        archive.count(0).unwrap();
+        assert_eq!(
+            archive.count(1).unwrap_err().to_string(),
+            "the archive has manifests and configurations of more than 67108864 bytes together: \
+             that is the most for one load"
+        );
     }
 }
