@@ -1,11 +1,14 @@
 //! The daemon dies, the shim dies.
 
 use std::io::Write;
+use std::process::Command;
+use std::time::Duration;
 
-use shim::{Call, Shim};
+use shim::{Call, Reply, Shim, protocol};
+use sys::socket::{self, Kind};
 use types::{ErrorKind, Signal};
 
-use crate::guest::{ALL, LONG, Setup, can_run, next_notice, read_until};
+use crate::guest::{ALL, LONG, Setup, can_run, next_notice, read_until, skip};
 
 /// All connections go as they do when a daemon is killed; a new one finds everything.
 #[test]
@@ -197,4 +200,36 @@ fn a_shim_that_hangs_is_not_waited_for() {
     )
     .unwrap();
     assert_eq!(guest.wait().code, 137);
+}
+
+/// Who connects while there are no descriptors is answered when there are some again.
+#[test]
+fn a_shim_out_of_descriptors_listens_again() {
+    if !can_run() {
+        return;
+    }
+    let guest = Setup::new(&["sleep", "1000"]).start();
+    let limit = |soft: u32| {
+        let mut prlimit = Command::new("prlimit");
+        prlimit.arg(format!("--pid={}", guest.shim.pid()));
+        prlimit.arg(format!("--nofile={soft}:")).status()
+    };
+    if !limit(0).is_ok_and(|status| status.success()) {
+        skip("prlimit(1) is needed to take descriptors away");
+        return;
+    }
+    let path = guest.dir.path().join(protocol::SOCKET);
+    let client = socket::connect_within(&path, Kind::Messages, Duration::from_millis(300)).unwrap();
+    socket::send(&client, &protocol::encode(&Call::State), &[]).unwrap();
+    assert_eq!(
+        socket::receive(&client).unwrap_err().errno,
+        sys::Errno::AGAIN
+    );
+    // The connection that is there already is served all the while.
+    guest.shim.call(&Call::State, &[]).unwrap();
+    assert!(limit(1024).unwrap().success());
+    socket::set_patience(&client, LONG).unwrap();
+    let answer = socket::receive(&client).unwrap().unwrap();
+    let answer = protocol::decode::<Reply>(&answer.bytes).unwrap();
+    assert!(matches!(answer, Reply::State(state) if state.started));
 }

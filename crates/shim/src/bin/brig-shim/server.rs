@@ -22,6 +22,10 @@ use crate::source::{Source, Token};
 /// How long clients that do not read may keep this process after its container has ended.
 const LINGER: Duration = Duration::from_secs(10);
 
+/// How long to let a listener alone that cannot accept: usually for want of descriptors, of this
+/// process or, which it is never told the end of, of the whole machine.
+const BREATH: Duration = Duration::from_millis(100);
+
 /// Exec sessions whose end is remembered for who asks later.
 const REMEMBERED: usize = 128;
 
@@ -39,6 +43,8 @@ pub(crate) struct Server {
     pub(crate) next_number: u32,
     signals: Signals,
     listener: Option<Source>,
+    /// When to listen again, after there was no accepting.
+    listen_again: Option<Instant>,
     /// The container is to end, started or not.
     pub(crate) shutting_down: bool,
     /// What went wrong at the end, when there was nobody to tell.
@@ -119,6 +125,7 @@ impl Server {
             next_number: 1,
             signals,
             listener: Some(listener),
+            listen_again: None,
             shutting_down: false,
             trouble: None,
             launch,
@@ -195,11 +202,16 @@ impl Server {
         self.sessions()
             .filter_map(Session::next_look)
             .chain(linger)
+            .chain(self.listen_again)
             .min()
     }
 
     /// Looks at what time has brought, and at what events have completed.
     fn look(&mut self) {
+        if self.listen_again.is_some_and(|at| at <= Instant::now()) {
+            self.listen_again = None;
+            self.listen(Some(Interest::READ));
+        }
         self.session.look(&mut self.tools);
         for exec in &mut self.execs {
             exec.session.look(&mut self.tools);
@@ -220,9 +232,20 @@ impl Server {
         let Some(listener) = &self.listener else {
             return;
         };
-        // One that cannot be accepted now, for want of descriptors say, waits.
-        if let Ok(Some(connection)) = socket::accept(listener, false) {
-            self.add_connection(connection);
+        match socket::accept(listener, false) {
+            Ok(Some(connection)) => self.add_connection(connection),
+            Ok(None) => {}
+            // Who connects stays in the queue, and the set would tell of that again at once.
+            Err(_) => {
+                self.listen(None);
+                self.listen_again = Some(Instant::now() + BREATH);
+            }
+        }
+    }
+
+    fn listen(&mut self, wanted: Option<Interest>) {
+        if let Some(listener) = &mut self.listener {
+            listener.want(&self.tools.poller, wanted);
         }
     }
 
@@ -344,6 +367,7 @@ impl Server {
     }
 
     fn stop_listening(&mut self) {
+        self.listen_again = None;
         if let Some(listener) = self.listener.take() {
             drop(listener.take(&self.tools.poller));
             // Gone already if the daemon has removed the directory.
