@@ -16,6 +16,9 @@ use crate::streams;
 /// Longer than any configuration, seccomp profile included.
 const CONFIG_LIMIT: usize = 16 << 20;
 
+/// Exec sessions at one time. Each keeps a few descriptors and buffers in this one process.
+const MAX_EXECS: usize = 1000;
+
 impl Server {
     /// A call has come, or the caller has gone.
     pub(crate) fn on_connection(&mut self, number: u32) {
@@ -163,6 +166,11 @@ impl Server {
             return Err(Failure::conflict(
                 "the exec session has been started already",
             ));
+        }
+        if self.execs.len() >= MAX_EXECS {
+            return Err(Failure::conflict(&format!(
+                "the container has {MAX_EXECS} exec sessions, which is the most at one time"
+            )));
         }
         let process: Process = serde_json::from_str(process).map_err(|e| {
             Failure::new(ErrorKind::Invalid, format!("the process is not OCI's: {e}"))
