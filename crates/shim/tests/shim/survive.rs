@@ -191,7 +191,7 @@ fn a_shim_that_hangs_is_not_waited_for() {
     }
     sys::pidfd::send_signal(shim.pidfd(), "CONT".parse().unwrap()).unwrap();
     let state = shim.call(&Call::State, &[]).unwrap();
-    assert!(matches!(state, shim::Reply::State(s) if s.started));
+    assert!(matches!(state, Reply::State(s) if s.started));
     shim.call(
         &Call::Kill {
             signal: Signal::KILL,
