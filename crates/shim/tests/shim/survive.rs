@@ -58,7 +58,7 @@ fn a_shim_nobody_gave_a_container_ends_with_its_daemon() {
     let again = Shim::connect(guest.dir.path().to_owned()).unwrap();
     drop(std::mem::replace(&mut guest.shim, again));
     // The last one stays until the guest goes.
-    assert!(!sys::pidfd::ended_within(&pidfd, std::time::Duration::ZERO).unwrap());
+    assert!(!sys::pidfd::ended_within(&pidfd, Duration::ZERO).unwrap());
     guest.shim.call(&Call::Shutdown, &[]).unwrap();
     assert!(sys::pidfd::ended_within(&pidfd, LONG).unwrap());
 }
@@ -139,10 +139,10 @@ fn nonsense_is_answered_and_harms_nothing() {
     }
     let guest = Setup::new(&["sleep", "1000"]).start();
     let path = guest.dir.path().join("shim.sock");
-    let strange = sys::socket::connect(&path, sys::socket::Kind::Messages).unwrap();
+    let strange = socket::connect(&path, Kind::Messages).unwrap();
     for text in [" ", "{", "{\"call\":\"dance\"}", "@memfd", "[]"] {
-        sys::socket::send(&strange, text.as_bytes(), &[]).unwrap();
-        let answer = sys::socket::receive(&strange).unwrap().unwrap();
+        socket::send(&strange, text.as_bytes(), &[]).unwrap();
+        let answer = socket::receive(&strange).unwrap().unwrap();
         let answer = String::from_utf8(answer.bytes).unwrap();
         assert!(
             answer.contains("\"failed\"") && answer.contains("\"Invalid\""),
@@ -181,7 +181,7 @@ fn a_shim_that_hangs_is_not_waited_for() {
     let guest = Setup::new(&["sleep", "1000"]).start();
     let shim = &guest.shim;
     sys::pidfd::send_signal(shim.pidfd(), "STOP".parse().unwrap()).unwrap();
-    let limit = std::time::Duration::from_millis(20);
+    let limit = Duration::from_millis(20);
     for _ in 0..2 {
         let error = shim.call_within(limit, &Call::State, &[]).unwrap_err();
         assert_eq!(
