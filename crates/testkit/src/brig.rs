@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 use crate::leftovers::{Leftovers, cgroups, children};
-use crate::output::Output;
+use crate::output::{Output, words};
 use crate::processes::{kill, processes_naming};
 use crate::programs::{Client, program};
 use crate::wait::until;
@@ -241,18 +241,15 @@ impl Brig {
             // A reader that ended early is the caller's business.
             let _ = pipe.write_all(&input);
         });
-        let output = child.wait_with_output().unwrap();
+        let output = Output::of_child(words(&command), child);
         writer.join().unwrap();
-        Output::new(words(&command), &output)
+        output
     }
 
     /// Runs a prepared command to its end.
     #[track_caller]
     pub fn finish_command(&self, command: &mut Command) -> Output {
-        let output = command
-            .output()
-            .unwrap_or_else(|error| panic!("{}: {error}", words(command)));
-        Output::new(words(command), &output)
+        Output::of(command)
     }
 
     /// Sends one request as it stands and reads everything until the daemon closes.
@@ -390,14 +387,4 @@ fn ping(socket: &Path) -> bool {
     let asked = stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: brig\r\nConnection: close\r\n\r\n");
     let mut answer = String::new();
     asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.contains(" 200 ")
-}
-
-fn words(command: &Command) -> String {
-    let words = [command.get_program()]
-        .into_iter()
-        .chain(command.get_args());
-    let words: Vec<_> = words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    words.join(" ")
 }
