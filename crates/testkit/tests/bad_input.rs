@@ -103,10 +103,14 @@ fn mistakes_are_refused_in_one_sentence_and_leave_nothing() {
             }
         }
         assert!(wrong.is_empty(), "{client:?}:\n{}", wrong.join("\n"));
-        assert!(
-            brig.with(client, &["ps", "-aq"]).ok().is_empty(),
-            "{client:?}"
-        );
+        let left = brig.with(client, &["ps", "-aq"]);
+        if client == Client::Brig {
+            assert_eq!(left.ok(), "");
+        }
+        // Docker's clients leave what they made before they looked at --detach-keys.
+        for id in left.lines() {
+            brig.with(client, &["rm", id]).ok();
+        }
     }
     brig.expect_nothing_left();
     brig.finish();
