@@ -313,7 +313,10 @@ fn kind(of: FileType) -> Kind {
 /// The unit of `st_blocks`, whatever the file system's block is (stat(2)).
 const STAT_BLOCK: u64 = 512;
 
-#[allow(clippy::useless_conversion, reason = "widths differ between processors")]
+#[allow(
+    clippy::useless_conversion,
+    reason = "widths differ between processors"
+)]
 fn status(stat: &Stat) -> Status {
     Status {
         kind: kind(FileType::from_raw_mode(stat.st_mode)),

@@ -237,8 +237,10 @@ pub fn kind(fd: impl AsFd) -> Result<Kind> {
 /// The magic number of the file system a descriptor is on (statfs(2)).
 pub fn file_system_magic(fd: impl AsFd) -> Result<u64> {
     let file_system = rustix::fs::fstatfs(fd).named("fstatfs")?;
-    u64::try_from(file_system.f_type)
-        .map_err(|_| Error { call: "fstatfs", errno: Errno::INVAL })
+    u64::try_from(file_system.f_type).map_err(|_| Error {
+        call: "fstatfs",
+        errno: Errno::INVAL,
+    })
 }
 
 /// [`file_system_magic`] of procfs.

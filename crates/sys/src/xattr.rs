@@ -43,7 +43,11 @@ mod tests {
             Err(error) => {
                 use std::io::Write as _;
                 let mut out = std::io::stderr();
-                writeln!(out, "SKIP: no user attributes on the temporary directory: {error}").unwrap();
+                writeln!(
+                    out,
+                    "SKIP: no user attributes on the temporary directory: {error}"
+                )
+                .unwrap();
             }
         }
     }
