@@ -120,7 +120,8 @@ fn both(subject: &Subject) -> Trial<'_> {
     let script = format!("{} && {}", words(&run), words(&["rm", "-f", "both"]));
     let timed = move || {
         let mut shell = Command::new("sh");
-        shell.args(["-c", &script]).env("BRIG_AUTOSTART", "0");
+        shell.args(["-c", &script]);
+        subject::environment(&mut shell);
         shell
     };
     Trial {

@@ -62,6 +62,14 @@ impl Drop for Daemon {
     }
 }
 
+/// What clients must find in their environment.
+pub(crate) fn environment(command: &mut Command) {
+    command.env("BRIG_AUTOSTART", "0");
+    // podman's own limits are beyond those of a machine without CAP_SYS_RESOURCE.
+    command.env("CONTAINERS_CONF", "/run/containers.conf");
+    command.env("PODMAN_IGNORE_CGROUPSV1_WARNING", "1");
+}
+
 /// Removes the empty cgroups that a peer left; ours are its own business.
 fn remove_cgroups() {
     let hierarchies = fs::read_dir("/sys/fs/cgroup")
@@ -80,13 +88,8 @@ impl Subject {
     /// A command of its client.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.prefix[0]);
-        command
-            .args(&self.prefix[1..])
-            .args(args)
-            .env("BRIG_AUTOSTART", "0");
-        // podman's own limits are beyond those of a machine without CAP_SYS_RESOURCE.
-        command.env("CONTAINERS_CONF", "/run/containers.conf");
-        command.env("PODMAN_IGNORE_CGROUPSV1_WARNING", "1");
+        command.args(&self.prefix[1..]).args(args);
+        environment(&mut command);
         command
     }
 
