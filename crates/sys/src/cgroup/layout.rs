@@ -225,17 +225,15 @@ fn capabilities_v2(v2: &Hierarchy) -> Capabilities {
     }
 }
 
-/// The root has no `memory.swap.max`, so look where this process is; in the root itself the kernel
-/// shows swap in meminfo unless it was built without.
+/// The root has no `memory.swap.max`, so look where this process is; in the root itself, or where
+/// nobody has enabled the memory controller yet, meminfo shows swap unless the kernel is without.
 fn swap_accounting_v2() -> bool {
     let own = read_all(Path::new("/proc/self/cgroup"));
     let own = own.lines().find_map(|l| l.strip_prefix("0::/"));
-    match own {
-        Some(path) if !path.is_empty() => Path::new("/sys/fs/cgroup")
-            .join(path)
-            .join("memory.swap.max")
-            .exists(),
-        _ => read_all(Path::new("/proc/meminfo")).contains("SwapTotal:"),
+    let own = own.map(|path| Path::new("/sys/fs/cgroup").join(path));
+    match own.filter(|dir| dir.join("memory.max").exists()) {
+        Some(dir) => dir.join("memory.swap.max").exists(),
+        None => read_all(Path::new("/proc/meminfo")).contains("SwapTotal:"),
     }
 }
 
