@@ -176,7 +176,11 @@ fn a_client_that_never_reads_does_not_delay_the_end() {
         return;
     }
     let guest =
-        Setup::shell("head -c 30000 /dev/zero; head -c 400000 /dev/zero & sleep 1000").create();
+        // The first piece in one write, so that all of it has come when its first byte has.
+        Setup::shell(
+            "dd if=/dev/zero bs=30000 count=1 2>/dev/null; head -c 400000 /dev/zero & sleep 1000",
+        )
+        .create();
     let mut stuck = guest.attach(OUTPUT, false);
     guest.start();
     let mut first = [0; 1];
