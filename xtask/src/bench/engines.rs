@@ -95,7 +95,10 @@ fn exec(all: &[Subject], count: usize) -> Result<Vec<Series>> {
         count,
     )?;
     for (index, subject) in all.iter().enumerate() {
-        subject.run(&["rm", "-f", &format!("execute{index}")])?;
+        let who = format!("execute{index}");
+        let mut args = subject.remove();
+        args.push(&who);
+        subject.run(&args)?;
     }
     Ok(series)
 }
@@ -117,7 +120,9 @@ fn both(subject: &Subject) -> Trial<'_> {
     };
     let mut run = vec!["run", "-d", "--network", "none", "--name", "both", IMAGE];
     run.extend(SLEEP);
-    let script = format!("{} && {}", words(&run), words(&["rm", "-f", "both"]));
+    let mut remove = subject.remove();
+    remove.push("both");
+    let script = format!("{} && {}", words(&run), words(&remove));
     let timed = move || {
         let mut shell = Command::new("sh");
         shell.args(["-c", &script]);
@@ -142,7 +147,7 @@ fn full_house(all: &[Subject], count: usize) -> Result<Vec<Series>> {
     let series = once(all, count, &["ps"])?;
     let names: Vec<String> = (0..MANY).map(|index| format!("many{index}")).collect();
     for subject in &owners {
-        let mut args = vec!["rm", "-f"];
+        let mut args = subject.remove();
         args.extend(names.iter().map(String::as_str));
         subject.run(&args)?;
     }
@@ -187,7 +192,7 @@ fn weigh_each(subject: &Subject, idle: u64) -> Result<u64> {
     pids.dedup();
     pids.retain(|pid| !is_payload(*pid));
     let total = pss(&pids);
-    let mut args = vec!["rm", "-f"];
+    let mut args = subject.remove();
     args.extend(names.iter().map(String::as_str));
     subject.run(&args)?;
     Ok(total.saturating_sub(idle) / WEIGHED)

@@ -18,6 +18,8 @@ struct Runtime {
     name: String,
     version: String,
     prefix: Vec<String>,
+    /// The tree it is run in, by chroot(1), because it executes itself again.
+    root: Option<PathBuf>,
 }
 
 impl Runtime {
@@ -62,11 +64,21 @@ pub(crate) fn measure(args: &Args, page: &mut Page) -> Result<()> {
 
 fn time(all: &[Runtime], bundle: &Path, count: usize) -> Result<Vec<Series>> {
     let bundle = bundle.display().to_string();
+    for root in all.iter().filter_map(|runtime| runtime.root.as_ref()) {
+        let inside = root.join("tmp/bundle");
+        fs::create_dir_all(&inside)?;
+        quiet(Command::new("mount").args(["--bind", &bundle]).arg(&inside))?;
+    }
     let trials: Vec<Trial<'_>> = all.iter().map(|runtime| trial(runtime, &bundle)).collect();
     rounds(&trials, count)
 }
 
 fn trial<'a>(runtime: &'a Runtime, bundle: &'a str) -> Trial<'a> {
+    let bundle = if runtime.root.is_some() {
+        "/tmp/bundle"
+    } else {
+        bundle
+    };
     let timed = move || runtime.command(&["run", "--bundle", bundle, "brig-bench"]);
     Trial {
         name: &runtime.name,
@@ -82,6 +94,7 @@ fn brig() -> Result<Runtime> {
         name: "brig-runtime".to_owned(),
         version,
         prefix: vec![path],
+        root: None,
     })
 }
 
@@ -100,16 +113,23 @@ fn peer(suite: &str, name: &str) -> Result<Runtime> {
     let libraries = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"].map(|d| root.join(d));
     let libraries = libraries.map(|d| d.display().to_string()).join(":");
     let loader = root.join("lib64/ld-linux-x86-64.so.2");
-    let prefix = vec![
-        loader.display().to_string(),
-        "--library-path".to_owned(),
-        libraries,
-        program.display().to_string(),
-    ];
+    let (prefix, root) = if name == "runc" {
+        let prefix = ["chroot", &root.display().to_string(), name].map(String::from);
+        (prefix.to_vec(), Some(root))
+    } else {
+        let words = [
+            loader.display().to_string(),
+            "--library-path".to_owned(),
+            libraries,
+            program.display().to_string(),
+        ];
+        (words.to_vec(), None)
+    };
     let mut runtime = Runtime {
         name: String::new(),
         version: String::new(),
         prefix,
+        root,
     };
     runtime.version = quiet(&mut runtime.command(&["--version"]))?
         .lines()

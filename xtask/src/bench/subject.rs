@@ -98,6 +98,15 @@ impl Subject {
         quiet(&mut self.command(args))
     }
 
+    /// What removes running containers at once. podman would ask them to stop first, and wait.
+    pub(crate) fn remove(&self) -> Vec<&'static str> {
+        if self.name.starts_with("podman") {
+            vec!["rm", "-f", "-t", "0"]
+        } else {
+            vec!["rm", "-f"]
+        }
+    }
+
     /// Another client to the same daemon.
     fn through(&self, name: &str, prefix: Vec<String>) -> Self {
         Self {
