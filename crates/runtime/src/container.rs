@@ -9,7 +9,7 @@ use sys::cgroup::{Cgroup, Layout};
 use sys::ns::Namespaces;
 use types::{ProcessRef, Signal};
 
-use crate::create::cannot;
+use crate::cgroup::cannot;
 use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
 use crate::prepare::NamespacePlan;

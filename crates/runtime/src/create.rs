@@ -4,11 +4,12 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use oci_spec::runtime::Linux;
-use sys::cgroup::{Cgroup, Join, Layout};
+use sys::cgroup::{Cgroup, Join};
 use sys::clone::{Child, Clone3};
 use sys::ns::Namespaces;
 use types::ProcessRef;
 
+use crate::cgroup::cannot;
 use crate::container::Container;
 use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
@@ -97,7 +98,7 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     at(&request, "bind-sources")?;
     prepare::sources(&mut plan.mounts)?;
     at(&request, "cgroup")?;
-    let cgroup = make_cgroup(linux, request.id)?;
+    let cgroup = crate::cgroup::make(linux, request.id, request.cgroup_driver)?;
     undo.cgroup = Some(cgroup.clone());
     at(&request, "cgroup-views")?;
     prepare::cgroup_views(&mut plan.mounts, &cgroup)?;
@@ -150,17 +151,6 @@ fn check_stdio(plan: &Plan, stdio: &Stdio) -> Result<(), Error> {
             "is not set, but the caller wants one",
         )),
     }
-}
-
-pub(crate) fn cannot(action: &'static str, source: sys::cgroup::Error) -> Error {
-    Error::Cgroup { action, source }
-}
-
-fn make_cgroup(linux: &Linux, id: &str) -> Result<Cgroup, Error> {
-    let path = crate::cgroup::path(linux, id)?;
-    let limits = crate::cgroup::limits(linux)?;
-    let layout = Layout::detect().map_err(|source| cannot("find a place for", source))?;
-    Cgroup::create(&layout, &path, &limits).map_err(|source| cannot("make", source))
 }
 
 /// Clones. Of the two ends of the channel the copy keeps one and this process the other.

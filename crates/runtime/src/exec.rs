@@ -17,8 +17,9 @@ use sys::ns::Namespaces;
 use sys::root::Root;
 use types::Signal;
 
+use crate::cgroup::cannot;
 use crate::container::Container;
-use crate::create::{cannot, in_pid_namespace};
+use crate::create::in_pid_namespace;
 use crate::error::{Doing, Error};
 use crate::init::steps::{self, Phase, Runs, Step};
 use crate::init::{Launch, Outcome, identity, namespaces, streams};

@@ -32,6 +32,7 @@ use std::path::Path;
 use oci_spec::runtime::{Process, Spec};
 use types::{Mount, ProcessRef, Signal};
 
+pub use cgroup::CgroupDriver;
 pub use container::Container;
 pub use create::{Created, create};
 pub use error::Error;
@@ -61,6 +62,8 @@ pub struct CreateRequest<'a> {
     /// callers that end before the container starts. None: it waits for [`Created::start`], and
     /// ends when the caller does before that.
     pub gate: Option<OwnedFd>,
+    /// Who makes the cgroup.
+    pub cgroup_driver: CgroupDriver,
     /// How many descriptors from 3 on the process keeps besides the standard streams.
     pub preserve_fds: u32,
     /// For tests: the step of [`steps`] that is to fail. None in real life.

@@ -131,6 +131,7 @@ fn create_with(
         stdio,
         parent_death_signal: Some(Signal::KILL),
         gate: None,
+        cgroup_driver: runtime::CgroupDriver::Direct,
         preserve_fds: 0,
         fail_at,
     })

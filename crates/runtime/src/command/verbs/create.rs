@@ -125,6 +125,7 @@ impl Bundle {
             stdio,
             parent_death_signal: None,
             gate,
+            cgroup_driver: runtime::CgroupDriver::Direct,
             preserve_fds: create.preserve_fds,
             fail_at: None,
         })?)

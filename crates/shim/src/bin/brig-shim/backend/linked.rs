@@ -54,6 +54,7 @@ impl Backend for Linked {
             // Nobody could reap it, read its output or answer for it.
             parent_death_signal: Some(Signal::KILL),
             gate: None,
+            cgroup_driver: runtime::CgroupDriver::Direct,
             preserve_fds: 0,
             fail_at: self.fail_at.as_deref(),
         })?;

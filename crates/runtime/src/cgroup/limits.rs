@@ -1,7 +1,7 @@
-//! `linux.resources` and `linux.cgroupsPath` in the words of `sys::cgroup`. Pure.
+//! `linux.resources` in the words of `sys::cgroup`. Pure.
 
 use oci_spec::runtime::{
-    Linux, LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources,
+    LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources,
     LinuxThrottleDevice,
 };
 use sys::cgroup::{
@@ -10,35 +10,8 @@ use sys::cgroup::{
 
 use crate::error::Error;
 
-/// The container's cgroup, from the root of the hierarchies.
-pub(crate) fn path(linux: &Linux, id: &str) -> Result<String, Error> {
-    let field = "linux.cgroupsPath";
-    let Some(path) = linux
-        .cgroups_path()
-        .as_ref()
-        .filter(|path| !path.as_os_str().is_empty())
-    else {
-        return Ok(format!("/{id}"));
-    };
-    let text = path
-        .to_str()
-        .ok_or_else(|| Error::invalid(field, "is no text"))?;
-    if text.contains(':') {
-        let reason = format!("{text:?} is for the systemd driver, which this runtime has not");
-        return Err(Error::unsupported(field, reason));
-    }
-    Ok(if text.starts_with('/') {
-        text.to_owned()
-    } else {
-        format!("/{text}")
-    })
-}
-
 /// The limits.
-pub(crate) fn limits(linux: &Linux) -> Result<Limits, Error> {
-    let Some(resources) = linux.resources() else {
-        return Ok(Limits::default());
-    };
+pub(crate) fn limits(resources: &LinuxResources) -> Result<Limits, Error> {
     refuse_unsupported(resources)?;
     let hugetlb = resources.hugepage_limits().iter().flatten();
     let bytes = |limit: i64| u64::try_from(limit).unwrap_or(u64::MAX);
@@ -208,18 +181,9 @@ fn device_rule(rule: &LinuxDeviceCgroup) -> Result<DeviceRule, Error> {
 
 #[cfg(test)]
 mod tests {
-    use oci_spec::runtime::{LinuxBuilder, LinuxDeviceCgroupBuilder, LinuxResourcesBuilder};
+    use oci_spec::runtime::{LinuxDeviceCgroupBuilder, LinuxResourcesBuilder};
 
     use super::*;
-
-    #[test]
-    fn paths_are_absolute_and_systemds_are_refused() {
-        let linux = |path: &str| LinuxBuilder::default().cgroups_path(path).build().unwrap();
-        assert_eq!(path(&linux("/brig/x"), "id").unwrap(), "/brig/x");
-        assert_eq!(path(&linux("y"), "id").unwrap(), "/y");
-        assert_eq!(path(&linux(""), "id").unwrap(), "/id");
-        assert!(path(&linux("a:b:c"), "id").is_err());
-    }
 
     #[test]
     fn usual_devices_are_always_allowed() {
