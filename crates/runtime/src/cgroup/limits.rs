@@ -1,20 +1,21 @@
 //! `linux.resources` in the words of `sys::cgroup`. Pure.
 
 use oci_spec::runtime::{
-    LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources,
-    LinuxThrottleDevice,
+    LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxRdma,
+    LinuxResources, LinuxThrottleDevice, LinuxWeightDevice,
 };
 use sys::cgroup::{
-    BlockIo, Cpu, DeviceAccess, DeviceRule, DeviceType, DeviceValue, Limits, Memory,
+    BlockIo, Cpu, DeviceAccess, DeviceRule, DeviceType, DeviceValue, Limits, Memory, Rdma,
 };
 
 use crate::error::Error;
 
 /// The limits.
 pub(crate) fn limits(resources: &LinuxResources) -> Result<Limits, Error> {
-    refuse_unsupported(resources)?;
     let hugetlb = resources.hugepage_limits().iter().flatten();
     let bytes = |limit: i64| u64::try_from(limit).unwrap_or(u64::MAX);
+    let network = resources.network().as_ref();
+    let priorities = network.and_then(|n| n.priorities().as_deref());
     Ok(Limits {
         memory: resources.memory().as_ref().map(memory).unwrap_or_default(),
         cpu: resources.cpu().as_ref().map(cpu).unwrap_or_default(),
@@ -27,6 +28,13 @@ pub(crate) fn limits(resources: &LinuxResources) -> Result<Limits, Error> {
         hugetlb: hugetlb
             .map(|one| (one.page_size().clone(), bytes(one.limit())))
             .collect(),
+        rdma: rdma(resources),
+        network_class: network.and_then(|n| n.class_id()),
+        network_priorities: priorities
+            .unwrap_or_default()
+            .iter()
+            .map(|p| (p.name().clone(), p.priority()))
+            .collect(),
         unified: resources
             .unified()
             .iter()
@@ -37,29 +45,20 @@ pub(crate) fn limits(resources: &LinuxResources) -> Result<Limits, Error> {
     })
 }
 
-fn refuse_unsupported(resources: &LinuxResources) -> Result<(), Error> {
-    let network = resources.network().as_ref();
-    let asked = [
-        (
-            "linux.resources.rdma",
-            resources.rdma().as_ref().is_some_and(|map| !map.is_empty()),
-        ),
-        (
-            "linux.resources.network.classID",
-            network.is_some_and(|n| n.class_id().is_some()),
-        ),
-        (
-            "linux.resources.network.priorities",
-            network.is_some_and(|n| n.priorities().as_ref().is_some_and(|list| !list.is_empty())),
-        ),
-    ];
-    match asked.iter().find(|(_, asked)| *asked) {
-        Some((field, _)) => Err(Error::unsupported(*field, "this runtime does not have it")),
-        None => Ok(()),
-    }
+/// In the order of the devices' names, so that the same configuration does the same.
+fn rdma(resources: &LinuxResources) -> Vec<Rdma> {
+    let one = |(device, limits): (&String, &LinuxRdma)| Rdma {
+        device: device.clone(),
+        handles: limits.hca_handles(),
+        objects: limits.hca_objects(),
+    };
+    let mut all: Vec<Rdma> = resources.rdma().iter().flatten().map(one).collect();
+    all.sort_by(|a, b| a.device.cmp(&b.device));
+    all
 }
 
-/// Limits of kernel memory are left out: the kernel has dropped them.
+/// Limits of kernel memory are left out: the kernel has dropped them. So is `useHierarchy`: every
+/// hierarchy is one.
 fn memory(memory: &LinuxMemory) -> Memory {
     Memory {
         limit: memory.limit(),
@@ -67,6 +66,7 @@ fn memory(memory: &LinuxMemory) -> Memory {
         reservation: memory.reservation(),
         swappiness: memory.swappiness(),
         disable_oom_killer: memory.disable_oom_killer().unwrap_or(false),
+        check_before_update: memory.check_before_update().unwrap_or(false),
     }
 }
 
@@ -94,17 +94,25 @@ fn block_io(io: &LinuxBlockIo) -> BlockIo {
         };
         devices.iter().flatten().map(value).collect()
     };
-    let weights = io.weight_device().iter().flatten().filter_map(|device| {
-        let value = device.weight()?.into();
-        Some(DeviceValue {
-            major: device.major(),
-            minor: device.minor(),
-            value,
-        })
-    });
+    let weights = |weight: fn(&LinuxWeightDevice) -> Option<u16>| -> Vec<DeviceValue> {
+        let value = |device: &LinuxWeightDevice| {
+            Some(DeviceValue {
+                major: device.major(),
+                minor: device.minor(),
+                value: weight(device).filter(|w| *w != 0)?.into(),
+            })
+        };
+        io.weight_device()
+            .iter()
+            .flatten()
+            .filter_map(value)
+            .collect()
+    };
     BlockIo {
         weight: io.weight(),
-        weight_device: weights.collect(),
+        weight_device: weights(LinuxWeightDevice::weight),
+        leaf_weight: io.leaf_weight(),
+        leaf_weight_device: weights(LinuxWeightDevice::leaf_weight),
         read_bps: rates(io.throttle_read_bps_device()),
         write_bps: rates(io.throttle_write_bps_device()),
         read_iops: rates(io.throttle_read_iops_device()),

@@ -1,9 +1,13 @@
 //! Writing the limits of a cgroup.
 
+use std::io;
+use std::path::Path;
+
+use super::create::Unavailable;
 use super::devices::{DeviceFilter, V1Devices};
 use super::layout::is_missing;
 use super::plan::{Missing, Version, Write, plan};
-use super::{Cgroup, Error, Layout, Limits, read, v1_name};
+use super::{Cgroup, Dir, Error, Layout, Limits, read, v1_name};
 
 /// Limits as what will be done about them: all that can be refused beforehand has been.
 pub(super) struct Prepared {
@@ -45,69 +49,152 @@ impl Prepared {
             && self.writes.iter().any(|w| w.controller == controller)
     }
 
+    /// Whether a limit needs one of the version 2 controllers that know no threads, cgroups(7).
+    pub(super) fn needs_domain(&self, layout: &Layout) -> bool {
+        ["memory", "io", "hugetlb", "rdma", "misc"]
+            .iter()
+            .any(|c| self.needs(c, layout))
+    }
+
+    /// To a cgroup that was just made. What it has by itself is not written.
     pub(super) fn apply(
         &self,
         cgroup: &Cgroup,
-        unavailable: Vec<(&'static str, Error)>,
+        unavailable: Vec<Unavailable>,
     ) -> Result<(), Error> {
-        let mut unavailable = unavailable;
-        for write in &self.writes {
-            if let Err(error) = cgroup.write(write) {
+        let is_fresh = |w: &Write| cgroup.dir_of(w).is_some_and(|dir| dir.fresh);
+        let news = self
+            .writes
+            .iter()
+            .filter(|w| !(w.is_default() && is_fresh(w)));
+        write_all(cgroup, news, unavailable)?;
+        match &self.devices {
+            Devices::Free => Ok(()),
+            Devices::V1(entries) => entries.apply(cgroup),
+            Devices::V2(filter) => filter.apply(cgroup),
+        }
+    }
+}
+
+/// The kernel checks some values against others: a period against the quota, memory against memory
+/// and swap. What it finds invalid may be valid when the rest is written, and is tried once more.
+fn write_all<'a>(
+    cgroup: &Cgroup,
+    writes: impl Iterator<Item = &'a Write>,
+    mut unavailable: Vec<Unavailable>,
+) -> Result<(), Error> {
+    let mut again = Vec::new();
+    for write in writes {
+        match cgroup.write(write) {
+            Ok(()) => {}
+            Err(Error::Write { source, .. }) if source.raw_os_error() == Some(libc::EINVAL) => {
+                again.push(write);
+            }
+            Err(error) => {
                 // The reason why a controller is not there says more than a missing file.
-                let reason = unavailable.iter().position(|(c, _)| *c == write.controller);
+                let reason = unavailable
+                    .iter()
+                    .position(|u| u.concerns(write.controller));
                 return Err(match (reason, error) {
-                    (Some(at), Error::Unsupported { .. }) => unavailable.swap_remove(at).1,
+                    (Some(at), Error::Unsupported { .. }) => unavailable.swap_remove(at).reason,
                     (_, error) => error,
                 });
             }
         }
-        match &self.devices {
-            Devices::Free => {}
-            Devices::V1(entries) => entries.apply(cgroup)?,
-            Devices::V2(filter) => filter.apply(cgroup)?,
-        }
-        Ok(())
     }
+    again.into_iter().try_for_each(|w| cgroup.write(w))
 }
 
 impl Cgroup {
-    /// Changes the limits of a cgroup that is there. Devices are left as they are.
+    /// Changes the limits of a cgroup that is there. Without device rules access to devices is left
+    /// as it is, otherwise the old rules are replaced.
     pub fn update(&self, layout: &Layout, limits: &Limits) -> Result<(), Error> {
-        let writes = plan(limits, |c| layout.version_of(c))?;
-        let widen = |w: &&Write| w.file == "memory.memsw.limit_in_bytes";
-        // Version 1 keeps memory <= memory and swap at every moment: raising both must begin with
-        // the second, lowering both with the first.
-        if let Some(swap) = writes.iter().find(widen) {
-            let _ = self.write(swap);
+        let prepared = Prepared::new(layout, limits)?;
+        if limits.memory.check_before_update {
+            self.check_memory(limits)?;
         }
-        writes.iter().try_for_each(|w| self.write(w))
+        write_all(self, prepared.writes.iter(), Vec::new())?;
+        match &prepared.devices {
+            Devices::Free => Ok(()),
+            Devices::V1(entries) => entries.change(self),
+            Devices::V2(filter) => filter.replace(self),
+        }
     }
 
-    fn write(&self, write: &Write) -> Result<(), Error> {
-        let dir = match write.controller {
+    /// Refuses limits below what is in use, where the kernel would make room by killing.
+    fn check_memory(&self, limits: &Limits) -> Result<(), Error> {
+        let Some(dir) = self.v2().filter(|d| d.has("memory")) else {
+            return Ok(());
+        };
+        let current = |name: &str| -> Result<i64, Error> {
+            match read::line(&dir.path.join(name)) {
+                Ok(text) => Ok(text.parse().unwrap_or(i64::MAX)),
+                Err(Error::File { source, .. }) if is_missing(&source) => Ok(0),
+                Err(error) => Err(error),
+            }
+        };
+        let refuse = |limit, asked: i64, used: i64| Error::Invalid {
+            limit,
+            reason: format!("{asked} is less than the {used} in use"),
+        };
+        let memory = current("memory.current")?;
+        let together = memory.saturating_add(current("memory.swap.current")?);
+        let asked = |value: Option<i64>| value.filter(|v| *v > 0);
+        if let Some(swap) = asked(limits.memory.swap).filter(|s| together > *s) {
+            return Err(refuse("memory and swap limit", swap, together));
+        }
+        match asked(limits.memory.limit).filter(|l| memory > *l) {
+            Some(limit) => Err(refuse("memory limit", limit, memory)),
+            None => Ok(()),
+        }
+    }
+
+    fn dir_of(&self, write: &Write) -> Option<&Dir> {
+        match write.controller {
             "" => self.v2(),
             name => self
                 .controller(v1_name(name))
                 .or_else(|| self.controller(name)),
-        };
+        }
+    }
+
+    fn write(&self, write: &Write) -> Result<(), Error> {
         let unsupported = || Error::Unsupported {
             limit: write.limit,
             file: write.file.clone(),
         };
-        let dir = dir.ok_or_else(unsupported)?;
+        let dir = self.dir_of(write).ok_or_else(unsupported)?;
         match read::write(&dir.path.join(&write.file), &write.value) {
-            Err(Error::Write { source, .. }) if is_missing(&source) => {
-                // Kernels before 5.0 have the weight without the scheduler's name.
-                let old = write.file.replace("blkio.bfq.", "blkio.");
-                if old != write.file && dir.path.join(&old).exists() {
-                    return read::write(&dir.path.join(&old), &write.value);
-                }
-                match write.missing {
-                    Missing::Ignore => Ok(()),
-                    Missing::Refuse => Err(unsupported()),
-                }
+            Err(Error::Write { source, .. }) if is_missing(&source) => match &write.missing {
+                Missing::Ignore => Ok(()),
+                Missing::Refuse => Err(unsupported()),
+                Missing::Instead(file, value) => match read::write(&dir.path.join(file), value) {
+                    Err(Error::Write { source, .. }) if is_missing(&source) => Err(unsupported()),
+                    other => other,
+                },
+            },
+            Err(Error::Write { source, .. }) if is_below_use(write, &source) => {
+                Err(below_use(&dir.path, write))
             }
             other => other,
         }
+    }
+}
+
+/// Version 1 cannot make the room that a new limit needs.
+fn is_below_use(write: &Write, error: &io::Error) -> bool {
+    write.file == "memory.limit_in_bytes" && error.raw_os_error() == Some(libc::EBUSY)
+}
+
+fn below_use(dir: &Path, write: &Write) -> Error {
+    let read = |name| read::line(&dir.join(name)).unwrap_or_default();
+    Error::Invalid {
+        limit: "memory limit",
+        reason: format!(
+            "{} cannot be kept: {} is in use, {} was at most",
+            write.value,
+            read("memory.usage_in_bytes"),
+            read("memory.max_usage_in_bytes"),
+        ),
     }
 }

@@ -1,82 +1,146 @@
 //! Making a cgroup.
+//!
+//! Most often everything but the last directory is there, so that one is made first; only what goes
+//! wrong then makes the rest looked at.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode as Permissions};
 
 use super::apply::Prepared;
 use super::layout::{Hierarchy, is_missing};
 use super::plan::Version;
 use super::{Cgroup, Dir, Error, Layout, Limits, Mode, V2_CONTROLLERS, all_dirs, read, relative};
+use crate::error::retry;
 
 /// How often making the directories starts over when somebody removes a parent meanwhile.
 const RETRIES: usize = 8;
+
+/// What is done about hierarchies in which the caller may make nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// An error.
+    Refuse,
+    /// The cgroup has no part in them; an error only if a limit needs one.
+    LeaveOut,
+}
+
+/// A controller, or all of a hierarchy's, that cannot be used, and why.
+pub(super) struct Unavailable {
+    controllers: Vec<String>,
+    pub(super) reason: Error,
+}
+
+impl Unavailable {
+    /// Whether it is about this controller, by version 2's name.
+    pub(super) fn concerns(&self, controller: &str) -> bool {
+        let names = [controller, super::v1_name(controller)];
+        self.controllers.iter().any(|c| names.contains(&c.as_str()))
+    }
+}
 
 impl Cgroup {
     /// Makes the cgroup in every hierarchy and limits it. Everything that can be refused without
     /// touching anything is; if a later step fails, what was made is removed again. A cgroup that is
     /// there already is made anew if no process is in it, and refused otherwise.
     pub fn create(layout: &Layout, path: &str, limits: &Limits) -> Result<Self, Error> {
+        Self::create_where_allowed(layout, path, limits, Denied::Refuse)
+    }
+
+    /// The same, for callers without the rights of root.
+    pub fn create_where_allowed(
+        layout: &Layout,
+        path: &str,
+        limits: &Limits,
+        denied: Denied,
+    ) -> Result<Self, Error> {
+        Self::create_with(layout, path, limits, denied, existing_is_renewed)
+    }
+
+    /// Takes part in a cgroup that somebody else, like systemd, has made and put a process in: makes
+    /// what is missing of it and limits it.
+    pub fn adopt(layout: &Layout, path: &str, limits: &Limits) -> Result<Self, Error> {
+        Self::create_with(layout, path, limits, Denied::Refuse, |_| Ok(false))
+    }
+
+    fn create_with(
+        layout: &Layout,
+        path: &str,
+        limits: &Limits,
+        denied: Denied,
+        existing: fn(&Path) -> Result<bool, Error>,
+    ) -> Result<Self, Error> {
         let relative = relative(path)?;
         let prepared = Prepared::new(layout, limits)?;
-        let mut made = Made::default();
+        let mut maker = Maker {
+            layout,
+            relative: &relative,
+            prepared: &prepared,
+            existing,
+            made: Vec::new(),
+        };
         let mut unavailable = Vec::new();
-        let dirs = all_dirs(layout, &relative);
-        for (dir, hierarchy) in dirs.iter().zip(layout.v1.iter().chain(&layout.v2)) {
-            let wanted = match dir.version {
-                Version::V1 => Vec::new(),
-                Version::V2 => wanted_controllers(layout, hierarchy, &prepared),
-            };
-            let line = Line {
-                hierarchy,
-                relative: &relative,
-                wanted: &wanted,
-            };
-            unavailable.extend(line.make(dir, &mut made)?);
+        let mut dirs = Vec::new();
+        let hierarchies = layout.v1.iter().chain(&layout.v2);
+        for (mut dir, hierarchy) in all_dirs(layout, &relative).into_iter().zip(hierarchies) {
+            match maker.make(&mut dir, hierarchy) {
+                Ok(list) => {
+                    unavailable.extend(list);
+                    dirs.push(dir);
+                }
+                Err(reason) if denied == Denied::LeaveOut && is_denied(&reason) => {
+                    let controllers = dir.controllers;
+                    unavailable.push(Unavailable {
+                        controllers,
+                        reason,
+                    });
+                }
+                Err(error) => return Err(error),
+            }
         }
+        let path = if dirs.is_empty() { "" } else { path };
         let cgroup = Self {
             path: path.to_owned(),
             dirs,
         };
-        prepared.apply(&cgroup, unavailable)?;
-        made.keep();
+        match prepared.apply(&cgroup, unavailable) {
+            // Who may not load programs cannot use devices that are not his either.
+            Err(error @ Error::DeviceFilter { .. })
+                if denied == Denied::LeaveOut && is_denied(&error) => {}
+            applied => applied?,
+        }
+        maker.made.clear();
         Ok(cgroup)
     }
 }
 
-/// Directories made so far; removed, the last first, when this is dropped before [`Made::keep`].
-#[derive(Default)]
-struct Made(Vec<PathBuf>);
-
-impl Made {
-    fn keep(mut self) {
-        self.0.clear();
-    }
+/// Makes the directories; those made are removed, the last first, when this is dropped with their
+/// names still in it.
+struct Maker<'a> {
+    layout: &'a Layout,
+    relative: &'a Path,
+    prepared: &'a Prepared,
+    /// What is done when the last directory is there; tells whether it is new then.
+    existing: fn(&Path) -> Result<bool, Error>,
+    made: Vec<PathBuf>,
 }
 
-impl Drop for Made {
+impl Drop for Maker<'_> {
     fn drop(&mut self) {
-        for dir in self.0.iter().rev() {
+        for dir in self.made.iter().rev() {
             // A parent may meanwhile be another container's too; then it stays.
-            let _ = fs::remove_dir(dir);
+            let _ = std::fs::remove_dir(dir);
         }
     }
 }
 
-/// The directories from a hierarchy's root down to the cgroup.
-struct Line<'a> {
-    hierarchy: &'a Hierarchy,
-    relative: &'a Path,
-    /// Controllers to enable on the way.
-    wanted: &'a [&'static str],
-}
-
-impl Line<'_> {
-    /// Makes what is missing; returns the controllers that could not be enabled.
-    fn make(&self, leaf: &Dir, made: &mut Made) -> Result<Vec<(&'static str, Error)>, Error> {
+impl Maker<'_> {
+    /// Makes one directory with what it needs of its parents; returns what cannot be used in it.
+    fn make(&mut self, dir: &mut Dir, hierarchy: &Hierarchy) -> Result<Vec<Unavailable>, Error> {
         let mut tries = 0;
         loop {
-            match self.make_once(leaf, made) {
+            match self.make_once(dir, hierarchy) {
                 // A parent was removed between its making and its child's.
                 Err(Error::File { source, .. }) if is_gone(&source) && tries < RETRIES => {
                     tries += 1;
@@ -86,24 +150,90 @@ impl Line<'_> {
         }
     }
 
-    fn make_once(&self, leaf: &Dir, made: &mut Made) -> Result<Vec<(&'static str, Error)>, Error> {
-        let mut unavailable = Vec::new();
-        let mut dir = self.hierarchy.mount.clone();
-        for part in self.relative {
-            unavailable.extend(enable(&dir, self.wanted));
+    fn make_once(
+        &mut self,
+        dir: &mut Dir,
+        hierarchy: &Hierarchy,
+    ) -> Result<Vec<Unavailable>, Error> {
+        dir.fresh = match mkdir(&dir.path) {
+            Ok(made) => made,
+            Err(Error::File { source, .. }) if is_missing(&source) => {
+                self.make_parents(hierarchy)?;
+                mkdir(&dir.path)?
+            }
+            Err(error) => return Err(error),
+        };
+        if !dir.fresh {
+            dir.fresh = (self.existing)(&dir.path)?;
+        }
+        if dir.fresh {
+            self.made.push(dir.path.clone());
+        }
+        match dir.version {
+            Version::V1 => {
+                if hierarchy.has("cpuset") {
+                    inherit_cpuset(&dir.path, dir.fresh)?;
+                }
+                Ok(Vec::new())
+            }
+            Version::V2 => self.enable(dir, hierarchy),
+        }
+    }
+
+    fn make_parents(&mut self, hierarchy: &Hierarchy) -> Result<(), Error> {
+        let mut dir = hierarchy.mount.clone();
+        let parents = self.relative.parent().unwrap_or(Path::new(""));
+        for part in parents {
             dir.push(part);
-            let mut existed = mkdir(&dir)?;
-            if existed && dir == leaf.path {
-                existed = renew(&dir)?;
-            }
-            if !existed {
-                made.0.push(dir.clone());
-            }
-            if self.hierarchy.has("cpuset") && leaf.version == Version::V1 {
-                inherit_cpuset(&dir)?;
+            if mkdir(&dir)? {
+                self.made.push(dir.clone());
+                if hierarchy.has("cpuset") {
+                    inherit_cpuset(&dir, true)?;
+                    // What is made in this one then begins with its processors.
+                    let _ = read::write(&dir.join("cgroup.clone_children"), "1");
+                }
             }
         }
+        Ok(())
+    }
+
+    /// Enables version 2 controllers from the root down to the parent, unless the cgroup has them.
+    fn enable(&self, leaf: &Dir, hierarchy: &Hierarchy) -> Result<Vec<Unavailable>, Error> {
+        let wanted = wanted_controllers(self.layout, hierarchy, self.prepared);
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let has = read::line(&leaf.path.join("cgroup.controllers"))?;
+        if wanted.iter().all(|c| has.split(' ').any(|h| h == *c)) {
+            return Ok(Vec::new());
+        }
+        let mut unavailable = Vec::new();
+        let mut dir = hierarchy.mount.clone();
+        for part in self.relative {
+            unavailable.extend(enable_for_children(&dir, &wanted));
+            dir.push(part);
+        }
+        self.check_type(leaf)?;
         Ok(unavailable)
+    }
+
+    /// In a threaded subtree only some controllers work, and a new cgroup must say that it is a part
+    /// of it, cgroups(7).
+    fn check_type(&self, leaf: &Dir) -> Result<(), Error> {
+        let kind = match read::line(&leaf.path.join("cgroup.type")) {
+            Ok(kind) if kind == "domain" => return Ok(()),
+            // Kernels before 4.14 have no threads.
+            Err(Error::File { source, .. }) if is_missing(&source) => return Ok(()),
+            other => other?,
+        };
+        if self.prepared.needs_domain(self.layout) {
+            let path = leaf.path.clone();
+            return Err(Error::Threaded { path, kind });
+        }
+        match kind.as_str() {
+            "domain invalid" => read::write(&leaf.path.join("cgroup.type"), "threaded"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -112,37 +242,60 @@ fn is_gone(error: &io::Error) -> bool {
     is_missing(error) || error.raw_os_error() == Some(libc::ENODEV)
 }
 
-/// Makes one directory; tells whether it was there.
+/// Whether the caller may not do this here.
+fn is_denied(error: &Error) -> bool {
+    let (Error::File { source, .. }
+    | Error::Write { source, .. }
+    | Error::DeviceFilter { source, .. }) = error
+    else {
+        return false;
+    };
+    matches!(
+        source.raw_os_error(),
+        Some(libc::EACCES | libc::EPERM | libc::EROFS)
+    )
+}
+
+/// Makes one directory; tells whether it is new.
 fn mkdir(dir: &Path) -> Result<bool, Error> {
-    match fs::create_dir(dir) {
-        Ok(()) => Ok(false),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(true),
-        Err(source) => Err(Error::File {
+    match retry(|| rustix::fs::mkdirat(CWD, dir, Permissions::from_raw_mode(0o755))) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::EXIST) => Ok(false),
+        Err(errno) => Err(Error::File {
             action: "make cgroup",
             path: dir.to_owned(),
-            source,
+            source: errno.into(),
         }),
     }
 }
 
 /// Makes a cgroup that was there afresh, so that old limits and counts do not pass for its own.
-/// Tells whether it had to be left as it was: empty, but with others made inside.
-fn renew(dir: &Path) -> Result<bool, Error> {
-    if !read::procs_of(dir)?.is_empty() {
-        return Err(Error::Busy(dir.to_owned()));
+/// False if it had to be left as it was: empty, but with others made inside.
+fn existing_is_renewed(dir: &Path) -> Result<bool, Error> {
+    let processes = read::procs_of(dir)?.len();
+    if processes > 0 {
+        let path = dir.to_owned();
+        return Err(Error::Busy { path, processes });
     }
-    match fs::remove_dir(dir) {
+    // Whoever froze it will not expect a container in it, which would never start.
+    if super::freeze::is_set(dir) {
+        return Err(Error::Frozen(dir.to_owned()));
+    }
+    match std::fs::remove_dir(dir) {
         Ok(()) => mkdir(dir),
-        Err(_) => Ok(true),
+        Err(_) => Ok(false),
     }
 }
 
-/// A new version 1 cpuset is empty and takes no process until it has processors and memory nodes.
-fn inherit_cpuset(dir: &Path) -> Result<(), Error> {
+/// A new version 1 cpuset is empty and takes no process until it has processors and memory nodes,
+/// unless its parent hands its own down, both at once.
+fn inherit_cpuset(dir: &Path, fresh: bool) -> Result<(), Error> {
     for name in ["cpuset.cpus", "cpuset.mems"] {
         let file = dir.join(name);
-        if !read::line(&file)?.is_empty() {
-            continue;
+        match (read::line(&file)?.is_empty(), fresh) {
+            (true, _) => {}
+            (false, true) => return Ok(()),
+            (false, false) => continue,
         }
         let parent = dir.parent().unwrap_or(dir).join(name);
         let value = read::line(&parent)?;
@@ -165,10 +318,7 @@ fn wanted_controllers(layout: &Layout, v2: &Hierarchy, prepared: &Prepared) -> V
 
 /// Enables controllers for the children of a version 2 cgroup. A controller that cannot be enabled
 /// is an error only for a limit that needs it.
-fn enable(dir: &Path, wanted: &[&'static str]) -> Vec<(&'static str, Error)> {
-    if wanted.is_empty() {
-        return Vec::new();
-    }
+fn enable_for_children(dir: &Path, wanted: &[&'static str]) -> Vec<Unavailable> {
     let file = dir.join("cgroup.subtree_control");
     let enabled = read::line(&file).unwrap_or_default();
     let off: Vec<&str> = wanted
@@ -180,11 +330,12 @@ fn enable(dir: &Path, wanted: &[&'static str]) -> Vec<(&'static str, Error)> {
     if off.is_empty() || read::write(&file, &all.join(" ")).is_ok() {
         return Vec::new();
     }
-    let single = |controller: &&'static str| {
-        off.contains(controller)
-            .then(|| read::write(&file, &format!("+{controller}")).err())
-            .flatten()
-            .map(|error| (*controller, error))
+    let single = |controller: &str| {
+        let reason = read::write(&file, &format!("+{controller}")).err()?;
+        Some(Unavailable {
+            controllers: vec![controller.to_owned()],
+            reason,
+        })
     };
-    wanted.iter().filter_map(single).collect()
+    off.into_iter().filter_map(single).collect()
 }

@@ -50,9 +50,33 @@ pub enum Error {
         /// What is wrong with the value.
         reason: String,
     },
-    /// Somebody else's processes are in the cgroup that was to be made.
-    #[error("cgroup {} is in use", .0.display())]
-    Busy(PathBuf),
+    /// Somebody else's processes are in the cgroup that was to be made. In runc's words, which
+    /// people search for.
+    #[error(
+        "container's cgroup is not empty: {processes} process(es) found in {}",
+        path.display()
+    )]
+    Busy {
+        /// The cgroup.
+        path: PathBuf,
+        /// How many.
+        processes: usize,
+    },
+    /// The cgroup that was to be made is there and frozen: nothing would run in it. In runc's words.
+    #[error("container's cgroup unexpectedly frozen: {}", .0.display())]
+    Frozen(PathBuf),
+    /// Part of a threaded subtree, where limits for whole processes do not work.
+    #[error(
+        "cgroup {} is {kind}: it can limit neither memory nor I/O; a path outside the threaded \
+         subtree is needed",
+        path.display()
+    )]
+    Threaded {
+        /// The cgroup.
+        path: PathBuf,
+        /// The content of its cgroup.type.
+        kind: String,
+    },
     /// Killed processes are still there.
     #[error("processes of cgroup {} did not end", .0.display())]
     Unkillable(PathBuf),
@@ -77,8 +101,10 @@ impl Error {
                 Some(libc::EINVAL | libc::ERANGE | libc::EBUSY) => ErrorKind::Invalid,
                 _ => ErrorKind::Internal,
             },
-            Self::NotMounted | Self::Unsupported { .. } => ErrorKind::Unsupported,
-            Self::Busy(_) => ErrorKind::Conflict,
+            Self::NotMounted | Self::Unsupported { .. } | Self::Threaded { .. } => {
+                ErrorKind::Unsupported
+            }
+            Self::Busy { .. } | Self::Frozen(_) => ErrorKind::Conflict,
             Self::File { .. } | Self::Unkillable(_) | Self::DeviceFilter { .. } => {
                 ErrorKind::Internal
             }

@@ -37,6 +37,11 @@ impl Cgroup {
         set(self.freezer()?, false)
     }
 
+    /// Whether they are told to stand still. False without a freezer.
+    pub fn is_frozen(&self) -> bool {
+        self.freezer().is_ok_and(|dir| is_set(&dir.path))
+    }
+
     /// Version 1's freezer where there is one: on a hybrid machine it surely holds the processes.
     fn freezer(&self) -> Result<&Dir, Error> {
         self.controller("freezer")
@@ -46,6 +51,12 @@ impl Cgroup {
                 file: "freezer controller".to_owned(),
             })
     }
+}
+
+/// Whether a cgroup of either version is told to stand still; not if it is not there.
+pub(super) fn is_set(dir: &std::path::Path) -> bool {
+    let read = |name: &str| read::line(&dir.join(name)).unwrap_or_default();
+    read("cgroup.freeze") == "1" || matches!(read("freezer.state").as_str(), "FROZEN" | "FREEZING")
 }
 
 fn set(dir: &Dir, frozen: bool) -> Result<(), Error> {

@@ -1,10 +1,9 @@
 //! Which cgroup hierarchies this machine has, and what they can limit.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::{Error, read};
 
 /// One mounted hierarchy and the controllers on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,12 +89,7 @@ const V1_CONTROLLERS: [&str; 15] = [
 impl Layout {
     /// Reads `/proc/self/mountinfo`.
     pub fn detect() -> Result<Self, Error> {
-        let path = Path::new("/proc/self/mountinfo");
-        let text = fs::read_to_string(path).map_err(|source| Error::File {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = read::text(Path::new("/proc/self/mountinfo"))?;
         let mut layout = Self::parse(&text);
         if let Some(v2) = &mut layout.v2 {
             let controllers = read_line(&v2.mount.join("cgroup.controllers"));
@@ -280,12 +274,12 @@ fn unescape(field: &str) -> PathBuf {
 }
 
 fn read_all(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_default()
+    read::text(path).unwrap_or_default()
 }
 
 /// The trimmed content of a one-line file; empty when it cannot be read.
 fn read_line(path: &Path) -> String {
-    read_all(path).trim().to_owned()
+    read::line(path).unwrap_or_default()
 }
 
 /// Whether an error says that the file is not there.

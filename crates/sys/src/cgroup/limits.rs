@@ -12,13 +12,19 @@ pub struct Limits {
     pub memory: Memory,
     /// Processor time and placement.
     pub cpu: Cpu,
-    /// Number of processes; zero and below is unlimited.
+    /// Number of processes; below zero is unlimited, and zero counts as one, as systemd has no zero.
     pub pids: Option<i64>,
     /// Block I/O.
     pub block_io: BlockIo,
     /// Huge pages: page size as in `2MB`, and bytes.
     pub hugetlb: Vec<(String, u64)>,
-    /// Files of a version 2 cgroup and what is written to them, last.
+    /// RDMA devices and what of each may be used.
+    pub rdma: Vec<Rdma>,
+    /// Tag of the network packets sent, `0xAAAABBBB` for the class AAAA:BBBB. Version 1 only.
+    pub network_class: Option<u32>,
+    /// Network interfaces and the priority of what is sent through them. Version 1 only.
+    pub network_priorities: Vec<(String, u32)>,
+    /// Files of a version 2 cgroup and what is written to them, line by line, last.
     pub unified: BTreeMap<String, String>,
     /// Access to devices, in order, the last matching rule wins; what no rule matches is denied.
     /// An empty list restricts nothing.
@@ -38,6 +44,9 @@ pub struct Memory {
     pub swappiness: Option<u64>,
     /// Whether the out-of-memory killer is off. Version 1 only.
     pub disable_oom_killer: bool,
+    /// Whether [`super::Cgroup::update`] is to refuse a limit below what is in use. Version 1 always
+    /// does; version 2 would have the out-of-memory killer make room.
+    pub check_before_update: bool,
 }
 
 /// Processor limits.
@@ -70,6 +79,10 @@ pub struct BlockIo {
     pub weight: Option<u16>,
     /// Weights of single devices.
     pub weight_device: Vec<DeviceValue>,
+    /// Weight of the cgroup's own processes against its children. Version 1 of old kernels only.
+    pub leaf_weight: Option<u16>,
+    /// The same, of single devices.
+    pub leaf_weight_device: Vec<DeviceValue>,
     /// Bytes read per second.
     pub read_bps: Vec<DeviceValue>,
     /// Bytes written per second.
@@ -78,6 +91,17 @@ pub struct BlockIo {
     pub read_iops: Vec<DeviceValue>,
     /// Writes per second.
     pub write_iops: Vec<DeviceValue>,
+}
+
+/// What of one RDMA device may be used; none is unlimited.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rdma {
+    /// The device's name, as in `mlx5_1`.
+    pub device: String,
+    /// Handles.
+    pub handles: Option<u32>,
+    /// Objects.
+    pub objects: Option<u32>,
 }
 
 /// A number for one block device.

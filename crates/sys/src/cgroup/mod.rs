@@ -21,12 +21,13 @@ mod remove;
 
 use std::path::{Path, PathBuf};
 
+pub use create::Denied;
 pub use devices::{DeviceAccess, DeviceRule, DeviceType};
 pub use directory::Directory;
 pub use error::Error;
 pub use join::Join;
 pub use layout::{Capabilities, Layout, Mode};
-pub use limits::{BlockIo, Cpu, DeviceValue, Limits, Memory};
+pub use limits::{BlockIo, Cpu, DeviceValue, Limits, Memory, Rdma};
 pub use remove::remove_if_empty;
 
 use layout::Hierarchy;
@@ -50,6 +51,14 @@ struct Dir {
     version: Version,
     controllers: Vec<String>,
     path: PathBuf,
+    /// Whether it was made just now, so that it has what the kernel gives to new ones.
+    fresh: bool,
+}
+
+impl Dir {
+    fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|c| c == controller)
+    }
 }
 
 impl Cgroup {
@@ -82,9 +91,7 @@ impl Cgroup {
 
     /// The directory of a controller by version 1's or version 2's name.
     fn controller(&self, name: &str) -> Option<&Dir> {
-        self.dirs
-            .iter()
-            .find(|d| d.controllers.iter().any(|c| c == name))
+        self.dirs.iter().find(|d| d.has(name))
     }
 
     /// The directory that tells which processes are inside: of all hierarchies one that no process
@@ -142,6 +149,7 @@ fn all_dirs(layout: &Layout, relative: &Path) -> Vec<Dir> {
         version,
         controllers: h.controllers.clone(),
         path: h.mount.join(relative),
+        fresh: false,
     };
     let v1 = layout.v1.iter().map(|h| dir(Version::V1, h));
     let v2 = layout.v2.iter().map(|h| dir(Version::V2, h));

@@ -1,47 +1,89 @@
-//! Reading and writing cgroup files.
+//! Reading and writing cgroup files, in as few system calls as it takes: a start does this by the
+//! dozen.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
 
 use super::plan::Version;
 use super::{Cgroup, Dir, Error};
+use crate::error::retry;
+
+/// Opens for writing. What fails is told as the failed write of `value`.
+pub(super) fn open_to_write(path: &Path, value: &str) -> Result<OwnedFd, Error> {
+    open(path, OFlags::WRONLY).map_err(|source| refused(path, value, source))
+}
 
 /// Writes one value in one write(2), as the kernel wants it.
 pub(super) fn write(path: &Path, value: &str) -> Result<(), Error> {
-    fs::OpenOptions::new()
-        .write(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(value.as_bytes()))
-        .map_err(|source| Error::Write {
-            value: value.to_owned(),
-            path: path.to_owned(),
-            source,
-        })
+    write_to(&open_to_write(path, value)?, path, value)
 }
 
+/// The same, to a file that is open.
+pub(super) fn write_to(file: &OwnedFd, path: &Path, value: &str) -> Result<(), Error> {
+    match retry(|| rustix::io::write(file, value.as_bytes())) {
+        Ok(_) => Ok(()),
+        Err(errno) => Err(refused(path, value, errno.into())),
+    }
+}
+
+fn refused(path: &Path, value: &str, source: io::Error) -> Error {
+    Error::Write {
+        value: value.to_owned(),
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn open(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(retry(|| {
+        rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
+    })?)
+}
+
+/// The whole text of a file.
 pub(super) fn text(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|source| Error::File {
+    read(path, |_| false)
+}
+
+/// The trimmed content of a one-line file.
+pub(super) fn line(path: &Path) -> Result<String, Error> {
+    Ok(read(path, |text| text.ends_with(b"\n"))?.trim().to_owned())
+}
+
+/// Reads until the end, or until `complete` says that nothing more will come: the kernel tells the
+/// end of a file only to who asks once more.
+fn read(path: &Path, complete: impl Fn(&[u8]) -> bool) -> Result<String, Error> {
+    let failed = |source| Error::File {
         action: "read",
         path: path.to_owned(),
         source,
-    })
-}
-
-/// The trimmed content of a file.
-pub(super) fn line(path: &Path) -> Result<String, Error> {
-    Ok(text(path)?.trim().to_owned())
+    };
+    let file = open(path, OFlags::RDONLY).map_err(failed)?;
+    let mut bytes = Vec::with_capacity(4096);
+    loop {
+        bytes.reserve(1024);
+        let room = || rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes));
+        let count = retry(room).map_err(|errno| failed(errno.into()))?;
+        if count == 0 || complete(&bytes) {
+            break;
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| failed(io::ErrorKind::InvalidData.into()))
 }
 
 /// The number after a key in a flat-keyed file; zero when it is not there.
-fn keyed(path: &Path, key: &str) -> Result<u64, Error> {
+pub(super) fn keyed(path: &Path, key: &str) -> Result<u64, Error> {
     let text = text(path)?;
     let value = |l: &str| l.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok();
     Ok(text.lines().find_map(value).unwrap_or(0))
 }
 
 /// Whether an error says that the cgroup is gone: ENODEV from a file of a removed one.
-fn is_gone(error: &io::Error) -> bool {
+pub(super) fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
 }
 

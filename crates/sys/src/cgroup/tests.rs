@@ -193,7 +193,7 @@ fn processes_enter_are_counted_frozen_and_killed() {
     assert_eq!(of_process.paths(), direct.paths());
     assert!(matches!(
         scratch.create(&Limits::default()),
-        Err(Error::Busy(_))
+        Err(Error::Busy { processes: 3, .. })
     ));
     remove_if_empty(&scratch.layout, &scratch.path()).unwrap();
     cgroup.kill_all().unwrap();

@@ -90,6 +90,9 @@ impl Insn {
 
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_ATTACH: libc::c_int = 8;
+const BPF_PROG_DETACH: libc::c_int = 9;
+const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
+const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const BPF_CGROUP_DEVICE: u32 = 6;
 /// Lets programs of other owners, above and below, be asked too: all must allow.
@@ -109,7 +112,30 @@ struct LoadAttr {
     flags: u32,
 }
 
-/// The part of `union bpf_attr` that BPF_PROG_ATTACH reads.
+/// How many programs of one cgroup the kernel takes (BPF_CGROUP_MAX_PROGS).
+const MOST_PROGRAMS: usize = 64;
+
+/// The part of `union bpf_attr` that BPF_PROG_GET_FD_BY_ID reads.
+#[repr(C)]
+struct IdAttr {
+    id: u32,
+    next_id: u32,
+    open_flags: u32,
+}
+
+/// The part of `union bpf_attr` that BPF_PROG_QUERY reads and writes.
+#[repr(C)]
+struct QueryAttr {
+    target: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    ids: u64,
+    count: u32,
+    reserved: u32,
+}
+
+/// The part of `union bpf_attr` that BPF_PROG_ATTACH and BPF_PROG_DETACH read.
 #[repr(C)]
 struct AttachAttr {
     target: u32,
@@ -121,7 +147,7 @@ struct AttachAttr {
 /// Has the kernel check and take a device program.
 pub(super) fn load_device_program(program: &[Insn]) -> io::Result<OwnedFd> {
     let too_long = |_| io::Error::from(io::ErrorKind::InvalidInput);
-    let attr = LoadAttr {
+    let mut attr = LoadAttr {
         prog_type: BPF_PROG_TYPE_CGROUP_DEVICE,
         insn_count: u32::try_from(program.len()).map_err(too_long)?,
         insns: program.as_ptr().expose_provenance() as u64,
@@ -135,38 +161,87 @@ pub(super) fn load_device_program(program: &[Insn]) -> io::Result<OwnedFd> {
     // SAFETY: `LoadAttr` is a prefix of what BPF_PROG_LOAD reads (linux/bpf.h), all of it written;
     // `insns` and `license` point to memory that outlives the call, with as many instructions as
     // `insn_count` says and a terminating zero.
-    let fd = unsafe { bpf(BPF_PROG_LOAD, &attr) }?;
+    let fd = unsafe { bpf(BPF_PROG_LOAD, &mut attr) }?;
     // SAFETY: BPF_PROG_LOAD returned a new descriptor, which nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Attaches a device program to a version 2 cgroup, which keeps it until it is removed.
 pub(super) fn attach_device_program(program: &impl AsFd, cgroup: &impl AsFd) -> io::Result<()> {
-    let number = |fd: libc::c_int| u32::try_from(fd).map_err(io::Error::other);
-    let attr = AttachAttr {
-        target: number(cgroup.as_fd().as_raw_fd())?,
-        program: number(program.as_fd().as_raw_fd())?,
-        attach_type: BPF_CGROUP_DEVICE,
-        flags: BPF_F_ALLOW_MULTI,
-    };
+    let mut attr = AttachAttr::new(program, cgroup, BPF_F_ALLOW_MULTI)?;
     // SAFETY: `AttachAttr` is a prefix of what BPF_PROG_ATTACH reads, all of it written, without
     // pointers; both descriptors are borrowed for the call.
-    unsafe { bpf(BPF_PROG_ATTACH, &attr) }.map(drop)
+    unsafe { bpf(BPF_PROG_ATTACH, &mut attr) }.map(drop)
+}
+
+/// Takes a device program off a version 2 cgroup.
+pub(super) fn detach_device_program(program: &impl AsFd, cgroup: &impl AsFd) -> io::Result<()> {
+    let mut attr = AttachAttr::new(program, cgroup, 0)?;
+    // SAFETY: `AttachAttr` is a prefix of what BPF_PROG_DETACH reads, all of it written, without
+    // pointers; both descriptors are borrowed for the call.
+    unsafe { bpf(BPF_PROG_DETACH, &mut attr) }.map(drop)
+}
+
+/// The device programs that are attached to a version 2 cgroup itself.
+pub(super) fn attached_device_programs(cgroup: &impl AsFd) -> io::Result<Vec<OwnedFd>> {
+    let mut ids = [0_u32; MOST_PROGRAMS];
+    let mut attr = QueryAttr {
+        target: number(cgroup)?,
+        attach_type: BPF_CGROUP_DEVICE,
+        query_flags: 0,
+        attach_flags: 0,
+        ids: ids.as_mut_ptr().expose_provenance() as u64,
+        count: u32::try_from(ids.len()).map_err(io::Error::other)?,
+        reserved: 0,
+    };
+    // SAFETY: `QueryAttr` is a prefix of what BPF_PROG_QUERY reads and writes, all of it written;
+    // `ids` points to `count` numbers that outlive the call and that nobody reads meanwhile.
+    unsafe { bpf(BPF_PROG_QUERY, &mut attr) }?;
+    let count = usize::try_from(attr.count).unwrap_or(0).min(ids.len());
+    ids[..count].iter().map(|id| program_by_id(*id)).collect()
+}
+
+fn program_by_id(id: u32) -> io::Result<OwnedFd> {
+    let mut attr = IdAttr {
+        id,
+        next_id: 0,
+        open_flags: 0,
+    };
+    // SAFETY: `IdAttr` is a prefix of what BPF_PROG_GET_FD_BY_ID reads, all of it written, without
+    // pointers.
+    let fd = unsafe { bpf(BPF_PROG_GET_FD_BY_ID, &mut attr) }?;
+    // SAFETY: BPF_PROG_GET_FD_BY_ID returned a new descriptor, which nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn number(fd: &impl AsFd) -> io::Result<u32> {
+    u32::try_from(fd.as_fd().as_raw_fd()).map_err(io::Error::other)
+}
+
+impl AttachAttr {
+    fn new(program: &impl AsFd, cgroup: &impl AsFd, flags: u32) -> io::Result<Self> {
+        Ok(Self {
+            target: number(cgroup)?,
+            program: number(program)?,
+            attach_type: BPF_CGROUP_DEVICE,
+            flags,
+        })
+    }
 }
 
 /// bpf(2), again when interrupted: the verifier gives up on a pending signal.
 ///
 /// # Safety
 /// `attr` must be a prefix of `union bpf_attr` that is valid for `command`.
-unsafe fn bpf<T>(command: libc::c_int, attr: &T) -> io::Result<libc::c_int> {
+unsafe fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<libc::c_int> {
     for _ in 0..8 {
-        // SAFETY: the kernel reads `size_of::<T>()` bytes at `attr`, which is a live reference to a
-        // T; what the bytes mean is the caller's promise.
+        // SAFETY: the kernel reads and may write `size_of::<T>()` bytes at `attr`, which is a live
+        // exclusive reference to a T; what the bytes mean is the caller's promise.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_bpf,
                 command,
-                std::ptr::from_ref(attr),
+                std::ptr::from_mut(attr),
                 size_of::<T>(),
             )
         };

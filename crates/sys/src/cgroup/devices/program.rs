@@ -1,5 +1,9 @@
 //! Device rules as a program of version 2 (BPF_PROG_TYPE_CGROUP_DEVICE).
 
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
 use super::bpf::{self, Insn};
 use super::{DeviceRule, DeviceType};
 use crate::cgroup::{Cgroup, Error};
@@ -49,18 +53,59 @@ impl DeviceFilter {
     }
 
     pub(in crate::cgroup) fn apply(&self, cgroup: &Cgroup) -> Result<(), Error> {
+        self.attach(&Target::open(cgroup)?)
+    }
+
+    /// Puts the program in the place of those that are there. The new one is attached first: at no
+    /// moment is anything allowed that neither the old nor the new one allows.
+    pub(in crate::cgroup) fn replace(&self, cgroup: &Cgroup) -> Result<(), Error> {
+        let target = Target::open(cgroup)?;
+        let old = bpf::attached_device_programs(&target.directory);
+        let old = old.map_err(|e| target.failed("list", e))?;
+        self.attach(&target)?;
+        old.iter().try_for_each(|program| {
+            bpf::detach_device_program(program, &target.directory)
+                .map_err(|e| target.failed("detach", e))
+        })
+    }
+
+    fn attach(&self, target: &Target<'_>) -> Result<(), Error> {
+        let program = bpf::load_device_program(&self.program);
+        let program = program.map_err(|e| target.failed("load", e))?;
+        bpf::attach_device_program(&program, &target.directory)
+            .map_err(|e| target.failed("attach", e))
+    }
+}
+
+/// The version 2 directory that programs are attached to.
+struct Target<'a> {
+    path: &'a Path,
+    directory: File,
+}
+
+impl<'a> Target<'a> {
+    fn open(cgroup: &'a Cgroup) -> Result<Self, Error> {
         let dir = cgroup.v2().ok_or_else(|| Error::Unsupported {
             limit: "device access",
             file: "version 2 hierarchy".to_owned(),
         })?;
-        let failed = |action, source| Error::DeviceFilter {
-            action,
+        let directory = File::open(&dir.path).map_err(|source| Error::DeviceFilter {
+            action: "open",
             path: dir.path.clone(),
             source,
-        };
-        let program = bpf::load_device_program(&self.program).map_err(|e| failed("load", e))?;
-        let directory = std::fs::File::open(&dir.path).map_err(|e| failed("open", e))?;
-        bpf::attach_device_program(&program, &directory).map_err(|e| failed("attach", e))
+        })?;
+        Ok(Self {
+            path: &dir.path,
+            directory,
+        })
+    }
+
+    fn failed(&self, action: &'static str, source: io::Error) -> Error {
+        Error::DeviceFilter {
+            action,
+            path: self.path.to_owned(),
+            source,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Device rules as entries of version 1's devices controller.
 
 use super::{DeviceAccess, DeviceRule, DeviceType};
-use crate::cgroup::{Cgroup, Error, read};
+use crate::cgroup::{Cgroup, Dir, Error, read};
 
 /// What the controller is brought to: a default and the exceptions from it.
 ///
@@ -25,6 +25,10 @@ struct Exception {
 impl Exception {
     fn same_devices(&self, rule: &DeviceRule) -> bool {
         (self.kind, self.major, self.minor) == (rule.kind, rule.major, rule.minor)
+    }
+
+    fn same_as(&self, other: &Self) -> bool {
+        (self.kind, self.major, self.minor) == (other.kind, other.major, other.minor)
     }
 
     fn overlaps(&self, rule: &DeviceRule) -> bool {
@@ -109,28 +113,95 @@ impl V1Devices {
         Ok(())
     }
 
-    /// File and value, in order.
-    fn writes(&self) -> Vec<(&'static str, String)> {
-        let (default, exception) = match self.default_allow {
-            true => ("devices.allow", "devices.deny"),
-            false => ("devices.deny", "devices.allow"),
+    /// The controller's answer to [`V1Devices::writes`] read back, `devices.list`: for what denies
+    /// by default. What allows by default it shows as allowing everything, whatever the exceptions.
+    fn parse(list: &str) -> Self {
+        let number = |text: &str| text.parse().ok();
+        let line = |line: &str| {
+            let mut words = line.split(' ');
+            let kind = match words.next()? {
+                "c" => DeviceType::Char,
+                "b" => DeviceType::Block,
+                _ => return None,
+            };
+            let (major, minor) = words.next()?.split_once(':')?;
+            Some(Exception {
+                kind,
+                major: number(major),
+                minor: number(minor),
+                access: DeviceAccess::parse(words.next()?)?,
+            })
         };
-        std::iter::once((default, "a".to_owned()))
-            .chain(self.exceptions.iter().map(|e| (exception, e.to_string())))
-            .collect()
+        Self {
+            default_allow: list.lines().any(|l| l.starts_with('a')),
+            exceptions: list.lines().filter_map(line).collect(),
+        }
+    }
+
+    /// The default and the exceptions from it: two files, and what is written to each.
+    fn writes(&self) -> [(&'static str, Vec<String>); 2] {
+        let (default, exception) = match self.default_allow {
+            true => (ALLOW, DENY),
+            false => (DENY, ALLOW),
+        };
+        let exceptions = self.exceptions.iter().map(Exception::to_string).collect();
+        [(default, vec!["a".to_owned()]), (exception, exceptions)]
+    }
+
+    /// What leads from `now` to here, with no moment in between in which more is denied than before
+    /// and after.
+    fn writes_from(&self, now: &Self) -> [(&'static str, Vec<String>); 2] {
+        if self.default_allow || now.default_allow {
+            return self.writes();
+        }
+        let less = |from: &Self, take: &Self| -> Vec<String> {
+            let rest = |e: &Exception| {
+                let same = take.exceptions.iter().filter(|t| t.same_as(e));
+                let access = same.fold(e.access, |left, t| left.without(t.access));
+                (!access.is_empty()).then(|| Exception { access, ..*e }.to_string())
+            };
+            from.exceptions.iter().filter_map(rest).collect()
+        };
+        [(ALLOW, less(self, now)), (DENY, less(now, self))]
     }
 
     pub(in crate::cgroup) fn apply(&self, cgroup: &Cgroup) -> Result<(), Error> {
-        let dir = cgroup
-            .controller("devices")
-            .ok_or_else(|| Error::Unsupported {
-                limit: "device access",
-                file: "devices.deny".to_owned(),
-            })?;
-        self.writes()
-            .iter()
-            .try_for_each(|(file, value)| read::write(&dir.path.join(file), value))
+        write(cgroup, &self.writes())
     }
+
+    /// Replaces what is there.
+    pub(in crate::cgroup) fn change(&self, cgroup: &Cgroup) -> Result<(), Error> {
+        let list = read::text(&directory(cgroup)?.path.join("devices.list"))?;
+        write(cgroup, &self.writes_from(&Self::parse(&list)))
+    }
+}
+
+const ALLOW: &str = "devices.allow";
+const DENY: &str = "devices.deny";
+
+fn directory(cgroup: &Cgroup) -> Result<&Dir, Error> {
+    cgroup
+        .controller("devices")
+        .ok_or_else(|| Error::Unsupported {
+            limit: "device access",
+            file: DENY.to_owned(),
+        })
+}
+
+/// One rule a write(2) is what the controller takes; the file is opened once for all.
+fn write(cgroup: &Cgroup, writes: &[(&str, Vec<String>)]) -> Result<(), Error> {
+    let dir = directory(cgroup)?;
+    for (file, values) in writes {
+        let Some(first) = values.first() else {
+            continue;
+        };
+        let path = dir.path.join(file);
+        let file = read::open_to_write(&path, first)?;
+        values
+            .iter()
+            .try_for_each(|value| read::write_to(&file, &path, value))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -138,15 +209,37 @@ mod tests {
     use super::super::tests::rules;
     use super::*;
 
+    fn lines(writes: &[(&str, Vec<String>)]) -> String {
+        let line = |file: &str, value: &String| format!("{} {value}\n", &file["devices.".len()..]);
+        writes
+            .iter()
+            .flat_map(|(file, values)| values.iter().map(move |value| line(file, value)))
+            .collect()
+    }
+
     fn show(text: &str) -> String {
         match V1Devices::new(&rules(text)) {
-            Ok(devices) => devices
-                .writes()
-                .iter()
-                .map(|(file, value)| format!("{} {value}\n", &file["devices.".len()..]))
-                .collect(),
+            Ok(devices) => lines(&devices.writes()),
             Err(error) => error.to_string(),
         }
+    }
+
+    #[test]
+    fn a_change_allows_first_and_denies_then() {
+        let from = |now: &str, then: &str| {
+            let now = V1Devices::parse(now);
+            lines(&V1Devices::new(&rules(then)).unwrap().writes_from(&now))
+        };
+        let now = "c 1:3 rwm\nb *:* m\nc 10:200 rw\n";
+        assert_eq!(
+            from(now, "-a; +c 1:3 rwm; +b *:* m; +c 10:200 r; +c 136:* rw"),
+            "allow c 136:* rw\ndeny c 10:200 w\n"
+        );
+        assert_eq!(from(now, "+a"), "allow a\n");
+        assert_eq!(
+            from("a *:* rwm\n", "-a; +c 1:3 r"),
+            "deny a\nallow c 1:3 r\n"
+        );
     }
 
     #[test]

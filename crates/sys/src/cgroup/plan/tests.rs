@@ -1,7 +1,7 @@
 //! Plans as text.
 
 use super::*;
-use crate::cgroup::limits::DeviceValue;
+use crate::cgroup::limits::{BlockIo, Cpu, DeviceValue, Memory, Rdma};
 
 fn v1(_: &str) -> Option<Version> {
     Some(Version::V1)
@@ -16,9 +16,10 @@ fn show(limits: &Limits, version: fn(&str) -> Option<Version>) -> String {
         Ok(writes) => writes
             .iter()
             .map(|w| {
-                let missing = match w.missing {
-                    Missing::Refuse => "",
-                    Missing::Ignore => " (if there)",
+                let missing = match &w.missing {
+                    Missing::Refuse => String::new(),
+                    Missing::Ignore => " (if there)".to_owned(),
+                    Missing::Instead(file, value) => format!(" (or {file} = {value})"),
                 };
                 format!("{} = {}{missing}\n", w.file, w.value)
             })
@@ -72,10 +73,11 @@ fn version_1() {
     cpuset.cpus = 0-1
     cpuset.mems = 0
     pids.max = 64
-    blkio.bfq.weight = 500
+    blkio.bfq.weight = 500 (or blkio.weight = 500)
     blkio.throttle.read_bps_device = 8:0 1000
     blkio.throttle.write_iops_device = 8:0 0
     hugetlb.2MB.limit_in_bytes = 4194304
+    hugetlb.2MB.rsvd.limit_in_bytes = 4194304 (if there)
     ");
 }
 
@@ -90,10 +92,11 @@ fn version_2() {
     cpuset.cpus = 0-1
     cpuset.mems = 0
     pids.max = 64
-    io.weight = 4950
+    io.bfq.weight = 500 (or io.weight = 4950)
     io.max = 8:0 rbps=1000
     io.max = 8:0 wiops=max
     hugetlb.2MB.max = 4194304
+    hugetlb.2MB.rsvd.max = 4194304 (if there)
     ");
 }
 
@@ -182,4 +185,104 @@ fn file_names_stay_in_the_cgroup() {
         ..Limits::default()
     };
     assert!(plan(&limits, v2).is_err());
+}
+
+#[test]
+fn the_rest() {
+    let limits = Limits {
+        pids: Some(0),
+        cpu: Cpu {
+            shares: Some(2),
+            idle: Some(1),
+            burst: Some(1000),
+            ..Cpu::default()
+        },
+        block_io: BlockIo {
+            weight_device: vec![DeviceValue {
+                major: 8,
+                minor: 1,
+                value: 10,
+            }],
+            ..BlockIo::default()
+        },
+        rdma: vec![
+            Rdma {
+                device: "mlx5_1".to_owned(),
+                handles: Some(3),
+                objects: Some(10_000),
+            },
+            Rdma {
+                device: "free".to_owned(),
+                ..Rdma::default()
+            },
+        ],
+        ..Limits::default()
+    };
+    insta::assert_snapshot!(show(&limits, v1), @r"
+    cpu.shares = 2
+    cpu.idle = 1
+    cpu.cfs_burst_us = 1000 (if there)
+    pids.max = 1
+    blkio.bfq.weight_device = 8:1 10 (or blkio.weight_device = 8:1 10)
+    rdma.max = mlx5_1 hca_handle=3 hca_object=10000
+    ");
+    insta::assert_snapshot!(show(&limits, v2), @r"
+    cpu.weight = 1
+    cpu.idle = 1
+    cpu.max.burst = 1000 (if there)
+    pids.max = 1
+    io.bfq.weight = 8:1 10 (or io.weight = 8:1 1)
+    rdma.max = mlx5_1 hca_handle=3 hca_object=10000
+    ");
+}
+
+#[test]
+fn version_1_tags_packets() {
+    let limits = Limits {
+        network_class: Some(0x10_0001),
+        network_priorities: vec![("eth0".to_owned(), 5), ("lo".to_owned(), 0)],
+        ..Limits::default()
+    };
+    insta::assert_snapshot!(show(&limits, v1), @r"
+    net_cls.classid = 1048577
+    net_prio.ifpriomap = eth0 5
+    net_prio.ifpriomap = lo 0
+    ");
+    let unified = |c: &str| (c != "net_cls").then_some(Version::V2);
+    insta::assert_snapshot!(show(&limits, unified), @"this machine cannot limit network class: there is no net_cls controller");
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused() {
+    let shares = |shares| Limits {
+        cpu: Cpu {
+            shares: Some(shares),
+            ..Cpu::default()
+        },
+        ..Limits::default()
+    };
+    insta::assert_snapshot!(show(&shares(1), v1), @"invalid CPU shares: the minimum allowed cpu-shares is 2, not 1");
+    insta::assert_snapshot!(show(&shares(262_145), v1), @"invalid CPU shares: the maximum allowed cpu-shares is 262144, not 262145");
+    assert_eq!(show(&shares(1), v2), "cpu.weight = 1\n");
+    let swappiness = |swappiness| Limits {
+        memory: Memory {
+            swappiness: Some(swappiness),
+            ..Memory::default()
+        },
+        ..Limits::default()
+    };
+    insta::assert_snapshot!(show(&swappiness(101), v1), @"invalid memory swappiness: 101 is not between 0 and 100");
+    assert_eq!(show(&swappiness(u64::MAX), v2), "");
+}
+
+#[test]
+fn several_lines_are_several_writes() {
+    let limits = Limits {
+        unified: [("io.max".to_owned(), "8:0 rbps=1\n8:16 rbps=2\n".to_owned())].into(),
+        ..Limits::default()
+    };
+    insta::assert_snapshot!(show(&limits, v2), @r"
+    io.max = 8:0 rbps=1
+    io.max = 8:16 rbps=2
+    ");
 }
