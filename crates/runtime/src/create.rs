@@ -126,11 +126,14 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     let pidfd = pidfd?;
     at(&request, "id-maps")?;
     map_ids(&plan, process.pid, &maker)?;
-    let terminal = await_ready(&request, &maker, &pidfd, process.pid)?;
-    at(&request, "created")?;
+    // While the copy works: what can be done now need not be done while it waits to be started.
+    let Plan { namespaces, .. } = plan;
+    drop(join);
     let process = sys::proc::process_ref(process.pid)
         .doing(|| "read when the container's process started".to_owned())?;
-    let container = Container::new(&request, process, pidfd, cgroup, &plan.namespaces, seccomp);
+    let container = Container::new(&request, process, pidfd, cgroup, &namespaces, seccomp);
+    let terminal = await_ready(&request, &maker, container.pidfd(), process.pid)?;
+    at(&request, "created")?;
     Ok(Created {
         process,
         terminal,
@@ -209,6 +212,7 @@ fn spawn(
     let clone = Clone3 {
         namespaces,
         cgroup: join.directory(),
+        sibling: false,
     };
     // The copy must not hold the maker's end, or it would never see that the maker is gone.
     let mut maker = Some(maker);

@@ -163,6 +163,7 @@ fn spawn(mut joiner: Joiner<'_>, maker: MakerEnd) -> Result<(Child, MakerEnd), E
     let clone = Clone3 {
         namespaces: Namespaces::empty(),
         cgroup: joiner.join.directory(),
+        sibling: false,
     };
     // The copy must not hold the maker's end, or it would never see that the maker is gone.
     let mut maker = Some(maker);

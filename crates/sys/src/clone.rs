@@ -13,6 +13,8 @@ pub struct Clone3<'a> {
     pub namespaces: Namespaces,
     /// The directory of the cgroup it is born into (version 2 only).
     pub cgroup: Option<BorrowedFd<'a>>,
+    /// It becomes a child of the caller's parent instead of the caller's own.
+    pub sibling: bool,
 }
 
 /// The copy, seen from the caller.
@@ -42,6 +44,7 @@ struct Arguments {
 }
 
 const CLONE_PIDFD: u64 = 0x1000;
+const CLONE_PARENT: u64 = 0x8000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 impl Clone3<'_> {
@@ -65,6 +68,11 @@ impl Clone3<'_> {
             exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
             ..Arguments::default()
         };
+        if self.sibling {
+            // Its parent hears of its end by the signal that parent chose for the caller.
+            arguments.flags |= CLONE_PARENT;
+            arguments.exit_signal = 0;
+        }
         if let Some(cgroup) = self.cgroup {
             arguments.flags |= CLONE_INTO_CGROUP;
             arguments.cgroup = u64::from(cgroup.as_raw_fd().unsigned_abs());

@@ -51,6 +51,8 @@ impl Errno {
     pub const ISDIR: Self = Self(libc::EISDIR);
     /// Invalid argument.
     pub const INVAL: Self = Self(libc::EINVAL);
+    /// Inappropriate ioctl for device.
+    pub const NOTTY: Self = Self(libc::ENOTTY);
     /// No space left on device.
     pub const NOSPC: Self = Self(libc::ENOSPC);
     /// Read-only file system.

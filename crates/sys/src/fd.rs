@@ -78,6 +78,12 @@ pub fn duplicate_from(fd: impl AsFd, at_least: RawFd) -> Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(fd, at_least).named("fcntl")
 }
 
+/// Which file a descriptor is of: device and inode. The same file has the same.
+pub fn identity(fd: impl AsFd) -> Result<(u64, u64)> {
+    let stat = rustix::fs::fstat(fd).named("fstat")?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
 /// A pipe: the end to read from and the end to write to, both closed on execve(2).
 pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).named("pipe2")

@@ -29,6 +29,7 @@ pub mod process;
 pub mod pty;
 pub mod rlimit;
 pub mod root;
+pub mod sched;
 pub mod seccomp;
 pub mod socket;
 pub mod spawn;

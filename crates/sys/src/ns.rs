@@ -54,6 +54,24 @@ pub fn open(path: &Path) -> Result<OwnedFd> {
     fd::open_read(path)
 }
 
+/// Which kind of namespace a descriptor is of; none if it is not of a namespace.
+pub fn kind(namespace: impl AsFd) -> Result<Option<Namespaces>> {
+    /// NS_GET_NSTYPE of linux/nsfs.h (ioctl_nsfs(2)).
+    const GET_TYPE: libc::c_ulong = 0xb703;
+    // SAFETY: NS_GET_NSTYPE takes no argument and touches no memory; any other file refuses it.
+    let answer = unsafe { libc::ioctl(namespace.as_fd().as_raw_fd(), GET_TYPE as _) };
+    match check("ioctl NS_GET_NSTYPE", answer.into()) {
+        Ok(bits) => Ok(u32::try_from(bits).ok().and_then(Namespaces::from_bits)),
+        Err(error) if error.errno == Errno::NOTTY => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the calling thread is in this namespace already.
+pub fn is_own(namespace: impl AsFd, kind: Namespaces) -> Result<bool> {
+    Ok(fd::identity(open_own(kind)?)? == fd::identity(namespace)?)
+}
+
 /// Opens the calling thread's own namespace of one kind. For pid and time that is the one it lives
 /// in, not the one its children will.
 pub fn open_own(kind: Namespaces) -> Result<OwnedFd> {
@@ -112,6 +130,10 @@ mod tests {
             let (own, before) = (open_own(Namespaces::UTS).unwrap(), link());
             unshare(Namespaces::UTS).unwrap();
             assert_ne!(link(), before);
+            assert_eq!(kind(&own).unwrap(), Some(Namespaces::UTS));
+            assert!(!is_own(&own, Namespaces::UTS).unwrap());
+            let none = std::fs::File::open("/dev/null").unwrap();
+            assert_eq!(kind(none).unwrap(), None);
             // The descriptor knows its kind, and the kernel checks it.
             assert_eq!(
                 enter(&own, Namespaces::IPC).unwrap_err().errno,
@@ -119,6 +141,7 @@ mod tests {
             );
             enter(&own, Namespaces::UTS).unwrap();
             assert_eq!(link(), before);
+            assert!(is_own(&own, Namespaces::UTS).unwrap());
         });
         thread.join().unwrap();
     }
