@@ -4,6 +4,7 @@
 //! is itself a descriptor: at no moment can anybody see it half done, and no path is looked up twice.
 #![allow(unsafe_code, reason = "mount_setattr(2) has no safe wrapper")]
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -174,6 +175,13 @@ impl Mounted {
         rustix::mount::move_mount(&self.0, "", target, "", flags).named("move_mount")
     }
 
+    /// Attaches it on a name in an open directory whose content nobody else can change: one that
+    /// this process has just made.
+    pub fn attach_at(&self, dir: impl AsFd, name: &OsStr) -> Result<()> {
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        rustix::mount::move_mount(&self.0, "", dir, name, flags).named("move_mount")
+    }
+
     /// Changes its attributes; of those below it too if `recursive`.
     pub fn change(&self, change: Change, recursive: bool) -> Result<()> {
         set_attributes(self.0.as_fd(), change, recursive, None)
@@ -280,12 +288,10 @@ pub fn detach(path: &Path) -> Result<()> {
 /// The old root ends up mounted on the new one, at `/`, so that no directory has to be made for it,
 /// and is detached from there (pivot_root(2), `pivot_root(".", ".")`).
 pub fn switch_root(new_root: impl AsFd) -> Result<()> {
-    let old = crate::fd::open_dir(Path::new("/"))?;
     crate::process::change_dir_to(&new_root)?;
     rustix::process::pivot_root(".", ".").named("pivot_root")?;
-    crate::process::change_dir_to(&old)?;
-    detach(Path::new("."))?;
-    crate::process::change_dir(Path::new("/"))
+    // The topmost mount here is the old root; the working directory is the new one, below it.
+    detach(Path::new("."))
 }
 
 #[cfg(test)]

@@ -105,8 +105,9 @@ impl Root {
         Ok(bytes)
     }
 
-    /// Makes a directory and those above it where missing, mode 0755, and opens it. A symbolic link
-    /// on the way is followed, and what it points to is made too, inside the root.
+    /// Makes a directory and those above it where missing, mode 0755, and opens it without any right
+    /// but to name it (O_PATH). A symbolic link on the way is followed, and what it points to is made
+    /// too, inside the root.
     pub fn make_dirs(&self, path: impl AsRef<Path>) -> Result<OwnedFd> {
         self.make_dirs_following(path.as_ref(), MAX_LINKS)
     }
@@ -148,7 +149,7 @@ impl Root {
     }
 
     fn make_dirs_following(&self, path: &Path, links: u32) -> Result<OwnedFd> {
-        match self.open_dir(path) {
+        match self.find_dir(path) {
             Err(error) if error.errno == Errno::NOENT => {}
             answer => return answer,
         }
@@ -160,7 +161,7 @@ impl Root {
         };
         let parent_dir = self.make_dirs_following(parent, links)?;
         match rustix::fs::mkdirat(&parent_dir, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) => self.open_dir(path),
+            Ok(()) => self.find_dir(path),
             Err(rustix::io::Errno::EXIST) if links > 0 => {
                 let target = self.link_target(&parent_dir, path, name)?;
                 self.make_dirs_following(&target, links - 1)
@@ -171,6 +172,12 @@ impl Root {
             }),
             Err(errno) => Err(errno).named("mkdirat"),
         }
+    }
+
+    /// Names a directory; to open it as one would ask its file system.
+    fn find_dir(&self, path: &Path) -> Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        self.resolve(path, flags, ResolveFlags::empty())
     }
 
     /// Where a link points, as a path from the root. Textual, which is safe because whatever the
@@ -293,6 +300,11 @@ pub fn make_node(dir: impl AsFd, name: &OsStr, node: Node) -> Result<()> {
             .named("fchownat")?;
     }
     Ok(())
+}
+
+/// Makes a directory in an open directory, mode 0755. EEXIST if the name is taken.
+pub fn make_dir(dir: impl AsFd, name: &OsStr) -> Result<()> {
+    rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755)).named("mkdirat")
 }
 
 /// Makes a symbolic link in an open directory. EEXIST if the name is taken.

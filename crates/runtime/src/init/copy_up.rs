@@ -13,7 +13,8 @@ const MAX_DEPTH: u32 = 64;
 /// Copies everything in `from` into the root of another file system: files, directories, symbolic
 /// links, devices and pipes, with owner, mode and time. Nothing is followed.
 pub(crate) fn copy(from: impl AsFd, to: impl AsFd) -> io::Result<()> {
-    let from = Dir::from(sys::fd::duplicate(from)?);
+    // Both descriptors only name their directories; to read one takes opening it.
+    let from = Dir::from(sys::fd::duplicate(from)?).open_dir(OsStr::new("."))?;
     let to = Dir::from(sys::fd::duplicate(to)?);
     entries(&from, &to, MAX_DEPTH)
 }

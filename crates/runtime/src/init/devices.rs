@@ -1,6 +1,6 @@
 //! Device files and the links beside them.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use sys::root::{Kind, NodeKind, Root};
@@ -17,12 +17,13 @@ pub(crate) fn files(init: &mut Init<'_>) -> Outcome {
     let missing = |device: &&DevicePlan| !(bound && device.path.starts_with("/dev"));
     // A device's mode is what was asked for, not what the caller's mask leaves of it.
     let mask = sys::process::set_umask(0);
+    let mut parent = Parent::default();
     let made = init
         .plan
         .devices
         .iter()
         .filter(missing)
-        .try_for_each(|device| file(root, device));
+        .try_for_each(|device| parent.file(root, device));
     sys::process::set_umask(mask);
     made
 }
@@ -45,15 +46,30 @@ fn is_bound(init: &Init<'_>) -> Result<bool, Failure> {
     Ok(false)
 }
 
-fn file(root: &Root, device: &DevicePlan) -> Outcome {
-    let action = || format!("make the device {}", device.path.display());
-    let (parent, name) = root.make_parent(&device.path).during(action)?;
-    match sys::root::make_node(&parent, name, device.node) {
-        Ok(()) => Ok(()),
-        Err(error) if error.errno == sys::Errno::EXIST => check_existing(root, device),
-        // Inside a user namespace nobody may make devices: the host's are bound instead.
-        Err(error) if error.errno == sys::Errno::PERM => bind(root, device),
-        Err(error) => Err(error).during(action),
+/// The directory of the last device, which mostly is that of the next one too.
+#[derive(Default)]
+struct Parent<'a>(Option<(&'a Path, OwnedFd)>);
+
+impl<'a> Parent<'a> {
+    fn file(&mut self, root: &Root, device: &'a DevicePlan) -> Outcome {
+        let action = || format!("make the device {}", device.path.display());
+        let (Some(path), Some(name)) = (device.path.parent(), device.path.file_name()) else {
+            let message = format!("{} is no path of a device", device.path.display());
+            return Err(Failure::new(ErrorKind::Invalid, message));
+        };
+        let dir = match self.0.take() {
+            Some((known, dir)) if known == path => dir,
+            _ => root.make_dirs(path).during(action)?,
+        };
+        let made = match sys::root::make_node(&dir, name, device.node) {
+            Ok(()) => Ok(()),
+            Err(error) if error.errno == sys::Errno::EXIST => check_existing(root, device),
+            // Inside a user namespace nobody may make devices: the host's are bound instead.
+            Err(error) if error.errno == sys::Errno::PERM => bind(root, device),
+            Err(error) => Err(error).during(action),
+        };
+        self.0 = Some((path, dir));
+        made
     }
 }
 

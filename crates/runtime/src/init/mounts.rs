@@ -70,13 +70,17 @@ fn only_read_only(attributes: Attributes) -> Change {
 /// where the masks are.
 fn directory(root: &Root, mount: &MountPlan, kind: &str) -> Result<OwnedFd, Failure> {
     let action = || format!("make the mount point {}", mount.target.display());
-    let target = root.make_dirs(&mount.target).during(action)?;
-    match kind {
-        "proc" | "sysfs" => root.open_path_no_symlinks(&mount.target).during(action),
-        _ => {
-            refuse_on_proc(&target, &mount.target)?;
-            Ok(target)
+    if !matches!(kind, "proc" | "sysfs") {
+        let target = root.make_dirs(&mount.target).during(action)?;
+        refuse_on_proc(&target, &mount.target)?;
+        return Ok(target);
+    }
+    match root.open_path_no_symlinks(&mount.target) {
+        Err(error) if error.errno == sys::Errno::NOENT => {
+            root.make_dirs(&mount.target).during(action)?;
+            root.open_path_no_symlinks(&mount.target).during(action)
         }
+        answer => answer.during(action),
     }
 }
 
@@ -144,21 +148,22 @@ fn cgroup_views(root: &Root, mount: &MountPlan, views: &[CgroupView]) -> Outcome
     );
     let tmpfs = tmpfs.during(action)?;
     tmpfs.attach(&target).during(action)?;
-    let inside = Root::new(sys::fd::duplicate(&tmpfs).during(action)?);
+    for view in views {
+        let name = view.name.as_ref();
+        sys::root::make_dir(&tmpfs, name).during(action)?;
+        view.mount.attach_at(&tmpfs, name).during(action)?;
+        for link in &view.links {
+            sys::root::make_link(&tmpfs, link.as_ref(), &view.name).during(action)?;
+        }
+    }
+    // All of them at once, and the tmpfs with them.
     let own = Change {
         set: attributes,
         propagation: Some(Propagation::Private),
         ..Change::default()
     };
-    for view in views {
-        let dir = inside.make_dirs(&view.name).during(action)?;
-        view.mount.change(own, false).during(action)?;
-        view.mount.attach(&dir).during(action)?;
-        for link in &view.links {
-            sys::root::make_link(&inside, link.as_ref(), &view.name).during(action)?;
-        }
-    }
-    change(&tmpfs, &mount.options, only_read_only(attributes)).during(action)
+    tmpfs.change(own, true).during(action)?;
+    change(&tmpfs, &mount.options, Change::default()).during(action)
 }
 
 /// Files of /proc that may be replaced: those that tell about the machine's size and load.

@@ -57,37 +57,54 @@ pub(crate) fn masked_paths(init: &mut Init<'_>) -> Outcome {
         };
         match sys::root::kind(&target).during(action)? {
             Kind::Directory => covers.lay_directory(&target).during(action)?,
-            _ => lay_null(&target).during(action)?,
+            _ => covers.lay_file(&target).during(action)?,
         }
     }
     Ok(())
 }
 
-/// What is laid over directories: one empty read-only file system, and clones of it.
+/// What is laid over what is masked: the first one of a kind is made, the others are clones of it.
+/// Only a mount that is attached can be cloned (before Linux 6.15), so the first goes to the first.
 #[derive(Default)]
 struct Covers {
     directory: Option<Mounted>,
+    file: Option<Mounted>,
 }
 
 impl Covers {
     fn lay_directory(&mut self, target: &OwnedFd) -> sys::Result<()> {
-        // Only a mount that is attached can be cloned (before Linux 6.15), so the first directory
-        // gets the original.
-        if let Some(original) = &self.directory {
-            return sys::mount::bind_fd(original, false)?.attach(target);
-        }
-        let attributes =
-            Attributes::READ_ONLY | Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
-        let parameters = [("nr_inodes", Some("1")), ("mode", Some("555"))];
-        let original = sys::mount::file_system("tmpfs", Some("tmpfs"), &parameters, attributes)?;
-        original.attach(target)?;
-        self.directory = Some(original);
-        Ok(())
+        lay(&mut self.directory, empty_directory, target)
+    }
+
+    fn lay_file(&mut self, target: &OwnedFd) -> sys::Result<()> {
+        lay(&mut self.file, null_device, target)
     }
 }
 
-/// Lays the null device over a file.
-fn lay_null(target: &OwnedFd) -> sys::Result<()> {
+fn lay(
+    first: &mut Option<Mounted>,
+    make: impl FnOnce() -> sys::Result<Mounted>,
+    target: &OwnedFd,
+) -> sys::Result<()> {
+    if let Some(first) = first {
+        return sys::mount::bind_fd(first, false)?.attach(target);
+    }
+    let made = make()?;
+    made.attach(target)?;
+    *first = Some(made);
+    Ok(())
+}
+
+/// A file system with nothing in it.
+fn empty_directory() -> sys::Result<Mounted> {
+    let attributes =
+        Attributes::READ_ONLY | Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
+    let parameters = [("nr_inodes", Some("1")), ("mode", Some("555"))];
+    sys::mount::file_system("tmpfs", Some("tmpfs"), &parameters, attributes)
+}
+
+/// The host's null device.
+fn null_device() -> sys::Result<Mounted> {
     let null = sys::fd::open_path(Path::new("/dev/null"))?;
     if sys::root::kind(&null)? != Kind::CharacterDevice(1, 3) {
         return Err(sys::Error {
@@ -102,7 +119,7 @@ fn lay_null(target: &OwnedFd) -> sys::Result<()> {
         ..Change::default()
     };
     clone.change(alone, false)?;
-    clone.attach(target)
+    Ok(clone)
 }
 
 /// After the masks, one of which may be below.
