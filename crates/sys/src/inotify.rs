@@ -8,7 +8,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use crate::error::{Named, Result};
 
-/// Readable when a file of the directory has been written, made or renamed.
+/// Readable when the file, or one of the directory, has been written, made or renamed.
 #[derive(Debug)]
 pub struct Changes(OwnedFd);
 
@@ -19,6 +19,14 @@ impl Changes {
         let fd = inotify::init(flags).named("inotify_init1")?;
         let wanted = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
         inotify::add_watch(&fd, dir, wanted | WatchFlags::ONLYDIR).named("inotify_add_watch")?;
+        Ok(Self(fd))
+    }
+
+    /// Watches a single file. Never blocks.
+    pub fn of_file(file: &Path) -> Result<Self> {
+        let flags = CreateFlags::CLOEXEC | CreateFlags::NONBLOCK;
+        let fd = inotify::init(flags).named("inotify_init1")?;
+        inotify::add_watch(&fd, file, WatchFlags::MODIFY).named("inotify_add_watch")?;
         Ok(Self(fd))
     }
 

@@ -290,12 +290,14 @@ fn existing_is_renewed(dir: &Path) -> Result<bool, Error> {
 /// A new version 1 cpuset is empty and takes no process until it has processors and memory nodes,
 /// unless its parent hands its own down, both at once.
 fn inherit_cpuset(dir: &Path, fresh: bool) -> Result<(), Error> {
-    for name in ["cpuset.cpus", "cpuset.mems"] {
+    let mut is_empty = true;
+    for (at, name) in ["cpuset.cpus", "cpuset.mems"].into_iter().enumerate() {
         let file = dir.join(name);
-        match (read::line(&file)?.is_empty(), fresh) {
-            (true, _) => {}
-            (false, true) => return Ok(()),
-            (false, false) => continue,
+        if at == 0 || !fresh {
+            is_empty = read::line(&file)?.is_empty();
+        }
+        if !is_empty {
+            continue;
         }
         let parent = dir.parent().unwrap_or(dir).join(name);
         let value = read::line(&parent)?;

@@ -47,6 +47,36 @@ impl Join {
         Self::open(&dirs)
     }
 
+    /// The doors of cgroups below `cgroup`: one path for all hierarchies, or for those with a
+    /// controller; hierarchies that are not named are entered at `cgroup` itself.
+    pub fn below(cgroup: &Cgroup, subs: &[(Option<&str>, &str)]) -> Result<Self, Error> {
+        let mut dirs = cgroup.dirs.clone();
+        for (controller, path) in subs {
+            let sub = path.trim_matches('/');
+            let below = match sub {
+                "" | "." => PathBuf::new(),
+                sub => relative(&format!("/{sub}"))?,
+            };
+            let named = |dir: &&mut Dir| match controller {
+                None => true,
+                Some("") => dir.version == Version::V2,
+                Some(name) => dir.has(name),
+            };
+            let mut found = false;
+            for dir in dirs.iter_mut().filter(named) {
+                dir.path.push(&below);
+                found = true;
+            }
+            if !found {
+                return Err(Error::Invalid {
+                    limit: "controller",
+                    reason: format!("unknown controller {}", controller.unwrap_or_default()),
+                });
+            }
+        }
+        Self::open(&dirs)
+    }
+
     fn open(dirs: &[Dir]) -> Result<Self, Error> {
         let v1 = dirs.iter().filter(|d| d.version == Version::V1);
         let door = |dir: &Dir| {

@@ -7,6 +7,7 @@
 
 mod apply;
 mod create;
+mod delegate;
 mod devices;
 mod directory;
 mod error;
@@ -15,9 +16,11 @@ mod join;
 mod kill;
 mod layout;
 mod limits;
+mod oom;
 mod plan;
 mod read;
 mod remove;
+mod stats;
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +31,13 @@ pub use error::Error;
 pub use join::Join;
 pub use layout::{Capabilities, Layout, Mode};
 pub use limits::{BlockIo, Cpu, DeviceValue, Limits, Memory, Rdma};
+pub use oom::OomWatch;
+pub use plan::weight_of_shares;
 pub use remove::remove_if_empty;
+pub use stats::{
+    BlockIoStats, CpuStats, CpusetStats, DeviceCount, HugetlbStats, MemoryStats, MemoryUsage,
+    PidsStats, Pressure, PressureShare, RdmaStats, Stats,
+};
 
 use layout::Hierarchy;
 use plan::Version;

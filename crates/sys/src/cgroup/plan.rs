@@ -6,6 +6,8 @@ mod cpu;
 mod memory;
 mod rest;
 
+pub use convert::weight_of_shares;
+
 use super::Error;
 use super::limits::Limits;
 

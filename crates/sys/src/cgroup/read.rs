@@ -17,6 +17,14 @@ pub(super) fn open_to_write(path: &Path, value: &str) -> Result<OwnedFd, Error> 
     open(path, OFlags::WRONLY).map_err(|source| refused(path, value, source))
 }
 
+pub(super) fn open_to_read(path: &Path) -> Result<OwnedFd, Error> {
+    open(path, OFlags::RDONLY).map_err(|source| Error::File {
+        action: "open",
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// Writes one value in one write(2), as the kernel wants it.
 pub(super) fn write(path: &Path, value: &str) -> Result<(), Error> {
     write_to(&open_to_write(path, value)?, path, value)

@@ -6,7 +6,7 @@ use crate::cgroup::Error;
 /// quadratic in the logarithm through (2, 1), (1024, 100) and (262144, 10000). The older linear
 /// formula of the specification turned the default 1024 into 39, so that a container with the
 /// default lost against everything with version 2's default of 100.
-pub(super) fn weight_of_shares(shares: u64) -> u64 {
+pub fn weight_of_shares(shares: u64) -> u64 {
     const MIN: u64 = 2;
     const MAX: u64 = 262_144;
     match shares {
