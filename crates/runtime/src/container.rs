@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Hook, Spec};
-use sys::cgroup::{Cgroup, Layout};
+use oci_spec::runtime::{Hook, LinuxResources, Spec};
+use sys::cgroup::{OomWatch, Stats};
 use sys::ns::Namespaces;
 use types::{ProcessRef, Signal};
 
-use crate::cgroup::cannot;
+use crate::cgroup::{Group, cannot};
 use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
 use crate::prepare::NamespacePlan;
@@ -27,7 +27,7 @@ pub struct Container {
     poststop: Vec<Hook>,
     process: ProcessRef,
     pidfd: OwnedFd,
-    pub(crate) cgroup: Cgroup,
+    pub(crate) cgroup: Group,
     /// The kinds of its namespaces that are not the host's.
     pub(crate) namespaces: Namespaces,
     /// Whether its pid namespace was made for it, so that its first process is the namespace's.
@@ -44,7 +44,7 @@ impl Container {
         request: &CreateRequest<'_>,
         process: ProcessRef,
         pidfd: OwnedFd,
-        cgroup: Cgroup,
+        cgroup: Group,
         namespaces: &NamespacePlan,
         seccomp: Option<Program>,
     ) -> Self {
@@ -74,7 +74,7 @@ impl Container {
             return Ok(None);
         };
         let linux = spec.linux().clone().unwrap_or_default();
-        let cgroup = open_cgroup(&saved.cgroup)?;
+        let cgroup = Group::load(saved)?;
         Ok(Some(Self {
             id: saved.id.clone(),
             bundle: saved.bundle.clone(),
@@ -98,7 +98,8 @@ impl Container {
             id: self.id.clone(),
             bundle: self.bundle.clone(),
             process: self.process,
-            cgroup: self.cgroup.path().to_owned(),
+            cgroup: self.cgroup.files.path().to_owned(),
+            unit: self.cgroup.unit().map(str::to_owned),
             namespaces: self.namespaces.bits(),
         }
     }
@@ -115,7 +116,10 @@ impl Container {
 
     /// Every process in its cgroup, by the caller's pid namespace.
     pub fn pids(&self) -> Result<Vec<i32>, Error> {
-        self.cgroup.pids().map_err(|source| cannot("list", source))
+        self.cgroup
+            .files
+            .pids()
+            .map_err(|source| cannot("list", source))
     }
 
     /// Signals the first process.
@@ -127,18 +131,45 @@ impl Container {
     /// Stops every process in its cgroup until [`Container::resume`].
     pub fn pause(&self) -> Result<(), Error> {
         self.cgroup
+            .files
             .freeze()
             .map_err(|source| cannot("freeze", source))
     }
 
     /// Undoes [`Container::pause`].
     pub fn resume(&self) -> Result<(), Error> {
-        self.cgroup.thaw().map_err(|source| cannot("thaw", source))
+        self.cgroup
+            .files
+            .thaw()
+            .map_err(|source| cannot("thaw", source))
+    }
+
+    /// Whether its processes are stopped, by [`Container::pause`] or by somebody else.
+    pub fn is_paused(&self) -> bool {
+        self.cgroup.files.is_frozen()
+    }
+
+    /// Changes the limits of its cgroup to these. They are all it has, so what is to stay must be
+    /// among them ([`crate::merge_resources`]); but without device rules access to devices stays.
+    pub fn update(&self, resources: &LinuxResources) -> Result<(), Error> {
+        self.cgroup.update(resources)
+    }
+
+    /// What it has used.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        let stats = self.cgroup.files.stats();
+        stats.map_err(|source| cannot("read the counts of", source))
+    }
+
+    /// Watches for the out-of-memory killer. None where memory is not accounted.
+    pub fn watch_oom(&self) -> Result<Option<OomWatch>, Error> {
+        let watch = self.cgroup.files.watch_oom();
+        watch.map_err(|source| cannot("watch", source))
     }
 
     /// Whether the out-of-memory killer has struck in its cgroup.
     pub fn oom_killed(&self) -> bool {
-        self.cgroup.oom_killed().unwrap_or(false)
+        self.cgroup.files.oom_killed().unwrap_or(false)
     }
 
     /// Kills whatever is left in the cgroup and removes it. After the first process has been reaped.
@@ -146,7 +177,7 @@ impl Container {
         // The end of the first process of a pid namespace is the end of all: the kernel has killed
         // and reaped them before it let that one be reaped. Looking for them costs a hundred calls.
         if !self.rules_its_pid_namespace || self.cgroup.remove().is_err() {
-            destroy_cgroup(&self.cgroup)?;
+            self.cgroup.destroy()?;
         }
         self.run_hooks(&self.poststop, "poststop", "stopped")
     }
@@ -177,14 +208,7 @@ impl Container {
 
     /// Removes what is left of a container whose first process is gone.
     pub fn remove_remains(saved: &Saved, spec: &Spec) -> Result<(), Error> {
-        match open_cgroup(&saved.cgroup) {
-            Ok(cgroup) => destroy_cgroup(&cgroup)?,
-            Err(Error::Cgroup {
-                source: sys::cgroup::Error::File { source, .. },
-                ..
-            }) if source.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
+        Group::remove_remains(saved)?;
         let state = HookState::new(spec, &saved.id, &saved.bundle).json("stopped", None);
         hooks::run(
             hooks::list(spec, |hooks| hooks.poststop()),
@@ -215,18 +239,6 @@ impl Container {
         let pid = (status == "running").then_some(self.process.pid);
         hooks::run(hooks, point, &self.hook_state().json(status, pid))
     }
-}
-
-fn open_cgroup(path: &str) -> Result<Cgroup, Error> {
-    let layout = Layout::detect().map_err(|source| cannot("find", source))?;
-    Cgroup::open(&layout, path).map_err(|source| cannot("open", source))
-}
-
-fn destroy_cgroup(cgroup: &Cgroup) -> Result<(), Error> {
-    cgroup
-        .kill_all()
-        .map_err(|source| cannot("empty", source))?;
-    cgroup.remove().map_err(|source| cannot("remove", source))
 }
 
 /// A container without it runs as well; only its end takes longer.

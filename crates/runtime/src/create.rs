@@ -4,12 +4,12 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use oci_spec::runtime::Linux;
-use sys::cgroup::{Cgroup, Join};
+use sys::cgroup::Join;
 use sys::clone::{Child, Clone3};
 use sys::ns::Namespaces;
 use types::ProcessRef;
 
-use crate::cgroup::cannot;
+use crate::cgroup::Group;
 use crate::container::Container;
 use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
@@ -57,7 +57,7 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, Error> {
 /// What has to go when a later step fails.
 #[derive(Debug, Default)]
 struct Undo {
-    cgroup: Option<Cgroup>,
+    cgroup: Option<Group>,
     child: Option<Child>,
 }
 
@@ -70,8 +70,7 @@ impl Undo {
             let _ = sys::pidfd::wait(&child.pidfd);
         }
         if let Some(cgroup) = self.cgroup.take() {
-            let _ = cgroup.kill_all();
-            let _ = cgroup.remove();
+            let _ = cgroup.destroy();
         }
     }
 }
@@ -98,13 +97,13 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     at(&request, "bind-sources")?;
     prepare::sources(&mut plan.mounts)?;
     at(&request, "cgroup")?;
-    let cgroup = crate::cgroup::make(linux, request.id, request.cgroup_driver)?;
+    let cgroup = crate::cgroup::make(request.spec, request.id, request.cgroup_driver, false)?;
+    // Until the container's process is in the cgroup.
+    let (cgroup, _keeper) = (cgroup.group, cgroup.keeper);
     undo.cgroup = Some(cgroup.clone());
     at(&request, "cgroup-views")?;
-    prepare::cgroup_views(&mut plan.mounts, &cgroup)?;
-    let join = cgroup
-        .join_handles()
-        .map_err(|source| cannot("open", source))?;
+    prepare::cgroup_views(&mut plan.mounts, &cgroup.files)?;
+    let join = cgroup.join_handles()?;
     at(&request, "clone")?;
     let (maker, init) = channel()?;
     let gate = request.gate.take();

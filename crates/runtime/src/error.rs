@@ -37,6 +37,14 @@ pub enum Error {
         /// Why not.
         source: sys::cgroup::Error,
     },
+    /// systemd, which was to make or change the cgroup, did not.
+    #[error("cannot {action}")]
+    Systemd {
+        /// What was to be done.
+        action: String,
+        /// Why not.
+        source: crate::cgroup::SystemdFailure,
+    },
     /// The system call filter is wrong.
     #[error("cannot compile the system call filter")]
     Seccomp {
@@ -109,6 +117,7 @@ impl Error {
             Self::Seccomp { source } => source.kind(),
             Self::Step { kind, .. } | Self::Command { kind, .. } => *kind,
             Self::System { .. }
+            | Self::Systemd { .. }
             | Self::Hook { .. }
             | Self::Ended { .. }
             | Self::Late { .. }

@@ -17,7 +17,6 @@ use sys::ns::Namespaces;
 use sys::root::Root;
 use types::Signal;
 
-use crate::cgroup::cannot;
 use crate::container::Container;
 use crate::create::in_pid_namespace;
 use crate::error::{Doing, Error};
@@ -123,10 +122,7 @@ impl Container {
             let reason = "and the streams the caller gives do not agree";
             return Err(Error::invalid("process.terminal", reason));
         }
-        let join = self
-            .cgroup
-            .join_handles()
-            .map_err(|source| cannot("open", source))?;
+        let join = self.cgroup.join_handles()?;
         let (maker, init) = channel()?;
         let launch = Launch {
             channel: init,

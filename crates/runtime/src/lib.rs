@@ -32,7 +32,7 @@ use std::path::Path;
 use oci_spec::runtime::{Process, Spec};
 use types::{Mount, ProcessRef, Signal};
 
-pub use cgroup::CgroupDriver;
+pub use cgroup::{CgroupDriver, SystemdFailure, merge_resources};
 pub use container::Container;
 pub use create::{Created, create};
 pub use error::Error;

@@ -15,8 +15,11 @@ pub struct Saved {
     pub bundle: PathBuf,
     /// Its first process.
     pub process: ProcessRef,
-    /// Its cgroup, from the root of the hierarchies.
+    /// Its cgroup, from the root of the hierarchies; empty if it has none.
     pub cgroup: String,
+    /// systemd's unit that the cgroup is of, if systemd made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
     /// The kinds of its namespaces that are not the host's: CLONE_NEW* flags.
     pub namespaces: u32,
 }

@@ -41,7 +41,7 @@ pub(crate) fn limits(resources: &LinuxResources) -> Result<Limits, Error> {
             .flatten()
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect(),
-        devices: devices(resources)?,
+        devices: device_rules(resources)?,
     })
 }
 
@@ -136,7 +136,7 @@ const ALWAYS: [(DeviceType, Option<u32>, Option<u32>, &str); 10] = [
 ];
 
 /// The rules in order, then those for what every container has. No rules restrict nothing.
-fn devices(resources: &LinuxResources) -> Result<Vec<DeviceRule>, Error> {
+pub(super) fn device_rules(resources: &LinuxResources) -> Result<Vec<DeviceRule>, Error> {
     let asked = resources.devices().as_deref().unwrap_or_default();
     if asked.is_empty() {
         return Ok(Vec::new());
@@ -204,7 +204,7 @@ mod tests {
             .devices(vec![deny])
             .build()
             .unwrap();
-        let rules = devices(&resources).unwrap();
+        let rules = device_rules(&resources).unwrap();
         assert_eq!(rules.len(), 1 + ALWAYS.len());
         assert!(!rules[0].allow && rules[0].kind == DeviceType::All);
     }

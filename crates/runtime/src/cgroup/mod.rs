@@ -1,14 +1,21 @@
-//! The container's cgroup: what the configuration says of it, and who makes it.
+//! The container's cgroup: what the configuration says of it, who makes it, and what is done with it
+//! while the container lives.
 
 mod limits;
 mod path;
+mod systemd;
+mod update;
 
-use oci_spec::runtime::Linux;
-use sys::cgroup::{Cgroup, Layout, Limits};
+use oci_spec::runtime::{Linux, LinuxResources, Spec};
+use sys::cgroup::{Cgroup, Denied, Join, Layout, Limits, Mode};
 
+use crate::Saved;
 use crate::error::Error;
-
 use path::Place;
+use systemd::Keeper;
+
+pub use systemd::Failure as SystemdFailure;
+pub use update::merge as merge_resources;
 
 /// Who makes cgroups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,23 +27,160 @@ pub enum CgroupDriver {
     Systemd,
 }
 
-/// Makes the cgroup and limits it.
-pub(crate) fn make(linux: &Linux, id: &str, driver: CgroupDriver) -> Result<Cgroup, Error> {
+/// The cgroup of a container, and the unit it is of if systemd made it. Without rights to make any
+/// it has part in no hierarchy, and an empty path.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    pub(crate) files: Cgroup,
+    unit: Option<String>,
+}
+
+/// A cgroup that was just made.
+pub(crate) struct Made {
+    pub(crate) group: Group,
+    /// To be dropped when the container's process is inside.
+    pub(crate) keeper: Option<Keeper>,
+}
+
+/// Makes the cgroup and limits it. With `optional` it may be missing where the caller has no right
+/// to make one, unless a limit needs it.
+pub(crate) fn make(
+    spec: &Spec,
+    id: &str,
+    driver: CgroupDriver,
+    optional: bool,
+) -> Result<Made, Error> {
+    let default = Linux::default();
+    let linux = spec.linux().as_ref().unwrap_or(&default);
     let place = path::place(linux, id, driver)?;
     let limits = match linux.resources() {
         Some(resources) => limits::limits(resources)?,
         None => Limits::default(),
     };
-    let layout = Layout::detect().map_err(|source| cannot("find a place for", source))?;
-    match place {
+    let layout = detect()?;
+    let made = match place {
         Place::Path(path) => {
-            Cgroup::create(&layout, &path, &limits).map_err(|source| cannot("make", source))
+            let denied = match optional {
+                true => Denied::LeaveOut,
+                false => Denied::Refuse,
+            };
+            let files = Cgroup::create_where_allowed(&layout, &path, &limits, denied)
+                .map_err(|source| cannot("make", source))?;
+            Made {
+                group: Group { files, unit: None },
+                keeper: None,
+            }
         }
-        Place::Unit(name) => Err(Error::unsupported(
-            "linux.cgroupsPath",
-            format!("{} in {:?} is systemd's to make", name.unit, name.slice),
-        )),
+        Place::Unit(name) => {
+            let request = systemd::Request {
+                name: &name,
+                resources: linux.resources().as_ref(),
+                annotations: spec.annotations().as_ref(),
+                unified: layout.mode() == Mode::Unified,
+            };
+            make_unit(&layout, &request, &limits)?
+        }
+    };
+    if let Some(owner) = path::owner(spec) {
+        let given = made.group.files.give_to(owner);
+        given
+            .map_err(|source| cannot("hand over", source))
+            .inspect_err(|_| {
+                // The first error is the one that says why.
+                let _ = made.group.destroy();
+            })?;
     }
+    Ok(made)
+}
+
+fn make_unit(
+    layout: &Layout,
+    request: &systemd::Request<'_>,
+    limits: &Limits,
+) -> Result<Made, Error> {
+    let started = systemd::start(request)?;
+    let unit = &request.name.unit;
+    let files = Cgroup::adopt(layout, &started.path, limits).map_err(|source| {
+        // The first error is the one that says why.
+        let _ = systemd::stop(unit);
+        cannot("limit", source)
+    })?;
+    let unit = Some(unit.clone());
+    Ok(Made {
+        group: Group { files, unit },
+        keeper: started.keeper,
+    })
+}
+
+impl Group {
+    /// Finds it again by what [`crate::Saved`] keeps.
+    pub(crate) fn load(saved: &Saved) -> Result<Self, Error> {
+        let unit = saved.unit.clone();
+        let files = match saved.cgroup.as_str() {
+            "" => Cgroup::nowhere(),
+            path => Cgroup::open(&detect()?, path).map_err(|source| cannot("open", source))?,
+        };
+        Ok(Self { files, unit })
+    }
+
+    /// Removes what is left of it, if anything is.
+    pub(crate) fn remove_remains(saved: &Saved) -> Result<(), Error> {
+        match Self::load(saved) {
+            Ok(group) => group.destroy(),
+            Err(Error::Cgroup {
+                source: sys::cgroup::Error::File { source, .. },
+                ..
+            }) if source.kind() == std::io::ErrorKind::NotFound => {
+                saved.unit.as_deref().map_or(Ok(()), systemd::stop)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The unit it is of, if systemd made it.
+    pub(crate) fn unit(&self) -> Option<&str> {
+        self.unit.as_deref()
+    }
+
+    pub(crate) fn join_handles(&self) -> Result<Join, Error> {
+        self.files
+            .join_handles()
+            .map_err(|source| cannot("open", source))
+    }
+
+    /// Kills whatever is left inside, and removes it.
+    pub(crate) fn destroy(&self) -> Result<(), Error> {
+        self.files
+            .kill_all()
+            .map_err(|source| cannot("empty", source))?;
+        self.remove()
+    }
+
+    /// Removes it, with nobody left inside.
+    pub(crate) fn remove(&self) -> Result<(), Error> {
+        if let Some(unit) = &self.unit {
+            systemd::stop(unit)?;
+        }
+        self.files
+            .remove()
+            .map_err(|source| cannot("remove", source))
+    }
+
+    /// Changes its limits to these; devices are left as they are when `resources` has none.
+    pub(crate) fn update(&self, resources: &LinuxResources) -> Result<(), Error> {
+        let limits = limits::limits(resources)?;
+        let layout = detect()?;
+        if let Some(unit) = &self.unit {
+            systemd::update(unit, resources, layout.mode() == Mode::Unified)?;
+        }
+        self.files
+            .update(&layout, &limits)
+            .map_err(|source| cannot("change", source))
+    }
+}
+
+fn detect() -> Result<Layout, Error> {
+    Layout::detect().map_err(|source| cannot("find a place for", source))
 }
 
 pub(crate) fn cannot(action: &'static str, source: sys::cgroup::Error) -> Error {

@@ -1,6 +1,6 @@
 //! `linux.cgroupsPath` read. Pure.
 
-use oci_spec::runtime::Linux;
+use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType, Spec};
 
 use super::CgroupDriver;
 use crate::error::Error;
@@ -100,6 +100,38 @@ fn check_slice(slice: &str) -> Result<(), Error> {
     Err(Error::invalid(FIELD, reason))
 }
 
+/// The user of the host who is to own the cgroup (the specification, "Cgroup ownership"): the
+/// container's user, where it has a user namespace and a cgroup namespace of its own, and a cgroup
+/// file system that it may write to.
+pub(crate) fn owner(spec: &Spec) -> Option<u32> {
+    let linux = spec.linux().as_ref()?;
+    let has_own = |kind: LinuxNamespaceType| {
+        let own = |path: &Option<std::path::PathBuf>| match path {
+            None => true,
+            Some(path) => path.as_os_str().is_empty(),
+        };
+        let mut namespaces = linux.namespaces().iter().flatten();
+        namespaces.any(|n| n.typ() == kind && own(n.path()))
+    };
+    if !has_own(LinuxNamespaceType::User) || !has_own(LinuxNamespaceType::Cgroup) {
+        return None;
+    }
+    let writable = spec.mounts().iter().flatten().any(|mount| {
+        let read_only = mount.options().iter().flatten().any(|o| o == "ro");
+        matches!(mount.typ().as_deref(), Some("cgroup" | "cgroup2")) && !read_only
+    });
+    let user = spec.process().as_ref().map_or(0, |p| p.user().uid());
+    let mappings = linux.uid_mappings().iter().flatten();
+    writable.then(|| host_id(mappings, user))?
+}
+
+fn host_id<'a>(mut mappings: impl Iterator<Item = &'a LinuxIdMapping>, id: u32) -> Option<u32> {
+    mappings.find_map(|m| {
+        let offset = id.checked_sub(m.container_id())?;
+        (offset < m.size()).then(|| m.host_id().checked_add(offset))?
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use oci_spec::runtime::LinuxBuilder;
@@ -148,5 +180,34 @@ mod tests {
         ] {
             assert!(unit(wrong).starts_with("invalid configuration"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn cgroups_are_owned_by_the_user_that_roots_them() {
+        let owner_of = |namespaces: &[&str], options: &[&str], uid: u32| {
+            let namespaces: Vec<_> = namespaces
+                .iter()
+                .map(|kind| serde_json::json!({"type": kind}))
+                .collect();
+            let spec = serde_json::json!({
+                "ociVersion": "1.3.0",
+                "process": {"cwd": "/", "user": {"uid": uid, "gid": 0}},
+                "mounts": [{"destination": "/sys/fs/cgroup", "type": "cgroup", "options": options}],
+                "linux": {
+                    "namespaces": namespaces,
+                    "uidMappings": [
+                        {"containerID": 0, "hostID": 1000, "size": 1},
+                        {"containerID": 1, "hostID": 100_000, "size": 100},
+                    ],
+                },
+            });
+            owner(&serde_json::from_value(spec).unwrap())
+        };
+        assert_eq!(owner_of(&["user", "cgroup"], &["rw"], 0), Some(1000));
+        assert_eq!(owner_of(&["user", "cgroup"], &[], 5), Some(100_004));
+        assert_eq!(owner_of(&["user", "cgroup"], &["rw"], 500), None);
+        assert_eq!(owner_of(&["user", "cgroup"], &["ro"], 0), None);
+        assert_eq!(owner_of(&["user"], &["rw"], 0), None);
+        assert_eq!(owner_of(&["cgroup"], &["rw"], 0), None);
     }
 }

@@ -89,7 +89,15 @@ impl Cgroup {
         }
     }
 
-    /// Its path from the root of the hierarchies.
+    /// A cgroup without part in any hierarchy, as [`Denied::LeaveOut`] may make it.
+    pub fn nowhere() -> Self {
+        Self {
+            path: String::new(),
+            dirs: Vec::new(),
+        }
+    }
+
+    /// Its path from the root of the hierarchies; empty if it has part in none.
     pub fn path(&self) -> &str {
         &self.path
     }

@@ -1,0 +1,348 @@
+//! A connection to systemd's manager, over a bus or directly.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::message::{Call, Message, Reader, Writer};
+use super::value::Property;
+
+/// How long systemd may take to answer, and to finish a job.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why systemd did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Nobody there.
+    #[error("cannot connect to {path}: is systemd running?")]
+    Connect {
+        /// The socket.
+        path: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The environment does not say where.
+    #[error("XDG_RUNTIME_DIR is not set, so there is no way to the user's systemd")]
+    NoAddress,
+    /// The connection broke, or took too long.
+    #[error("cannot talk to systemd")]
+    Io(#[from] io::Error),
+    /// Not what the protocol says.
+    #[error("systemd's answer makes no sense")]
+    Malformed,
+    /// It said no.
+    #[error("{message} ({name})")]
+    Refused {
+        /// The error's name.
+        name: String,
+        /// In its words.
+        message: String,
+    },
+    /// A job that did not end well.
+    #[error("the job ended as {result:?}")]
+    Job {
+        /// In its words.
+        result: String,
+    },
+}
+
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const OBJECT: &str = "/org/freedesktop/systemd1";
+
+/// The connection.
+pub(super) struct Bus {
+    stream: BufReader<UnixStream>,
+    serial: u32,
+    /// Ends of jobs that came while something else was waited for: the job's object and result.
+    ended: Vec<(String, String)>,
+    until: Instant,
+}
+
+impl Bus {
+    /// The system's for root, the user's for others. Root may also speak to systemd without a bus.
+    pub(super) fn connect() -> Result<Self, Failure> {
+        let user = sys::process::user();
+        if user != 0 {
+            let path = user_bus(|name| std::env::var(name).ok()).ok_or(Failure::NoAddress)?;
+            return Self::on_bus(path, user);
+        }
+        let path = std::env::var("DBUS_SYSTEM_BUS_ADDRESS").ok();
+        let path = path.as_deref().and_then(socket_of);
+        let path = path.unwrap_or_else(|| "/run/dbus/system_bus_socket".into());
+        match Self::on_bus(path, user) {
+            Err(refused @ Failure::Connect { .. }) => {
+                Self::open("/run/systemd/private".into(), user).map_err(|_| refused)
+            }
+            other => other,
+        }
+    }
+
+    fn on_bus(path: PathBuf, user: u32) -> Result<Self, Failure> {
+        let mut bus = Self::open(path, user)?;
+        let daemon = |member, signature, body| Call {
+            destination: "org.freedesktop.DBus",
+            path: "/org/freedesktop/DBus",
+            interface: "org.freedesktop.DBus",
+            member,
+            signature,
+            body,
+        };
+        bus.call(&daemon("Hello", "", Writer::default()))?;
+        let mut rule = Writer::default();
+        rule.text(&format!(
+            "type='signal',sender='{SYSTEMD}',interface='{MANAGER}',member='JobRemoved'"
+        ));
+        bus.call(&daemon("AddMatch", "s", rule))?;
+        Ok(bus)
+    }
+
+    /// Connects and says who it is (the D-Bus specification, "Authentication Protocol").
+    fn open(path: PathBuf, user: u32) -> Result<Self, Failure> {
+        let stream = UnixStream::connect(&path).map_err(|source| Failure::Connect {
+            path: path.display().to_string(),
+            source,
+        })?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut bus = Self {
+            stream: BufReader::new(stream),
+            serial: 0,
+            ended: Vec::new(),
+            until: Instant::now() + PATIENCE,
+        };
+        let id: String = user
+            .to_string()
+            .bytes()
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        bus.send(format!("\0AUTH EXTERNAL {id}\r\n").as_bytes())?;
+        let mut answer = String::new();
+        // A line is short; who sends an endless one is not systemd.
+        (&mut bus.stream).take(4096).read_line(&mut answer)?;
+        if !answer.starts_with("OK ") {
+            return Err(Failure::Malformed);
+        }
+        bus.send(b"BEGIN\r\n")?;
+        Ok(bus)
+    }
+
+    /// systemd's version, the first number of it.
+    pub(super) fn version(&mut self) -> Result<u32, Failure> {
+        let text = self.property(OBJECT, MANAGER, "Version")?;
+        let digits: String = text
+            .chars()
+            .skip_while(|c| !c.is_ascii_digit())
+            .take_while(char::is_ascii_digit)
+            .collect();
+        digits.parse().map_err(|_| Failure::Malformed)
+    }
+
+    /// Makes a unit and waits until it has started.
+    pub(super) fn start_transient(
+        &mut self,
+        unit: &str,
+        properties: &[Property],
+    ) -> Result<(), Failure> {
+        let mut body = Writer::default();
+        body.text(unit);
+        body.text("replace");
+        body.properties(properties);
+        // No auxiliary units.
+        body.array(8, |_| {});
+        let job = self.manage("StartTransientUnit", "ssa(sv)a(sa(sv))", body)?;
+        self.finish(&job)
+    }
+
+    /// Stops a unit and waits until it has stopped.
+    pub(super) fn stop(&mut self, unit: &str) -> Result<(), Failure> {
+        let mut body = Writer::default();
+        body.text(unit);
+        body.text("replace");
+        let job = self.manage("StopUnit", "ss", body)?;
+        self.finish(&job)
+    }
+
+    /// Calls a method whose one argument is the unit.
+    pub(super) fn on_unit(&mut self, member: &str, unit: &str) -> Result<Message, Failure> {
+        let mut body = Writer::default();
+        body.text(unit);
+        self.manage(member, "s", body)
+    }
+
+    /// Changes properties of a unit until it ends.
+    pub(super) fn set_properties(
+        &mut self,
+        unit: &str,
+        properties: &[Property],
+    ) -> Result<(), Failure> {
+        let mut body = Writer::default();
+        body.text(unit);
+        body.u32(1);
+        body.properties(properties);
+        self.manage("SetUnitProperties", "sba(sv)", body).map(drop)
+    }
+
+    /// The path of a unit's cgroup.
+    pub(super) fn control_group(&mut self, unit: &str) -> Result<String, Failure> {
+        let found = self.on_unit("GetUnit", unit)?;
+        let object = first_text(&found)?;
+        let interface = match unit.ends_with(".slice") {
+            true => "org.freedesktop.systemd1.Slice",
+            false => "org.freedesktop.systemd1.Scope",
+        };
+        self.property(&object, interface, "ControlGroup")
+    }
+
+    fn property(&mut self, object: &str, interface: &str, name: &str) -> Result<String, Failure> {
+        let mut body = Writer::default();
+        body.text(interface);
+        body.text(name);
+        let answer = self.call(&Call {
+            destination: SYSTEMD,
+            path: object,
+            interface: "org.freedesktop.DBus.Properties",
+            member: "Get",
+            signature: "ss",
+            body,
+        })?;
+        let mut from = Reader {
+            bytes: &answer.body,
+            at: 0,
+        };
+        match from.signature() {
+            Some("s") => from.text().map(str::to_owned).ok_or(Failure::Malformed),
+            _ => Err(Failure::Malformed),
+        }
+    }
+
+    fn manage(&mut self, member: &str, signature: &str, body: Writer) -> Result<Message, Failure> {
+        self.call(&Call {
+            destination: SYSTEMD,
+            path: OBJECT,
+            interface: MANAGER,
+            member,
+            signature,
+            body,
+        })
+    }
+
+    /// Sends a call and waits for its answer.
+    fn call(&mut self, call: &Call<'_>) -> Result<Message, Failure> {
+        self.serial += 1;
+        let serial = self.serial;
+        self.until = Instant::now() + PATIENCE;
+        self.send(&call.bytes(serial))?;
+        loop {
+            let message = self.receive()?;
+            match message.kind {
+                Message::REPLY if message.reply_to == serial => return Ok(message),
+                Message::ERROR if message.reply_to == serial => {
+                    return Err(Failure::Refused {
+                        message: first_text(&message).unwrap_or_default(),
+                        name: message.error,
+                    });
+                }
+                _ => self.note(&message),
+            }
+        }
+    }
+
+    /// Waits for the end of the job that a call has begun.
+    fn finish(&mut self, begun: &Message) -> Result<(), Failure> {
+        let job = first_text(begun)?;
+        self.until = Instant::now() + PATIENCE;
+        loop {
+            if let Some((_, result)) = self.ended.iter().find(|(ended, _)| *ended == job) {
+                return match result.as_str() {
+                    "done" => Ok(()),
+                    result => Err(Failure::Job {
+                        result: result.to_owned(),
+                    }),
+                };
+            }
+            let message = self.receive()?;
+            self.note(&message);
+        }
+    }
+
+    /// Keeps what a signal tells of a job: its number, object, unit and result.
+    fn note(&mut self, message: &Message) {
+        if message.kind != Message::SIGNAL || message.member != "JobRemoved" {
+            return;
+        }
+        let mut from = Reader {
+            bytes: &message.body,
+            at: 0,
+        };
+        let parts = (from.u32(), from.text(), from.text(), from.text());
+        if let (Some(_), Some(job), Some(_), Some(result)) = parts {
+            self.ended.push((job.to_owned(), result.to_owned()));
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        Ok(self.stream.get_mut().write_all(bytes)?)
+    }
+
+    /// The next message. Not endlessly: a busy bus has something to say all the time.
+    fn receive(&mut self) -> Result<Message, Failure> {
+        if Instant::now() >= self.until {
+            return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+        }
+        let mut fixed = [0; 16];
+        self.stream.read_exact(&mut fixed)?;
+        let (fields, body) = Message::lengths(&fixed).ok_or(Failure::Malformed)?;
+        let mut rest = vec![0; fields.next_multiple_of(8) + body];
+        self.stream.read_exact(&mut rest)?;
+        Message::parse(&fixed, &rest).ok_or(Failure::Malformed)
+    }
+}
+
+fn first_text(message: &Message) -> Result<String, Failure> {
+    let mut from = Reader {
+        bytes: &message.body,
+        at: 0,
+    };
+    from.text().map(str::to_owned).ok_or(Failure::Malformed)
+}
+
+/// Where a user's bus is (the D-Bus specification, "Well-known Message Bus Instances").
+fn user_bus(environment: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let address = environment("DBUS_SESSION_BUS_ADDRESS");
+    address.as_deref().and_then(socket_of).or_else(|| {
+        let dir = environment("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty())?;
+        Some(PathBuf::from(dir).join("bus"))
+    })
+}
+
+/// The socket of the first address that has one: `unix:path=/run/user/1000/bus,guid=...;...`
+fn socket_of(addresses: &str) -> Option<PathBuf> {
+    let path = |address: &str| {
+        let options = address.strip_prefix("unix:")?;
+        let path = options.split(',').find_map(|o| o.strip_prefix("path="))?;
+        Some(PathBuf::from(path))
+    };
+    addresses.split(';').find_map(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_bus_is_found() {
+        let find = |session: &str, dir: &str| {
+            user_bus(|name| match name {
+                "XDG_RUNTIME_DIR" => Some(dir.to_owned()),
+                _ => Some(session.to_owned()),
+            })
+        };
+        let path = |text: &str| Some(PathBuf::from(text));
+        let address = "tcp:host=x;unix:path=/a/bus,guid=1";
+        assert_eq!(find(address, "/run/user/5"), path("/a/bus"));
+        assert_eq!(find("", "/run/user/5"), path("/run/user/5/bus"));
+        assert_eq!(find("unix:abstract=x", ""), None);
+    }
+}
