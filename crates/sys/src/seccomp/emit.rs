@@ -4,7 +4,7 @@
 //! is made backwards: whoever jumps knows where to, and a target that has come to lie too far is
 //! brought near by a copy, if it is a return, or by a long jump.
 
-use super::compile::{Range, Verdict};
+use super::compile::{Case, Range, Verdict};
 use super::{Compare, Condition, Error, Program, Rule};
 
 /// The kernel's limit, BPF_MAXINSNS.
@@ -53,6 +53,15 @@ struct Ways {
     no: Label,
 }
 
+/// Where an argument is in `struct seccomp_data`.
+#[derive(Clone, Copy)]
+struct Argument {
+    low: u32,
+    high: u32,
+    /// Only the low half counts.
+    narrow: bool,
+}
+
 /// The program, made from its end.
 pub(super) struct Emitter<'a> {
     rules: &'a [Rule<'a>],
@@ -61,6 +70,8 @@ pub(super) struct Emitter<'a> {
     backwards: Vec<Insn>,
     /// The nearest return of each value.
     returns: Vec<(u32, Label)>,
+    /// Whether the high half of an argument is the first in memory.
+    high_first: bool,
 }
 
 impl<'a> Emitter<'a> {
@@ -70,11 +81,13 @@ impl<'a> Emitter<'a> {
             default,
             backwards: Vec::with_capacity(1024),
             returns: Vec::new(),
+            high_first: false,
         }
     }
 
     /// The tree of one machine; leads from the loading of the call's number to its verdict.
-    pub(super) fn tree(&mut self, ranges: &[Range]) -> Label {
+    pub(super) fn tree(&mut self, ranges: &[Range], high_first: bool) -> Label {
+        self.high_first = high_first;
         let top = self.branch(ranges);
         self.load(NUMBER, top)
     }
@@ -95,61 +108,81 @@ impl<'a> Emitter<'a> {
     fn verdict(&mut self, verdict: &Verdict) -> Label {
         match verdict {
             Verdict::Fixed(code) => self.ret(*code),
-            Verdict::First(rules) => {
+            Verdict::First(cases) => {
                 let mut otherwise = self.ret(self.default);
-                for at in rules.iter().rev() {
-                    otherwise = self.rule(&self.rules[*at], otherwise);
+                for case in cases.iter().rev() {
+                    otherwise = self.case(*case, otherwise);
                 }
                 otherwise
             }
         }
     }
 
-    fn rule(&mut self, rule: &Rule<'_>, otherwise: Label) -> Label {
+    fn case(&mut self, case: Case, otherwise: Label) -> Label {
+        let rules = self.rules;
+        let rule = &rules[case.rule];
         let mut then = self.ret(rule.action.code());
-        for condition in rule.conditions.iter().rev() {
+        let which = case.multiplexed.map(|which| Condition {
+            argument: 0,
+            compare: Compare::Equal,
+            value: which.into(),
+        });
+        // Of a call behind another the first argument cannot be seen.
+        let seen = |condition: &&Condition| which.is_none() || condition.argument != 0;
+        let conditions = which.iter().chain(rule.conditions.iter().filter(seen));
+        for condition in conditions.collect::<Vec<_>>().into_iter().rev() {
             let ways = Ways {
                 yes: then,
                 no: otherwise,
             };
-            then = self.condition(condition, ways);
+            let narrow = case.narrow >> condition.argument & 1 == 1;
+            then = self.condition(condition, narrow, ways);
         }
         then
     }
 
-    /// Arguments have 64 bits, registers 32: the high half first, the low half when that leaves it
-    /// open. All machines here keep the low half first in memory.
-    fn condition(&mut self, condition: &Condition, ways: Ways) -> Label {
+    /// An argument that the kernel reads 32 bits of is compared by these alone: what a program
+    /// leaves in the others means nothing, and must not get it past a rule.
+    fn condition(&mut self, condition: &Condition, narrow: bool, ways: Ways) -> Label {
         let turned = Ways {
             yes: ways.no,
             no: ways.yes,
         };
-        let at = ARGUMENTS + 8 * u32::from(condition.argument);
+        let argument = Argument {
+            low: ARGUMENTS + 8 * u32::from(condition.argument) + 4 * u32::from(self.high_first),
+            high: ARGUMENTS + 8 * u32::from(condition.argument) + 4 * u32::from(!self.high_first),
+            narrow,
+        };
         let value = condition.value;
         match condition.compare {
-            Compare::Equal => self.masked(at, u64::MAX, value, ways),
-            Compare::NotEqual => self.masked(at, u64::MAX, value, turned),
-            Compare::MaskedEqual(mask) => self.masked(at, mask, value, ways),
-            Compare::GreaterOrEqual => self.order(at, IF_AT_LEAST, value, ways),
-            Compare::Greater => self.order(at, IF_GREATER, value, ways),
-            Compare::Less => self.order(at, IF_AT_LEAST, value, turned),
-            Compare::LessOrEqual => self.order(at, IF_GREATER, value, turned),
+            Compare::Equal => self.masked(argument, u64::MAX, value, ways),
+            Compare::NotEqual => self.masked(argument, u64::MAX, value, turned),
+            Compare::MaskedEqual(mask) => self.masked(argument, mask, value, ways),
+            Compare::GreaterOrEqual => self.order(argument, IF_AT_LEAST, value, ways),
+            Compare::Greater => self.order(argument, IF_GREATER, value, ways),
+            Compare::Less => self.order(argument, IF_AT_LEAST, value, turned),
+            Compare::LessOrEqual => self.order(argument, IF_GREATER, value, turned),
         }
     }
 
-    fn masked(&mut self, at: u32, mask: u64, value: u64, ways: Ways) -> Label {
-        let low = self.masked_half(at, half(mask, 0), half(value, 0), ways);
+    /// Arguments have 64 bits, registers 32: the high half first, the low half when that leaves it
+    /// open.
+    fn masked(&mut self, argument: Argument, mask: u64, value: u64, ways: Ways) -> Label {
+        if value & !mask != 0 || (argument.narrow && !fits(value)) {
+            return ways.no;
+        }
+        let low = self.masked_half(argument.low, half(mask, 0), half(value, 0), ways);
+        if argument.narrow {
+            return low;
+        }
         let both = Ways {
             yes: low,
             no: ways.no,
         };
-        self.masked_half(at + 4, half(mask, 32), half(value, 32), both)
+        self.masked_half(argument.high, half(mask, 32), half(value, 32), both)
     }
 
     fn masked_half(&mut self, at: u32, mask: u32, value: u32, ways: Ways) -> Label {
-        if value & !mask != 0 {
-            return ways.no;
-        }
         match mask {
             0 => ways.yes,
             u32::MAX => {
@@ -165,9 +198,15 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn order(&mut self, at: u32, low_test: u16, value: u64, ways: Ways) -> Label {
+    fn order(&mut self, argument: Argument, low_test: u16, value: u64, ways: Ways) -> Label {
+        if argument.narrow && !fits(value) {
+            return ways.no;
+        }
         let low = self.compare(low_test, half(value, 0), ways);
-        let low = self.load(at, low);
+        let low = self.load(argument.low, low);
+        if argument.narrow {
+            return low;
+        }
         let same = self.compare(
             IF_EQUAL,
             half(value, 32),
@@ -184,7 +223,7 @@ impl<'a> Emitter<'a> {
                 no: same,
             },
         );
-        self.load(at + 4, high)
+        self.load(argument.high, high)
     }
 
     /// A return of this value, a known one if it is near.
@@ -297,6 +336,11 @@ impl<'a> Emitter<'a> {
             instructions: self.backwards,
         })
     }
+}
+
+/// Whether 32 bits can be this value, which may be a negative number in 64 bits.
+pub(super) fn fits(value: u64) -> bool {
+    half(value, 32) == 0 || value >= 0xffff_ffff_8000_0000
 }
 
 fn half(value: u64, shift: u32) -> u32 {

@@ -30,6 +30,44 @@ bitflags::bitflags! {
     }
 }
 
+impl Flags {
+    /// The names that the OCI specification uses.
+    const NAMES: [(Self, &'static str); 3] = [
+        (Self::LOG, "SECCOMP_FILTER_FLAG_LOG"),
+        (Self::SPEC_ALLOW, "SECCOMP_FILTER_FLAG_SPEC_ALLOW"),
+        (
+            Self::WAIT_KILLABLE_RECV,
+            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+        ),
+    ];
+
+    /// Says which of them the kernel does not know. It asks the kernel, which looks at the flags
+    /// before it looks for a program.
+    pub fn check(self) -> Result<(), Error> {
+        let unknown = |(flag, _): &&(Self, &str)| self.contains(*flag) && !flag.known();
+        match Self::NAMES.iter().find(unknown) {
+            Some((_, name)) => Err(Error::Flag(name)),
+            None => Ok(()),
+        }
+    }
+
+    fn known(self) -> bool {
+        let needs_listener = self.contains(Self::WAIT_KILLABLE_RECV);
+        let listener = if needs_listener { NEW_LISTENER } else { 0 };
+        // SAFETY: the null pointer is never read: the kernel fails with EFAULT on it if it knows the
+        // flags, with EINVAL before it looks at it if it does not.
+        let failed = unsafe {
+            libc::syscall(
+                libc::SYS_seccomp,
+                libc::c_ulong::from(libc::SECCOMP_SET_MODE_FILTER),
+                libc::c_ulong::from(self.bits() | listener),
+                std::ptr::null::<FilterProgram>(),
+            )
+        };
+        failed == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+    }
+}
+
 const NEW_LISTENER: u32 = 8;
 
 /// `struct sock_fprog`
@@ -52,14 +90,19 @@ impl Program {
 
     /// Puts the calling thread and all its children to come under the filter. It must have
     /// no_new_privs or CAP_SYS_ADMIN. A program with [`super::Action::Notify`] gives the descriptor
-    /// that a supervisor reads. Allocates nothing.
+    /// that a supervisor reads; [`Flags::WAIT_KILLABLE_RECV`] is about nothing without one.
+    /// Allocates nothing.
     pub fn install(&self, flags: Flags) -> Result<Option<OwnedFd>, Error> {
         let too_long = |_| Error::TooLong(self.len());
         let program = FilterProgram {
             length: libc::c_ushort::try_from(self.len()).map_err(too_long)?,
             instructions: self.instructions.as_ptr(),
         };
-        let listener = if self.has_listener { NEW_LISTENER } else { 0 };
+        let flags = if self.has_listener {
+            flags.bits() | NEW_LISTENER
+        } else {
+            (flags - Flags::WAIT_KILLABLE_RECV).bits()
+        };
         // SAFETY: SECCOMP_SET_MODE_FILTER reads a `struct sock_fprog`, whose layout `FilterProgram`
         // has, and `length` instructions of the layout of `struct sock_filter` behind its pointer;
         // both outlive the call.
@@ -67,7 +110,7 @@ impl Program {
             libc::syscall(
                 libc::SYS_seccomp,
                 libc::c_ulong::from(libc::SECCOMP_SET_MODE_FILTER),
-                libc::c_ulong::from(flags.bits() | listener),
+                libc::c_ulong::from(flags),
                 std::ptr::from_ref(&program),
             )
         };

@@ -4,7 +4,12 @@
 //! binary tree over ranges of numbers with the same verdict, so that a call passes some ten
 //! instructions where a list would have hundreds. The rules mean what they mean to libseccomp, which
 //! other runtimes use: names the machine does not have are passed over; a rule without conditions
-//! decides alone; among rules with conditions the first that holds decides.
+//! decides alone; among rules with conditions the first that holds decides; a rule about a call that
+//! can also be reached through socketcall(2) or ipc(2) is about that way too.
+//!
+//! One thing is stricter. Of many arguments the kernel reads only the low 32 bits: a protocol family
+//! is an int. Only these bits are compared, so that a program cannot get past a rule about the rest
+//! by setting the others (CVE-2019-10063 was that).
 
 mod arch;
 mod compile;
@@ -25,7 +30,7 @@ pub struct Filter<'a> {
     /// To those no rule is about.
     pub default: Action,
     /// Machines whose calls are filtered; this program's own is always among them. A call of another
-    /// machine's kind kills the process.
+    /// machine's kind kills the process. Those whose programs cannot run here change nothing.
     pub architectures: Vec<Arch>,
     /// The rules.
     pub rules: Vec<Rule<'a>>,
@@ -72,7 +77,7 @@ pub enum Action {
 pub struct Condition {
     /// Which argument, 0 to 5.
     pub argument: u8,
-    /// How it is compared, as an unsigned 64-bit number.
+    /// How it is compared, as an unsigned number.
     pub compare: Compare,
     /// With what.
     pub value: u64,
@@ -112,6 +117,9 @@ pub enum Error {
     /// The kernel takes no longer program.
     #[error("the seccomp filter needs {0} instructions, the kernel takes 4096")]
     TooLong(usize),
+    /// The kernel is too old for a flag.
+    #[error("the seccomp filter wants {0}, which this kernel does not have")]
+    Flag(&'static str),
     /// The kernel refused it.
     #[error("cannot install the seccomp filter")]
     Install(#[source] io::Error),
@@ -122,7 +130,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Argument(_) | Self::ErrorNumber(_) | Self::TooLong(_) => ErrorKind::Invalid,
-            Self::UnknownMachine => ErrorKind::Unsupported,
+            Self::UnknownMachine | Self::Flag(_) => ErrorKind::Unsupported,
             Self::Install(_) => ErrorKind::Internal,
         }
     }
