@@ -12,7 +12,7 @@ use types::{ProcessRef, Signal};
 use crate::cgroup::{Group, cannot};
 use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
-use crate::prepare::NamespacePlan;
+use crate::prepare::{self, Plan, ProcessPlan};
 use crate::seccomp::Program;
 use crate::{CreateRequest, Saved};
 
@@ -30,6 +30,8 @@ pub struct Container {
     pub(crate) cgroup: Group,
     /// The kinds of its namespaces that are not the host's.
     pub(crate) namespaces: Namespaces,
+    /// What its first process was to be, which others take their defaults from.
+    pub(crate) first: ProcessPlan,
     /// Whether its pid namespace was made for it, so that its first process is the namespace's.
     rules_its_pid_namespace: bool,
     /// Compiled once; every process of the container gets it.
@@ -45,7 +47,7 @@ impl Container {
         process: ProcessRef,
         pidfd: OwnedFd,
         cgroup: Group,
-        namespaces: &NamespacePlan,
+        plan: Plan,
         seccomp: Option<Program>,
     ) -> Self {
         let spec = request.spec;
@@ -59,8 +61,9 @@ impl Container {
             process,
             pidfd,
             cgroup,
-            namespaces: namespaces.all(),
-            rules_its_pid_namespace: namespaces.new.contains(Namespaces::PID),
+            namespaces: plan.namespaces.all(),
+            first: plan.process,
+            rules_its_pid_namespace: plan.namespaces.new.contains(Namespaces::PID),
             seccomp,
             _mounts: mount_namespace(process.pid),
         }
@@ -75,7 +78,9 @@ impl Container {
         };
         let linux = spec.linux().clone().unwrap_or_default();
         let cgroup = Group::load(saved)?;
+        let process = spec.process().clone().unwrap_or_default();
         Ok(Some(Self {
+            first: prepare::first_process(&process, &linux)?,
             id: saved.id.clone(),
             bundle: saved.bundle.clone(),
             version: spec.version().clone(),

@@ -126,11 +126,10 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     at(&request, "id-maps")?;
     map_ids(&plan, process.pid, &maker)?;
     // While the copy works: what can be done now need not be done while it waits to be started.
-    let Plan { namespaces, .. } = plan;
     drop(join);
     let process = sys::proc::process_ref(process.pid)
         .doing(|| "read when the container's process started".to_owned())?;
-    let container = Container::new(&request, process, pidfd, cgroup, &namespaces, seccomp);
+    let container = Container::new(&request, process, pidfd, cgroup, plan, seccomp);
     let terminal = await_ready(&request, &maker, container.pidfd(), process.pid)?;
     at(&request, "created")?;
     Ok(Created {
@@ -185,6 +184,7 @@ fn clone(
             label_file: None,
             start_hooks: hooks::list(request.spec, |hooks| hooks.start_container()),
             hook_state: HookState::new(request.spec, request.id, request.bundle),
+            home: None,
             program: None,
             retry_cwd: false,
             fail_at: request.fail_at,

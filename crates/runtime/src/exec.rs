@@ -21,7 +21,7 @@ use crate::container::Container;
 use crate::create::in_pid_namespace;
 use crate::error::{Doing, Error};
 use crate::init::steps::{self, Phase, Runs, Step};
-use crate::init::{Launch, Outcome, identity, namespaces, streams};
+use crate::init::{Launch, Outcome, identity, namespaces, scheduling, streams};
 use crate::protocol::{During, FromInit, MakerEnd, channel};
 use crate::{ExecRequest, Executed, Stdio, prepare};
 
@@ -49,7 +49,13 @@ const fn step(name: &'static str, run: JoinStep) -> Step<JoinStep> {
 
 /// Up to the point where it is like the first process at its gate.
 const JOIN: &[Step<JoinStep>] = &[
+    step("first-cpus", |joiner| {
+        scheduling::first_cpus(&joiner.launch.process.scheduling)
+    }),
     step("enter-cgroup", enter_cgroup),
+    step("cpus", |joiner| {
+        scheduling::cpus(&joiner.launch.process.scheduling)
+    }),
     step("oom-score", |joiner| {
         identity::oom_score(&mut joiner.launch)
     }),
@@ -116,7 +122,7 @@ impl Container {
     /// Runs another process in the container's namespaces, root and cgroup. The new process is a
     /// child of the caller, which must have one thread.
     pub fn exec(&self, request: ExecRequest<'_>) -> Result<Executed, Error> {
-        let process = prepare::process(request.process)?;
+        let process = prepare::joining_process(request.process, &self.first)?;
         let wants_terminal = matches!(request.stdio, Stdio::Terminal { .. });
         if process.terminal != wants_terminal {
             let reason = "and the streams the caller gives do not agree";
@@ -135,6 +141,7 @@ impl Container {
             label_file: None,
             start_hooks: &[],
             hook_state: self.hook_state(),
+            home: None,
             program: None,
             retry_cwd: false,
             fail_at: None,

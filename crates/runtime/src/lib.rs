@@ -20,11 +20,13 @@ mod features;
 mod hooks;
 mod init;
 mod mount_options;
+mod parse;
 mod prepare;
 mod protocol;
 mod saved;
 mod seccomp;
 mod start;
+mod warning;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -38,9 +40,11 @@ pub use create::{Created, create};
 pub use error::Error;
 pub use features::features;
 pub use init::root::link_mount_table;
+pub use parse::{parse_process, parse_spec};
 pub use prepare::check_id;
 pub use saved::Saved;
 pub use start::open_gate;
+pub use warning::on_warning;
 
 /// What [`create`] needs.
 #[derive(Debug)]

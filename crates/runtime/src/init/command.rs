@@ -75,7 +75,7 @@ fn search(launch: &Launch<'_>) -> Result<PathBuf, Failure> {
             Err(why) => Err(why.failure(name)),
         };
     }
-    for dir in search_path(&launch.process.env).split(':') {
+    for dir in search_path(&launch.process.env.entries).split(':') {
         let dir = if dir.is_empty() { "." } else { dir };
         let candidate = Path::new(dir).join(name);
         if !name.is_empty() && executable(&candidate).is_ok() {
@@ -136,7 +136,8 @@ pub(crate) fn execute(launch: &mut Launch<'_>) -> Outcome {
     let program = launch.program.clone().unwrap_or_default();
     let action = || format!("execute {}", program.display());
     let arguments = Strings::new(&process.args).during(action)?;
-    let environment = Strings::new(&process.env).during(action)?;
+    let entries = process.env.entries.iter().chain(&launch.home);
+    let environment = Strings::new(entries).during(action)?;
     let path = CString::new(program.as_os_str().as_encoded_bytes()).during(action)?;
     match sys::process::execute(&path, &arguments, &environment) {
         Ok(never) => match never {},

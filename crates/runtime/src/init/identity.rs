@@ -105,9 +105,7 @@ fn seccomp(launch: &Launch<'_>) -> Outcome {
 /// have is left out silently, as other runtimes do: a container asks for what is usual, and not
 /// every machine allows all of it.
 pub(crate) fn bounding_set(launch: &mut Launch<'_>) -> Outcome {
-    let Some(sets) = launch.process.capabilities else {
-        return Ok(());
-    };
+    let sets = launch.process.capabilities;
     sys::caps::limit_bounding(sets.bounding).during(|| "limit the bounding set".to_owned())?;
     sys::caps::keep_on_user_change(true).during(|| "keep the capabilities".to_owned())
 }
@@ -123,9 +121,7 @@ pub(crate) fn user(launch: &mut Launch<'_>) -> Outcome {
 
 /// After the change of user, which has cleared the effective set.
 pub(crate) fn capabilities(launch: &mut Launch<'_>) -> Outcome {
-    let Some(sets) = launch.process.capabilities else {
-        return Ok(());
-    };
+    let sets = launch.process.capabilities;
     let own = sys::caps::permitted().during(|| "read the capabilities".to_owned())?;
     let sets = possible(sets, own);
     sys::caps::set(&sets).during(|| "set the capabilities".to_owned())

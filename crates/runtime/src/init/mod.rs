@@ -9,11 +9,13 @@ pub(crate) mod command;
 pub(crate) mod copy_up;
 pub(crate) mod devices;
 pub(crate) mod gate;
+pub(crate) mod home;
 pub(crate) mod identity;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
 pub(crate) mod protect;
 pub(crate) mod root;
+pub(crate) mod scheduling;
 pub(crate) mod steps;
 pub(crate) mod streams;
 
@@ -61,6 +63,8 @@ pub(crate) struct Launch<'a> {
     /// Hooks to run in the container, from its files, before the command.
     pub(crate) start_hooks: &'a [Hook],
     pub(crate) hook_state: HookState<'a>,
+    /// `HOME=` and where that is, where the environment lacks it.
+    pub(crate) home: Option<String>,
     /// The command, once found.
     pub(crate) program: Option<PathBuf>,
     /// The working directory could not be entered with full rights; the user may be able to.

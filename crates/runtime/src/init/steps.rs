@@ -4,7 +4,7 @@
 use types::ErrorKind;
 
 use super::{Init, Launch, Outcome, command, devices, gate, identity, mounts, namespaces, protect};
-use super::{root, streams};
+use super::{home, root, scheduling, streams};
 use crate::protocol::Failure;
 
 /// Where on the way.
@@ -56,6 +56,7 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
         identity::parent_death(&mut init.launch)
     }),
     step(Phase::Enter, "enter-cgroup", namespaces::enter_cgroup),
+    step(Phase::Enter, "cpus", |_| scheduling::reset_cpus()),
     step(Phase::Enter, "oom-score", |init| {
         identity::oom_score(&mut init.launch)
     }),
@@ -102,8 +103,10 @@ pub(crate) const LAUNCH: &[Step<LaunchStep>] = &[
         "enter-working-directory",
         command::enter_working_directory,
     ),
+    step(Phase::Launch, "home", home::find),
     step(Phase::Launch, "signals", identity::signals),
     step(Phase::Launch, "limits", identity::limits),
+    step(Phase::Launch, "scheduling", scheduling::set),
     step(Phase::Launch, "label", identity::label),
     step(Phase::Launch, "early-seccomp", identity::early_seccomp),
     step(Phase::Launch, "bounding-set", identity::bounding_set),

@@ -4,9 +4,11 @@
 //! Nothing here leaves a trace: what is opened closes by itself.
 
 mod devices;
+mod environment;
 mod mounts;
 mod namespaces;
 mod process;
+mod scheduling;
 
 use std::path::{Path, PathBuf};
 
@@ -21,9 +23,11 @@ use crate::CreateRequest;
 use crate::error::Error;
 use crate::mount_options::MountOptions;
 
+use environment::Environment;
 pub(crate) use mounts::{borrowed, cgroup_views, root, sources};
 pub(crate) use namespaces::NamespacePlan;
-pub(crate) use process::process;
+pub(crate) use process::{first_process, joining_process};
+pub(crate) use scheduling::{DEADLINE, SchedulingPlan};
 
 /// All that [`crate::init`] does.
 #[derive(Debug)]
@@ -100,7 +104,7 @@ pub(crate) struct DevicePlan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProcessPlan {
     pub(crate) args: Vec<String>,
-    pub(crate) env: Vec<String>,
+    pub(crate) env: Environment,
     pub(crate) cwd: PathBuf,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
@@ -108,11 +112,11 @@ pub(crate) struct ProcessPlan {
     pub(crate) umask: Option<u32>,
     /// Name, soft, hard.
     pub(crate) rlimits: Vec<(String, u64, u64)>,
-    /// None leaves the caller's.
-    pub(crate) capabilities: Option<Sets>,
+    pub(crate) capabilities: Sets,
     pub(crate) no_new_privileges: bool,
     pub(crate) oom_score_adj: Option<i32>,
     pub(crate) terminal: bool,
+    pub(crate) scheduling: SchedulingPlan,
     /// What to write to which file of /proc/self/attr, for AppArmor or SELinux.
     pub(crate) label: Option<Label>,
 }
@@ -155,7 +159,7 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
         masked: text(linux.masked_paths()),
         read_only: text(linux.readonly_paths()),
         sysctl: namespaces::sysctl(linux, &namespaces)?,
-        process: process(source)?,
+        process: first_process(source, linux)?,
         namespaces,
     })
 }
@@ -186,8 +190,6 @@ fn check_version(spec: &Spec) -> Result<(), Error> {
 fn refuse_unsupported(linux: &Linux) -> Result<(), Error> {
     let asked = [
         ("linux.intelRdt", linux.intel_rdt().is_some()),
-        ("linux.memoryPolicy", linux.memory_policy().is_some()),
-        ("linux.personality", linux.personality().is_some()),
         (
             "linux.netDevices",
             linux

@@ -1,59 +1,82 @@
 //! The `process` object of the configuration, for the first process and for those that join.
 
-use oci_spec::runtime::{Capabilities as Names, LinuxCapabilities, PosixRlimit, Process};
+use oci_spec::runtime::{Capabilities as Names, Linux, LinuxCapabilities, PosixRlimit, Process};
 use sys::caps::{Capabilities, Sets};
 
+use super::environment::environment;
+use super::scheduling::SchedulingPlan;
 use super::{Label, ProcessPlan};
 use crate::error::Error;
 
-/// Checks and plans.
-pub(crate) fn process(process: &Process) -> Result<ProcessPlan, Error> {
+/// Checks and plans the process of the configuration.
+pub(crate) fn first_process(asked: &Process, linux: &Linux) -> Result<ProcessPlan, Error> {
+    let mut plan = process(asked)?;
+    plan.scheduling.add_container(linux)?;
+    Ok(plan)
+}
+
+/// Checks and plans another process. What it does not say is as the container's first process has
+/// it: nobody is less confined by saying nothing.
+pub(crate) fn joining_process(asked: &Process, first: &ProcessPlan) -> Result<ProcessPlan, Error> {
+    let mut plan = process(asked)?;
+    if asked.capabilities().is_none() {
+        plan.capabilities = first.capabilities;
+    }
+    if asked.rlimits().is_none() {
+        plan.rlimits.clone_from(&first.rlimits);
+    }
+    if asked.no_new_privileges().is_none() {
+        plan.no_new_privileges = first.no_new_privileges;
+    }
+    plan.oom_score_adj = plan.oom_score_adj.or(first.oom_score_adj);
+    if plan.label.is_none() {
+        plan.label.clone_from(&first.label);
+    }
+    plan.scheduling.inherit(&first.scheduling);
+    Ok(plan)
+}
+
+fn process(process: &Process) -> Result<ProcessPlan, Error> {
     let args = process.args().clone().unwrap_or_default();
-    let env = process.env().clone().unwrap_or_default();
-    check(process, &args, &env)?;
+    check(process, &args)?;
     let user = process.user();
     Ok(ProcessPlan {
         args,
-        env,
+        env: environment(process.env().as_deref().unwrap_or_default())?,
         cwd: process.cwd().clone(),
         uid: user.uid(),
         gid: user.gid(),
         groups: user.additional_gids().clone().unwrap_or_default(),
         umask: user.umask(),
         rlimits: rlimits(process)?,
-        capabilities: process.capabilities().as_ref().map(capabilities),
+        // Without a word about capabilities there are none.
+        capabilities: process
+            .capabilities()
+            .as_ref()
+            .map(capabilities)
+            .unwrap_or_default(),
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
         oom_score_adj: process.oom_score_adj(),
         terminal: process.terminal().unwrap_or(false),
         label: label(process)?,
+        scheduling: SchedulingPlan::of_process(process)?,
     })
 }
 
-fn check(process: &Process, args: &[String], env: &[String]) -> Result<(), Error> {
+fn check(process: &Process, args: &[String]) -> Result<(), Error> {
     if args.is_empty() || args.iter().all(String::is_empty) {
         return Err(Error::invalid("process.args", "must name a command"));
     }
     if !process.cwd().is_absolute() {
         return Err(Error::invalid("process.cwd", "must be an absolute path"));
     }
-    let strings = args.iter().map(|arg| ("process.args", arg));
-    for (field, text) in strings.chain(env.iter().map(|entry| ("process.env", entry))) {
-        if text.contains('\0') {
-            return Err(Error::invalid(field, "must not hold a NUL character"));
-        }
+    if args.iter().any(|arg| arg.contains('\0')) {
+        return Err(Error::invalid(
+            "process.args",
+            "must not hold a NUL character",
+        ));
     }
-    let asked = [
-        ("process.ioPriority", process.io_priority().is_some()),
-        ("process.scheduler", process.scheduler().is_some()),
-        (
-            "process.execCPUAffinity",
-            process.exec_cpu_affinity().is_some(),
-        ),
-    ];
-    match asked.iter().find(|(_, asked)| *asked) {
-        Some((field, _)) => Err(Error::unsupported(*field, "this runtime does not have it")),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn rlimits(process: &Process) -> Result<Vec<(String, u64, u64)>, Error> {

@@ -90,7 +90,7 @@ impl Bundle {
             .and_then(|file| sys::fd::read_to_end(file, 64 << 20))
             .on_file("read", &path)?;
         let spec =
-            serde_json::from_slice(&text).map_err(|source| Failure::Malformed { path, source })?;
+            runtime::parse_spec(&text).map_err(|source| Failure::Malformed { path, source })?;
         Ok(Self { dir, spec })
     }
 

@@ -1,0 +1,217 @@
+//! The documents of the specification, as it is: `oci_spec`, which has the types, knows a few names
+//! by another spelling and takes a few optional things for required.
+//!
+//! Only what it does not understand is looked at a second time, so an ordinary configuration costs
+//! nothing more.
+
+use oci_spec::runtime::{Process, Spec};
+use serde::de::{DeserializeOwned, Error as _};
+use serde_json::{Error, Map, Value, json};
+
+use crate::warning::warn;
+
+/// Reads a configuration (config.json).
+pub fn parse_spec(text: &[u8]) -> Result<Spec, Error> {
+    parse(text, |whole| {
+        if let Some(process) = object(whole, "process") {
+            translate_process(process)?;
+        }
+        object(whole, "linux").map_or(Ok(()), translate_linux)
+    })
+}
+
+/// Reads the process of an exec (process.json).
+pub fn parse_process(text: &[u8]) -> Result<Process, Error> {
+    parse(text, translate_process)
+}
+
+fn parse<T: DeserializeOwned>(
+    text: &[u8],
+    translate: impl FnOnce(&mut Map<String, Value>) -> Result<(), Error>,
+) -> Result<T, Error> {
+    let first = match serde_json::from_slice(text) {
+        Err(error) if error.is_data() => error,
+        answer => return answer,
+    };
+    let mut value: Value = serde_json::from_slice(text)?;
+    let before = value.clone();
+    let Some(whole) = value.as_object_mut() else {
+        return Err(first);
+    };
+    translate(whole)?;
+    if value == before {
+        // This error knows the line.
+        return Err(first);
+    }
+    serde_json::from_value(value)
+}
+
+fn object<'a>(
+    parent: &'a mut Map<String, Value>,
+    name: &str,
+) -> Option<&'a mut Map<String, Value>> {
+    parent.get_mut(name)?.as_object_mut()
+}
+
+fn translate_process(process: &mut Map<String, Value>) -> Result<(), Error> {
+    // Without one it is the first.
+    if process.get("user").is_none_or(Value::is_null) {
+        process.insert("user".to_owned(), json!({}));
+    }
+    if let Some(flags) = object(process, "scheduler")
+        .and_then(|scheduler| scheduler.get_mut("flags")?.as_array_mut())
+    {
+        flags.iter_mut().for_each(rename_flag);
+    }
+    if let Some(sets) = object(process, "capabilities") {
+        drop_unknown(sets);
+    }
+    if let Some(affinity) = object(process, "execCPUAffinity") {
+        // The schema allows blanks and nothing at all.
+        for list in affinity.values_mut() {
+            match list.as_str().map(|list| list.replace(' ', "")) {
+                Some(text) if text.is_empty() => *list = Value::Null,
+                Some(text) => *list = text.into(),
+                None => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn rename_flag(flag: &mut Value) {
+    match flag.as_str() {
+        Some("SCHED_FLAG_RESET_ON_FORK") => *flag = "SCHED_RESET_ON_FORK".into(),
+        Some("SCHED_FLAG_DL_OVERRUN") => *flag = "SCHED_FLAG_D_L_OVERRUN".into(),
+        _ => {}
+    }
+}
+
+/// A capability that a newer kernel has is no reason not to run; nobody gets it.
+fn drop_unknown(sets: &mut Map<String, Value>) {
+    let known = |name: &Value| {
+        name.as_str()
+            .is_none_or(|name| sys::caps::Capabilities::named(&name.to_uppercase()).is_some())
+    };
+    let mut unknown: Vec<String> = Vec::new();
+    for names in sets.values_mut().filter_map(Value::as_array_mut) {
+        let dropped = names.iter().filter(|name| !known(name));
+        unknown.extend(dropped.filter_map(Value::as_str).map(str::to_owned));
+        names.retain(known);
+    }
+    unknown.sort_unstable();
+    unknown.dedup();
+    if !unknown.is_empty() {
+        let names = unknown.join(" ");
+        warn(|| format!("ignoring unknown or unavailable capabilities: [{names}]"));
+    }
+}
+
+fn translate_linux(linux: &mut Map<String, Value>) -> Result<(), Error> {
+    let Some(policy) = object(linux, "memoryPolicy") else {
+        return Ok(());
+    };
+    match policy
+        .get("mode")
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+    {
+        None if policy.is_empty() => {
+            linux.remove("memoryPolicy");
+            Ok(())
+        }
+        None => Err(Error::custom("invalid memory policy mode: it is missing")),
+        Some(mode) if !MODES.contains(&mode.as_str()) => {
+            let known = MODES.join(", ");
+            let reason = format!("invalid memory policy mode {mode:?}: {known} are known");
+            Err(Error::custom(reason))
+        }
+        Some(_) => check_flags(policy),
+    }
+}
+
+const MODES: [&str; 7] = [
+    "MPOL_DEFAULT",
+    "MPOL_BIND",
+    "MPOL_INTERLEAVE",
+    "MPOL_WEIGHTED_INTERLEAVE",
+    "MPOL_PREFERRED",
+    "MPOL_PREFERRED_MANY",
+    "MPOL_LOCAL",
+];
+
+const FLAGS: [&str; 3] = [
+    "MPOL_F_NUMA_BALANCING",
+    "MPOL_F_RELATIVE_NODES",
+    "MPOL_F_STATIC_NODES",
+];
+
+fn check_flags(policy: &Map<String, Value>) -> Result<(), Error> {
+    let flags = policy.get("flags").and_then(Value::as_array);
+    let mut names = flags.into_iter().flatten().filter_map(Value::as_str);
+    match names.find(|name| !FLAGS.contains(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let known = FLAGS.join(", ");
+            let reason = format!("invalid memory policy flag {name:?}: {known} are known");
+            Err(Error::custom(reason))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(part: &str) -> Result<Spec, String> {
+        let text = format!(r#"{{"ociVersion": "1.3.0", {part}}}"#);
+        parse_spec(text.as_bytes()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_specifications_spelling_is_read() {
+        let process = parse_process(
+            br#"{"args": ["x"], "cwd": "/", "scheduler": {"policy": "SCHED_DEADLINE", "flags":
+            ["SCHED_FLAG_RESET_ON_FORK", "SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_KEEP_POLICY"]},
+            "execCPUAffinity": {"initial": "", "final": "0, 2-3"}}"#,
+        )
+        .unwrap();
+        let scheduler = process.scheduler().clone().unwrap();
+        assert_eq!(scheduler.flags().as_ref().unwrap().len(), 3);
+        let affinity = process.exec_cpu_affinity().clone().unwrap();
+        assert_eq!(affinity.initial(), &None);
+        assert_eq!(affinity.cpu_affinity_final().as_deref(), Some("0,2-3"));
+        assert_eq!(process.user().uid(), 0);
+    }
+
+    #[test]
+    fn unknown_capabilities_are_dropped() {
+        let part = r#""process": {"cwd": "/", "user": {},
+            "capabilities": {"bounding": ["CAP_KILL", "CAP_UNKNOWN", "UNKNOWN_CAP"]}}"#;
+        let spec = spec(part).unwrap();
+        let sets = spec.process().clone().unwrap().capabilities().clone();
+        assert_eq!(sets.unwrap().bounding().as_ref().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn memory_policies_are_checked() {
+        let policy = |text: &str| spec(&format!(r#""linux": {{"memoryPolicy": {text}}}"#));
+        let linux = policy("{}").unwrap().linux().clone().unwrap();
+        assert!(linux.memory_policy().is_none());
+        let told = policy(r#"{"nodes": "0"}"#).unwrap_err();
+        assert_eq!(told, "invalid memory policy mode: it is missing");
+        let told = policy(r#"{"mode": "INTERLEAVE"}"#).unwrap_err();
+        assert!(told.starts_with("invalid memory policy mode \"INTERLEAVE\""));
+        let told = policy(r#"{"mode": "MPOL_BIND", "flags": ["x"]}"#).unwrap_err();
+        assert!(told.starts_with("invalid memory policy flag \"x\""));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        let told = parse_spec(b"{\"ociVersion\": 1}").unwrap_err().to_string();
+        assert!(told.contains("line 1 column 16"), "{told}");
+        let told = parse_spec(b"[").unwrap_err().to_string();
+        assert!(told.contains("EOF"), "{told}");
+        assert!(parse_process(b"3").is_err());
+    }
+}
