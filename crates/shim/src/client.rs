@@ -127,8 +127,8 @@ impl Error {
 #[derive(Debug)]
 pub struct Program {
     path: PathBuf,
-    /// None on a kernel that makes no such mounts.
-    sealed: Option<OwnedFd>,
+    /// Or why not: then nothing is launched.
+    sealed: sys::Result<OwnedFd>,
 }
 
 impl Program {
@@ -136,7 +136,7 @@ impl Program {
     pub fn open(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
-            sealed: sys::exe::open_sealed(path).ok(),
+            sealed: sys::exe::open_sealed(path),
         }
     }
 
@@ -166,10 +166,8 @@ impl Program {
         let fds = [null.as_fd(), null.as_fd(), null.as_fd(), connection.as_fd()];
         let spawn = Spawn::new(&self.path, ["brig-shim".as_ref(), dir.as_os_str()])?;
         let spawn = spawn.fds(&fds).session();
-        match &self.sealed {
-            Some(sealed) => spawn.opened(sealed.as_fd()).spawn(),
-            None => spawn.spawn(),
-        }
+        let sealed = self.sealed.as_ref().map_err(|error| *error)?;
+        spawn.opened(sealed.as_fd()).spawn()
     }
 }
 
