@@ -15,6 +15,8 @@ pub(crate) struct NamespacePlan {
     pub(crate) new: Namespaces,
     /// Joined, in the order in which the kernel wants it.
     pub(crate) join: Vec<(Namespaces, OwnedFd)>,
+    /// The kinds of those joined that the caller is in itself.
+    pub(crate) of_caller: Namespaces,
     /// Ids in a new user namespace.
     pub(crate) id_maps: Option<IdMaps>,
 }
@@ -29,10 +31,10 @@ pub(crate) struct IdMaps {
 impl NamespacePlan {
     /// Whether the container has a namespace of this kind that is not the caller's.
     pub(crate) fn has(&self, kind: Namespaces) -> bool {
-        self.all().contains(kind)
+        (self.all() - self.of_caller).contains(kind)
     }
 
-    /// All kinds that are not the caller's.
+    /// All kinds made or joined.
     pub(crate) fn all(&self) -> Namespaces {
         self.join
             .iter()
@@ -77,8 +79,24 @@ pub(super) fn namespaces(linux: &Linux) -> Result<NamespacePlan, Error> {
     check(new, &join)?;
     let order = |kind: Namespaces| sys::ns::NAMES.iter().position(|(known, _)| *known == kind);
     join.sort_by_key(|(kind, _)| order(*kind));
-    let id_maps = id_maps(linux, new)?;
-    Ok(NamespacePlan { new, join, id_maps })
+    Ok(NamespacePlan {
+        new,
+        of_caller: of_caller(&join)?,
+        id_maps: id_maps(linux, new)?,
+        join,
+    })
+}
+
+/// Whoever joins the caller's own namespace by its path has none that is different from it.
+fn of_caller(join: &[(Namespaces, OwnedFd)]) -> Result<Namespaces, Error> {
+    let mut own = Namespaces::empty();
+    for (kind, namespace) in join {
+        let is_own = sys::ns::is_own(namespace, *kind);
+        if is_own.doing(|| "look at the namespaces to join".to_owned())? {
+            own |= *kind;
+        }
+    }
+    Ok(own)
 }
 
 fn check(new: Namespaces, join: &[(Namespaces, OwnedFd)]) -> Result<(), Error> {
