@@ -173,6 +173,7 @@ fn clone(
             .any(|(_, list)| !list.is_empty()),
         create_hooks: hooks::list(request.spec, |hooks| hooks.create_container()),
         root: None,
+        proc: None,
         launch: Launch {
             channel: init,
             process: &plan.process,
@@ -248,9 +249,17 @@ fn map_ids(plan: &Plan, pid: i32, maker: &MakerEnd) -> Result<(), Error> {
         let path = format!("/proc/{pid}/{name}");
         sys::fd::open_write(path.as_ref())
             .and_then(|file| sys::fd::write_once(file, map.as_bytes()))
-            .doing(|| format!("write {:?} to {path}", map.trim_end()))?;
+            .doing(|| format!("write {} to {path}", shown(map)))?;
     }
     maker.send(ToInit::Continue)
+}
+
+/// The map as an error quotes it: a long one by its size.
+fn shown(map: &str) -> String {
+    match map.lines().count() {
+        lines @ 6.. => format!("{lines} mappings"),
+        _ => format!("{:?}", map.trim_end()),
+    }
 }
 
 /// Hears the copy out until it is ready; returns the terminal's master, if there is one.

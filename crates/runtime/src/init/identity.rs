@@ -114,7 +114,7 @@ pub(crate) fn bounding_set(launch: &mut Launch<'_>) -> Outcome {
 pub(crate) fn user(launch: &mut Launch<'_>) -> Outcome {
     let process = launch.process;
     sys::process::set_groups(&process.groups)
-        .during(|| format!("set the groups {:?}", process.groups))?;
+        .during(|| format!("become a member of {} groups", process.groups.len()))?;
     sys::process::set_group(process.gid).during(|| format!("become group {}", process.gid))?;
     sys::process::set_user(process.uid).during(|| format!("become user {}", process.uid))
 }

@@ -14,20 +14,28 @@ use crate::protocol::{During, Failure};
 
 /// Right after the root: everything else is made in what is mounted here, /dev for one.
 pub(crate) fn all(init: &mut Init<'_>) -> Outcome {
-    let root = init.root()?;
-    init.plan
-        .mounts
-        .iter()
-        .try_for_each(|mount| one(root, mount))
+    for mount in &init.plan.mounts {
+        if let Some(proc) = one(init.root()?, mount)? {
+            init.proc = Some(Root::new(proc));
+        }
+    }
+    Ok(())
 }
 
-fn one(root: &Root, mount: &MountPlan) -> Outcome {
+/// The mount, if it is the procfs on /proc.
+fn one(root: &Root, mount: &MountPlan) -> Result<Option<OwnedFd>, Failure> {
+    let on_proc = || plain(&mount.target) == Path::new("/proc");
     match &mount.source {
         MountSource::FileSystem { kind, source } => {
-            file_system(root, mount, kind, source.as_deref())
+            let mounted = file_system(root, mount, kind, source.as_deref())?;
+            Ok((kind == "proc" && on_proc()).then(|| mounted.into_fd()))
         }
-        MountSource::Bind(mounted, is_dir) => bind(root, mount, mounted, *is_dir),
-        MountSource::CgroupViews(views) => cgroup_views(root, mount, views),
+        MountSource::Bind(mounted, is_dir) => {
+            let is_proc = bind(root, mount, mounted, *is_dir)?;
+            let kept = (is_proc && on_proc()).then(|| sys::fd::duplicate(mounted));
+            kept.transpose().during(|| "keep /proc".to_owned())
+        }
+        MountSource::CgroupViews(views) => cgroup_views(root, mount, views).map(|()| None),
         MountSource::Path(path) => {
             let message = format!("the source {} was not opened", path.display());
             Err(Failure::new(ErrorKind::Internal, message))
@@ -35,7 +43,12 @@ fn one(root: &Root, mount: &MountPlan) -> Outcome {
     }
 }
 
-fn file_system(root: &Root, mount: &MountPlan, kind: &str, source: Option<&str>) -> Outcome {
+fn file_system(
+    root: &Root,
+    mount: &MountPlan,
+    kind: &str,
+    source: Option<&str>,
+) -> Result<Mounted, Failure> {
     let action = || format!("mount {kind} on {}", mount.target.display());
     let target = directory(root, mount, kind)?;
     let parameters = borrowed(&mount.options);
@@ -54,7 +67,8 @@ fn file_system(root: &Root, mount: &MountPlan, kind: &str, source: Option<&str>)
     set_propagation(&mounted, &mount.options).during(action)?;
     mounted.attach(&target).during(action)?;
     // Only now read-only: what is mounted below, or copied up, has to find its directory.
-    change(&mounted, &mount.options, only_read_only(attributes)).during(action)
+    change(&mounted, &mount.options, only_read_only(attributes)).during(action)?;
+    Ok(mounted)
 }
 
 /// What a mount was not given when it was made.
@@ -84,7 +98,13 @@ fn directory(root: &Root, mount: &MountPlan, kind: &str) -> Result<OwnedFd, Fail
     }
 }
 
-fn bind(root: &Root, mount: &MountPlan, mounted: &Mounted, is_dir: bool) -> Outcome {
+/// Whether it is a procfs.
+fn bind(
+    root: &Root,
+    mount: &MountPlan,
+    mounted: &Mounted,
+    is_dir: bool,
+) -> Result<bool, Failure> {
     let action = || format!("bind to {}", mount.target.display());
     let target = if is_dir {
         root.make_dirs(&mount.target)
@@ -99,7 +119,8 @@ fn bind(root: &Root, mount: &MountPlan, mounted: &Mounted, is_dir: bool) -> Outc
     leave_peers(mounted, &mount.options).during(action)?;
     set_propagation(mounted, &mount.options).during(action)?;
     change(mounted, &mount.options, mount.options.change).during(action)?;
-    mounted.attach(&target).during(action)
+    mounted.attach(&target).during(action)?;
+    Ok(is_proc)
 }
 
 /// A bind of the host's mount begins as its peer. Unless it is to stay that, it only receives.

@@ -1,7 +1,7 @@
 //! What of the kernel's files the container may set, see and change.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use sys::mount::{Attributes, Change, Mounted, Propagation};
 use sys::root::{Kind, Root};
@@ -48,11 +48,10 @@ pub(crate) fn sysctl_path(name: &str) -> String {
 /// After everything was mounted and linked, which is what is masked. The host's null device is what
 /// covers files: the container's may be anything (CVE-2025-31133).
 pub(crate) fn masked_paths(init: &mut Init<'_>) -> Outcome {
-    let root = init.root()?;
     let mut covers = Covers::default();
     for path in &init.plan.masked {
         let action = || format!("mask {}", path.display());
-        let Some(target) = existing(root, path)? else {
+        let Some(target) = existing(init, path)? else {
             continue;
         };
         match sys::root::kind(&target).during(action)? {
@@ -124,10 +123,9 @@ fn null_device() -> sys::Result<Mounted> {
 
 /// After the masks, one of which may be below.
 pub(crate) fn read_only_paths(init: &mut Init<'_>) -> Outcome {
-    let root = init.root()?;
     for path in &init.plan.read_only {
         let action = || format!("make {} read-only", path.display());
-        let Some(target) = existing(root, path)? else {
+        let Some(target) = existing(init, path)? else {
             continue;
         };
         let clone = sys::mount::bind_fd(target.as_fd(), true).during(action)?;
@@ -142,17 +140,43 @@ pub(crate) fn read_only_paths(init: &mut Init<'_>) -> Outcome {
 }
 
 /// What is there; a path that this kernel or image does not have needs no protection.
-fn existing(root: &Root, path: &Path) -> Result<Option<OwnedFd>, Failure> {
-    match root.open_path(path) {
+fn existing(init: &Init<'_>, path: &Path) -> Result<Option<OwnedFd>, Failure> {
+    let (root, inside) = match (in_proc(path), &init.proc) {
+        (Some(inside), Some(proc)) => (proc, inside),
+        _ => (init.root()?, path),
+    };
+    match root.open_path(inside) {
         Ok(target) => Ok(Some(target)),
         Err(error) if matches!(error.errno, sys::Errno::NOENT | sys::Errno::NOTDIR) => Ok(None),
         Err(error) => Err(error).during(|| format!("open {}", path.display())),
     }
 }
 
+/// The rest of a path that leads into /proc without any detour.
+fn in_proc(path: &Path) -> Option<&Path> {
+    let inside = path.strip_prefix("/proc").ok()?;
+    let stays = |part: Component<'_>| matches!(part, Component::Normal(_));
+    inside.components().all(stays).then_some(inside)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_straight_paths_lead_into_proc() {
+        let table = [
+            ("/proc/keys", Some("keys")),
+            ("/proc", Some("")),
+            ("//proc//./sys", Some("sys")),
+            ("/proc/../etc", None),
+            ("/procs", None),
+            ("proc/keys", None),
+        ];
+        for (path, inside) in table {
+            assert_eq!(in_proc(Path::new(path)), inside.map(Path::new), "{path}");
+        }
+    }
 
     #[test]
     fn sysctl_names_become_paths() {
