@@ -1,0 +1,164 @@
+//! CVE-2024-21626, CVE-2016-9962: descriptors and working directories of the machine.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::symlink;
+
+use serde_json::json;
+
+use crate::attacker;
+use crate::help::{await_file, call, delete, inside, start, treasure, writable};
+use crate::support::{Bundle, text};
+
+/// Descriptors of the machine's root, which execve(2) keeps: what a careless caller leaves open.
+fn leak() -> Vec<File> {
+    let open = |_| {
+        let file = File::open("/").unwrap();
+        sys::fd::set_close_on_exec(file.as_fd(), false).unwrap();
+        file
+    };
+    (0..8).map(open).collect()
+}
+
+fn close(leaked: Vec<File>) {
+    for file in &leaked {
+        sys::fd::set_close_on_exec(file.as_fd(), true).unwrap();
+    }
+}
+
+/// Every way to name a descriptor that might be open.
+fn ways() -> Vec<String> {
+    let mut ways: Vec<String> = (3..24).map(|n| format!("/proc/self/fd/{n}")).collect();
+    for way in [
+        "/proc/thread-self/fd/7",
+        "/proc/self/fd/7/../../..",
+        "/proc/1/fd/7",
+        "/dev/fd/8",
+        "/proc/self/cwd/proc/self/fd/9",
+        "/link",
+    ] {
+        ways.push(way.to_owned());
+    }
+    ways
+}
+
+#[test]
+fn no_working_directory_leads_out() {
+    need_containers!();
+    let (dir, file) = treasure();
+    let up = format!(
+        "{}{}",
+        "../".repeat(16),
+        file.strip_prefix("/").unwrap().display()
+    );
+    let mut bundle = writable(&format!("pwd; cat {up} && echo escaped"));
+    symlink("/proc/self/fd/7", bundle.in_root("link")).unwrap();
+    let leaked = leak();
+    for cwd in ways() {
+        bundle.config["process"]["cwd"] = json!(cwd);
+        bundle.write();
+        let output = bundle.output(&["run", "ID"]);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(
+            !out.contains("escaped") && !out.contains("untouched"),
+            "{cwd}: {out}"
+        );
+        // Some are made as directories inside, before the link of their name is.
+        let inside = out.starts_with('/') && err.contains("can't open");
+        assert!(inside || err.contains("working directory"), "{cwd}: {err}");
+        bundle.assert_nothing_left();
+    }
+    close(leaked);
+    drop(dir);
+}
+
+#[test]
+fn a_process_that_joins_has_no_directory_of_the_machine() {
+    need_containers!();
+    let (_dir, file) = treasure();
+    let up = format!(
+        "{}{}",
+        "../".repeat(16),
+        file.strip_prefix("/").unwrap().display()
+    );
+    let bundle = writable("sleep 1000");
+    symlink("/proc/self/fd/7", bundle.in_root("link")).unwrap();
+    start(&bundle);
+    let leaked = leak();
+    for cwd in ways() {
+        let words = [
+            "exec",
+            "--cwd",
+            &cwd,
+            "ID",
+            "sh",
+            "-c",
+            &format!("cat {up}"),
+        ];
+        let output = bundle.output(&words);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(255), "{cwd}: {out}");
+        assert!(err.contains("working directory"), "{cwd}: {err}");
+    }
+    // And none that the command could use.
+    assert_eq!(inside(&bundle, &["ls", "/proc/self/fd"]), "0\n1\n2\n3\n");
+    close(leaked);
+    delete(&bundle);
+}
+
+/// What was asked to be passed on is passed on, but is no working directory.
+#[test]
+fn a_passed_descriptor_is_no_working_directory() {
+    need_containers!();
+    let mut bundle = Bundle::new(&["pwd"]);
+    bundle.config["process"]["cwd"] = json!("/proc/self/fd/3");
+    bundle.write();
+    let script = "exec 3</; exec \"$0\" --root state run --preserve-fds 1 \"$1\"";
+    let output = std::process::Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_brig-runtime"), &bundle.id])
+        .current_dir(bundle.path())
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert!(said.contains("working directory /proc/self/fd/3"), "{said}");
+    bundle.assert_nothing_left();
+}
+
+#[test]
+fn no_command_is_found_by_a_descriptor_of_the_machine() {
+    need_containers!();
+    let leaked = leak();
+    for number in 3..24 {
+        let command = format!("/proc/self/fd/{number}/bin/sh");
+        let said = Bundle::new(&[&command, "-c", "echo escaped"]).fail();
+        assert!(said.contains(&format!("stat {command}")), "{said}");
+    }
+    close(leaked);
+}
+
+#[test]
+fn a_joining_process_cannot_be_looked_into() {
+    need_containers!();
+    let (_dir, file) = treasure();
+    let mut bundle = Bundle::new(&[]);
+    attacker::command(&mut bundle, "peek", file.to_str().unwrap());
+    start(&bundle);
+    await_file(&bundle.in_root("ready"));
+    for _ in 0..100 {
+        assert_eq!(
+            call(&bundle, &["exec", "ID", "true"]),
+            (Some(0), String::new())
+        );
+    }
+    std::fs::write(bundle.in_root("over"), "").unwrap();
+    let report = await_file(&bundle.in_root("found"));
+    let (joiners, found) = report.split_once('\n').unwrap();
+    assert_ne!(joiners, "0", "the attacker saw nobody join");
+    for found in found.lines().filter(|line| !line.is_empty()) {
+        // The streams of the command itself, once it is executed.
+        let stream =
+            found == "/dev/null" || found.ends_with(" (deleted)") || found.contains("/.tmp");
+        assert!(stream, "the attacker found {found}");
+    }
+    delete(&bundle);
+}

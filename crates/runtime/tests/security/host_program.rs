@@ -1,0 +1,140 @@
+//! CVE-2019-5736: the program that enters the container, overwritten from there.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::attacker;
+use crate::help::{await_file, delete, say};
+use crate::support::{Bundle, text};
+
+/// A copy of the program to be overwritten, and what is in it.
+struct Victim {
+    _dir: tempfile::TempDir,
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Victim {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("brig-runtime");
+        std::fs::copy(env!("CARGO_BIN_EXE_brig-runtime"), &path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        Self {
+            _dir: dir,
+            path,
+            bytes,
+        }
+    }
+
+    fn inode(&self) -> String {
+        std::fs::metadata(&self.path).unwrap().ino().to_string()
+    }
+
+    fn assert_whole(&self) {
+        assert!(std::fs::read(&self.path).unwrap() == self.bytes);
+    }
+
+    /// This program with these words instead of the built one.
+    fn output(&self, bundle: &Bundle, words: &[&str]) -> std::process::Output {
+        let usual = bundle.command(words);
+        std::process::Command::new(&self.path)
+            .args(usual.get_args())
+            .current_dir(bundle.path())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap()
+    }
+}
+
+/// A script by which the kernel executes the runtime's own program inside the container.
+fn trap(bundle: &Bundle) {
+    let path = bundle.in_root("bin/trap");
+    std::fs::write(&path, "#!/proc/self/exe\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_process_that_joins_is_no_way_to_the_program() {
+    need_containers!();
+    let victim = Victim::new();
+    let mut bundle = Bundle::new(&[]);
+    attacker::command(&mut bundle, "overwrite", &victim.inode());
+    trap(&bundle);
+    crate::help::start(&bundle);
+    // Until the attacker has got hold of the program; it lives for a moment only.
+    let held = bundle.in_root("held");
+    for _ in 0..2000 {
+        if held.exists() {
+            break;
+        }
+        victim.output(&bundle, &["exec", "ID", "/bin/trap"]);
+    }
+    assert!(held.exists(), "the attacker never held the program");
+    // Some more, and then none: nobody executes it any more.
+    for _ in 0..5 {
+        victim.output(&bundle, &["exec", "ID", "/bin/trap"]);
+    }
+    std::fs::write(bundle.in_root("over"), "").unwrap();
+    let answers = await_file(&bundle.in_root("answers"));
+    assert_eq!(answers, "ReadOnlyFilesystem\n");
+    victim.assert_whole();
+    delete(&bundle);
+}
+
+#[test]
+fn the_first_process_is_no_way_to_the_program() {
+    need_containers!();
+    let victim = Victim::new();
+    let mut bundle = Bundle::new(&["/bin/trap", "--version"]);
+    attacker::install(&bundle);
+    trap(&bundle);
+    bundle.config["root"]["readonly"] = json!(false);
+    bundle.write();
+    // It is executed, which the error of the words it gets shows, and ends.
+    let output = victim.output(&bundle, &["run", "ID"]);
+    let said = text(&output.stderr);
+    assert!(said.contains("/bin/trap"), "{said}");
+    victim.assert_whole();
+    bundle.assert_nothing_left();
+}
+
+/// What is executed must be sealed, whatever this machine lets the runtime do: without the right to
+/// mount it is a sealed copy in memory.
+#[test]
+fn without_the_right_to_mount_a_copy_is_executed() {
+    need_containers!();
+    let victim = Victim::new();
+    let bundle = Bundle::new(&["true"]);
+    bundle.write();
+    let script = "exec setpriv --bounding-set=-sys_admin --inh-caps=-all strace -f -qq \
+                  -e trace=execve,execveat -o trace \"$0\" --root state run x";
+    let output = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(&victim.path)
+        .current_dir(bundle.path())
+        .output()
+        .unwrap();
+    let trace = std::fs::read_to_string(bundle.path().join("trace")).unwrap_or_default();
+    if !Path::new("/usr/bin/strace").exists() || trace.is_empty() {
+        say("SKIP: no strace (Debian: strace)");
+        return;
+    }
+    let executed: Vec<_> = trace
+        .lines()
+        .filter(|line| line.contains("execveat("))
+        .collect();
+    assert_eq!(executed.len(), 1, "{trace}");
+    assert!(executed[0].ends_with("= 0"), "{trace}");
+    // No namespaces without that right, and so no container, but a reason and nothing left.
+    assert!(!output.status.success());
+    assert!(
+        text(&output.stderr).contains("operation not permitted"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(!bundle.path().join("state/x").exists());
+    victim.assert_whole();
+}
