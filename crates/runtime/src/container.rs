@@ -211,6 +211,18 @@ impl Container {
         self.destroy()
     }
 
+    /// Processes of a container, whether its first one is still there or not.
+    pub fn remaining(saved: &Saved) -> Result<Vec<i32>, Error> {
+        let group = Group::load(saved)?;
+        group.files.pids().map_err(|source| cannot("list", source))
+    }
+
+    /// Removes what may be left where the maker of a container was killed: what
+    /// [`crate::planned_cgroup`] said, with whatever is in it.
+    pub fn remove_unfinished(planned: &str) -> Result<(), Error> {
+        crate::cgroup::remove_planned(planned)
+    }
+
     /// Removes what is left of a container whose first process is gone.
     pub fn remove_remains(saved: &Saved, spec: &Spec) -> Result<(), Error> {
         Group::remove_remains(saved)?;

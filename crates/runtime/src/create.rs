@@ -97,7 +97,12 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     at(&request, "bind-sources")?;
     prepare::sources(&mut plan.mounts)?;
     at(&request, "cgroup")?;
-    let cgroup = crate::cgroup::make(request.spec, request.id, request.cgroup_driver, false)?;
+    let cgroup = crate::cgroup::make(
+        request.spec,
+        request.id,
+        request.cgroup_driver,
+        request.rootless.holds(),
+    )?;
     // Until the container's process is in the cgroup.
     let (cgroup, _keeper) = (cgroup.group, cgroup.keeper);
     undo.cgroup = Some(cgroup.clone());
@@ -182,6 +187,7 @@ fn clone(
             terminal: None,
             parent_death_signal: request.parent_death_signal,
             preserve_fds: request.preserve_fds,
+            new_keyring: request.new_keyring,
             label_file: None,
             start_hooks: hooks::list(request.spec, |hooks| hooks.start_container()),
             hook_state: HookState::new(request.spec, request.id, request.bundle),

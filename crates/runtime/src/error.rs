@@ -126,6 +126,12 @@ impl Error {
         }
     }
 
+    /// Whether version 2 took no process into a cgroup because those below it have controllers.
+    pub(crate) fn is_busy_cgroup(&self) -> bool {
+        let busy = sys::Errno::BUSY;
+        matches!(self, Self::System { source, .. } if source.call == "clone3" && source.errno == busy)
+    }
+
     pub(crate) fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Invalid {
             field: field.into(),

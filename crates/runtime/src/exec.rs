@@ -17,11 +17,13 @@ use sys::ns::Namespaces;
 use sys::root::Root;
 use types::Signal;
 
+use crate::cgroup::Group;
 use crate::container::Container;
 use crate::create::in_pid_namespace;
 use crate::error::{Doing, Error};
 use crate::init::steps::{self, Phase, Runs, Step};
 use crate::init::{Launch, Outcome, identity, namespaces, scheduling, streams};
+use crate::prepare::ProcessPlan;
 use crate::protocol::{During, FromInit, MakerEnd, channel};
 use crate::{ExecRequest, Executed, Stdio, prepare};
 
@@ -64,6 +66,9 @@ const JOIN: &[Step<JoinStep>] = &[
     }),
     step("join-namespaces", join_namespaces),
     step("session", session),
+    step("keyring", |joiner| {
+        crate::init::keyring::join(&mut joiner.launch)
+    }),
     step("terminal", terminal),
 ];
 
@@ -128,16 +133,32 @@ impl Container {
             let reason = "and the streams the caller gives do not agree";
             return Err(Error::invalid("process.terminal", reason));
         }
-        let join = self.cgroup.join_handles()?;
+        let own = self.cgroup.join_below(request.cgroups)?;
+        match self.exec_in(&own, &request, &process) {
+            Err(error) if error.is_busy_cgroup() && request.cgroups.is_empty() => {
+                let beside = Group::join_beside(self.process().pid)?;
+                self.exec_in(&beside, &request, &process)
+            }
+            answer => answer,
+        }
+    }
+
+    fn exec_in(
+        &self,
+        join: &Join,
+        request: &ExecRequest<'_>,
+        process: &ProcessPlan,
+    ) -> Result<Executed, Error> {
         let (maker, init) = channel()?;
         let launch = Launch {
             channel: init,
-            process: &process,
+            process,
             seccomp: self.seccomp.as_ref(),
             stdio: &request.stdio,
             terminal: None,
             parent_death_signal: None,
-            preserve_fds: 0,
+            preserve_fds: request.preserve_fds,
+            new_keyring: request.new_keyring,
             label_file: None,
             start_hooks: &[],
             hook_state: self.hook_state(),
@@ -148,7 +169,7 @@ impl Container {
         };
         let joiner = Joiner {
             container: self,
-            join: &join,
+            join,
             launch,
         };
         let (child, maker) = if self.namespaces.contains(Namespaces::PID) {

@@ -21,7 +21,7 @@ pub fn features() -> Value {
     ];
     json!({
         "ociVersionMin": "1.0.0",
-        "ociVersionMax": "1.3.0",
+        "ociVersionMax": crate::SPEC_VERSION,
         "hooks": hooks,
         "mountOptions": mount_options::KNOWN,
         "linux": {

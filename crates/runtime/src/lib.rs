@@ -23,6 +23,7 @@ mod mount_options;
 mod parse;
 mod prepare;
 mod protocol;
+mod rootless;
 mod saved;
 mod seccomp;
 mod start;
@@ -34,7 +35,7 @@ use std::path::Path;
 use oci_spec::runtime::{Process, Spec};
 use types::{Mount, ProcessRef, Signal};
 
-pub use cgroup::{CgroupDriver, SystemdFailure, merge_resources};
+pub use cgroup::{CgroupDriver, SystemdFailure, merge_resources, planned as planned_cgroup};
 pub use container::Container;
 pub use create::{Created, create};
 pub use error::Error;
@@ -42,7 +43,9 @@ pub use features::features;
 pub use init::root::link_mount_table;
 pub use parse::{parse_process, parse_spec};
 pub use prepare::check_id;
+pub use rootless::Rootless;
 pub use saved::Saved;
+
 pub use start::open_gate;
 pub use warning::on_warning;
 
@@ -68,8 +71,15 @@ pub struct CreateRequest<'a> {
     pub gate: Option<OwnedFd>,
     /// Who makes the cgroup.
     pub cgroup_driver: CgroupDriver,
+    /// Whether the container may go without a cgroup where the caller may make none.
+    pub rootless: Rootless,
     /// How many descriptors from 3 on the process keeps besides the standard streams.
     pub preserve_fds: u32,
+    /// Whether it gets a session keyring of its own instead of the caller's.
+    pub new_keyring: bool,
+    /// Whether the root is changed without pivot_root(2), which the first file system of a machine,
+    /// a ramdisk, does not allow.
+    pub no_pivot: bool,
     /// For tests: the step of [`steps`] that is to fail. None in real life.
     pub fail_at: Option<&'a str>,
 }
@@ -95,6 +105,13 @@ pub struct ExecRequest<'a> {
     pub process: &'a Process,
     /// Standard input, output and error.
     pub stdio: Stdio,
+    /// How many descriptors from 3 on the process keeps besides the standard streams.
+    pub preserve_fds: u32,
+    /// Whether it gets the session keyring of [`CreateRequest::new_keyring`].
+    pub new_keyring: bool,
+    /// Cgroups below the container's to run in, as `[CONTROLLERS:]PATH`; empty is the container's
+    /// own.
+    pub cgroups: &'a [&'a str],
 }
 
 /// A process joined to a container.
@@ -107,6 +124,9 @@ pub struct Executed {
     /// The master of its terminal, if it has one.
     pub terminal: Option<OwnedFd>,
 }
+
+/// The newest version of the specification that is known.
+pub const SPEC_VERSION: &str = "1.3.0";
 
 /// The names of all steps of [`create`] and [`Created::start`], in their order: what
 /// [`CreateRequest::fail_at`] takes.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use sys::ns::Namespaces;
 use types::ProcessRef;
 
 /// How a later process finds a container again: see [`crate::Container::load`].
@@ -22,4 +23,11 @@ pub struct Saved {
     pub unit: Option<String>,
     /// The kinds of its namespaces that are not the host's: CLONE_NEW* flags.
     pub namespaces: u32,
+}
+
+impl Saved {
+    /// Whether the container's processes end with its first one.
+    pub fn has_pid_namespace(&self) -> bool {
+        Namespaces::from_bits_truncate(self.namespaces).contains(Namespaces::PID)
+    }
 }

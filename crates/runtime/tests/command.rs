@@ -91,12 +91,12 @@ fn a_life_in_single_commands() {
         std::fs::read_to_string(bundle.path().join("out")).unwrap(),
         ""
     );
-    assert!(refuse(&bundle, &["create", "ID"]).contains("exists already"));
+    assert!(refuse(&bundle, &["create", "ID"]).contains("already exists"));
 
     detached(&bundle, &["start", "ID"]);
     assert_eq!(state(&bundle)["status"], "running");
-    assert!(refuse(&bundle, &["start", "ID"]).contains("is running: it cannot be started"));
-    assert!(refuse(&bundle, &["delete", "ID"]).contains("is running: it cannot be deleted"));
+    assert!(refuse(&bundle, &["start", "ID"]).contains("already running container"));
+    assert!(refuse(&bundle, &["delete", "ID"]).contains("that is not stopped: running"));
     let listed = succeed(&bundle, &["list", "-q"]);
     assert_eq!(listed, format!("{}\n", bundle.id));
     let listed: Value = serde_json::from_str(&succeed(&bundle, &["list", "-f", "json"])).unwrap();
@@ -115,7 +115,7 @@ fn a_life_in_single_commands() {
     assert!(sys::pidfd::ended_within(&pidfd, patience).unwrap());
     assert_eq!(state(&bundle)["status"], "stopped");
     assert_eq!(state(&bundle)["pid"], 0);
-    assert!(refuse(&bundle, &["kill", "ID"]).contains("is stopped"));
+    assert!(refuse(&bundle, &["kill", "ID"]).contains("container not running"));
     succeed(&bundle, &["delete", "ID"]);
     bundle.assert_nothing_left();
     assert!(refuse(&bundle, &["state", "ID"]).contains("does not exist"));
@@ -132,10 +132,8 @@ fn a_start_that_fails_says_why() {
     bundle.write();
     detached(&bundle, &["create", "ID"]);
     let said = refuse(&bundle, &["start", "ID"]);
-    assert_eq!(
-        said,
-        "brig-runtime: exec: \"nothing\": executable file not found in $PATH\n"
-    );
+    let message = "level=error msg=\"exec: \\\"nothing\\\": executable file not found in $PATH\"\n";
+    assert!(said.ends_with(message), "{said}");
     succeed(&bundle, &["delete", "--force", "ID"]);
     bundle.assert_nothing_left();
 }
@@ -263,8 +261,7 @@ fn bad_input_is_refused_in_a_sentence() {
     need_containers!();
     let mut bundle = Bundle::new(&["true"]);
     bundle.write();
-    assert!(refuse(&bundle, &["run", "../x"]).contains("container id"));
-    assert!(refuse(&bundle, &["--systemd-cgroup", "run", "ID"]).contains("systemd"));
+    assert!(refuse(&bundle, &["run", "../x"]).contains("invalid container ID format"));
     assert!(refuse(&bundle, &["state", "ID"]).contains("does not exist"));
     bundle.config["process"]["args"] = json!([]);
     assert!(bundle.fail().contains("process.args: must name a command"));
@@ -304,7 +301,7 @@ fn spec_writes_a_configuration_once() {
     };
     assert!(run().status.success());
     assert!(dir.path().join("config.json").exists());
-    assert!(text(&run().stderr).contains("is there already"));
+    assert!(text(&run().stderr).contains("config.json exists. Remove it first"));
 }
 
 #[test]

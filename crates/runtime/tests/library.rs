@@ -132,7 +132,10 @@ fn create_with(
         parent_death_signal: Some(Signal::KILL),
         gate: None,
         cgroup_driver: runtime::CgroupDriver::Direct,
+        rootless: runtime::Rootless::No,
         preserve_fds: 0,
+        new_keyring: true,
+        no_pivot: false,
         fail_at,
     })
 }
@@ -168,6 +171,9 @@ fn exec(container: &Container, args: &[&str]) -> (i32, String) {
         .exec(ExecRequest {
             process: &process,
             stdio,
+            preserve_fds: 0,
+            new_keyring: true,
+            cgroups: &[],
         })
         .unwrap();
     (
@@ -344,6 +350,9 @@ fn a_joined_terminal_has_its_size() {
     let request = ExecRequest {
         process: &process,
         stdio: Stdio::Terminal { size: [5, 6] },
+        preserve_fds: 0,
+        new_keyring: true,
+        cgroups: &[],
     };
     let executed = container.exec(request).unwrap();
     let said = read_terminal(&executed.terminal.unwrap());
@@ -408,6 +417,9 @@ fn what_cannot_be_executed_is_told() {
     let request = ExecRequest {
         process: &process(&["nothing"], false),
         stdio: files().0,
+        preserve_fds: 0,
+        new_keyring: true,
+        cgroups: &[],
     };
     let error = container.exec(request).unwrap_err();
     assert_eq!(error.kind(), CommandNotFound);

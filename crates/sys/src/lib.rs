@@ -18,6 +18,7 @@ pub mod exe;
 pub mod fd;
 pub mod file;
 pub mod inotify;
+pub mod keyring;
 pub mod loopback;
 pub mod memory;
 pub mod mount;

@@ -94,6 +94,11 @@ pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// The group id that counts for access.
+pub fn group() -> u32 {
+    rustix::process::getegid().as_raw()
+}
+
 /// Goes to a directory by path.
 pub fn change_dir(path: &Path) -> Result<()> {
     rustix::process::chdir(path).named("chdir")

@@ -3,6 +3,8 @@
 
 mod limits;
 mod path;
+mod planned;
+mod sub;
 mod systemd;
 mod update;
 
@@ -14,6 +16,8 @@ use crate::error::Error;
 use path::Place;
 use systemd::Keeper;
 
+pub use planned::planned;
+pub(crate) use planned::remove_planned;
 pub use systemd::Failure as SystemdFailure;
 pub use update::merge as merge_resources;
 

@@ -1,8 +1,6 @@
-//! Why a verb failed, and how it is told.
+//! Why a verb failed, and how it is told. Where callers of runc look for certain words, they are in.
 
-use std::path::PathBuf;
-
-use crate::args::{Args, LogFormat};
+use std::path::{Path, PathBuf};
 
 /// One sentence a layer.
 #[derive(Debug, thiserror::Error)]
@@ -32,10 +30,15 @@ pub(crate) enum Failure {
         #[source]
         source: sys::Error,
     },
-    #[error("container {0:?} does not exist")]
+    #[error("container does not exist: {0:?}")]
     NoContainer(String),
-    #[error("container {0:?} exists already")]
+    #[error("container with given ID already exists: {0:?}")]
     Exists(String),
+    #[error(
+        "invalid container ID format: {0:?}: letters, digits, and _ + - . are accepted, \
+         at most 1024 of them"
+    )]
+    Id(String),
     /// Not now.
     #[error("container {id:?} is {status}: it cannot be {verb}")]
     State {
@@ -43,22 +46,68 @@ pub(crate) enum Failure {
         status: &'static str,
         verb: &'static str,
     },
+    /// Not as things are; the words are the verb's.
+    #[error("{0}")]
+    Refused(String),
     /// The words on the command line make no sense.
     #[error("{0}")]
     Usage(String),
+    #[error("No help topic for '{0}': brig-runtime --help lists the commands")]
+    NoVerb(String),
+    /// `exec` could not run anything.
+    #[error("exec failed")]
+    Exec(#[source] Box<Failure>),
+}
+
+impl Failure {
+    /// runc's: 255 when exec could not run anything, 3 for a verb that is none, 1 for the rest.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Exec(_) => 255,
+            Self::NoVerb(_) => 3,
+            _ => 1,
+        }
+    }
+
+    /// The whole sentence.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        text
+    }
 }
 
 /// Gives a system call's answer the object it was about.
 pub(crate) trait OnFile<T> {
-    fn on_file(self, action: &'static str, path: &std::path::Path) -> Result<T, Failure>;
+    fn on_file(self, action: &'static str, path: &Path) -> Result<T, Failure>;
 }
 
 impl<T> OnFile<T> for sys::Result<T> {
-    fn on_file(self, action: &'static str, path: &std::path::Path) -> Result<T, Failure> {
+    fn on_file(self, action: &'static str, path: &Path) -> Result<T, Failure> {
         self.map_err(|source| Failure::File {
             action,
             path: path.to_owned(),
             source,
+        })
+    }
+}
+
+impl<T> OnFile<T> for std::io::Result<T> {
+    fn on_file(self, action: &'static str, path: &Path) -> Result<T, Failure> {
+        self.map_err(|error| {
+            let errno = sys::Errno(error.raw_os_error().unwrap_or(sys::Errno::INVAL.0));
+            Failure::File {
+                action,
+                path: path.to_owned(),
+                source: sys::Error {
+                    call: action,
+                    errno,
+                },
+            }
         })
     }
 }
@@ -74,38 +123,19 @@ impl<T> Doing<T> for sys::Result<T> {
     }
 }
 
-/// To standard error, and to the log file, where runc's callers look for the reason.
-pub(crate) fn report(failure: &Failure, args: &Args) {
-    let message = chain(failure);
-    eprintln!("brig-runtime: {message}");
-    let Some(path) = &args.log else { return };
-    let now = crate::time::rfc3339(std::time::SystemTime::now());
-    let line = match args.log_format {
-        LogFormat::Text => format!("time={now:?} level=error msg={message:?}\n"),
-        LogFormat::Json => {
-            let object = serde_json::json!({"level": "error", "msg": message, "time": now});
-            format!("{object}\n")
-        }
-    };
-    // Standard error has it already.
-    let _ = append(path, line.as_bytes());
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn append(path: &std::path::Path, line: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)?
-        .write_all(line)
-}
-
-fn chain(failure: &Failure) -> String {
-    let mut text = failure.to_string();
-    let mut cause = std::error::Error::source(failure);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
+    #[test]
+    fn exit_codes_are_runcs() {
+        let missing = || Failure::NoContainer("x".to_owned());
+        assert_eq!(missing().exit_code(), 1);
+        let exec = Failure::Exec(Box::new(missing()));
+        assert_eq!(
+            (exec.exit_code(), exec.chain().as_str()),
+            (255, "exec failed: container does not exist: \"x\"")
+        );
+        assert_eq!(Failure::NoVerb("frob".to_owned()).exit_code(), 3);
     }
-    text
 }

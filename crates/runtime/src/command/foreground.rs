@@ -4,25 +4,37 @@ use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use sys::event::{Event, Interest, Poller, Signals};
+use sys::pidfd::Exit;
 use sys::term::Settings;
 use types::Signal;
 
 use crate::failure::{Doing, Failure};
+use crate::notify::Bound;
 
 const PROCESS: u64 = 0;
 const SIGNALS: u64 = 1;
 const INPUT: u64 = 2;
 const MASTER: u64 = 3;
+const NOTIFY: u64 = 4;
 
 /// What is read from the user and not yet taken by the terminal may grow to this.
 const CHUNK: usize = 16 * 1024;
 
 /// Signals that are for the process and not for this command. Taken before the process is made, so
 /// that none is lost in between.
-pub(crate) fn take_signals() -> Result<Signals, Failure> {
+///
+/// A subreaper gets the container's orphans, of one without a pid namespace of its own, and is told
+/// of their ends.
+pub(crate) fn take_signals(subreaper: bool) -> Result<Signals, Failure> {
+    if subreaper {
+        sys::process::set_child_subreaper(true).doing("become the parent of orphans")?;
+    }
+    let wanted = |signal: &Signal| {
+        !NOT_PASSED_ON.contains(&signal.number()) || (subreaper && *signal == Signal::CHLD)
+    };
     let all: Vec<Signal> = (1..=64)
         .filter_map(|number| Signal::try_from(number).ok())
-        .filter(|signal| !NOT_PASSED_ON.contains(&signal.number()))
+        .filter(wanted)
         .collect();
     Signals::take(Some(&all), true).doing("collect signals")
 }
@@ -36,6 +48,11 @@ pub(crate) struct Foreground<'a> {
     pub(crate) pidfd: &'a OwnedFd,
     pub(crate) signals: Signals,
     pub(crate) terminal: Option<OwnedFd>,
+    /// What the container says of its readiness, to be passed on.
+    pub(crate) notify: Option<Bound>,
+    /// Whether this program is a subreaper: then the pid of the process, which is reaped with the
+    /// orphans.
+    pub(crate) among_orphans: Option<i32>,
 }
 
 impl Foreground<'_> {
@@ -53,7 +70,7 @@ impl Foreground<'_> {
         Ok(u8::try_from(exit.code()).unwrap_or(u8::MAX))
     }
 
-    fn watch(&self, mut relay: Option<Relay<'_>>) -> Result<sys::pidfd::Exit, Failure> {
+    fn watch(&self, mut relay: Option<Relay<'_>>) -> Result<Exit, Failure> {
         let poller = Poller::new().doing("wait")?;
         poller
             .add(self.pidfd, PROCESS, Interest::READ)
@@ -61,16 +78,21 @@ impl Foreground<'_> {
         poller
             .add(&self.signals, SIGNALS, Interest::READ)
             .doing("wait")?;
+        if let Some(notify) = &self.notify {
+            poller.add(notify, NOTIFY, Interest::READ).doing("wait")?;
+        }
         if let Some(relay) = &mut relay {
             relay.register(&poller)?;
         }
         let mut events = Vec::new();
+        let mut exit = None;
         loop {
             poller.wait(None, &mut events).doing("wait")?;
             for event in &events {
                 match event.token {
-                    SIGNALS => self.pass_on()?,
+                    SIGNALS => self.pass_on(&mut exit)?,
                     PROCESS => {}
+                    NOTIFY => self.forward_readiness(&poller)?,
                     _ => relay
                         .as_mut()
                         .map_or(Ok(()), |relay| relay.serve(event, &poller))?,
@@ -80,14 +102,21 @@ impl Foreground<'_> {
                 if let Some(relay) = &mut relay {
                     relay.drain()?;
                 }
-                return sys::pidfd::wait(self.pidfd).doing("reap the process");
+                return exit
+                    .map_or_else(|| sys::pidfd::wait(self.pidfd), Ok)
+                    .doing("reap the process");
             }
         }
     }
 
-    fn pass_on(&self) -> Result<(), Failure> {
+    fn pass_on(&self, exit: &mut Option<Exit>) -> Result<(), Failure> {
         while let Some(signal) = self.signals.next().doing("read a signal")? {
             match (&self.terminal, signal) {
+                (_, Signal::CHLD) => {
+                    if let Some(process) = self.among_orphans {
+                        *exit = reap_orphans(process)?.or(*exit);
+                    }
+                }
                 (Some(master), Signal::WINCH) => {
                     if let Ok((rows, columns)) = sys::term::window_size(std::io::stdin()) {
                         sys::pty::set_size(master, rows, columns).doing("resize the terminal")?;
@@ -99,6 +128,30 @@ impl Foreground<'_> {
         }
         Ok(())
     }
+}
+
+impl Foreground<'_> {
+    fn forward_readiness(&self, poller: &Poller) -> Result<(), Failure> {
+        let Some(notify) = &self.notify else {
+            return Ok(());
+        };
+        // The manager watches this program, which ends with the container.
+        if notify.forward(None)? {
+            poller.remove(notify).doing("wait")?;
+        }
+        Ok(())
+    }
+}
+
+/// Reaps everything that has ended; how the process of this pid ended, if it is among it.
+fn reap_orphans(process: i32) -> Result<Option<Exit>, Failure> {
+    let mut exit = None;
+    while let Some(reaped) = sys::spawn::reap_any().doing("reap orphans")? {
+        if reaped.pid == process {
+            exit = Some(reaped.exit);
+        }
+    }
+    Ok(exit)
 }
 
 /// The user's terminal in raw mode, until dropped.

@@ -7,54 +7,132 @@
     reason = "the edge: this is a command"
 )]
 
-mod args;
 mod console;
 mod failure;
 mod foreground;
+mod global;
+mod help;
+mod listen;
+mod log;
+mod notify;
 mod state_file;
 mod time;
 mod verbs;
+mod words;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
 use sys::process::Strings;
 
-use args::{Args, Verb};
-use failure::Failure;
+use failure::{Doing, Failure};
+use global::Global;
+use log::Log;
+use words::{Read, Verb, Words};
+
+/// What a verb answers: its exit code.
+type Outcome = Result<u8, Failure>;
 
 fn main() -> ExitCode {
-    execute_sealed();
-    let args = Args::parse();
-    match verbs::run(&args) {
+    let mut log = Log::default();
+    match run(&mut log) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            failure::report(&failure, &args);
-            // runc's: 255 when exec could not run anything, 1 for everything else.
-            ExitCode::from(if matches!(args.verb, Verb::Exec(_)) {
-                255
-            } else {
-                1
-            })
+            log.error(&failure.chain());
+            ExitCode::from(failure.exit_code())
         }
     }
 }
 
+fn run(log: &mut Log) -> Outcome {
+    let typed = std::env::args_os().skip(1);
+    let Read::Words(words) = words::read(global::FLAGS, false, typed)? else {
+        return say(&help::program());
+    };
+    if words.has("version") {
+        return say(&version());
+    }
+    *log = Global::log(&words)?;
+    let mut rest = words.arguments.iter().cloned();
+    match rest.next() {
+        None => say(&help::program()),
+        Some(name) => verb(&name, rest.collect(), &words, log),
+    }
+}
+
+/// Reads the words of a verb, and does what they say.
+fn verb(name: &OsString, typed: Vec<OsString>, globals: &Words, log: &mut Log) -> Outcome {
+    if matches!(name.to_str(), Some("help" | "h")) {
+        return match typed.first() {
+            None => say(&help::program()),
+            Some(name) => say(&help::verb(find(name)?)),
+        };
+    }
+    let verb = find(name)?;
+    let Read::Words(words) = words::read(verb.flags, verb.interleaved, typed)? else {
+        return say(&help::verb(verb));
+    };
+    check_arguments(verb, words.arguments.len())?;
+    if verb.enters {
+        execute_sealed(log)?;
+    }
+    log.take_warnings();
+    let global = Global::new(globals, std::mem::take(log))?;
+    let outcome = (verb.run)(&global, &words);
+    *log = global.log;
+    outcome
+}
+
+fn find(name: &OsString) -> Result<&'static Verb, Failure> {
+    let found = verbs::ALL.iter().find(|verb| *name == verb.name);
+    found
+        .copied()
+        .ok_or_else(|| Failure::NoVerb(name.to_string_lossy().into_owned()))
+}
+
+fn check_arguments(verb: &Verb, given: usize) -> Result<(), Failure> {
+    let (least, most) = verb.arguments;
+    let wanted = match (least, most) {
+        (least, most) if (least..=most).contains(&given) => return Ok(()),
+        (least, most) if least == most => format!("exactly {least}"),
+        (least, _) if given < least => format!("a minimum of {least}"),
+        (_, most) => format!("a maximum of {most}"),
+    };
+    let name = verb.name;
+    Err(Failure::Usage(format!(
+        "\"{name}\" requires {wanted} argument(s): {}; see brig-runtime {name} --help",
+        if verb.usage.is_empty() {
+            "none"
+        } else {
+            verb.usage
+        }
+    )))
+}
+
+/// In the form that callers of `runc --version` look for.
+fn version() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let spec = runtime::SPEC_VERSION;
+    format!("brig-runtime in place of runc version {version}\ncommit: {version}\nspec: {spec}\n")
+}
+
+fn say(text: &str) -> Outcome {
+    print!("{text}");
+    Ok(0)
+}
+
 /// Executes this program once more, through a read-only mount, unless it was already: a copy of it
-/// will be seen inside the container, and must not be writable from there (`sys::exe`). Where that
-/// is not possible, on a kernel too old or without the right to mount, it goes on as it is.
-fn execute_sealed() {
+/// will be seen inside the container, and must not be writable from there (`sys::exe`).
+fn execute_sealed(log: &Log) -> Result<(), Failure> {
     use std::os::fd::AsFd;
     use std::os::unix::ffi::OsStrExt;
-    let args: Vec<_> = std::env::args_os().collect();
-    // Asked of the words as they are, because this comes before everything that costs time: a word
-    // that only looks like a verb seals once in vain.
-    let enters = args
-        .iter()
-        .any(|arg| args::ENTERING.iter().any(|verb| arg == verb));
-    if !enters || sys::exe::is_sealed().unwrap_or(true) {
-        return;
+    let action = "execute a sealed copy of this program";
+    if sys::exe::is_sealed().doing(action)? {
+        // The words that tests made for runc look for.
+        log.debug("runc exeseal: using /proc/self/exe clone, sealed");
+        return Ok(());
     }
+    let args: Vec<_> = std::env::args_os().collect();
     let env =
         std::env::vars_os().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
     let env: Vec<_> = env.collect();
@@ -63,8 +141,5 @@ fn execute_sealed() {
         let program = sys::exe::open_sealed("/proc/self/exe".as_ref())?;
         sys::process::execute_fd(program.as_fd(), &arguments, &Strings::new(&env)?).map(drop)
     };
-    let _ = execute();
+    execute().doing(action)
 }
-
-/// What a verb answers: its exit code.
-type Outcome = Result<u8, Failure>;

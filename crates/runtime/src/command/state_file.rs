@@ -21,6 +21,9 @@ pub(crate) struct Record {
     pub(crate) created: String,
     pub(crate) started: bool,
     pub(crate) paused: bool,
+    /// Whether its processes have a session keyring of the container's own.
+    #[serde(default)]
+    pub(crate) new_keyring: bool,
 }
 
 /// Of [`Record`].
@@ -77,7 +80,7 @@ impl Record {
 impl Place {
     /// Of a container by id; the id is checked, because it becomes a path.
     pub(crate) fn of(root: &Path, id: &str) -> Result<Self, Failure> {
-        runtime::check_id(id)?;
+        runtime::check_id(id).map_err(|_| Failure::Id(id.to_owned()))?;
         Ok(Self {
             id: id.to_owned(),
             dir: root.join(id),
@@ -98,16 +101,38 @@ impl Place {
             }
             Err(_) => {}
         }
-        std::fs::create_dir_all(parent)
+        make_root(parent)
             .and_then(|()| make(&self.dir))
-            .map_err(|error| self.failed("make", &error))
+            .on_file("make", &self.dir)
+    }
+
+    /// Leaves word of the cgroup that is going to be made, so that it can be removed even if this
+    /// program is killed before the record is written. As a symbolic link, because that is there
+    /// whole or not at all, by one system call.
+    pub(crate) fn intend(&self, cgroup: &str) -> Result<(), Failure> {
+        let path = self.intention();
+        std::os::unix::fs::symlink(cgroup, &path).on_file("make", &path)
+    }
+
+    /// What [`Place::intend`] left.
+    pub(crate) fn intended(&self) -> Result<Option<String>, Failure> {
+        let path = self.intention();
+        match std::fs::read_link(&path) {
+            Ok(text) => Ok(Some(text.to_string_lossy().into_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).on_file("read", &path),
+        }
+    }
+
+    fn intention(&self) -> PathBuf {
+        self.dir.join("cgroup")
     }
 
     /// Gives the place up, with all files in it.
     pub(crate) fn release(&self) -> Result<(), Failure> {
         match std::fs::remove_dir_all(&self.dir) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(self.failed("remove", &error))
+                Err(error).on_file("remove", &self.dir)
             }
             _ => Ok(()),
         }
@@ -157,19 +182,19 @@ impl Place {
     fn file(&self) -> PathBuf {
         self.dir.join("state.json")
     }
+}
 
-    fn failed(&self, action: &'static str, error: &std::io::Error) -> Failure {
-        let errno = sys::Errno(error.raw_os_error().unwrap_or(sys::Errno::INVAL.0));
-        let source = sys::Error {
-            call: "mkdir",
-            errno,
-        };
-        Failure::File {
-            action,
-            path: self.dir.clone(),
-            source,
-        }
+/// A user's own has the sticky bit, so that whoever tidies the runtime directory up leaves it alone
+/// (XDG base directory specification).
+fn make_root(root: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let new = !root.exists();
+    std::fs::create_dir_all(root)?;
+    let of_user = std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|dir| root.starts_with(dir));
+    if new && of_user {
+        std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o1700))?;
     }
+    Ok(())
 }
 
 /// Every container of a state directory, by id.

@@ -5,11 +5,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// In UTC with nanoseconds, as runc writes it: `2026-01-02T03:04:05.000000006Z`.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let nanos = since.subsec_nanos();
+    format!("{}.{nanos:09}Z", to_the_second(since.as_secs()))
+}
+
+/// In UTC without a fraction, as runc's log has it.
+pub(crate) fn rfc3339_seconds(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    to_the_second(since.as_secs()) + "Z"
+}
+
+fn to_the_second(since: u64) -> String {
+    let (days, seconds) = (since / 86_400, since % 86_400);
     let (year, month, day) = date(days);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let nanos = since.subsec_nanos();
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 /// Year, month and day of a day since 1970-01-01, by counting in 400-year cycles that begin on a
@@ -42,6 +52,8 @@ mod tests {
         assert_eq!(text(951_782_400), "2000-02-29T00:00:00.000000000Z");
         assert_eq!(text(1_709_251_199), "2024-02-29T23:59:59.000000000Z");
         assert_eq!(text(1_709_251_200), "2024-03-01T00:00:00.000000000Z");
+        let plain = rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(951_782_400_999));
+        assert_eq!(plain, "2000-02-29T00:00:00Z");
         assert_eq!(text(4_102_444_799), "2099-12-31T23:59:59.000000000Z");
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod devices;
 pub(crate) mod gate;
 pub(crate) mod home;
 pub(crate) mod identity;
+pub(crate) mod keyring;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
 pub(crate) mod protect;
@@ -61,6 +62,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) terminal: Option<Terminal>,
     pub(crate) parent_death_signal: Option<Signal>,
     pub(crate) preserve_fds: u32,
+    pub(crate) new_keyring: bool,
     /// Open for the label while the host's /proc was there.
     pub(crate) label_file: Option<OwnedFd>,
     /// Hooks to run in the container, from its files, before the command.

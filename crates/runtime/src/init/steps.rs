@@ -4,7 +4,7 @@
 use types::ErrorKind;
 
 use super::{Init, Launch, Outcome, command, devices, gate, identity, mounts, namespaces, protect};
-use super::{home, root, scheduling, streams};
+use super::{home, keyring, root, scheduling, streams};
 use crate::protocol::Failure;
 
 /// Where on the way.
@@ -68,6 +68,9 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
         namespaces::own_cgroup_namespace,
     ),
     step(Phase::Enter, "session", namespaces::session),
+    step(Phase::Enter, "keyring", |init| {
+        keyring::join(&mut init.launch)
+    }),
     step(Phase::Enter, "loopback", namespaces::loopback),
     step(Phase::Enter, "host-name", namespaces::host_name),
     step(Phase::Root, "propagation", root::cut_propagation),

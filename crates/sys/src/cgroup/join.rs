@@ -57,15 +57,18 @@ impl Join {
                 "" | "." => PathBuf::new(),
                 sub => relative(&format!("/{sub}"))?,
             };
-            let named = |dir: &&mut Dir| match controller {
+            let named = |dir: &Dir| match controller {
                 None => true,
                 Some("") => dir.version == Version::V2,
                 Some(name) => dir.has(name),
             };
             let mut found = false;
-            for dir in dirs.iter_mut().filter(named) {
-                dir.path.push(&below);
-                found = true;
+            // From where the container is, because two controllers may share a hierarchy.
+            for (dir, own) in dirs.iter_mut().zip(&cgroup.dirs) {
+                if named(own) {
+                    dir.path = own.path.join(&below);
+                    found = true;
+                }
             }
             if !found {
                 return Err(Error::Invalid {

@@ -4,58 +4,114 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use runtime::{CreateRequest, Created, Saved, Stdio};
 
-use crate::Outcome;
-use crate::args::{Args, Create};
-use crate::console;
+use super::{ID, add_environment, flags, trace};
 use crate::failure::{Failure, OnFile};
+use crate::global::Global;
+use crate::listen::Passed;
+use crate::notify::Notify;
 use crate::state_file::{Place, Record, VERSION};
+use crate::words::{Verb, Words};
+use crate::{Outcome, console};
 
-pub(crate) fn create(args: &Args, create: &Create) -> Outcome {
-    let place = Place::of(&args.root, &create.id)?;
+pub(super) const VERB: Verb = Verb {
+    name: "create",
+    usage: ID,
+    about: "make a container; its command waits for start",
+    flags: &[
+        flags::BUNDLE,
+        flags::CONSOLE_SOCKET,
+        flags::PIDFD_SOCKET,
+        flags::PID_FILE,
+        flags::NO_PIVOT,
+        flags::NO_NEW_KEYRING,
+        flags::PRESERVE_FDS,
+    ],
+    arguments: (1, 1),
+    interleaved: true,
+    enters: true,
+    run: create,
+};
+
+fn create(global: &Global, words: &Words) -> Outcome {
+    let making = Making::read(words)?;
+    let place = Place::of(&global.root, making.id)?;
+    let mut bundle = Bundle::open(making.bundle)?;
+    console::check(true, bundle.wants_terminal(), making.console_socket)?;
     place.claim()?;
-    make_waiting(&place, create).inspect_err(|_| {
+    let made = bundle
+        .adapt(&making, &place)
+        .and_then(|_| make_waiting(global, &place, &making, bundle));
+    made.inspect_err(|_| {
         // The first error is the one that says why.
         let _ = place.release();
     })
 }
 
-fn make_waiting(place: &Place, create: &Create) -> Outcome {
+fn make_waiting(global: &Global, place: &Place, making: &Making<'_>, bundle: Bundle) -> Outcome {
     let gate = place.gate();
     let listener = sys::socket::listen(&gate, sys::socket::Kind::Messages);
-    let bundle = Bundle::open(create)?;
-    let created = bundle.create(create, Some(listener.on_file("listen on", &gate)?))?;
-    match finish(place, create, bundle.spec, &created) {
+    let listener = listener.on_file("listen on", &gate)?;
+    let created = bundle.create(global, place, making, Some(listener))?;
+    trace(&global.log, created.process.pid, "waits for its start");
+    match finish(place, making, bundle.spec, &created) {
         Ok(()) => Ok(0),
         Err(failure) => {
-            place.release()?;
             created.destroy()?;
             Err(failure)
         }
     }
 }
 
-fn finish(place: &Place, create: &Create, spec: Spec, created: &Created) -> Result<(), Failure> {
-    hand_out(
-        create,
-        created.saved().process.pid,
-        created.terminal.as_ref(),
-    )?;
-    place.write(&record(spec, created.saved(), false))
+fn finish(
+    place: &Place,
+    making: &Making<'_>,
+    spec: Spec,
+    created: &Created,
+) -> Result<(), Failure> {
+    making.hand_out(created)?;
+    place.write(&record(making, spec, created.saved(), false))
 }
 
-/// Writes the pid file and sends the terminal where the command line says.
-pub(super) fn hand_out(
-    create: &Create,
-    pid: i32,
-    terminal: Option<&OwnedFd>,
-) -> Result<(), Failure> {
-    if let (Some(socket), Some(master)) = (&create.console_socket, terminal) {
-        console::send(socket, master)?;
+/// What was typed for `create` and `run`.
+pub(super) struct Making<'a> {
+    pub(super) id: &'a str,
+    pub(super) bundle: &'a Path,
+    pub(super) console_socket: Option<&'a Path>,
+    pidfd_socket: Option<&'a Path>,
+    pid_file: Option<&'a Path>,
+    passed: Passed,
+    no_pivot: bool,
+    new_keyring: bool,
+}
+
+impl<'a> Making<'a> {
+    /// Must come before anything is opened; see [`Passed::look`].
+    pub(super) fn read(words: &'a Words) -> Result<Self, Failure> {
+        Ok(Self {
+            passed: Passed::look(words.number("preserve-fds")?.unwrap_or(0))?,
+            id: words.id()?,
+            bundle: words.path("bundle").unwrap_or(Path::new(".")),
+            console_socket: words.path("console-socket"),
+            pidfd_socket: words.path("pidfd-socket"),
+            pid_file: words.path("pid-file"),
+            no_pivot: words.has("no-pivot"),
+            new_keyring: !words.has("no-new-keyring"),
+        })
     }
-    write_pid(create.pid_file.as_deref(), pid)
+
+    /// Sends terminal and process where the command line says, and writes the pid file.
+    pub(super) fn hand_out(&self, created: &Created) -> Result<(), Failure> {
+        if let (Some(socket), Some(master)) = (self.console_socket, &created.terminal) {
+            console::send(socket, master)?;
+        }
+        if let Some(socket) = self.pidfd_socket {
+            console::send_process(socket, created.pidfd())?;
+        }
+        write_pid(self.pid_file, created.process.pid)
+    }
 }
 
 pub(super) fn write_pid(path: Option<&Path>, pid: i32) -> Result<(), Failure> {
@@ -63,15 +119,15 @@ pub(super) fn write_pid(path: Option<&Path>, pid: i32) -> Result<(), Failure> {
     sys::file::replace_unsynced(path, pid.to_string().as_bytes(), 0o644).on_file("write", path)
 }
 
-pub(super) fn record(spec: Spec, saved: Saved, started: bool) -> Record {
-    let created = crate::time::rfc3339(SystemTime::now());
+pub(super) fn record(making: &Making<'_>, spec: Spec, saved: Saved, started: bool) -> Record {
     Record {
         version: VERSION,
         saved,
         spec,
-        created,
+        created: crate::time::rfc3339(SystemTime::now()),
         started,
         paused: false,
+        new_keyring: making.new_keyring,
     }
 }
 
@@ -82,8 +138,8 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    pub(super) fn open(create: &Create) -> Result<Self, Failure> {
-        let dir = std::path::absolute(&create.bundle)
+    pub(super) fn open(dir: &Path) -> Result<Self, Failure> {
+        let dir = std::path::absolute(dir)
             .map_err(|error| Failure::Usage(format!("--bundle: {error}")))?;
         let path = dir.join("config.json");
         let text = sys::fd::open_read(&path)
@@ -95,38 +151,66 @@ impl Bundle {
     }
 
     pub(super) fn wants_terminal(&self) -> bool {
-        self.spec
-            .process()
-            .as_ref()
+        let process = self.spec.process().as_ref();
+        process
             .and_then(|process| process.terminal())
             .unwrap_or(false)
     }
 
+    pub(super) fn has_pid_namespace(&self) -> bool {
+        let linux = self.spec.linux().as_ref();
+        let namespaces = linux.and_then(|linux| linux.namespaces().as_ref());
+        namespaces
+            .into_iter()
+            .flatten()
+            .any(|namespace| namespace.typ() == LinuxNamespaceType::Pid)
+    }
+
+    /// Adds what the caller's service manager has for the container.
+    pub(super) fn adapt(
+        &mut self,
+        making: &Making<'_>,
+        place: &Place,
+    ) -> Result<Option<Notify>, Failure> {
+        add_environment(&mut self.spec, making.passed.environment());
+        let notify = Notify::wanted(&place.dir);
+        if let Some(notify) = &notify {
+            notify.prepare(&mut self.spec)?;
+        }
+        Ok(notify)
+    }
+
+    /// Makes the container, after its place was told what will be there.
     pub(super) fn create(
         &self,
-        create: &Create,
+        global: &Global,
+        place: &Place,
+        making: &Making<'_>,
         gate: Option<OwnedFd>,
     ) -> Result<Created, Failure> {
-        let detached = gate.is_some();
-        if detached && self.wants_terminal() && create.console_socket.is_none() {
-            let reason = "process.terminal is set: --console-socket must say where it is to go";
-            return Err(Failure::Usage(reason.to_owned()));
-        }
+        place.intend(&runtime::planned_cgroup(
+            &self.spec,
+            making.id,
+            global.driver,
+        )?)?;
         let stdio = if self.wants_terminal() {
             terminal(&self.spec)
         } else {
             Stdio::Inherit
         };
         Ok(runtime::create(CreateRequest {
-            id: &create.id,
+            id: making.id,
             bundle: &self.dir,
             spec: &self.spec,
             rootfs: &[],
             stdio,
             parent_death_signal: None,
             gate,
-            cgroup_driver: runtime::CgroupDriver::Direct,
-            preserve_fds: create.preserve_fds,
+            cgroup_driver: global.driver,
+            rootless: global.rootless,
+            preserve_fds: making.passed.count(),
+            new_keyring: making.new_keyring,
+            no_pivot: making.no_pivot,
             fail_at: None,
         })?)
     }
@@ -134,16 +218,16 @@ impl Bundle {
 
 /// A terminal of the size the configuration or the user's own terminal has.
 fn terminal(spec: &Spec) -> Stdio {
-    let configured = spec
-        .process()
-        .as_ref()
-        .and_then(|process| process.console_size());
-    let number = |n: u64| u16::try_from(n).unwrap_or(0);
-    let size = match configured {
-        Some(size) => [number(size.height()), number(size.width())],
-        None => own_size(),
-    };
+    let configured = spec.process().as_ref().and_then(size_of);
+    let size = configured.unwrap_or_else(own_size);
     Stdio::Terminal { size }
+}
+
+/// The size a process is to find.
+pub(super) fn size_of(process: &oci_spec::runtime::Process) -> Option<[u16; 2]> {
+    let number = |n: u64| u16::try_from(n).unwrap_or(0);
+    let size = process.console_size()?;
+    Some([number(size.height()), number(size.width())])
 }
 
 pub(super) fn own_size() -> [u16; 2] {

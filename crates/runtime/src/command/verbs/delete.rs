@@ -5,53 +5,83 @@ use std::time::Duration;
 use runtime::Container;
 use types::Signal;
 
+use super::ID;
 use crate::Outcome;
-use crate::args::{Args, Delete};
 use crate::failure::{Doing, Failure};
-use crate::state_file::{Place, Status};
+use crate::global::Global;
+use crate::state_file::{Place, Record, Status};
+use crate::words::{Flag, Verb, Words};
+
+pub(super) const VERB: Verb = Verb {
+    name: "delete",
+    usage: ID,
+    about: "remove what is left of a container",
+    flags: &[Flag::switch("force", "kill it first; no error if there is none").short("f")],
+    arguments: (1, 1),
+    interleaved: true,
+    enters: false,
+    run: delete,
+};
 
 /// How long a killed process may take to go.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) fn delete(args: &Args, delete: &Delete) -> Outcome {
-    let place = Place::of(&args.root, &delete.id)?;
-    let record = match place.read() {
-        Ok(record) => record,
-        // Nothing, or what a create that was killed has left behind.
-        Err(Failure::NoContainer(_)) if delete.force => {
-            place.release()?;
-            return Ok(0);
-        }
+fn delete(global: &Global, words: &Words) -> Outcome {
+    let place = Place::of(&global.root, words.id()?)?;
+    let force = words.has("force");
+    match place.read() {
+        Ok(record) => delete_recorded(&place, &record, force)?,
+        Err(Failure::NoContainer(_)) if force => remove_unfinished(&place)?,
         Err(failure) => return Err(failure),
-    };
-    let status = record.status();
-    // One that was never started may go like one that has ended: nothing of it has run.
-    let free = matches!(status, Status::Stopped | Status::Created);
-    if !delete.force && !free {
-        let (id, status) = (place.id, status.name());
-        return Err(Failure::State {
-            id,
-            status,
-            verb: "deleted",
-        });
     }
-    if let Some(container) = record.container()? {
-        end(&container)?;
-    }
-    Container::remove_remains(&record.saved, &record.spec)?;
     place.release()?;
     Ok(0)
 }
 
+fn delete_recorded(place: &Place, record: &Record, force: bool) -> Result<(), Failure> {
+    let status = record.status();
+    // One that was never started may go like one that has ended: nothing of it has run.
+    if !force && !matches!(status, Status::Stopped | Status::Created) {
+        return Err(Failure::Refused(format!(
+            "cannot delete container {} that is not stopped: {}",
+            place.id,
+            status.name()
+        )));
+    }
+    if let Some(container) = record.container()? {
+        end(&container, status == Status::Paused)?;
+    }
+    Container::remove_remains(&record.saved, &record.spec)?;
+    Ok(())
+}
+
+/// Nothing, or what is left where the maker was killed before it wrote the record: the intended
+/// cgroup with whatever is in it, and a process that may wait at the gate.
+fn remove_unfinished(place: &Place) -> Result<(), Failure> {
+    // To be connected to and told nothing ends it.
+    drop(sys::socket::connect(
+        &place.gate(),
+        sys::socket::Kind::Messages,
+    ));
+    if let Some(intended) = place.intended()? {
+        Container::remove_unfinished(&intended)?;
+    }
+    Ok(())
+}
+
 /// Kills the first process and waits until it is gone; whose child it is reaps it.
-fn end(container: &Container) -> Result<(), Failure> {
-    container.kill(Signal::KILL)?;
+fn end(container: &Container, paused: bool) -> Result<(), Failure> {
+    match container.kill(Signal::KILL) {
+        Ok(()) if paused => container.resume()?,
+        // It may have ended by itself meanwhile.
+        _ => {}
+    }
     let ended = sys::pidfd::ended_within(container.pidfd(), PATIENCE).doing("wait for the end")?;
     if ended {
         return Ok(());
     }
     let pid = container.process().pid;
-    Err(Failure::Usage(format!(
+    Err(Failure::Refused(format!(
         "process {pid} does not end, though it was killed"
     )))
 }

@@ -5,117 +5,207 @@ use std::path::Path;
 use oci_spec::runtime::{Capabilities, Capability, Process};
 use runtime::{ExecRequest, Stdio};
 
-use super::create::{own_size, write_pid};
-use crate::args::{Args, Exec};
+use super::create::{own_size, size_of, write_pid};
+use super::{flags, trace};
 use crate::failure::{Failure, OnFile};
 use crate::foreground::{Foreground, take_signals};
-use crate::state_file::{Place, Status};
+use crate::global::Global;
+use crate::listen::Passed;
+use crate::state_file::{Place, Record, Status};
+use crate::words::{Flag, MANY, Verb, Words};
 use crate::{Outcome, console};
 
-pub(crate) fn exec(args: &Args, exec: &Exec) -> Outcome {
-    let place = Place::of(&args.root, &exec.id)?;
-    let record = place.read_in(&[Status::Running, Status::Created], "entered")?;
-    let container = record
-        .container()?
-        .ok_or_else(|| Failure::NoContainer(place.id.clone()))?;
-    let process = match &exec.process {
-        Some(path) => read_process(path)?,
-        None => process(exec, record.spec.process().clone().unwrap_or_default())?,
-    };
+pub(super) const VERB: Verb = Verb {
+    name: "exec",
+    usage: "<container-id> <command> [arguments] || --process process.json <container-id>",
+    about: "run another command in a running container",
+    flags: &[
+        flags::CONSOLE_SOCKET,
+        flags::PIDFD_SOCKET,
+        Flag::value("cwd", "working directory in the container"),
+        Flag::value("env", "environment variable, NAME=VALUE; may be repeated").short("e"),
+        Flag::switch("tty", "give the command a terminal").short("t"),
+        Flag::value("user", "user id, or user and group id as UID:GID").short("u"),
+        Flag::value("additional-gids", "additional group id; may be repeated").short("g"),
+        Flag::value("process", "file with the whole process as JSON").short("p"),
+        flags::DETACH,
+        flags::PID_FILE,
+        Flag::value("process-label", "SELinux label of the process"),
+        Flag::value("apparmor", "AppArmor profile of the process"),
+        Flag::switch("no-new-privs", "set no_new_privs"),
+        Flag::value("cap", "capability to add; may be repeated").short("c"),
+        flags::PRESERVE_FDS,
+        Flag::value(
+            "cgroup",
+            "cgroup below the container's, as [CONTROLLERS:]PATH; may be repeated",
+        ),
+        Flag::switch("ignore-paused", "go on in a paused container"),
+        Flag::switch("no-subreaper", "").hidden(),
+    ],
+    arguments: (1, MANY),
+    interleaved: false,
+    enters: true,
+    run: exec,
+};
+
+fn exec(global: &Global, words: &Words) -> Outcome {
+    exec_in(global, words).map_err(|failure| Failure::Exec(Box::new(failure)))
+}
+
+fn exec_in(global: &Global, words: &Words) -> Outcome {
+    let passed = Passed::look(words.number("preserve-fds")?.unwrap_or(0))?;
+    let place = Place::of(&global.root, words.id()?)?;
+    let record = place.read()?;
+    check_status(record.status(), words.has("ignore-paused"))?;
+    let missing = || Failure::NoContainer(place.id.clone());
+    let container = record.container()?.ok_or_else(missing)?;
+    let process = process(words, &record, passed)?;
     let wants_terminal = process.terminal().unwrap_or(false);
-    if exec.detach && wants_terminal && exec.console_socket.is_none() {
-        let reason = "--tty and --detach: --console-socket must say where the terminal is to go";
-        return Err(Failure::Usage(reason.to_owned()));
-    }
+    let detach = words.has("detach");
+    let console_socket = words.path("console-socket");
+    console::check(detach, wants_terminal, console_socket)?;
     let stdio = if wants_terminal {
-        Stdio::Terminal { size: own_size() }
+        let size = size_of(&process).unwrap_or_else(own_size);
+        Stdio::Terminal { size }
     } else {
         Stdio::Inherit
     };
-    let signals = if exec.detach {
+    let signals = if detach {
         None
     } else {
-        Some(take_signals()?)
+        Some(take_signals(false)?)
     };
     let mut executed = container.exec(ExecRequest {
         process: &process,
         stdio,
+        preserve_fds: passed.count(),
+        new_keyring: record.new_keyring,
+        cgroups: &words.all("cgroup")?,
     })?;
-    if let (Some(socket), Some(master)) = (&exec.console_socket, &executed.terminal) {
+    trace(
+        &global.log,
+        executed.process.pid,
+        "setns_init: about to exec",
+    );
+    if let (Some(socket), Some(master)) = (console_socket, &executed.terminal) {
         console::send(socket, master)?;
         executed.terminal = None;
     }
-    write_pid(exec.pid_file.as_deref(), executed.process.pid)?;
+    if let Some(socket) = words.path("pidfd-socket") {
+        console::send_process(socket, &executed.pidfd)?;
+    }
+    write_pid(words.path("pid-file"), executed.process.pid)?;
     let Some(signals) = signals else { return Ok(0) };
     Foreground {
         pidfd: &executed.pidfd,
         signals,
         terminal: executed.terminal,
+        notify: None,
+        among_orphans: None,
     }
     .wait()
+}
+
+/// In runc's words.
+fn check_status(status: Status, ignore_paused: bool) -> Result<(), Failure> {
+    let reason = match status {
+        Status::Stopped => "cannot exec in a stopped container",
+        Status::Paused if !ignore_paused => {
+            "cannot exec in a paused container (use --ignore-paused to override)"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::Refused(reason.to_owned()))
+}
+
+/// Of a file, or the container's own with what the command line changes.
+fn process(words: &Words, record: &Record, passed: Passed) -> Result<Process, Failure> {
+    let mut process = match words.path("process") {
+        Some(path) => read_process(path)?,
+        None => typed(words, record.spec.process().clone().unwrap_or_default())?,
+    };
+    let mut env = process.env().clone().unwrap_or_default();
+    env.extend(passed.environment());
+    process.set_env(Some(env));
+    Ok(process)
 }
 
 fn read_process(path: &Path) -> Result<Process, Failure> {
     let text = sys::fd::open_read(path)
         .and_then(|file| sys::fd::read_to_end(file, 16 << 20))
         .on_file("read", path)?;
-    serde_json::from_slice(&text).map_err(|source| Failure::Malformed {
+    runtime::parse_process(&text).map_err(|source| Failure::Malformed {
         path: path.to_owned(),
         source,
     })
 }
 
-/// The container's own process with what the command line changes.
-fn process(exec: &Exec, mut process: Process) -> Result<Process, Failure> {
-    if exec.command.is_empty() {
-        return Err(Failure::Usage(
-            "exec needs a command or --process".to_owned(),
-        ));
-    }
-    process.set_args(Some(exec.command.clone()));
-    process.set_terminal(Some(exec.tty));
+fn typed(words: &Words, mut process: Process) -> Result<Process, Failure> {
+    let command: Option<Vec<_>> = (1..words.arguments.len())
+        .map(|place| words.word(place).map(|word| word.map(str::to_owned)))
+        .collect::<Result<_, _>>()?;
+    let command = command.filter(|command| !command.is_empty());
+    let missing = "process args cannot be empty: a command or --process is needed";
+    let command = command.ok_or_else(|| Failure::Usage(missing.to_owned()))?;
+    process.set_args(Some(command));
+    process.set_terminal(Some(words.has("tty")));
+    process.set_console_size(None);
     let mut env = process.env().clone().unwrap_or_default();
-    env.extend(exec.env.iter().cloned());
+    env.extend(words.all("env")?.into_iter().map(str::to_owned));
     process.set_env(Some(env));
-    if let Some(cwd) = &exec.cwd {
-        process.set_cwd(cwd.clone());
+    if let Some(cwd) = words.path("cwd") {
+        process.set_cwd(cwd.to_owned());
     }
-    if exec.no_new_privs {
-        process.set_no_new_privileges(Some(true));
+    if let Some(label) = words.text("process-label")? {
+        process.set_selinux_label(Some(label.to_owned()));
     }
-    set_user(exec, &mut process)?;
-    add_capabilities(exec, &mut process)?;
+    if let Some(profile) = words.text("apparmor")? {
+        process.set_apparmor_profile(Some(profile.to_owned()));
+    }
+    if words.given("no-new-privs") {
+        process.set_no_new_privileges(Some(words.has("no-new-privs")));
+    }
+    set_user(words, &mut process)?;
+    add_capabilities(&words.all("cap")?, &mut process)?;
     Ok(process)
 }
 
-fn set_user(exec: &Exec, process: &mut Process) -> Result<(), Failure> {
+fn set_user(words: &Words, process: &mut Process) -> Result<(), Failure> {
     let mut user = process.user().clone();
-    if let Some(text) = &exec.user {
-        let number = |text: &str| {
-            text.parse::<u32>()
-                .map_err(|_| Failure::Usage(format!("--user: {text:?} is no number")))
-        };
+    if let Some(text) = words.text("user")? {
         let (uid, gid) = text
             .split_once(':')
-            .map_or((text.as_str(), None), |(u, g)| (u, Some(g)));
-        user.set_uid(number(uid)?);
+            .map_or((text, None), |(uid, gid)| (uid, Some(gid)));
+        user.set_uid(id("user", uid)?);
         if let Some(gid) = gid {
-            user.set_gid(number(gid)?);
+            user.set_gid(id("user", gid)?);
         }
     }
-    if !exec.additional_gids.is_empty() {
-        user.set_additional_gids(Some(exec.additional_gids.clone()));
+    let gids = words.all("additional-gids")?;
+    if !gids.is_empty() {
+        let gids: Result<Vec<u32>, _> = gids
+            .into_iter()
+            .map(|gid| id("additional-gids", gid))
+            .collect();
+        user.set_additional_gids(Some(gids?));
     }
     process.set_user(user);
     Ok(())
 }
 
-fn add_capabilities(exec: &Exec, process: &mut Process) -> Result<(), Failure> {
-    if exec.cap.is_empty() {
+fn id(flag: &str, text: &str) -> Result<u32, Failure> {
+    text.parse().map_err(|_| {
+        let message = format!("--{flag}: {text:?} is no id: a number is expected");
+        Failure::Usage(message)
+    })
+}
+
+fn add_capabilities(names: &[&str], process: &mut Process) -> Result<(), Failure> {
+    if names.is_empty() {
         return Ok(());
     }
     let mut sets = process.capabilities().clone().unwrap_or_default();
-    for name in &exec.cap {
+    for name in names {
         let bare = name.trim_start_matches("CAP_");
         let one: Capability = bare
             .parse()

@@ -1,60 +1,130 @@
 //! `run`: create and start in one, and wait for the end unless told otherwise.
 
+use std::os::fd::OwnedFd;
+
 use runtime::{Container, Created};
 
-use super::create::{Bundle, hand_out, record};
-use crate::Outcome;
-use crate::args::{Args, Run};
+use super::create::{Bundle, Making, record};
+use super::{ID, flags, trace};
 use crate::failure::Failure;
 use crate::foreground::{Foreground, take_signals};
+use crate::global::Global;
+use crate::notify::{Bound, Notify};
 use crate::state_file::Place;
+use crate::words::{Flag, Verb, Words};
+use crate::{Outcome, console};
 
-pub(crate) fn run(args: &Args, run: &Run) -> Outcome {
-    let place = Place::of(&args.root, &run.create.id)?;
-    let bundle = Bundle::open(&run.create)?;
-    if run.detach && bundle.wants_terminal() && run.create.console_socket.is_none() {
-        let reason = "process.terminal is set: --console-socket must say where it is to go";
-        return Err(Failure::Usage(reason.to_owned()));
-    }
+pub(super) const VERB: Verb = Verb {
+    name: "run",
+    usage: ID,
+    about: "make a container and run its command",
+    flags: &[
+        flags::BUNDLE,
+        flags::CONSOLE_SOCKET,
+        flags::PIDFD_SOCKET,
+        flags::DETACH,
+        Flag::switch("keep", "keep the state when the container ends"),
+        flags::PID_FILE,
+        flags::NO_SUBREAPER,
+        flags::NO_PIVOT,
+        flags::NO_NEW_KEYRING,
+        flags::PRESERVE_FDS,
+    ],
+    arguments: (1, 1),
+    interleaved: true,
+    enters: true,
+    run,
+};
+
+/// What was typed besides what `create` takes.
+struct Running<'a> {
+    making: Making<'a>,
+    detach: bool,
+    keep: bool,
+    /// Whether to take in the orphans of a container without a pid namespace of its own; in one they
+    /// are its first process'.
+    subreaper: bool,
+}
+
+fn run(global: &Global, words: &Words) -> Outcome {
+    let running = Running {
+        making: Making::read(words)?,
+        detach: words.has("detach"),
+        keep: words.has("keep"),
+        subreaper: !words.has("no-subreaper"),
+    };
+    let making = &running.making;
+    let place = Place::of(&global.root, making.id)?;
+    let mut bundle = Bundle::open(making.bundle)?;
+    console::check(
+        running.detach,
+        bundle.wants_terminal(),
+        making.console_socket,
+    )?;
     place.claim()?;
-    run_in(&place, bundle, run).inspect_err(|_| {
+    let ran = bundle
+        .adapt(making, &place)
+        .and_then(|notify| run_in(global, &place, bundle, &running, notify));
+    ran.inspect_err(|_| {
         // The first error is the one that says why.
         let _ = place.release();
     })
 }
 
-fn run_in(place: &Place, bundle: Bundle, run: &Run) -> Outcome {
-    let signals = if run.detach {
+fn run_in(
+    global: &Global,
+    place: &Place,
+    bundle: Bundle,
+    running: &Running<'_>,
+    notify: Option<Notify>,
+) -> Outcome {
+    let subreaper = running.subreaper && !bundle.has_pid_namespace();
+    let signals = if running.detach {
         None
     } else {
-        Some(take_signals()?)
+        Some(take_signals(subreaper)?)
     };
-    let created = bundle.create(&run.create, None)?;
-    let (created, mut terminal) = hand_out_or_destroy(created, run)?;
-    if run.create.console_socket.is_some() {
-        terminal = None;
-    }
+    let notify = notify.map(Notify::bind).transpose()?;
+    let created = bundle.create(global, place, &running.making, None)?;
+    trace(&global.log, created.process.pid, "runs its command");
+    let (created, terminal) = hand_out_or_destroy(created, &running.making)?;
     let container = created.start()?;
-    let record = record(bundle.spec, container.saved(), true);
+    let record = record(&running.making, bundle.spec, container.saved(), true);
     place.write(&record)?;
-    let Some(signals) = signals else { return Ok(0) };
+    let Some(signals) = signals else {
+        return detach(&container, notify);
+    };
     let code = Foreground {
         pidfd: container.pidfd(),
         signals,
         terminal,
+        notify,
+        among_orphans: subreaper.then(|| container.process().pid),
     }
     .wait()?;
-    end(place, container, run.keep)?;
+    end(place, container, running.keep)?;
     Ok(code)
 }
 
+/// A service manager that waits for word waits for this program, too.
+fn detach(container: &Container, notify: Option<Bound>) -> Outcome {
+    if let Some(notify) = notify {
+        notify.wait(container.pidfd(), container.process().pid)?;
+    }
+    Ok(0)
+}
+
+/// Hands out what the caller wants; what is left of the terminal is for the foreground.
 fn hand_out_or_destroy(
     mut created: Created,
-    run: &Run,
-) -> Result<(Created, Option<std::os::fd::OwnedFd>), Failure> {
-    let terminal = created.terminal.take();
-    match hand_out(&run.create, created.process.pid, terminal.as_ref()) {
-        Ok(()) => Ok((created, terminal)),
+    making: &Making<'_>,
+) -> Result<(Created, Option<OwnedFd>), Failure> {
+    match making.hand_out(&created) {
+        Ok(()) => {
+            let terminal = created.terminal.take();
+            let kept = terminal.filter(|_| making.console_socket.is_none());
+            Ok((created, kept))
+        }
         Err(failure) => {
             created.destroy()?;
             Err(failure)
@@ -62,7 +132,11 @@ fn hand_out_or_destroy(
     }
 }
 
+/// With `--keep` everything is left for `delete`.
 fn end(place: &Place, container: Container, keep: bool) -> Result<(), Failure> {
+    if keep {
+        return Ok(());
+    }
     container.destroy()?;
-    if keep { Ok(()) } else { place.release() }
+    place.release()
 }

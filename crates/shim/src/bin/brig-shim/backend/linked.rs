@@ -55,7 +55,10 @@ impl Backend for Linked {
             parent_death_signal: Some(Signal::KILL),
             gate: None,
             cgroup_driver: runtime::CgroupDriver::Direct,
+            rootless: runtime::Rootless::No,
             preserve_fds: 0,
+            new_keyring: true,
+            no_pivot: false,
             fail_at: self.fail_at.as_deref(),
         })?;
         let made = Made {
@@ -85,7 +88,13 @@ impl Backend for Linked {
         let Phase::Running(container) = &self.phase else {
             return Err(Failure::conflict("the container is not running"));
         };
-        let executed = container.exec(ExecRequest { process, stdio })?;
+        let executed = container.exec(ExecRequest {
+            process,
+            stdio,
+            preserve_fds: 0,
+            new_keyring: true,
+            cgroups: &[],
+        })?;
         Ok(Made {
             process: executed.process,
             terminal: executed.terminal,
