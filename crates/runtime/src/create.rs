@@ -93,9 +93,9 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     at(&request, "filter")?;
     let seccomp = crate::seccomp::compile(linux)?;
     at(&request, "root-mount")?;
-    plan.root = Some(prepare::root(&request)?);
+    plan.root = Some(prepare::root(&request, &plan)?);
     at(&request, "bind-sources")?;
-    prepare::sources(&mut plan.mounts)?;
+    prepare::sources(&mut plan)?;
     at(&request, "cgroup")?;
     let cgroup = crate::cgroup::make(
         request.spec,
@@ -178,6 +178,7 @@ fn clone(
             .any(|(_, list)| !list.is_empty()),
         create_hooks: hooks::list(request.spec, |hooks| hooks.create_container()),
         root: None,
+        own_mounts: Vec::new(),
         proc: None,
         launch: Launch {
             channel: init,

@@ -17,6 +17,7 @@ pub mod event;
 pub mod exe;
 pub mod fd;
 pub mod file;
+pub mod idmap;
 pub mod inotify;
 pub mod keyring;
 pub mod loopback;

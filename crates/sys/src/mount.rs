@@ -11,7 +11,8 @@ use std::path::Path;
 use bitflags::bitflags;
 use rustix::fs::CWD;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags,
 };
 
 use crate::error::{Named, Result, check, retry};
@@ -130,6 +131,18 @@ impl Context {
     }
 }
 
+/// Changes parameters of the file system that is mounted where a descriptor is, which must be the
+/// root of a mount (fspick(2)). All its mounts see the change.
+pub fn reconfigure(mount: impl AsFd, parameters: &[Parameter<'_>]) -> Result<()> {
+    let flags = FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH;
+    let context = rustix::mount::fspick(mount, "", flags).named("fspick")?;
+    let context = Context(context);
+    for (name, value) in parameters {
+        context.set(name, *value)?;
+    }
+    rustix::mount::fsconfig_reconfigure(&context.0).named("fsconfig")
+}
+
 /// A detached copy of the mount a path is on, from that path down; with the mounts below it if
 /// `recursive`. Follows symbolic links.
 pub fn bind(path: &Path, recursive: bool) -> Result<Mounted> {
@@ -225,6 +238,29 @@ pub fn id(fd: impl AsFd) -> Result<u64> {
     rustix::fs::statx(fd, c"", rustix::fs::AtFlags::EMPTY_PATH, wanted)
         .named("statx")
         .map(|answer| answer.stx_mnt_id)
+}
+
+/// What the mount that a descriptor is on forbids or leaves out (statvfs(3)).
+pub fn attributes(fd: impl AsFd) -> Result<Attributes> {
+    /// `ST_RELATIME` of statvfs(3).
+    const RELATIVE: u64 = 0x1000;
+    const FLAGS: [(u64, Attributes); 7] = [
+        (0x1, Attributes::READ_ONLY),
+        (0x2, Attributes::NO_SUID),
+        (0x4, Attributes::NO_DEV),
+        (0x8, Attributes::NO_EXEC),
+        (0x400, Attributes::NO_ATIME),
+        (0x800, Attributes::NO_DIR_ATIME),
+        (0x2000, Attributes::NO_SYMLINK_FOLLOW),
+    ];
+    let flags = rustix::fs::fstatvfs(fd).named("fstatvfs")?.f_flag.bits();
+    let mut all = Attributes::empty();
+    for (flag, attribute) in FLAGS {
+        all.set(attribute, flags & flag != 0);
+    }
+    let strict = flags & RELATIVE == 0 && !all.contains(Attributes::NO_ATIME);
+    all.set(Attributes::STRICT_ATIME, strict);
+    Ok(all)
 }
 
 /// `struct mount_attr` of linux/mount.h, version 0 (32 bytes).

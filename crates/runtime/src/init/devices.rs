@@ -7,7 +7,7 @@ use sys::root::{Kind, NodeKind, Root};
 use types::ErrorKind;
 
 use super::{Init, Outcome};
-use crate::prepare::{DevicePlan, MountSource};
+use crate::prepare::DevicePlan;
 use crate::protocol::{During, Failure};
 
 /// After the mounts, because /dev is one of them. One that is bound has its devices already.
@@ -28,22 +28,17 @@ pub(crate) fn files(init: &mut Init<'_>) -> Outcome {
     made
 }
 
-/// Whether /dev is bound, from the host mostly: what is made or removed in it is made or removed
-/// there. Asked of the mount, because a symbolic link in an image may lead from another target here.
+/// Whether /dev is bound, from the host mostly, by itself or with a directory above it: what is made
+/// or removed in it is made or removed there. Asked of the mount, because a symbolic link in an image
+/// may lead here from elsewhere: it is the root's, or one that was made for the container, or bound.
 fn is_bound(init: &Init<'_>) -> Result<bool, Failure> {
     let action = || "look at /dev".to_owned();
-    let Ok(dev) = init.root()?.open_path("/dev") else {
+    let root = init.root()?;
+    let Ok(dev) = root.open_path("/dev") else {
         return Ok(false);
     };
     let here = sys::mount::id(dev).during(action)?;
-    for mount in &init.plan.mounts {
-        if let MountSource::Bind(mounted, _) = &mount.source
-            && sys::mount::id(mounted).during(action)? == here
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(!init.own_mounts.contains(&here) && sys::mount::id(root).during(action)? != here)
 }
 
 /// The directory of the last device, which mostly is that of the next one too.

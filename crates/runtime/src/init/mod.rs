@@ -47,6 +47,8 @@ pub(crate) struct Init<'a> {
     /// Hooks to run in the container's namespaces, from the host's files.
     pub(crate) create_hooks: &'a [Hook],
     pub(crate) root: Option<Root>,
+    /// Numbers of the file systems that were mounted for the container ([`sys::mount::id`]).
+    pub(crate) own_mounts: Vec<u64>,
     /// The procfs mounted on /proc: what is in it is found by this, wherever somebody who may write to
     /// the root has moved its directory meanwhile.
     pub(crate) proc: Option<Root>,

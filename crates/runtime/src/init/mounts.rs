@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use sys::mount::{Attributes, Change, Mounted, Propagation};
+use sys::ns::Namespaces;
 use sys::root::Root;
 use types::ErrorKind;
 
@@ -15,60 +16,178 @@ use crate::protocol::{During, Failure};
 /// Right after the root: everything else is made in what is mounted here, /dev for one.
 pub(crate) fn all(init: &mut Init<'_>) -> Outcome {
     for mount in &init.plan.mounts {
-        if let Some(proc) = one(init.root()?, mount)? {
-            init.proc = Some(Root::new(proc));
+        let maker = Maker {
+            root: init.root()?,
+            in_user_namespace: init.plan.namespaces.has(Namespaces::USER),
+        };
+        let made = maker.one(mount)?;
+        init.own_mounts.extend(made.own);
+        if made.proc.is_some() {
+            init.proc = made.proc.map(Root::new);
         }
     }
     Ok(())
 }
 
-/// The mount, if it is the procfs on /proc.
-fn one(root: &Root, mount: &MountPlan) -> Result<Option<OwnedFd>, Failure> {
-    let on_proc = || plain(&mount.target) == Path::new("/proc");
-    match &mount.source {
-        MountSource::FileSystem { kind, source } => {
-            let mounted = file_system(root, mount, kind, source.as_deref())?;
-            Ok((kind == "proc" && on_proc()).then(|| mounted.into_fd()))
+/// What is remembered of a mount.
+#[derive(Default)]
+struct Made {
+    /// The number of a file system of the container's own.
+    own: Option<u64>,
+    /// The procfs on /proc.
+    proc: Option<OwnedFd>,
+}
+
+struct Maker<'a> {
+    root: &'a Root,
+    /// Then not everything can be mounted, and nothing may be allowed that its source forbids.
+    in_user_namespace: bool,
+}
+
+impl Maker<'_> {
+    fn one(&self, mount: &MountPlan) -> Result<Made, Failure> {
+        let on_proc = || plain(&mount.target) == Path::new("/proc");
+        let mut made = Made::default();
+        match &mount.source {
+            MountSource::FileSystem { kind, source } => {
+                let (mounted, is_own) = self.file_system(mount, kind, source.as_deref())?;
+                let id = || sys::mount::id(&mounted);
+                made.own = is_own
+                    .then(id)
+                    .transpose()
+                    .during(|| format!("look at the mount on {}", mount.target.display()))?;
+                made.proc = (kind == "proc" && on_proc()).then(|| mounted.into_fd());
+            }
+            MountSource::Bind(mounted, is_dir) => {
+                let is_proc = self.bind(mount, mounted, *is_dir)?;
+                let kept = (is_proc && on_proc()).then(|| sys::fd::duplicate(mounted));
+                made.proc = kept.transpose().during(|| "keep /proc".to_owned())?;
+            }
+            MountSource::Existing => remount(self.root, mount)?,
+            MountSource::CgroupViews(views) => cgroup_views(self.root, mount, views)?,
+            MountSource::Path(path) => {
+                let message = format!("the source {} was not opened", path.display());
+                return Err(Failure::new(ErrorKind::Internal, message));
+            }
         }
-        MountSource::Bind(mounted, is_dir) => {
-            let is_proc = bind(root, mount, mounted, *is_dir)?;
-            let kept = (is_proc && on_proc()).then(|| sys::fd::duplicate(mounted));
-            kept.transpose().during(|| "keep /proc".to_owned())
+        Ok(made)
+    }
+
+    /// Mounts one; tells whether it is the container's own or the machine's.
+    fn file_system(
+        &self,
+        mount: &MountPlan,
+        kind: &str,
+        source: Option<&str>,
+    ) -> Result<(Mounted, bool), Failure> {
+        let action = || format!("mount {kind} on {}", mount.target.display());
+        let target = directory(self.root, mount, kind)?;
+        let attributes = mount.options.attributes();
+        let mounted = sys::mount::file_system(
+            kind,
+            source,
+            &borrowed(&mount.options),
+            attributes - Attributes::READ_ONLY,
+        );
+        let mounted = match (mounted, substitute(kind)) {
+            // Who rules a user namespace may mount only what belongs to namespaces it owns.
+            (Err(error), Some(path)) if self.in_user_namespace && is_refused(&error) => {
+                return Ok((bind_instead(mount, path.as_ref(), &target)?, false));
+            }
+            (mounted, _) => mounted.during(action)?,
+        };
+        if mount.options.copy_up {
+            copy_up::copy(&target, mounted.as_fd())
+                .during(|| format!("copy what is at {} up", mount.target.display()))?;
         }
-        MountSource::CgroupViews(views) => cgroup_views(root, mount, views).map(|()| None),
-        MountSource::Path(path) => {
-            let message = format!("the source {} was not opened", path.display());
-            Err(Failure::new(ErrorKind::Internal, message))
+        set_propagation(&mounted, &mount.options).during(action)?;
+        mounted.attach(&target).during(action)?;
+        // Only now read-only: what is mounted below, or copied up, has to find its directory.
+        change(&mounted, &mount.options, only_read_only(attributes)).during(action)?;
+        Ok((mounted, true))
+    }
+
+    /// Whether it is a procfs.
+    fn bind(&self, mount: &MountPlan, mounted: &Mounted, is_dir: bool) -> Result<bool, Failure> {
+        let action = || format!("bind to {}", mount.target.display());
+        let target = if is_dir {
+            self.root.make_dirs(&mount.target)
+        } else {
+            self.root.make_file(&mount.target)
+        };
+        let target =
+            target.during(|| format!("make the mount point {}", mount.target.display()))?;
+        let is_proc =
+            sys::root::file_system_magic(mounted).during(action)? == sys::root::PROC_MAGIC;
+        if !is_proc {
+            refuse_on_proc(&target, &mount.target)?;
         }
+        leave_peers(mounted, &mount.options).during(action)?;
+        set_propagation(mounted, &mount.options).during(action)?;
+        let own = self.attributes_of_bind(mount, mounted)?;
+        change(mounted, &mount.options, own).during(action)?;
+        mounted.attach(&target).during(action)?;
+        Ok(is_proc)
+    }
+
+    fn attributes_of_bind(&self, mount: &MountPlan, mounted: &Mounted) -> Result<Change, Failure> {
+        if !self.in_user_namespace || !mount.options.says_something {
+            return Ok(mount.options.of_bind());
+        }
+        let action = || format!("look at the source of {}", mount.target.display());
+        let source = sys::mount::attributes(mounted).during(action)?;
+        mount.options.of_bind_from(source).map_err(|locked| {
+            let message = format!(
+                "cannot bind to {}: in a user namespace {} of its source stays: operation not permitted",
+                mount.target.display(),
+                locked.names(),
+            );
+            Failure::new(ErrorKind::Invalid, message)
+        })
     }
 }
 
-fn file_system(
-    root: &Root,
-    mount: &MountPlan,
-    kind: &str,
-    source: Option<&str>,
-) -> Result<Mounted, Failure> {
-    let action = || format!("mount {kind} on {}", mount.target.display());
-    let target = directory(root, mount, kind)?;
-    let parameters = borrowed(&mount.options);
-    let attributes = mount.options.attributes();
-    let mounted = sys::mount::file_system(
-        kind,
-        source,
-        &parameters,
-        attributes - Attributes::READ_ONLY,
-    );
-    let mounted = mounted.during(action)?;
-    if mount.options.copy_up {
-        copy_up::copy(&target, mounted.as_fd())
-            .during(|| format!("copy what is at {} up", mount.target.display()))?;
-    }
-    set_propagation(&mounted, &mount.options).during(action)?;
-    mounted.attach(&target).during(action)?;
-    // Only now read-only: what is mounted below, or copied up, has to find its directory.
-    change(&mounted, &mount.options, only_read_only(attributes)).during(action)?;
+/// The machine's own of a file system that may not be mounted anew.
+fn bind_instead(mount: &MountPlan, path: &Path, target: &OwnedFd) -> Result<Mounted, Failure> {
+    let action = || format!("bind {} to {}", path.display(), mount.target.display());
+    let mounted = sys::mount::bind(path, true).during(action)?;
+    let own = Change {
+        set: mount.options.attributes(),
+        ..Change::default()
+    };
+    change(&mounted, &mount.options, own).during(action)?;
+    mounted.attach(target).during(action)?;
     Ok(mounted)
+}
+
+/// Where the machine's own of a file system is.
+fn substitute(kind: &str) -> Option<&'static str> {
+    match kind {
+        "proc" => Some("/proc"),
+        "sysfs" => Some("/sys"),
+        "mqueue" => Some("/dev/mqueue"),
+        "cgroup2" => Some("/sys/fs/cgroup"),
+        _ => None,
+    }
+}
+
+fn is_refused(error: &sys::Error) -> bool {
+    matches!(error.errno, sys::Errno::PERM | sys::Errno::BUSY)
+}
+
+/// Changes what is mounted already.
+fn remount(root: &Root, mount: &MountPlan) -> Outcome {
+    let action = || format!("change the mount on {}", mount.target.display());
+    let there = root.open_path(&mount.target).during(action)?;
+    refuse_on_proc(&there, &mount.target)?;
+    let there = Mounted::from_fd(there);
+    set_propagation(&there, &mount.options).during(action)?;
+    change(&there, &mount.options, mount.options.named).during(action)?;
+    let parameters = borrowed(&mount.options);
+    if parameters.is_empty() {
+        return Ok(());
+    }
+    sys::mount::reconfigure(&there, &parameters).during(action)
 }
 
 /// What a mount was not given when it was made.
@@ -96,31 +215,6 @@ fn directory(root: &Root, mount: &MountPlan, kind: &str) -> Result<OwnedFd, Fail
         }
         answer => answer.during(action),
     }
-}
-
-/// Whether it is a procfs.
-fn bind(
-    root: &Root,
-    mount: &MountPlan,
-    mounted: &Mounted,
-    is_dir: bool,
-) -> Result<bool, Failure> {
-    let action = || format!("bind to {}", mount.target.display());
-    let target = if is_dir {
-        root.make_dirs(&mount.target)
-    } else {
-        root.make_file(&mount.target)
-    };
-    let target = target.during(|| format!("make the mount point {}", mount.target.display()))?;
-    let is_proc = sys::root::file_system_magic(mounted).during(action)? == sys::root::PROC_MAGIC;
-    if !is_proc {
-        refuse_on_proc(&target, &mount.target)?;
-    }
-    leave_peers(mounted, &mount.options).during(action)?;
-    set_propagation(mounted, &mount.options).during(action)?;
-    change(mounted, &mount.options, mount.options.change).during(action)?;
-    mounted.attach(&target).during(action)?;
-    Ok(is_proc)
 }
 
 /// A bind of the host's mount begins as its peer. Unless it is to stay that, it only receives.
@@ -204,7 +298,7 @@ const REPLACEABLE: [&str; 10] = [
 /// Mounting on anything else in /proc could hide from the kernel's own interfaces what is written
 /// to them, a security label for one (CVE-2019-16884). Asked of the descriptor, so that a symbolic
 /// link to /proc in an image does not help.
-fn refuse_on_proc(target: &OwnedFd, path: &Path) -> Outcome {
+pub(crate) fn refuse_on_proc(target: &OwnedFd, path: &Path) -> Outcome {
     let action = || format!("look at the mount point {}", path.display());
     let magic = sys::root::file_system_magic(target.as_fd()).during(action)?;
     let plain = plain(path);

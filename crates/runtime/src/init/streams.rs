@@ -19,6 +19,7 @@ pub(crate) fn terminal(init: &mut Init<'_>) -> Outcome {
     let root = init.root()?;
     let terminal = open(root, *size)?;
     let console = root.make_file("/dev/console").during(action)?;
+    super::mounts::refuse_on_proc(&console, "/dev/console".as_ref())?;
     let slave = sys::mount::bind_fd(&terminal.slave, false).during(action)?;
     slave
         .attach(&console)

@@ -25,7 +25,7 @@ use crate::mount_options::MountOptions;
 
 use environment::Environment;
 pub(crate) use mounts::{borrowed, cgroup_views, root, sources};
-pub(crate) use namespaces::NamespacePlan;
+pub(crate) use namespaces::{IdMaps, NamespacePlan};
 pub(crate) use process::{first_process, joining_process};
 pub(crate) use scheduling::{DEADLINE, SchedulingPlan};
 
@@ -65,6 +65,17 @@ pub(crate) struct MountPlan {
     pub(crate) target: PathBuf,
     pub(crate) source: MountSource,
     pub(crate) options: MountOptions,
+    /// How ids are translated, for [`sources`].
+    pub(crate) ids: Option<MountIds>,
+}
+
+/// How a mount translates ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MountIds {
+    /// As the container's user namespace does.
+    Container,
+    /// By mappings of its own.
+    Own(IdMaps),
 }
 
 /// What is mounted.
@@ -79,6 +90,8 @@ pub(crate) enum MountSource {
     Path(PathBuf),
     /// The clone; whether it is of a directory.
     Bind(Mounted, bool),
+    /// What is mounted there already, to be changed.
+    Existing,
     /// The container's own directories of the version 1 hierarchies, by [`cgroup_views`].
     CgroupViews(Vec<CgroupView>),
 }

@@ -1,15 +1,20 @@
 //! The root and the mounts in it, as far as the host has a part in them.
 
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
 
 use oci_spec::runtime::Mount as SpecMount;
 use sys::cgroup::Cgroup;
-use sys::mount::{Change, Mounted, Propagation};
+use sys::mount::{Attributes, Change, Mounted, Propagation};
+use sys::ns::Namespaces;
 use sys::overlay::Overlay;
 use sys::root::Kind;
 use types::Mount;
 
-use super::{CgroupView, MountPlan, MountSource, RootMount, from_bundle, missing};
+use super::{
+    CgroupView, IdMaps, MountIds, MountPlan, MountSource, NamespacePlan, Plan, RootMount,
+    from_bundle, missing,
+};
 use crate::CreateRequest;
 use crate::error::{Doing, Error};
 use crate::mount_options::MountOptions;
@@ -40,50 +45,92 @@ fn part_of_root(mount: &Mount) -> MountPlan {
         target: mount.target.clone(),
         source,
         options,
+        ids: None,
     }
 }
 
 fn from_spec(bundle: &Path, mount: &SpecMount) -> Result<MountPlan, Error> {
     let target = mount.destination().clone();
     let field = |name: &str| format!("mounts[{}].{name}", target.display());
-    let options = MountOptions::parse(mount.options().as_deref().unwrap_or_default());
-    let mapped = mount.uid_mappings().is_some() || mount.gid_mappings().is_some();
-    if options.map_ids || mapped {
-        return Err(Error::unsupported(
-            field("uidMappings"),
-            "this runtime maps no ids of mounts",
-        ));
+    if target
+        .components()
+        .all(|part| !matches!(part, Component::Normal(_)))
+    {
+        let reason = "is the root, which root.path is for";
+        return Err(Error::invalid(field("destination"), reason));
     }
+    let mut options = MountOptions::parse(mount.options().as_deref().unwrap_or_default());
     let kind = mount.typ().as_deref().unwrap_or_default();
     let is_bind = options.bind.is_some() || kind == "bind";
+    let ids = ids(mount, &options, is_bind)?;
     let source = match (is_bind, kind, mount.source()) {
         (true, _, None) => return Err(Error::invalid(field("source"), "is missing")),
         (true, _, Some(source)) => MountSource::Path(from_bundle(bundle, source)),
+        (false, ..) if options.remount => MountSource::Existing,
         (false, "", _) => return Err(Error::invalid(field("type"), "is missing")),
         (false, "cgroup", _) => MountSource::CgroupViews(Vec::new()),
-        (false, kind, source) => MountSource::FileSystem {
-            kind: kind.to_owned(),
-            source: source
-                .as_ref()
-                .map(|source| source.to_string_lossy().into_owned()),
-        },
+        (false, kind, source) => {
+            // A device that cannot be written is mounted only if nobody wants to.
+            let is_path = source.as_ref().is_some_and(|source| source.is_absolute());
+            if is_path && options.attributes().contains(Attributes::READ_ONLY) {
+                options.parameters.push(("ro".to_owned(), None));
+            }
+            MountSource::FileSystem {
+                kind: kind.to_owned(),
+                source: source
+                    .as_ref()
+                    .map(|source| source.to_string_lossy().into_owned()),
+            }
+        }
     };
     Ok(MountPlan {
         target,
         source,
         options,
+        ids,
     })
 }
 
+/// How ids are translated. Mappings say it, with or without an option; the option alone means those
+/// of the container.
+fn ids(
+    mount: &SpecMount,
+    options: &MountOptions,
+    is_bind: bool,
+) -> Result<Option<MountIds>, Error> {
+    let maps = IdMaps::new(mount.uid_mappings().as_ref(), mount.gid_mappings().as_ref());
+    let field = || format!("mounts[{}].uidMappings", mount.destination().display());
+    let ids = match (maps.uids.is_empty(), maps.gids.is_empty()) {
+        (false, false) => MountIds::Own(maps),
+        (true, true) if options.map_ids.is_some() => MountIds::Container,
+        (true, true) => return Ok(None),
+        _ => {
+            let reason = "and gidMappings go together: one of them is missing";
+            return Err(Error::invalid(field(), reason));
+        }
+    };
+    if is_bind {
+        Ok(Some(ids))
+    } else {
+        let reason = "only a bind mount translates ids";
+        Err(Error::unsupported(field(), reason))
+    }
+}
+
 /// Mounts the root, detached, or says what to mount where this kernel cannot.
-pub(crate) fn root(request: &CreateRequest<'_>) -> Result<RootMount, Error> {
+pub(crate) fn root(request: &CreateRequest<'_>, plan: &Plan) -> Result<RootMount, Error> {
+    // What the host mounts below the root's directory comes in only where that was asked for.
+    let ties = match plan.root_propagation {
+        Some((Propagation::Slave, _)) => Propagation::Slave,
+        _ => Propagation::Private,
+    };
     let Some(first) = request.rootfs.first() else {
         let root = request
             .spec
             .root()
             .as_ref()
             .ok_or_else(|| missing("root"))?;
-        return bind_root(&from_bundle(request.bundle, root.path()));
+        return bind_root(&from_bundle(request.bundle, root.path()), ties);
     };
     if first.target != Path::new("/") {
         let reason = format!("its target is {} and not /", first.target.display());
@@ -94,7 +141,7 @@ pub(crate) fn root(request: &CreateRequest<'_>) -> Result<RootMount, Error> {
     }
     let options = MountOptions::parse(&first.options);
     match first.kind.as_str() {
-        "bind" => bind_root(&first.source),
+        "bind" => bind_root(&first.source, ties),
         "overlay" => overlay_root(first, options, request.bundle),
         kind => {
             let source = first.source.to_str();
@@ -107,15 +154,15 @@ pub(crate) fn root(request: &CreateRequest<'_>) -> Result<RootMount, Error> {
     }
 }
 
-fn bind_root(path: &Path) -> Result<RootMount, Error> {
+fn bind_root(path: &Path, ties: Propagation) -> Result<RootMount, Error> {
     let action = || format!("use {} as the root", path.display());
     let mounted = sys::mount::bind(path, true).doing(action)?;
     // A clone is still tied to the host's mount: what is mounted in it would appear there.
-    let alone = Change {
-        propagation: Some(Propagation::Private),
+    let untied = Change {
+        propagation: Some(ties),
         ..Change::default()
     };
-    mounted.change(alone, true).doing(action)?;
+    mounted.change(untied, true).doing(action)?;
     match sys::root::kind(&mounted).doing(action)? {
         Kind::Directory => Ok(RootMount::Ready(mounted)),
         _ => Err(Error::invalid(
@@ -125,8 +172,17 @@ fn bind_root(path: &Path) -> Result<RootMount, Error> {
     }
 }
 
-fn overlay_root(mount: &Mount, options: MountOptions, bundle: &Path) -> Result<RootMount, Error> {
+fn overlay_root(
+    mount: &Mount,
+    mut options: MountOptions,
+    bundle: &Path,
+) -> Result<RootMount, Error> {
     let attributes = options.attributes();
+    // A layer that somebody else made must not be able to say where the rest of it is.
+    if !options.parameters.iter().any(|(name, _)| name == REDIRECT) {
+        let never = (REDIRECT.to_owned(), Some("nofollow".to_owned()));
+        options.parameters.push(never);
+    }
     let overlay = Overlay {
         lower: mount.lower.clone(),
         parameters: options.parameters,
@@ -142,6 +198,9 @@ fn overlay_root(mount: &Mount, options: MountOptions, bundle: &Path) -> Result<R
         .map(RootMount::Ready)
 }
 
+/// Whether directories of an overlay may have been moved from elsewhere (overlayfs).
+const REDIRECT: &str = "redirect_dir";
+
 /// The file system's parameters as `sys` takes them.
 pub(crate) fn borrowed(options: &MountOptions) -> Vec<sys::mount::Parameter<'_>> {
     options
@@ -154,18 +213,67 @@ pub(crate) fn borrowed(options: &MountOptions) -> Vec<sys::mount::Parameter<'_>>
 /// Clones what is bound from the host. Here and not in the container, because only the host's view
 /// has these paths, and because a clone of the host's mount keeps its ties to it, which propagation
 /// options are about.
-pub(crate) fn sources(mounts: &mut [MountPlan]) -> Result<(), Error> {
-    for mount in mounts {
+pub(crate) fn sources(plan: &mut Plan) -> Result<(), Error> {
+    let mut translators = Translators::default();
+    for mount in &mut plan.mounts {
         let MountSource::Path(path) = &mount.source else {
             continue;
         };
         let recursive = mount.options.bind.unwrap_or(false);
         let action = || format!("bind {} to {}", path.display(), mount.target.display());
         let cloned = sys::mount::bind(path, recursive).doing(action)?;
+        if let Some(ids) = &mount.ids {
+            let namespace = translators.of(ids, &plan.namespaces, &mount.target)?;
+            let recursive = mount.options.map_ids == Some(true);
+            cloned
+                .map_ids(namespace, recursive)
+                .doing(|| format!("translate the ids of {}", path.display()))?;
+        }
         let is_dir = sys::root::kind(&cloned).doing(action)? == Kind::Directory;
         mount.source = MountSource::Bind(cloned, is_dir);
     }
     Ok(())
+}
+
+/// The user namespaces by which mounts translate ids, one for the same mappings.
+#[derive(Default)]
+struct Translators(Vec<(IdMaps, OwnedFd)>);
+
+impl Translators {
+    fn of<'a>(
+        &'a mut self,
+        ids: &'a MountIds,
+        namespaces: &'a NamespacePlan,
+        target: &Path,
+    ) -> Result<BorrowedFd<'a>, Error> {
+        let maps = match (ids, &namespaces.id_maps) {
+            (MountIds::Own(maps), _) | (MountIds::Container, Some(maps)) => maps,
+            (MountIds::Container, None) => {
+                let joined = namespaces.joined(Namespaces::USER);
+                return joined.map(AsFd::as_fd).ok_or_else(|| {
+                    let field = format!("mounts[{}].options", target.display());
+                    let reason = "idmap needs uidMappings and gidMappings, or a user namespace";
+                    Error::invalid(field, reason)
+                });
+            }
+        };
+        let known = self.0.iter().position(|(known, _)| known == maps);
+        let at = known.map_or_else(|| self.make(maps), Ok)?;
+        Ok(self.0[at].1.as_fd())
+    }
+
+    fn make(&mut self, maps: &IdMaps) -> Result<usize, Error> {
+        let made = sys::idmap::user_namespace(&maps.uids, &maps.gids);
+        let action = || {
+            format!(
+                "map the ids {:?} and {:?}",
+                maps.uids.trim_end(),
+                maps.gids.trim_end()
+            )
+        };
+        self.0.push((maps.clone(), made.doing(action)?));
+        Ok(self.0.len() - 1)
+    }
 }
 
 /// Clones the container's directories of the version 1 hierarchies, now that they exist. Where

@@ -28,6 +28,22 @@ pub(crate) struct IdMaps {
     pub(crate) gids: String,
 }
 
+impl IdMaps {
+    pub(super) fn new(
+        uids: Option<&Vec<LinuxIdMapping>>,
+        gids: Option<&Vec<LinuxIdMapping>>,
+    ) -> Self {
+        let line =
+            |m: &LinuxIdMapping| format!("{} {} {}\n", m.container_id(), m.host_id(), m.size());
+        let text =
+            |maps: Option<&Vec<LinuxIdMapping>>| maps.into_iter().flatten().map(line).collect();
+        Self {
+            uids: text(uids),
+            gids: text(gids),
+        }
+    }
+}
+
 impl NamespacePlan {
     /// Whether the container has a namespace of this kind that is not the caller's.
     pub(crate) fn has(&self, kind: Namespaces) -> bool {
@@ -132,15 +148,7 @@ fn kind(kind: LinuxNamespaceType) -> Namespaces {
 }
 
 fn id_maps(linux: &Linux, new: Namespaces) -> Result<Option<IdMaps>, Error> {
-    let text = |maps: &Option<Vec<LinuxIdMapping>>| -> String {
-        let line =
-            |m: &LinuxIdMapping| format!("{} {} {}\n", m.container_id(), m.host_id(), m.size());
-        maps.iter().flatten().map(line).collect()
-    };
-    let maps = IdMaps {
-        uids: text(linux.uid_mappings()),
-        gids: text(linux.gid_mappings()),
-    };
+    let maps = IdMaps::new(linux.uid_mappings().as_ref(), linux.gid_mappings().as_ref());
     match (
         new.contains(Namespaces::USER),
         maps.uids.is_empty() || maps.gids.is_empty(),
