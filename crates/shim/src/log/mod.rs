@@ -17,7 +17,6 @@ mod time;
 mod writer;
 
 pub use decode::decode;
-pub use encode::encode;
 pub use reader::{Filter, ReadError, Reader, Start, Verdict};
 pub use time::{format_time, parse_time};
 pub use writer::{Limits, Writer};

@@ -5,11 +5,15 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{PART, Stream, encode, format_time};
+use super::encode::{Batch, End, newline};
+use super::{PART, Stream};
 
 /// Encoded bytes that go to the file at once. A batch ends there so that memory stays bounded,
 /// whatever the output is made of.
 const BATCH: usize = 64 * 1024;
+
+/// Output that comes in pieces of this many bytes will not end soon: the batch keeps its memory.
+const BUSY: usize = 32 * 1024;
 
 /// How large the log may become.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,7 +33,7 @@ pub struct Writer {
     length: u64,
     limits: Limits,
     /// Encoded lines of the batch at hand.
-    batch: Vec<u8>,
+    batch: Batch,
     /// The beginnings of lines whose ends have not come yet: standard output, standard error.
     unfinished: [Vec<u8>; 2],
     lost: u64,
@@ -51,7 +55,7 @@ impl Writer {
             file,
             length,
             limits,
-            batch: Vec::new(),
+            batch: Batch::default(),
             unfinished: [Vec::new(), Vec::new()],
             lost: 0,
             torn,
@@ -61,7 +65,7 @@ impl Writer {
     /// Takes output as it comes. Whole lines are in the file when this returns; the rest waits for
     /// its newline, or until it is long enough for a part.
     pub fn write(&mut self, stream: Stream, mut bytes: &[u8], now: i64) {
-        let stamp = Stamp::new(stream, now);
+        let (stamp, busy) = (Stamp::new(stream, now), bytes.len() >= BUSY);
         let mut held = std::mem::take(self.unfinished(stream));
         while !bytes.is_empty() {
             let taken = match held.is_empty() {
@@ -76,7 +80,9 @@ impl Writer {
         // A container that is silent between its lines holds no buffer.
         *self.unfinished(stream) = if held.is_empty() { Vec::new() } else { held };
         self.flush(now);
-        self.batch = Vec::new();
+        if !busy {
+            self.batch = Batch::default();
+        }
     }
 
     /// Adds to the beginning of a line that is held, and writes it when that completes it. Answers
@@ -115,8 +121,8 @@ impl Writer {
     }
 
     fn add(&mut self, bytes: &[u8], stamp: &Stamp) -> usize {
-        encode(bytes, stamp.stream, &stamp.text, &mut self.batch);
-        if self.batch.len() >= BATCH {
+        self.batch.add(bytes, &stamp.end);
+        if self.batch.lines().len() >= BATCH {
             self.flush(stamp.time);
         }
         bytes.len()
@@ -124,13 +130,14 @@ impl Writer {
 
     /// Puts the batch into the file, or counts it as lost.
     fn flush(&mut self, now: i64) {
-        let batch = std::mem::take(&mut self.batch);
-        if !batch.is_empty() {
-            let lost = batch.len() - self.try_append(&batch, now);
+        let mut batch = std::mem::take(&mut self.batch);
+        let lines = batch.lines();
+        if !lines.is_empty() {
+            let lost = lines.len() - self.try_append(lines, now);
             self.lost = self.lost.saturating_add(lost as u64);
         }
+        batch.clear();
         self.batch = batch;
-        self.batch.clear();
     }
 
     /// How many bytes of whole lines are in the file now.
@@ -148,10 +155,9 @@ impl Writer {
             "brig: {} bytes of the log are lost: it could not be written\n",
             self.lost
         );
-        let mut line = Vec::new();
-        let stamp = Stamp::new(Stream::Stderr, now);
-        encode(text.as_bytes(), stamp.stream, &stamp.text, &mut line);
-        let told = self.append(&line) == line.len();
+        let mut line = Batch::default();
+        line.add(text.as_bytes(), &Stamp::new(Stream::Stderr, now).end);
+        let told = self.append(line.lines()) == line.lines().len();
         if told {
             self.lost = 0;
         }
@@ -222,22 +228,20 @@ pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
 
 /// What all lines of one piece of output share.
 struct Stamp {
-    stream: Stream,
     time: i64,
-    text: Vec<u8>,
+    end: End,
 }
 
 impl Stamp {
     fn new(stream: Stream, time: i64) -> Self {
-        let mut text = Vec::with_capacity(30);
-        format_time(time, &mut text);
-        Self { stream, time, text }
+        let end = End::new(stream, time);
+        Self { time, end }
     }
 }
 
 /// Where the first line or part of `bytes` ends, if it does; they are at most a part.
 fn cut(bytes: &[u8]) -> Option<usize> {
-    match bytes.iter().position(|b| *b == b'\n') {
+    match newline(bytes) {
         Some(at) => Some(at + 1),
         None => (bytes.len() == PART).then(|| PART - split_char(bytes)),
     }
