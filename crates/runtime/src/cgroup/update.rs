@@ -11,6 +11,15 @@ macro_rules! take_over {
     };
 }
 
+/// The same of numbers that say nothing when they are zero.
+macro_rules! take_over_numbers {
+    ($new:expr => $old:expr, $($get:ident $set:ident),+ $(,)?) => {
+        $(if $new.$get().is_some_and(|number| number != 0) {
+            $old.$set($new.$get());
+        })+
+    };
+}
+
 /// What the container has from now on: `old` with what `new` says. Devices are not taken over: they
 /// stay as they are.
 pub fn merge(old: &LinuxResources, new: &LinuxResources) -> LinuxResources {
@@ -46,13 +55,15 @@ pub fn merge(old: &LinuxResources, new: &LinuxResources) -> LinuxResources {
 }
 
 fn merge_cpu(old: &mut LinuxCpu, new: &LinuxCpu) {
-    take_over!(new => old,
+    take_over_numbers!(new => old,
         shares set_shares,
         quota set_quota,
-        burst set_burst,
         period set_period,
         realtime_runtime set_realtime_runtime,
         realtime_period set_realtime_period,
+    );
+    take_over!(new => old,
+        burst set_burst,
         cpus set_cpus,
         mems set_mems,
         idle set_idle,
@@ -64,10 +75,12 @@ fn merge_memory(old: &mut LinuxMemory, new: &LinuxMemory) {
     if new.limit() == Some(-1) && new.swap().is_none() {
         old.set_swap(None);
     }
-    take_over!(new => old,
+    take_over_numbers!(new => old,
         limit set_limit,
         reservation set_reservation,
         swap set_swap,
+    );
+    take_over!(new => old,
         swappiness set_swappiness,
         disable_oom_killer set_disable_oom_killer,
         check_before_update set_check_before_update,
@@ -75,9 +88,11 @@ fn merge_memory(old: &mut LinuxMemory, new: &LinuxMemory) {
 }
 
 fn merge_block_io(old: &mut LinuxBlockIo, new: &LinuxBlockIo) {
-    take_over!(new => old,
+    take_over_numbers!(new => old,
         weight set_weight,
         leaf_weight set_leaf_weight,
+    );
+    take_over!(new => old,
         weight_device set_weight_device,
         throttle_read_bps_device set_throttle_read_bps_device,
         throttle_write_bps_device set_throttle_write_bps_device,
@@ -104,7 +119,7 @@ mod tests {
             "cpu": {"quota": 50000, "period": 100_000},
             "memory": {"limit": 100, "swap": 200},
         });
-        let new = json!({"cpu": {"quota": 20000}, "pids": {"limit": 5}});
+        let new = json!({"cpu": {"quota": 20000, "period": 0}, "pids": {"limit": 5}});
         assert_eq!(
             merged(old, new),
             json!({

@@ -117,14 +117,15 @@ impl Bus {
             .bytes()
             .map(|b| format!("{b:02x}"))
             .collect();
-        bus.send(format!("\0AUTH EXTERNAL {id}\r\n").as_bytes())?;
+        // The beginning together with the rest: systemd, which is its own bus then, would let a first
+        // message lie that comes in the same read(2) as a BEGIN of its own.
+        bus.send(format!("\0AUTH EXTERNAL {id}\r\nBEGIN\r\n").as_bytes())?;
         let mut answer = String::new();
         // A line is short; who sends an endless one is not systemd.
         (&mut bus.stream).take(4096).read_line(&mut answer)?;
         if !answer.starts_with("OK ") {
             return Err(Failure::Malformed);
         }
-        bus.send(b"BEGIN\r\n")?;
         Ok(bus)
     }
 

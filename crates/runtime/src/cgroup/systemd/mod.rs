@@ -28,7 +28,7 @@ const ANNOTATION: &str = "org.systemd.property.";
 /// A process that does nothing but keep a scope from being empty.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    /// Closed, it tells the process to end.
+    /// Closed when the maker is gone, it tells the process to end.
     end: Option<OwnedFd>,
     child: Child,
 }
@@ -51,6 +51,8 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         drop(self.end.take());
+        // The container's process has a copy of that end as long as it waits to be started.
+        let _ = sys::pidfd::send_signal(&self.child.pidfd, types::Signal::KILL);
         // It has nothing to say.
         let _ = sys::pidfd::wait(&self.child.pidfd);
     }
