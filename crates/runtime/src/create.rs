@@ -9,7 +9,7 @@ use sys::clone::{Child, Clone3};
 use sys::ns::Namespaces;
 use types::ProcessRef;
 
-use crate::cgroup::Group;
+use crate::cgroup::{Group, Made};
 use crate::container::Container;
 use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
@@ -97,12 +97,7 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     at(&request, "bind-sources")?;
     prepare::sources(&mut plan)?;
     at(&request, "cgroup")?;
-    let cgroup = crate::cgroup::make(
-        request.spec,
-        request.id,
-        request.cgroup_driver,
-        request.rootless.holds(),
-    )?;
+    let cgroup = cgroup(&request)?;
     // Until the container's process is in the cgroup.
     let (cgroup, _keeper) = (cgroup.group, cgroup.keeper);
     undo.cgroup = Some(cgroup.clone());
@@ -145,6 +140,19 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     })
 }
 
+/// Without rights a container may do without, which is only asked about when there are none.
+fn cgroup(request: &CreateRequest<'_>) -> Result<Made, Error> {
+    let make =
+        |optional| crate::cgroup::make(request.spec, request.id, request.cgroup_driver, optional);
+    make(false).or_else(|error| {
+        if request.rootless.holds() {
+            make(true)
+        } else {
+            Err(error)
+        }
+    })
+}
+
 fn check_stdio(plan: &Plan, stdio: &Stdio) -> Result<(), Error> {
     match (plan.process.terminal, stdio) {
         (true, Stdio::Terminal { .. }) | (false, Stdio::Inherit | Stdio::Files(_)) => Ok(()),
@@ -177,6 +185,7 @@ fn clone(
             .iter()
             .any(|(_, list)| !list.is_empty()),
         create_hooks: hooks::list(request.spec, |hooks| hooks.create_container()),
+        no_pivot: request.no_pivot,
         root: None,
         own_mounts: Vec::new(),
         proc: None,

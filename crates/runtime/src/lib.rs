@@ -45,7 +45,6 @@ pub use parse::{parse_process, parse_spec};
 pub use prepare::check_id;
 pub use rootless::Rootless;
 pub use saved::Saved;
-
 pub use start::open_gate;
 pub use warning::on_warning;
 

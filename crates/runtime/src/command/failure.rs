@@ -54,6 +54,9 @@ pub(crate) enum Failure {
     Usage(String),
     #[error("No help topic for '{0}': brig-runtime --help lists the commands")]
     NoVerb(String),
+    /// `exec --cgroup` named some that cannot be entered.
+    #[error("error adding pid of the process to cgroups {0}")]
+    Cgroups(String, #[source] runtime::Error),
     /// `exec` could not run anything.
     #[error("exec failed")]
     Exec(#[source] Box<Failure>),

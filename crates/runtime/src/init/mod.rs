@@ -14,6 +14,7 @@ pub(crate) mod identity;
 pub(crate) mod keyring;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
+mod no_pivot;
 pub(crate) mod protect;
 pub(crate) mod root;
 pub(crate) mod scheduling;
@@ -46,6 +47,7 @@ pub(crate) struct Init<'a> {
     pub(crate) maker_hooks: bool,
     /// Hooks to run in the container's namespaces, from the host's files.
     pub(crate) create_hooks: &'a [Hook],
+    pub(crate) no_pivot: bool,
     pub(crate) root: Option<Root>,
     /// Numbers of the file systems that were mounted for the container ([`sys::mount::id`]).
     pub(crate) own_mounts: Vec<u64>,

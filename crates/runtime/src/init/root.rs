@@ -87,6 +87,9 @@ pub(crate) fn read_only(init: &mut Init<'_>) -> Outcome {
 
 /// The last that needs the host's root has happened. From here on every path is the container's.
 pub(crate) fn switch(init: &mut Init<'_>) -> Outcome {
+    if init.no_pivot {
+        return super::no_pivot::switch(init.root()?);
+    }
     sys::mount::switch_root(init.root()?.as_fd()).during(|| "make the root /".to_owned())
 }
 

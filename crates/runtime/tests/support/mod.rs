@@ -163,6 +163,29 @@ impl Drop for Bundle {
     }
 }
 
+/// Polls until it holds; fails in the end.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !holds() {
+        assert!(std::time::Instant::now() < end, "not in time: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// The command lines of processes that have to do with a bundle.
+pub(crate) fn processes_of(bundle: &Bundle) -> Vec<String> {
+    let root = bundle.path().to_str().unwrap();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = text(&line).replace('\0', " ");
+        if line.contains(root) {
+            found.push(line);
+        }
+    }
+    found
+}
+
 /// A root with busybox, all its programs, and nothing else.
 pub(crate) fn make_root(root: &Path) {
     std::fs::create_dir_all(root.join("bin")).unwrap();

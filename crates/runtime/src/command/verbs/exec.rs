@@ -75,13 +75,15 @@ fn exec_in(global: &Global, words: &Words) -> Outcome {
     } else {
         Some(take_signals(false)?)
     };
-    let mut executed = container.exec(ExecRequest {
+    let cgroups = words.all("cgroup")?;
+    let executed = container.exec(ExecRequest {
         process: &process,
         stdio,
         preserve_fds: passed.count(),
         new_keyring: record.new_keyring,
-        cgroups: &words.all("cgroup")?,
-    })?;
+        cgroups: &cgroups,
+    });
+    let mut executed = executed.map_err(|error| not_executed(error, &cgroups))?;
     trace(
         &global.log,
         executed.process.pid,
@@ -104,6 +106,15 @@ fn exec_in(global: &Global, words: &Words) -> Outcome {
         among_orphans: None,
     }
     .wait()
+}
+
+/// Where cgroups were asked for, anything but the command's own failure is about them.
+fn not_executed(error: runtime::Error, cgroups: &[&str]) -> Failure {
+    if cgroups.is_empty() || matches!(error, runtime::Error::Command { .. }) {
+        error.into()
+    } else {
+        Failure::Cgroups(cgroups.join(" "), error)
+    }
 }
 
 /// In runc's words.

@@ -90,7 +90,7 @@ fn without_rights(config: &mut Value, ids: Ids) {
             mount["type"] = json!("none");
             mount["source"] = json!("/sys");
             mount["options"] = json!(["rbind", "nosuid", "noexec", "nodev", "ro"]);
-        } else if let Some(options) = mount["options"].as_array_mut() {
+        } else if let Some(options) = mount.get_mut("options").and_then(Value::as_array_mut) {
             let owner = |option: &Value| {
                 let text = option.as_str().unwrap_or_default();
                 text.starts_with("gid=") || text.starts_with("uid=")
@@ -105,7 +105,7 @@ fn without_rights(config: &mut Value, ids: Ids) {
     let mut changed = Map::new();
     changed.insert("uidMappings".to_owned(), map(ids.user));
     changed.insert("gidMappings".to_owned(), map(ids.group));
-    linux.remove("resources");
+    linux.shift_remove("resources");
     changed.append(linux);
     *linux = changed;
 }
