@@ -188,6 +188,7 @@ fn clone(
         no_pivot: request.no_pivot,
         root: None,
         own_mounts: Vec::new(),
+        to_close: Vec::new(),
         proc: None,
         launch: Launch {
             channel: init,

@@ -26,13 +26,14 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::Hook;
 use sys::cgroup::Join;
+use sys::mount::Mounted;
 use sys::pty::Terminal;
 use sys::root::Root;
 use types::{ErrorKind, Signal};
 
 use crate::Stdio;
 use crate::hooks::HookState;
-use crate::prepare::{Plan, ProcessPlan};
+use crate::prepare::{MountPlan, Plan, ProcessPlan};
 use crate::protocol::{Failure, FromInit, InitEnd};
 use crate::seccomp::Program;
 
@@ -51,6 +52,8 @@ pub(crate) struct Init<'a> {
     pub(crate) root: Option<Root>,
     /// Numbers of the file systems that were mounted for the container ([`sys::mount::id`]).
     pub(crate) own_mounts: Vec<u64>,
+    /// Those that are yet to become read-only.
+    pub(crate) to_close: Vec<(Mounted, &'a MountPlan)>,
     /// The procfs mounted on /proc: what is in it is found by this, wherever somebody who may write to
     /// the root has moved its directory meanwhile.
     pub(crate) proc: Option<Root>,

@@ -15,16 +15,32 @@ use crate::protocol::{During, Failure};
 
 /// Right after the root: everything else is made in what is mounted here, /dev for one.
 pub(crate) fn all(init: &mut Init<'_>) -> Outcome {
-    for mount in &init.plan.mounts {
+    let plan = init.plan;
+    for mount in &plan.mounts {
         let maker = Maker {
             root: init.root()?,
-            in_user_namespace: init.plan.namespaces.has(Namespaces::USER),
+            in_user_namespace: plan.namespaces.has(Namespaces::USER),
         };
         let made = maker.one(mount)?;
         init.own_mounts.extend(made.own);
+        init.to_close
+            .extend(made.to_close.map(|mounted| (mounted, mount)));
         if made.proc.is_some() {
             init.proc = made.proc.map(Root::new);
         }
+    }
+    Ok(())
+}
+
+/// After the last file, directory and mount was made in one of them, by hooks too.
+pub(crate) fn read_only(init: &mut Init<'_>) -> Outcome {
+    for (mounted, mount) in init.to_close.drain(..) {
+        let own = Change {
+            set: Attributes::READ_ONLY & mount.options.attributes(),
+            ..Change::default()
+        };
+        change(&mounted, &mount.options, own)
+            .during(|| format!("make {} read-only", mount.target.display()))?;
     }
     Ok(())
 }
@@ -36,6 +52,35 @@ struct Made {
     own: Option<u64>,
     /// The procfs on /proc.
     proc: Option<OwnedFd>,
+    /// A file system that is yet to become read-only.
+    to_close: Option<Mounted>,
+}
+
+/// What is to be remembered of a file system.
+fn remember(
+    mount: &MountPlan,
+    mounted: Mounted,
+    is_own: bool,
+    is_proc: bool,
+) -> Result<Made, Failure> {
+    let action = || format!("look at the mount on {}", mount.target.display());
+    let mut made = Made::default();
+    if is_own {
+        made.own = Some(sys::mount::id(&mounted).during(action)?);
+    }
+    let keep = is_proc && is_on_proc(mount);
+    if is_own && closes(&mount.options) {
+        let kept = keep.then(|| sys::fd::duplicate(&mounted));
+        made.proc = kept.transpose().during(action)?;
+        made.to_close = Some(mounted);
+    } else if keep {
+        made.proc = Some(mounted.into_fd());
+    }
+    Ok(made)
+}
+
+fn is_on_proc(mount: &MountPlan) -> bool {
+    plain(&mount.target) == Path::new("/proc")
 }
 
 struct Maker<'a> {
@@ -46,22 +91,18 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn one(&self, mount: &MountPlan) -> Result<Made, Failure> {
-        let on_proc = || plain(&mount.target) == Path::new("/proc");
-        let mut made = Made::default();
         match &mount.source {
             MountSource::FileSystem { kind, source } => {
                 let (mounted, is_own) = self.file_system(mount, kind, source.as_deref())?;
-                let id = || sys::mount::id(&mounted);
-                made.own = is_own
-                    .then(id)
-                    .transpose()
-                    .during(|| format!("look at the mount on {}", mount.target.display()))?;
-                made.proc = (kind == "proc" && on_proc()).then(|| mounted.into_fd());
+                return remember(mount, mounted, is_own, kind == "proc");
             }
             MountSource::Bind(mounted, is_dir) => {
                 let is_proc = self.bind(mount, mounted, *is_dir)?;
-                let kept = (is_proc && on_proc()).then(|| sys::fd::duplicate(mounted));
-                made.proc = kept.transpose().during(|| "keep /proc".to_owned())?;
+                let kept = (is_proc && is_on_proc(mount)).then(|| sys::fd::duplicate(mounted));
+                return Ok(Made {
+                    proc: kept.transpose().during(|| "keep /proc".to_owned())?,
+                    ..Made::default()
+                });
             }
             MountSource::Existing => remount(self.root, mount)?,
             MountSource::CgroupViews(views) => cgroup_views(self.root, mount, views)?,
@@ -70,7 +111,7 @@ impl Maker<'_> {
                 return Err(Failure::new(ErrorKind::Internal, message));
             }
         }
-        Ok(made)
+        Ok(Made::default())
     }
 
     /// Mounts one; tells whether it is the container's own or the machine's.
@@ -102,8 +143,9 @@ impl Maker<'_> {
         }
         set_propagation(&mounted, &mount.options).during(action)?;
         mounted.attach(&target).during(action)?;
-        // Only now read-only: what is mounted below, or copied up, has to find its directory.
-        change(&mounted, &mount.options, only_read_only(attributes)).during(action)?;
+        if !closes(&mount.options) {
+            change(&mounted, &mount.options, Change::default()).during(action)?;
+        }
         Ok((mounted, true))
     }
 
@@ -190,12 +232,10 @@ fn remount(root: &Root, mount: &MountPlan) -> Outcome {
     sys::mount::reconfigure(&there, &parameters).during(action)
 }
 
-/// What a mount was not given when it was made.
-fn only_read_only(attributes: Attributes) -> Change {
-    Change {
-        set: attributes & Attributes::READ_ONLY,
-        ..Change::default()
-    }
+/// Whether something of it becomes read-only, which has to wait: what is mounted below, or copied
+/// up, has to find its directory.
+fn closes(options: &MountOptions) -> bool {
+    (options.attributes() | options.recursive.set).contains(Attributes::READ_ONLY)
 }
 
 /// The directory to mount on, made where missing. That of proc and sysfs must not be reached by a

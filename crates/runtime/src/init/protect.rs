@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use sys::mount::{Attributes, Change, Mounted, Propagation};
-use sys::root::{Kind, Root};
+use sys::root::Kind;
 use types::ErrorKind;
 
 use super::{Init, Outcome};

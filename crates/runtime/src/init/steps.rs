@@ -89,6 +89,7 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
     }),
     step(Phase::Root, "masked-paths", protect::masked_paths),
     step(Phase::Root, "read-only-paths", protect::read_only_paths),
+    step(Phase::Root, "read-only-mounts", mounts::read_only),
     step(Phase::Root, "read-only-root", root::read_only),
     step(Phase::Root, "switch-root", root::switch),
     step(Phase::Root, "root-propagation", root::set_propagation),
