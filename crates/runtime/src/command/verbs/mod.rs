@@ -2,6 +2,7 @@
 
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod features;
 mod kill;
@@ -12,6 +13,7 @@ mod run;
 mod spec;
 mod start;
 mod state;
+mod update;
 
 use oci_spec::runtime::Spec;
 
@@ -22,6 +24,7 @@ use crate::words::{Flag, Verb};
 pub(crate) const ALL: &[&Verb] = &[
     &create::VERB,
     &delete::VERB,
+    &events::VERB,
     &exec::VERB,
     &features::VERB,
     &kill::VERB,
@@ -33,6 +36,7 @@ pub(crate) const ALL: &[&Verb] = &[
     &spec::VERB,
     &start::VERB,
     &state::VERB,
+    &update::VERB,
 ];
 
 /// Flags that more than one verb has.
