@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Hook, LinuxResources, Spec};
+use oci_spec::runtime::{Hook, LinuxNamespace, LinuxNamespaceType, LinuxResources, Spec};
 use sys::cgroup::{OomWatch, Stats};
 use sys::ns::Namespaces;
 use types::{ProcessRef, Signal};
@@ -32,6 +32,8 @@ pub struct Container {
     pub(crate) namespaces: Namespaces,
     /// What its first process was to be, which others take their defaults from.
     pub(crate) first: ProcessPlan,
+    /// Its root, if that is not the one of a mount namespace of its own: see [`crate::init::root`].
+    pub(crate) directory: Option<PathBuf>,
     /// Whether its pid namespace was made for it, so that its first process is the namespace's.
     rules_its_pid_namespace: bool,
     /// Compiled once; every process of the container gets it.
@@ -62,6 +64,7 @@ impl Container {
             pidfd,
             cgroup,
             namespaces: plan.namespaces.all(),
+            directory: directory(request.bundle, spec),
             first: plan.process,
             rules_its_pid_namespace: plan.namespaces.new.contains(Namespaces::PID),
             seccomp,
@@ -80,6 +83,7 @@ impl Container {
         let cgroup = Group::load(saved)?;
         let process = spec.process().clone().unwrap_or_default();
         Ok(Some(Self {
+            directory: directory(&saved.bundle, spec),
             first: prepare::first_process(&process, &linux)?,
             id: saved.id.clone(),
             bundle: saved.bundle.clone(),
@@ -255,6 +259,20 @@ impl Container {
         }
         let pid = (status == "running").then_some(self.process.pid);
         hooks::run(hooks, point, &self.hook_state().json(status, pid))
+    }
+}
+
+/// The directory that processes change to where the mounts are not the container's own.
+fn directory(bundle: &Path, spec: &Spec) -> Option<PathBuf> {
+    let namespaces = spec.linux().as_ref()?.namespaces().iter().flatten();
+    let new = |namespace: &LinuxNamespace| {
+        let path = namespace.path().as_ref();
+        namespace.typ() == LinuxNamespaceType::Mount
+            && path.is_none_or(|path| path.as_os_str().is_empty())
+    };
+    match namespaces.into_iter().any(new) {
+        true => None,
+        false => Some(bundle.join(spec.root().as_ref()?.path())),
     }
 }
 

@@ -14,9 +14,10 @@ use crate::container::Container;
 use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
 use crate::init::{Init, Launch};
-use crate::prepare::{self, Plan};
+use crate::prepare::{self, Plan, RootMount};
 use crate::protocol::{FromInit, InitEnd, MakerEnd, ToInit, channel};
 use crate::seccomp::Program;
+use crate::usher;
 use crate::{CreateRequest, Stdio};
 
 /// A container whose namespaces, mounts and cgroup are made; its process waits at the gate.
@@ -93,7 +94,11 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     at(&request, "filter")?;
     let seccomp = crate::seccomp::compile(linux)?;
     at(&request, "root-mount")?;
-    plan.root = Some(prepare::root(&request, &plan)?);
+    plan.root = Some(if plan.namespaces.has_own_mounts() {
+        prepare::root(&request, &plan)?
+    } else {
+        RootMount::Directory(prepare::directory(request.bundle, request.spec)?)
+    });
     at(&request, "bind-sources")?;
     prepare::sources(&mut plan)?;
     at(&request, "cgroup")?;
@@ -190,6 +195,7 @@ fn clone(
         own_mounts: Vec::new(),
         to_close: Vec::new(),
         proc: None,
+        mounts: None,
         launch: Launch {
             channel: init,
             process: &plan.process,
@@ -210,34 +216,43 @@ fn clone(
     };
     // A joined pid namespace is entered by being born in it. The cgroup namespace is made later,
     // because its root is where its maker is.
-    let born_in = plan.namespaces.new - Namespaces::CGROUP;
-    let spawn = || spawn(born_in, join, init, maker);
+    let mut born_in = plan.namespaces.new - Namespaces::CGROUP;
+    if plan.namespaces.clocks.is_some() {
+        // Made by the copy, which moves its clocks first.
+        born_in -= Namespaces::TIME;
+    }
+    let clone = Clone3 {
+        namespaces: born_in,
+        cgroup: join.directory(),
+        sibling: false,
+    };
+    set_undumpable(plan)?;
+    if plan.namespaces.need_usher() {
+        return usher::spawn(clone, init, maker);
+    }
+    let spawn = || spawn(clone, init, maker);
     match plan.namespaces.joined(Namespaces::PID) {
         Some(namespace) => in_pid_namespace(namespace, Namespaces::PID, spawn),
         None => spawn(),
     }
 }
 
-fn spawn(
-    namespaces: Namespaces,
-    join: &Join,
-    init: Init<'_>,
-    maker: MakerEnd,
-) -> Result<(Child, MakerEnd), Error> {
-    let action = || "clone the container's process".to_owned();
-    sys::process::set_dumpable(false).doing(action)?;
-    let clone = Clone3 {
-        namespaces,
-        cgroup: join.directory(),
-        sibling: false,
-    };
+/// From here on nobody in the container may look into this process or its copy. An unprivileged
+/// maker may write the id maps of a copy only that is as open as any process of its user's: that one
+/// closes itself as soon as they are written, and is alone in its namespaces until then.
+fn set_undumpable(plan: &Plan) -> Result<(), Error> {
+    let open = plan.namespaces.id_maps.is_some() && sys::process::user() != 0;
+    sys::process::set_dumpable(open).doing(|| "close /proc to others".to_owned())
+}
+
+fn spawn(clone: Clone3<'_>, init: Init<'_>, maker: MakerEnd) -> Result<(Child, MakerEnd), Error> {
     // The copy must not hold the maker's end, or it would never see that the maker is gone.
     let mut maker = Some(maker);
     let child = clone.spawn(|| {
         drop(maker.take());
         init.run()
     });
-    let child = child.doing(action)?;
+    let child = child.doing(|| "clone the container's process".to_owned())?;
     maker
         .map(|maker| (child, maker))
         .ok_or(Error::Injected("clone"))
@@ -262,21 +277,9 @@ fn map_ids(plan: &Plan, pid: i32, maker: &MakerEnd) -> Result<(), Error> {
     let Some(maps) = &plan.namespaces.id_maps else {
         return Ok(());
     };
-    for (name, map) in [("uid_map", &maps.uids), ("gid_map", &maps.gids)] {
-        let path = format!("/proc/{pid}/{name}");
-        sys::fd::open_write(path.as_ref())
-            .and_then(|file| sys::fd::write_once(file, map.as_bytes()))
-            .doing(|| format!("write {} to {path}", shown(map)))?;
-    }
+    crate::id_maps::write(pid, maps)?;
+    sys::process::set_dumpable(false).doing(|| "close /proc to others".to_owned())?;
     maker.send(ToInit::Continue)
-}
-
-/// The map as an error quotes it: a long one by its size.
-fn shown(map: &str) -> String {
-    match map.lines().count() {
-        lines @ 6.. => format!("{lines} mappings"),
-        _ => format!("{:?}", map.trim_end()),
-    }
 }
 
 /// Hears the copy out until it is ready; returns the terminal's master, if there is one.
@@ -298,6 +301,11 @@ fn await_ready(
                     hooks::run(list, point, &state)?;
                 }
                 maker.send(ToInit::Continue)?;
+            }
+            Some((answer, _)) => {
+                return Err(Error::Protocol {
+                    answer: format!("{answer:?}"),
+                });
             }
             None => return Err(ended(pidfd)),
         }

@@ -96,6 +96,14 @@ pub enum Error {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// A program that may map ids could not be run, or refused.
+    #[error("cannot map ids of the user namespace with {helper}: {reason}")]
+    IdMap {
+        /// Its name.
+        helper: String,
+        /// What happened.
+        reason: String,
+    },
     /// The two sides of the protocol do not understand each other.
     #[error("unexpected answer of the container's process: {answer}")]
     Protocol {
@@ -121,6 +129,7 @@ impl Error {
             | Self::Hook { .. }
             | Self::Ended { .. }
             | Self::Late { .. }
+            | Self::IdMap { .. }
             | Self::Protocol { .. }
             | Self::Injected(_) => ErrorKind::Internal,
         }

@@ -36,6 +36,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 struct Joiner<'a> {
     container: &'a Container,
     join: &'a Join,
+    /// The root to change to, if it is not the one of the mount namespace.
+    root: Option<OwnedFd>,
     launch: Launch<'a>,
 }
 
@@ -65,6 +67,7 @@ const JOIN: &[Step<JoinStep>] = &[
         identity::open_label_file(&mut joiner.launch)
     }),
     step("join-namespaces", join_namespaces),
+    step("change-root", change_root),
     step("session", session),
     step("keyring", |joiner| {
         crate::init::keyring::join(&mut joiner.launch)
@@ -98,10 +101,19 @@ fn join_namespaces(joiner: &mut Joiner<'_>) -> Outcome {
     sys::ns::enter_process(joiner.container.pidfd(), kinds)
         .during(|| "join the container's namespaces".to_owned())?;
     if kinds.contains(Namespaces::USER) {
-        namespaces::take_root()
+        namespaces::take_root(joiner.launch.process)
     } else {
         Ok(())
     }
+}
+
+/// Where the mounts are not the container's own, their root is not its root.
+fn change_root(joiner: &mut Joiner<'_>) -> Outcome {
+    let Some(root) = &joiner.root else {
+        return Ok(());
+    };
+    crate::init::root::change_to(root.as_fd())
+        .during(|| "change to the container's root".to_owned())
 }
 
 fn session(_joiner: &mut Joiner<'_>) -> Outcome {
@@ -169,6 +181,7 @@ impl Container {
         };
         let joiner = Joiner {
             container: self,
+            root: self.open_directory()?,
             join,
             launch,
         };
@@ -178,6 +191,18 @@ impl Container {
             spawn(joiner, maker)?
         };
         await_execution(&maker, child)
+    }
+}
+
+impl Container {
+    fn open_directory(&self) -> Result<Option<OwnedFd>, Error> {
+        let Some(path) = &self.directory else {
+            return Ok(None);
+        };
+        let opened = sys::fd::open_dir(path);
+        opened
+            .doing(|| format!("open the root {}", path.display()))
+            .map(Some)
     }
 }
 

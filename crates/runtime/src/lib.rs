@@ -18,6 +18,7 @@ mod error;
 mod exec;
 mod features;
 mod hooks;
+mod id_maps;
 mod init;
 mod mount_options;
 mod parse;
@@ -27,6 +28,7 @@ mod rootless;
 mod saved;
 mod seccomp;
 mod start;
+mod usher;
 mod warning;
 
 use std::os::fd::OwnedFd;

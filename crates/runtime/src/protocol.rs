@@ -4,6 +4,7 @@
 //! ```text
 //!   create / start                                  init
 //!     ── clone3 ──────────────────────────────────►  steps of Enter
+//!     ◄── Born + pidfd ────────────────────────────  (only through an usher, which says it)
 //!     ── Continue ────────────────────────────────►  (only with a user namespace: ids are mapped)
 //!     ◄───────────────────────────────── AtHooks ──  steps of Root, before the old root goes
 //!     ── Continue ────────────────────────────────►  (only with hooks of the maker)
@@ -28,6 +29,11 @@ use crate::error::{Doing, Error};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "init", rename_all = "kebab-case")]
 pub(crate) enum FromInit {
+    /// The first process exists; its descriptor comes along. Said by who led it in.
+    Born {
+        /// Its pid where the maker is.
+        pid: i32,
+    },
     /// The namespaces exist; hooks of the maker may look at them.
     AtHooks,
     /// Everything is made. The terminal's master comes along, if there is one.

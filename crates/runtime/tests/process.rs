@@ -4,88 +4,16 @@
 mod support;
 
 use serde_json::{Value, json};
+use support::running::Running;
 use support::{Bundle, status_line, text};
-
-/// Says past the harness, which keeps to itself what is printed, why a test does not go on.
-fn skip(reason: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{reason}");
-}
 
 /// Skips visibly where there can be no containers.
 macro_rules! needs_containers {
     () => {
         if let Some(reason) = support::cannot_run() {
-            return skip(reason);
+            return support::skip(reason);
         }
     };
-}
-
-/// A container that waits, for others to join; ends with the value.
-struct Running {
-    bundle: Bundle,
-}
-
-impl Running {
-    fn new(mut bundle: Bundle) -> Self {
-        bundle.config["process"]["args"] = json!(["sleep", "1000"]);
-        bundle.write();
-        let mut command = bundle.command(&["run", "--detach", "ID"]);
-        command.stdout(std::process::Stdio::null());
-        command.stderr(std::process::Stdio::null());
-        assert!(command.status().unwrap().success());
-        Self { bundle }
-    }
-
-    fn pid(&self) -> String {
-        let state = self.bundle.output(&["state", "ID"]);
-        let state: Value = serde_json::from_slice(&state.stdout).unwrap();
-        state["pid"].to_string()
-    }
-
-    /// Runs a process made of these properties; what it printed, on both streams.
-    fn exec(&self, process: Value) -> (bool, String) {
-        self.exec_with(&[], process)
-    }
-
-    fn exec_with(&self, flags: &[&str], process: Value) -> (bool, String) {
-        let mut whole = json!({"cwd": "/", "user": {}, "env": ["PATH=/bin"]});
-        let entries = process.as_object().unwrap().clone();
-        whole.as_object_mut().unwrap().extend(entries);
-        let path = self.bundle.path().join("process.json");
-        sys::file::replace_unsynced(&path, whole.to_string().as_bytes(), 0o644).unwrap();
-        let process = ["--process", path.to_str().unwrap(), "ID"];
-        let words: Vec<_> = ["exec"]
-            .iter()
-            .chain(flags)
-            .chain(&process)
-            .copied()
-            .collect();
-        let mut command = self.bundle.command(&words);
-        if flags.contains(&"--detach") {
-            command.stdout(std::process::Stdio::null());
-            command.stderr(std::process::Stdio::null());
-        }
-        let output = command.output().unwrap();
-        let said = text(&output.stdout) + &text(&output.stderr);
-        (output.status.success(), said)
-    }
-
-    fn succeed(&self, process: Value) -> String {
-        let (succeeded, said) = self.exec(process);
-        assert!(succeeded, "{said}");
-        said
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let deleted = self.bundle.output(&["delete", "--force", "ID"]);
-        assert!(deleted.status.success() || std::thread::panicking());
-        if !std::thread::panicking() {
-            self.bundle.assert_nothing_left();
-        }
-    }
 }
 
 fn with_process(script: &str, name: &str, value: Value) -> Bundle {
@@ -127,7 +55,7 @@ fn a_scheduler_is_set_and_joined() {
         );
     } else {
         // A version 1 cpu cgroup without real-time budget.
-        skip(&format!(
+        support::skip(&format!(
             "SKIP: no real-time scheduling in this cgroup: {said}"
         ));
     }
@@ -142,7 +70,7 @@ fn a_deadline_is_kept_on_all_cpus_only() {
     bundle.config["hooks"] = json!({"startContainer": [{"path": "/bin/true", "args": ["true"]}]});
     assert_eq!(stat_field(&bundle.run(), 41), "6");
     if std::thread::available_parallelism().unwrap().get() == 1 {
-        skip("SKIP: one CPU is all there is");
+        support::skip("SKIP: one CPU is all there is");
         return;
     }
     bundle.config["linux"]["resources"]["cpu"] = json!({"cpus": "0", "mems": "0"});
@@ -201,7 +129,7 @@ fn allowed_cpus(status: &str) -> &str {
 fn a_process_runs_where_its_cgroup_allows_and_not_where_the_caller_does() {
     needs_containers!();
     if std::thread::available_parallelism().unwrap().get() == 1 {
-        skip("SKIP: one CPU is all there is");
+        support::skip("SKIP: one CPU is all there is");
         return;
     }
     let everywhere = Bundle::new(&["cat", "/proc/self/status"]).run();
@@ -234,7 +162,7 @@ fn a_process_runs_where_its_cgroup_allows_and_not_where_the_caller_does() {
 fn memory_comes_from_the_nodes_asked_for() {
     needs_containers!();
     if !std::path::Path::new("/proc/self/numa_maps").exists() {
-        skip("SKIP: this kernel has no NUMA");
+        support::skip("SKIP: this kernel has no NUMA");
         return;
     }
     let policy = "head -n 1 /proc/self/numa_maps";
@@ -409,7 +337,7 @@ fn security_modules_are_there_or_missed() {
         );
     }
     if std::path::Path::new("/sys/fs/selinux/enforce").exists() {
-        skip("SKIP: what SELinux does with labels depends on its policy");
+        support::skip("SKIP: what SELinux does with labels depends on its policy");
     } else {
         let said = with_process("true", "selinuxLabel", json!("a:b:c:d")).fail();
         assert!(

@@ -75,7 +75,8 @@ pub(crate) fn expect(channel: &InitEnd, expected: ToInit) -> Outcome {
     }
 }
 
-/// The last that runs with full rights: in the container, from its files, right before its command.
+/// As the command: in the container, from its files, with its rights and behind its filter, right
+/// before it.
 pub(crate) fn start_hooks(launch: &mut Launch<'_>) -> Outcome {
     run(launch.start_hooks, "startContainer", launch, "created")
 }

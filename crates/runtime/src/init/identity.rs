@@ -113,10 +113,24 @@ pub(crate) fn bounding_set(launch: &mut Launch<'_>) -> Outcome {
 /// Groups before the group and the user last: each change takes away the right to the one before.
 pub(crate) fn user(launch: &mut Launch<'_>) -> Outcome {
     let process = launch.process;
-    sys::process::set_groups(&process.groups)
-        .during(|| format!("become a member of {} groups", process.groups.len()))?;
+    set_groups(&process.groups)?;
     sys::process::set_group(process.gid).during(|| format!("become group {}", process.gid))?;
     sys::process::set_user(process.uid).during(|| format!("become user {}", process.uid))
+}
+
+fn set_groups(groups: &[u32]) -> Outcome {
+    if groups.is_empty() {
+        return super::namespaces::drop_groups().during(|| "drop the groups".to_owned());
+    }
+    sys::process::set_groups(groups).map_err(|error| {
+        let why = match error.errno {
+            sys::Errno::PERM => ": the user namespace denies setgroups(2)",
+            sys::Errno::INVAL => ": the user namespace does not map one of them",
+            _ => "",
+        };
+        let message = format!("cannot set process.user.additionalGids: {error}{why}");
+        Failure::new(ErrorKind::Invalid, message)
+    })
 }
 
 /// After the change of user, which has cleared the effective set.

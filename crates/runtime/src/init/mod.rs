@@ -57,6 +57,8 @@ pub(crate) struct Init<'a> {
     /// The procfs mounted on /proc: what is in it is found by this, wherever somebody who may write to
     /// the root has moved its directory meanwhile.
     pub(crate) proc: Option<Root>,
+    /// The own mount namespace, opened while the host's /proc was there.
+    pub(crate) mounts: Option<OwnedFd>,
     pub(crate) launch: Launch<'a>,
 }
 

@@ -1,9 +1,13 @@
 //! Entering: cgroup, namespaces, and what is set in new ones.
 
+use std::os::fd::AsFd;
+use std::path::Path;
+
 use sys::ns::Namespaces;
 use types::ErrorKind;
 
 use super::{Init, Outcome};
+use crate::prepare::ProcessPlan;
 use crate::protocol::{During, Failure, ToInit};
 
 /// Before everything else that costs memory or time, so that it is counted; and before the cgroup
@@ -24,12 +28,39 @@ pub(crate) fn enter_cgroup(init: &mut Init<'_>) -> Outcome {
 /// After the cgroup, whose files belong to the host's root, and before anything that is to happen
 /// inside. A joined pid namespace was entered by being cloned into it.
 pub(crate) fn join(init: &mut Init<'_>) -> Outcome {
-    for (kind, namespace) in &init.plan.namespaces.join {
+    let namespaces = &init.plan.namespaces;
+    if namespaces.need_usher() {
+        // Done, before this process was cloned.
+        return Ok(());
+    }
+    for (kind, namespace) in &namespaces.join {
         if *kind != Namespaces::PID {
-            sys::ns::enter(namespace, *kind).during(|| format!("join the {kind:?} namespace"))?;
+            enter(namespace, *kind)?;
         }
     }
     Ok(())
+}
+
+/// Enters one, or says which it was.
+pub(crate) fn enter(namespace: impl AsFd, kind: Namespaces) -> Outcome {
+    sys::ns::enter(namespace, kind).during(|| format!("join the {kind:?} namespace"))
+}
+
+/// Not by clone3(2): whoever is born in a time namespace lives by its clocks, which cannot be moved
+/// from then on. And before this process takes the ids of its user namespace, which may not write
+/// to the host's /proc.
+pub(crate) fn clocks(init: &mut Init<'_>) -> Outcome {
+    let Some(text) = &init.plan.namespaces.clocks else {
+        return Ok(());
+    };
+    sys::ns::unshare(Namespaces::TIME).during(|| "make a time namespace".to_owned())?;
+    let written = sys::fd::open_write(Path::new("/proc/self/timens_offsets"))
+        .and_then(|file| sys::fd::write_once(file, text.as_bytes()));
+    written.during(|| format!("move the clocks by {:?}", text.trim_end()))?;
+    // It was made for this process' children; execve(2) takes to it only since Linux 6.1.
+    sys::ns::open(Path::new("/proc/self/ns/time_for_children"))
+        .and_then(|namespace| sys::ns::enter(namespace, Namespaces::TIME))
+        .during(|| "enter the time namespace".to_owned())
 }
 
 /// After the maker has written the id maps: before that this process is nobody in its own user
@@ -37,18 +68,40 @@ pub(crate) fn join(init: &mut Init<'_>) -> Outcome {
 pub(crate) fn become_root(init: &mut Init<'_>) -> Outcome {
     if init.plan.namespaces.id_maps.is_some() {
         super::gate::expect(&init.launch.channel, ToInit::Continue)?;
+        // Only now: an unprivileged maker may write the maps of a process that is like its own.
+        sys::process::set_dumpable(false).during(|| "close /proc to others".to_owned())?;
     }
     if !init.plan.namespaces.has(Namespaces::USER) {
         return Ok(());
     }
-    take_root()
+    take_root(init.launch.process)
 }
 
-/// Takes the ids that are root in the user namespace of this process.
-pub(crate) fn take_root() -> Outcome {
-    sys::process::set_groups(&[]).during(|| "drop the groups of the host".to_owned())?;
-    sys::process::set_group(0).during(|| "become group 0 of the user namespace".to_owned())?;
-    sys::process::set_user(0).during(|| "become user 0 of the user namespace".to_owned())
+/// Takes the ids that are root in the user namespace of this process, or those of the command where
+/// the namespace has no root.
+pub(crate) fn take_root(process: &ProcessPlan) -> Outcome {
+    drop_groups().during(|| "drop the groups of the host".to_owned())?;
+    let group = or(sys::process::set_group, process.gid);
+    group.during(|| "become root's group in the user namespace".to_owned())?;
+    let user = or(sys::process::set_user, process.uid);
+    user.during(|| "become root in the user namespace".to_owned())
+}
+
+fn or(set: impl Fn(u32) -> sys::Result<()>, other: u32) -> sys::Result<()> {
+    match set(0) {
+        // The namespace does not map it.
+        Err(error) if error.errno == sys::Errno::INVAL => set(other),
+        answer => answer,
+    }
+}
+
+/// No groups but the one. A user namespace whose maps an unprivileged user has written denies to
+/// drop any, as they might be there to take something away.
+pub(crate) fn drop_groups() -> sys::Result<()> {
+    match sys::process::set_groups(&[]) {
+        Err(error) if error.errno == sys::Errno::PERM => Ok(()),
+        answer => answer,
+    }
 }
 
 /// After the cgroup was entered, which becomes the root of the new namespace.

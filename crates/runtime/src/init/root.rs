@@ -1,17 +1,22 @@
 //! The root: attached, filled by others, made `/`.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use sys::mount::{Attributes, Change, Propagation};
+use sys::ns::Namespaces;
 use sys::root::Root;
+use types::ErrorKind;
 
 use super::{Init, Outcome};
 use crate::prepare::RootMount;
-use crate::protocol::During;
+use crate::protocol::{During, Failure};
 
 /// Before the first mount: what is mounted from here on must not appear on the host.
-pub(crate) fn cut_propagation(_init: &mut Init<'_>) -> Outcome {
+pub(crate) fn cut_propagation(init: &mut Init<'_>) -> Outcome {
+    if !init.plan.namespaces.has_own_mounts() {
+        return Ok(());
+    }
     let private = Change {
         propagation: Some(Propagation::Private),
         ..Change::default()
@@ -37,6 +42,7 @@ pub(crate) fn attach(init: &mut Init<'_>) -> Outcome {
             mounted.attach(&top).during(action)?;
             mounted.into_fd()
         }
+        Some(RootMount::Directory(dir)) => sys::fd::duplicate(dir).during(action)?,
         None => sys::fd::open_path(Path::new("/")).during(action)?,
     };
     init.root = Some(Root::new(dir));
@@ -87,10 +93,46 @@ pub(crate) fn read_only(init: &mut Init<'_>) -> Outcome {
 
 /// The last that needs the host's root has happened. From here on every path is the container's.
 pub(crate) fn switch(init: &mut Init<'_>) -> Outcome {
+    if !init.plan.namespaces.has_own_mounts() {
+        return change_to(init.root()?.as_fd()).during(|| "change to the root".to_owned());
+    }
+    let namespace = sys::ns::open_own(Namespaces::MOUNT);
+    init.mounts = Some(namespace.during(|| "open the own mount namespace".to_owned())?);
     if init.no_pivot {
         return super::no_pivot::switch(init.root()?);
     }
-    sys::mount::switch_root(init.root()?.as_fd()).during(|| "make the root /".to_owned())
+    match sys::mount::switch_root(init.root()?.as_fd()) {
+        Err(error) if error.errno == sys::Errno::INVAL => Err(confined()),
+        answer => answer.during(|| "make the root /".to_owned()),
+    }
+}
+
+/// Makes a directory the root of this process only.
+pub(crate) fn change_to(dir: BorrowedFd<'_>) -> sys::Result<()> {
+    sys::process::change_dir_to(dir)?;
+    sys::process::change_root_here()
+}
+
+/// Whoever joins the container comes to the root of its mount namespace. If the maker had another
+/// root than the one of its own namespace (chroot(2)), that is not the container's but the host's.
+/// Entering the own namespace again leads this process there, to look.
+pub(crate) fn own(init: &mut Init<'_>) -> Outcome {
+    let Some(namespace) = init.mounts.take() else {
+        return Ok(());
+    };
+    let action = || "look at the root of the mount namespace".to_owned();
+    sys::ns::enter(namespace, Namespaces::MOUNT).during(action)?;
+    let top = sys::fd::open_path(Path::new("/")).during(action)?;
+    let same =
+        sys::mount::id(&top).during(action)? == sys::mount::id(init.root()?).during(action)?;
+    if same { Ok(()) } else { Err(confined()) }
+}
+
+fn confined() -> Failure {
+    let message = "the root directory of this program is not the root of its mount namespace \
+                   (chroot, or an initial ramdisk): processes that join the container would land \
+                   outside of it; start this program from the namespace's own root";
+    Failure::new(ErrorKind::Unsupported, message)
 }
 
 /// After pivot_root(2), which refuses shared mounts.

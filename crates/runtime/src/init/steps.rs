@@ -61,6 +61,7 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
         identity::oom_score(&mut init.launch)
     }),
     step(Phase::Enter, "join-namespaces", namespaces::join),
+    step(Phase::Enter, "clocks", namespaces::clocks),
     step(Phase::Enter, "become-root", namespaces::become_root),
     step(
         Phase::Enter,
@@ -92,6 +93,7 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
     step(Phase::Root, "read-only-mounts", mounts::read_only),
     step(Phase::Root, "read-only-root", root::read_only),
     step(Phase::Root, "switch-root", root::switch),
+    step(Phase::Root, "own-root", root::own),
     step(Phase::Root, "root-propagation", root::set_propagation),
     step(Phase::Gate, "ready", gate::ready),
     step(Phase::Gate, "gate", gate::wait),
@@ -99,7 +101,6 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
 
 /// Any process, from the gate to its command.
 pub(crate) const LAUNCH: &[Step<LaunchStep>] = &[
-    step(Phase::Launch, "start-hooks", gate::start_hooks),
     step(Phase::Launch, "streams", streams::attach),
     step(Phase::Launch, "close-descriptors", streams::close_others),
     step(
@@ -129,6 +130,7 @@ pub(crate) const LAUNCH: &[Step<LaunchStep>] = &[
     step(Phase::Launch, "parent-death-again", identity::parent_death),
     step(Phase::Launch, "find-command", command::find),
     step(Phase::Launch, "late-seccomp", identity::late_seccomp),
+    step(Phase::Launch, "start-hooks", gate::start_hooks),
     step(Phase::Launch, "execute", command::execute),
 ];
 

@@ -10,6 +10,7 @@ mod namespaces;
 mod process;
 mod scheduling;
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, Spec};
@@ -24,7 +25,7 @@ use crate::error::Error;
 use crate::mount_options::MountOptions;
 
 use environment::Environment;
-pub(crate) use mounts::{borrowed, cgroup_views, root, sources};
+pub(crate) use mounts::{borrowed, cgroup_views, directory, root, sources};
 pub(crate) use namespaces::{IdMaps, NamespacePlan};
 pub(crate) use process::{first_process, joining_process};
 pub(crate) use scheduling::{DEADLINE, SchedulingPlan};
@@ -54,6 +55,8 @@ pub(crate) struct Plan {
 pub(crate) enum RootMount {
     /// A mount that only has to be attached.
     Ready(Mounted),
+    /// A directory to change to, where nothing may be mounted.
+    Directory(OwnedFd),
     /// An overlay that this kernel mounts only at a path: on this directory, in a mount namespace
     /// of one's own.
     Overlay(Overlay, PathBuf),
@@ -151,6 +154,9 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
     let linux = spec.linux().as_ref().ok_or_else(|| missing("linux"))?;
     refuse_unsupported(linux)?;
     let namespaces = namespaces::namespaces(linux)?;
+    if !namespaces.has_own_mounts() {
+        refuse_mounts(request, linux)?;
+    }
     let source = spec.process().as_ref().ok_or_else(|| missing("process"))?;
     let has_uts = namespaces.has(Namespaces::UTS);
     let text = |list: &Option<Vec<String>>| -> Vec<PathBuf> {
@@ -196,6 +202,48 @@ fn check_version(spec: &Spec) -> Result<(), Error> {
     }
     let reason = format!("{:?} is not known, 1.0.0 to 1.3.0 are", spec.version());
     Err(Error::unsupported("ociVersion", reason))
+}
+
+/// In a mount namespace that others are in nothing is mounted: it would stay when the container is
+/// gone, and show everybody there what is the container's.
+fn refuse_mounts(request: &CreateRequest<'_>, linux: &Linux) -> Result<(), Error> {
+    let spec = request.spec;
+    let some = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
+    let asked = [
+        (
+            "mounts",
+            spec.mounts().as_ref().is_some_and(|all| !all.is_empty()),
+        ),
+        ("linux.maskedPaths", some(linux.masked_paths())),
+        ("linux.readonlyPaths", some(linux.readonly_paths())),
+        (
+            "linux.rootfsPropagation",
+            linux
+                .rootfs_propagation()
+                .as_ref()
+                .is_some_and(|text| !text.is_empty()),
+        ),
+        (
+            "root.readonly",
+            spec.root().as_ref().and_then(|root| root.readonly()) == Some(true),
+        ),
+        (
+            "process.terminal",
+            matches!(request.stdio, crate::Stdio::Terminal { .. }),
+        ),
+        (
+            "the mounts of the root file system",
+            !request.rootfs.is_empty(),
+        ),
+    ];
+    match asked.iter().find(|(_, asked)| *asked) {
+        None => Ok(()),
+        Some((field, _)) => {
+            let reason = "needs a new mount namespace in linux.namespaces: what others see is not \
+                          changed";
+            Err(Error::invalid(*field, reason))
+        }
+    }
 }
 
 /// What the specification has and this runtime has not. Refused, because a container that runs

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use oci_spec::runtime::Mount as SpecMount;
+use oci_spec::runtime::{Mount as SpecMount, Spec};
 use sys::cgroup::Cgroup;
 use sys::mount::{Attributes, Change, Mounted, Propagation};
 use sys::ns::Namespaces;
@@ -152,6 +152,13 @@ pub(crate) fn root(request: &CreateRequest<'_>, plan: &Plan) -> Result<RootMount
                 .map(RootMount::Ready)
         }
     }
+}
+
+/// The root of a container that has no mounts of its own, as its path says it.
+pub(crate) fn directory(bundle: &Path, spec: &Spec) -> Result<OwnedFd, Error> {
+    let root = spec.root().as_ref().ok_or_else(|| missing("root"))?;
+    let path = from_bundle(bundle, root.path());
+    sys::fd::open_dir(&path).doing(|| format!("use {} as the root", path.display()))
 }
 
 fn bind_root(path: &Path, ties: Propagation) -> Result<RootMount, Error> {

@@ -8,17 +8,19 @@ use sys::ns::Namespaces;
 
 use crate::error::{Doing, Error};
 
-/// Namespaces made and joined.
+/// Namespaces made and joined. Those that are neither are the caller's.
 #[derive(Debug)]
 pub(crate) struct NamespacePlan {
     /// Made.
     pub(crate) new: Namespaces,
     /// Joined, in the order in which the kernel wants it.
     pub(crate) join: Vec<(Namespaces, OwnedFd)>,
-    /// The kinds of those joined that the caller is in itself.
+    /// The kinds of those joined that the caller is in itself: nothing may be changed in them.
     pub(crate) of_caller: Namespaces,
     /// Ids in a new user namespace.
     pub(crate) id_maps: Option<IdMaps>,
+    /// The text of /proc/PID/timens_offsets in a new time namespace.
+    pub(crate) clocks: Option<String>,
 }
 
 /// The texts of /proc/PID/uid_map and gid_map.
@@ -64,12 +66,24 @@ impl NamespacePlan {
             .find(|(known, _)| *known == kind)
             .map(|(_, fd)| fd)
     }
+
+    /// Whether the mounts the container sees are its own, to be changed as it likes.
+    pub(crate) fn has_own_mounts(&self) -> bool {
+        self.new.contains(Namespaces::MOUNT)
+    }
+
+    /// Whether namespaces have to be joined before the first process is cloned: a user namespace
+    /// that is to own the new ones, or others with rights that are gone in a new user namespace.
+    pub(crate) fn need_usher(&self) -> bool {
+        let in_new = self.new.contains(Namespaces::USER) && !self.join.is_empty();
+        in_new || self.joined(Namespaces::USER).is_some()
+    }
 }
 
 pub(super) fn namespaces(linux: &Linux) -> Result<NamespacePlan, Error> {
     let mut new = Namespaces::empty();
     let mut join = Vec::new();
-    let mut seen = Namespaces::empty();
+    let (mut seen, mut of_caller) = (Namespaces::empty(), Namespaces::empty());
     for namespace in linux.namespaces().iter().flatten() {
         let kind = kind(namespace.typ());
         if seen.contains(kind) {
@@ -84,54 +98,74 @@ pub(super) fn namespaces(linux: &Linux) -> Result<NamespacePlan, Error> {
         {
             None => new |= kind,
             Some(path) => {
-                let opened = sys::ns::open(path);
-                join.push((
-                    kind,
-                    opened.doing(|| format!("open namespace {}", path.display()))?,
-                ));
+                let (opened, is_own) = open(path, kind)?;
+                if is_own {
+                    of_caller |= kind;
+                }
+                // The kernel refuses to enter the user namespace one is in.
+                if !(is_own && kind == Namespaces::USER) {
+                    join.push((kind, opened));
+                }
             }
         }
     }
-    check(new, &join)?;
     let order = |kind: Namespaces| sys::ns::NAMES.iter().position(|(known, _)| *known == kind);
     join.sort_by_key(|(kind, _)| order(*kind));
     Ok(NamespacePlan {
         new,
-        of_caller: of_caller(&join)?,
-        id_maps: id_maps(linux, new)?,
         join,
+        of_caller,
+        id_maps: id_maps(linux, new, seen)?,
+        clocks: clocks(linux, new)?,
     })
 }
 
-/// Whoever joins the caller's own namespace by its path has none that is different from it.
-fn of_caller(join: &[(Namespaces, OwnedFd)]) -> Result<Namespaces, Error> {
-    let mut own = Namespaces::empty();
-    for (kind, namespace) in join {
-        let is_own = sys::ns::is_own(namespace, *kind);
-        if is_own.doing(|| "look at the namespaces to join".to_owned())? {
-            own |= *kind;
-        }
-    }
-    Ok(own)
-}
-
-fn check(new: Namespaces, join: &[(Namespaces, OwnedFd)]) -> Result<(), Error> {
-    let joined = |kind| join.iter().any(|(known, _)| *known == kind);
-    if joined(Namespaces::MOUNT) {
-        let reason = "a mount namespace cannot be joined: the root is assembled in a new one";
-        return Err(Error::unsupported("linux.namespaces", reason));
-    }
-    if !new.contains(Namespaces::MOUNT) {
-        let reason = "a mount namespace is needed, or the container would change the host's mounts";
+/// The namespace of a path, which must be of that kind, and whether it is the caller's own.
+fn open(path: &Path, kind: Namespaces) -> Result<(OwnedFd, bool), Error> {
+    let action = || format!("open namespace {}", path.display());
+    if !path.is_absolute() {
+        let reason = format!("the path {} is not absolute", path.display());
         return Err(Error::invalid("linux.namespaces", reason));
     }
-    if new.contains(Namespaces::TIME) || joined(Namespaces::TIME) {
-        return Err(Error::unsupported(
-            "linux.namespaces",
-            "this runtime has no time namespaces",
-        ));
+    let opened = sys::ns::open(path).doing(action)?;
+    let found = sys::ns::kind(&opened).doing(action)?;
+    if found != Some(kind) {
+        let found = found.map_or("no namespace", kind_name);
+        let reason = format!(
+            "{} leads to {found}, where a {} namespace is asked for",
+            path.display(),
+            kind_name(kind)
+        );
+        return Err(Error::invalid("linux.namespaces", reason));
     }
-    Ok(())
+    let is_own = sys::ns::is_own(&opened, kind).doing(action)?;
+    Ok((opened, is_own))
+}
+
+fn kind_name(kind: Namespaces) -> &'static str {
+    let mut known = sys::ns::NAMES.iter();
+    known
+        .find(|(known, _)| *known == kind)
+        .map_or("another", |(_, name)| *name)
+}
+
+/// The lines that the kernel wants, in the order of the clocks' names.
+fn clocks(linux: &Linux, new: Namespaces) -> Result<Option<String>, Error> {
+    let mut lines = Vec::new();
+    for (clock, offset) in linux.time_offsets().iter().flatten() {
+        if !matches!(clock.as_str(), "monotonic" | "boottime") {
+            let reason = "there is no such clock: monotonic and boottime can be moved";
+            return Err(Error::invalid(format!("linux.timeOffsets.{clock}"), reason));
+        }
+        let (secs, nanosecs) = (offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));
+        lines.push(format!("{clock} {secs} {nanosecs}\n"));
+    }
+    if !lines.is_empty() && !new.contains(Namespaces::TIME) {
+        let reason = "can be set in a new time namespace only: linux.namespaces asks for none";
+        return Err(Error::invalid("linux.timeOffsets", reason));
+    }
+    lines.sort();
+    Ok((!lines.is_empty()).then(|| lines.concat()))
 }
 
 fn kind(kind: LinuxNamespaceType) -> Namespaces {
@@ -147,20 +181,26 @@ fn kind(kind: LinuxNamespaceType) -> Namespaces {
     }
 }
 
-fn id_maps(linux: &Linux, new: Namespaces) -> Result<Option<IdMaps>, Error> {
+fn id_maps(linux: &Linux, new: Namespaces, seen: Namespaces) -> Result<Option<IdMaps>, Error> {
     let maps = IdMaps::new(linux.uid_mappings().as_ref(), linux.gid_mappings().as_ref());
-    match (
-        new.contains(Namespaces::USER),
+    let (none, part) = (
+        maps.uids.is_empty() && maps.gids.is_empty(),
         maps.uids.is_empty() || maps.gids.is_empty(),
-    ) {
-        (true, true) => {
-            let reason = "a new user namespace needs both uidMappings and gidMappings";
-            Err(Error::invalid("linux.uidMappings", reason))
-        }
-        (true, false) => Ok(Some(maps)),
-        // Mappings that come along with a joined namespace describe it and change nothing.
-        (false, _) => Ok(None),
+    );
+    let field = "linux.uidMappings";
+    if !seen.contains(Namespaces::USER) && !none {
+        let reason = "needs a user namespace in linux.namespaces";
+        return Err(Error::invalid(field, reason));
     }
+    if !new.contains(Namespaces::USER) {
+        // Mappings that come along with a joined namespace describe it and change nothing.
+        return Ok(None);
+    }
+    if part {
+        let reason = "a new user namespace needs both uidMappings and gidMappings";
+        return Err(Error::invalid(field, reason));
+    }
+    Ok(Some(maps))
 }
 
 /// The sysctls, each checked to belong to a namespace that is the container's own.
@@ -174,12 +214,10 @@ pub(super) fn sysctl(
         match sysctl_namespace(name) {
             Some(kind) if namespaces.has(kind) => all.push((name.clone(), value.clone())),
             Some(kind) => {
-                let (_, kind) = sys::ns::NAMES
-                    .iter()
-                    .find(|(known, _)| *known == kind)
-                    .copied()
-                    .unwrap_or((kind, "own"));
-                let reason = format!("would change the host's: it needs a {kind} namespace");
+                let reason = format!(
+                    "would change the host's: it needs a {} namespace",
+                    kind_name(kind)
+                );
                 return Err(Error::invalid(field(), reason));
             }
             None => {

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+pub(crate) mod running;
+
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -25,6 +27,12 @@ pub(crate) fn cannot_run() -> Option<&'static str> {
         return Some("SKIP: no /bin/busybox (Debian: busybox-static)");
     }
     None
+}
+
+/// Says past the harness, which keeps to itself what is printed, why a test does not go on.
+pub(crate) fn skip(reason: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{reason}");
 }
 
 /// The programs in the root.
