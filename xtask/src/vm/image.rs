@@ -29,9 +29,28 @@ pub(crate) struct Files<'a> {
 }
 
 /// Programs of this machine that tests start, where they are installed.
-const TOOLS: [&str; 14] = [
-    "ps", "tar", "gzip", "xz", "zstd", "strace", "unshare", "nsenter", "setpriv", "script", "find",
-    "stat", "getfattr", "setfattr",
+const TOOLS: [&str; 15] = [
+    "ps",
+    "tar",
+    "gzip",
+    "xz",
+    "zstd",
+    "strace",
+    "unshare",
+    "nsenter",
+    "setpriv",
+    "script",
+    "find",
+    "stat",
+    "getfattr",
+    "setfattr",
+    "systemctl",
+];
+
+/// Programs that are on nobody's path: systemd, for the test of the driver that asks it for cgroups.
+const HIDDEN_TOOLS: [&str; 2] = [
+    "/usr/lib/systemd/systemd",
+    "/usr/lib/systemd/systemd-executor",
 ];
 
 /// What the initramfs loads to see its disk. Those that are built in are no files.
@@ -84,6 +103,11 @@ pub(crate) fn root_disk(places: &Places, files: &Files<'_>) -> Result<PathBuf> {
     tree.system()?;
     for program in TOOLS.iter().filter_map(|name| which(name)) {
         tree.program(&program)?;
+    }
+    for program in HIDDEN_TOOLS.map(Path::new) {
+        if program.exists() {
+            tree.program(program)?;
+        }
     }
     for run in files.runs {
         tree.program(&run.program.path)?;
