@@ -188,7 +188,8 @@ impl Container {
         if !self.rules_its_pid_namespace || self.cgroup.remove().is_err() {
             self.cgroup.destroy()?;
         }
-        self.run_hooks(&self.poststop, "poststop", "stopped")
+        hooks::run_poststop(&self.poststop, self.hook_state());
+        Ok(())
     }
 
     /// Kills and reaps the first process, then destroys.
@@ -230,18 +231,22 @@ impl Container {
     /// Removes what is left of a container whose first process is gone.
     pub fn remove_remains(saved: &Saved, spec: &Spec) -> Result<(), Error> {
         Group::remove_remains(saved)?;
-        let state = HookState::new(spec, &saved.id, &saved.bundle).json("stopped", None);
-        hooks::run(
-            hooks::list(spec, |hooks| hooks.poststop()),
-            "poststop",
-            &state,
-        )
+        let state = HookState::new(spec, &saved.id, &saved.bundle);
+        hooks::run_poststop(hooks::list(spec, |hooks| hooks.poststop()), state);
+        Ok(())
     }
 
-    /// Runs the configuration's poststart hooks. For callers of [`crate::open_gate`]; otherwise
+    /// Runs the configuration's poststart hooks; one that fails is the container's end. For callers of [`crate::open_gate`]; otherwise
     /// [`crate::Created::start`] has done it.
     pub fn run_poststart_hooks(&self) -> Result<(), Error> {
-        self.run_hooks(&self.poststart, "poststart", "running")
+        if self.poststart.is_empty() {
+            return Ok(());
+        }
+        let state = self.hook_state().json("running", Some(self.process.pid));
+        hooks::run(&self.poststart, "poststart", &state, None).inspect_err(|_| {
+            // It may have ended by itself.
+            let _ = self.kill(Signal::KILL);
+        })
     }
 
     pub(crate) fn hook_state(&self) -> HookState<'_> {
@@ -251,14 +256,6 @@ impl Container {
             bundle: &self.bundle,
             annotations: self.annotations.as_ref(),
         }
-    }
-
-    fn run_hooks(&self, hooks: &[Hook], point: &'static str, status: &str) -> Result<(), Error> {
-        if hooks.is_empty() {
-            return Ok(());
-        }
-        let pid = (status == "running").then_some(self.process.pid);
-        hooks::run(hooks, point, &self.hook_state().json(status, pid))
     }
 }
 

@@ -52,7 +52,16 @@ pub(crate) const STEPS: &[&str] = &[
 /// the moment its copy is in a container, nobody there may look into it.
 pub fn create(request: CreateRequest<'_>) -> Result<Created, Error> {
     let mut undo = Undo::default();
-    make(request, &mut undo).inspect_err(|_| undo.run())
+    let container = HookState::new(request.spec, request.id, request.bundle);
+    let poststop = hooks::list(request.spec, |hooks| hooks.poststop());
+    make(request, &mut undo).inspect_err(|_| {
+        // The hooks that were to follow its end do so, if there was anything to end.
+        let began = undo.child.is_some();
+        undo.run();
+        if began {
+            hooks::run_poststop(poststop, container);
+        }
+    })
 }
 
 /// What has to go when a later step fails.
@@ -298,7 +307,7 @@ fn await_ready(
                 let state = HookState::new(request.spec, request.id, request.bundle);
                 let state = state.json("creating", Some(pid));
                 for (point, list) in hooks::of_maker(request.spec) {
-                    hooks::run(list, point, &state)?;
+                    hooks::run(list, point, &state, Some(request.bundle))?;
                 }
                 maker.send(ToInit::Continue)?;
             }

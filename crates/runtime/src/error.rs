@@ -52,10 +52,12 @@ pub enum Error {
         source: sys::seccomp::Error,
     },
     /// A hook could not be run, failed or took too long.
-    #[error("{point} hook {path}: {reason}")]
+    #[error("error running {point} hook #{number}: {path}: {reason}")]
     Hook {
         /// The point in a container's life.
         point: &'static str,
+        /// Its place in the list of that point, from 0.
+        number: usize,
         /// The hook's program.
         path: String,
         /// What happened.

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use oci_spec::runtime::{Hook, Spec};
 use serde::Serialize;
+use sys::pidfd::Exit;
 use sys::spawn::Spawn;
 use types::Signal;
 
-use crate::error::{Doing, Error};
+use crate::error::Error;
+use crate::warning::warn;
 
 /// What a hook is told about the container, besides its status and pid.
 #[derive(Debug, Clone, Copy)]
@@ -87,52 +89,125 @@ pub(crate) fn list<'a>(
         .unwrap_or_default()
 }
 
-/// Runs hooks one after the other; the first that fails ends it.
-pub(crate) fn run(hooks: &[Hook], point: &'static str, state: &[u8]) -> Result<(), Error> {
-    hooks.iter().try_for_each(|hook| one(hook, point, state))
+/// Refuses what cannot be run before anything is made.
+#[allow(
+    deprecated,
+    reason = "prestart is obsolete but still part of the specification"
+)]
+pub(crate) fn check(spec: &Spec) -> Result<(), Error> {
+    let Some(hooks) = spec.hooks() else {
+        return Ok(());
+    };
+    let points = [
+        ("prestart", hooks.prestart()),
+        ("createRuntime", hooks.create_runtime()),
+        ("createContainer", hooks.create_container()),
+        ("startContainer", hooks.start_container()),
+        ("poststart", hooks.poststart()),
+        ("poststop", hooks.poststop()),
+    ];
+    for (point, list) in points {
+        for (number, hook) in list.iter().flatten().enumerate() {
+            let field = |name: &str| format!("hooks.{point}[{number}].{name}");
+            if !hook.path().is_absolute() {
+                return Err(Error::invalid(field("path"), "must be an absolute path"));
+            }
+            if hook.timeout().is_some_and(|seconds| seconds <= 0) {
+                return Err(Error::invalid(
+                    field("timeout"),
+                    "must be greater than zero",
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
-fn one(hook: &Hook, point: &'static str, state: &[u8]) -> Result<(), Error> {
-    let failed = |reason: String| Error::Hook {
-        point,
-        path: hook.path().display().to_string(),
-        reason,
-    };
-    if !hook.path().is_absolute() {
-        return Err(failed("its path must be absolute".to_owned()));
+/// Runs hooks one after the other, in a directory if one is given; the first that fails ends it.
+pub(crate) fn run(
+    hooks: &[Hook],
+    point: &'static str,
+    state: &[u8],
+    dir: Option<&Path>,
+) -> Result<(), Error> {
+    let mut numbered = hooks.iter().enumerate();
+    numbered.try_for_each(|(number, hook)| {
+        one(hook, state, dir).map_err(|reason| Error::Hook {
+            point,
+            number,
+            path: hook.path().display().to_string(),
+            reason,
+        })
+    })
+}
+
+/// Runs the hooks after a container's end. One that fails is warned of, and the next one runs.
+pub(crate) fn run_poststop(hooks: &[Hook], container: HookState<'_>) {
+    if hooks.is_empty() {
+        return;
     }
-    let action = || format!("prepare the {point} hook {}", hook.path().display());
-    let input = memory_file(state).doing(action)?;
-    let mut output = std::fs::File::from(sys::fd::memory_file("hook").doing(action)?);
-    let own_path = [hook.path().to_string_lossy().into_owned()];
-    let args = hook.args().as_deref().unwrap_or(&own_path);
-    let spawn = Spawn::new(hook.path(), args)
-        .and_then(|spawn| spawn.env(hook.env().iter().flatten()))
-        .doing(action)?;
+    let state = container.json("stopped", None);
+    for hook in hooks {
+        if let Err(reason) = one(hook, &state, None) {
+            warn(|| format!("poststop hook {}: {reason}", hook.path().display()));
+        }
+    }
+}
+
+/// Runs one, or says why it did not do what it should.
+fn one(hook: &Hook, state: &[u8], dir: Option<&Path>) -> Result<(), String> {
+    let told = |error: sys::Error| error.to_string();
+    let input = memory_file(state).map_err(told)?;
+    let mut output = std::fs::File::from(sys::fd::memory_file("hook").map_err(told)?);
     let fds = [input.as_fd(), output.as_fd(), output.as_fd()];
-    let child = spawn
-        .fds(&fds)
-        .spawn()
-        .map_err(|error| failed(error.to_string()))?;
+    let child = prepare(hook, dir)
+        .and_then(|spawn| spawn.fds(&fds).spawn())
+        .map_err(told)?;
     let limit = match hook.timeout() {
         Some(seconds) if seconds > 0 => Duration::from_secs(seconds.unsigned_abs()),
         _ => Duration::MAX,
     };
-    let in_time = sys::pidfd::ended_within(&child.pidfd, limit).doing(action)?;
+    let in_time = sys::pidfd::ended_within(&child.pidfd, limit).map_err(told)?;
     if !in_time {
-        sys::pidfd::send_signal(&child.pidfd, Signal::KILL).doing(action)?;
+        sys::pidfd::send_signal(&child.pidfd, Signal::KILL).map_err(told)?;
     }
-    let exit = sys::pidfd::wait(&child.pidfd).doing(action)?;
-    match (in_time, exit) {
-        (true, sys::pidfd::Exit::Code(0)) => Ok(()),
-        (false, _) => Err(failed(format!("took longer than {} s", limit.as_secs()))),
-        (true, sys::pidfd::Exit::Code(code)) => {
-            Err(failed(format!("exit code {code}{}", said(&mut output))))
+    let exit = sys::pidfd::wait(&child.pidfd).map_err(told)?;
+    if !in_time {
+        return Err(format!("took longer than {} s", limit.as_secs()));
+    }
+    match exit {
+        Exit::Code(0) => Ok(()),
+        Exit::Code(code) => Err(format!("exit code {code}{}", said(&mut output))),
+        Exit::Signal(signal) => {
+            let words = words_of(signal);
+            Err(format!(
+                "killed by signal {signal}{words}{}",
+                said(&mut output)
+            ))
         }
-        (true, sys::pidfd::Exit::Signal(signal)) => Err(failed(format!(
-            "killed by signal {signal}{}",
-            said(&mut output)
-        ))),
+    }
+}
+
+fn prepare<'a>(hook: &Hook, dir: Option<&Path>) -> sys::Result<Spawn<'a>> {
+    let own_path = [hook.path().to_string_lossy().into_owned()];
+    let args = hook.args().as_deref().filter(|args| !args.is_empty());
+    let spawn = Spawn::new(hook.path(), args.unwrap_or(&own_path))?;
+    let spawn = spawn.env(hook.env().iter().flatten())?;
+    match dir {
+        Some(dir) => spawn.dir(dir),
+        None => Ok(spawn),
+    }
+}
+
+/// SIGSYS of signal(7), where it is not Alpha, SPARC or MIPS.
+const BAD_CALL: i32 = 31;
+
+/// What a filter of system calls does to a hook is worth a word.
+fn words_of(signal: i32) -> &'static str {
+    if signal == BAD_CALL {
+        " (bad system call)"
+    } else {
+        ""
     }
 }
 

@@ -549,14 +549,14 @@ fn hooks_run_at_their_points() {
     let error = create(&bundle, files().0).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "createRuntime hook /bin/sh: exit code 3: no"
+        "error running createRuntime hook #0: /bin/sh: exit code 3: no"
     );
     bundle.config["hooks"] =
         json!({"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "99"], "timeout": 1}]});
     let error = create(&bundle, files().0).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "createRuntime hook /bin/sleep: took longer than 1 s"
+        "error running createRuntime hook #0: /bin/sleep: took longer than 1 s"
     );
     bundle.assert_nothing_left();
 }

@@ -1,6 +1,7 @@
 //! Where the process waits for its maker, and what runs there.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use types::ErrorKind;
 
@@ -23,11 +24,14 @@ pub(crate) fn maker_hooks(init: &mut Init<'_>) -> Outcome {
 
 /// The same moment, but in the container's namespaces: their programs are the host's files.
 pub(crate) fn create_hooks(init: &mut Init<'_>) -> Outcome {
+    let dir = Some(init.launch.hook_state.bundle);
+    let launch = &init.launch;
     run(
         init.create_hooks,
         "createContainer",
-        &init.launch,
+        launch,
         "creating",
+        dir,
     )
 }
 
@@ -78,7 +82,13 @@ pub(crate) fn expect(channel: &InitEnd, expected: ToInit) -> Outcome {
 /// As the command: in the container, from its files, with its rights and behind its filter, right
 /// before it.
 pub(crate) fn start_hooks(launch: &mut Launch<'_>) -> Outcome {
-    run(launch.start_hooks, "startContainer", launch, "created")
+    run(
+        launch.start_hooks,
+        "startContainer",
+        launch,
+        "created",
+        None,
+    )
 }
 
 fn run(
@@ -86,12 +96,13 @@ fn run(
     point: &'static str,
     launch: &Launch<'_>,
     status: &'static str,
+    dir: Option<&Path>,
 ) -> Outcome {
     if hooks.is_empty() {
         return Ok(());
     }
     let pid = i32::try_from(std::process::id()).unwrap_or_default();
     let state = launch.hook_state.json(status, Some(pid));
-    hooks::run(hooks, point, &state)
+    hooks::run(hooks, point, &state, dir)
         .map_err(|error| Failure::new(ErrorKind::Internal, error.to_string()))
 }

@@ -151,6 +151,7 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
     let spec = request.spec;
     check_version(spec)?;
     check_id(request.id)?;
+    crate::hooks::check(spec)?;
     let linux = spec.linux().as_ref().ok_or_else(|| missing("linux"))?;
     refuse_unsupported(linux)?;
     let namespaces = namespaces::namespaces(linux)?;
