@@ -51,6 +51,14 @@ pub enum Error {
         /// Why not.
         source: sys::seccomp::Error,
     },
+    /// Nobody takes the listener of a filter that has calls decided outside.
+    #[error("failed to connect with seccomp agent {path}")]
+    Agent {
+        /// Its socket.
+        path: String,
+        /// What the kernel said.
+        source: sys::Error,
+    },
     /// A hook could not be run, failed or took too long.
     #[error("error running {point} hook #{number}: {path}: {reason}")]
     Hook {
@@ -127,6 +135,7 @@ impl Error {
             Self::Seccomp { source } => source.kind(),
             Self::Step { kind, .. } | Self::Command { kind, .. } => *kind,
             Self::System { .. }
+            | Self::Agent { .. }
             | Self::Systemd { .. }
             | Self::Hook { .. }
             | Self::Ended { .. }

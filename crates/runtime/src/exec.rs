@@ -25,6 +25,7 @@ use crate::init::steps::{self, Phase, Runs, Step};
 use crate::init::{Launch, Outcome, identity, namespaces, scheduling, streams};
 use crate::prepare::ProcessPlan;
 use crate::protocol::{During, FromInit, MakerEnd, channel};
+use crate::supervisor::{Supervised, Supervisor};
 use crate::{ExecRequest, Executed, Stdio, prepare};
 
 /// How long another process may take to its command. It takes milliseconds unless it is stopped.
@@ -190,7 +191,26 @@ impl Container {
         } else {
             spawn(joiner, maker)?
         };
-        await_execution(&maker, child)
+        await_execution(self, &maker, child)
+    }
+
+    /// Passes the listener of a supervised filter on.
+    fn supervise(
+        &self,
+        maker: &MakerEnd,
+        child: &Child,
+        message: (FromInit, Vec<OwnedFd>),
+    ) -> Result<(), Error> {
+        let program = self.seccomp.as_ref();
+        let whose = Supervised {
+            pid: child.pid,
+            pidfd: child.pidfd.as_fd(),
+            container: self.hook_state(),
+            status: "running",
+            first: self.process().pid,
+        };
+        let supervisor = program.and_then(|program| program.supervisor.as_ref());
+        Supervisor::serve(supervisor, maker, message, &whose)
     }
 }
 
@@ -230,8 +250,13 @@ fn spawn(mut joiner: Joiner<'_>, maker: MakerEnd) -> Result<(Child, MakerEnd), E
 }
 
 /// The copy's words up to the end of stream, which is execve(2).
-fn await_execution(maker: &MakerEnd, child: Child) -> Result<Executed, Error> {
-    let executed = hear_out(maker, PATIENCE).and_then(|terminal| {
+fn await_execution(
+    container: &Container,
+    maker: &MakerEnd,
+    child: Child,
+) -> Result<Executed, Error> {
+    let supervise = |message| container.supervise(maker, &child, message);
+    let executed = hear_out(maker, PATIENCE, supervise).and_then(|terminal| {
         let process = sys::proc::process_ref(child.pid)
             .doing(|| "read when the process started".to_owned())?;
         Ok((process, terminal))
@@ -257,7 +282,11 @@ fn await_execution(maker: &MakerEnd, child: Child) -> Result<Executed, Error> {
 
 /// Not for longer than `patience` in all: processes of the container see the copy, and whoever may
 /// signal it may stop it.
-fn hear_out(maker: &MakerEnd, patience: Duration) -> Result<Option<OwnedFd>, Error> {
+fn hear_out(
+    maker: &MakerEnd,
+    patience: Duration,
+    supervise: impl Fn((FromInit, Vec<OwnedFd>)) -> Result<(), Error>,
+) -> Result<Option<OwnedFd>, Error> {
     let since = Instant::now();
     let mut terminal = None;
     loop {
@@ -271,6 +300,7 @@ fn hear_out(maker: &MakerEnd, patience: Duration) -> Result<Option<OwnedFd>, Err
         match maker.receive()? {
             Some((FromInit::Ready, mut fds)) => terminal = fds.pop(),
             Some((FromInit::Failed(failure), _)) => return Err(failure.into()),
+            Some(message) if message.0.is_listener() => supervise(message)?,
             Some((answer, _)) => {
                 return Err(Error::Protocol {
                     answer: format!("{answer:?}"),
@@ -288,9 +318,10 @@ mod tests {
     #[test]
     fn a_process_that_says_nothing_is_given_up() {
         let (maker, init) = channel().unwrap();
-        let answer = hear_out(&maker, Duration::ZERO);
+        let answer = hear_out(&maker, Duration::ZERO, |_| Ok(()));
         assert!(matches!(answer, Err(Error::Late { seconds: 0 })));
         drop(init);
-        assert!(hear_out(&maker, Duration::ZERO).unwrap().is_none());
+        let end = hear_out(&maker, Duration::ZERO, |_| Ok(()));
+        assert!(end.unwrap().is_none());
     }
 }

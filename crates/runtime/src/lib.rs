@@ -28,6 +28,7 @@ mod rootless;
 mod saved;
 mod seccomp;
 mod start;
+mod supervisor;
 mod usher;
 mod warning;
 
@@ -47,6 +48,7 @@ pub use parse::{parse_process, parse_spec};
 pub use prepare::check_id;
 pub use rootless::Rootless;
 pub use saved::Saved;
+pub use seccomp::seccomp_flags;
 pub use start::open_gate;
 pub use warning::on_warning;
 

@@ -9,7 +9,9 @@
 //!     ◄───────────────────────────────── AtHooks ──  steps of Root, before the old root goes
 //!     ── Continue ────────────────────────────────►  (only with hooks of the maker)
 //!     ◄── Ready + master of the terminal ──────────  waits at the gate
-//!     ── Start ───────────────────────────────────►  steps of Start
+//!     ── Start ───────────────────────────────────►  steps of Launch
+//!     ◄── Listener ────────────────────────────────  (only with a supervised filter, which is on)
+//!     ── Continue ────────────────────────────────►
 //!     ◄──────────────────────────── end of stream ─  execve(2) has closed the socket
 //! ```
 //!
@@ -38,8 +40,22 @@ pub(crate) enum FromInit {
     AtHooks,
     /// Everything is made. The terminal's master comes along, if there is one.
     Ready,
+    /// The filter hands calls to a supervisor, who wants what comes along.
+    Listener,
+    /// The same without anything: it is this process' descriptor of that number.
+    ListenerAt {
+        /// The descriptor.
+        number: i32,
+    },
     /// A step failed; nothing more will come.
     Failed(Failure),
+}
+
+impl FromInit {
+    /// Whether it is about a supervised filter.
+    pub(crate) fn is_listener(&self) -> bool {
+        matches!(self, Self::Listener | Self::ListenerAt { .. })
+    }
 }
 
 /// From the maker to init.
@@ -165,6 +181,12 @@ impl InitEnd {
 
     pub(crate) fn send(&self, message: &FromInit, fds: &[BorrowedFd<'_>]) -> sys::Result<()> {
         send(self.0.as_fd(), message, fds)
+    }
+
+    /// The same by write(2), by which no descriptor can come along.
+    pub(crate) fn write(&self, message: &FromInit) -> sys::Result<()> {
+        let text = serde_json::to_vec(message).map_err(|_| MALFORMED)?;
+        sys::fd::write_once(&self.0, &text)
     }
 
     /// The maker's next message; nothing when it is gone.

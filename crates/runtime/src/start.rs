@@ -1,18 +1,24 @@
 //! Opening the gate.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use oci_spec::runtime::Spec;
+
+use crate::Saved;
 use crate::container::Container;
 use crate::create::{Created, ended};
 use crate::error::{Doing, Error};
+use crate::hooks::HookState;
 use crate::protocol::{FromInit, MakerEnd, ToInit};
+use crate::supervisor::{Supervised, Supervisor};
 
 impl Created {
     /// Opens the gate and returns when the command has been executed, or says why it was not; then
     /// nothing is left of the container.
     pub fn start(self) -> Result<Container, Error> {
-        let started = open(&self.channel, Some(self.container.pidfd()))
+        let started = self
+            .open_own_gate()
             .and_then(|()| self.container.run_poststart_hooks());
         match started {
             Ok(()) => Ok(self.container),
@@ -23,26 +29,68 @@ impl Created {
             }
         }
     }
+
+    fn open_own_gate(&self) -> Result<(), Error> {
+        let container = &self.container;
+        open(&self.channel, Some(container.pidfd()), |message| {
+            let program = container.seccomp.as_ref();
+            let supervisor = program.and_then(|program| program.supervisor.as_ref());
+            let whose = Supervised {
+                pid: self.process.pid,
+                pidfd: container.pidfd().as_fd(),
+                container: container.hook_state(),
+                status: "created",
+                first: self.process.pid,
+            };
+            Supervisor::serve(supervisor, &self.channel, message, &whose)
+        })
+    }
 }
 
 /// Opens the gate of a container that another process created with [`crate::CreateRequest::gate`]:
 /// connects to the socket at `path`, and returns when the command has been executed, or says why it
 /// was not.
-pub fn open_gate(path: &Path) -> Result<(), Error> {
+pub fn open_gate(path: &Path, saved: &Saved, spec: &Spec) -> Result<(), Error> {
     let connection = sys::socket::connect(path, sys::socket::Kind::Messages)
         .doing(|| format!("connect to the gate {}", path.display()))?;
-    open(&MakerEnd::from_fd(connection), None)
+    let channel = MakerEnd::from_fd(connection);
+    open(&channel, None, |message| {
+        let pid = saved.process.pid;
+        let pidfd = sys::proc::open(saved.process).doing(|| format!("find process {pid}"))?;
+        let pidfd = pidfd.ok_or_else(|| Error::Ended {
+            how: "it is gone".to_owned(),
+        })?;
+        let whose = Supervised {
+            pid,
+            pidfd: pidfd.as_fd(),
+            container: HookState::new(spec, &saved.id, &saved.bundle),
+            status: "created",
+            first: pid,
+        };
+        Supervisor::serve(Supervisor::of(spec).as_ref(), &channel, message, &whose)
+    })
 }
 
-fn open(channel: &MakerEnd, pidfd: Option<&OwnedFd>) -> Result<(), Error> {
+/// Says start and hears the process out; what a supervised filter says goes to `supervise`.
+fn open(
+    channel: &MakerEnd,
+    pidfd: Option<&OwnedFd>,
+    supervise: impl Fn((FromInit, Vec<OwnedFd>)) -> Result<(), Error>,
+) -> Result<(), Error> {
     // The process may have ended meanwhile; what it said before is still to be read.
     let sent = channel.send(ToInit::Start);
-    match (channel.receive()?, sent) {
-        (None, Ok(())) => Ok(()),
-        (Some((FromInit::Failed(failure), _)), _) => Err(failure.into()),
-        (Some((answer, _)), _) => Err(Error::Protocol {
-            answer: format!("{answer:?}"),
-        }),
-        (None, Err(error)) => Err(pidfd.map_or(error, ended)),
+    loop {
+        match (channel.receive()?, &sent) {
+            (None, Ok(())) => return Ok(()),
+            (Some((FromInit::Failed(failure), _)), _) => return Err(failure.into()),
+            (Some(message), _) if message.0.is_listener() => supervise(message)?,
+            (Some((answer, _)), _) => {
+                return Err(Error::Protocol {
+                    answer: format!("{answer:?}"),
+                });
+            }
+            (None, Err(_)) => break,
+        }
     }
+    sent.map_err(|error| pidfd.map_or(error, ended))
 }

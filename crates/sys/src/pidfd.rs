@@ -70,6 +70,12 @@ pub fn ended_within(pidfd: impl AsFd, limit: Duration) -> Result<bool> {
     crate::event::readable_within(pidfd, limit)
 }
 
+/// A copy of the process' descriptor of this number, pidfd_getfd(2). Whoever may trace it may have it.
+pub fn descriptor(pidfd: impl AsFd, number: i32) -> Result<OwnedFd> {
+    let flags = rustix::process::PidfdGetfdFlags::empty();
+    rustix::process::pidfd_getfd(pidfd, number, flags).named("pidfd_getfd")
+}
+
 fn exit(status: WaitIdStatus) -> Option<Exit> {
     status
         .exit_status()

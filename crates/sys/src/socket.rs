@@ -168,6 +168,16 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(
     send_with(socket.as_fd(), bytes, fds, SendFlags::NOSIGNAL)
 }
 
+/// Sends bytes of any number to a stream, the descriptors beside the first.
+pub fn send_stream(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+    let (mut rest, mut fds) = (bytes, fds);
+    while !rest.is_empty() {
+        rest = &rest[send_some(socket.as_fd(), rest, fds, SendFlags::NOSIGNAL)?..];
+        fds = &[];
+    }
+    Ok(())
+}
+
 /// The same without waiting: fails with [`Errno::AGAIN`] when there is no room.
 pub fn try_send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
     send_with(
@@ -205,6 +215,16 @@ fn send_packet(
     fds: &[BorrowedFd<'_>],
     flags: SendFlags,
 ) -> Result<()> {
+    send_some(socket, bytes, fds, flags).map(drop)
+}
+
+/// How much of it went.
+fn send_some(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> Result<usize> {
     let mut space = [MaybeUninit::uninit(); CONTROL];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
@@ -214,9 +234,7 @@ fn send_packet(
         });
     }
     let text = [IoSlice::new(bytes)];
-    retry(|| rustix::net::sendmsg(socket, &text, &mut control, flags))
-        .named("sendmsg")
-        .map(drop)
+    retry(|| rustix::net::sendmsg(socket, &text, &mut control, flags)).named("sendmsg")
 }
 
 fn memfd(bytes: &[u8]) -> Result<OwnedFd> {

@@ -1,13 +1,14 @@
 //! From full rights to those of the command. The order is forced: what needs rights before what
 //! takes them away, and each filter after what it might forbid.
 
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
 use sys::caps::{Capabilities, Sets};
 use types::ErrorKind;
 
-use super::{Launch, Outcome};
-use crate::protocol::{During, Failure};
+use super::{Launch, Outcome, gate};
+use crate::protocol::{During, Failure, FromInit, ToInit};
 
 /// First of all, so that no copy of a dead maker goes on building; and again after the change of
 /// user, which makes the kernel forget it. A maker that died before the first call is noticed at
@@ -96,9 +97,19 @@ fn seccomp(launch: &Launch<'_>) -> Outcome {
     let Some(program) = launch.seccomp else {
         return Ok(());
     };
-    program
-        .install()
-        .during(|| "install the system call filter".to_owned())
+    let action = || "install the system call filter".to_owned();
+    let Some(listener) = program.install().during(action)? else {
+        return Ok(());
+    };
+    let told = if program.sends_are_supervised {
+        let number = listener.as_raw_fd();
+        launch.channel.write(&FromInit::ListenerAt { number })
+    } else {
+        let fds = [listener.as_fd()];
+        launch.channel.send(&FromInit::Listener, &fds)
+    };
+    told.during(|| "hand over the filter's listener".to_owned())?;
+    gate::expect(&launch.channel, ToInit::Continue)
 }
 
 /// Before the change of user, after which CAP_SETPCAP may be gone. What the caller itself does not

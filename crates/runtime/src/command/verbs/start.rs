@@ -25,7 +25,7 @@ fn start(global: &Global, words: &Words) -> Outcome {
     check(record.status())?;
     let notify = Notify::wanted(&place.dir).filter(|_| place.dir.join("notify").is_dir());
     let notify = notify.map(Notify::bind).transpose()?;
-    runtime::open_gate(&place.gate())?;
+    runtime::open_gate(&place.gate(), &record.saved, &record.spec)?;
     record.started = true;
     place.write(&record)?;
     // Its listener went with the start; the name must not lead anybody to believe otherwise.
