@@ -12,71 +12,86 @@ use std::thread;
 
 use testkit::{Brig, Client, clients, root};
 
-/// Numbers that look random and can be made twice.
+/// Bytes that look random, made once: a block begins somewhere in them.
 #[derive(Debug)]
-struct Noise(u64);
+struct Noise(Vec<u8>);
 
-impl Noise {
-    fn fill(&mut self, block: &mut [u8]) {
-        for chunk in block.chunks_exact_mut(8) {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            chunk.copy_from_slice(&self.0.to_le_bytes());
-        }
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Every byte there is.
+    Binary,
+    /// Lines, some of whose characters JSON has to escape.
+    Text,
 }
 
 const BLOCK: usize = 1 << 20;
 
+impl Noise {
+    fn new(kind: Kind) -> Self {
+        let mut state = 1_u64;
+        let bytes = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        });
+        let mut bytes: Vec<u8> = bytes.flatten().take(2 * BLOCK).collect();
+        if kind == Kind::Text {
+            // From '0' to 'o', a backslash among them.
+            bytes.iter_mut().for_each(|b| *b = (*b & 0x3f) + b'0');
+            bytes.iter_mut().step_by(120).for_each(|b| *b = b'\n');
+        }
+        Self(bytes)
+    }
+
+    fn block(&self, number: usize) -> &[u8] {
+        &self.0[number * 8191 % BLOCK..][..BLOCK]
+    }
+}
+
 /// Sends blocks through `cat` in a container and compares what comes back.
-fn there_and_back(brig: &Brig, client: Client, log: &str, blocks: usize) {
-    let mut command = brig.command(
-        client,
-        &[
-            "run",
-            "--rm",
-            "-i",
-            "--log-driver",
-            log,
-            "--network",
-            "none",
-            "bb",
-            "cat",
-        ],
-    );
-    let mut child = command
+fn there_and_back(brig: &Brig, client: Client, words: &[&str], kind: Kind, blocks: usize) {
+    let words = [&["run", "-i", "--network", "none"], words, &["bb", "cat"]].concat();
+    let mut child = brig
+        .command(client, &words)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut input = child.stdin.take().unwrap();
     let writer = thread::spawn(move || {
-        let (mut noise, mut block) = (Noise(1), vec![0; BLOCK]);
-        for _ in 0..blocks {
-            noise.fill(&mut block);
-            input.write_all(&block).unwrap();
+        let noise = Noise::new(kind);
+        for number in 0..blocks {
+            input.write_all(noise.block(number)).unwrap();
         }
     });
-    let mut output = child.stdout.take().unwrap();
-    let (mut noise, mut expected, mut block) = (Noise(1), vec![0; BLOCK], vec![0; BLOCK]);
-    for number in 0..blocks {
-        noise.fill(&mut expected);
-        output
-            .read_exact(&mut block)
-            .unwrap_or_else(|e| panic!("{client:?} block {number}: {e}"));
-        assert!(
-            block == expected,
-            "{client:?}: block {number} changed on the way"
-        );
-    }
-    assert_eq!(
-        output.read(&mut block).unwrap(),
-        0,
-        "more came back than went in"
-    );
+    compare(child.stdout.take().unwrap(), kind, blocks);
     writer.join().unwrap();
     assert!(child.wait().unwrap().success());
+}
+
+/// Reads blocks to the end and compares them with what they were made as.
+fn compare(mut output: impl Read, kind: Kind, blocks: usize) {
+    let (noise, mut block) = (Noise::new(kind), vec![0; BLOCK]);
+    for number in 0..blocks {
+        output
+            .read_exact(&mut block)
+            .unwrap_or_else(|e| panic!("block {number}: {e}"));
+        assert!(
+            block == noise.block(number),
+            "block {number} changed on the way"
+        );
+    }
+    let more = output.read(&mut block).unwrap();
+    assert_eq!(more, 0, "more came back than went in");
+}
+
+/// Emulation is twenty times slower.
+fn blocks(many: usize) -> usize {
+    match std::env::var_os("BRIG_IN_VM") {
+        Some(_) => 2,
+        None => many,
+    }
 }
 
 #[test]
@@ -85,13 +100,47 @@ fn a_gigabyte_goes_in_and_comes_out_unchanged() {
         return;
     }
     let brig = Brig::with_image();
-    // Emulation is twenty times slower.
-    let emulated = std::env::var_os("BRIG_IN_VM").is_some();
     for client in clients() {
-        // The log of a gigabyte is several on the disk.
-        there_and_back(&brig, client, "json-file", if emulated { 2 } else { 16 });
-        let whole = client != Client::Docker20 && !emulated;
-        there_and_back(&brig, client, "none", if whole { 1024 } else { 32 });
+        let many = if client == Client::Docker20 { 32 } else { 1024 };
+        there_and_back(&brig, client, &["--rm"], Kind::Text, blocks(many));
+    }
+    brig.finish();
+}
+
+#[test]
+fn random_bytes_go_in_and_come_out_unchanged() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    for client in clients() {
+        // The log has six bytes for most of those that are no text.
+        there_and_back(&brig, client, &["--rm"], Kind::Binary, blocks(32));
+        let (words, many) = (["--rm", "--log-driver", "none"], blocks(128));
+        there_and_back(&brig, client, &words, Kind::Binary, many);
+    }
+    brig.finish();
+}
+
+#[test]
+fn the_log_has_all_that_went_out() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let blocks = blocks(16);
+    there_and_back(
+        &brig,
+        Client::Brig,
+        &["--name", "whole"],
+        Kind::Text,
+        blocks,
+    );
+    for client in clients() {
+        let mut command = brig.command(client, &["logs", "whole"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        compare(child.stdout.take().unwrap(), Kind::Text, blocks);
+        assert!(child.wait().unwrap().success());
     }
     brig.finish();
 }
