@@ -241,6 +241,29 @@ fn hooks_that_cannot_be_are_refused_before_anything_is_made() {
     );
 }
 
+/// What a hook mounts or makes there is the container's (prestart and createRuntime ones enter the
+/// mount namespace by the pid they are told).
+#[test]
+fn hooks_see_the_root_with_its_mounts_at_its_path() {
+    needs_containers!();
+    let mut bundle = Bundle::new(&["cat", "/dev/shm/made", "/dev/shm/entered"]);
+    let root = bundle.in_root("").display().to_string();
+    let made =
+        format!("grep -q ' {root}dev/shm ' /proc/self/mounts && echo made > {root}dev/shm/made");
+    let entered = format!(
+        "pid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/'); \
+         nsenter --target $pid --mount sh -c 'echo entered > {root}dev/shm/entered'"
+    );
+    let mut entering = shell(&entered);
+    entering["env"] = json!(["PATH=/usr/bin:/bin"]);
+    let mut making = shell(&made);
+    making["env"] = json!(["PATH=/usr/bin:/bin"]);
+    bundle.config["hooks"] = json!({"createRuntime": [entering], "createContainer": [making]});
+    assert_eq!(bundle.run(), "made\nentered\n");
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    assert!(!mounts.contains(&root));
+}
+
 /// As runc has it: such a hook is as confined as the command.
 #[test]
 fn the_last_hook_is_behind_the_filter_and_has_the_commands_rights() {

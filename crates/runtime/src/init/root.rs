@@ -26,10 +26,15 @@ pub(crate) fn cut_propagation(init: &mut Init<'_>) -> Outcome {
 }
 
 /// Before all other mounts, which are attached inside. It goes on top of `/`: this process goes on
-/// seeing the host's root below, so no directory of the host is covered, and needs none.
+/// seeing the host's root below, so no directory of the host is covered, and needs none. Where hooks
+/// look for it, it goes there; if that is no place to mount on, it is a root without a path.
 pub(crate) fn attach(init: &mut Init<'_>) -> Outcome {
     let action = || "attach the root".to_owned();
-    let top = sys::fd::open_path(Path::new("/")).during(action)?;
+    let shown = init.plan.shown_at.as_deref();
+    let top = match shown.map(sys::fd::open_dir) {
+        Some(Ok(dir)) => dir,
+        _ => sys::fd::open_path(Path::new("/")).during(action)?,
+    };
     let dir = match &init.plan.root {
         Some(RootMount::Ready(mounted)) => {
             mounted.attach(&top).during(action)?;

@@ -38,6 +38,9 @@ pub(crate) struct Plan {
     pub(crate) domain_name: Option<String>,
     /// Made last, because the mounts in it hold file systems; see [`root`].
     pub(crate) root: Option<RootMount>,
+    /// Where hooks of the host expect to see the root with all that is mounted in it. None: there
+    /// are no such hooks.
+    pub(crate) shown_at: Option<PathBuf>,
     /// Whether the root is an image's, with a layer of the container's own on top.
     pub(crate) has_layers: bool,
     pub(crate) root_read_only: bool,
@@ -167,6 +170,7 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
         host_name: in_uts("hostname", spec.hostname(), has_uts)?,
         domain_name: in_uts("domainname", spec.domainname(), has_uts)?,
         root: None,
+        shown_at: shown_at(request),
         has_layers: request.rootfs.first().is_some_and(|m| m.kind == "overlay"),
         root_read_only: spec
             .root()
@@ -293,6 +297,17 @@ fn root_propagation(linux: &Linux) -> Result<Option<(Propagation, bool)>, Error>
             Err(Error::invalid("linux.rootfsPropagation", reason))
         }
     }
+}
+
+/// The path of the root, if hooks that run before the host's root goes may look there.
+fn shown_at(request: &CreateRequest<'_>) -> Option<PathBuf> {
+    let create = crate::hooks::list(request.spec, |hooks| hooks.create_container());
+    let mut maker = crate::hooks::of_maker(request.spec).into_iter();
+    if request.no_pivot || create.is_empty() && maker.all(|(_, list)| list.is_empty()) {
+        return None;
+    }
+    let root = request.spec.root().as_ref()?;
+    Some(from_bundle(request.bundle, root.path()))
 }
 
 fn missing(field: &str) -> Error {
