@@ -316,8 +316,8 @@ fn files_of_version_2_are_set_by_name() {
     }
     let bundle = with(json!({"pids.max": "33", "memory.high": "10485760"}));
     run(&bundle);
-    assert_eq!(value(&bundle, ["", "pids.max"]), "33");
-    assert_eq!(value(&bundle, ["", "memory.high"]), "10485760");
+    assert_eq!(value(&bundle, ["pids.max"; 2]), "33");
+    assert_eq!(value(&bundle, ["memory.high"; 2]), "10485760");
     end(&bundle);
 }
 

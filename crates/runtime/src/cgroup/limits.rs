@@ -57,13 +57,14 @@ fn rdma(resources: &LinuxResources) -> Vec<Rdma> {
     all
 }
 
-/// Limits of kernel memory are left out: the kernel has dropped them. So is `useHierarchy`: every
+/// The limit of all kernel memory is left out: the kernel has dropped them. So is `useHierarchy`: every
 /// hierarchy is one.
 fn memory(memory: &LinuxMemory) -> Memory {
     Memory {
         limit: memory.limit(),
         swap: memory.swap(),
         reservation: memory.reservation(),
+        kernel_tcp: memory.kernel_tcp(),
         swappiness: memory.swappiness(),
         disable_oom_killer: memory.disable_oom_killer().unwrap_or(false),
         check_before_update: memory.check_before_update().unwrap_or(false),

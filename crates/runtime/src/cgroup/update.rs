@@ -79,6 +79,7 @@ fn merge_memory(old: &mut LinuxMemory, new: &LinuxMemory) {
         limit set_limit,
         reservation set_reservation,
         swap set_swap,
+        kernel_tcp set_kernel_tcp,
     );
     take_over!(new => old,
         swappiness set_swappiness,

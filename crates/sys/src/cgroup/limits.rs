@@ -40,6 +40,8 @@ pub struct Memory {
     pub swap: Option<i64>,
     /// Below this much, reclaim spares the cgroup.
     pub reservation: Option<i64>,
+    /// The kernel's memory for TCP; -1 is unlimited. Version 1 only.
+    pub kernel_tcp: Option<i64>,
     /// Willingness to swap, 0 to 100. Version 1 only.
     pub swappiness: Option<u64>,
     /// Whether the out-of-memory killer is off. Version 1 only.

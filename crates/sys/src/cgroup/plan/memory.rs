@@ -17,6 +17,7 @@ impl<F: Fn(&str) -> Option<Version>> Plan<F> {
                 amount(reservation, v)
             })?;
         }
+        self.kernel_tcp(memory)?;
         // All ones is what is left of a -1, which says nothing.
         if let Some(swappiness) = memory.swappiness.filter(|s| *s != u64::MAX) {
             if swappiness > 100 {
@@ -37,6 +38,20 @@ impl<F: Fn(&str) -> Option<Version>> Plan<F> {
             })?;
         }
         Ok(())
+    }
+
+    /// Version 2 counts it as memory like all other; unlimited is what it is there.
+    fn kernel_tcp(&mut self, memory: &Memory) -> Result<(), Error> {
+        let unified = (self.version)("memory") == Some(Version::V2);
+        match memory.kernel_tcp.unwrap_or(0) {
+            0 => Ok(()),
+            ..0 if unified => Ok(()),
+            limit => self.put(
+                ("memory", "kernel memory for TCP"),
+                ["memory.kmem.tcp.limit_in_bytes", ""],
+                |version| amount(limit, version),
+            ),
+        }
     }
 
     /// After the memory limit, which version 1 does not let exceed this one.

@@ -276,6 +276,23 @@ fn values_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn kernel_memory_for_tcp_is_version_1s() {
+    let tcp = |limit| Limits {
+        memory: Memory {
+            kernel_tcp: Some(limit),
+            ..Memory::default()
+        },
+        ..Limits::default()
+    };
+    assert_eq!(
+        show(&tcp(4096), v1),
+        "memory.kmem.tcp.limit_in_bytes = 4096\n"
+    );
+    insta::assert_snapshot!(show(&tcp(4096), v2), @"this machine cannot limit kernel memory for TCP: there is no memory.kmem.tcp.limit_in_bytes in this cgroup version");
+    assert_eq!(show(&tcp(-1), v2), "");
+}
+
+#[test]
 fn several_lines_are_several_writes() {
     let limits = Limits {
         unified: [("io.max".to_owned(), "8:0 rbps=1\n8:16 rbps=2\n".to_owned())].into(),
