@@ -277,7 +277,12 @@ pub(crate) fn in_pid_namespace<T>(
     let own = sys::ns::open_own(Namespaces::PID).doing(action)?;
     sys::ns::enter(namespace, kinds).doing(action)?;
     let made = clone();
-    sys::ns::enter(own, Namespaces::PID).doing(|| "return to the own pid namespace".to_owned())?;
+    match sys::ns::enter(own, Namespaces::PID) {
+        // Who has entered a user namespace before (`nest_again`) has no right to the one outside,
+        // and is there to make this one process.
+        Err(error) if error.errno == sys::Errno::PERM => {}
+        answer => answer.doing(|| "return to the own pid namespace".to_owned())?,
+    }
     made
 }
 

@@ -13,6 +13,11 @@ use crate::prepare::IdMaps;
 
 /// Gives the process its ids.
 pub(crate) fn write(pid: i32, maps: &IdMaps) -> Result<(), Error> {
+    // The helpers know best what the user may have; with the own ids alone none is needed, and the
+    // kernel would take the first map without the word about groups that the second one needs.
+    if sys::process::user() != 0 {
+        return unprivileged(pid, maps);
+    }
     match write_map(pid, "uid_map", &maps.uids) {
         Ok(()) => write_map(pid, "gid_map", &maps.gids).doing(|| told("gid_map", &maps.gids)),
         Err(error) if error.errno == sys::Errno::PERM => unprivileged(pid, maps),

@@ -24,6 +24,9 @@ pub(crate) struct Record {
     /// Whether its processes have a session keyring of the container's own.
     #[serde(default)]
     pub(crate) new_keyring: bool,
+    /// Whether its maker had no rights and entered a user namespace first.
+    #[serde(default)]
+    pub(crate) nested: bool,
 }
 
 /// Of [`Record`].

@@ -9,6 +9,7 @@ use sys::root::Root;
 use types::ErrorKind;
 
 use super::{Init, Outcome, copy_up};
+use crate::Rootless;
 use crate::mount_options::MountOptions;
 use crate::prepare::{CgroupView, MountPlan, MountSource, borrowed};
 use crate::protocol::{During, Failure};
@@ -19,7 +20,7 @@ pub(crate) fn all(init: &mut Init<'_>) -> Outcome {
     for mount in &plan.mounts {
         let maker = Maker {
             root: init.root()?,
-            in_user_namespace: plan.namespaces.has(Namespaces::USER),
+            in_user_namespace: plan.namespaces.names(Namespaces::USER),
         };
         let made = maker.one(mount)?;
         init.own_mounts.extend(made.own);
@@ -132,7 +133,7 @@ impl Maker<'_> {
         );
         let mounted = match (mounted, substitute(kind)) {
             // Who rules a user namespace may mount only what belongs to namespaces it owns.
-            (Err(error), Some(path)) if self.in_user_namespace && is_refused(&error) => {
+            (Err(error), Some(path)) if is_refused(&error) && self.is_nested() => {
                 return Ok((bind_instead(mount, path.as_ref(), &target)?, false));
             }
             (mounted, _) => mounted.during(action)?,
@@ -170,6 +171,12 @@ impl Maker<'_> {
         change(mounted, &mount.options, own).during(action)?;
         mounted.attach(&target).during(action)?;
         Ok(is_proc)
+    }
+
+    /// Whether the caller may be one who rules no more than a user namespace, too. Asked only where
+    /// something was refused.
+    fn is_nested(&self) -> bool {
+        self.in_user_namespace || Rootless::Auto.holds()
     }
 
     fn attributes_of_bind(&self, mount: &MountPlan, mounted: &Mounted) -> Result<Change, Failure> {

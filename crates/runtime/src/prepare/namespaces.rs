@@ -31,7 +31,7 @@ pub(crate) struct IdMaps {
 }
 
 impl IdMaps {
-    pub(super) fn new(
+    pub(crate) fn new(
         uids: Option<&Vec<LinuxIdMapping>>,
         gids: Option<&Vec<LinuxIdMapping>>,
     ) -> Self {
@@ -47,6 +47,11 @@ impl IdMaps {
 }
 
 impl NamespacePlan {
+    /// Whether the configuration has a namespace of this kind, be it the caller's own.
+    pub(crate) fn names(&self, kind: Namespaces) -> bool {
+        self.has(kind) || self.of_caller.contains(kind)
+    }
+
     /// Whether the container has a namespace of this kind that is not the caller's.
     pub(crate) fn has(&self, kind: Namespaces) -> bool {
         (self.all() - self.of_caller).contains(kind)

@@ -56,7 +56,7 @@ fn make_waiting(global: &Global, place: &Place, making: &Making<'_>, bundle: Bun
     let listener = listener.on_file("listen on", &gate)?;
     let created = bundle.create(global, place, making, Some(listener))?;
     trace(&global.log, created.process.pid, "waits for its start");
-    match finish(place, making, bundle.spec, &created) {
+    match finish(place, making, bundle, &created) {
         Ok(()) => Ok(0),
         Err(failure) => {
             created.destroy()?;
@@ -68,11 +68,11 @@ fn make_waiting(global: &Global, place: &Place, making: &Making<'_>, bundle: Bun
 fn finish(
     place: &Place,
     making: &Making<'_>,
-    spec: Spec,
+    bundle: Bundle,
     created: &Created,
 ) -> Result<(), Failure> {
     making.hand_out(created)?;
-    place.write(&record(making, spec, created.saved(), false))
+    place.write(&record(making, bundle, created.saved(), false))
 }
 
 /// What was typed for `create` and `run`.
@@ -119,15 +119,21 @@ pub(super) fn write_pid(path: Option<&Path>, pid: i32) -> Result<(), Failure> {
     sys::file::replace_unsynced(path, pid.to_string().as_bytes(), 0o644).on_file("write", path)
 }
 
-pub(super) fn record(making: &Making<'_>, spec: Spec, saved: Saved, started: bool) -> Record {
+pub(super) fn record(
+    making: &Making<'_>,
+    bundle: Bundle,
+    saved: Saved,
+    started: bool,
+) -> Record {
     Record {
         version: VERSION,
         saved,
-        spec,
+        spec: bundle.spec,
         created: crate::time::rfc3339(SystemTime::now()),
         started,
         paused: false,
         new_keyring: making.new_keyring,
+        nested: bundle.nested,
     }
 }
 
@@ -135,6 +141,8 @@ pub(super) fn record(making: &Making<'_>, spec: Spec, saved: Saved, started: boo
 pub(super) struct Bundle {
     pub(super) dir: PathBuf,
     pub(super) spec: Spec,
+    /// Whether this program entered the container's user namespace for want of rights.
+    nested: bool,
 }
 
 impl Bundle {
@@ -147,7 +155,8 @@ impl Bundle {
             .on_file("read", &path)?;
         let spec =
             runtime::parse_spec(&text).map_err(|source| Failure::Malformed { path, source })?;
-        Ok(Self { dir, spec })
+        let nested = false;
+        Ok(Self { dir, spec, nested })
     }
 
     pub(super) fn wants_terminal(&self) -> bool {
@@ -166,12 +175,17 @@ impl Bundle {
             .any(|namespace| namespace.typ() == LinuxNamespaceType::Pid)
     }
 
-    /// Adds what the caller's service manager has for the container.
+    /// Gives a user without rights those of the container's root, and adds what the caller's
+    /// service manager has for the container.
     pub(super) fn adapt(
         &mut self,
         making: &Making<'_>,
         place: &Place,
     ) -> Result<Option<Notify>, Failure> {
+        if sys::process::user() != 0 {
+            runtime::nest(&mut self.spec)?;
+            self.nested = true;
+        }
         add_environment(&mut self.spec, making.passed.environment());
         let notify = Notify::wanted(&place.dir);
         if let Some(notify) = &notify {

@@ -57,6 +57,9 @@ fn exec_in(global: &Global, words: &Words) -> Outcome {
     let place = Place::of(&global.root, words.id()?)?;
     let record = place.read()?;
     check_status(record.status(), words.has("ignore-paused"))?;
+    if record.nested && sys::process::user() != 0 {
+        runtime::nest_again(&record.saved)?;
+    }
     let missing = || Failure::NoContainer(place.id.clone());
     let container = record.container()?.ok_or_else(missing)?;
     let process = process(words, &record, passed)?;

@@ -89,7 +89,7 @@ fn run_in(
     trace(&global.log, created.process.pid, "runs its command");
     let (created, terminal) = hand_out_or_destroy(created, &running.making)?;
     let container = created.start()?;
-    let record = record(&running.making, bundle.spec, container.saved(), true);
+    let record = record(&running.making, bundle, container.saved(), true);
     place.write(&record)?;
     let Some(signals) = signals else {
         return detach(&container, notify);

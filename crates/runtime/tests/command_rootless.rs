@@ -1,0 +1,279 @@
+//! The command for a user without rights: a real one, with a number that nobody has.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use support::text;
+
+/// Nobody's number, on this machine as on most.
+const USER: u32 = 54_321;
+
+fn skip(reason: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{reason}");
+}
+
+/// Why nothing can be tested here, if so.
+fn cannot_run() -> Option<&'static str> {
+    if let Some(reason) = support::cannot_run() {
+        return Some(reason);
+    }
+    let try_it = as_user(&["unshare", "--user", "true"]).output().unwrap();
+    (!try_it.status.success()).then_some("SKIP: users may make no user namespaces here")
+}
+
+/// Words run by the user, who has no group but the own and nothing to gain by execve(2).
+fn as_user(words: &[&str]) -> Command {
+    let number = USER.to_string();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", &number, "--regid", &number, "--clear-groups"]);
+    command.args(["--bounding-set", "-all", "--inh-caps", "-all"]);
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+/// The user's bundle, program and runtime directory.
+struct Home {
+    dir: tempfile::TempDir,
+    config: Value,
+}
+
+impl Home {
+    fn new(args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::copy(env!("CARGO_BIN_EXE_brig-runtime"), path("brig-runtime")).unwrap();
+        support::make_root(&path("rootfs"));
+        std::fs::create_dir(path("runtime")).unwrap();
+        give(dir.path());
+        let home = Self {
+            dir,
+            config: Value::Null,
+        };
+        let spec = home.output(&["spec", "--rootless"]);
+        assert!(spec.status.success(), "{}", text(&spec.stderr));
+        let written = std::fs::read(home.path("config.json")).unwrap();
+        let mut config: Value = serde_json::from_slice(&written).unwrap();
+        config["process"]["args"] = json!(args);
+        config["process"]["terminal"] = json!(false);
+        Self { config, ..home }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self) {
+        let text = serde_json::to_vec(&self.config).unwrap();
+        sys::file::replace_unsynced(&self.path("config.json"), &text, 0o644).unwrap();
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let program = self.path("brig-runtime");
+        let words = [&[program.to_str().unwrap()], words].concat();
+        let mut command = as_user(&words);
+        command
+            .env("XDG_RUNTIME_DIR", self.path("runtime"))
+            .current_dir(self.dir.path());
+        command
+    }
+
+    fn output(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    fn succeed(&self, words: &[&str]) -> String {
+        let output = self.output(words);
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {said}");
+        text(&output.stdout)
+    }
+
+    fn refuse(&self, words: &[&str]) -> String {
+        let output = self.output(words);
+        assert!(!output.status.success(), "{}", text(&output.stdout));
+        text(&output.stderr)
+    }
+
+    /// A verb whose container outlives it must not get pipes that the container keeps.
+    fn detached(&self, words: &[&str]) {
+        let mut command = self.command(words);
+        let errors = tempfile::NamedTempFile::new().unwrap();
+        command
+            .stdout(Stdio::null())
+            .stderr(errors.reopen().unwrap());
+        let status = command.status().unwrap();
+        let said = std::fs::read_to_string(errors.path()).unwrap();
+        assert!(status.success(), "{words:?}: {said}");
+    }
+
+    fn assert_nothing_left(&self) {
+        let state = self.path("runtime/brig-runtime");
+        assert_eq!(std::fs::read_dir(state).unwrap().count(), 0);
+    }
+}
+
+/// Makes everything below the user's.
+fn give(path: &Path) {
+    chown(path, Some(USER), Some(USER)).unwrap();
+    let metadata = std::fs::symlink_metadata(path).unwrap();
+    if metadata.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_symlink() {
+                continue;
+            }
+            give(&entry.path());
+        }
+    }
+}
+
+#[test]
+fn a_user_is_root_of_a_container() {
+    if let Some(reason) = cannot_run() {
+        return skip(reason);
+    }
+    let home = Home::new(&[
+        "sh",
+        "-c",
+        "id; cat /proc/self/uid_map; touch /dev/shm/x; exit 3",
+    ]);
+    home.write();
+    let output = home.output(&["run", "x"]);
+    let said = text(&output.stdout);
+    let words: Vec<_> = said.split_whitespace().collect();
+    let number = USER.to_string();
+    assert_eq!(
+        words,
+        ["uid=0", "gid=0", "0", &number, "1"],
+        "{}",
+        text(&output.stderr)
+    );
+    assert_eq!(output.status.code(), Some(3));
+    home.assert_nothing_left();
+    // Whoever tidies the runtime directory up leaves what is sticky alone.
+    let state = std::fs::metadata(home.path("runtime/brig-runtime")).unwrap();
+    assert_eq!(state.permissions().mode() & 0o7777, 0o1700);
+}
+
+#[test]
+fn a_users_container_lives_by_single_commands() {
+    if let Some(reason) = cannot_run() {
+        return skip(reason);
+    }
+    let home = Home::new(&["sleep", "1000"]);
+    home.write();
+    home.detached(&["create", "x"]);
+    home.detached(&["start", "x"]);
+    let table = home.succeed(&["list"]);
+    assert!(
+        table.contains(" running ") && table.ends_with(&format!("#{USER}\n")),
+        "{table}"
+    );
+    let executed = home.output(&["exec", "x", "sh", "-c", "id -u; exit 7"]);
+    assert_eq!(text(&executed.stdout), "0\n", "{}", text(&executed.stderr));
+    assert_eq!(executed.status.code(), Some(7));
+    let terminal = home.succeed(&["exec", "-t", "x", "tty"]);
+    assert_eq!(terminal.trim(), "/dev/pts/0");
+    let state: Value = serde_json::from_str(&home.succeed(&["state", "x"])).unwrap();
+    let pid = i32::try_from(state["pid"].as_i64().unwrap()).unwrap();
+    let pidfd = sys::pidfd::open(pid).unwrap();
+    home.succeed(&["kill", "x", "KILL"]);
+    let patience = std::time::Duration::from_secs(60);
+    assert!(sys::pidfd::ended_within(&pidfd, patience).unwrap());
+    home.succeed(&["delete", "x"]);
+    home.assert_nothing_left();
+    home.detached(&["create", "x"]);
+    home.succeed(&["delete", "-f", "x"]);
+    home.assert_nothing_left();
+}
+
+#[test]
+fn what_a_user_cannot_have_is_told() {
+    if let Some(reason) = cannot_run() {
+        return skip(reason);
+    }
+    let mut home = Home::new(&["true"]);
+    let good = home.config.clone();
+    home.config["linux"]["uidMappings"][0]["hostID"] = json!(0);
+    home.write();
+    assert!(
+        home.refuse(&["run", "x"])
+            .contains("the caller has no rights")
+    );
+    home.config = good.clone();
+    let namespaces = home.config["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.retain(|namespace| namespace["type"] != "user");
+    home.write();
+    assert!(
+        home.refuse(&["run", "x"])
+            .contains("rootless container requires user namespaces")
+    );
+    home.config = good.clone();
+    home.config["linux"]["uidMappings"][0]["size"] = json!(2);
+    home.write();
+    let said = home.refuse(&["run", "x"]);
+    assert!(said.contains("newuidmap"), "{said}");
+    // Limits need a cgroup, which the user may not make.
+    home.config = good;
+    home.config["linux"]["resources"] = json!({"pids": {"limit": 5}});
+    home.write();
+    let said = home.refuse(&["--rootless=false", "run", "x"]);
+    assert!(said.contains("cgroup"), "{said}");
+    home.assert_nothing_left();
+}
+
+/// With the helpers that know from /etc/subuid which ids the user has besides the own: put there,
+/// with the user, in a mount namespace of the test's.
+#[test]
+fn a_user_has_the_ids_of_the_tables() {
+    if let Some(reason) = cannot_run() {
+        return skip(reason);
+    }
+    if !Path::new("/usr/bin/newuidmap").exists() {
+        return skip("SKIP: no newuidmap (Debian: uidmap)");
+    }
+    let mut home = Home::new(&[
+        "sh",
+        "-c",
+        "cat /proc/self/uid_map /proc/self/gid_map | grep -c 00000",
+    ]);
+    for (field, first) in [("uidMappings", 700_000), ("gidMappings", 800_000)] {
+        home.config["linux"][field] = json!([
+            {"containerID": 0, "hostID": USER, "size": 1},
+            {"containerID": 1, "hostID": first, "size": 65_535},
+        ]);
+    }
+    home.write();
+    let tables = [
+        (
+            "passwd",
+            format!("root:x:0:0::/root:/bin/sh\ntester:x:{USER}:{USER}::/:/bin/sh\n"),
+        ),
+        ("subuid", "tester:700000:65536\n".to_owned()),
+        ("subgid", "tester:800000:65536\n".to_owned()),
+    ];
+    let mut script = "set -e; ".to_owned();
+    for (name, lines) in tables {
+        sys::file::replace_unsynced(&home.path(name), lines.as_bytes(), 0o644).unwrap();
+        script += &format!("test -e /etc/{name} && mount --bind {name} /etc/{name}; ");
+    }
+    if !Path::new("/etc/subuid").exists() || !Path::new("/etc/subgid").exists() {
+        return skip("SKIP: no /etc/subuid to cover");
+    }
+    script +=
+        &format!("exec setpriv --reuid {USER} --regid {USER} --clear-groups ./brig-runtime run x");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &script]);
+    command
+        .env("XDG_RUNTIME_DIR", home.path("runtime"))
+        .current_dir(home.dir.path());
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(text(&output.stdout), "2\n", "{}", text(&output.stderr));
+    home.assert_nothing_left();
+}
