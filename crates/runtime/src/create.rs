@@ -41,6 +41,7 @@ pub(crate) const STEPS: &[&str] = &[
     "cgroup-views",
     "clone",
     "id-maps",
+    "net-devices",
     "run-maker-hooks",
     "created",
 ];
@@ -139,6 +140,8 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     let pidfd = pidfd?;
     at(&request, "id-maps")?;
     map_ids(&plan, process.pid, &maker)?;
+    at(&request, "net-devices")?;
+    crate::net_devices::move_in(&plan, process.pid)?;
     // While the copy works: what can be done now need not be done while it waits to be started.
     drop(join);
     let process = sys::proc::process_ref(process.pid)

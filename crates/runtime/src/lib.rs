@@ -22,6 +22,7 @@ mod id_maps;
 mod init;
 mod mount_options;
 mod nest;
+mod net_devices;
 mod parse;
 mod prepare;
 mod protocol;

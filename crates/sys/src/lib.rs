@@ -20,6 +20,7 @@ pub mod file;
 pub mod idmap;
 pub mod inotify;
 pub mod keyring;
+pub mod link;
 pub mod loopback;
 pub mod memory;
 pub mod mount;

@@ -7,6 +7,7 @@ mod devices;
 mod environment;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod process;
 mod scheduling;
 
@@ -27,6 +28,8 @@ use crate::mount_options::MountOptions;
 use environment::Environment;
 pub(crate) use mounts::{borrowed, cgroup_views, directory, root, sources};
 pub(crate) use namespaces::{IdMaps, NamespacePlan};
+pub(crate) use net_devices::NetDevice;
+use net_devices::net_devices;
 pub(crate) use process::{first_process, joining_process};
 pub(crate) use scheduling::{DEADLINE, SchedulingPlan};
 
@@ -50,6 +53,7 @@ pub(crate) struct Plan {
     pub(crate) masked: Vec<PathBuf>,
     pub(crate) read_only: Vec<PathBuf>,
     pub(crate) sysctl: Vec<(String, String)>,
+    pub(crate) devices_to_move: Vec<NetDevice>,
     pub(crate) process: ProcessPlan,
 }
 
@@ -183,6 +187,7 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
         masked: text(linux.masked_paths()),
         read_only: text(linux.readonly_paths()),
         sysctl: namespaces::sysctl(linux, &namespaces)?,
+        devices_to_move: net_devices(linux, &namespaces)?,
         process: first_process(source, linux)?,
         namespaces,
     })
@@ -254,16 +259,7 @@ fn refuse_mounts(request: &CreateRequest<'_>, linux: &Linux) -> Result<(), Error
 /// What the specification has and this runtime has not. Refused, because a container that runs
 /// without what it asked for is worse than one that does not run.
 fn refuse_unsupported(linux: &Linux) -> Result<(), Error> {
-    let asked = [
-        ("linux.intelRdt", linux.intel_rdt().is_some()),
-        (
-            "linux.netDevices",
-            linux
-                .net_devices()
-                .as_ref()
-                .is_some_and(|map| !map.is_empty()),
-        ),
-    ];
+    let asked = [("linux.intelRdt", linux.intel_rdt().is_some())];
     match asked.iter().find(|(_, asked)| *asked) {
         Some((field, _)) => Err(Error::unsupported(*field, "this runtime does not have it")),
         None => Ok(()),

@@ -119,12 +119,7 @@ pub(super) fn write_pid(path: Option<&Path>, pid: i32) -> Result<(), Failure> {
     sys::file::replace_unsynced(path, pid.to_string().as_bytes(), 0o644).on_file("write", path)
 }
 
-pub(super) fn record(
-    making: &Making<'_>,
-    bundle: Bundle,
-    saved: Saved,
-    started: bool,
-) -> Record {
+pub(super) fn record(making: &Making<'_>, bundle: Bundle, saved: Saved, started: bool) -> Record {
     Record {
         version: VERSION,
         saved,
