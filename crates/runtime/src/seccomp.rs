@@ -189,6 +189,10 @@ fn rules(seccomp: &LinuxSeccomp) -> Result<Vec<Rule<'_>>, Error> {
         let action = action(syscall.action(), syscall.errno_ret())?;
         let conditions = conditions(syscall)?;
         let names = syscall.names().as_slice();
+        if names.is_empty() {
+            let reason = "names: must name a system call";
+            return Err(Error::invalid("linux.seccomp.syscalls", reason));
+        }
         // Two conditions on one argument mean "or", between arguments they mean "and": so it has
         // been since the first runtimes, whose library knows one condition an argument.
         let mut arguments: Vec<_> = conditions.iter().map(|one| one.argument).collect();
@@ -347,6 +351,11 @@ mod tests {
             (
                 r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "m"}"#,
                 "listenerMetadata: is set, but listenerPath is not",
+            ),
+            (
+                r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                    {"names": [], "action": "SCMP_ACT_KILL"}]}"#,
+                "syscalls: names: must name a system call",
             ),
             (
                 r#"{"defaultAction": "SCMP_ACT_KILL", "defaultErrnoRet": 7}"#,

@@ -126,14 +126,40 @@ fn a_life_in_single_commands() {
 }
 
 #[test]
+fn a_create_looks_for_its_command() {
+    need_containers!();
+    let mut bundle = Bundle::new(&["nothing"]);
+    // What its user may not see is not there.
+    for (user, command) in [(0, "nothing"), (1000, "hidden")] {
+        bundle.config["process"]["args"] = json!([command]);
+        bundle.config["process"]["user"] = json!({"uid": user, "gid": user});
+        bundle.config["process"]["env"] = json!(["PATH=/bin:/sbin"]);
+        std::fs::create_dir_all(bundle.in_root("sbin")).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(bundle.in_root("sbin"), mode).unwrap();
+        std::fs::copy(bundle.in_root("bin/busybox"), bundle.in_root("sbin/hidden")).unwrap();
+        bundle.write();
+        let said = refuse(&bundle, &["create", "ID"]);
+        let message = format!("exec: \\\"{command}\\\": executable file not found in $PATH");
+        assert!(said.contains(&message), "{said}");
+        bundle.assert_nothing_left();
+    }
+}
+
+#[test]
 fn a_start_that_fails_says_why() {
     need_containers!();
-    let bundle = Bundle::new(&["nothing"]);
+    let bundle = Bundle::new(&["broken"]);
+    std::fs::copy("/proc/self/comm", bundle.in_root("bin/broken")).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(bundle.in_root("bin/broken"), mode).unwrap();
     bundle.write();
     detached(&bundle, &["create", "ID"]);
     let said = refuse(&bundle, &["start", "ID"]);
-    let message = "level=error msg=\"exec: \\\"nothing\\\": executable file not found in $PATH\"\n";
-    assert!(said.ends_with(message), "{said}");
+    assert!(
+        said.contains("exec /bin/broken: exec format error"),
+        "{said}"
+    );
     succeed(&bundle, &["delete", "--force", "ID"]);
     bundle.assert_nothing_left();
 }

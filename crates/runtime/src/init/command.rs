@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sys::process::Strings;
 use types::ErrorKind;
 
-use super::{Launch, Outcome};
+use super::{Init, Launch, Outcome};
 use crate::protocol::{During, Failure};
 
 /// After the host's descriptors were closed: the path may not lead out through one of them. With
@@ -53,6 +53,28 @@ fn check_entered(cwd: &Path, entered: sys::Result<()>) -> Outcome {
     }
     let message = format!("the working directory {name} leads out of the container");
     Err(Failure::new(ErrorKind::Invalid, message))
+}
+
+/// Before the gate, where the maker of a container that is started later can still say what is
+/// wrong: podman tells "not found" from other failures by that. Mounts and users are in place; what
+/// depends on the working directory is left to [`find`].
+pub(crate) fn look(init: &mut Init<'_>) -> Outcome {
+    if init.gate.is_none() {
+        return Ok(());
+    }
+    let process = init.launch.process;
+    let name = process.args.first().map(String::as_str).unwrap_or_default();
+    let relative = |path: &str| !path.starts_with('/');
+    let path = search_path(&process.env.entries);
+    let depends = match name.contains('/') {
+        true => relative(name),
+        false => path.split(':').any(relative),
+    };
+    if depends {
+        return Ok(());
+    }
+    let found = || search(&init.launch).map(drop);
+    sys::process::with_access_of(process.uid, process.gid, found)
 }
 
 /// As the user who will execute it, and before the filter, which may forbid to look.

@@ -95,6 +95,7 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
     step(Phase::Root, "switch-root", root::switch),
     step(Phase::Root, "own-root", root::own),
     step(Phase::Root, "root-propagation", root::set_propagation),
+    step(Phase::Gate, "look-for-command", command::look),
     step(Phase::Gate, "ready", gate::ready),
     step(Phase::Gate, "gate", gate::wait),
 ];

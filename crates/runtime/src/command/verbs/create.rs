@@ -207,6 +207,10 @@ impl Bundle {
         } else {
             Stdio::Inherit
         };
+        if let Some(flags) = runtime::seccomp_flags(&self.spec) {
+            let message = format!("seccomp filter flags: {flags}");
+            global.log.debug(&message);
+        }
         Ok(runtime::create(CreateRequest {
             id: making.id,
             bundle: &self.dir,
