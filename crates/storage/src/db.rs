@@ -105,6 +105,9 @@ impl Database {
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "mmap_size", 0)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        // A log that begins anew is cut off: to overwrite its old pages the kernel would first have
+        // to read those that it has dropped from memory, and who commits would wait for the disk.
+        connection.pragma_update(None, "journal_size_limit", 0)?;
         migrate(&mut connection, root)?;
         Ok(Self {
             folder: Folder {
