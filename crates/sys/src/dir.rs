@@ -10,9 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps};
 
 use crate::error::{Named, Result, retry};
 use crate::fd;
@@ -193,7 +191,7 @@ impl Dir {
 
     /// Changes the owner of `name`; clears set-id bits and file capabilities, so it comes first.
     pub fn set_owner(&self, name: &OsStr, uid: u32, gid: u32) -> Result<()> {
-        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        let (uid, gid) = (fd::uid(uid)?, fd::gid(gid)?);
         rustix::fs::chownat(
             &self.0,
             name,
@@ -252,7 +250,8 @@ pub fn set_file_attributes(
     mode: u32,
     time: (i64, u32),
 ) -> Result<()> {
-    rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).named("fchown")?;
+    let (uid, gid) = (fd::uid(uid)?, fd::gid(gid)?);
+    rustix::fs::fchown(file, Some(uid), Some(gid)).named("fchown")?;
     rustix::fs::fchmod(file, Mode::from_raw_mode(mode)).named("fchmod")?;
     rustix::fs::futimens(file, &timestamps(time)).named("futimens")
 }

@@ -47,6 +47,8 @@ impl Errno {
     pub const EXIST: Self = Self(libc::EEXIST);
     /// Not a directory.
     pub const NOTDIR: Self = Self(libc::ENOTDIR);
+    /// File too large.
+    pub const FBIG: Self = Self(libc::EFBIG);
     /// Is a directory.
     pub const ISDIR: Self = Self(libc::EISDIR);
     /// Invalid argument.

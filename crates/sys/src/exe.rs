@@ -92,7 +92,7 @@ mod tests {
         let program = dir.path().join("program");
         std::fs::copy("/bin/true", &program).unwrap();
         let sealed = open_sealed(&program).unwrap();
-        let path = crate::fd::proc_path(sealed.as_fd());
+        let path = fd::proc_path(sealed.as_fd());
         let write = std::fs::OpenOptions::new().write(true).open(&path);
         assert_eq!(
             write.unwrap_err().kind(),
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_sealed_copy_runs_and_cannot_be_written() {
         let copy = copied(Path::new("/bin/true")).unwrap();
-        let path = crate::fd::proc_path(copy.as_fd());
+        let path = fd::proc_path(copy.as_fd());
         let wrote = std::fs::OpenOptions::new()
             .write(true)
             .open(&path)

@@ -23,6 +23,11 @@ pub fn open_read(path: &Path) -> Result<OwnedFd> {
     open(path, OFlags::RDONLY)
 }
 
+/// Opens for reading without waiting, for a FIFO's other end for one.
+pub(crate) fn open_at_once(path: &Path) -> Result<OwnedFd> {
+    open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
+}
+
 /// Opens an existing file for writing, as kernel interfaces want it: nothing created or truncated.
 pub fn open_write(path: &Path) -> Result<OwnedFd> {
     open(path, OFlags::WRONLY)
@@ -68,6 +73,38 @@ pub fn read_to_end(fd: impl AsFd, limit: usize) -> Result<Vec<u8>> {
     Ok(text)
 }
 
+/// Reads a regular file of at most `limit` bytes: a longer one is EFBIG, a directory EISDIR, and
+/// anything else, which might never come to an end or let nobody open it, EINVAL.
+pub fn read_regular(path: &Path, limit: usize) -> Result<Vec<u8>> {
+    let refused = |errno| crate::error::Error {
+        call: "read",
+        errno: crate::error::Errno(errno),
+    };
+    let file = open_at_once(path)?;
+    let stat = rustix::fs::fstat(&file).named("fstat")?;
+    match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
+        rustix::fs::FileType::RegularFile => {}
+        rustix::fs::FileType::Directory => return Err(refused(libc::EISDIR)),
+        _ => return Err(refused(libc::EINVAL)),
+    }
+    let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+    if size > limit {
+        return Err(refused(libc::EFBIG));
+    }
+    // Mostly one call, and one that finds the end. It may grow meanwhile.
+    let mut text = Vec::with_capacity(size + 1);
+    while retry(|| rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)))
+        .named("read")?
+        > 0
+    {
+        if text.len() > limit {
+            return Err(refused(libc::EFBIG));
+        }
+        text.reserve(4096);
+    }
+    Ok(text)
+}
+
 /// Another descriptor of the same open file, closed on execve(2).
 pub fn duplicate(fd: impl AsFd) -> Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(fd, 0).named("fcntl")
@@ -104,9 +141,27 @@ pub fn set_close_on_exec(fd: impl AsFd, close: bool) -> Result<()> {
     rustix::io::fcntl_setfd(fd, flags).named("fcntl")
 }
 
+/// The number as a user's. The last one means "leave it as it is" to the kernel: EINVAL.
+pub(crate) fn uid(number: u32) -> Result<rustix::fs::Uid> {
+    valid(number).map(rustix::fs::Uid::from_raw)
+}
+
+/// As [`uid`], of a group.
+pub(crate) fn gid(number: u32) -> Result<rustix::fs::Gid> {
+    valid(number).map(rustix::fs::Gid::from_raw)
+}
+
+fn valid(number: u32) -> Result<u32> {
+    let refused = crate::error::Error {
+        call: "chown",
+        errno: crate::error::Errno::INVAL,
+    };
+    Some(number).filter(|n| *n != u32::MAX).ok_or(refused)
+}
+
 /// Makes a user the owner of a file, so that it can open it again by another name.
 pub fn give_to(fd: impl AsFd, uid: u32) -> Result<()> {
-    rustix::fs::fchown(fd, Some(rustix::fs::Uid::from_raw(uid)), None).named("fchown")
+    rustix::fs::fchown(fd, Some(self::uid(uid)?), None).named("fchown")
 }
 
 /// Whether reads and writes return EAGAIN instead of waiting. A property of the open file, shared

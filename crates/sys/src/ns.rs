@@ -49,9 +49,10 @@ pub const NAMES: [(Namespaces, &str); 8] = [
     (Namespaces::MOUNT, "mnt"),
 ];
 
-/// Opens the namespace a path names: /proc/PID/ns/KIND or a bind mount of it.
+/// Opens the namespace a path names: /proc/PID/ns/KIND or a bind mount of it. Whether it is one is
+/// for [`kind`] to say; something else, a FIFO for one, is not waited for.
 pub fn open(path: &Path) -> Result<OwnedFd> {
-    fd::open_read(path)
+    fd::open_at_once(path)
 }
 
 /// Which kind of namespace a descriptor is of; none if it is not of a namespace.

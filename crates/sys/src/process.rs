@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
 
 use rustix::fs::Mode;
-use rustix::process::{DumpableBehavior, Gid, Uid};
+use rustix::process::DumpableBehavior;
 
 use crate::error::{Errno, Error, Named, Result, check, retry};
 
@@ -73,19 +73,22 @@ pub fn set_umask(mask: u32) -> u32 {
 
 /// User id: real, effective and saved.
 pub fn set_user(uid: u32) -> Result<()> {
-    let uid = Uid::from_raw(uid);
+    let uid = crate::fd::uid(uid)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).named("setresuid")
 }
 
 /// Group id: real, effective and saved.
 pub fn set_group(gid: u32) -> Result<()> {
-    let gid = Gid::from_raw(gid);
+    let gid = crate::fd::gid(gid)?;
     rustix::thread::set_thread_res_gid(gid, gid, gid).named("setresgid")
 }
 
 /// All additional groups.
 pub fn set_groups(gids: &[u32]) -> Result<()> {
-    let gids: Vec<_> = gids.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    let gids: Vec<_> = gids
+        .iter()
+        .map(|gid| crate::fd::gid(*gid))
+        .collect::<Result<_>>()?;
     rustix::thread::set_thread_groups(&gids).named("setgroups")
 }
 

@@ -293,8 +293,8 @@ pub fn make_node(dir: impl AsFd, name: &OsStr, node: Node) -> Result<()> {
     rustix::fs::mknodat(&dir, name, kind, mode, device).named("mknodat")?;
     if node.uid != 0 || node.gid != 0 {
         let (uid, gid) = (
-            rustix::fs::Uid::from_raw(node.uid),
-            rustix::fs::Gid::from_raw(node.gid),
+            fd::uid(node.uid)?,
+            fd::gid(node.gid)?,
         );
         rustix::fs::chownat(&dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
             .named("fchownat")?;

@@ -52,8 +52,8 @@ pub(crate) fn identify(
     });
     match &known {
         Some(known) => {
-            identity.uid = known.uid;
-            identity.gid = known.gid;
+            identity.uid = in_range(known.uid)?;
+            identity.gid = in_range(known.gid)?;
             if !known.home.is_empty() {
                 identity.home = known.home.to_owned();
             }
@@ -62,7 +62,7 @@ pub(crate) fn identify(
     }
     if group_wanted.is_empty() {
         let name = known.map_or("", |known| known.name);
-        identity.groups = groups_of(group, name);
+        identity.groups = groups_of(group, name)?;
     } else {
         identity.gid = group_id(group, group_wanted)?;
     }
@@ -75,16 +75,16 @@ pub(crate) fn identify(
     Ok(identity)
 }
 
-fn groups_of(group: &str, name: &str) -> Vec<u32> {
+fn groups_of(group: &str, name: &str) -> Result<Vec<u32>, UnknownUser> {
     let mut found = Vec::new();
     let of_user =
         |group: &Group<'_>| !name.is_empty() && group.members.split(',').any(|m| m.trim() == name);
     for group in groups(group).filter(of_user) {
         if !found.contains(&group.gid) {
-            found.push(group.gid);
+            found.push(in_range(group.gid)?);
         }
     }
-    found
+    Ok(found)
 }
 
 fn group_id(text: &str, wanted: &str) -> Result<u32, UnknownUser> {
@@ -92,9 +92,16 @@ fn group_id(text: &str, wanted: &str) -> Result<u32, UnknownUser> {
         return Ok(id);
     }
     let known = groups(text).find(|g| g.name == wanted);
-    known
-        .map(|group| group.gid)
-        .ok_or_else(|| UnknownUser::Group(wanted.to_owned()))
+    let known = known.ok_or_else(|| UnknownUser::Group(wanted.to_owned()))?;
+    in_range(known.gid)
+}
+
+/// What an image's files say may be no id: the last number means "leave it as it is" to the kernel.
+fn in_range(id: u32) -> Result<u32, UnknownUser> {
+    match i32::try_from(id) {
+        Ok(_) => Ok(id),
+        Err(_) => Err(UnknownUser::Range(id.to_string())),
+    }
 }
 
 /// The number `text` is, if it is one.
@@ -137,9 +144,10 @@ mod tests {
     use super::*;
 
     const PASSWD: &str = "# comment\nroot:x:0:0:root:/root:/bin/sh\n\
-        www:x:33:33::/var/www:\nbroken\nshort:x:7:8\n1000:x:0:0::/numeric:\n";
-    const GROUP: &str =
-        "root:x:0:\nadm:x:4:root, www\nwww:x:33:\nvideo:x:44:www\ndup:x:4:www\n99:x:0:\n";
+        www:x:33:33::/var/www:\nbroken\nshort:x:7:8\n1000:x:0:0::/numeric:\n\
+        none:x:4294967295:0::/:\nnobody:x:9:4294967295::/:\nmember:x:10:10::/:\n";
+    const GROUP: &str = "root:x:0:\nadm:x:4:root, www\nwww:x:33:\nvideo:x:44:www\ndup:x:4:www\n99:x:0:\n\
+        last:x:4294967295:member\n";
 
     #[test]
     fn who_is_who() {
@@ -173,6 +181,27 @@ mod tests {
                 "",
                 &["x"],
                 "unable to find group x: no matching entries in group file",
+            ),
+            // What an image's files say is no better.
+            (
+                "none",
+                &[],
+                "uids and gids must be in range 0-2147483647: 4294967295",
+            ),
+            (
+                "nobody",
+                &[],
+                "uids and gids must be in range 0-2147483647: 4294967295",
+            ),
+            (
+                "member",
+                &[],
+                "uids and gids must be in range 0-2147483647: 4294967295",
+            ),
+            (
+                "root:last",
+                &[],
+                "uids and gids must be in range 0-2147483647: 4294967295",
             ),
             ("-1", &[], "uids and gids must be in range 0-2147483647: -1"),
             (

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Uid};
+use rustix::fs::{AtFlags, CWD};
 
 use super::layout::is_missing;
 use super::{Cgroup, Error, read};
@@ -32,12 +32,12 @@ fn delegated_files() -> String {
 }
 
 fn give(path: &Path, uid: u32) -> Result<(), Error> {
-    let owner = Some(Uid::from_raw(uid));
-    rustix::fs::chownat(CWD, path, owner, None, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| {
-        Error::File {
-            action: "give away",
-            path: path.to_owned(),
-            source: io::Error::from(errno),
-        }
-    })
+    let failed = |source| Error::File {
+        action: "give away",
+        path: path.to_owned(),
+        source,
+    };
+    let owner = crate::fd::uid(uid).map_err(|error| failed(io::Error::from(error)))?;
+    rustix::fs::chownat(CWD, path, Some(owner), None, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|errno| failed(io::Error::from(errno)))
 }
