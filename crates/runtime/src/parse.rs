@@ -10,6 +10,8 @@ use serde_json::{Error, Map, Value, json};
 
 use crate::warning::warn;
 
+mod place;
+
 /// Reads a configuration (config.json).
 pub fn parse_spec(text: &[u8]) -> Result<Spec, Error> {
     parse(text, |whole| {
@@ -34,6 +36,7 @@ fn parse<T: DeserializeOwned>(
         answer => return answer,
     };
     let mut value: Value = serde_json::from_slice(text)?;
+    let first = Error::custom(format!("{}{first}", place::of(text, &first)));
     let before = value.clone();
     let Some(whole) = value.as_object_mut() else {
         return Err(first);
