@@ -193,7 +193,7 @@ impl Container {
     }
 
     /// Kills and reaps the first process, then destroys.
-    pub(crate) fn kill_and_destroy(self) -> Result<(), Error> {
+    pub fn kill_and_destroy(self) -> Result<(), Error> {
         match self.kill(Signal::KILL) {
             // It may have ended, and even have been reaped, by itself.
             Ok(())

@@ -59,6 +59,10 @@ fn device(device: &LinuxDevice) -> Result<DevicePlan, Error> {
         LinuxDeviceType::A => return Err(invalid("the type must be one of c, b, u, p")),
     };
     let number = |n: i64| u32::try_from(n).map_err(|_| invalid("device numbers are not negative"));
+    let owners = [device.uid(), device.gid()];
+    if owners.contains(&Some(super::process::NO_ID)) {
+        return Err(invalid("4294967295 is no id of an owner"));
+    }
     let node = Node {
         kind,
         major: number(device.major())?,

@@ -273,6 +273,9 @@ fn in_uts(field: &str, name: &Option<String>, has_uts: bool) -> Result<Option<St
             let reason = "would change the host's: it needs a UTS namespace in linux.namespaces";
             Err(Error::invalid(field, reason))
         }
+        Some(name) if name.contains('\0') => {
+            Err(Error::invalid(field, "must not hold a NUL character"))
+        }
         Some(name) => Ok(Some(name.to_owned())),
     }
 }

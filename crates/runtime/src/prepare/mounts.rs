@@ -19,6 +19,10 @@ use crate::CreateRequest;
 use crate::error::{Doing, Error};
 use crate::mount_options::MountOptions;
 
+/// What the kernel takes unless its administrator says otherwise (fs.mount-max): known beforehand,
+/// because to make them all and fail with the last takes very long.
+const MOST: usize = 100_000;
+
 /// All mounts in the order in which they are made: those of the root file system first.
 pub(super) fn mounts(request: &CreateRequest<'_>) -> Result<Vec<MountPlan>, Error> {
     let inside_root = request
@@ -27,6 +31,11 @@ pub(super) fn mounts(request: &CreateRequest<'_>) -> Result<Vec<MountPlan>, Erro
         .skip(1)
         .map(|mount| Ok(part_of_root(mount)));
     let asked = request.spec.mounts().iter().flatten();
+    let count = request.spec.mounts().as_ref().map_or(0, Vec::len);
+    if count > MOST {
+        let reason = format!("{count} are asked for, a mount namespace holds {MOST}");
+        return Err(Error::invalid("mounts", reason));
+    }
     inside_root
         .chain(asked.map(|mount| from_spec(request.bundle, mount)))
         .collect()
@@ -130,6 +139,9 @@ pub(crate) fn root(request: &CreateRequest<'_>, plan: &Plan) -> Result<RootMount
             .root()
             .as_ref()
             .ok_or_else(|| missing("root"))?;
+        if root.path().as_os_str().is_empty() {
+            return Err(Error::invalid("root.path", "is empty"));
+        }
         return bind_root(&from_bundle(request.bundle, root.path()), ties);
     };
     if first.target != Path::new("/") {

@@ -63,6 +63,21 @@ fn process(process: &Process) -> Result<ProcessPlan, Error> {
     })
 }
 
+/// The number that means "leave it as it is" to the kernel, and so is nobody's.
+pub(super) const NO_ID: u32 = u32::MAX;
+
+fn check_user(user: &oci_spec::runtime::User) -> Result<(), Error> {
+    let groups = user.additional_gids().iter().flatten();
+    let ids = [("uid", user.uid()), ("gid", user.gid())].into_iter();
+    for (field, id) in ids.chain(groups.map(|gid| ("additionalGids", *gid))) {
+        if id == NO_ID {
+            let reason = format!("{id} is no id: 0 to {} are", NO_ID - 1);
+            return Err(Error::invalid(format!("process.user.{field}"), reason));
+        }
+    }
+    Ok(())
+}
+
 fn check(process: &Process, args: &[String]) -> Result<(), Error> {
     if args.is_empty() || args.iter().all(String::is_empty) {
         return Err(Error::invalid("process.args", "must name a command"));
@@ -70,6 +85,11 @@ fn check(process: &Process, args: &[String]) -> Result<(), Error> {
     if !process.cwd().is_absolute() {
         return Err(Error::invalid("process.cwd", "must be an absolute path"));
     }
+    if process.cwd().as_os_str().as_encoded_bytes().contains(&0) {
+        let reason = "must not hold a NUL character";
+        return Err(Error::invalid("process.cwd", reason));
+    }
+    check_user(process.user())?;
     if args.iter().any(|arg| arg.contains('\0')) {
         return Err(Error::invalid(
             "process.args",

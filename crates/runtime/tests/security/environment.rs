@@ -108,7 +108,7 @@ fn hooks_have_absolute_paths() {
         let mut bundle = writable("true");
         bundle.config["hooks"] = json!({point: [{"path": "bin/true"}]});
         let said = bundle.fail();
-        assert!(said.contains("path must be absolute"), "{point}: {said}");
+        assert!(said.contains("must be an absolute path"), "{point}: {said}");
     }
 }
 

@@ -1,6 +1,10 @@
 //! Escapes, each tried for real: the container is the attacker, the built `brig-runtime` is the
 //! victim, and the kernel is the judge. `docs/security.md` has the table of what is tried where.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and its files are its own"
+)]
 
 macro_rules! need_containers {
     () => {

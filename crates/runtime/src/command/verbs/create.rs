@@ -144,10 +144,12 @@ impl Bundle {
     pub(super) fn open(dir: &Path) -> Result<Self, Failure> {
         let dir = std::path::absolute(dir)
             .map_err(|error| Failure::Usage(format!("--bundle: {error}")))?;
+        if dir.to_str().is_none() {
+            let reason = "is no UTF-8, which a path in the container's state must be";
+            return Err(Failure::Usage(format!("--bundle: {dir:?} {reason}")));
+        }
         let path = dir.join("config.json");
-        let text = sys::fd::open_read(&path)
-            .and_then(|file| sys::fd::read_to_end(file, 64 << 20))
-            .on_file("read", &path)?;
+        let text = read_configuration(&path)?;
         let spec =
             runtime::parse_spec(&text).map_err(|source| Failure::Malformed { path, source })?;
         let nested = false;
@@ -227,6 +229,16 @@ impl Bundle {
             fail_at: None,
         })?)
     }
+}
+
+/// At most 64 MiB, and of a regular file: others may never come to an end.
+fn read_configuration(path: &Path) -> Result<Vec<u8>, Failure> {
+    let refused = |why: &str| Failure::Refused(format!("{} {why}", path.display()));
+    sys::fd::read_regular(path, 64 << 20).or_else(|error| match error.errno {
+        sys::Errno::INVAL | sys::Errno::ISDIR => Err(refused("is no regular file")),
+        sys::Errno::FBIG => Err(refused("is longer than 64 MiB")),
+        _ => Err(error).on_file("read", path),
+    })
 }
 
 /// A terminal of the size the configuration or the user's own terminal has.

@@ -90,7 +90,14 @@ fn run_in(
     let (created, terminal) = hand_out_or_destroy(created, &running.making)?;
     let container = created.start()?;
     let record = record(&running.making, bundle, container.saved(), true);
-    place.write(&record)?;
+    let container = match place.write(&record) {
+        Ok(()) => container,
+        // Nobody could find it again.
+        Err(failure) => {
+            container.kill_and_destroy()?;
+            return Err(failure);
+        }
+    };
     let Some(signals) = signals else {
         return detach(&container, notify);
     };
