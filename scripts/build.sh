@@ -11,9 +11,10 @@
 
 profile=${1:-release}
 case $profile in
-release) flags=(--release) brigd=(--package daemon) dist=$target/dist ;;
-# With the features that the whole workspace asks for, so that its tests build nothing twice.
-debug) flags=() brigd=(--workspace) dist=$target/dist-debug ;;
+release) flags=(--release) small=() brigd=(--package daemon) dist=$target/dist ;;
+# With the features that the whole workspace asks for, so that its tests build nothing twice; and with
+# what the conformance suite runs inside.
+debug) flags=() small=(--package probe) brigd=(--workspace) dist=$target/dist-debug ;;
 *) die "unknown profile '$profile': release or debug" ;;
 esac
 
@@ -32,7 +33,7 @@ variable=$(echo "CARGO_TARGET_${static}_RUSTFLAGS" | tr 'a-z-' 'A-Z_')
 env CARGO_PROFILE_RELEASE_PANIC=abort CARGO_PROFILE_RELEASE_LTO=thin \
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 "$variable=-C target-feature=+crt-static -C relocation-model=static" \
     cargo build --locked --quiet "${flags[@]}" --target "$static" \
-    --package cli --package shim --package runtime --bins
+    --package cli --package shim --package runtime ${small[@]+"${small[@]}"} --bins
 cargo build --locked --quiet "${flags[@]}" "${brigd[@]}" --bin brigd
 
 mkdir -p "$dist"
@@ -44,3 +45,4 @@ for program in brig brig-shim brig-init brig-runtime; do
     place "$target/$static/$profile/$program" "$program"
 done
 place "$target/$profile/brigd" brigd
+[ "$profile" = release ] || place "$target/$static/$profile/conformance-probe" conformance-probe

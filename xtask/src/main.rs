@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod conformance;
 mod paths;
 mod tidy;
 mod vm;
@@ -34,6 +35,8 @@ enum Task {
     Tidy,
     /// Run tests on Debian's kernel with cgroup v2 only, in a virtual machine.
     VmTest(vm::Args),
+    /// Hold an OCI runtime to the sentences of runtime-spec.
+    Conformance(conformance::Args),
     /// Measure Brig beside other engines and runtimes.
     Bench(bench::Args),
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Tidy => tidy::run(),
         Task::VmTest(args) => vm::run(&args),
+        Task::Conformance(args) => conformance::run(&args),
         Task::Bench(args) => bench::run(&args),
     };
     match done {
