@@ -72,12 +72,33 @@ impl Systemd {
         Some(systemd)
     }
 
+    /// Takes unshare(1) out of the cgroup before systemd begins: in version 2 there are no processes
+    /// where controllers are to be enabled for what is below.
+    fn let_begin(&self) {
+        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        let own = own.lines().find_map(|line| line.strip_prefix("0::"));
+        let unified = self.cgroup.directories().into_iter();
+        let unified = unified.filter(|dir| dir.version == 2).last();
+        if let (Some(own), Some(directory)) = (own, unified) {
+            let depth = Path::new(self.cgroup.path()).iter().skip(1).count();
+            let mount = directory.path.ancestors().nth(depth).unwrap();
+            let file = mount.join(own.trim_start_matches('/')).join("cgroup.procs");
+            let file = std::fs::OpenOptions::new().write(true).open(file);
+            let written = write!(file.unwrap(), "{}", self.outer.id());
+            written.unwrap();
+        }
+        std::fs::File::create(self._dir.path().join("go")).unwrap();
+    }
+
     /// Until it can be spoken to.
     fn wait(&mut self) {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(pid) = child_of(self.outer.id()) {
-                self.pid = pid;
+                if self.pid != pid {
+                    self.pid = pid;
+                    self.let_begin();
+                }
                 if self
                     .inside(&["test", "-S", "/run/systemd/private"])
                     .status
@@ -190,13 +211,22 @@ fn script(cgroup: &Cgroup, dir: &Path, program: &str, version: u8) -> String {
         let path = units.join(format!("{unit}.target"));
         sys::file::replace_unsynced(&path, text.as_bytes(), 0o644).unwrap();
     }
-    let mut inner = String::from(
-        "set -e\nmount --make-rprivate /\nmount -t proc proc /proc\nmount -t tmpfs tmpfs /run\n",
+    let go = dir.join("go");
+    let mut inner = format!(
+        "set -e\nwhile ! test -e '{}'; do sleep 0.02; done\n\
+         mount --make-rprivate /\nmount -t proc proc /proc\nmount -t tmpfs tmpfs /run\n",
+        go.display()
     );
+    // It may change nothing of the machine's, like the presets of a first boot.
+    for dir in ["/etc", "/usr", "/var"] {
+        writeln!(inner, "mount --bind {dir} {dir}").unwrap();
+        writeln!(inner, "mount -o remount,bind,ro {dir}").unwrap();
+    }
+    // Over the machine's own: what is seen there is not this one's.
+    inner.push_str("mount -t tmpfs tmpfs /sys/fs/cgroup\n");
     if version == 2 {
         inner.push_str("mount -t cgroup2 cgroup2 /sys/fs/cgroup\n");
     } else {
-        inner.push_str("mount -t tmpfs tmpfs /sys/fs/cgroup\n");
         for one in cgroup.directories() {
             let (name, controllers) = (&one.name, one.controllers.join(","));
             let options = match (one.version, controllers.contains('=')) {
@@ -228,7 +258,8 @@ fn script(cgroup: &Cgroup, dir: &Path, program: &str, version: u8) -> String {
         writeln!(outer, "echo 0 >'{}/{file}' || exit 1", one.path.display()).unwrap();
     }
     let inner = dir.join("inner").display().to_string();
-    outer + "exec unshare -C -m -p -f --kill-child sh '" + &inner + "'"
+    // By its path: the shell of some systems has a smaller one built in.
+    outer + "exec /usr/bin/unshare -C -m -p -f --kill-child sh '" + &inner + "'"
 }
 
 /// The child of a process.

@@ -196,7 +196,9 @@ impl Tree {
             .output()
             .context("cannot run ldd")?;
         for line in String::from_utf8_lossy(&libraries.stdout).lines() {
-            let library = line.split_whitespace().find(|word| word.starts_with('/'));
+            // Other words with a slash are what ldd complains about.
+            let is_file = |word: &&str| word.starts_with('/') && Path::new(word).is_file();
+            let library = line.split_whitespace().find(is_file);
             if let Some(library) = library.map(Path::new)
                 && self.copied.insert(library.to_owned())
             {

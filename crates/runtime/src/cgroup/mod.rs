@@ -104,16 +104,21 @@ fn make_unit(
 ) -> Result<Made, Error> {
     let started = systemd::start(request)?;
     let unit = &request.name.unit;
-    let files = Cgroup::adopt(layout, &started.path, limits).map_err(|source| {
-        // The first error is the one that says why.
-        let _ = systemd::stop(unit);
-        cannot("limit", source)
-    })?;
-    let unit = Some(unit.clone());
-    Ok(Made {
-        group: Group { files, unit },
-        keeper: started.keeper,
-    })
+    match Cgroup::adopt(layout, &started.path, limits) {
+        Ok(files) => Ok(Made {
+            group: Group {
+                files,
+                unit: Some(unit.clone()),
+            },
+            keeper: started.keeper,
+        }),
+        Err(source) => {
+            // The first error is the one that says why.
+            drop(started.keeper);
+            let _ = systemd::stop(unit);
+            Err(cannot("limit", source))
+        }
+    }
 }
 
 impl Group {

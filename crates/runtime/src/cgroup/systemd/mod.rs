@@ -41,6 +41,8 @@ impl Keeper {
         let child = Clone3::default().spawn(|| {
             // The copy of the other end must go, or the end of the maker would not be seen.
             drop(end.take());
+            // The maker may have blocked what systemd ends it by.
+            let _ = sys::process::reset_signals();
             i32::from(sys::process::wait_readable(&wait).is_err())
         });
         let child = child.doing(action)?;
@@ -96,12 +98,15 @@ pub(crate) fn start(request: &Request<'_>) -> Result<Started, Error> {
         }
         started => started.map_err(failed)?,
     }
-    let path = bus.control_group(unit).map_err(|failure| {
-        // The unit is of no use without its path.
-        let _ = bus.stop(unit);
-        failed(failure)
-    })?;
-    Ok(Started { path, keeper })
+    match bus.control_group(unit) {
+        Ok(path) => Ok(Started { path, keeper }),
+        Err(failure) => {
+            // The unit is of no use without its path.
+            drop(keeper);
+            let _ = bus.stop(unit);
+            Err(failed(failure))
+        }
+    }
 }
 
 /// Tells systemd of changed limits, lest it writes the old ones again.
