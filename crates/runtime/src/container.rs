@@ -13,6 +13,7 @@ use crate::cgroup::{Group, cannot};
 use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
 use crate::prepare::{self, Plan, ProcessPlan};
+use crate::resctrl::ResctrlPlan;
 use crate::seccomp::Program;
 use crate::{CreateRequest, Saved};
 
@@ -34,6 +35,8 @@ pub struct Container {
     pub(crate) first: ProcessPlan,
     /// Its root, if that is not the one of a mount namespace of its own: see [`crate::init::root`].
     pub(crate) directory: Option<PathBuf>,
+    /// Its groups of caches and bandwidth.
+    pub(crate) resctrl: Option<ResctrlPlan>,
     /// Whether its pid namespace was made for it, so that its first process is the namespace's.
     rules_its_pid_namespace: bool,
     /// Compiled once; every process of the container gets it.
@@ -65,6 +68,7 @@ impl Container {
             cgroup,
             namespaces: plan.namespaces.all(),
             directory: directory(request.bundle, spec),
+            resctrl: plan.resctrl,
             first: plan.process,
             rules_its_pid_namespace: plan.namespaces.new.contains(Namespaces::PID),
             seccomp,
@@ -84,6 +88,7 @@ impl Container {
         let process = spec.process().clone().unwrap_or_default();
         Ok(Some(Self {
             directory: directory(&saved.bundle, spec),
+            resctrl: crate::resctrl::plan(spec, &saved.id)?,
             first: prepare::first_process(&process, &linux)?,
             id: saved.id.clone(),
             bundle: saved.bundle.clone(),
@@ -188,6 +193,9 @@ impl Container {
         if !self.rules_its_pid_namespace || self.cgroup.remove().is_err() {
             self.cgroup.destroy()?;
         }
+        if let Some(resctrl) = &self.resctrl {
+            crate::resctrl::remove(resctrl)?;
+        }
         hooks::run_poststop(&self.poststop, self.hook_state());
         Ok(())
     }
@@ -231,6 +239,9 @@ impl Container {
     /// Removes what is left of a container whose first process is gone.
     pub fn remove_remains(saved: &Saved, spec: &Spec) -> Result<(), Error> {
         Group::remove_remains(saved)?;
+        if let Some(resctrl) = crate::resctrl::plan(spec, &saved.id)? {
+            crate::resctrl::remove(&resctrl)?;
+        }
         let state = HookState::new(spec, &saved.id, &saved.bundle);
         hooks::run_poststop(hooks::list(spec, |hooks| hooks.poststop()), state);
         Ok(())

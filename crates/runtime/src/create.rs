@@ -16,6 +16,7 @@ use crate::hooks::{self, HookState};
 use crate::init::{Init, Launch};
 use crate::prepare::{self, Plan, RootMount};
 use crate::protocol::{FromInit, InitEnd, MakerEnd, ToInit, channel};
+use crate::resctrl::ResctrlPlan;
 use crate::seccomp::Program;
 use crate::usher;
 use crate::{CreateRequest, Stdio};
@@ -38,6 +39,7 @@ pub(crate) const STEPS: &[&str] = &[
     "root-mount",
     "bind-sources",
     "cgroup",
+    "resource-groups",
     "cgroup-views",
     "clone",
     "id-maps",
@@ -69,6 +71,7 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, Error> {
 #[derive(Debug, Default)]
 struct Undo {
     cgroup: Option<Group>,
+    resctrl: Option<ResctrlPlan>,
     child: Option<Child>,
 }
 
@@ -79,6 +82,9 @@ impl Undo {
         if let Some(child) = self.child.take() {
             let _ = sys::pidfd::send_signal(&child.pidfd, types::Signal::KILL);
             let _ = sys::pidfd::wait(&child.pidfd);
+        }
+        if let Some(resctrl) = self.resctrl.take() {
+            let _ = crate::resctrl::remove(&resctrl);
         }
         if let Some(cgroup) = self.cgroup.take() {
             let _ = cgroup.destroy();
@@ -116,6 +122,11 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     // Until the container's process is in the cgroup.
     let (cgroup, _keeper) = (cgroup.group, cgroup.keeper);
     undo.cgroup = Some(cgroup.clone());
+    at(&request, "resource-groups")?;
+    if let Some(resctrl) = &plan.resctrl {
+        undo.resctrl = Some(resctrl.clone());
+        plan.resource_groups = crate::resctrl::make(resctrl)?;
+    }
     at(&request, "cgroup-views")?;
     prepare::cgroup_views(&mut plan.mounts, &cgroup.files)?;
     let join = cgroup.join_handles()?;
@@ -211,6 +222,7 @@ fn clone(
         launch: Launch {
             channel: init,
             process: &plan.process,
+            resource_groups: &plan.resource_groups,
             seccomp,
             stdio: &request.stdio,
             terminal: None,

@@ -59,6 +59,14 @@ pub enum Error {
         /// What the kernel said.
         source: sys::Error,
     },
+    /// A group of resctrl could not be made, filled or removed.
+    #[error("cannot {action}: {reason}")]
+    Resctrl {
+        /// What was to be done, with the group's path.
+        action: String,
+        /// What the kernel said.
+        reason: String,
+    },
     /// A hook could not be run, failed or took too long.
     #[error("error running {point} hook #{number}: {path}: {reason}")]
     Hook {
@@ -138,6 +146,7 @@ impl Error {
             | Self::Agent { .. }
             | Self::Systemd { .. }
             | Self::Hook { .. }
+            | Self::Resctrl { .. }
             | Self::Ended { .. }
             | Self::Late { .. }
             | Self::IdMap { .. }

@@ -58,6 +58,9 @@ const JOIN: &[Step<JoinStep>] = &[
         scheduling::first_cpus(&joiner.launch.process.scheduling)
     }),
     step("enter-cgroup", enter_cgroup),
+    step("enter-resource-groups", |joiner| {
+        scheduling::enter_resource_groups(&joiner.launch)
+    }),
     step("cpus", |joiner| {
         scheduling::cpus(&joiner.launch.process.scheduling)
     }),
@@ -162,10 +165,15 @@ impl Container {
         request: &ExecRequest<'_>,
         process: &ProcessPlan,
     ) -> Result<Executed, Error> {
+        let groups = match &self.resctrl {
+            Some(resctrl) => crate::resctrl::open(resctrl)?,
+            None => Vec::new(),
+        };
         let (maker, init) = channel()?;
         let launch = Launch {
             channel: init,
             process,
+            resource_groups: &groups,
             seccomp: self.seccomp.as_ref(),
             stdio: &request.stdio,
             terminal: None,

@@ -6,7 +6,9 @@ use crate::mount_options;
 
 /// The document.
 pub fn features() -> Value {
-    let namespaces = ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"];
+    let namespaces = [
+        "cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts",
+    ];
     let capabilities: Vec<_> = sys::caps::NAMES
         .iter()
         .map(|name| format!("CAP_{name}"))
@@ -31,7 +33,9 @@ pub fn features() -> Value {
             "seccomp": crate::seccomp::features(),
             "apparmor": {"enabled": true},
             "selinux": {"enabled": true},
-            "intelRdt": {"enabled": false},
+            "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
+            "memoryPolicy": {"modes": crate::parse::MODES, "flags": crate::parse::FLAGS},
+            "netDevices": {"enabled": true},
             "mountExtensions": {"idmap": {"enabled": false}},
         },
     })

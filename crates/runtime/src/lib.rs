@@ -26,6 +26,7 @@ mod net_devices;
 mod parse;
 mod prepare;
 mod protocol;
+mod resctrl;
 mod rootless;
 mod saved;
 mod seccomp;

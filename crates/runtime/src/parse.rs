@@ -133,7 +133,8 @@ fn translate_linux(linux: &mut Map<String, Value>) -> Result<(), Error> {
     }
 }
 
-const MODES: [&str; 7] = [
+/// Of `linux.memoryPolicy.mode`.
+pub(crate) const MODES: [&str; 7] = [
     "MPOL_DEFAULT",
     "MPOL_BIND",
     "MPOL_INTERLEAVE",
@@ -143,7 +144,8 @@ const MODES: [&str; 7] = [
     "MPOL_LOCAL",
 ];
 
-const FLAGS: [&str; 3] = [
+/// Of `linux.memoryPolicy.flags`.
+pub(crate) const FLAGS: [&str; 3] = [
     "MPOL_F_NUMA_BALANCING",
     "MPOL_F_RELATIVE_NODES",
     "MPOL_F_STATIC_NODES",

@@ -346,3 +346,22 @@ fn security_modules_are_there_or_missed() {
         );
     }
 }
+
+#[test]
+fn groups_of_resctrl_are_used_or_missed() {
+    needs_containers!();
+    let mut bundle = Bundle::script("true");
+    bundle.config["linux"]["intelRdt"] = json!({"enableMonitoring": true});
+    let mounted = std::fs::read_to_string("/proc/mounts").unwrap();
+    if mounted
+        .lines()
+        .any(|line| line.split(' ').nth(2) == Some("resctrl"))
+    {
+        bundle.run();
+        let group = std::path::Path::new("/sys/fs/resctrl").join(&bundle.id);
+        assert!(!group.exists());
+    } else {
+        let said = bundle.fail();
+        assert!(said.contains("no resctrl file system is mounted"), "{said}");
+    }
+}

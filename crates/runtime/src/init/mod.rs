@@ -66,6 +66,8 @@ pub(crate) struct Init<'a> {
 pub(crate) struct Launch<'a> {
     pub(crate) channel: InitEnd,
     pub(crate) process: &'a ProcessPlan,
+    /// Where to write `0`, to be in the groups of resctrl.
+    pub(crate) resource_groups: &'a [OwnedFd],
     pub(crate) seccomp: Option<&'a Program>,
     pub(crate) stdio: &'a Stdio,
     pub(crate) terminal: Option<Terminal>,

@@ -12,6 +12,14 @@ pub(crate) fn reset_cpus() -> Outcome {
     sys::sched::reset_affinity().during(|| "run on every CPU of the cgroup".to_owned())
 }
 
+/// Before anything is executed, whose caches they share.
+pub(crate) fn enter_resource_groups(launch: &Launch<'_>) -> Outcome {
+    let mut groups = launch.resource_groups.iter();
+    groups.try_for_each(|tasks| {
+        sys::fd::write_once(tasks, b"0").during(|| "enter a group of resctrl".to_owned())
+    })
+}
+
 /// Before the cgroup is entered: work of the runtime itself may have to stay off some CPUs.
 pub(crate) fn first_cpus(plan: &SchedulingPlan) -> Outcome {
     let Some(cpus) = plan.affinity.as_ref().and_then(|both| both.first.as_ref()) else {

@@ -56,6 +56,9 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
         identity::parent_death(&mut init.launch)
     }),
     step(Phase::Enter, "enter-cgroup", namespaces::enter_cgroup),
+    step(Phase::Enter, "enter-resource-groups", |init| {
+        scheduling::enter_resource_groups(&init.launch)
+    }),
     step(Phase::Enter, "cpus", |_| scheduling::reset_cpus()),
     step(Phase::Enter, "oom-score", |init| {
         identity::oom_score(&mut init.launch)

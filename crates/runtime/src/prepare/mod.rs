@@ -24,6 +24,7 @@ use sys::root::Node;
 use crate::CreateRequest;
 use crate::error::Error;
 use crate::mount_options::MountOptions;
+use crate::resctrl::ResctrlPlan;
 
 use environment::Environment;
 pub(crate) use mounts::{borrowed, cgroup_views, directory, root, sources};
@@ -54,6 +55,9 @@ pub(crate) struct Plan {
     pub(crate) read_only: Vec<PathBuf>,
     pub(crate) sysctl: Vec<(String, String)>,
     pub(crate) devices_to_move: Vec<NetDevice>,
+    pub(crate) resctrl: Option<ResctrlPlan>,
+    /// What processes write to, to be in its groups; see [`crate::resctrl::make`].
+    pub(crate) resource_groups: Vec<OwnedFd>,
     pub(crate) process: ProcessPlan,
 }
 
@@ -160,7 +164,6 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
     check_id(request.id)?;
     crate::hooks::check(spec)?;
     let linux = spec.linux().as_ref().ok_or_else(|| missing("linux"))?;
-    refuse_unsupported(linux)?;
     let namespaces = namespaces::namespaces(linux)?;
     if !namespaces.has_own_mounts() {
         refuse_mounts(request, linux)?;
@@ -188,6 +191,8 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
         read_only: text(linux.readonly_paths()),
         sysctl: namespaces::sysctl(linux, &namespaces)?,
         devices_to_move: net_devices(linux, &namespaces)?,
+        resctrl: crate::resctrl::plan(spec, request.id)?,
+        resource_groups: Vec::new(),
         process: first_process(source, linux)?,
         namespaces,
     })
@@ -253,16 +258,6 @@ fn refuse_mounts(request: &CreateRequest<'_>, linux: &Linux) -> Result<(), Error
                           changed";
             Err(Error::invalid(*field, reason))
         }
-    }
-}
-
-/// What the specification has and this runtime has not. Refused, because a container that runs
-/// without what it asked for is worse than one that does not run.
-fn refuse_unsupported(linux: &Linux) -> Result<(), Error> {
-    let asked = [("linux.intelRdt", linux.intel_rdt().is_some())];
-    match asked.iter().find(|(_, asked)| *asked) {
-        Some((field, _)) => Err(Error::unsupported(*field, "this runtime does not have it")),
-        None => Ok(()),
     }
 }
 
