@@ -305,6 +305,140 @@ fn devices_are_denied_but_for_the_rules() {
     check_devices(&cgroup);
 }
 
+/// The new rules hold for what is opened from then on, in either version.
+#[test]
+fn device_rules_are_replaced() {
+    let Some(scratch) = Scratch::new("replace") else {
+        return;
+    };
+    let with = |text: &str| Limits {
+        devices: devices::tests::rules(text),
+        ..Limits::default()
+    };
+    let cgroup = scratch.create(&with("-a; +c 1:3 rw; +c 1:7 rw")).unwrap();
+    for _ in 0..3 {
+        let rules = with("-a; +c 1:3 rwm; +c 1:5 r; -b *:* m");
+        cgroup.update(&scratch.layout, &rules).unwrap();
+    }
+    check_devices(&cgroup);
+}
+
+/// The same for the program, where version 1 keeps the devices.
+#[test]
+fn a_device_program_takes_the_place_of_another() {
+    let Some(scratch) = Scratch::new("programs") else {
+        return;
+    };
+    if scratch.layout.v2.is_none() {
+        skip!("SKIP: no version 2 hierarchy");
+        return;
+    }
+    let cgroup = scratch.create(&Limits::default()).unwrap();
+    let filter = |text: &str| devices::DeviceFilter::new(&devices::tests::rules(text));
+    filter("-a; +c 1:3 r").apply(&cgroup).unwrap();
+    for _ in 0..70 {
+        // More often than a cgroup takes programs.
+        filter("-a; +c 1:3 rw; +c 1:5 r").replace(&cgroup).unwrap();
+    }
+    check_devices(&cgroup);
+}
+
+#[test]
+fn use_is_counted() {
+    let Some(scratch) = Scratch::new("stats") else {
+        return;
+    };
+    let can = scratch.layout.capabilities();
+    let limits = Limits {
+        pids: can.pids.then_some(77),
+        ..Limits::default()
+    };
+    let cgroup = scratch.create(&limits).unwrap();
+    let mut child = start_inside(
+        &cgroup,
+        "i=0; while [ $i -lt 9999 ]; do i=$((i+1)); done; \
+                                           echo ready; exec sleep 1000",
+    );
+    wait_for_line(&mut child);
+    let stats = cgroup.stats().unwrap();
+    assert!(stats.cpu.total > 0, "{stats:?}");
+    if can.pids {
+        assert_eq!((stats.pids.current, stats.pids.limit), (1, Some(77)));
+    }
+    if can.memory {
+        assert!(stats.memory.usage.usage > 0, "{stats:?}");
+        assert!(!stats.memory.details.is_empty());
+    }
+    if can.cpuset {
+        assert!(!stats.cpuset.cpus.is_empty() && !stats.cpuset.mems.is_empty());
+    }
+    cgroup.kill_all().unwrap();
+    child.wait().unwrap();
+    cgroup.remove().unwrap();
+    assert!(cgroup.stats().is_err());
+}
+
+/// Raising and lowering what the kernel checks against each other, in every order.
+#[test]
+fn limits_that_depend_on_each_other_change_together() {
+    let Some(scratch) = Scratch::new("update") else {
+        return;
+    };
+    let can = scratch.layout.capabilities();
+    if !can.memory || !can.cpu_quota {
+        skip!("SKIP: no memory or cpu controller");
+        return;
+    }
+    let cgroup = scratch.create(&Limits::default()).unwrap();
+    for megabytes in [64, 256, 16, -1, 32] {
+        let bytes = if megabytes < 0 { -1 } else { megabytes << 20 };
+        let mut limits = Limits::default();
+        limits.memory.limit = Some(bytes);
+        limits.memory.swap = can.swap.then_some(bytes);
+        limits.cpu.quota = Some(if megabytes < 0 { -1 } else { megabytes * 1000 });
+        limits.cpu.period = Some(if megabytes > 32 { 20_000 } else { 500_000 });
+        cgroup.update(&scratch.layout, &limits).unwrap();
+        let files = ["memory.limit_in_bytes", "memory.max"];
+        let value = scratch.value(&cgroup, "memory", files).unwrap();
+        if megabytes > 0 {
+            assert_eq!(value, bytes.to_string());
+        }
+    }
+    let mut limits = Limits::default();
+    limits.memory.limit = Some(1 << 20);
+    limits.memory.check_before_update = true;
+    let mut child = start_inside(
+        &cgroup,
+        "x=12345678; while [ ${#x} -lt 4000000 ]; do x=$x$x; done; echo ready; sleep 1000; :",
+    );
+    wait_for_line(&mut child);
+    let error = cgroup.update(&scratch.layout, &limits).unwrap_err();
+    assert!(matches!(error, Error::Invalid { .. }), "{error}");
+    cgroup.kill_all().unwrap();
+    child.wait().unwrap();
+    cgroup.remove().unwrap();
+}
+
+#[test]
+fn a_threaded_subtree_limits_no_memory() {
+    let Some(scratch) = Scratch::new("threaded") else {
+        return;
+    };
+    if scratch.layout.mode() != Mode::Unified {
+        skip!("SKIP: threaded subtrees are version 2's");
+        return;
+    }
+    let path = |name: &str| format!("{}/{name}", scratch.parent);
+    let none = Limits::default();
+    let first = Cgroup::create(&scratch.layout, &path("first"), &none).unwrap();
+    read::write(&first.v2().unwrap().path.join("cgroup.type"), "threaded").unwrap();
+    let mut limits = Limits::default();
+    limits.memory.limit = Some(64 << 20);
+    let error = Cgroup::create(&scratch.layout, &path("second"), &limits).unwrap_err();
+    assert!(matches!(error, Error::Threaded { .. }), "{error}");
+    Cgroup::create(&scratch.layout, &path("second"), &none).unwrap();
+}
+
 /// `null` may be read and written, `zero` read only, `full` neither.
 fn check_devices(cgroup: &Cgroup) {
     let mut child = start_inside(
