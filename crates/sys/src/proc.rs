@@ -6,6 +6,7 @@ use std::path::Path;
 use types::ProcessRef;
 
 use crate::error::{Errno, Error, Result};
+use crate::root::Root;
 use crate::{fd, pidfd};
 
 /// The field 22 of /proc/PID/stat, proc_pid_stat(5): when it started, in clock ticks since boot.
@@ -49,6 +50,23 @@ pub fn open(process: ProcessRef) -> Result<Option<OwnedFd>> {
     }
 }
 
+/// The root directory of that very process; nothing if it has ended.
+///
+/// The name in /proc is a pid's, which may be another process' by the time it is resolved: so the
+/// process is looked at again by a descriptor that cannot change hands. As long as it has not been
+/// reaped, nobody else had its pid.
+pub fn open_root(process: ProcessRef) -> Result<Option<Root>> {
+    let Some(pidfd) = open(process)? else {
+        return Ok(None);
+    };
+    let opened = Root::open(Path::new(&format!("/proc/{}/root", process.pid)));
+    // A zombie keeps its pid, and has no root any more.
+    if pidfd::ended_within(&pidfd, std::time::Duration::ZERO)? {
+        return Ok(None);
+    }
+    opened.map(Some)
+}
+
 /// Whether that very process runs: it is neither gone nor a zombie.
 pub fn is_alive(process: ProcessRef) -> bool {
     match open(process) {
@@ -79,10 +97,13 @@ mod tests {
         let pid = i32::try_from(std::process::id()).unwrap();
         let me = process_ref(pid).unwrap();
         assert!(is_alive(me));
-        assert!(!is_alive(ProcessRef {
+        let other = ProcessRef {
             started: me.started + 1,
             ..me
-        }));
+        };
+        assert!(!is_alive(other));
+        assert!(open_root(me).unwrap().is_some());
+        assert!(open_root(other).unwrap().is_none());
     }
 
     #[test]
@@ -92,6 +113,7 @@ mod tests {
         let pidfd = open(process).unwrap().unwrap();
         assert!(pidfd::ended_within(&pidfd, std::time::Duration::from_secs(60)).unwrap());
         assert!(!is_alive(process));
+        assert!(open_root(process).unwrap().is_none());
         assert!(open(process).unwrap().is_some());
         child.wait().unwrap();
         assert!(open(process).unwrap().is_none());

@@ -292,10 +292,7 @@ pub fn make_node(dir: impl AsFd, name: &OsStr, node: Node) -> Result<()> {
     let mode = Mode::from_raw_mode(node.mode & 0o7777);
     rustix::fs::mknodat(&dir, name, kind, mode, device).named("mknodat")?;
     if node.uid != 0 || node.gid != 0 {
-        let (uid, gid) = (
-            fd::uid(node.uid)?,
-            fd::gid(node.gid)?,
-        );
+        let (uid, gid) = (fd::uid(node.uid)?, fd::gid(node.gid)?);
         rustix::fs::chownat(&dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
             .named("fchownat")?;
     }

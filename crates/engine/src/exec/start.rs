@@ -2,7 +2,6 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 
 use shim::{AttachOptions, Call, Reply, Streams};
 use types::{ErrorKind, ProcessRef};
@@ -107,11 +106,11 @@ fn identity(
         Some(user) if !user.is_empty() => (user.as_str(), &[][..]),
         _ => (fixed.resolved.user.as_str(), fixed.spec.groups.as_slice()),
     };
-    let path = PathBuf::from(format!("/proc/{}/root", first.pid));
-    let root = sys::root::Root::open(&path).map_err(Error::kernel(format!(
+    let root = sys::proc::open_root(first).map_err(Error::kernel(format!(
         "open the root of container {}",
         fixed.id
     )))?;
+    let root = root.ok_or_else(|| WrongState::NotRunning(fixed.id.clone()))?;
     let read = |path: &str| match root.read(path, LONGEST) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if users::means_absent(error.errno) => Ok(String::new()),
