@@ -41,6 +41,19 @@ pub(crate) fn open(
     Ok(terminal)
 }
 
+/// Before the gate, where the process may wait for long: whoever called the maker and reads its
+/// output to the end, as containerd does, must not wait with it.
+pub(crate) fn let_go(init: &mut Init<'_>) -> Outcome {
+    if init.gate.is_none() || init.launch.terminal.is_none() {
+        return Ok(());
+    }
+    let Some(streams) = init.launch.given_streams() else {
+        return Ok(());
+    };
+    sys::process::set_standard_streams(streams)
+        .during(|| "let go of the maker's streams".to_owned())
+}
+
 /// After the hooks, which are none of the command's business.
 pub(crate) fn attach(launch: &mut Launch<'_>) -> Outcome {
     let action = || "attach the standard streams".to_owned();
