@@ -150,18 +150,14 @@ fn lock_roots(config: &Config) -> Result<[Lock; 2], Error> {
     ];
     let [run, data] = roots.map(|(root, key, name)| {
         let path = root.join(name);
-        let lock = Lock::try_acquire(&path).map_err(|source| Error::Lock {
+        let lock = Lock::take(&path).map_err(|source| Error::Lock {
             path: path.clone(),
             source,
         })?;
-        let lock = lock.ok_or_else(|| Error::Locked {
+        lock.ok_or_else(|| Error::Locked {
             path: root.clone(),
             key,
-        })?;
-        let pid = format!("{}\n", std::process::id());
-        lock.write(pid.as_bytes())
-            .map_err(|source| Error::Lock { path, source })?;
-        Ok::<_, Error>(lock)
+        })
     });
     Ok([run?, data?])
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shim::Program;
 use storage::{Records, Storage};
@@ -30,9 +30,6 @@ use crate::{Config, Error, recover, steps};
 /// How long closing waits for what is cleaned away. A shim may go on serving its clients for longer;
 /// the next engine cleans up after it.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long the store of a daemon that is going away is waited for.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Everything the verbs share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -77,7 +74,9 @@ impl Engine {
 
     fn build(config: Config, runtime: Handle) -> Result<Self, Error> {
         make_containers_dir(&config.run_root)?;
-        let storage = open_storage(&config)?;
+        let storage = Storage::open(&config.data_root)?;
+        let path = config.run_root.join("gone");
+        let gone = Gone::open(&path).map_err(Error::io(format!("read {}", path.display())))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 records: storage.records(),
@@ -88,7 +87,7 @@ impl Engine {
                 table: RwLock::default(),
                 execs: Mutex::default(),
                 ownerless_execs: Mutex::default(),
-                gone: Mutex::default(),
+                gone: Mutex::new(gone),
                 runtime,
                 watchers: Mutex::default(),
                 cleaners: Mutex::default(),
@@ -229,20 +228,6 @@ fn make_containers_dir(run_root: &Path) -> Result<(), Error> {
         .and_then(|()| DirBuilder::new().recursive(true).mode(0o700).create(&dir))
         .and_then(|()| std::fs::set_permissions(&dir, Permissions::from_mode(0o700)))
         .map_err(Error::io(format!("make the directory {}", dir.display())))
-}
-
-/// Opens the store. The lock of a daemon that has just been killed may be held for a moment more, by
-/// a shim that it was spawning: a descriptor is closed by exec only.
-fn open_storage(config: &Config) -> Result<Storage, Error> {
-    let end = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match Storage::open(&config.data_root) {
-            Err(storage::Error::Locked { .. }) if Instant::now() < end => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            answer => return Ok(answer?),
-        }
-    }
 }
 
 fn spawn(

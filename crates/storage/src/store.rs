@@ -110,20 +110,11 @@ impl Store {
 
 fn lock(paths: &Paths) -> Result<Lock, Error> {
     let path = paths.lock();
-    let Some(lock) = Lock::try_acquire(&path).map_err(Error::file("lock", &path))? else {
-        let pid = std::fs::read_to_string(&path)
-            .unwrap_or_default()
-            .trim()
-            .to_owned();
-        return Err(Error::Locked {
-            root: paths.root.clone(),
-            pid,
-        });
-    };
-    let pid = format!("{}\n", std::process::id());
-    lock.write(pid.as_bytes())
-        .map_err(Error::file("lock", &path))?;
-    Ok(lock)
+    let lock = Lock::take(&path).map_err(Error::file("lock", &path))?;
+    lock.ok_or_else(|| Error::Locked {
+        root: paths.root.clone(),
+        pid: sys::file::holder(&path).map_or_else(String::new, |pid| pid.to_string()),
+    })
 }
 
 /// Makes a directory, with those above it, unless it is there.

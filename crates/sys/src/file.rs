@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 
 use crate::error::{Errno, Error, Named, Result, retry};
-use crate::fd;
+use crate::{fd, pidfd};
 
 /// Replaces a file: after a crash at any moment it holds the old bytes or the new ones, and once
 /// this returns the new ones survive power loss.
@@ -71,42 +72,74 @@ fn write_new(dir: &OwnedFd, name: &Path, bytes: &[u8], mode: u32, sync: bool) ->
     Ok(())
 }
 
-/// An exclusive lock on a file (flock(2)). The kernel lets go of it when the last descriptor is
-/// closed, so a holder that dies never blocks its successor. The file stays: removing it would let
-/// two processes hold "the" lock on two files of one name.
+/// How long a lock is waited for whose holder lives: it may be about to end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long when the holder is gone, and only what it was starting can have the lock.
+const PATIENCE_WITH_HEIRS: Duration = Duration::from_secs(10);
+
+/// An exclusive lock on a file (flock(2)), which says the holder's pid. The kernel lets go of it when
+/// the last descriptor is closed, so a holder that dies never blocks its successor for long. The file
+/// stays: removing it would let two processes hold "the" lock on two files of one name.
 #[derive(Debug)]
 pub struct Lock(OwnedFd);
 
 impl Lock {
-    /// Waits until the lock is free.
-    pub fn acquire(path: &Path) -> Result<Self> {
-        let file = Self::open(path)?;
-        retry(|| rustix::fs::flock(&file, FlockOperation::LockExclusive)).named("flock")?;
-        Ok(Self(file))
-    }
-
-    /// The lock, or nothing if somebody else holds it.
-    pub fn try_acquire(path: &Path) -> Result<Option<Self>> {
-        let file = Self::open(path)?;
-        match retry(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)) {
-            Ok(()) => Ok(Some(Self(file))),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(errno).named("flock"),
+    /// The lock, or nothing if somebody holds it and goes on to.
+    ///
+    /// A holder that was killed is waited for. It has the lock until it is gone, and a process that
+    /// it was just starting has it, as a copy of the descriptor, until it executes its program.
+    pub fn take(path: &Path) -> Result<Option<Self>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = retry(|| rustix::fs::open(path, flags, mode)).named("open")?;
+        let begin = Instant::now();
+        loop {
+            match retry(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)) {
+                Ok(()) => {
+                    let lock = Self(file);
+                    lock.write(format!("{}\n", std::process::id()).as_bytes())?;
+                    return Ok(Some(lock));
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {}
+                Err(errno) => return Err(errno).named("flock"),
+            }
+            let patience = match holder(path).is_some_and(|pid| !lives(pid)) {
+                true => PATIENCE_WITH_HEIRS,
+                false => PATIENCE,
+            };
+            if begin.elapsed() >= patience {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 
-    /// Replaces what the lock file says, for people who look: a pid, usually.
-    pub fn write(&self, text: &[u8]) -> Result<()> {
+    fn write(&self, text: &[u8]) -> Result<()> {
         rustix::fs::ftruncate(&self.0, 0).named("ftruncate")?;
         rustix::io::pwrite(&self.0, text, 0)
             .named("pwrite")
             .map(drop)
     }
+}
 
-    fn open(path: &Path) -> Result<OwnedFd> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        retry(|| rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)).named("open")
+impl Drop for Lock {
+    /// Not left to closing the descriptor: a child that is just being started may have a copy.
+    fn drop(&mut self) {
+        // It fails for no reason that a later close would not mend.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
     }
+}
+
+/// The pid that a lock file says, of whoever took the lock last.
+pub fn holder(path: &Path) -> Option<i32> {
+    let text = fd::read_to_end(fd::open_read(path).ok()?, 64).ok()?;
+    std::str::from_utf8(&text).ok()?.trim().parse().ok()
+}
+
+fn lives(pid: i32) -> bool {
+    pidfd::open(pid)
+        .is_ok_and(|process| !pidfd::ended_within(&process, Duration::ZERO).unwrap_or(false))
 }
 
 impl AsFd for Lock {
@@ -143,11 +176,29 @@ mod tests {
     fn a_lock_is_exclusive_until_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        let held = Lock::acquire(&path).unwrap();
-        held.write(b"1\n").unwrap();
-        assert!(Lock::try_acquire(&path).unwrap().is_none());
+        let held = Lock::take(&path).unwrap().unwrap();
+        assert_eq!(holder(&path), i32::try_from(std::process::id()).ok());
+        assert!(Lock::take(&path).unwrap().is_none());
+        let copy = fd::duplicate(&held).unwrap();
         drop(held);
-        assert!(Lock::try_acquire(&path).unwrap().is_some());
-        assert_eq!(std::fs::read(&path).unwrap(), b"1\n");
+        assert!(Lock::take(&path).unwrap().is_some());
+        drop(copy);
+    }
+
+    #[test]
+    fn the_lock_of_a_process_that_is_gone_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::take(&path).unwrap().unwrap();
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        held.write(format!("{}\n", gone.id()).as_bytes()).unwrap();
+        gone.wait().unwrap();
+        let heir = std::thread::spawn(move || {
+            // Longer than anybody waits for a holder that lives.
+            std::thread::sleep(PATIENCE + PATIENCE / 2);
+            drop(held);
+        });
+        assert!(Lock::take(&path).unwrap().is_some());
+        heir.join().unwrap();
     }
 }

@@ -102,6 +102,26 @@ fn what_ended_meanwhile_is_known_afterwards() {
 }
 
 #[test]
+fn how_a_removed_container_ended_is_known_after_a_crash() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::with_image();
+    let id = brig.brig(&["run", "-d", "--rm", "bb", "sh", "-c", "exit 7"]);
+    let id = id.ok();
+    until("its removal", || {
+        brig.brig(&["ps", "-aq"]).ok().is_empty().then_some(())
+    });
+    // As if it had been killed before it answered who waits.
+    brig.kill_daemon();
+    brig.start_daemon();
+    for client in clients() {
+        assert_eq!(brig.with(client, &["wait", &id]).ok(), "7", "{client:?}");
+    }
+    brig.finish();
+}
+
+#[test]
 fn attach_and_exec_work_again() {
     if !root() {
         return;

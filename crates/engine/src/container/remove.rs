@@ -102,6 +102,13 @@ fn claim(container: &Container) -> Result<(), Error> {
 /// Deletes the record of a container in `Removing`, frees its name and tells those who wait.
 fn forget(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
     let durability = super::create::durability(&container.fixed.spec);
+    if container.fixed.spec.auto_remove
+        && let Some(status) = container.lifecycle().exit_status()
+    {
+        // Before it is gone: whoever asks finds the one or the other, also after a crash.
+        let id = container.id().clone();
+        engine.gone().remember(id, status.clone());
+    }
     if let Err(error) = engine
         .storage()
         .remove_container(container.id(), durability)
@@ -118,13 +125,6 @@ fn forget(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
         container.step(None, Change::RemoveFailed(status))?;
         container.set_removed(Err(error.chain()));
         return Err(error);
-    }
-    if container.fixed.spec.auto_remove
-        && let Some(status) = container.lifecycle().exit_status()
-    {
-        // Before it is gone: whoever asks finds the one or the other.
-        let id = container.id().clone();
-        engine.gone().remember(id, status.clone());
     }
     engine.table_mut().forget(container);
     exec::forget(engine, container);
