@@ -66,6 +66,8 @@ if at_least test; then
     vm_kernel
 fi
 if at_least bench; then
-    packages crun iptables patchelf podman runc
+    packages crun iptables patchelf podman runc strace
+    # Without it the table of where the time goes is left out, with a word that says so.
+    if apt-cache show linux-perf >/dev/null 2>&1; then packages linux-perf; fi
     peers
 fi

@@ -46,7 +46,8 @@ fn parse<T: DeserializeOwned>(
         // This error knows the line.
         return Err(first);
     }
-    serde_json::from_value(value)
+    // As text again: to read a value would be all that code a second time.
+    serde_json::from_slice(&serde_json::to_vec(&value)?)
 }
 
 fn object<'a>(

@@ -47,22 +47,55 @@ pub(crate) struct Trial<'a> {
     pub(crate) after: Option<Box<dyn Fn() -> Command + 'a>>,
 }
 
+/// Several commands that are timed together, one after the other.
+pub(crate) struct Sequence<'a> {
+    /// The subject's name.
+    pub(crate) name: &'a str,
+    /// Nothing happens for so long before.
+    pub(crate) idle: Duration,
+    /// What is timed.
+    pub(crate) timed: Box<dyn Fn() -> Vec<Command> + 'a>,
+    /// What comes after, untimed.
+    pub(crate) after: Option<Box<dyn Fn() -> Command + 'a>>,
+}
+
 /// Every trial once a round, after a warm-up round that does not count.
 pub(crate) fn rounds(trials: &[Trial<'_>], count: usize) -> Result<Vec<Series>> {
-    let mut series: Vec<Series> = trials
+    let sequences: Vec<Sequence<'_>> = trials
         .iter()
-        .map(|trial| Series {
-            name: trial.name.to_owned(),
+        .map(|trial| Sequence {
+            name: trial.name,
+            idle: Duration::ZERO,
+            timed: Box::new(|| vec![(trial.timed)()]),
+            after: trial
+                .after
+                .as_ref()
+                .map(|after| -> Box<dyn Fn() -> Command> { Box::new(after) }),
+        })
+        .collect();
+    sequences_in_rounds(&sequences, count)
+}
+
+/// The same for sequences.
+pub(crate) fn sequences_in_rounds(all: &[Sequence<'_>], count: usize) -> Result<Vec<Series>> {
+    let mut series: Vec<Series> = all
+        .iter()
+        .map(|sequence| Series {
+            name: sequence.name.to_owned(),
             samples: Vec::with_capacity(count),
         })
         .collect();
     for round in 0..=count {
-        for (trial, series) in trials.iter().zip(&mut series) {
-            let took = time(&mut (trial.timed)()).with_context(|| trial.name.to_owned())?;
+        for (sequence, series) in all.iter().zip(&mut series) {
+            std::thread::sleep(sequence.idle);
+            let mut took = Duration::ZERO;
+            for command in &mut (sequence.timed)() {
+                took += time(command).with_context(|| sequence.name.to_owned())?;
+            }
             if round > 0 {
                 series.samples.push(took);
             }
-            if let Some(after) = &trial.after {
+            if let Some(after) = &sequence.after {
                 quiet(&mut after())?;
             }
         }

@@ -57,6 +57,17 @@ impl Processes {
     }
 }
 
+/// KiB that the processes take together that were started with this word.
+pub(crate) fn pss_of_word(word: &str) -> Result<u64> {
+    let has_word = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|w| w == word.as_bytes())
+    };
+    let all = Processes::read()?;
+    let those: Vec<u32> = all.parents.keys().copied().filter(has_word).collect();
+    Ok(pss(&those))
+}
+
 /// KiB that the processes take together.
 pub(crate) fn pss(pids: &[u32]) -> u64 {
     let of = |pid: &u32| {

@@ -53,6 +53,16 @@ impl Table {
         ));
     }
 
+    /// Names the columns of a table of plain text.
+    pub(crate) fn columns(&mut self, names: impl Iterator<Item = String>) {
+        self.columns = names.collect();
+    }
+
+    /// A row of plain text.
+    pub(crate) fn text(&mut self, what: &str, cells: Vec<String>) {
+        self.rows.push((what.to_owned(), cells));
+    }
+
     /// A row of plain numbers; nothing stands for what does not apply.
     pub(crate) fn raw(&mut self, what: &str, subjects: &[Subject], values: &[u64]) {
         self.columns = subjects.iter().map(|s| s.name.clone()).collect();
