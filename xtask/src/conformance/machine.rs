@@ -149,12 +149,25 @@ impl Cgroups {
         found
     }
 
-    /// Removes a cgroup and those below it, everywhere.
+    /// Removes a cgroup of the suite's and those below it, everywhere. Any other path is left: it may
+    /// hold what is not the suite's.
     pub(crate) fn remove(&self, cgroup: &str) {
+        if !is_ours(cgroup) {
+            return;
+        }
         for directory in self.all(cgroup) {
             remove_below(&directory);
         }
     }
+}
+
+/// Whether a path is below a cgroup that only this suite makes.
+fn is_ours(cgroup: &str) -> bool {
+    let mut parts = cgroup.trim_start_matches('/').split('/');
+    let first = parts.next().unwrap_or_default();
+    let named =
+        first.starts_with("brig-conformance-") || first.starts_with("relative-brig-conformance-");
+    named && !parts.any(|part| part == "..")
 }
 
 /// Depth first; what is in use stays.
@@ -181,6 +194,22 @@ pub(crate) fn numbers(list: &str) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_but_the_suites_cgroups_is_removed() {
+        for ours in ["/brig-conformance-x/c1", "relative-brig-conformance-x"] {
+            assert!(is_ours(ours), "{ours}");
+        }
+        for other in [
+            "",
+            "/",
+            "/system.slice",
+            "/brig-conformance-x/../y",
+            "/a/brig-conformance-x",
+        ] {
+            assert!(!is_ours(other), "{other}");
+        }
+    }
 
     #[test]
     fn lists_of_numbers() {
