@@ -48,9 +48,7 @@ fn delete_recorded(place: &Place, record: &Record, force: bool) -> Result<(), Fa
             status.name()
         )));
     }
-    if let Some(container) = record.container()? {
-        end(&container, status == Status::Paused)?;
-    }
+    end(record, status == Status::Paused)?;
     Container::remove_remains(&record.saved, &record.spec)?;
     Ok(())
 }
@@ -69,18 +67,25 @@ fn remove_unfinished(place: &Place) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Kills the first process and waits until it is gone; whose child it is reaps it.
-fn end(container: &Container, paused: bool) -> Result<(), Failure> {
-    match container.kill(Signal::KILL) {
-        Ok(()) if paused => container.resume()?,
-        // It may have ended by itself meanwhile.
-        _ => {}
+/// Kills the first process and waits until it is gone; whose child it is reaps it. Without looking
+/// for the cgroup, which an earlier attempt may have removed.
+fn end(record: &Record, paused: bool) -> Result<(), Failure> {
+    let process = record.saved.process;
+    let Some(pidfd) = sys::proc::open(process).doing("find the container's process")? else {
+        return Ok(());
+    };
+    // It may have ended by itself meanwhile.
+    let killed = sys::pidfd::send_signal(&pidfd, Signal::KILL);
+    if paused
+        && killed.is_ok()
+        && let Some(container) = record.container()?
+    {
+        container.resume()?;
     }
-    let ended = sys::pidfd::ended_within(container.pidfd(), PATIENCE).doing("wait for the end")?;
-    if ended {
+    if sys::pidfd::ended_within(&pidfd, PATIENCE).doing("wait for the end")? {
         return Ok(());
     }
-    let pid = container.process().pid;
+    let pid = process.pid;
     Err(Failure::Refused(format!(
         "process {pid} does not end, though it was killed"
     )))
