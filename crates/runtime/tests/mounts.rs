@@ -764,3 +764,16 @@ fn masked_directories_are_one_file_system() {
         "{printed}"
     );
 }
+
+/// config-linux.md, "Masked Paths" and "Readonly Paths": "The values MUST be absolute paths in the
+/// container namespace."
+#[test]
+fn masked_and_read_only_paths_are_absolute() {
+    need_containers!();
+    for field in ["maskedPaths", "readonlyPaths"] {
+        let mut bundle = Bundle::new(&["true"]);
+        bundle.config["linux"][field] = json!(["/proc/keys", "proc/kcore"]);
+        let said = bundle.fail();
+        assert!(said.contains("is no absolute path"), "{said}");
+    }
+}

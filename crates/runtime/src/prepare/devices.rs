@@ -58,6 +58,10 @@ fn device(device: &LinuxDevice) -> Result<DevicePlan, Error> {
         LinuxDeviceType::P => NodeKind::Fifo,
         LinuxDeviceType::A => return Err(invalid("the type must be one of c, b, u, p")),
     };
+    // Absent ones read as zeros, and there is no such device.
+    if kind != NodeKind::Fifo && (device.major(), device.minor()) == (0, 0) {
+        return Err(invalid("major and minor are missing"));
+    }
     let number = |n: i64| u32::try_from(n).map_err(|_| invalid("device numbers are not negative"));
     let owners = [device.uid(), device.gid()];
     if owners.contains(&Some(super::process::NO_ID)) {
@@ -75,4 +79,65 @@ fn device(device: &LinuxDevice) -> Result<DevicePlan, Error> {
         path: path.clone(),
         node,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use oci_spec::runtime::{LinuxBuilder, LinuxDeviceBuilder};
+
+    use super::*;
+
+    fn planned(
+        path: &str,
+        kind: LinuxDeviceType,
+        numbers: (i64, i64),
+    ) -> Result<DevicePlan, Error> {
+        let device = LinuxDeviceBuilder::default()
+            .path(path)
+            .typ(kind)
+            .major(numbers.0)
+            .minor(numbers.1)
+            .build()
+            .unwrap();
+        super::device(&device)
+    }
+
+    #[test]
+    fn devices_need_a_path_a_type_and_numbers() {
+        let refused = [
+            planned("dev/x", LinuxDeviceType::C, (1, 3)),
+            planned("/dev/..", LinuxDeviceType::C, (1, 3)),
+            planned("/dev/x", LinuxDeviceType::A, (1, 3)),
+            planned("/dev/x", LinuxDeviceType::B, (0, 0)),
+            planned("/dev/x", LinuxDeviceType::U, (-1, 3)),
+        ];
+        for answer in refused {
+            assert!(answer.is_err(), "{answer:?}");
+        }
+        assert!(planned("/dev/x", LinuxDeviceType::P, (0, 0)).is_ok());
+    }
+
+    #[test]
+    fn a_usual_device_that_was_asked_for_is_as_asked() {
+        let device = LinuxDeviceBuilder::default()
+            .path("/dev/null")
+            .typ(LinuxDeviceType::C)
+            .major(1_i64)
+            .minor(3_i64)
+            .file_mode(0o600_u32)
+            .build()
+            .unwrap();
+        let linux = LinuxBuilder::default()
+            .devices(vec![device])
+            .build()
+            .unwrap();
+        let all = devices(&linux).unwrap();
+        let nulls: Vec<_> = all
+            .iter()
+            .filter(|device| device.path == Path::new("/dev/null"))
+            .map(|device| device.node.mode)
+            .collect();
+        assert_eq!(nulls, [0o600]);
+        assert_eq!(all.len(), DEFAULT.len());
+    }
 }

@@ -170,9 +170,6 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
     }
     let source = spec.process().as_ref().ok_or_else(|| missing("process"))?;
     let has_uts = namespaces.has(Namespaces::UTS);
-    let text = |list: &Option<Vec<String>>| -> Vec<PathBuf> {
-        list.iter().flatten().map(PathBuf::from).collect()
-    };
     Ok(Plan {
         host_name: in_uts("hostname", spec.hostname(), has_uts)?,
         domain_name: in_uts("domainname", spec.domainname(), has_uts)?,
@@ -187,8 +184,8 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
         root_propagation: root_propagation(linux)?,
         mounts: mounts::mounts(request)?,
         devices: devices::devices(linux)?,
-        masked: text(linux.masked_paths()),
-        read_only: text(linux.readonly_paths()),
+        masked: absolute("linux.maskedPaths", linux.masked_paths())?,
+        read_only: absolute("linux.readonlyPaths", linux.readonly_paths())?,
         sysctl: namespaces::sysctl(linux, &namespaces)?,
         devices_to_move: net_devices(linux, &namespaces)?,
         resctrl: crate::resctrl::plan(spec, request.id)?,
@@ -302,6 +299,18 @@ fn shown_at(request: &CreateRequest<'_>) -> Option<PathBuf> {
     }
     let root = request.spec.root().as_ref()?;
     Some(from_bundle(request.bundle, root.path()))
+}
+
+/// Paths in the container, which the specification wants from its root on.
+fn absolute(field: &str, list: &Option<Vec<String>>) -> Result<Vec<PathBuf>, Error> {
+    let path = |text: &String| match Path::new(text).is_absolute() {
+        true => Ok(PathBuf::from(text)),
+        false => Err(Error::invalid(
+            field,
+            format!("{text:?} is no absolute path"),
+        )),
+    };
+    list.iter().flatten().map(path).collect()
 }
 
 fn missing(field: &str) -> Error {
