@@ -431,7 +431,13 @@ fn a_threaded_subtree_limits_no_memory() {
     let path = |name: &str| format!("{}/{name}", scratch.parent);
     let none = Limits::default();
     let first = Cgroup::create(&scratch.layout, &path("first"), &none).unwrap();
-    read::write(&first.v2().unwrap().path.join("cgroup.type"), "threaded").unwrap();
+    let first = &first.v2().unwrap().path;
+    // A subtree with controllers for whole processes cannot become threaded.
+    let controllers = first.parent().unwrap().join("cgroup.subtree_control");
+    for name in read::line(&controllers).unwrap().split(' ') {
+        read::write(&controllers, &format!("-{name}")).unwrap();
+    }
+    read::write(&first.join("cgroup.type"), "threaded").unwrap();
     let mut limits = Limits::default();
     limits.memory.limit = Some(64 << 20);
     let error = Cgroup::create(&scratch.layout, &path("second"), &limits).unwrap_err();
