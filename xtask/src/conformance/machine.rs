@@ -128,10 +128,15 @@ impl Cgroups {
     /// Makes a cgroup in all hierarchies that no runtime removes with the last of its containers.
     pub(crate) fn keep(&self, cgroup: &str) -> Result<()> {
         for top in self.v1.values().chain(self.v2.iter()) {
-            let below = top.join(cgroup.trim_start_matches('/')).join("keep");
-            // One mounted twice is found twice.
-            fs::create_dir_all(&below)
-                .with_context(|| format!("cannot make {}", below.display()))?;
+            let directory = top.join(cgroup.trim_start_matches('/'));
+            fs::create_dir_all(directory.join("keep"))
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+            // A new cpuset of version 1 is empty, and nobody can be in it.
+            for name in ["cpuset.cpus", "cpuset.mems"] {
+                if self.v2.is_none() && directory.join(name).exists() {
+                    fs::copy(top.join(name), directory.join(name))?;
+                }
+            }
         }
         Ok(())
     }

@@ -189,6 +189,8 @@ fn types(suite: &Suite) -> Result<()> {
 /// The numbers of a version, and whether it is a release.
 fn version(document: &Value, name: &str) -> Result<(Vec<u64>, bool)> {
     let text = document[name].as_str().unwrap_or_default();
+    // What is built of it is no part of the order.
+    let text = text.split('+').next().unwrap_or_default();
     let (numbers, before) = text
         .split_once('-')
         .map_or((text, false), |(numbers, _)| (numbers, true));
