@@ -7,7 +7,7 @@
 //! would run the caller's own program inside: programs that use this library are therefore executed
 //! through a read-only mount (`sys::exe`), by which their file cannot be written (CVE-2019-5736).
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use sys::cgroup::Join;
 use sys::clone::{Child, Clone3};
 use sys::ns::Namespaces;
 use sys::root::Root;
-use types::Signal;
+use types::{ProcessRef, Signal};
 
 use crate::cgroup::Group;
 use crate::container::Container;
@@ -141,14 +141,10 @@ fn terminal(joiner: &mut Joiner<'_>) -> Outcome {
 
 impl Container {
     /// Runs another process in the container's namespaces, root and cgroup. The new process is a
-    /// child of the caller, which must have one thread.
+    /// child of the caller, which must have one thread. Waits for its command to be executed, some
+    /// milliseconds, and gives it up after 20 seconds.
     pub fn exec(&self, request: ExecRequest<'_>) -> Result<Executed, Error> {
-        let process = prepare::joining_process(request.process, &self.first)?;
-        let wants_terminal = matches!(request.stdio, Stdio::Terminal { .. });
-        if process.terminal != wants_terminal {
-            let reason = "and the streams the caller gives do not agree";
-            return Err(Error::invalid("process.terminal", reason));
-        }
+        let process = self.check(&request)?;
         let own = self.cgroup.join_below(request.cgroups)?;
         match self.exec_in(&own, &request, &process) {
             Err(error) if error.is_busy_cgroup() && request.cgroups.is_empty() => {
@@ -159,12 +155,87 @@ impl Container {
         }
     }
 
+    /// As [`Container::exec`], for callers that have other things to do meanwhile, which is as long
+    /// as somebody in the container stops the process: [`Container::advance_exec`] goes on.
+    pub fn begin_exec(&self, request: &ExecRequest<'_>) -> Result<Joining, Error> {
+        let process = self.check(request)?;
+        let own = self.cgroup.join_below(request.cgroups)?;
+        match self.begin_in(&own, request, &process) {
+            Err(error) if error.is_busy_cgroup() && request.cgroups.is_empty() => {
+                let beside = Group::join_beside(self.process().pid)?;
+                self.begin_in(&beside, request, &process)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Hears what the process has to say by now, without waiting; whether its command has been
+    /// executed. On failure [`Joining::kill`] is what is left to do.
+    pub fn advance_exec(&self, joining: &mut Joining) -> Result<bool, Error> {
+        loop {
+            let spoken = sys::event::readable_within(&joining.maker, Duration::ZERO);
+            if !spoken.doing(|| "hear the process".to_owned())? {
+                return match joining.deadline() <= Instant::now() {
+                    true => Err(late()),
+                    false => Ok(false),
+                };
+            }
+            match joining.maker.receive()? {
+                Some((FromInit::Ready, mut fds)) => joining.terminal = fds.pop(),
+                Some((FromInit::Failed(failure), _)) => return Err(failure.into()),
+                Some(message) if message.0.is_listener() => {
+                    self.supervise(&joining.maker, &joining.child, message)?;
+                }
+                Some((answer, _)) => {
+                    return Err(Error::Protocol {
+                        answer: format!("{answer:?}"),
+                    });
+                }
+                None => return Ok(true),
+            }
+        }
+    }
+
+    fn check(&self, request: &ExecRequest<'_>) -> Result<ProcessPlan, Error> {
+        let process = prepare::joining_process(request.process, &self.first)?;
+        let wants_terminal = matches!(request.stdio, Stdio::Terminal { .. });
+        if process.terminal != wants_terminal {
+            let reason = "and the streams the caller gives do not agree";
+            return Err(Error::invalid("process.terminal", reason));
+        }
+        Ok(process)
+    }
+
     fn exec_in(
         &self,
         join: &Join,
         request: &ExecRequest<'_>,
         process: &ProcessPlan,
     ) -> Result<Executed, Error> {
+        let mut joining = self.begin_in(join, request, process)?;
+        loop {
+            let left = joining.deadline().saturating_duration_since(Instant::now());
+            let waited = sys::event::readable_within(&joining, left);
+            let advanced = waited
+                .doing(|| "wait for the process".to_owned())
+                .and_then(|_| self.advance_exec(&mut joining));
+            match advanced {
+                Ok(false) => {}
+                Ok(true) => return Ok(joining.finish()),
+                Err(error) => {
+                    joining.kill_and_reap();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn begin_in(
+        &self,
+        join: &Join,
+        request: &ExecRequest<'_>,
+        process: &ProcessPlan,
+    ) -> Result<Joining, Error> {
         let groups = match &self.resctrl {
             Some(resctrl) => crate::resctrl::open(resctrl)?,
             None => Vec::new(),
@@ -199,7 +270,27 @@ impl Container {
         } else {
             spawn(joiner, maker)?
         };
-        await_execution(self, &maker, child)
+        let process = sys::proc::process_ref(child.pid);
+        let mut joining = Joining {
+            process: ProcessRef {
+                pid: child.pid,
+                started: 0,
+            },
+            maker,
+            child,
+            terminal: None,
+            since: Instant::now(),
+        };
+        match process.doing(|| "read when the process started".to_owned()) {
+            Ok(process) => {
+                joining.process = process;
+                Ok(joining)
+            }
+            Err(error) => {
+                joining.kill_and_reap();
+                Err(error)
+            }
+        }
     }
 
     /// Passes the listener of a supervised filter on.
@@ -257,79 +348,62 @@ fn spawn(mut joiner: Joiner<'_>, maker: MakerEnd) -> Result<(Child, MakerEnd), E
         .ok_or(Error::Injected("clone"))
 }
 
-/// The copy's words up to the end of stream, which is execve(2).
-fn await_execution(
-    container: &Container,
-    maker: &MakerEnd,
+/// A process of a container that has not come to execute its command. Readable when it has
+/// something to say: [`Container::advance_exec`] hears it.
+#[derive(Debug)]
+pub struct Joining {
+    maker: MakerEnd,
     child: Child,
-) -> Result<Executed, Error> {
-    let supervise = |message| container.supervise(maker, &child, message);
-    let executed = hear_out(maker, PATIENCE, supervise).and_then(|terminal| {
-        let process = sys::proc::process_ref(child.pid)
-            .doing(|| "read when the process started".to_owned())?;
-        Ok((process, terminal))
-    });
-    match executed {
-        Ok((process, terminal)) => Ok(Executed {
-            process,
-            pidfd: child.pidfd,
-            terminal,
-        }),
-        Err(error) => {
-            // The first error is the one that says why.
-            let _ = sys::pidfd::send_signal(&child.pidfd, Signal::KILL);
-            // A frozen process does not die before it is thawed: it is left to whoever reaps the
-            // caller's children.
-            if sys::pidfd::ended_within(&child.pidfd, FAREWELL).is_ok_and(|ended| ended) {
-                let _ = sys::pidfd::wait(&child.pidfd);
-            }
-            Err(error)
+    process: ProcessRef,
+    terminal: Option<OwnedFd>,
+    since: Instant,
+}
+
+impl Joining {
+    /// The process, a child of the caller.
+    pub fn process(&self) -> ProcessRef {
+        self.process
+    }
+
+    /// When it is given up: processes of the container see it, and whoever may signal it may stop
+    /// it.
+    pub fn deadline(&self) -> Instant {
+        self.since + PATIENCE
+    }
+
+    /// Once its command has been executed.
+    pub fn finish(self) -> Executed {
+        Executed {
+            process: self.process,
+            pidfd: self.child.pidfd,
+            terminal: self.terminal,
+        }
+    }
+
+    /// Ends it; the caller, who reaps its children, reaps it.
+    pub fn kill(self) {
+        // It may have ended by itself.
+        let _ = sys::pidfd::send_signal(&self.child.pidfd, Signal::KILL);
+    }
+
+    /// A frozen process does not die before it is thawed: it is left to whoever reaps the caller's
+    /// children.
+    fn kill_and_reap(self) {
+        let _ = sys::pidfd::send_signal(&self.child.pidfd, Signal::KILL);
+        if sys::pidfd::ended_within(&self.child.pidfd, FAREWELL).is_ok_and(|ended| ended) {
+            let _ = sys::pidfd::wait(&self.child.pidfd);
         }
     }
 }
 
-/// Not for longer than `patience` in all: processes of the container see the copy, and whoever may
-/// signal it may stop it.
-fn hear_out(
-    maker: &MakerEnd,
-    patience: Duration,
-    supervise: impl Fn((FromInit, Vec<OwnedFd>)) -> Result<(), Error>,
-) -> Result<Option<OwnedFd>, Error> {
-    let since = Instant::now();
-    let mut terminal = None;
-    loop {
-        let left = patience.saturating_sub(since.elapsed());
-        let spoken = sys::event::readable_within(maker, left);
-        if !spoken.doing(|| "wait for the process".to_owned())? {
-            return Err(Error::Late {
-                seconds: patience.as_secs(),
-            });
-        }
-        match maker.receive()? {
-            Some((FromInit::Ready, mut fds)) => terminal = fds.pop(),
-            Some((FromInit::Failed(failure), _)) => return Err(failure.into()),
-            Some(message) if message.0.is_listener() => supervise(message)?,
-            Some((answer, _)) => {
-                return Err(Error::Protocol {
-                    answer: format!("{answer:?}"),
-                });
-            }
-            None => return Ok(terminal),
-        }
+impl AsFd for Joining {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.maker.as_fd()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_that_says_nothing_is_given_up() {
-        let (maker, init) = channel().unwrap();
-        let answer = hear_out(&maker, Duration::ZERO, |_| Ok(()));
-        assert!(matches!(answer, Err(Error::Late { seconds: 0 })));
-        drop(init);
-        let end = hear_out(&maker, Duration::ZERO, |_| Ok(()));
-        assert!(end.unwrap().is_none());
+fn late() -> Error {
+    Error::Late {
+        seconds: PATIENCE.as_secs(),
     }
 }

@@ -45,6 +45,7 @@ pub use cgroup::{CgroupDriver, SystemdFailure, merge_resources, planned as plann
 pub use container::Container;
 pub use create::{Created, create};
 pub use error::Error;
+pub use exec::Joining;
 pub use features::features;
 pub use init::root::link_mount_table;
 pub use nest::{nest, nest_again};

@@ -40,6 +40,10 @@ const TESTS: &[Test] = &[
     ),
     ("a_process_joins", a_process_joins),
     (
+        "a_stopped_joiner_holds_nobody_up",
+        a_stopped_joiner_holds_nobody_up,
+    ),
+    (
         "a_joined_terminal_has_its_size",
         a_joined_terminal_has_its_size,
     ),
@@ -339,6 +343,38 @@ fn a_process_joins() {
     let (_, status) = exec(&container, &["cat", "/proc/self/status"]);
     assert_eq!(support::status_line(&status, "CapBnd"), "0000000000000000");
     assert_eq!(support::status_line(&status, "NoNewPrivs"), "1");
+    end(container);
+    bundle.assert_nothing_left();
+}
+
+/// As somebody in the container may stop it, and here a frozen cgroup does.
+fn a_stopped_joiner_holds_nobody_up() {
+    let bundle = Bundle::new(&["sleep", "1000"]);
+    let container = running(&bundle);
+    let (stdio, output) = files();
+    let process = process(&["echo", "here"], false);
+    let mut request = ExecRequest {
+        process: &process,
+        stdio,
+        preserve_fds: 0,
+        new_keyring: true,
+        cgroups: &[],
+    };
+    container.pause().unwrap();
+    let mut joining = container.begin_exec(&request).unwrap();
+    request.stdio = files().0;
+    let given_up = container.begin_exec(&request).unwrap();
+    assert!(!container.advance_exec(&mut joining).unwrap());
+    let pidfd = sys::proc::open(given_up.process()).unwrap().unwrap();
+    given_up.kill();
+    container.resume().unwrap();
+    while !container.advance_exec(&mut joining).unwrap() {
+        assert!(sys::event::readable_within(&joining, Duration::from_secs(60)).unwrap());
+    }
+    let executed = joining.finish();
+    assert_eq!(sys::pidfd::wait(&executed.pidfd).unwrap().code(), 0);
+    assert_eq!(read(output), "here\n");
+    assert_eq!(sys::pidfd::wait(&pidfd).unwrap().code(), 128 + 9);
     end(container);
     bundle.assert_nothing_left();
 }

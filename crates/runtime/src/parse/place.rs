@@ -121,7 +121,8 @@ mod tests {
                 "process.env: ",
             ),
             (
-                "{\"ociVersion\": \"1.0.0\", \"hooks\": {\"prestart\": [{\"timeout\": 1}]}}".to_owned(),
+                "{\"ociVersion\": \"1.0.0\", \"hooks\": {\"prestart\": [{\"timeout\": 1}]}}"
+                    .to_owned(),
                 "hooks.prestart[0]: ",
             ),
             ("{\"ociVersion\": 1}".to_owned(), "ociVersion: "),

@@ -5,11 +5,15 @@ use std::time::Instant;
 
 use oci_spec::runtime::{Process, Spec};
 use shim::protocol::{self, AttachOptions, Call, Notice, Reply, State, Streams};
+use sys::pidfd::Exit;
 use sys::socket;
-use types::{ErrorKind, ExecId, Signal};
+use types::{ErrorKind, ExecId, ProcessRef, Signal};
 
+use crate::backend::Begun;
 use crate::failure::Failure;
+use crate::joiner::Joiner;
 use crate::server::{Connection, Exec, Phase, Server, fail_at, open_log};
+use crate::session::Ends;
 use crate::session::Session;
 use crate::streams;
 
@@ -44,9 +48,14 @@ impl Server {
         let watch = matches!(call, Ok(Call::Watch));
         let answer = call
             .map_err(|error| Failure::new(ErrorKind::Invalid, error.to_string()))
-            .and_then(|call| self.answer(call, message.fds));
-        let reply = protocol::encode(&answer.unwrap_or_else(Reply::from));
-        socket::try_send(&connection.source, &reply, &[]).ok()?;
+            .and_then(|call| self.answer(call, message.fds, connection.number));
+        let reply = match answer {
+            // Comes when the process has come to its command.
+            Ok(None) => return Some(()),
+            Ok(Some(reply)) => reply,
+            Err(failure) => failure.into(),
+        };
+        connection.reply(&reply)?;
         if watch {
             connection.watching = true;
             self.tell_past(connection)?;
@@ -54,9 +63,15 @@ impl Server {
         Some(())
     }
 
-    fn answer(&mut self, call: Call, fds: Vec<OwnedFd>) -> Result<Reply, Failure> {
+    /// None if the answer comes later.
+    fn answer(
+        &mut self,
+        call: Call,
+        fds: Vec<OwnedFd>,
+        caller: u32,
+    ) -> Result<Option<Reply>, Failure> {
         let client = fds.into_iter().next();
-        match call {
+        let reply = match call {
             Call::Create => self.create(),
             Call::Start => self.start(),
             Call::Attach(options) => self.attach(client, options),
@@ -65,13 +80,17 @@ impl Server {
                 process,
                 attach,
                 console_size,
-            } => self.exec(id, &process, client.map(|fd| (fd, attach)), console_size),
+            } => {
+                let client = client.map(|fd| (fd, attach));
+                return self.exec(caller, id, &process, client, console_size);
+            }
             Call::Kill { signal } => self.kill(signal),
             Call::Resize { exec, size } => self.resize(exec.as_ref(), size),
             Call::State => Ok(Reply::State(self.state())),
             Call::Watch => Ok(Reply::Done),
             Call::Shutdown => self.shut_down(),
-        }
+        };
+        reply.map(Some)
     }
 
     fn create(&mut self) -> Result<Reply, Failure> {
@@ -154,20 +173,22 @@ impl Server {
 
     fn exec(
         &mut self,
+        caller: u32,
         id: ExecId,
         process: &str,
         client: Option<(OwnedFd, AttachOptions)>,
         size: [u16; 2],
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Option<Reply>, Failure> {
         if !matches!(self.phase, Phase::Started(_)) {
             return Err(Failure::conflict("the container is not running"));
         }
-        if self.execs.iter().any(|exec| exec.id == id) {
+        let joins = self.joiners.iter().any(|joiner| joiner.id == id);
+        if joins || self.execs.iter().any(|exec| exec.id == id) {
             return Err(Failure::conflict(
                 "the exec session has been started already",
             ));
         }
-        if self.execs.len() >= MAX_EXECS {
+        if self.execs.len() + self.joiners.len() >= MAX_EXECS {
             return Err(Failure::conflict(&format!(
                 "the container has {MAX_EXECS} exec sessions, which is the most at one time"
             )));
@@ -180,21 +201,51 @@ impl Server {
             .map(|(_, options)| options.streams)
             .unwrap_or_default();
         let (stdio, half) = streams::make(has_terminal(&process), size, wanted)?;
-        let made = self.backend.exec(&process, stdio)?;
+        match self.backend.begin_exec(&process, stdio)? {
+            Begun::Made(made) => {
+                let ends = half.complete(made.terminal);
+                Ok(Some(self.add_exec(id, client, ends, made.process, None)))
+            }
+            Begun::Joining(joining) => {
+                self.add_joiner(Joiner {
+                    number: 0,
+                    caller,
+                    id,
+                    client,
+                    half,
+                    joining,
+                    exit: None,
+                });
+                Ok(None)
+            }
+        }
+    }
+
+    /// A session of a process whose command runs, or has run to its end already.
+    pub(crate) fn add_exec(
+        &mut self,
+        id: ExecId,
+        client: Option<(OwnedFd, AttachOptions)>,
+        ends: Ends,
+        process: ProcessRef,
+        exit: Option<Exit>,
+    ) -> Reply {
         let mut session = Session::new(self.number(), true);
         if let Some((fd, options)) = client {
             session.attach(fd, options, &mut self.tools);
         }
-        session.connect(half.complete(made.terminal), &mut self.tools);
-        let process = made.process;
+        session.connect(ends, &mut self.tools);
+        if exit.is_some() {
+            session.process_ended(&mut self.tools);
+        }
         self.execs.push(Exec {
             id,
             process,
             session,
-            exit: None,
+            exit,
             told: false,
         });
-        Ok(Reply::Process(process))
+        Reply::Process(process)
     }
 
     fn kill(&mut self, signal: Signal) -> Result<Reply, Failure> {

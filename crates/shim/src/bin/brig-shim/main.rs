@@ -16,6 +16,7 @@ mod detach;
 mod exit_record;
 mod failure;
 mod frame;
+mod joiner;
 mod server;
 mod session;
 mod source;

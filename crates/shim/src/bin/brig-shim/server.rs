@@ -16,6 +16,7 @@ use types::{ExecId, ProcessRef, Signal};
 use crate::backend::{self, Backend};
 use crate::exit_record;
 use crate::failure::Failure;
+use crate::joiner::Joiner;
 use crate::session::{Session, Tools};
 use crate::source::{Source, Token};
 
@@ -38,6 +39,7 @@ pub(crate) struct Server {
     pub(crate) phase: Phase,
     pub(crate) session: Session,
     pub(crate) execs: Vec<Exec>,
+    pub(crate) joiners: Vec<Joiner>,
     pub(crate) ended: VecDeque<(ExecId, i32)>,
     pub(crate) connections: Vec<Connection>,
     pub(crate) next_number: u32,
@@ -120,6 +122,7 @@ impl Server {
             phase: Phase::Empty,
             session: Session::new(0, launch.stdin_once),
             execs: Vec::new(),
+            joiners: Vec::new(),
             ended: VecDeque::new(),
             connections: Vec::new(),
             next_number: 1,
@@ -168,6 +171,7 @@ impl Server {
             Some(Token::Signals) => self.reap(),
             Some(Token::Listener) => self.accept(),
             Some(Token::Connection(number)) => self.on_connection(number),
+            Some(Token::Joining(number)) => self.on_joiner(number),
             Some(Token::Pipe { session, pipe }) => {
                 if let Some((session, tools)) = self.session(session) {
                     session.on_pipe(pipe, tools);
@@ -203,6 +207,7 @@ impl Server {
             .filter_map(Session::next_look)
             .chain(linger)
             .chain(self.listen_again)
+            .chain(self.joiners.iter().map(Joiner::deadline))
             .min()
     }
 
@@ -212,6 +217,7 @@ impl Server {
             self.listen_again = None;
             self.listen(Some(Interest::READ));
         }
+        self.give_up_late_joiners();
         self.session.look(&mut self.tools);
         for exec in &mut self.execs {
             exec.session.look(&mut self.tools);
@@ -286,6 +292,8 @@ impl Server {
                 if let Some(exec) = running.find(|exec| exec.process.pid == pid) {
                     exec.exit = Some(exit);
                     exec.session.process_ended(&mut self.tools);
+                } else {
+                    self.joiner_ended(pid, exit);
                 }
             }
         }
@@ -351,6 +359,7 @@ impl Server {
             self.trouble.get_or_insert(failure);
         }
         self.phase = Phase::Ended { until };
+        self.turn_joiners_away();
         self.reap();
         for index in 0..self.execs.len() {
             if !self.execs[index].told {

@@ -13,6 +13,8 @@ pub(crate) enum Token {
     Listener,
     /// Somebody calls.
     Connection(u32),
+    /// A process on its way into the container speaks.
+    Joining(u32),
     /// A session's output or input.
     Pipe { session: u32, pipe: Pipe },
     /// A client of a session.
@@ -53,6 +55,7 @@ impl From<Token> for u64 {
                 pipe: Pipe::Stdin,
             } => (3, session, 2),
             Token::Client { session, client } => (4, session, client),
+            Token::Joining(number) => (5, 0, number),
         };
         kind << (2 * BITS) | (Self::from(session) & MASK) << BITS | Self::from(item) & MASK
     }
@@ -80,6 +83,7 @@ impl Token {
                 pipe: Pipe::Stdin,
             },
             (4, client) => Self::Client { session, client },
+            (5, number) => Self::Joining(number),
             _ => return None,
         })
     }
@@ -144,6 +148,7 @@ mod tests {
             Token::Signals,
             Token::Listener,
             Token::Connection(7),
+            Token::Joining(8),
             Token::Pipe {
                 session: 3,
                 pipe: Pipe::Stdin,

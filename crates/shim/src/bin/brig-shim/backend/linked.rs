@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use oci_spec::runtime::{Process, Spec};
-use runtime::{Container, CreateRequest, Created, ExecRequest, Stdio};
+use runtime::{Container, CreateRequest, Created, ExecRequest, Joining, Stdio};
 use shim::protocol::Launch;
 use types::{Mount, Signal};
 
-use super::{Backend, Made};
+use super::{Backend, Begun, Made};
 use crate::failure::Failure;
 
 /// A container of our own runtime.
@@ -84,21 +84,25 @@ impl Backend for Linked {
         }
     }
 
-    fn exec(&mut self, process: &Process, stdio: Stdio) -> Result<Made, Failure> {
+    fn begin_exec(&mut self, process: &Process, stdio: Stdio) -> Result<Begun, Failure> {
         let Phase::Running(container) = &self.phase else {
             return Err(Failure::conflict("the container is not running"));
         };
-        let executed = container.exec(ExecRequest {
+        let joining = container.begin_exec(&ExecRequest {
             process,
             stdio,
             preserve_fds: 0,
             new_keyring: true,
             cgroups: &[],
         })?;
-        Ok(Made {
-            process: executed.process,
-            terminal: executed.terminal,
-        })
+        Ok(Begun::Joining(joining))
+    }
+
+    fn advance_exec(&mut self, joining: &mut Joining) -> Result<bool, Failure> {
+        let Phase::Running(container) = &self.phase else {
+            return Err(Failure::conflict("the container is not running"));
+        };
+        Ok(container.advance_exec(joining)?)
     }
 
     fn kill(&mut self, signal: Signal) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use oci_spec::runtime::{Process, Spec};
-use runtime::Stdio;
+use runtime::{Joining, Stdio};
 use shim::protocol::Launch;
 use types::{ProcessRef, Signal};
 
@@ -22,8 +22,12 @@ pub(crate) trait Backend {
     /// Lets the command run. A failure leaves nothing.
     fn start(&mut self) -> Result<(), Failure>;
 
-    /// Runs another process in the container.
-    fn exec(&mut self, process: &Process, stdio: Stdio) -> Result<Made, Failure>;
+    /// Begins to run another process in the container.
+    fn begin_exec(&mut self, process: &Process, stdio: Stdio) -> Result<Begun, Failure>;
+
+    /// Hears, without waiting, what became of it; whether its command has been executed. After a
+    /// failure it is to be killed.
+    fn advance_exec(&mut self, joining: &mut Joining) -> Result<bool, Failure>;
 
     /// Signals the first process.
     fn kill(&mut self, signal: Signal) -> Result<(), Failure>;
@@ -33,6 +37,15 @@ pub(crate) trait Backend {
 
     /// Removes what is left of the container, its processes first.
     fn destroy(&mut self) -> Result<(), Failure>;
+}
+
+/// A process that was begun.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// Its command runs.
+    Made(Made),
+    /// Somebody in the container may hold it up on its way to its command.
+    Joining(Joining),
 }
 
 /// A process that was made; this process' child.

@@ -18,12 +18,12 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Process, Spec};
-use runtime::Stdio;
+use runtime::{Joining, Stdio};
 use shim::protocol::Launch;
 use types::{Mount, ProcessRef, Signal};
 
 use self::command::Command;
-use super::{Backend, Made};
+use super::{Backend, Begun, Made};
 use crate::failure::Failure;
 
 /// A container of another runtime.
@@ -119,13 +119,19 @@ impl Backend for Foreign {
         self.command.run(&["start", &self.id])
     }
 
-    fn exec(&mut self, process: &Process, stdio: Stdio) -> Result<Made, Failure> {
+    fn begin_exec(&mut self, process: &Process, stdio: Stdio) -> Result<Begun, Failure> {
         let file = self.command.dir.join("process.json");
         let text = serde_json::to_vec(process).map_err(Failure::of("write the process"))?;
         sys::file::replace_unsynced(&file, &text, 0o600)
             .map_err(Failure::of("write the process"))?;
         let arguments = ["exec", "--detach", "--process", "process.json"];
-        self.command.make(&arguments, &self.id, stdio)
+        let made = self.command.make(&arguments, &self.id, stdio)?;
+        Ok(Begun::Made(made))
+    }
+
+    fn advance_exec(&mut self, _joining: &mut Joining) -> Result<bool, Failure> {
+        // The other runtime has waited for it.
+        Ok(true)
     }
 
     fn kill(&mut self, signal: Signal) -> Result<(), Failure> {

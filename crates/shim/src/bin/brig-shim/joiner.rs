@@ -1,0 +1,127 @@
+//! Processes on their way to the command of an exec session. Somebody in the container may hold them
+//! up, which must not hold up this one thread: who asked for them is answered when they are there.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use runtime::Joining;
+use shim::protocol::{self, AttachOptions, Reply};
+use sys::event::Interest;
+use sys::pidfd::Exit;
+use sys::socket;
+use types::ExecId;
+
+use crate::failure::Failure;
+use crate::server::{Connection, Server};
+use crate::source::Token;
+use crate::streams::Half;
+
+/// One of them, and what becomes of it.
+#[derive(Debug)]
+pub(crate) struct Joiner {
+    pub(crate) number: u32,
+    /// The connection to answer.
+    pub(crate) caller: u32,
+    pub(crate) id: ExecId,
+    pub(crate) client: Option<(OwnedFd, AttachOptions)>,
+    pub(crate) half: Half,
+    pub(crate) joining: Joining,
+    /// It has been reaped.
+    pub(crate) exit: Option<Exit>,
+}
+
+impl Joiner {
+    pub(crate) fn deadline(&self) -> Instant {
+        self.joining.deadline()
+    }
+}
+
+impl Connection {
+    /// None if the caller does not take it, which ends the connection.
+    pub(crate) fn reply(&self, reply: &Reply) -> Option<()> {
+        socket::try_send(&self.source, &protocol::encode(reply), &[]).ok()
+    }
+}
+
+impl Server {
+    pub(crate) fn add_joiner(&mut self, mut joiner: Joiner) {
+        joiner.number = self.number();
+        let token = Token::Joining(joiner.number).into();
+        let watched = self
+            .tools
+            .poller
+            .add(joiner.joining.as_fd(), token, Interest::READ);
+        match watched {
+            Ok(()) => self.joiners.push(joiner),
+            Err(error) => self.refuse(joiner, Failure::of("watch a process")(error)),
+        }
+    }
+
+    /// It has something to say, or its command runs.
+    pub(crate) fn on_joiner(&mut self, number: u32) {
+        let found = self.joiners.iter().position(|j| j.number == number);
+        let Some(mut joiner) = found.map(|index| self.joiners.swap_remove(index)) else {
+            return;
+        };
+        match self.backend.advance_exec(&mut joiner.joining) {
+            Ok(false) => self.joiners.push(joiner),
+            Ok(true) => self.admit(joiner),
+            Err(failure) => self.refuse(joiner, failure),
+        }
+    }
+
+    fn admit(&mut self, joiner: Joiner) {
+        let _ = self.tools.poller.remove(joiner.joining.as_fd());
+        let executed = joiner.joining.finish();
+        let ends = joiner.half.complete(executed.terminal);
+        let reply = self.add_exec(
+            joiner.id,
+            joiner.client,
+            ends,
+            executed.process,
+            joiner.exit,
+        );
+        self.answer_later(joiner.caller, &reply);
+    }
+
+    fn refuse(&mut self, joiner: Joiner, failure: Failure) {
+        let _ = self.tools.poller.remove(joiner.joining.as_fd());
+        joiner.joining.kill();
+        self.answer_later(joiner.caller, &Reply::from(failure));
+    }
+
+    /// Who has gone meanwhile finds the session by its id when it comes again.
+    fn answer_later(&mut self, caller: u32, reply: &Reply) {
+        let found = self.connections.iter().position(|c| c.number == caller);
+        let Some(index) = found else { return };
+        if self.connections[index].reply(reply).is_none() {
+            let connection = self.connections.swap_remove(index);
+            drop(connection.source.take(&self.tools.poller));
+        }
+    }
+
+    pub(crate) fn give_up_late_joiners(&mut self) {
+        let now = Instant::now();
+        let late = self.joiners.iter().filter(|j| j.deadline() <= now);
+        let late: Vec<_> = late.map(|joiner| joiner.number).collect();
+        for number in late {
+            // The backend, which has set the deadline, says that it is late.
+            self.on_joiner(number);
+        }
+    }
+
+    /// A command can be so short that its end is heard of first.
+    pub(crate) fn joiner_ended(&mut self, pid: i32, exit: Exit) {
+        let mut joiners = self.joiners.iter_mut();
+        if let Some(joiner) = joiners.find(|joiner| joiner.joining.process().pid == pid) {
+            joiner.exit = Some(exit);
+        }
+    }
+
+    /// The container is gone.
+    pub(crate) fn turn_joiners_away(&mut self) {
+        for joiner in std::mem::take(&mut self.joiners) {
+            self.refuse(joiner, Failure::conflict("the container has ended"));
+        }
+    }
+}
