@@ -29,7 +29,8 @@ pub(crate) struct Files<'a> {
 }
 
 /// Programs of this machine that tests start, where they are installed.
-const TOOLS: [&str; 15] = [
+const TOOLS: [&str; 16] = [
+    "ip",
     "ps",
     "tar",
     "gzip",

@@ -35,7 +35,8 @@ impl Verdict {
         if line.contains("SKIP: ") {
             self.skipped += 1;
         }
-        if let Some(rest) = line.strip_prefix("test result: ") {
+        let counts = ["test result: ", "conformance: "];
+        if let Some(rest) = counts.iter().find_map(|start| line.strip_prefix(start)) {
             self.count(rest);
         }
         let Some(rest) = line.strip_prefix("@@ ") else {
@@ -60,17 +61,18 @@ impl Verdict {
 
     fn count(&mut self, rest: &str) {
         let words: Vec<&str> = rest
-            .split([' ', ';', '.'])
+            .split([' ', ';', '.', ','])
             .filter(|w| !w.is_empty())
             .collect();
         for pair in words.windows(2) {
-            let index = match pair[1] {
-                "passed" => 0,
-                "failed" => 1,
-                "ignored" => 2,
+            let sum = match pair[1] {
+                "passed" => &mut self.tests[0],
+                "failed" => &mut self.tests[1],
+                "ignored" => &mut self.tests[2],
+                "skipped" => &mut self.skipped,
                 _ => continue,
             };
-            self.tests[index] += pair[0].parse::<usize>().unwrap_or(0);
+            *sum += pair[0].parse::<usize>().unwrap_or(0);
         }
     }
 
@@ -196,6 +198,15 @@ mod tests {
         );
         assert!(!good.failed());
         assert_eq!(good.summary(), "vm: 3 passed, 0 failed, 1 skipped");
+    }
+
+    #[test]
+    fn the_conformance_suite_counts_by_itself() {
+        let good = verdict(
+            "@@ begin conformance\nSKIP a/b: no c\nconformance: 3 passed, 1 failed, 2 skipped, 0 deviate (x 1.2)\n\
+             @@ end conformance 0\n@@ finished",
+        );
+        assert_eq!(good.summary(), "vm: 3 passed, 1 failed, 2 skipped");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use self::plan::Run;
 use crate::paths;
 
 /// What the command line says.
@@ -26,9 +27,12 @@ pub(crate) struct Args {
     /// Only the bounded selection that `make test` runs.
     #[arg(long)]
     quick: bool,
-    /// Only programs whose name contains this.
+    /// Only programs whose name contains this; with --conformance, tests.
     #[arg(long)]
     only: Option<String>,
+    /// The conformance suite on brig-runtime instead of the tests.
+    #[arg(long)]
+    conformance: bool,
     /// A shell on the console instead of the tests.
     #[arg(long)]
     shell: bool,
@@ -37,8 +41,17 @@ pub(crate) struct Args {
 /// Runs `cargo xtask vm-test`.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let places = Places::find()?;
-    let programs = programs::build()?;
-    let runs = plan::select(&programs, args.quick, args.only.as_deref());
+    let only = args.only.as_deref();
+    let (programs, runs) = if args.conformance {
+        (
+            Vec::new(),
+            vec![Run::conformance(&paths::dist(false), only)?],
+        )
+    } else {
+        let programs = programs::build()?;
+        let runs = plan::select(&programs, args.quick, only);
+        (programs, runs)
+    };
     if runs.is_empty() {
         bail!("no test program is left to run in the virtual machine");
     }

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use anyhow::{Context as _, Result};
+
 use super::programs::Program;
 
 /// Seconds a test program may take; emulation is some twenty times slower than the machine.
@@ -20,6 +22,41 @@ const NOT_QUICK: [&str; 3] = ["engine", "shim", "storage"];
 pub(crate) struct Run {
     /// The program.
     pub(crate) program: Program,
+    /// What it is told, as words of a shell.
+    words: String,
+    /// Seconds that it may take.
+    limit: u32,
+}
+
+impl Run {
+    fn test(program: &Program) -> Self {
+        Self {
+            program: program.clone(),
+            words: "--test-threads=4".to_owned(),
+            limit: LIMIT,
+        }
+    }
+
+    /// This very program, with its conformance suite on the runtime among the built ones.
+    pub(crate) fn conformance(dist: &Path, only: Option<&str>) -> Result<Self> {
+        let dist = dist.display();
+        let mut words = format!(
+            "conformance --runtime {dist}/brig-runtime --probe {dist}/conformance-probe --quiet"
+        );
+        if let Some(only) = only {
+            // Writing to a String cannot fail.
+            let _ = write!(words, " --only '{}'", only.replace('\'', ""));
+        }
+        Ok(Self {
+            program: Program {
+                name: "conformance".to_owned(),
+                test: true,
+                path: std::env::current_exe().context("this program has no path")?,
+            },
+            words,
+            limit: 4 * LIMIT,
+        })
+    }
 }
 
 /// The programs to run, those closest to the kernel first.
@@ -28,9 +65,7 @@ pub(crate) fn select(programs: &[Program], quick: bool, only: Option<&str>) -> V
         .iter()
         .filter(|p| p.test && only.is_none_or(|only| p.name.contains(only)))
         .filter(|p| !quick || in_quick(&p.name))
-        .map(|program| Run {
-            program: program.clone(),
-        })
+        .map(Run::test)
         .collect()
 }
 
@@ -53,11 +88,12 @@ pub(crate) fn script(runs: &[Run], shell: bool, dist: &Path, cache: &Path) -> St
     }
     for run in runs {
         let (name, path) = (&run.program.name, run.program.path.display());
+        let Run { words, limit, .. } = run;
         // Writing to a String cannot fail.
         let _ = writeln!(text, "echo '@@ begin {name}'");
         let _ = writeln!(
             text,
-            "timeout -s KILL {LIMIT} {path} --test-threads=4; echo \"@@ end {name} $?\""
+            "timeout -s KILL {limit} {path} {words}; echo \"@@ end {name} $?\""
         );
     }
     text.push_str("leftovers=$(ls -d /sys/fs/cgroup/*brig* 2>/dev/null)\n");
