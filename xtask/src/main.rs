@@ -11,6 +11,7 @@
 
 mod bench;
 mod conformance;
+mod long;
 mod paths;
 mod tidy;
 mod vm;
@@ -37,6 +38,10 @@ enum Task {
     VmTest(vm::Args),
     /// Hold an OCI runtime to the sentences of runtime-spec.
     Conformance(conformance::Args),
+    /// Make containers for long, and look for what is left of them.
+    Soak(long::Soak),
+    /// Change at random what Brig reads, for a while.
+    Fuzz(long::Fuzz),
     /// Measure Brig beside other engines and runtimes.
     Bench(bench::Args),
 }
@@ -46,6 +51,8 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::VmTest(args) => vm::run(&args),
         Task::Conformance(args) => conformance::run(&args),
+        Task::Soak(args) => long::soak(&args),
+        Task::Fuzz(args) => long::fuzz(&args),
         Task::Bench(args) => bench::run(&args),
     };
     match done {

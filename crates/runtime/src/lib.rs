@@ -17,6 +17,8 @@ mod create;
 mod error;
 mod exec;
 mod features;
+#[cfg(test)]
+mod fuzz;
 mod hooks;
 mod id_maps;
 mod init;

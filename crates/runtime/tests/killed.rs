@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{Bundle, text};
+use support::{Bundle, processes, text};
 
 /// At how many of its system calls each verb is killed.
 const POINTS: usize = 50;
@@ -89,17 +89,6 @@ fn plain(bundle: &Bundle, words: &[&str]) {
     let mut command = bundle.command(words);
     let status = command.stdout(Stdio::null()).stderr(file).status();
     assert!(status.unwrap().success(), "{words:?}");
-}
-
-/// Every process that has the container's name in its words: copies of the runtime, and the
-/// container's own.
-fn processes(bundle: &Bundle) -> Vec<String> {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let words = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    words
-        .map(|words| text(&words).replace('\0', " "))
-        .filter(|words| words.contains(&bundle.id))
-        .collect()
 }
 
 /// By force, and then there is no process, cgroup, state or mount.

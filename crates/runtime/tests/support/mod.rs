@@ -215,3 +215,14 @@ pub(crate) fn status_line<'a>(status: &'a str, name: &str) -> &'a str {
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"))
         .unwrap_or_default()
 }
+
+/// Every process that has the container's name in its words: copies of the runtime, and the
+/// container's own.
+pub(crate) fn processes(bundle: &Bundle) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let words = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    words
+        .map(|words| text(&words).replace('\0', " "))
+        .filter(|words| words.contains(&bundle.id))
+        .collect()
+}

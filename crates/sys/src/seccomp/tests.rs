@@ -305,9 +305,16 @@ fn calls(seed: u64) -> Vec<Call> {
     calls
 }
 
+/// More for as long as `cargo xtask fuzz` wants: four hundred take about a second.
+fn cases() -> u32 {
+    let seconds = std::env::var("BRIG_FUZZ_SECONDS").ok();
+    let seconds = seconds.and_then(|text| text.parse::<u32>().ok());
+    seconds.map_or(64, |seconds| seconds.saturating_mul(400))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 64,
+        cases: cases(),
         ..ProptestConfig::default()
     })]
 

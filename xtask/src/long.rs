@@ -1,0 +1,76 @@
+//! `cargo xtask soak` and `cargo xtask fuzz`: the tests of `make test` that can go on for as long as
+//! one likes, told to by their environment.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::paths;
+
+/// What the command line of `soak` says.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Soak {
+    /// What to run: runtime.
+    what: Subject,
+    /// How many containers, eight at a time.
+    #[arg(long, default_value_t = 10_000)]
+    rounds: usize,
+}
+
+/// What can be soaked.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Subject {
+    Runtime,
+}
+
+/// What the command line of `fuzz` says.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Fuzz {
+    /// For how long each target is run.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+}
+
+/// Makes many containers, then kills the runtime at each of its system calls. For a machine on which
+/// nobody else makes containers meanwhile: what the kernel holds is compared.
+pub(crate) fn soak(args: &Soak) -> Result<()> {
+    let Subject::Runtime = args.what;
+    let rounds = args.rounds.to_string();
+    let rounds = [("BRIG_SOAK_ROUNDS", rounds.as_str())];
+    tests(&["-p", "runtime", "--test", "soak"], &[], &rounds)?;
+    tests(
+        &["-p", "runtime", "--test", "killed"],
+        &["--test-threads=1"],
+        &[("BRIG_SOAK", "1")],
+    )
+}
+
+/// Changes at random what others write: configurations, messages, records, filters.
+pub(crate) fn fuzz(args: &Fuzz) -> Result<()> {
+    let seconds = args.seconds.to_string();
+    let seconds = [("BRIG_FUZZ_SECONDS", seconds.as_str())];
+    tests(&["-p", "runtime", "--lib"], &["fuzz::"], &seconds)?;
+    tests(&["-p", "runtime", "--test", "fuzz"], &["any_"], &seconds)?;
+    tests(
+        &["-p", "sys", "--lib"],
+        &["programs_answer_as_the_rules_say"],
+        &seconds,
+    )
+}
+
+fn tests(what: &[&str], filter: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    let status = Command::new("cargo")
+        .arg("test")
+        .args(what)
+        .args(["--", "--nocapture"])
+        .args(filter)
+        .envs(environment.iter().copied())
+        .current_dir(paths::repository())
+        .status()
+        .context("cannot run cargo")?;
+    if status.success() {
+        Ok(())
+    } else {
+        bail!("cargo test {}: {status}", what.join(" "))
+    }
+}
