@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use oci_spec::runtime::Linux;
+use oci_spec::runtime::{Linux, Spec};
 use sys::cgroup::Join;
 use sys::clone::{Child, Clone3};
 use sys::ns::Namespaces;
@@ -30,6 +30,8 @@ pub struct Created {
     pub terminal: Option<OwnedFd>,
     pub(crate) container: Container,
     pub(crate) channel: MakerEnd,
+    /// Whether the process was told already to start.
+    pub(crate) is_told: bool,
 }
 
 /// The maker's steps, in order.
@@ -133,6 +135,7 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     at(&request, "clone")?;
     let (maker, init) = channel()?;
     let gate = request.gate.take();
+    let is_told = request.start_at_once && gate.is_none() && !has_maker_hooks(request.spec);
     let (child, maker) = clone(
         &request,
         &plan,
@@ -153,6 +156,11 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     map_ids(&plan, process.pid, &maker)?;
     at(&request, "net-devices")?;
     crate::net_devices::move_in(&plan, process.pid)?;
+    if is_told {
+        // It reads this when it is ready: no hand-over between two processors is waited for. If it
+        // has ended by now, what it said of that is still to be read.
+        let _ = maker.send(ToInit::Start);
+    }
     // While the copy works: what can be done now need not be done while it waits to be started.
     drop(join);
     let process = sys::proc::process_ref(process.pid)
@@ -165,7 +173,13 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
         terminal,
         container,
         channel: maker,
+        is_told,
     })
+}
+
+fn has_maker_hooks(spec: &Spec) -> bool {
+    let all = hooks::of_maker(spec);
+    all.iter().any(|(_, list)| !list.is_empty())
 }
 
 /// Without rights a container may do without, which is only asked about when there are none.
@@ -209,9 +223,7 @@ fn clone(
         join,
         born_in_cgroup: join.directory().is_some(),
         gate,
-        maker_hooks: hooks::of_maker(request.spec)
-            .iter()
-            .any(|(_, list)| !list.is_empty()),
+        maker_hooks: has_maker_hooks(request.spec),
         create_hooks: hooks::list(request.spec, |hooks| hooks.create_container()),
         no_pivot: request.no_pivot,
         root: None,

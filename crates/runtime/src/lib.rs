@@ -79,6 +79,10 @@ pub struct CreateRequest<'a> {
     /// callers that end before the container starts. None: it waits for [`Created::start`], and
     /// ends when the caller does before that.
     pub gate: Option<OwnedFd>,
+    /// Whether the process goes on to its command as soon as it can, without a wait for
+    /// [`Created::start`], which then only tells how that went: for callers with nothing to do in
+    /// between. With a gate, or with hooks that run in between, it waits all the same.
+    pub start_at_once: bool,
     /// Who makes the cgroup.
     pub cgroup_driver: CgroupDriver,
     /// Whether the container may go without a cgroup where the caller may make none.

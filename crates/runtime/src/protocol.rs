@@ -212,9 +212,10 @@ fn send(to: BorrowedFd<'_>, message: &impl Serialize, fds: &[BorrowedFd<'_>]) ->
 }
 
 fn receive<T: DeserializeOwned>(from: BorrowedFd<'_>) -> sys::Result<Option<(T, Vec<OwnedFd>)>> {
+    // The other end was closed with a message of ours unread. The kernel says so once, before what
+    // was said last; after that comes the end of stream.
     let message = match sys::socket::receive(from) {
-        // The other end was closed with a message of ours unread: an end of stream like another.
-        Err(error) if error.errno == sys::Errno::CONNRESET => return Ok(None),
+        Err(error) if error.errno == sys::Errno::CONNRESET => sys::socket::receive(from)?,
         answer => answer?,
     };
     let Some(message) = message else {

@@ -32,7 +32,11 @@ impl Created {
 
     fn open_own_gate(&self) -> Result<(), Error> {
         let container = &self.container;
-        open(&self.channel, Some(container.pidfd()), |message| {
+        let said = match self.is_told {
+            true => Ok(()),
+            false => self.channel.send(ToInit::Start),
+        };
+        hear_out(&self.channel, said, Some(container.pidfd()), |message| {
             let program = container.seccomp.as_ref();
             let supervisor = program.and_then(|program| program.supervisor.as_ref());
             let whose = Supervised {
@@ -54,7 +58,8 @@ pub fn open_gate(path: &Path, saved: &Saved, spec: &Spec) -> Result<(), Error> {
     let connection = sys::socket::connect(path, sys::socket::Kind::Messages)
         .doing(|| format!("connect to the gate {}", path.display()))?;
     let channel = MakerEnd::from_fd(connection);
-    open(&channel, None, |message| {
+    let said = channel.send(ToInit::Start);
+    hear_out(&channel, said, None, |message| {
         let pid = saved.process.pid;
         let pidfd = sys::proc::open(saved.process).doing(|| format!("find process {pid}"))?;
         let pidfd = pidfd.ok_or_else(|| Error::Ended {
@@ -71,16 +76,17 @@ pub fn open_gate(path: &Path, saved: &Saved, spec: &Spec) -> Result<(), Error> {
     })
 }
 
-/// Says start and hears the process out; what a supervised filter says goes to `supervise`.
-fn open(
+/// Hears the process out once start was `said` to it; what a supervised filter says goes to
+/// `supervise`.
+fn hear_out(
     channel: &MakerEnd,
+    said: Result<(), Error>,
     pidfd: Option<&OwnedFd>,
     supervise: impl Fn((FromInit, Vec<OwnedFd>)) -> Result<(), Error>,
 ) -> Result<(), Error> {
     // The process may have ended meanwhile; what it said before is still to be read.
-    let sent = channel.send(ToInit::Start);
     loop {
-        match (channel.receive()?, &sent) {
+        match (channel.receive()?, &said) {
             (None, Ok(())) => return Ok(()),
             (Some((FromInit::Failed(failure), _)), _) => return Err(failure.into()),
             (Some(message), _) if message.0.is_listener() => supervise(message)?,
@@ -92,5 +98,5 @@ fn open(
             (None, Err(_)) => break,
         }
     }
-    sent.map_err(|error| pidfd.map_or(error, ended))
+    said.map_err(|error| pidfd.map_or(error, ended))
 }

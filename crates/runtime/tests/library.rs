@@ -26,6 +26,7 @@ const TESTS: &[Test] = &[
         "a_container_lives_and_leaves_nothing",
         a_container_lives_and_leaves_nothing,
     ),
+    ("a_start_may_be_told_ahead", a_start_may_be_told_ahead),
     (
         "a_failure_at_any_step_leaves_nothing",
         a_failure_at_any_step_leaves_nothing,
@@ -117,7 +118,7 @@ fn read(mut file: File) -> String {
 }
 
 fn create(bundle: &Bundle, stdio: Stdio) -> Result<Created, Error> {
-    create_with(bundle, stdio, &[], None)
+    create_with(bundle, stdio, &[], None, false)
 }
 
 fn create_with(
@@ -125,6 +126,7 @@ fn create_with(
     stdio: Stdio,
     rootfs: &[Mount],
     fail_at: Option<&str>,
+    start_at_once: bool,
 ) -> Result<Created, Error> {
     let spec = bundle.spec();
     runtime::create(CreateRequest {
@@ -135,6 +137,7 @@ fn create_with(
         stdio,
         parent_death_signal: Some(Signal::KILL),
         gate: None,
+        start_at_once,
         cgroup_driver: runtime::CgroupDriver::Direct,
         rootless: runtime::Rootless::No,
         preserve_fds: 0,
@@ -157,7 +160,7 @@ fn end(container: Container) {
 /// Runs to the end; the exit code and what was printed.
 fn run(bundle: &Bundle, rootfs: &[Mount]) -> (i32, String) {
     let (stdio, output) = files();
-    let container = create_with(bundle, stdio, rootfs, None)
+    let container = create_with(bundle, stdio, rootfs, None, false)
         .unwrap()
         .start()
         .unwrap();
@@ -208,6 +211,33 @@ fn a_container_lives_and_leaves_nothing() {
     bundle.assert_nothing_left();
 }
 
+fn a_start_may_be_told_ahead() {
+    let mut bundle = Bundle::script("echo $$; exit 7");
+    let at_once = |bundle: &Bundle| {
+        let (stdio, output) = files();
+        (create_with(bundle, stdio, &[], None, true), output)
+    };
+    let (created, output) = at_once(&bundle);
+    let created = created.unwrap();
+    // Nobody has called start.
+    assert_eq!(sys::pidfd::wait(created.pidfd()).unwrap().code(), 7);
+    assert_eq!(read(output), "1\n");
+    created.start().unwrap().destroy().unwrap();
+    // What goes wrong is told by start all the same.
+    bundle.config["process"]["args"] = json!(["/not/there"]);
+    let error = at_once(&bundle).0.unwrap().start().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CommandNotFound);
+    bundle.assert_nothing_left();
+    // With hooks in between it waits.
+    bundle.config["process"]["args"] = json!(["true"]);
+    let hook = json!([{"path": "/bin/true", "args": ["true"]}]);
+    bundle.config["hooks"] = json!({"createRuntime": hook});
+    let created = at_once(&bundle).0.unwrap();
+    assert!(sys::proc::is_alive(created.process));
+    created.destroy().unwrap();
+    bundle.assert_nothing_left();
+}
+
 fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
@@ -222,7 +252,7 @@ fn a_failure_at_any_step_leaves_nothing() {
         bundle.config["hooks"] = json!({"createRuntime": [{"path": "/bin/true"}]});
         bundle.config["linux"]["resources"]["pids"] = json!({"limit": 10});
         let (descriptors, before) = (open_descriptors(), mounts());
-        let failure = create_with(&bundle, files().0, &[], Some(step))
+        let failure = create_with(&bundle, files().0, &[], Some(step), false)
             .and_then(Created::start)
             .err()
             .unwrap_or_else(|| panic!("step {step} did not fail"));
@@ -288,7 +318,7 @@ fn an_overlay_is_seen_only_inside() {
     );
     assert!(!bundle.in_root("etc/mtab").exists());
     let (stdio, _) = files();
-    let created = create_with(&bundle, stdio, &rootfs, None).unwrap();
+    let created = create_with(&bundle, stdio, &rootfs, None, false).unwrap();
     assert!(!mounts().contains(bundle.path().to_str().unwrap()));
     created.destroy().unwrap();
     bundle.assert_nothing_left();

@@ -199,6 +199,8 @@ impl Bundle {
         making: &Making<'_>,
         gate: Option<OwnedFd>,
     ) -> Result<Created, Failure> {
+        // Nobody waits for `run`'s container but itself.
+        let start_at_once = gate.is_none();
         place.intend(&runtime::planned_cgroup(
             &self.spec,
             making.id,
@@ -221,6 +223,7 @@ impl Bundle {
             stdio,
             parent_death_signal: None,
             gate,
+            start_at_once,
             cgroup_driver: global.driver,
             rootless: global.rootless,
             preserve_fds: making.passed.count(),

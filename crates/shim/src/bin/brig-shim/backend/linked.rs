@@ -54,6 +54,7 @@ impl Backend for Linked {
             // Nobody could reap it, read its output or answer for it.
             parent_death_signal: Some(Signal::KILL),
             gate: None,
+            start_at_once: false,
             cgroup_driver: runtime::CgroupDriver::Direct,
             rootless: runtime::Rootless::No,
             preserve_fds: 0,
