@@ -254,7 +254,7 @@ impl Container {
             return Ok(());
         }
         let state = self.hook_state().json("running", Some(self.process.pid));
-        hooks::run(&self.poststart, "poststart", &state, None).inspect_err(|_| {
+        hooks::run(&self.poststart, "poststart", &state, hooks::HERE).inspect_err(|_| {
             // It may have ended by itself.
             let _ = self.kill(Signal::KILL);
         })

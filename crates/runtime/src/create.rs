@@ -339,7 +339,7 @@ fn await_ready(
                 let state = HookState::new(request.spec, request.id, request.bundle);
                 let state = state.json("creating", Some(pid));
                 for (point, list) in hooks::of_maker(request.spec) {
-                    hooks::run(list, point, &state, Some(request.bundle))?;
+                    hooks::run(list, point, &state, (Some(request.bundle), &[]))?;
                 }
                 maker.send(ToInit::Continue)?;
             }

@@ -198,6 +198,7 @@ impl Container {
 
     fn check(&self, request: &ExecRequest<'_>) -> Result<ProcessPlan, Error> {
         let process = prepare::joining_process(request.process, &self.first)?;
+        prepare::warn_of_ambient(&process);
         let wants_terminal = matches!(request.stdio, Stdio::Terminal { .. });
         if process.terminal != wants_terminal {
             let reason = "and the streams the caller gives do not agree";

@@ -123,16 +123,22 @@ pub(crate) fn check(spec: &Spec) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs hooks one after the other, in a directory if one is given; the first that fails ends it.
+/// Where a hook is run, if anywhere else than the caller, and with what environment if it names none.
+pub(crate) type Place<'a> = (Option<&'a Path>, &'a [String]);
+
+/// Nowhere else, and nothing.
+pub(crate) const HERE: Place<'static> = (None, &[]);
+
+/// Runs hooks one after the other; the first that fails ends it.
 pub(crate) fn run(
     hooks: &[Hook],
     point: &'static str,
     state: &[u8],
-    dir: Option<&Path>,
+    place: Place<'_>,
 ) -> Result<(), Error> {
     let mut numbered = hooks.iter().enumerate();
     numbered.try_for_each(|(number, hook)| {
-        one(hook, state, dir).map_err(|reason| Error::Hook {
+        one(hook, state, place).map_err(|reason| Error::Hook {
             point,
             number,
             path: hook.path().display().to_string(),
@@ -148,19 +154,19 @@ pub(crate) fn run_poststop(hooks: &[Hook], container: HookState<'_>) {
     }
     let state = container.json("stopped", None);
     for hook in hooks {
-        if let Err(reason) = one(hook, &state, None) {
+        if let Err(reason) = one(hook, &state, HERE) {
             warn(|| format!("poststop hook {}: {reason}", hook.path().display()));
         }
     }
 }
 
 /// Runs one, or says why it did not do what it should.
-fn one(hook: &Hook, state: &[u8], dir: Option<&Path>) -> Result<(), String> {
+fn one(hook: &Hook, state: &[u8], place: Place<'_>) -> Result<(), String> {
     let told = |error: sys::Error| error.to_string();
     let input = memory_file(state).map_err(told)?;
     let mut output = std::fs::File::from(sys::fd::memory_file("hook").map_err(told)?);
     let fds = [input.as_fd(), output.as_fd(), output.as_fd()];
-    let child = prepare(hook, dir)
+    let child = prepare(hook, place)
         .and_then(|spawn| spawn.fds(&fds).spawn())
         .map_err(told)?;
     let limit = match hook.timeout() {
@@ -188,11 +194,11 @@ fn one(hook: &Hook, state: &[u8], dir: Option<&Path>) -> Result<(), String> {
     }
 }
 
-fn prepare<'a>(hook: &Hook, dir: Option<&Path>) -> sys::Result<Spawn<'a>> {
+fn prepare<'a>(hook: &Hook, (dir, env): Place<'_>) -> sys::Result<Spawn<'a>> {
     let own_path = [hook.path().to_string_lossy().into_owned()];
     let args = hook.args().as_deref().filter(|args| !args.is_empty());
     let spawn = Spawn::new(hook.path(), args.unwrap_or(&own_path))?;
-    let spawn = spawn.env(hook.env().iter().flatten())?;
+    let spawn = spawn.env(hook.env().as_deref().unwrap_or(env))?;
     match dir {
         Some(dir) => spawn.dir(dir),
         None => Ok(spawn),

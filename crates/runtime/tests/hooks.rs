@@ -264,6 +264,23 @@ fn hooks_see_the_root_with_its_mounts_at_its_path() {
     assert!(!mounts.contains(&root));
 }
 
+/// As runc has it. A hook of any other point gets nothing it does not name.
+#[test]
+fn the_last_hook_has_the_commands_environment_if_it_names_none() {
+    needs_containers!();
+    let mut bundle = Bundle::new(&["true"]);
+    let log = with_log(&mut bundle);
+    let script = format!("env | grep -v PWD= > {}/env", log.display());
+    bundle.config["process"]["env"] = json!(["PATH=/bin", "ONE=two"]);
+    bundle.config["hooks"]["startContainer"] = json!([shell(&script)]);
+    bundle.run();
+    let env = read(&log, "env");
+    assert!(
+        env.contains("ONE=two\n") && env.contains("HOME=/\n"),
+        "{env}"
+    );
+}
+
 /// As runc has it: such a hook is as confined as the command.
 #[test]
 fn the_last_hook_is_behind_the_filter_and_has_the_commands_rights() {

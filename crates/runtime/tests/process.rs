@@ -365,3 +365,25 @@ fn groups_of_resctrl_are_used_or_missed() {
         assert!(said.contains("no resctrl file system is mounted"), "{said}");
     }
 }
+
+/// It may wait for long, and be looked at by who shares its pid namespace.
+#[test]
+fn who_waits_to_be_started_holds_nothing_of_the_host() {
+    needs_containers!();
+    let bundle = Bundle::new(&["true"]);
+    bundle.write();
+    let mut command = bundle.command(&["create", "ID"]);
+    let null = || std::fs::File::open("/dev/null").unwrap();
+    command.stdin(null()).stdout(null()).stderr(null());
+    assert!(command.status().unwrap().success());
+    let state = bundle.output(&["state", "ID"]);
+    let state: Value = serde_json::from_slice(&state.stdout).unwrap();
+    let held = std::fs::read_dir(format!("/proc/{}/fd", state["pid"])).unwrap();
+    for entry in held {
+        let to = std::fs::read_link(entry.unwrap().path()).unwrap();
+        let to = to.to_str().unwrap();
+        assert!(to == "/dev/null" || to.starts_with("socket:"), "{to}");
+    }
+    assert!(bundle.output(&["delete", "--force", "ID"]).status.success());
+    bundle.assert_nothing_left();
+}

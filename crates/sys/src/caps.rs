@@ -66,6 +66,13 @@ impl Capabilities {
         let number = NAMES.iter().position(|known| *known == name)?;
         Some(Self::from_bits_retain(1 << number))
     }
+
+    /// The names of those in the set, without `CAP_`.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = NAMES.iter().enumerate();
+        all.filter(move |(number, _)| self.bits() >> number & 1 == 1)
+            .map(|(_, name)| *name)
+    }
 }
 
 /// The five sets.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use types::ErrorKind;
 
-use super::{Init, Launch, Outcome};
+use super::{Init, Launch, Outcome, streams};
 use crate::hooks;
 use crate::protocol::{During, Failure, FromInit, InitEnd, ToInit};
 
@@ -24,14 +24,17 @@ pub(crate) fn maker_hooks(init: &mut Init<'_>) -> Outcome {
 
 /// The same moment, but in the container's namespaces: their programs are the host's files.
 pub(crate) fn create_hooks(init: &mut Init<'_>) -> Outcome {
-    let dir = Some(init.launch.hook_state.bundle);
+    // Where it can be gone to: the user namespace may see less.
+    let shown = init.plan.shown_at.as_deref();
+    let shown = shown.filter(|path| sys::fd::open_dir(path).is_ok());
+    let dir = shown.or(Some(init.launch.hook_state.bundle));
     let launch = &init.launch;
     run(
         init.create_hooks,
         "createContainer",
         launch,
         "creating",
-        dir,
+        (dir, &[]),
     )
 }
 
@@ -52,6 +55,8 @@ pub(crate) fn ready(init: &mut Init<'_>) -> Outcome {
 /// The last step that only the first process has: from here to the command nothing waits.
 pub(crate) fn wait(init: &mut Init<'_>) -> Outcome {
     if let Some(gate) = init.gate.take() {
+        // It may wait for long, seen by others: nothing of the host's stays open that long.
+        streams::close_unneeded(&init.launch, &gate)?;
         let connection = loop {
             sys::process::wait_readable(&gate).during(|| "wait at the gate".to_owned())?;
             let accepted = sys::socket::accept(&gate, false);
@@ -82,12 +87,19 @@ pub(crate) fn expect(channel: &InitEnd, expected: ToInit) -> Outcome {
 /// As the command: in the container, from its files, with its rights and behind its filter, right
 /// before it.
 pub(crate) fn start_hooks(launch: &mut Launch<'_>) -> Outcome {
+    if launch.start_hooks.is_empty() {
+        return Ok(());
+    }
+    // What it gets if it names no environment, by the habit of runtimes.
+    let env = launch.process.env.entries.iter().chain(&launch.home);
+    let env: Vec<_> = env.cloned().collect();
+    let place = (None, env.as_slice());
     run(
         launch.start_hooks,
         "startContainer",
         launch,
         "created",
-        None,
+        place,
     )
 }
 
@@ -96,13 +108,13 @@ fn run(
     point: &'static str,
     launch: &Launch<'_>,
     status: &'static str,
-    dir: Option<&Path>,
+    (dir, env): (Option<&Path>, &[String]),
 ) -> Outcome {
     if hooks.is_empty() {
         return Ok(());
     }
     let pid = i32::try_from(std::process::id()).unwrap_or_default();
     let state = launch.hook_state.json(status, Some(pid));
-    hooks::run(hooks, point, &state, dir)
+    hooks::run(hooks, point, &state, (dir, env))
         .map_err(|error| Failure::new(ErrorKind::Internal, error.to_string()))
 }

@@ -1,6 +1,6 @@
 //! Terminal, standard streams, and no other descriptor.
 
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use sys::pty::Terminal;
 use sys::root::Kind;
@@ -83,16 +83,33 @@ fn give_streams_to(uid: u32) {
     }
 }
 
+/// Closes what is not needed from the gate on.
+pub(crate) fn close_unneeded(launch: &Launch<'_>, gate: &OwnedFd) -> Outcome {
+    let label = launch.label_file.as_ref().map(AsFd::as_fd);
+    let streams = launch.given_streams();
+    let keep: Vec<_> = [Some(launch.channel.as_fd()), Some(gate.as_fd()), label]
+        .into_iter()
+        .flatten()
+        .chain(streams.into_iter().flatten())
+        .collect();
+    sys::process::close_all_but(first_other(launch), &keep)
+        .during(|| "close the descriptors of the host".to_owned())
+}
+
+/// The first descriptor that the command is not to have.
+fn first_other(launch: &Launch<'_>) -> RawFd {
+    3 + RawFd::try_from(launch.preserve_fds.min(1 << 16)).unwrap_or_default()
+}
+
 /// After the streams were copied from their descriptors, and before the first path of the container
 /// is used: a command or working directory like /proc/self/fd/7 must find nothing of the host's
 /// (CVE-2024-21626). Closed now and not on execve(2), for the same reason.
 pub(crate) fn close_others(launch: &mut Launch<'_>) -> Outcome {
-    let first = 3 + RawFd::try_from(launch.preserve_fds.min(1 << 16)).unwrap_or_default();
     let label = launch.label_file.as_ref().map(AsFd::as_fd);
     let keep: Vec<_> = [Some(launch.channel.as_fd()), label]
         .into_iter()
         .flatten()
         .collect();
-    sys::process::close_all_but(first, &keep)
+    sys::process::close_all_but(first_other(launch), &keep)
         .during(|| "close the descriptors of the host".to_owned())
 }

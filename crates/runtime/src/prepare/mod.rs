@@ -31,7 +31,7 @@ pub(crate) use mounts::{borrowed, cgroup_views, directory, root, sources};
 pub(crate) use namespaces::{IdMaps, NamespacePlan};
 pub(crate) use net_devices::NetDevice;
 use net_devices::net_devices;
-pub(crate) use process::{first_process, joining_process};
+pub(crate) use process::{first_process, joining_process, warn_of_ambient};
 pub(crate) use scheduling::{DEADLINE, SchedulingPlan};
 
 /// All that [`crate::init`] does.
@@ -170,6 +170,8 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
     }
     let source = spec.process().as_ref().ok_or_else(|| missing("process"))?;
     let has_uts = namespaces.has(Namespaces::UTS);
+    let process = first_process(source, linux)?;
+    warn_of_ambient(&process);
     Ok(Plan {
         host_name: in_uts("hostname", spec.hostname(), has_uts)?,
         domain_name: in_uts("domainname", spec.domainname(), has_uts)?,
@@ -190,7 +192,7 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
         devices_to_move: net_devices(linux, &namespaces)?,
         resctrl: crate::resctrl::plan(spec, request.id)?,
         resource_groups: Vec::new(),
-        process: first_process(source, linux)?,
+        process,
         namespaces,
     })
 }

@@ -7,12 +7,22 @@ use super::environment::environment;
 use super::scheduling::SchedulingPlan;
 use super::{Label, ProcessPlan};
 use crate::error::Error;
+use crate::warning::warn;
 
 /// Checks and plans the process of the configuration.
 pub(crate) fn first_process(asked: &Process, linux: &Linux) -> Result<ProcessPlan, Error> {
     let mut plan = process(asked)?;
     plan.scheduling.add_container(linux)?;
     Ok(plan)
+}
+
+/// Warns of ambient capabilities that the kernel will not raise: only what is permitted and
+/// inheritable as well can be.
+pub(crate) fn warn_of_ambient(plan: &ProcessPlan) {
+    let sets = &plan.capabilities;
+    for one in (sets.ambient - (sets.permitted & sets.inheritable)).names() {
+        warn(|| format!("can't raise ambient capability CAP_{one}: operation not permitted"));
+    }
 }
 
 /// Checks and plans another process. What it does not say is as the container's first process has
