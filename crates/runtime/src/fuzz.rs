@@ -69,6 +69,7 @@ fn plan(spec: &Spec) -> Result<(), Error> {
         stdio: Stdio::Inherit,
         parent_death_signal: None,
         gate: None,
+        start_at_once: false,
         cgroup_driver: CgroupDriver::Direct,
         rootless: Rootless::No,
         preserve_fds: 0,

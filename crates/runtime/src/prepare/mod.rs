@@ -161,6 +161,7 @@ pub(crate) struct Label {
 pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
     let spec = request.spec;
     check_version(spec)?;
+    check_annotations(spec)?;
     check_id(request.id)?;
     crate::hooks::check(spec)?;
     let linux = spec.linux().as_ref().ok_or_else(|| missing("linux"))?;
@@ -211,11 +212,33 @@ pub fn check_id(id: &str) -> Result<(), Error> {
 }
 
 fn check_version(spec: &Spec) -> Result<(), Error> {
-    if spec.version().starts_with("1.") {
-        return Ok(());
+    let version = spec.version();
+    match numbers(version) {
+        Some([1, _, _]) => Ok(()),
+        Some(_) => {
+            let reason = format!("{version:?} is not known, 1.0.0 to 1.3.0 are");
+            Err(Error::unsupported("ociVersion", reason))
+        }
+        None => {
+            let reason = format!("{version:?} is no version like 1.3.0 (SemVer 2.0.0)");
+            Err(Error::invalid("ociVersion", reason))
+        }
     }
-    let reason = format!("{:?} is not known, 1.0.0 to 1.3.0 are", spec.version());
-    Err(Error::unsupported("ociVersion", reason))
+}
+
+/// The three numbers before any mark of a pre-release or a build.
+fn numbers(version: &str) -> Option<[u32; 3]> {
+    let core = version.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Option<Vec<u32>> = core.split('.').map(|part| part.parse().ok()).collect();
+    numbers?.try_into().ok()
+}
+
+fn check_annotations(spec: &Spec) -> Result<(), Error> {
+    let annotations = spec.annotations().as_ref();
+    if annotations.is_some_and(|all| all.contains_key("")) {
+        return Err(Error::invalid("annotations", "a key must not be empty"));
+    }
+    Ok(())
 }
 
 /// In a mount namespace that others are in nothing is mounted: it would stay when the container is
@@ -322,4 +345,17 @@ fn missing(field: &str) -> Error {
 /// A path of the configuration as seen from the bundle.
 fn from_bundle(bundle: &Path, path: &Path) -> PathBuf {
     bundle.join(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_have_three_numbers() {
+        assert_eq!(numbers("1.0.2-dev+x"), Some([1, 0, 2]));
+        for wrong in ["1.0", "1", "1.0.0.0", "a.b.c", "1..0", ""] {
+            assert_eq!(numbers(wrong), None, "{wrong}");
+        }
+    }
 }
