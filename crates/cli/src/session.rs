@@ -2,12 +2,13 @@
 //! bytes, signals, the window's size, the detach keys, and the exit code even if the daemon dies
 //! meanwhile. The streams come from the container's shim and go on without the daemon.
 
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, pending};
+use std::io;
 use std::pin::pin;
-use std::task::Poll;
 
 use api::client::{Hijacked, Stream};
-use tokio::signal::unix::{Signal as Arrivals, SignalKind, signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use types::Signal;
 
 use crate::connect::Daemon;
@@ -160,10 +161,12 @@ pub(crate) enum Arrived {
     ToDieOf(Signal),
 }
 
-/// The signals the client listens to.
+/// The signals the client listens to. Read from a descriptor: a handler for each of some fifty would
+/// cost more system calls than the rest of the client.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    sources: Vec<(Signal, Arrivals)>,
+    /// None when none is listened to.
+    arrivals: Option<AsyncFd<sys::event::Signals>>,
     pass_on: bool,
 }
 
@@ -176,50 +179,40 @@ const DEADLY: [i32; 4] = [1, 2, 3, 15];
 const REAL_TIME: std::ops::RangeInclusive<i32> = 35..=64;
 
 impl Signals {
-    /// Listens from now on: what arrives before anybody asks is kept.
+    /// Listens from now on: what arrives before anybody asks is kept. Before any thread is started,
+    /// so that none of them is where a signal goes.
     pub(crate) fn listen(pass_on: bool, tty: bool) -> Result<Self, CliError> {
-        let mut wanted: Vec<i32> = if pass_on {
-            PROXIED.into_iter().chain(REAL_TIME).collect()
-        } else if tty {
-            DEADLY.to_vec()
-        } else {
-            Vec::new()
-        };
-        if tty {
-            wanted.push(Signal::WINCH.number());
-        }
-        let listen = |number: i32| {
-            let listened = signal(SignalKind::from_raw(number)).map_err(|source| CliError::Io {
-                what: "listen to signals",
-                source,
-            });
-            let number = Signal::try_from(number).map_err(|e| CliError::Invalid(e.to_string()));
-            Ok((number?, listened?))
-        };
-        Ok(Self {
-            sources: wanted
-                .into_iter()
-                .map(listen)
-                .collect::<Result<_, CliError>>()?,
-            pass_on,
-        })
+        let wanted = wanted(pass_on, tty)?;
+        let arrivals = (!wanted.is_empty()).then(|| take(&wanted)).transpose();
+        let arrivals = arrivals.map_err(|source| CliError::Io {
+            what: "listen to signals",
+            source,
+        })?;
+        Ok(Self { arrivals, pass_on })
     }
 
     /// The next signal.
     pub(crate) async fn next(&mut self) -> Arrived {
-        let number = poll_fn(|context| {
-            for (number, arrivals) in &mut self.sources {
-                if arrivals.poll_recv(context).is_ready() {
-                    return Poll::Ready(*number);
-                }
-            }
-            Poll::Pending
-        })
-        .await;
-        match number {
+        match self.arrive().await {
             Signal::WINCH => Arrived::Resized,
             number if self.pass_on => Arrived::ToPassOn(number),
             number => Arrived::ToDieOf(number),
+        }
+    }
+
+    async fn arrive(&self) -> Signal {
+        let Some(arrivals) = &self.arrivals else {
+            return pending().await;
+        };
+        loop {
+            let Ok(mut ready) = arrivals.readable().await else {
+                // The runtime is going down, and nobody waits for an answer.
+                return pending().await;
+            };
+            match arrivals.get_ref().next() {
+                Ok(Some(signal)) => return signal,
+                Ok(None) | Err(_) => ready.clear_ready(),
+            }
         }
     }
 
@@ -239,4 +232,32 @@ impl Signals {
             }
         }
     }
+}
+
+#[allow(
+    deprecated,
+    reason = "its successor is unsafe, which this crate is not: the signals keep their descriptor \
+              open, and it neither moves out nor changes before the registration is dropped"
+)]
+fn take(wanted: &[Signal]) -> io::Result<AsyncFd<sys::event::Signals>> {
+    let signals = sys::event::Signals::take(Some(wanted), true)?;
+    AsyncFd::with_interest(signals, Interest::READABLE)
+}
+
+/// What to listen to.
+fn wanted(pass_on: bool, tty: bool) -> Result<Vec<Signal>, CliError> {
+    let mut numbers: Vec<i32> = if pass_on {
+        PROXIED.into_iter().chain(REAL_TIME).collect()
+    } else if tty {
+        DEADLY.to_vec()
+    } else {
+        Vec::new()
+    };
+    if tty {
+        numbers.push(Signal::WINCH.number());
+    }
+    let signals = numbers.into_iter().map(Signal::try_from);
+    signals
+        .collect::<Result<_, _>>()
+        .map_err(|error| CliError::Invalid(error.to_string()))
 }

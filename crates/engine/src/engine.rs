@@ -66,6 +66,7 @@ impl Engine {
             .spawn_blocking(move || {
                 let engine = Self::build(config, opening)?;
                 recover::recover(&engine)?;
+                engine.prepare_shim();
                 Ok(engine)
             })
             .await
@@ -107,6 +108,10 @@ impl Engine {
         let mut watchers = std::mem::take(&mut *lock(&self.inner.watchers));
         watchers.shutdown().await;
         let mut cleaners = std::mem::take(&mut *lock(&self.inner.cleaners));
+        let dismissed = self.blocking(|engine| engine.shim().dismiss().map_err(Error::Task));
+        if let Err(error) = dismissed.await {
+            tracing::warn!(error = %error.chain(), "cannot end the shim that waits");
+        }
         let clean = async { while cleaners.join_next().await.is_some() {} };
         if tokio::time::timeout(CLOSE_PATIENCE, clean).await.is_err() {
             cleaners.shutdown().await;
@@ -143,6 +148,22 @@ impl Engine {
 
     pub(crate) fn shim(&self) -> &Program {
         &self.inner.shim
+    }
+
+    /// Has a shim wait for the next start, in the background: not having one costs that start half a
+    /// millisecond and nothing else.
+    pub(crate) fn prepare_shim(&self) {
+        if self.inner.closing.load(Ordering::Acquire) {
+            return;
+        }
+        let engine = self.clone();
+        self.inner.runtime.spawn_blocking(move || {
+            let id = ContainerId::from_random([0; 32]);
+            let length = engine.run_dir(&id).as_os_str().len();
+            if let Err(error) = engine.shim().prepare(length) {
+                tracing::debug!("no shim waits for the next start: {error}");
+            }
+        });
     }
 
     pub(crate) fn runtime(&self) -> &Handle {

@@ -106,6 +106,9 @@ fn at(request: &CreateRequest<'_>, step: &'static str) -> Result<(), Error> {
 fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Error> {
     at(&request, "configuration")?;
     let mut plan = prepare::plan(&request)?;
+    if let Some(made) = request.network.take() {
+        crate::network::use_made(&mut plan.namespaces, made);
+    }
     check_stdio(&plan, &request.stdio)?;
     let default = Linux::default();
     let linux = request.spec.linux().as_ref().unwrap_or(&default);

@@ -1,5 +1,6 @@
 //! The daemon's side of the protocol: blocking calls, each on a connection of its own.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -129,6 +130,8 @@ pub struct Program {
     path: PathBuf,
     /// Or why not: then nothing is launched.
     sealed: sys::Result<OwnedFd>,
+    /// Waits for the next launch.
+    spare: Mutex<Option<Spare>>,
 }
 
 impl Program {
@@ -137,43 +140,96 @@ impl Program {
         Self {
             path: path.to_owned(),
             sealed: sys::exe::open_sealed(path),
+            spare: Mutex::default(),
         }
     }
 
-    /// Spawns it as the shim of `launch`, with `dir` for its socket, by a vfork-style clone; the
-    /// shim is in a session of its own and outlives the caller. What goes wrong in it is told by
-    /// the first call.
-    pub fn launch(&self, dir: &Path, launch: &Launch) -> Result<Shim, Error> {
-        let failed = |source| Error::Spawn {
-            binary: self.path.clone(),
-            source,
-        };
-        let (ours, its) = socket::pair(Kind::Messages).map_err(failed)?;
-        // Sent before it exists: the message waits in the socket.
-        socket::send(&ours, &protocol::encode(launch), &[]).map_err(failed)?;
-        let child = self.spawn(dir, its).map_err(failed)?;
-        let idle = Mutex::new(Some(ours));
+    /// Has a shim keep `launch`: the one that waits, or else one that is spawned now by a vfork-style
+    /// clone, in a session of its own, to outlive the caller. What goes wrong in it is told by the
+    /// first call.
+    pub fn launch(&self, launch: &Launch) -> Result<Shim, Error> {
+        let message = protocol::encode(launch);
+        let spare = self.spare().take();
+        let spare = spare.filter(|spare| socket::send(&spare.connection, &message, &[]).is_ok());
+        let new = || self.spawn(launch.dir.as_os_str(), Some(&message));
+        let spare = spare.map_or_else(new, Ok).map_err(self.failed())?;
         Ok(Shim {
-            dir: dir.to_owned(),
-            pid: child.pid,
-            pidfd: child.pidfd,
-            idle,
+            dir: launch.dir.clone(),
+            pid: spare.child.pid,
+            pidfd: spare.child.pidfd,
+            idle: Mutex::new(Some(spare.connection)),
         })
     }
 
-    fn spawn(&self, dir: &Path, connection: OwnedFd) -> sys::Result<Child> {
+    /// Has a shim wait for the next launch, unless one does already: what it needs in any case is
+    /// made while nobody waits for it. `length` is that of the directories to come.
+    pub fn prepare(&self, length: usize) -> Result<(), Error> {
+        if self.spare().is_some() {
+            return Ok(());
+        }
+        let title = format!("{:.<length$}", protocol::SPARE);
+        let new = self
+            .spawn(OsStr::new(&title), None)
+            .map_err(self.failed())?;
+        let surplus = self.spare().replace(new);
+        surplus.map_or(Ok(()), |spare| spare.dismiss().map_err(self.failed()))
+    }
+
+    /// Ends the shim that waits, and waits for its end.
+    pub fn dismiss(&self) -> Result<(), Error> {
+        let spare = self.spare().take();
+        spare.map_or(Ok(()), |spare| spare.dismiss().map_err(self.failed()))
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Option<Spare>> {
+        // It is taken or put back whole: a panic elsewhere cannot leave it half done.
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self) -> impl Fn(sys::Error) -> Error {
+        |source| Error::Spawn {
+            binary: self.path.clone(),
+            source,
+        }
+    }
+
+    fn spawn(&self, argument: &OsStr, message: Option<&[u8]>) -> sys::Result<Spare> {
+        let (connection, its) = socket::pair(Kind::Messages)?;
+        if let Some(message) = message {
+            // Sent before it exists: the message waits in the socket.
+            socket::send(&connection, message, &[])?;
+        }
         let null = sys::fd::open_read_write(Path::new("/dev/null"))?;
-        let fds = [null.as_fd(), null.as_fd(), null.as_fd(), connection.as_fd()];
-        let spawn = Spawn::new(&self.path, ["brig-shim".as_ref(), dir.as_os_str()])?;
+        let fds = [null.as_fd(), null.as_fd(), null.as_fd(), its.as_fd()];
+        let spawn = Spawn::new(&self.path, ["brig-shim".as_ref(), argument])?;
         let spawn = spawn.fds(&fds).session();
         let sealed = self.sealed.as_ref().map_err(|error| *error)?;
-        spawn.opened(sealed.as_fd()).spawn()
+        let child = spawn.opened(sealed.as_fd()).spawn()?;
+        Ok(Spare { connection, child })
+    }
+}
+
+/// A shim that has no container yet.
+#[derive(Debug)]
+struct Spare {
+    connection: OwnedFd,
+    child: Child,
+}
+
+impl Spare {
+    /// It ends when it hears that nobody will ever call.
+    fn dismiss(self) -> sys::Result<()> {
+        drop(self.connection);
+        if !sys::pidfd::ended_within(&self.child.pidfd, TO_ANSWER)? {
+            sys::pidfd::send_signal(&self.child.pidfd, types::Signal::KILL)?;
+        }
+        sys::pidfd::wait(&self.child.pidfd).map(drop)
     }
 }
 
 /// [`Program::launch`] for who launches once.
-pub fn launch(binary: &Path, dir: &Path, launch: &Launch) -> Result<Shim, Error> {
-    Program::open(binary).launch(dir, launch)
+pub fn launch(binary: &Path, launch: &Launch) -> Result<Shim, Error> {
+    Program::open(binary).launch(launch)
 }
 
 impl Shim {

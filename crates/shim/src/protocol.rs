@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!   brigd                                   brig-shim DIR
-//!     ── spawn, fd 3 = connection ───────────►  listens on DIR/shim.sock too
-//!     ── Launch ─────────────────────────────►
+//!     ── spawn, fd 3 = connection ───────────►  may wait here, ready, for a container to come
+//!     ── Launch ─────────────────────────────►  listens on DIR/shim.sock too
 //!     ── Create ─────────────────────────────►  runtime::create
 //!     ◄─────────────────────── Reply::Process ─
 //!          (the network fills the namespace)
@@ -28,6 +28,8 @@ use types::{ErrorKind, ExecId, Mount, ProcessRef, Signal};
 pub struct Launch {
     /// The container's id.
     pub id: String,
+    /// The shim's directory, for its socket and its last words.
+    pub dir: PathBuf,
     /// The bundle: `config.json` is read from here.
     pub bundle: PathBuf,
     /// The root file system.
@@ -56,6 +58,10 @@ pub struct Launch {
     #[serde(default)]
     pub fail_at: Option<String>,
 }
+
+/// The only argument of a shim that waits for its container. Its end is for the container's directory,
+/// which takes its place.
+pub const SPARE: &str = "spare";
 
 /// Steps of the shim's own that [`Launch::fail_at`] can name, in their order. The last two belong to
 /// the start.

@@ -14,6 +14,52 @@ use rustix::process::DumpableBehavior;
 
 use crate::error::{Errno, Error, Named, Result, check, retry};
 
+/// The memory from which process listings read this process' command line (proc_pid_cmdline(5)).
+#[derive(Debug)]
+pub struct CommandLine {
+    start: usize,
+    length: usize,
+}
+
+impl CommandLine {
+    /// Finds it: the fields `arg_start` and `arg_end` of /proc/PID/stat (proc_pid_stat(5)).
+    pub fn find() -> Result<Self> {
+        let file = crate::fd::open_read(Path::new("/proc/self/stat"))?;
+        let text = crate::fd::read_to_end(file, 4096)?;
+        let text = String::from_utf8_lossy(&text);
+        // The second field, a name in brackets, may hold anything; the third comes after it.
+        let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let mut fields = rest.split_ascii_whitespace().skip(48 - 3);
+        let mut next = || fields.next().and_then(|field| field.parse::<usize>().ok());
+        match (next(), next()) {
+            (Some(start), Some(end)) if start != 0 && start < end => Ok(Self {
+                start,
+                length: end - start,
+            }),
+            _ => Err(Error {
+                call: "read /proc/self/stat",
+                errno: Errno::INVAL,
+            }),
+        }
+    }
+
+    /// Writes other words there, cut off where the room ends. Only looks. The process must have one
+    /// thread.
+    pub fn set(self, words: &[&std::ffi::OsStr]) {
+        let mut text = words.join(std::ffi::OsStr::new("\0")).into_encoded_bytes();
+        text.truncate(self.length - 1);
+        text.resize(self.length, 0);
+        // SAFETY: the kernel says that the strings of argv are there, on the stack, writable and as
+        // long as the process lives. The standard library, which alone knows of them, reads them
+        // only when asked for the arguments, by pointers to strings that still end with a NUL
+        // inside this range; and no other thread can be asking.
+        unsafe {
+            let to = std::ptr::with_exposed_provenance_mut::<u8>(self.start);
+            std::ptr::copy_nonoverlapping(text.as_ptr(), to, text.len());
+        }
+    }
+}
+
 /// Ends this process at once: no destructors, no flushing, no hooks, as a copy made by clone3(2)
 /// must.
 pub fn exit_now(code: i32) -> ! {

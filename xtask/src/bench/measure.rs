@@ -87,6 +87,7 @@ pub(crate) fn sequences_in_rounds(all: &[Sequence<'_>], count: usize) -> Result<
         .collect();
     for round in 0..=count {
         for (sequence, series) in all.iter().zip(&mut series) {
+            settle();
             std::thread::sleep(sequence.idle);
             let mut took = Duration::ZERO;
             for command in &mut (sequence.timed)() {
@@ -101,6 +102,38 @@ pub(crate) fn sequences_in_rounds(all: &[Sequence<'_>], count: usize) -> Result<
         }
     }
     Ok(series)
+}
+
+/// How long the machine has to be quiet, and how long that is waited for.
+const QUIET: Duration = Duration::from_millis(40);
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Waits until what the one before has left to the background is done: it is not the next one's. A
+/// machine that does not come to rest is measured as it is.
+fn settle() {
+    let deadline = Instant::now() + PATIENCE;
+    let mut before = busy_ticks();
+    while Instant::now() < deadline {
+        std::thread::sleep(QUIET);
+        let now = busy_ticks();
+        if now <= before + 1 {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// What all processors have worked since boot, in the kernel's hundredths of a second (proc_stat(5)).
+fn busy_ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let all = stat.lines().next().unwrap_or_default();
+    let mut fields: Vec<u64> = all
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    // user, nice, system, idle, iowait, ...
+    fields.drain(3..5.min(fields.len()));
+    fields.iter().sum()
 }
 
 /// Runs a command to its end and says how long it took.

@@ -60,6 +60,7 @@ pub(super) fn start_container(engine: &Engine, container: &Arc<Container>) -> Re
         Ok((shim, watch)) => {
             undo.keep();
             supervise::begin(engine, container.clone(), shim, watch);
+            engine.prepare_shim();
             Ok(())
         }
         Err(error) => {
@@ -172,6 +173,7 @@ fn launch<'a>(
     forget_exit(&exit_record)?;
     let launch = Launch {
         id: container.id().to_string(),
+        dir: dir.to_owned(),
         bundle: dir.to_owned(),
         rootfs: rootfs.to_vec(),
         exit_record,
@@ -183,7 +185,7 @@ fn launch<'a>(
         fail_at: engine.config().fail_at.clone(),
         ..log_limits(spec)
     };
-    let shim = engine.shim().launch(dir, &launch).map_err(Error::Task)?;
+    let shim = engine.shim().launch(&launch).map_err(Error::Task)?;
     let shim = Arc::new(shim);
     undo.push(step::LAUNCH, {
         let shim = shim.clone();

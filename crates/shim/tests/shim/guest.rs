@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shim::log::{Line, Reader, Start, Stream};
-use shim::{AttachOptions, Call, ExitRecord, Launch, Notice, Reply, Shim, Streams, Watch};
+use shim::{AttachOptions, Call, ExitRecord, Launch, Notice, Program, Reply, Shim, Streams, Watch};
 use types::{ExecId, ProcessRef};
 
 /// Longer than anything here takes, shorter than a hung test is worth.
@@ -78,6 +78,11 @@ pub(crate) fn program(built: &str) -> PathBuf {
     })
 }
 
+/// The shim's program.
+pub(crate) fn shim_program() -> Program {
+    Program::open(&program(env!("CARGO_BIN_EXE_brig-shim")))
+}
+
 /// A container to be.
 pub(crate) struct Setup {
     args: Vec<String>,
@@ -118,7 +123,12 @@ impl Setup {
     }
 
     /// Launches a shim, without a container yet.
-    pub(crate) fn launch(mut self) -> Guest {
+    pub(crate) fn launch(self) -> Guest {
+        self.launch_by(&shim_program())
+    }
+
+    /// The same by a program that may have one waiting.
+    pub(crate) fn launch_by(mut self, program: &Program) -> Guest {
         let dir = tempfile::Builder::new()
             .prefix("brig-shim-test-")
             .tempdir()
@@ -134,13 +144,13 @@ impl Setup {
         let config = config(&self.args, self.terminal, &format!("/{id}"), &self.mounts);
         std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
         self.launch.id = id;
+        self.launch.dir = dir.path().to_owned();
         self.launch.bundle = dir.path().to_owned();
         self.launch.exit_record = dir.path().join("exit.json");
         if self.launch.log == Some(PathBuf::new()) {
             self.launch.log = Some(dir.path().join("log.json"));
         }
-        let binary = program(env!("CARGO_BIN_EXE_brig-shim"));
-        let shim = shim::launch(&binary, dir.path(), &self.launch).unwrap();
+        let shim = program.launch(&self.launch).unwrap();
         Guest {
             dir,
             shim,
@@ -150,10 +160,7 @@ impl Setup {
 
     /// With its process at the gate.
     pub(crate) fn create(self) -> Guest {
-        let guest = self.launch();
-        let reply = guest.shim.call(&Call::Create, &[]).unwrap();
-        assert!(matches!(reply, Reply::Process(_)), "{reply:?}");
-        guest
+        self.launch().create()
     }
 
     /// With its command running.
@@ -237,6 +244,12 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
+    pub(crate) fn create(self) -> Self {
+        let reply = self.shim.call(&Call::Create, &[]).unwrap();
+        assert!(matches!(reply, Reply::Process(_)), "{reply:?}");
+        self
+    }
+
     pub(crate) fn start(&self) -> ProcessRef {
         match self.shim.call(&Call::Start, &[]).unwrap() {
             Reply::Process(process) => process,

@@ -15,5 +15,6 @@ mod init;
 mod leftovers;
 mod log;
 mod run;
+mod spare;
 mod survive;
 mod terminal;

@@ -224,6 +224,7 @@ impl Bundle {
             parent_death_signal: None,
             gate,
             start_at_once,
+            network: None,
             cgroup_driver: global.driver,
             rootless: global.rootless,
             preserve_fds: making.passed.count(),

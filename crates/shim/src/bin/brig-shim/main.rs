@@ -1,4 +1,5 @@
-//! `brig-shim DIR`: keeps one container alive, with descriptor 3 as its first connection.
+//! `brig-shim DIR`: keeps one container alive, with descriptor 3 as its first connection. `brig-shim
+//! spare`, filled up to the length of a directory's name, waits for one to keep.
 //!
 //! ```text
 //!  connections ─► calls ─► Server ─► backend ─► runtime, or another OCI runtime's command
@@ -22,12 +23,16 @@ mod session;
 mod source;
 mod streams;
 
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use shim::protocol::{self, Launch, Reply};
+use sys::process::CommandLine;
 use sys::{event, socket, spawn};
+use types::Signal;
 
 use crate::failure::Failure;
 use crate::server::Server;
@@ -40,61 +45,88 @@ const FIRST: i32 = 3;
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
+/// Where last words are left, from the moment the container's directory is known.
+static LAST_WORDS: OnceLock<PathBuf> = OnceLock::new();
+
 fn main() -> ExitCode {
-    let Some(dir) = std::env::args_os().nth(1).map(PathBuf::from) else {
-        return ExitCode::from(2);
-    };
-    let words = dir.join(protocol::LAST_WORDS);
-    let on_panic = words.clone();
-    std::panic::set_hook(Box::new(move |info| {
-        leave_word(&on_panic, &info.to_string())
-    }));
+    std::panic::set_hook(Box::new(|info| leave_word(&info.to_string())));
     // Only looks: nothing depends on it.
     let _ = spawn::set_own_name(c"brig-shim");
-    match keep(&dir) {
+    match keep() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            leave_word(&words, &failure.message);
+            leave_word(&failure.message);
             ExitCode::FAILURE
         }
     }
 }
 
 /// Nobody reads our standard error, so what went wrong is left where the daemon looks.
-fn leave_word(path: &Path, text: &str) {
-    // If even that fails, the daemon still learns of our death from the kernel.
-    let _ = sys::file::replace_unsynced(path, format!("{text}\n").as_bytes(), 0o600);
+fn leave_word(text: &str) {
+    if let Some(path) = LAST_WORDS.get() {
+        // If even that fails, the daemon still learns of our death from the kernel.
+        let _ = sys::file::replace_unsynced(path, format!("{text}\n").as_bytes(), 0o600);
+    }
 }
 
-fn keep(dir: &Path) -> Result<(), Failure> {
+fn keep() -> Result<(), Failure> {
     let first = spawn::inherited(FIRST).map_err(Failure::of("take the first connection"))?;
+    settle_in()?;
+    let ahead = is_spare().then(Ahead::make).transpose()?;
     let Some(message) = socket::receive(&first).map_err(Failure::of("receive what to launch"))?
     else {
         // The daemon died before it said anything: there is nothing to keep.
         return Ok(());
     };
-    match prepare(dir, &message.bytes) {
+    match prepare(&message.bytes, ahead) {
         Ok(server) => server.run(first),
         Err(failure) => refuse(&first, failure),
     }
 }
 
-fn prepare(dir: &Path, launch: &[u8]) -> Result<Server, Failure> {
-    let launch: Launch = protocol::decode(launch).map_err(Failure::of("read what to launch"))?;
-    // A daemon, a terminal or an operator's signal to the whole group must not end a container.
-    for signal in [
-        types::Signal::HUP,
-        types::Signal::INT,
-        types::Signal::TERM,
-        PIPE,
-    ] {
-        event::ignore(signal).map_err(Failure::of("ignore signals"))?;
-    }
-    sys::process::set_child_subreaper(true).map_err(Failure::of("become a subreaper"))?;
-    Server::new(dir, launch)
+fn is_spare() -> bool {
+    let argument = std::env::args_os().nth(1).unwrap_or_default();
+    argument
+        .as_encoded_bytes()
+        .starts_with(protocol::SPARE.as_bytes())
 }
 
-const PIPE: types::Signal = types::Signal::PIPE;
+/// What is made while nobody waits for it.
+struct Ahead {
+    network: OwnedFd,
+    title: CommandLine,
+}
+
+impl Ahead {
+    fn make() -> Result<Self, Failure> {
+        Ok(Self {
+            network: runtime::make_network()?,
+            title: CommandLine::find().map_err(Failure::of("find the own command line"))?,
+        })
+    }
+}
+
+fn prepare(launch: &[u8], ahead: Option<Ahead>) -> Result<Server, Failure> {
+    let launch: Launch = protocol::decode(launch).map_err(Failure::of("read what to launch"))?;
+    // The first and only time.
+    let _ = LAST_WORDS.set(launch.dir.join(protocol::LAST_WORDS));
+    let network = ahead.map(|ahead| {
+        ahead
+            .title
+            .set(&[OsStr::new("brig-shim"), launch.dir.as_os_str()]);
+        ahead.network
+    });
+    Server::new(launch, network)
+}
+
+/// A daemon, a terminal or an operator's signal to the whole group must not end a container; and
+/// orphans of the container are ours to reap.
+fn settle_in() -> Result<(), Failure> {
+    for signal in [Signal::HUP, Signal::INT, Signal::TERM, Signal::PIPE] {
+        event::ignore(signal).map_err(Failure::of("ignore signals"))?;
+    }
+    sys::process::set_child_subreaper(true).map_err(Failure::of("become a subreaper"))
+}
 
 /// Answers the first call with why there is no container, whatever it asks.
 fn refuse(first: &OwnedFd, failure: Failure) -> Result<(), Failure> {

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use shim::log::Writer;
@@ -33,7 +32,6 @@ const REMEMBERED: usize = 128;
 /// One container and everybody who has to do with it.
 pub(crate) struct Server {
     pub(crate) launch: Launch,
-    pub(crate) dir: PathBuf,
     pub(crate) tools: Tools,
     pub(crate) backend: Box<dyn Backend>,
     pub(crate) phase: Phase,
@@ -98,8 +96,8 @@ pub(crate) struct Connection {
 }
 
 impl Server {
-    /// Listens, for a container that is not there yet.
-    pub(crate) fn new(dir: &Path, launch: Launch) -> Result<Self, Failure> {
+    /// Listens, for a container that is not there yet. Its network may be.
+    pub(crate) fn new(launch: Launch, network: Option<OwnedFd>) -> Result<Self, Failure> {
         let poller = Poller::new().map_err(Failure::of("make an epoll set"))?;
         let signals = Signals::take(Some(&[Signal::CHLD]), true);
         let signals = signals.map_err(Failure::of("take signals"))?;
@@ -107,13 +105,12 @@ impl Server {
             .add(&signals, Token::Signals.into(), Interest::READ)
             .map_err(Failure::of("watch signals"))?;
         fail_at(&launch, "shim-listen")?;
-        let listener = socket::listen(&dir.join(protocol::SOCKET), Kind::Messages)
+        let listener = socket::listen(&launch.dir.join(protocol::SOCKET), Kind::Messages)
             .map_err(Failure::of("listen"))?;
         let mut listener = Source::new(listener, Token::Listener);
         listener.want(&poller, Some(Interest::READ));
         Ok(Self {
-            backend: backend::choose(&launch, dir),
-            dir: dir.to_owned(),
+            backend: backend::choose(&launch, network),
             tools: Tools {
                 poller,
                 buffer: Vec::new(),
@@ -380,7 +377,7 @@ impl Server {
         if let Some(listener) = self.listener.take() {
             drop(listener.take(&self.tools.poller));
             // Gone already if the daemon has removed the directory.
-            let _ = std::fs::remove_file(self.dir.join(protocol::SOCKET));
+            let _ = std::fs::remove_file(self.launch.dir.join(protocol::SOCKET));
         }
     }
 

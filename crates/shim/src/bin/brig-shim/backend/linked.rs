@@ -1,5 +1,6 @@
 //! `runtime`, linked into this process: no command is executed on the way.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use oci_spec::runtime::{Process, Spec};
@@ -17,6 +18,8 @@ pub(crate) struct Linked {
     bundle: PathBuf,
     rootfs: Vec<Mount>,
     fail_at: Option<String>,
+    /// A network namespace made ahead.
+    network: Option<OwnedFd>,
     phase: Phase,
 }
 
@@ -28,12 +31,13 @@ enum Phase {
 }
 
 impl Linked {
-    pub(crate) fn new(launch: &Launch) -> Self {
+    pub(crate) fn new(launch: &Launch, network: Option<OwnedFd>) -> Self {
         Self {
             id: launch.id.clone(),
             bundle: launch.bundle.clone(),
             rootfs: launch.rootfs.clone(),
             fail_at: launch.fail_at.clone(),
+            network,
             phase: Phase::Absent,
         }
     }
@@ -50,11 +54,12 @@ impl Backend for Linked {
             bundle: &self.bundle,
             spec,
             rootfs: &self.rootfs,
+            start_at_once: false,
             stdio,
             // Nobody could reap it, read its output or answer for it.
             parent_death_signal: Some(Signal::KILL),
             gate: None,
-            start_at_once: false,
+            network: self.network.take(),
             cgroup_driver: runtime::CgroupDriver::Direct,
             rootless: runtime::Rootless::No,
             preserve_fds: 0,

@@ -4,7 +4,6 @@ mod foreign;
 mod linked;
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
 use oci_spec::runtime::{Process, Spec};
 use runtime::{Joining, Stdio};
@@ -56,10 +55,10 @@ pub(crate) struct Made {
     pub(crate) terminal: Option<OwnedFd>,
 }
 
-/// The one the launch asks for.
-pub(crate) fn choose(launch: &Launch, dir: &Path) -> Box<dyn Backend> {
+/// The one the launch asks for. Ours may be given a network namespace that is there already.
+pub(crate) fn choose(launch: &Launch, network: Option<OwnedFd>) -> Box<dyn Backend> {
     match &launch.foreign_runtime {
-        None => Box::new(linked::Linked::new(launch)),
-        Some(binary) => Box::new(foreign::Foreign::new(binary, launch, dir)),
+        None => Box::new(linked::Linked::new(launch, network)),
+        Some(binary) => Box::new(foreign::Foreign::new(binary, launch, &launch.dir)),
     }
 }

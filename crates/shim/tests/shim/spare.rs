@@ -1,0 +1,103 @@
+//! Shims that wait for their container.
+
+use std::time::Duration;
+
+use shim::Program;
+use shim::log::Stream;
+
+use crate::guest::{LONG, Setup, can_run, shim_program};
+
+/// The length of the directories of [`Setup`]: `/tmp/brig-shim-test-` and six more.
+const LENGTH: usize = 26;
+
+/// The processes of this program that wait.
+fn waiting() -> Vec<i32> {
+    let own = std::process::id().to_string();
+    let children = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let pid = entry.unwrap().file_name().into_string().unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, rest) = stat.rsplit_once(')')?;
+        (rest.split_whitespace().nth(1)? == own).then_some(pid)
+    });
+    let spare = |pid: &String| command_line(pid).starts_with("brig-shim\0spare");
+    children
+        .filter(spare)
+        .map(|pid| pid.parse().unwrap())
+        .collect()
+}
+
+fn command_line(pid: impl std::fmt::Display) -> String {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8(bytes).unwrap()
+}
+
+fn prepared(program: &Program) -> i32 {
+    let before = waiting();
+    program.prepare(LENGTH).unwrap();
+    let mut new = waiting();
+    new.retain(|pid| !before.contains(pid));
+    assert_eq!(new.len(), 1);
+    new[0]
+}
+
+#[test]
+fn a_shim_that_waits_keeps_the_next_container() {
+    if !can_run() {
+        return;
+    }
+    let program = shim_program();
+    let spare = prepared(&program);
+    // One is enough.
+    program.prepare(LENGTH).unwrap();
+
+    let script = "readlink /proc/self/ns/net; cat /sys/class/net/lo/operstate; ls /sys/class/net";
+    let guest = Setup::new(&["sh", "-c", script]).launch_by(&program);
+    assert_eq!(guest.shim.pid(), spare);
+    let guest = guest.create();
+    let dir = guest.dir.path().to_str().unwrap();
+    assert_eq!(dir.len(), LENGTH);
+    assert_eq!(command_line(spare), format!("brig-shim\0{dir}\0"));
+    guest.start();
+    assert_eq!(guest.wait().code, 0);
+    let seen = guest.logged(Stream::Stdout);
+    let seen: Vec<&str> = seen.lines().collect();
+    let ours = std::fs::read_link("/proc/self/ns/net").unwrap();
+    assert_ne!(seen[0], ours.to_str().unwrap());
+    // Up: the kernel tells no more of a loopback device.
+    assert_eq!(seen[1..], ["unknown", "lo"]);
+}
+
+#[test]
+fn one_that_is_not_needed_ends() {
+    if !can_run() {
+        return;
+    }
+    let program = shim_program();
+    let spare = prepared(&program);
+    program.dismiss().unwrap();
+    assert!(!waiting().contains(&spare));
+    program.dismiss().unwrap();
+
+    // Its daemon dies.
+    let spare = prepared(&program);
+    let pidfd = sys::pidfd::open(spare).unwrap();
+    drop(program);
+    assert!(sys::pidfd::ended_within(&pidfd, LONG).unwrap());
+}
+
+#[test]
+fn one_that_has_died_is_not_missed() {
+    if !can_run() {
+        return;
+    }
+    let program = shim_program();
+    let spare = prepared(&program);
+    let pidfd = sys::pidfd::open(spare).unwrap();
+    sys::pidfd::send_signal(&pidfd, types::Signal::KILL).unwrap();
+    assert!(sys::pidfd::ended_within(&pidfd, Duration::from_secs(10)).unwrap());
+    let guest = Setup::new(&["true"]).launch_by(&program);
+    assert_ne!(guest.shim.pid(), spare);
+    let guest = guest.create();
+    guest.start();
+    assert_eq!(guest.wait().code, 0);
+}
