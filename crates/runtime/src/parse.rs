@@ -14,12 +14,39 @@ mod place;
 
 /// Reads a configuration (config.json).
 pub fn parse_spec(text: &[u8]) -> Result<Spec, Error> {
-    parse(text, |whole| {
+    let spec = parse(text, |whole| {
         if let Some(process) = object(whole, "process") {
             translate_process(process)?;
         }
         object(whole, "linux").map_or(Ok(()), translate_linux)
-    })
+    })?;
+    if has_pages_without_size(&spec) {
+        return with_page_sizes(text);
+    }
+    Ok(spec)
+}
+
+fn has_pages_without_size(spec: &Spec) -> bool {
+    let resources = spec.linux().as_ref().and_then(|l| l.resources().as_ref());
+    let limits = resources.and_then(|r| r.hugepage_limits().as_deref());
+    limits.is_some_and(|all| all.iter().any(|one| one.page_size().is_empty()))
+}
+
+/// The same, with `pageSize` in whatever case: where other runtimes read it in any, some have come
+/// to write `pagesize`.
+fn with_page_sizes(text: &[u8]) -> Result<Spec, Error> {
+    let mut value: Value = serde_json::from_slice(text)?;
+    let limits = value.pointer_mut("/linux/resources/hugepageLimits");
+    for one in limits.and_then(Value::as_array_mut).into_iter().flatten() {
+        let Some(fields) = one.as_object_mut() else {
+            continue;
+        };
+        let name = fields.keys().find(|k| k.eq_ignore_ascii_case("pageSize"));
+        if let Some(size) = name.cloned().and_then(|name| fields.remove(&name)) {
+            fields.insert("pageSize".to_owned(), size);
+        }
+    }
+    serde_json::from_slice(&serde_json::to_vec(&value)?)
 }
 
 /// Reads the process of an exec (process.json).
@@ -219,5 +246,18 @@ mod tests {
         let told = parse_spec(b"[").unwrap_err().to_string();
         assert!(told.contains("EOF"), "{told}");
         assert!(parse_process(b"3").is_err());
+    }
+
+    #[test]
+    fn the_size_of_pages_is_known_in_any_case() {
+        let text = br#"{"ociVersion": "1.3.0", "linux": {"resources": {
+            "hugepageLimits": [{"pagesize": "2MB", "limit": 5}]}}}"#;
+        let spec = parse_spec(text).unwrap();
+        let resources = spec.linux().as_ref().unwrap().resources().as_ref().unwrap();
+        let limits = resources.hugepage_limits().as_ref().unwrap();
+        assert_eq!(
+            (limits[0].page_size().as_str(), limits[0].limit()),
+            ("2MB", 5)
+        );
     }
 }

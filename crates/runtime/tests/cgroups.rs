@@ -305,15 +305,18 @@ fn files_of_version_2_are_set_by_name() {
         bundle.config["linux"]["resources"] = json!({"unified": unified});
         bundle
     };
+    if layout().version() == 1 {
+        let said = with(json!({"pids.max": "5"})).fail();
+        assert!(
+            said.contains("invalid configuration: linux.resources.unified"),
+            "{said}"
+        );
+        skip!("SKIP: the rest needs version 2 alone");
+    }
     let said = with(json!({"no.such": "1"})).fail();
     assert!(said.contains("no.such"), "{said}");
     let said = with(json!({"../memory.high": "1"})).fail();
     assert!(said.contains("is not a file as in memory.high"), "{said}");
-    if layout().version() == 1 {
-        let said = with(json!({"pids.max": "5"})).fail();
-        assert!(said.contains("in this cgroup version"), "{said}");
-        skip!("SKIP: the rest needs version 2 alone");
-    }
     let bundle = with(json!({"pids.max": "33", "memory.high": "10485760"}));
     run(&bundle);
     assert_eq!(value(&bundle, ["pids.max"; 2]), "33");

@@ -5,13 +5,22 @@ use oci_spec::runtime::{
     LinuxResources, LinuxThrottleDevice, LinuxWeightDevice,
 };
 use sys::cgroup::{
-    BlockIo, Cpu, DeviceAccess, DeviceRule, DeviceType, DeviceValue, Limits, Memory, Rdma,
+    BlockIo, Cpu, DeviceAccess, DeviceRule, DeviceType, DeviceValue, Limits, Memory, Mode, Rdma,
 };
 
 use crate::error::Error;
 
 /// The limits.
-pub(crate) fn limits(resources: &LinuxResources) -> Result<Limits, Error> {
+pub(crate) fn limits(resources: &LinuxResources, mode: Mode) -> Result<Limits, Error> {
+    if resources
+        .unified()
+        .as_ref()
+        .is_some_and(|map| !map.is_empty())
+        && mode != Mode::Unified
+    {
+        let reason = "names files of cgroup version 2, and this machine has version 1";
+        return Err(Error::invalid("linux.resources.unified", reason));
+    }
     let hugetlb = resources.hugepage_limits().iter().flatten();
     let bytes = |limit: i64| u64::try_from(limit).unwrap_or(u64::MAX);
     let network = resources.network().as_ref();
@@ -169,11 +178,10 @@ fn device_rule(rule: &LinuxDeviceCgroup) -> Result<DeviceRule, Error> {
             .map(Some)
             .map_err(|_| invalid("a device number is negative")),
     };
-    let access = rule
-        .access()
-        .as_deref()
-        .filter(|text| !text.is_empty())
-        .unwrap_or("rwm");
+    // An `a` says nothing more, as in runc.
+    let access = rule.access().as_deref().unwrap_or_default();
+    let access = access.replace('a', "");
+    let access = if access.is_empty() { "rwm" } else { &access };
     Ok(DeviceRule {
         kind: match rule.typ().unwrap_or_default() {
             LinuxDeviceType::A => DeviceType::All,

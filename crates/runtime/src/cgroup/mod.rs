@@ -57,11 +57,11 @@ pub(crate) fn make(
     let default = Linux::default();
     let linux = spec.linux().as_ref().unwrap_or(&default);
     let place = path::place(linux, id, driver)?;
+    let layout = detect()?;
     let limits = match linux.resources() {
-        Some(resources) => limits::limits(resources)?,
+        Some(resources) => limits::limits(resources, layout.mode())?,
         None => Limits::default(),
     };
-    let layout = detect()?;
     let made = match place {
         Place::Path(path) => {
             let denied = match optional {
@@ -177,8 +177,8 @@ impl Group {
 
     /// Changes its limits to these; devices are left as they are when `resources` has none.
     pub(crate) fn update(&self, resources: &LinuxResources) -> Result<(), Error> {
-        let limits = limits::limits(resources)?;
         let layout = detect()?;
+        let limits = limits::limits(resources, layout.mode())?;
         if let Some(unit) = &self.unit {
             systemd::update(unit, resources, layout.mode() == Mode::Unified)?;
         }

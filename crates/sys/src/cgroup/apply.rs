@@ -133,18 +133,19 @@ impl Cgroup {
                 Err(error) => Err(error),
             }
         };
-        let refuse = |limit, asked: i64, used: i64| Error::Invalid {
-            limit,
-            reason: format!("{asked} is less than the {used} in use"),
+        // In runc's words, which people search for.
+        let refuse = |what, asked: i64, used: i64| Error::Invalid {
+            limit: "update",
+            reason: format!("rejecting {what} limit {asked} <= usage {used}"),
         };
         let memory = current("memory.current")?;
         let together = memory.saturating_add(current("memory.swap.current")?);
         let asked = |value: Option<i64>| value.filter(|v| *v > 0);
         if let Some(swap) = asked(limits.memory.swap).filter(|s| together > *s) {
-            return Err(refuse("memory and swap limit", swap, together));
+            return Err(refuse("memory+swap", swap, together));
         }
         match asked(limits.memory.limit).filter(|l| memory > *l) {
-            Some(limit) => Err(refuse("memory limit", limit, memory)),
+            Some(limit) => Err(refuse("memory", limit, memory)),
             None => Ok(()),
         }
     }

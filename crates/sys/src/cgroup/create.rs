@@ -172,7 +172,7 @@ impl Maker<'_> {
         match dir.version {
             Version::V1 => {
                 if hierarchy.has("cpuset") {
-                    inherit_cpuset(&dir.path, dir.fresh)?;
+                    inherit_cpuset(&hierarchy.mount, &dir.path, dir.fresh)?;
                 }
                 Ok(Vec::new())
             }
@@ -188,7 +188,7 @@ impl Maker<'_> {
             if mkdir(&dir)? {
                 self.made.push(dir.clone());
                 if hierarchy.has("cpuset") {
-                    inherit_cpuset(&dir, true)?;
+                    inherit_cpuset(&hierarchy.mount, &dir, true)?;
                     // What is made in this one then begins with its processors.
                     let _ = read::write(&dir.join("cgroup.clone_children"), "1");
                 }
@@ -289,7 +289,7 @@ fn existing_is_renewed(dir: &Path) -> Result<bool, Error> {
 
 /// A new version 1 cpuset is empty and takes no process until it has processors and memory nodes,
 /// unless its parent hands its own down, both at once.
-fn inherit_cpuset(dir: &Path, fresh: bool) -> Result<(), Error> {
+fn inherit_cpuset(mount: &Path, dir: &Path, fresh: bool) -> Result<(), Error> {
     let mut is_empty = true;
     for (at, name) in ["cpuset.cpus", "cpuset.mems"].into_iter().enumerate() {
         let file = dir.join(name);
@@ -299,8 +299,13 @@ fn inherit_cpuset(dir: &Path, fresh: bool) -> Result<(), Error> {
         if !is_empty {
             continue;
         }
-        let parent = dir.parent().unwrap_or(dir).join(name);
-        let value = read::line(&parent)?;
+        let parent = dir.parent().unwrap_or(dir);
+        let mut value = read::line(&parent.join(name))?;
+        if value.is_empty() && parent != mount {
+            // Somebody has made it, and nothing of it.
+            inherit_cpuset(mount, parent, false)?;
+            value = read::line(&parent.join(name))?;
+        }
         if !value.is_empty() {
             read::write(&file, &value)?;
         }

@@ -378,6 +378,22 @@ fn use_is_counted() {
     assert!(cgroup.stats().is_err());
 }
 
+/// Version 1 has nothing in a cpuset that somebody has only made the directory of.
+#[test]
+fn empty_parents_are_filled() {
+    let Some(scratch) = Scratch::new("parents") else {
+        return;
+    };
+    for dir in all_dirs(&scratch.layout, &relative(&scratch.parent).unwrap()) {
+        fs::create_dir_all(dir.path.join("nested")).unwrap();
+    }
+    let cgroup = scratch.create(&Limits::default()).unwrap();
+    let mut child = start_inside(&cgroup, "echo ready");
+    wait_for_line(&mut child);
+    child.wait().unwrap();
+    cgroup.remove().unwrap();
+}
+
 /// Raising and lowering what the kernel checks against each other, in every order.
 #[test]
 fn limits_that_depend_on_each_other_change_together() {

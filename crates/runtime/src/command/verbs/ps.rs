@@ -27,11 +27,9 @@ const MOST: usize = 64 << 20;
 fn ps(global: &Global, words: &Words) -> Outcome {
     let as_json = list::wants_json(words)?;
     let place = Place::of(&global.root, words.id()?)?;
-    let container = place
-        .read()?
-        .container()?
-        .ok_or_else(|| Failure::NoContainer(place.id.clone()))?;
-    let pids = container.pids()?;
+    // One that has stopped has none.
+    let container = place.read()?.container()?;
+    let pids = container.map_or_else(|| Ok(Vec::new()), |container| container.pids())?;
     if as_json {
         super::state::print_line(&serde_json::json!(pids))?;
         return Ok(0);

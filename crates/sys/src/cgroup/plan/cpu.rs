@@ -6,12 +6,9 @@ use crate::cgroup::limits::Cpu;
 
 impl<F: Fn(&str) -> Option<Version>> Plan<F> {
     pub(super) fn cpu(&mut self, cpu: &Cpu) -> Result<(), Error> {
-        // The kernel takes no weight for what is idle, so idle is last, and not idle first.
-        if cpu.idle == Some(1) {
-            self.shares(cpu)?;
-            self.idle(cpu)?;
-        } else {
-            self.idle(cpu)?;
+        self.idle(cpu)?;
+        // The kernel takes no weight for what is idle.
+        if cpu.idle != Some(1) {
             self.shares(cpu)?;
         }
         self.real_time(cpu)?;

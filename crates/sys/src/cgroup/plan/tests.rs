@@ -219,7 +219,6 @@ fn the_rest() {
         ..Limits::default()
     };
     insta::assert_snapshot!(show(&limits, v1), @r"
-    cpu.shares = 2
     cpu.idle = 1
     cpu.cfs_burst_us = 1000 (if there)
     pids.max = 1
@@ -227,7 +226,6 @@ fn the_rest() {
     rdma.max = mlx5_1 hca_handle=3 hca_object=10000
     ");
     insta::assert_snapshot!(show(&limits, v2), @r"
-    cpu.weight = 1
     cpu.idle = 1
     cpu.max.burst = 1000 (if there)
     pids.max = 1
