@@ -350,7 +350,10 @@ fn nothing_is_mounted_on_proc_by_way_of_a_link() {
     let bundle = Bundle::new(&["true"]);
     std::os::unix::fs::symlink("/etc", bundle.in_root("proc")).unwrap();
     let said = bundle.fail();
-    assert!(said.contains("mount point /proc"), "{said}");
+    assert!(
+        said.contains("proc on /proc must be mounted on ordinary directory"),
+        "{said}"
+    );
 }
 
 #[test]

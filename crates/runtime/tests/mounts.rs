@@ -252,7 +252,7 @@ fn a_user_namespace_takes_nothing_off_a_bind() {
         }
         for (source, options) in refused {
             let said = bound(source, options, true).unwrap_err();
-            assert!(said.contains("cannot bind to /mnt"), "{said}");
+            assert!(said.contains("error mounting on /mnt"), "{said}");
             assert!(said.contains("operation not permitted"), "{said}");
         }
     });
@@ -775,5 +775,52 @@ fn masked_and_read_only_paths_are_absolute() {
         bundle.config["linux"][field] = json!(["/proc/keys", "proc/kcore"]);
         let said = bundle.fail();
         assert!(said.contains("is no absolute path"), "{said}");
+    }
+}
+
+#[test]
+fn a_tmpfs_has_the_mode_of_what_it_covers() {
+    need_containers!();
+    let mut bundle = Bundle::script("stat -c %a /there /said /new /new/deep");
+    for name in ["there", "said"] {
+        let mut made = std::fs::DirBuilder::new();
+        made.mode(0o710).create(bundle.in_root(name)).unwrap();
+    }
+    let tmpfs = |target: &str, options: Value| json!({"destination": target, "type": "tmpfs", "options": options});
+    bundle.mount(tmpfs("/there", json!([])));
+    bundle.mount(tmpfs("/said", json!(["mode=1500"])));
+    bundle.mount(tmpfs("/new/deep", json!([])));
+    assert_eq!(bundle.run(), "710\n1500\n755\n1777\n");
+}
+
+/// config.md, "Mounts": "The runtime MUST mount entries in the listed order": a source may be what an
+/// earlier one has put into the root.
+#[test]
+fn sources_in_the_root_are_those_of_earlier_mounts() {
+    need_containers!();
+    for translated in [false, true] {
+        let mut bundle = Bundle::script("cat /final/x/y/file /final/file; stat -c %u /final/file");
+        let [a, b] = ["a", "b"].map(|name| bundle.path().join(name));
+        std::fs::create_dir_all(a.join("x")).unwrap();
+        std::fs::create_dir_all(b.join("y")).unwrap();
+        for (dir, text) in [(&a, "a\n"), (&b.join("y"), "b\n")] {
+            sys::file::replace_unsynced(&dir.join("file"), text.as_bytes(), 0o644).unwrap();
+        }
+        let root = bundle.in_root("");
+        bundle.mount(bind("/mnt", &a, &["rbind", "rprivate"]));
+        bundle.mount(bind("/mnt/x", &b, &["rbind", "rprivate"]));
+        // The root's own path as its caller has it.
+        let target = root.join("final");
+        let last = bind(target.to_str().unwrap(), &root.join("mnt"), &["rbind"]);
+        let last = match translated {
+            true => mapped(last, &[[0, 50, 1]], &[[0, 50, 1]]),
+            false => last,
+        };
+        bundle.mount(last);
+        let Some(printed) = run_translated(&bundle) else {
+            return;
+        };
+        let owner = if translated { 50 } else { 0 };
+        assert_eq!(printed, format!("b\na\n{owner}\n"));
     }
 }

@@ -241,6 +241,11 @@ pub fn kind(fd: impl AsFd) -> Result<Kind> {
     })
 }
 
+/// The permissions of what a descriptor is of, set-id and sticky bits among them.
+pub fn mode(fd: impl AsFd) -> Result<u32> {
+    Ok(rustix::fs::fstat(fd).named("fstat")?.st_mode & 0o7777)
+}
+
 /// The magic number of the file system a descriptor is on (statfs(2)).
 pub fn file_system_magic(fd: impl AsFd) -> Result<u64> {
     let file_system = rustix::fs::fstatfs(fd).named("fstatfs")?;

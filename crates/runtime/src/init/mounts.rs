@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use sys::mount::{Attributes, Change, Mounted, Propagation};
 use sys::ns::Namespaces;
-use sys::root::Root;
+use sys::root::{Kind, Root};
 use types::ErrorKind;
 
 use super::{Init, Outcome, copy_up};
@@ -105,6 +105,10 @@ impl Maker<'_> {
                     ..Made::default()
                 });
             }
+            MountSource::Inside(path, translator) => {
+                let (mounted, is_dir) = self.clone_inside(mount, path, translator.as_ref())?;
+                self.bind(mount, &mounted, is_dir)?;
+            }
             MountSource::Existing => remount(self.root, mount)?,
             MountSource::CgroupViews(views) => cgroup_views(self.root, mount, views)?,
             MountSource::Path(path) => {
@@ -123,12 +127,15 @@ impl Maker<'_> {
         source: Option<&str>,
     ) -> Result<(Mounted, bool), Failure> {
         let action = || format!("mount {kind} on {}", mount.target.display());
+        let mode = self.inherited_mode(mount, kind);
         let target = directory(self.root, mount, kind)?;
         let attributes = mount.options.attributes();
+        let mut parameters = borrowed(&mount.options);
+        parameters.extend(mode.as_deref().map(|mode| ("mode", Some(mode))));
         let mounted = sys::mount::file_system(
             kind,
             source,
-            &borrowed(&mount.options),
+            &parameters,
             attributes - Attributes::READ_ONLY,
         );
         let mounted = match (mounted, substitute(kind)) {
@@ -148,6 +155,38 @@ impl Maker<'_> {
             change(&mounted, &mount.options, Change::default()).during(action)?;
         }
         Ok((mounted, true))
+    }
+
+    /// The mode of the directory that a tmpfs is to cover, unless the configuration says one; a tmpfs
+    /// where there is nothing yet has the usual one.
+    fn inherited_mode(&self, mount: &MountPlan, kind: &str) -> Option<String> {
+        let says = |(name, _): &(String, Option<String>)| name == "mode";
+        if kind != "tmpfs" || mount.options.parameters.iter().any(says) {
+            return None;
+        }
+        let there = self.root.open_path(&mount.target).ok()?;
+        sys::root::mode(there).ok().map(|mode| format!("{mode:o}"))
+    }
+
+    /// A clone of what is in the container by now.
+    fn clone_inside(
+        &self,
+        mount: &MountPlan,
+        path: &Path,
+        translator: Option<&OwnedFd>,
+    ) -> Result<(Mounted, bool), Failure> {
+        let action = || format!("bind {} to {}", path.display(), mount.target.display());
+        // The machine's links would lead elsewhere.
+        let there = self.root.open_path_no_symlinks(path).during(action)?;
+        let recursive = mount.options.bind.unwrap_or(false);
+        let mounted = sys::mount::bind_fd(there, recursive).during(action)?;
+        if let Some(translator) = translator {
+            let below = mount.options.map_ids == Some(true);
+            let mapped = mounted.map_ids(translator.as_fd(), below);
+            mapped.during(|| format!("translate the ids of {}", path.display()))?;
+        }
+        let is_dir = sys::root::kind(&mounted).during(action)? == Kind::Directory;
+        Ok((mounted, is_dir))
     }
 
     /// Whether it is a procfs.
@@ -187,7 +226,7 @@ impl Maker<'_> {
         let source = sys::mount::attributes(mounted).during(action)?;
         mount.options.of_bind_from(source).map_err(|locked| {
             let message = format!(
-                "cannot bind to {}: in a user namespace {} of its source stays: operation not permitted",
+                "error mounting on {}: in a user namespace {} of its source stays: operation not permitted",
                 mount.target.display(),
                 locked.names(),
             );
@@ -259,6 +298,13 @@ fn directory(root: &Root, mount: &MountPlan, kind: &str) -> Result<OwnedFd, Fail
         Err(error) if error.errno == sys::Errno::NOENT => {
             root.make_dirs(&mount.target).during(action)?;
             root.open_path_no_symlinks(&mount.target).during(action)
+        }
+        Err(error) if matches!(error.errno, sys::Errno::LOOP | sys::Errno::NOTDIR) => {
+            let message = format!(
+                "{kind} on {} must be mounted on ordinary directory: {error}",
+                mount.target.display()
+            );
+            Err(Failure::new(ErrorKind::Invalid, message))
         }
         answer => answer.during(action),
     }

@@ -104,6 +104,9 @@ pub(crate) enum MountSource {
     Path(PathBuf),
     /// The clone; whether it is of a directory.
     Bind(Mounted, bool),
+    /// A path in the container, where an earlier mount is in the way to it or below it, and by which
+    /// user namespace its ids are translated.
+    Inside(PathBuf, Option<OwnedFd>),
     /// What is mounted there already, to be changed.
     Existing,
     /// The container's own directories of the version 1 hierarchies, by [`cgroup_views`].

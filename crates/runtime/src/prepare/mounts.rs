@@ -36,9 +36,40 @@ pub(super) fn mounts(request: &CreateRequest<'_>) -> Result<Vec<MountPlan>, Erro
         let reason = format!("{count} are asked for, a mount namespace holds {MOST}");
         return Err(Error::invalid("mounts", reason));
     }
-    inside_root
+    let mut all: Vec<_> = inside_root
         .chain(asked.map(|mount| from_spec(request.bundle, mount)))
-        .collect()
+        .collect::<Result<_, _>>()?;
+    if let (true, Some(root)) = (request.rootfs.is_empty(), request.spec.root()) {
+        look_inside(&mut all, &from_bundle(request.bundle, root.path()));
+    }
+    Ok(all)
+}
+
+/// Paths that lead into the root from outside mean what is inside: as a destination always, and as a
+/// source where an earlier mount has something there that the machine does not see.
+fn look_inside(all: &mut [MountPlan], root: &Path) {
+    let top = Path::new("/");
+    for at in 0..all.len() {
+        let (earlier, rest) = all.split_at_mut(at);
+        let mount = &mut rest[0];
+        if let (false, Ok(inside)) = (root == top, mount.target.strip_prefix(root)) {
+            mount.target = top.join(inside);
+        }
+        let MountSource::Path(path) = &mount.source else {
+            continue;
+        };
+        let Ok(inside) = path.strip_prefix(root) else {
+            continue;
+        };
+        let inside = top.join(inside);
+        let meets = |earlier: &MountPlan| {
+            let target = top.join(&earlier.target);
+            inside.starts_with(&target) || target.starts_with(&inside)
+        };
+        if root != top && earlier.iter().any(meets) {
+            mount.source = MountSource::Inside(inside, None);
+        }
+    }
 }
 
 fn part_of_root(mount: &Mount) -> MountPlan {
@@ -235,6 +266,11 @@ pub(crate) fn borrowed(options: &MountOptions) -> Vec<sys::mount::Parameter<'_>>
 pub(crate) fn sources(plan: &mut Plan) -> Result<(), Error> {
     let mut translators = Translators::default();
     for mount in &mut plan.mounts {
+        if let (MountSource::Inside(_, translator), Some(ids)) = (&mut mount.source, &mount.ids) {
+            let namespace = translators.of(ids, &plan.namespaces, &mount.target)?;
+            let kept = sys::fd::duplicate(namespace);
+            *translator = Some(kept.doing(|| "keep a user namespace".to_owned())?);
+        }
         let MountSource::Path(path) = &mount.source else {
             continue;
         };
