@@ -75,6 +75,7 @@ fn plan(spec: &Spec) -> Result<(), Error> {
         preserve_fds: 0,
         new_keyring: true,
         no_pivot: false,
+        network: None,
         fail_at: None,
     };
     prepare::plan(&request)?;
