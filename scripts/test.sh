@@ -46,11 +46,16 @@ check images scripts/images.sh test
 check build scripts/build.sh debug
 check lint scripts/lint.sh
 tests tests 'test result:' cargo test --locked --quiet --workspace --no-fail-fast -- --show-output
+if [ "$(id -u)" = 0 ]; then
+    tests conformance 'conformance:' cargo xtask conformance --quiet
+else
+    echo "SKIP: the conformance suite needs root" | tee "$logs/conformance"
+fi
 tests machine 'vm:' cargo xtask vm-test --quick
 
-# The machine counts what it skipped itself.
-skips=$(cat "$logs"/{lint,tests} | grep -c '^SKIP: ' || true)
-skipped=$((skips + $(sum machine 'vm:' skipped)))
+# The machine and the suite count what they skipped themselves.
+skips=$(cat "$logs"/{lint,tests,conformance} | grep -c '^SKIP: ' || true)
+skipped=$((skips + $(sum machine 'vm:' skipped) + $(sum conformance 'conformance:' skipped)))
 grep -h '^SKIP: ' "$logs"/* | sort | uniq -c | sort -rn || true
 say "took $((SECONDS - begun)) s"
 [ ${#broken[@]} = 0 ] || printf 'failed: %s\n' "${broken[@]}"

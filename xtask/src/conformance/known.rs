@@ -220,16 +220,6 @@ const KNOWN: &[Known] = &[
     },
     Known {
         runtime: RUNC,
-        why: "it sets 0022 where no umask is given",
-        tests: &["user/umask-unset"],
-    },
-    Known {
-        runtime: CRUN,
-        why: "it sets 0022 where no umask is given",
-        tests: &["user/umask-unset"],
-    },
-    Known {
-        runtime: RUNC,
         why: "it fails where the kernel refuses a capability",
         tests: &["capabilities/not-granted"],
     },

@@ -29,8 +29,9 @@ pub(crate) struct Files<'a> {
 }
 
 /// Programs of this machine that tests start, where they are installed.
-const TOOLS: [&str; 16] = [
+const TOOLS: [&str; 17] = [
     "ip",
+    "nice",
     "ps",
     "tar",
     "gzip",

@@ -101,6 +101,10 @@ fn own_proc(suite: &Suite) -> Result<()> {
 /// Asks for the cgroups, and for a file that is in each.
 fn with_cgroup(suite: &Suite, options: &[&str]) -> Result<[serde_json::Value; 2]> {
     let mut bundle = suite.bundle()?;
+    // Without a namespace of its own a mount of version 2 is the whole hierarchy.
+    if suite.machine.cgroups.is_v2() {
+        bundle.namespace(json!({ "type": "cgroup" }));
+    }
     bundle.mount("cgroup", "cgroup", "/sys/fs/cgroup", options);
     let top = if suite.machine.cgroups.is_v2() {
         ""
