@@ -101,7 +101,7 @@ fn assert_removed(bundle: &Bundle, when: &str) {
     while !processes(bundle).is_empty() {
         let left = processes(bundle);
         assert!(Instant::now() < patience, "{when}: {left:?}");
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(5));
     }
     let left = bundle.cgroups();
     assert!(left.is_empty(), "{when}: {left:?}");

@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "clone3(2) has no safe wrapper")]
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Errno, Error, Named, Result};
 use crate::ns::Namespaces;
@@ -84,7 +85,10 @@ impl Clone3<'_> {
         let pid =
             unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<Arguments>()) };
         match pid {
-            0 => crate::process::exit_now(run_to_exit_code(child)),
+            0 => {
+                COPY.store(true, Ordering::Relaxed);
+                crate::process::exit_now(run_to_exit_code(child))
+            }
             pid if pid < 0 => Err(Error {
                 call: "clone3",
                 errno: Errno::last(),
@@ -100,6 +104,14 @@ impl Clone3<'_> {
             }),
         }
     }
+}
+
+/// Set in copies, each of which has its own.
+static COPY: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process was made by [`Clone3::spawn`] and has executed nothing since.
+pub(crate) fn is_copy() -> bool {
+    COPY.load(Ordering::Relaxed)
 }
 
 /// A panic must not unwind into the copy of the caller's stack frames, or two processes would run

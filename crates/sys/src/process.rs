@@ -212,45 +212,47 @@ pub fn set_standard_streams(streams: [BorrowedFd<'_>; 3]) -> Result<()> {
     Ok(())
 }
 
-/// Copies a descriptor to a number, closing what was there; execve(2) keeps it.
-///
-/// For descriptors that nobody owns in the Rust sense: the standard ones, and those of a copy of
-/// the process that is about to execute something else.
-pub fn duplicate_to(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
-    if fd.as_raw_fd() == number {
+/// Copies a descriptor to one of the standard numbers, closing what was there; execve(2) keeps it.
+fn duplicate_to(fd: BorrowedFd<'_>, standard: RawFd) -> Result<()> {
+    if fd.as_raw_fd() == standard {
         return crate::fd::set_close_on_exec(fd, false);
     }
     // SAFETY: dup2(2) takes no memory. Replacing a descriptor under its owner is what I/O safety
-    // forbids: `number` is by contract owned by nobody.
-    check("dup2", unsafe { libc::dup2(fd.as_raw_fd(), number) }.into()).map(drop)
+    // forbids: the standard ones are owned by nobody (std::io, I/O safety).
+    check(
+        "dup2",
+        unsafe { libc::dup2(fd.as_raw_fd(), standard) }.into(),
+    )
+    .map(drop)
 }
 
 /// Closes every descriptor from `first` on but a few.
 ///
-/// For a copy of the process that is about to execute something else or end: it must use none of
-/// the others any more, nor drop their owners.
+/// Only in a copy made by [`crate::clone::Clone3::spawn`], which ends without dropping anything: its
+/// owners are the maker's, copied, and must not be used any more. Elsewhere it is EPERM.
 pub fn close_all_but(first: RawFd, keep: &[BorrowedFd<'_>]) -> Result<()> {
+    if !crate::clone::is_copy() {
+        return Err(Error {
+            call: "close_range",
+            errno: Errno::PERM,
+        });
+    }
     let mut keep: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).collect();
     keep.sort_unstable();
     let mut next = first;
     for number in keep.into_iter().filter(|number| *number >= first) {
         if number > next {
-            close_range(next, number.unsigned_abs() - 1, 0)?;
+            close_range(next, number.unsigned_abs() - 1)?;
         }
         next = number + 1;
     }
-    close_range(next, u32::MAX, 0)
+    close_range(next, u32::MAX)
 }
 
-/// Has execve(2) close every descriptor from `first` on.
-pub fn close_on_exec_from(first: RawFd) -> Result<()> {
-    close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
-}
-
-fn close_range(first: RawFd, last: u32, flags: u32) -> Result<()> {
-    // SAFETY: close_range(2) takes no memory. Descriptors whose owners live on are closed under
-    // them only where the function above says that there must be none that is still used.
-    let answer = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+fn close_range(first: RawFd, last: u32) -> Result<()> {
+    // SAFETY: close_range(2) takes no memory. This is a copy of a process, so that nothing is closed
+    // under anybody: what owns the descriptors here is never used nor dropped (`close_all_but`).
+    let answer = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     check("close_range", answer).map(drop)
 }
 
@@ -352,4 +354,15 @@ pub fn wait_readable(fd: impl AsFd) -> Result<()> {
     retry(|| poll(&mut [PollFd::new(&fd, PollFlags::IN)], None))
         .named("poll")
         .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_closed_in_copies_only() {
+        let error = close_all_but(3, &[]).unwrap_err();
+        assert_eq!((error.call, error.errno), ("close_range", Errno::PERM));
+    }
 }

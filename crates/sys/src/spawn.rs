@@ -450,13 +450,23 @@ fn execute(task: &Task<'_>) -> Error {
     }
 }
 
-/// The descriptor that whoever started this process placed at `number`. A second time there is
-/// none: EBADF.
+/// The descriptor that whoever started this process placed at `number`, which is none of the
+/// standard ones. A second time there is none: EBADF.
 ///
-/// For the beginning of a program, before anything else may have got that number.
+/// What is inherited is what execve(2) left open, and so has no FD_CLOEXEC, which all that is opened
+/// in this process has: what somebody here owns is EBADF too.
 pub fn inherited(number: RawFd) -> Result<OwnedFd> {
-    // SAFETY: the copy fails if nothing is open there. Nobody in this process owns the number yet,
-    // by contract, so closing it closes nothing under an owner.
+    let refused = Error {
+        call: "fcntl",
+        errno: Errno(libc::EBADF),
+    };
+    // SAFETY: fcntl(2) with F_GETFD takes no memory and changes nothing.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    if number < 3 || flags < 0 || flags & libc::FD_CLOEXEC != 0 {
+        return Err(refused);
+    }
+    // SAFETY: nobody in this process owns the number, as was just seen, so closing it closes nothing
+    // under an owner; the copy is new, and this is its only owner.
     unsafe {
         let copy = libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3);
         must("fcntl", copy)?;
@@ -632,5 +642,20 @@ mod tests {
         drop(write);
         assert_eq!(fd::read_to_end(&read, 100).unwrap(), b"crosswise");
         crate::pidfd::wait(&child.pidfd).unwrap();
+    }
+
+    #[test]
+    fn only_what_was_left_open_is_inherited() {
+        let (read, _write) = fd::pipe().unwrap();
+        let number = read.as_raw_fd();
+        assert_eq!(inherited(number).unwrap_err().errno, Errno(libc::EBADF));
+        assert_eq!(inherited(0).unwrap_err().errno, Errno(libc::EBADF));
+        assert_eq!(inherited(1 << 20).unwrap_err().errno, Errno(libc::EBADF));
+        fd::set_close_on_exec(&read, false).unwrap();
+        // Given up by its owner, as by the one before execve(2).
+        let given = std::os::fd::IntoRawFd::into_raw_fd(read);
+        let taken = inherited(given).unwrap();
+        assert_ne!(taken.as_raw_fd(), given);
+        assert_eq!(inherited(given).unwrap_err().errno, Errno(libc::EBADF));
     }
 }

@@ -91,7 +91,7 @@ pub(crate) fn await_file(path: &Path) -> String {
             "{} did not come",
             path.display()
         );
-        std::thread::yield_now();
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 
