@@ -36,7 +36,7 @@ pub fn features() -> Value {
             "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
             "memoryPolicy": {"modes": crate::parse::MODES, "flags": crate::parse::FLAGS},
             "netDevices": {"enabled": true},
-            "mountExtensions": {"idmap": {"enabled": false}},
+            "mountExtensions": {"idmap": {"enabled": true}},
         },
     })
 }
