@@ -96,6 +96,35 @@ docker_clients() {
         docker_client "$cache/tools/docker-28" docker.io '^2[89]' here
 }
 
+# CRIU for the tests of checkpoint and restore, with all libraries beside it and run by their own
+# loader: the machine's are older, and the package is not in every suite.
+criu() {
+    local dir=$cache/tools/criu conf work deb
+    [ -x "$dir/bin/criu" ] && return
+    conf=$(private_apt sid) || { warn "no Debian mirror: the tests with criu are skipped"; return; }
+    say "unpacking criu"
+    work=$(mktemp -d)
+    mkdir "$work/partial"
+    if ! APT_CONFIG=$conf retry quiet apt-get install -q -y --download-only --no-install-recommends \
+        -o Dir::Cache::Archives="$work" -o Debug::NoLocking=1 criu; then
+        rm -rf "$work"
+        warn "criu is not to be had from this machine's mirrors: its tests are skipped"
+        return
+    fi
+    rm -rf "$dir"
+    mkdir -p "$dir/bin"
+    for deb in "$work"/*.deb; do dpkg -x "$deb" "$dir/root"; done
+    rm -rf "$work" "$dir/root/usr/share"
+    # By the place of this script, because the virtual machine has it elsewhere.
+    cat >"$dir/bin/criu" <<'WRAPPER'
+#!/bin/sh
+root=${0%/bin/criu}/root
+lib=$root/usr/lib/$(uname -m)-linux-gnu
+exec "$lib"/ld-linux-*.so.* --library-path "$lib" --argv0 criu "$root/usr/sbin/criu" "$@"
+WRAPPER
+    chmod +x "$dir/bin/criu"
+}
+
 # Debian's cloud kernel, for the virtual machine.
 vm_kernel() {
     local dir=$cache/vm/kernel suite package

@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh build   a compiler, and the static target where rustup can add it
 #   scripts/setup.sh demo    + what makes a root file system
-#   scripts/setup.sh test    + QEMU with a kernel, Docker's clients, cargo-deny
+#   scripts/setup.sh test    + QEMU with a kernel, Docker's clients, CRIU, cargo-deny
 #   scripts/setup.sh bench   + the engines and runtimes that Brig is measured against
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/debs.sh"
@@ -63,6 +63,7 @@ if at_least test; then
     packages apt-utils binutils cpio e2fsprogs iproute2 kmod procps qemu-system-x86 util-linux xz-utils zstd
     cargo_deny
     docker_clients
+    criu
     vm_kernel
 fi
 if at_least bench; then

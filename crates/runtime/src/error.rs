@@ -122,6 +122,12 @@ pub enum Error {
         /// What happened.
         reason: String,
     },
+    /// CRIU could not do its work.
+    #[error("criu failed: {reason}")]
+    Criu {
+        /// Why not, and where its log is.
+        reason: String,
+    },
     /// The two sides of the protocol do not understand each other.
     #[error("unexpected answer of the container's process: {answer}")]
     Protocol {
@@ -150,6 +156,7 @@ impl Error {
             | Self::Ended { .. }
             | Self::Late { .. }
             | Self::IdMap { .. }
+            | Self::Criu { .. }
             | Self::Protocol { .. }
             | Self::Injected(_) => ErrorKind::Internal,
         }

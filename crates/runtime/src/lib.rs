@@ -12,6 +12,7 @@
 //! of [`init::steps`], talking to its maker by [`protocol`].
 
 mod cgroup;
+mod checkpoint;
 mod container;
 mod create;
 mod error;
@@ -45,6 +46,9 @@ use oci_spec::runtime::{Process, Spec};
 use types::{Mount, ProcessRef, Signal};
 
 pub use cgroup::{CgroupDriver, SystemdFailure, merge_resources, planned as planned_cgroup};
+pub use checkpoint::{
+    CgroupsMode, CheckpointRequest, CriuOptions, RestoreRequest, Restored, restore,
+};
 pub use container::Container;
 pub use create::{Created, create};
 pub use error::Error;

@@ -31,7 +31,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "go on where cgroups must not be made: true, false or auto (default: auto)",
     ),
     Flag::switch("version", "print the version").short("v"),
-    Flag::value("criu", "found by PATH instead").hidden(),
+    Flag::value("criu", "the program criu, instead of the one on the path").hidden(),
 ];
 
 /// All of it.
@@ -43,6 +43,8 @@ pub(crate) struct Global {
     pub(crate) log: Log,
     pub(crate) driver: CgroupDriver,
     pub(crate) rootless: Rootless,
+    /// Where criu is, if it is not on the path.
+    pub(crate) criu: Option<PathBuf>,
 }
 
 /// The directory under /run.
@@ -92,6 +94,7 @@ impl Global {
             log,
             driver,
             rootless,
+            criu: words.path("criu").map(Path::to_owned),
         })
     }
 }

@@ -44,6 +44,16 @@ impl Passed {
     }
 }
 
+/// Whether the caller has opened a descriptor that a flag names.
+pub(crate) fn check_open(flag: &str, fd: i32) -> Result<(), Failure> {
+    match std::fs::symlink_metadata(format!("/proc/self/fd/{fd}")) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Failure::Usage(format!(
+            "--{flag} {fd}: the descriptor is not open"
+        ))),
+    }
+}
+
 /// Only what is for this very process.
 fn listen_fds(pid: Option<String>, count: Option<String>, own: u32) -> u32 {
     if pid.and_then(|pid| pid.parse().ok()) != Some(own) {

@@ -133,12 +133,25 @@ impl Place {
 
     /// Gives the place up, with all files in it.
     pub(crate) fn release(&self) -> Result<(), Failure> {
+        // Only if it is empty and no mount point: a restoration has the container's root there.
+        let root = self.root();
+        match std::fs::remove_dir(&root) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).on_file("remove", &root);
+            }
+            _ => {}
+        }
         match std::fs::remove_dir_all(&self.dir) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).on_file("remove", &self.dir)
             }
             _ => Ok(()),
         }
+    }
+
+    /// Where a restoration mounts the container's root.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.dir.join("root")
     }
 
     /// Where a created container waits.

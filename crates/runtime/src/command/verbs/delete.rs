@@ -40,8 +40,9 @@ fn delete(global: &Global, words: &Words) -> Outcome {
 
 fn delete_recorded(place: &Place, record: &Record, force: bool) -> Result<(), Failure> {
     let status = record.status();
-    // One that was never started may go like one that has ended: nothing of it has run.
-    if !force && !matches!(status, Status::Stopped | Status::Created) {
+    // runc takes one that was only created, too; the specification wants an error (runtime.md,
+    // Delete).
+    if !force && status != Status::Stopped {
         return Err(Failure::Refused(format!(
             "cannot delete container {} that is not stopped: {}",
             place.id,

@@ -1,5 +1,6 @@
 //! One file a verb, each with its table of flags.
 
+mod checkpoint;
 mod create;
 mod delete;
 mod events;
@@ -9,6 +10,7 @@ mod kill;
 mod list;
 mod pause;
 mod ps;
+mod restore;
 mod run;
 mod spec;
 mod start;
@@ -22,6 +24,7 @@ use crate::words::{Flag, Verb};
 
 /// All of them, as the help lists them.
 pub(crate) const ALL: &[&Verb] = &[
+    &checkpoint::VERB,
     &create::VERB,
     &delete::VERB,
     &events::VERB,
@@ -32,6 +35,7 @@ pub(crate) const ALL: &[&Verb] = &[
     &pause::PAUSE,
     &pause::RESUME,
     &ps::VERB,
+    &restore::VERB,
     &run::VERB,
     &spec::VERB,
     &start::VERB,

@@ -140,7 +140,7 @@ fn hand_out_or_destroy(
 }
 
 /// With `--keep` everything is left for `delete`.
-fn end(place: &Place, container: Container, keep: bool) -> Result<(), Failure> {
+pub(super) fn end(place: &Place, container: Container, keep: bool) -> Result<(), Failure> {
     if keep {
         return Ok(());
     }
