@@ -38,5 +38,8 @@ pub fn features() -> Value {
             "netDevices": {"enabled": true},
             "mountExtensions": {"idmap": {"enabled": true}},
         },
+        // By the name under which callers of runc look for it.
+        "annotations": {"org.opencontainers.runc.checkpoint.enabled": "true"},
+        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property.", "org.criu.config"],
     })
 }

@@ -123,7 +123,7 @@ fn at(
             let state = HookState::new(request.spec, request.id, request.bundle);
             let state = state.json("creating", moment.pid);
             for (point, list) in hooks::of_maker(request.spec) {
-                hooks::run(list, point, &state, Some(request.bundle))?;
+                hooks::run(list, point, &state, (Some(request.bundle), &[]))?;
             }
         }
         _ => {}
