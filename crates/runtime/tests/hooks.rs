@@ -187,6 +187,29 @@ fn a_hook_that_fails_is_the_end_and_what_follows_it_runs() {
 }
 
 #[test]
+fn a_command_that_ends_at_once_has_its_poststart_hooks() {
+    needs_containers!();
+    let mut bundle = Bundle::new(&["true"]);
+    let log = with_log(&mut bundle);
+    let hook = shell(&format!(
+        "read state; echo \"$state\" > {}/state",
+        log.display()
+    ));
+    bundle.config["hooks"]["poststart"] = json!([hook]);
+    bundle.write();
+    let mut create = bundle.command(&["create", "ID"]);
+    let null = || std::fs::File::open("/dev/null").unwrap();
+    create.stdout(null()).stderr(null());
+    assert!(create.status().unwrap().success());
+    let started = bundle.output(&["start", "ID"]);
+    assert!(started.status.success(), "{}", text(&started.stderr));
+    let state: Value = serde_json::from_str(&read(&log, "state")).unwrap();
+    assert_eq!(state["status"], "running");
+    assert!(bundle.output(&["delete", "--force", "ID"]).status.success());
+    bundle.assert_nothing_left();
+}
+
+#[test]
 fn poststop_hooks_that_fail_change_nothing() {
     needs_containers!();
     let mut bundle = Bundle::new(&["true"]);

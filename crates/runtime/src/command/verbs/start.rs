@@ -25,12 +25,14 @@ fn start(global: &Global, words: &Words) -> Outcome {
     check(record.status())?;
     let notify = Notify::wanted(&place.dir).filter(|_| place.dir.join("notify").is_dir());
     let notify = notify.map(Notify::bind).transpose()?;
+    // Found while it waits: its hooks are run even if its command ends at once.
+    let container = record.container()?;
     runtime::open_gate(&place.gate(), &record.saved, &record.spec)?;
     record.started = true;
     place.write(&record)?;
     // Its listener went with the start; the name must not lead anybody to believe otherwise.
     let _ = std::fs::remove_file(place.gate());
-    let Some(container) = record.container()? else {
+    let Some(container) = container else {
         return Ok(0);
     };
     container.run_poststart_hooks()?;
