@@ -1,6 +1,6 @@
 //! kill -9 in the middle of every verb: whatever is left then, `delete --force` removes.
 //!
-//! strace(1) counts the runtime's system calls and kills it at one of them. By default at some fifty
+//! strace(1) counts the runtime's system calls and kills it at one of them. By default at some twenty-five
 //! of each verb; with `BRIG_SOAK` in the environment at every one.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -14,7 +14,7 @@ use serde_json::json;
 use support::{Bundle, processes, text};
 
 /// At how many of its system calls each verb is killed.
-const POINTS: usize = 50;
+const POINTS: usize = 25;
 
 /// Why nothing can be tested here, if so.
 fn cannot_run() -> bool {
