@@ -233,3 +233,25 @@ fn a_shim_out_of_descriptors_listens_again() {
     let answer = protocol::decode::<Reply>(&answer.bytes).unwrap();
     assert!(matches!(answer, Reply::State(state) if state.started));
 }
+
+/// By way of a process that is about to be a container's (CVE-2019-5736).
+#[test]
+fn nobody_writes_to_the_shims_program() {
+    if !can_run() {
+        return;
+    }
+    let guest = Setup::new(&["sleep", "1000"]).start();
+    let program = format!("/proc/{}/exe", guest.shim.pid());
+    let opened = std::fs::OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .open(program);
+    let refused = opened.map(drop).unwrap_err().kind();
+    // Whoever runs it: the reason is not that it is busy, which ends.
+    assert_eq!(refused, std::io::ErrorKind::ReadOnlyFilesystem);
+    let call = Call::Kill {
+        signal: Signal::KILL,
+    };
+    guest.shim.call(&call, &[]).unwrap();
+    assert_eq!(guest.wait().code, 137);
+}
