@@ -377,6 +377,12 @@ fn limit(suite: &Suite, row: &Limit) -> Result<()> {
     if files.is_empty() {
         return skip("this version of cgroups has no such limit");
     }
+    if row.name == "rdma" {
+        let device = "/sys/class/infiniband/mlx5_1";
+        suite
+            .machine
+            .need(device, "this machine has no such RDMA device")?;
+    }
     if !there(suite, files)? {
         return skip(format!("this kernel has no {}", files[0].1));
     }
