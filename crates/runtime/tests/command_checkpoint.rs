@@ -33,6 +33,21 @@ fn ready() -> Result<PathBuf, String> {
         return Err(reason.to_owned());
     }
     let criu = criu().ok_or("SKIP: no criu (scripts/setup.sh test)")?;
+    // The machine's programs that criu runs for a container's file systems and network.
+    for (program, maker) in [
+        ("tar", "GNU tar"),
+        ("ip", "iproute2"),
+        ("iptables-save", "iptables"),
+    ] {
+        let version = Command::new(program).arg("-V").output();
+        let version = version
+            .map(|output| text(&output.stdout))
+            .unwrap_or_default();
+        let is_it = version.contains(maker) || (program == "tar" && is_gnu_tar());
+        if !is_it {
+            return Err(format!("SKIP: criu needs {maker} for its {program}"));
+        }
+    }
     let check = Command::new(&criu).arg("check").output();
     let check = check.map_err(|error| format!("SKIP: criu does not run here: {error}"))?;
     if check.status.success() {
@@ -40,6 +55,11 @@ fn ready() -> Result<PathBuf, String> {
     }
     let said = text(&check.stdout) + &text(&check.stderr);
     Err(format!("SKIP: criu check says: {}", said.trim()))
+}
+
+fn is_gnu_tar() -> bool {
+    let version = Command::new("tar").arg("--version").output();
+    version.is_ok_and(|output| text(&output.stdout).contains("GNU tar"))
 }
 
 macro_rules! need_criu {

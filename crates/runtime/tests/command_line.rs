@@ -233,11 +233,13 @@ fn states_have_runcs_fields() {
             "ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER", &bundle.id
         ]
     );
-    assert!(table.ends_with("root\n"), "{table}");
+    // By number where there is no table of users.
+    let owner = words[words.len() - 1];
+    assert!(["root", "#0"].contains(&owner), "{table}");
     let listed: Value = serde_json::from_str(&succeed(&bundle, &["list", "-format=json"])).unwrap();
     assert_eq!(
         (&listed[0]["owner"], &listed[0]["status"]),
-        (&json!("root"), &json!("created"))
+        (&json!(owner), &json!("created"))
     );
     delete(&bundle);
     assert_eq!(succeed(&bundle, &["list", "-q"]), "");
@@ -263,15 +265,9 @@ fn descriptors_are_passed_on_and_missed() {
             .current_dir(bundle.path());
         shell.output().unwrap()
     };
-    std::fs::copy("/etc/hostname", bundle.path().join("three")).unwrap();
+    sys::file::replace_unsynced(&bundle.path().join("three"), b"three\n", 0o644).unwrap();
     let given = shell("3<three 4>&-", 1);
-    let hostname = std::fs::read_to_string("/etc/hostname").unwrap();
-    assert_eq!(
-        text(&given.stdout),
-        format!("{hostname}1\n"),
-        "{}",
-        text(&given.stderr)
-    );
+    assert_eq!(text(&given.stdout), "three\n1\n", "{}", text(&given.stderr));
     let missing = shell("3<three 4>&-", 2);
     let said = text(&missing.stderr);
     assert_eq!(missing.status.code(), Some(1));
