@@ -52,9 +52,14 @@ else
     echo "SKIP: the conformance suite needs root" | tee "$logs/conformance"
 fi
 tests machine 'vm:' cargo xtask vm-test --quick
+if [ -e "$cache/peers/bookworm/.complete" ]; then
+    tests dropin 'dropin:' cargo xtask dropin --suite bookworm --runtime "$BRIG_DIST/brig-runtime"
+else
+    echo 'SKIP: dropin: no engines are there, scripts/setup.sh bench fetches them' | tee "$logs/dropin"
+fi
 
 # The machine and the suite count what they skipped themselves.
-skips=$(cat "$logs"/{lint,tests,conformance} | grep -c '^SKIP: ' || true)
+skips=$(cat "$logs"/{lint,tests,conformance,dropin} | grep -c '^SKIP: ' || true)
 skipped=$((skips + $(sum machine 'vm:' skipped) + $(sum conformance 'conformance:' skipped)))
 grep -h '^SKIP: ' "$logs"/* | sort | uniq -c | sort -rn || true
 say "took $((SECONDS - begun)) s"

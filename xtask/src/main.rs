@@ -11,6 +11,7 @@
 
 mod bench;
 mod conformance;
+mod dropin;
 mod long;
 mod paths;
 mod tidy;
@@ -38,6 +39,8 @@ enum Task {
     VmTest(vm::Args),
     /// Hold an OCI runtime to the sentences of runtime-spec.
     Conformance(conformance::Args),
+    /// Let podman, containerd and Docker run their containers on brig-runtime.
+    Dropin(dropin::Args),
     /// Make containers for long, and look for what is left of them.
     Soak(long::Soak),
     /// Change at random what Brig reads, for a while.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::VmTest(args) => vm::run(&args),
         Task::Conformance(args) => conformance::run(&args),
+        Task::Dropin(args) => dropin::run(&args),
         Task::Soak(args) => long::soak(&args),
         Task::Fuzz(args) => long::fuzz(&args),
         Task::Bench(args) => bench::run(&args),
