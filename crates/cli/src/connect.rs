@@ -35,6 +35,8 @@ pub struct Daemon {
     socket: Option<PathBuf>,
     /// The host as people write it.
     host: String,
+    /// Whether to say that a daemon was started.
+    notices: bool,
 }
 
 impl Daemon {
@@ -55,10 +57,15 @@ impl Daemon {
             Endpoint::Unix(path) => Some(path.clone()),
             Endpoint::Tcp(_) => None,
         };
+        let mut client = Client::new(endpoint);
+        if globals.tells_requests() {
+            client = client.observed(|line| print::complain(&format!("brig: {line}")));
+        }
         Ok(Self {
-            client: Client::new(endpoint),
+            client,
             socket,
             host,
+            notices: globals.tells_notices(),
         })
     }
 
@@ -68,7 +75,7 @@ impl Daemon {
         let Some(socket) = &self.socket else {
             return Ok(());
         };
-        let stream = match UnixStream::connect(socket) {
+        let stream = match dial(socket) {
             Ok(stream) => stream,
             Err(error) if nobody_listens(&error) => self.start(socket)?,
             Err(error) => return Err(self.unreachable(&error)),
@@ -134,7 +141,7 @@ impl Daemon {
         }
         let program = find_program()
             .ok_or_else(|| advice("There is no brigd beside this program nor on the PATH."))?;
-        launch(&program, run_root, socket)
+        launch(&program, run_root, socket, self.notices)
     }
 }
 
@@ -147,6 +154,16 @@ fn nobody_listens(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
     )
+}
+
+/// A connection, however long the path: a socket's address holds 107 bytes.
+fn dial(socket: &Path) -> io::Result<UnixStream> {
+    const LONGEST: usize = 107;
+    if socket.as_os_str().len() <= LONGEST {
+        return UnixStream::connect(socket);
+    }
+    let connected = sys::socket::connect(socket, sys::socket::Kind::Stream)?;
+    Ok(connected.into())
 }
 
 /// The directory a daemon with this socket keeps its run-time files in.
@@ -170,7 +187,12 @@ fn find_program() -> Option<PathBuf> {
 }
 
 /// Starts the program in a session of its own and waits until the socket answers.
-fn launch(program: &Path, run_root: &Path, socket: &Path) -> Result<UnixStream, CliError> {
+fn launch(
+    program: &Path,
+    run_root: &Path,
+    socket: &Path,
+    notices: bool,
+) -> Result<UnixStream, CliError> {
     let log_path = run_root.join("brigd.log");
     let failed = |what: &str, error: &dyn std::fmt::Display| {
         CliError::Unreachable(format!("brigd cannot be started: {what}: {error}"))
@@ -195,7 +217,7 @@ fn launch(program: &Path, run_root: &Path, socket: &Path) -> Result<UnixStream, 
             last_lines(&log_path, before)
         ))
     })?;
-    if child_lives(&child) {
+    if notices && child_lives(&child) {
         print::complain(&format!(
             "brig: started brigd (pid {}), log in {}",
             child.pid,
@@ -238,7 +260,7 @@ fn wait_for(socket: &Path, child: &Child) -> Result<UnixStream, String> {
     let mut deadline = Instant::now() + PATIENCE;
     let mut ended = None;
     loop {
-        if let Ok(stream) = UnixStream::connect(socket) {
+        if let Ok(stream) = dial(socket) {
             return Ok(stream);
         }
         if ended.is_none()

@@ -6,14 +6,14 @@ use std::future::{Future, pending};
 use std::io;
 use std::pin::pin;
 
-use api::client::{Hijacked, Stream};
+use api::client::Hijacked;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use types::Signal;
 
 use crate::connect::Daemon;
 use crate::error::CliError;
-use crate::stream::{Pump, Wiring};
+use crate::stream::{self, Pump, Wiring};
 use crate::terminal::{self, Raw};
 
 /// How a session ended for the client.
@@ -62,15 +62,8 @@ impl Session {
             .then(Raw::enter)
             .transpose()
             .map_err(failed("make the terminal raw"))?;
-        let Stream::Unix(socket) = connection.stream else {
-            return Err(CliError::Invalid(
-                "attaching works over unix sockets only in this version".to_owned(),
-            ));
-        };
-        let socket = socket
-            .into_std()
-            .and_then(|socket| socket.set_nonblocking(false).map(|()| socket))
-            .map_err(failed("take the connection over"))?;
+        let socket =
+            stream::blocking(connection.stream).map_err(failed("take the connection over"))?;
         let pump = Wiring {
             socket,
             early: connection.early.to_vec(),

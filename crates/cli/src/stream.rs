@@ -6,14 +6,26 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::thread;
 
+use api::client::Stream;
 use api::stream::{Decoder, Source};
 use tokio::sync::oneshot;
 
 use crate::resolve::keys::Watch;
+
+/// The connection for threads that wait on it. From here on it is bytes, and a half that is closed: what
+/// family the socket is of makes no difference.
+pub(crate) fn blocking(stream: Stream) -> io::Result<UnixStream> {
+    let socket = match stream {
+        Stream::Unix(socket) => socket.into_std()?,
+        Stream::Tcp(socket) => OwnedFd::from(socket.into_std()?).into(),
+    };
+    socket.set_nonblocking(false)?;
+    Ok(socket)
+}
 
 /// Most of a pipe at a time.
 const CHUNK: usize = 64 * 1024;
@@ -107,7 +119,7 @@ fn send_input(mut socket: &UnixStream, mut input: impl Read, keys: Option<Vec<u8
 
 fn receive(mut socket: UnixStream, early: &[u8], tty: bool) -> io::Result<()> {
     // Standard output is buffered by lines; a file of its own for the descriptor is not.
-    let file = |fd: io::Result<std::os::fd::OwnedFd>| fd.map(std::fs::File::from);
+    let file = |fd: io::Result<OwnedFd>| fd.map(std::fs::File::from);
     let out = file(io::stdout().as_fd().try_clone_to_owned())?;
     let err = file(io::stderr().as_fd().try_clone_to_owned())?;
     let mut sink = Sink::new(!tty, out, err);

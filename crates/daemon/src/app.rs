@@ -19,6 +19,8 @@ use crate::http::error::Failure;
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) engine: Engine,
+    /// What `info` warns of about how the daemon was set up.
+    pub(crate) warnings: Vec<String>,
     pub(crate) busy: Counter,
     pub(crate) handovers: Handovers,
     // A std lock: held for a push, never across an await.
@@ -26,9 +28,10 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(engine: Engine) -> Self {
+    pub(crate) fn new(engine: Engine, warnings: Vec<String>) -> Self {
         Self {
             engine,
+            warnings,
             busy: Counter::new(),
             handovers: Handovers::default(),
             verbs: Mutex::default(),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use api::client::Endpoint;
 use clap::Parser;
 use engine::Engine;
 use sys::file::Lock;
@@ -188,7 +189,9 @@ async fn serve(flags: &Flags, config: &Config, level: &log::Level) -> Result<(),
     let mut signals = Signals::new().map_err(Error::Runtime)?;
     let listeners = listeners(config).await?;
     let engine = open_engine(config).await?;
-    let app = Arc::new(App::new(engine.clone()));
+    let warnings = exposed(&config.hosts);
+    warnings.iter().for_each(|line| tracing::warn!("{line}"));
+    let app = Arc::new(App::new(engine.clone(), warnings));
     let (stop, stopping) = watch::channel(false);
     let mut accepting: JoinSet<JoinSet<()>> = JoinSet::new();
     for listener in listeners {
@@ -233,6 +236,18 @@ async fn open_engine(config: &Config) -> Result<Engine, Error> {
     Engine::open(config)
         .await
         .map_err(|error| Error::Engine(error.chain()))
+}
+
+/// Where everybody who gets through may do everything.
+fn exposed(hosts: &[Endpoint]) -> Vec<String> {
+    let tcp = hosts.iter().filter(|host| matches!(host, Endpoint::Tcp(_)));
+    tcp.map(|host| {
+        format!(
+            "WARNING: API is accessible on {host} without encryption: \
+             access to it is equivalent to root access on this machine"
+        )
+    })
+    .collect()
 }
 
 fn announce(config: &Config) {

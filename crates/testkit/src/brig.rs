@@ -75,6 +75,11 @@ impl Brig {
         }
     }
 
+    /// Has the daemon listen there too, from its next start on.
+    pub fn listen_too(&mut self, host: &str) {
+        self.setup.flags.extend(["--host".into(), host.into()]);
+    }
+
     /// Imports the busybox image as `bb`.
     #[track_caller]
     pub fn import_busybox(&self) {

@@ -116,7 +116,7 @@ fn how_a_removed_container_ended_is_known_after_a_crash() {
     brig.kill_daemon();
     brig.start_daemon();
     for client in clients() {
-        assert_eq!(brig.with(client, &["wait", &id]).ok(), "7", "{client:?}");
+        assert_eq!(brig.with(client, &["wait", id]).ok(), "7", "{client:?}");
     }
     brig.finish();
 }

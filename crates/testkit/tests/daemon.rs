@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Output};
 
-use testkit::{Brig, Client, Setup, clients, kill, processes_naming, root, until};
+use testkit::{Brig, Client, Setup, Terminal, clients, kill, processes_naming, root, until};
 
 /// A daemon that must not start: what it said, in one line.
 fn refused(brig: &Brig, prepare: impl FnOnce(&mut Command)) -> String {
@@ -52,6 +52,113 @@ fn unknown_keys_are_refused_by_name() {
     });
     assert!(flag.contains("--no-such-flag"), "{flag}");
     brig.expect_nothing_left();
+}
+
+#[test]
+fn everything_works_over_tcp_and_a_warning_says_who_else_may() {
+    if !root() {
+        return;
+    }
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("tcp://{}", port.local_addr().unwrap());
+    drop(port);
+    let mut brig = Brig::prepare(Setup::default());
+    brig.listen_too(&host);
+    brig.start_daemon();
+    brig.import_busybox();
+    for client in clients() {
+        let through = |words: &[&str], input: &[u8]| {
+            brig.with_input(client, &[&["-H", &host], words].concat(), input)
+        };
+        let run = ["run", "--rm", "-i", "--network", "none", "bb"];
+        let streams = [&run[..], &["sh", "-c", "cat; echo err >&2; exit 5"]].concat();
+        let ran = through(&streams, b"in and out");
+        assert_eq!(
+            (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
+            (5, "in and out", "err\n"),
+            "{client:?}"
+        );
+        through(
+            &[
+                "run",
+                "-dit",
+                "--name",
+                "t1",
+                "--network",
+                "none",
+                "bb",
+                "sh",
+            ],
+            b"",
+        )
+        .ok();
+        let exec = through(&["exec", "-i", "t1", "sh", "-c", "cat; exit 3"], b"more");
+        assert_eq!((exec.code, exec.stdout.as_str()), (3, "more"), "{client:?}");
+        // Docker's clients do not come to their end over TCP when the keys are typed: what their copying
+        // answers is not the error that they look for.
+        if client == Client::Brig {
+            let words = ["-H", &host, "attach", "t1"];
+            let mut terminal = Terminal::start(&mut brig.command(client, &words));
+            terminal.type_in("echo $((6 * 7))\r");
+            terminal.expect("42");
+            terminal.type_in("\u{10}\u{11}");
+            terminal.wait();
+        }
+        through(&["rm", "-f", "t1"], b"").ok();
+        let info = through(&["info"], b"");
+        assert!(
+            info.stderr.contains("without encryption"),
+            "{client:?}: {}",
+            info.stderr
+        );
+    }
+    assert!(brig.daemon_log().contains("equivalent to root access"));
+    brig.finish();
+}
+
+#[test]
+fn a_socket_far_down_is_reached() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::prepare(Setup::default());
+    let deep = brig.root().join("d".repeat(60)).join("e".repeat(60));
+    let host = format!("unix://{}", deep.join("far.sock").display());
+    brig.listen_too(&host);
+    brig.start_daemon();
+    brig.import_busybox();
+    // Docker's own clients cannot.
+    let words = [
+        "-H",
+        &host,
+        "run",
+        "--rm",
+        "-i",
+        "--network",
+        "none",
+        "bb",
+        "cat",
+    ];
+    assert_eq!(brig.with_input(Client::Brig, &words, b"here").ok(), "here");
+    brig.finish();
+}
+
+#[test]
+fn the_client_says_as_much_as_it_is_asked_to() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::start();
+    for flags in [&["-D"][..], &["-l", "debug"], &["--log-level=debug"]] {
+        let told = brig.brig(&[flags, &["ps"]].concat());
+        assert_eq!(
+            told.stderr, "brig: GET /containers/json: 200 OK\n",
+            "{flags:?}"
+        );
+    }
+    assert_eq!(brig.brig(&["-l", "error", "ps"]).stderr, "");
+    brig.finish();
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! Where a daemon is, and getting a connection to it.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::PathBuf;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use hyper::client::conn::http1;
@@ -68,7 +72,10 @@ impl Endpoint {
             source,
         };
         match self {
-            Self::Unix(path) => handshake(UnixStream::connect(path).await.map_err(failed)?).await,
+            Self::Unix(path) => {
+                let (path, _directory) = reachable(path).map_err(failed)?;
+                handshake(UnixStream::connect(path).await.map_err(failed)?).await
+            }
             Self::Tcp(address) => {
                 let stream = TcpStream::connect(address).await.map_err(failed)?;
                 stream.set_nodelay(true).map_err(failed)?;
@@ -76,6 +83,25 @@ impl Endpoint {
             }
         }
     }
+}
+
+/// A path by which a socket is reached, and what has to stay open meanwhile: an address holds 107 bytes
+/// (unix(7)), so one with a longer path is named through a descriptor of its directory.
+fn reachable(path: &Path) -> io::Result<(Cow<'_, Path>, Option<File>)> {
+    const LONGEST: usize = 107;
+    /// Only to name it: a directory that may not be listed can be passed through (open(2)).
+    const O_PATH: i32 = 0o10_000_000;
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok((path.into(), None));
+    };
+    if path.as_os_str().len() <= LONGEST {
+        return Ok((path.into(), None));
+    }
+    let mut options = OpenOptions::new();
+    let directory = options.read(true).custom_flags(O_PATH).open(parent)?;
+    let fd = directory.as_raw_fd();
+    let near = Path::new("/proc/self/fd").join(fd.to_string()).join(name);
+    Ok((near.into(), Some(directory)))
 }
 
 pub(super) async fn handshake<S>(stream: S) -> Result<Sender, Error>
@@ -94,6 +120,20 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_socket_far_down_is_reached() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("d".repeat(100)).join("e".repeat(100));
+        std::fs::create_dir_all(&deep).unwrap();
+        let path = deep.join("brig.sock");
+        let (near, _directory) = reachable(&path).unwrap();
+        let _listener = tokio::net::UnixListener::bind(&near).unwrap();
+        assert!(path.exists());
+        Endpoint::Unix(path).connect().await.unwrap();
+        let short = Path::new("/run/brig/brig.sock");
+        assert_eq!(reachable(short).unwrap().0, short);
+    }
 
     #[test]
     fn endpoints_parse() {

@@ -38,6 +38,8 @@ pub struct Client {
     /// Whether the user pinned it.
     pinned: bool,
     user_agent: String,
+    /// Hears of every request and how it was answered.
+    observer: Option<fn(&str)>,
     // A std lock: held for a swap, never across an await.
     state: Mutex<State>,
 }
@@ -55,6 +57,7 @@ impl Client {
             endpoint,
             pinned: false,
             user_agent: concat!("Brig-Client/", env!("CARGO_PKG_VERSION"), " (linux)").to_owned(),
+            observer: None,
             state: Mutex::new(State {
                 version: Version::MAX,
                 idle: None,
@@ -67,6 +70,13 @@ impl Client {
     pub fn pin(mut self, version: Version) -> Self {
         self.pinned = true;
         self.lock().version = version;
+        self
+    }
+
+    /// Tells `observer` of every request and how it was answered, in a line each.
+    #[must_use]
+    pub fn observed(mut self, observer: fn(&str)) -> Self {
+        self.observer = Some(observer);
         self
     }
 

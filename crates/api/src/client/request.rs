@@ -184,7 +184,14 @@ impl Client {
     async fn send_once(&self, call: &mut Call) -> Result<Answer, Error> {
         let request = call.request(self.version(), &self.user_agent)?;
         let operation = call.operation();
-        let (mut sender, response) = self.exchange(request).await?;
+        let answer = self.exchange(request).await;
+        if let Some(observer) = self.observer {
+            match &answer {
+                Ok((_, response)) => observer(&format!("{operation}: {}", response.status())),
+                Err(error) => observer(&format!("{operation}: {error}")),
+            }
+        }
+        let (mut sender, response) = answer?;
         if response.status().as_u16() < 400 && response.status() != StatusCode::NOT_MODIFIED {
             return Ok(Answer {
                 response,

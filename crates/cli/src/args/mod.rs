@@ -60,6 +60,18 @@ pub struct Globals {
     pub log_level: Option<String>,
 }
 
+impl Globals {
+    /// Whether requests and answers are told.
+    pub fn tells_requests(&self) -> bool {
+        self.debug || self.log_level.as_deref() == Some("debug")
+    }
+
+    /// Whether to tell of what went well without being asked for.
+    pub fn tells_notices(&self) -> bool {
+        self.debug || matches!(self.log_level.as_deref(), None | Some("debug" | "info"))
+    }
+}
+
 /// A verb with its flags.
 #[derive(Debug)]
 pub struct Invocation {
@@ -272,7 +284,7 @@ fn top_command() -> Command {
                 .action(ArgAction::Append),
         )
         .arg(
-            flag("debug", "Say more about what goes wrong")
+            flag("debug", "Show what is asked of the daemon (as --log-level debug)")
                 .short('D')
                 .action(ArgAction::SetTrue),
         )

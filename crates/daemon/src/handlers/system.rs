@@ -128,7 +128,7 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
         ncpu: count(facts.cpus),
         mem_total: i64::try_from(facts.memory).unwrap_or(i64::MAX),
         name: facts.hostname,
-        warnings: facts.warnings,
+        warnings: [facts.warnings, app.warnings.clone()].concat(),
         ..constant(app)
     })
 }
