@@ -29,9 +29,9 @@ fi
 # Named by target, so that build scripts and macros are not built with them.
 variable=$(echo "CARGO_TARGET_${static}_RUSTFLAGS" | tr 'a-z-' 'A-Z_')
 # A panic in the daemon costs one request; in a small program it is the end anyway. The small ones
-# are optimised as a whole: pages that are not there need not be read at every start.
+# are optimised as a whole and for size: pages that are not there need not be read at every start.
 env CARGO_PROFILE_RELEASE_PANIC=abort CARGO_PROFILE_RELEASE_LTO=thin \
-    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 "$variable=-C target-feature=+crt-static -C relocation-model=static" \
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=s CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 "$variable=-C target-feature=+crt-static -C relocation-model=static" \
     cargo build --locked --quiet "${flags[@]}" --target "$static" \
     --package cli --package shim --package runtime ${small[@]+"${small[@]}"} --bins
 cargo build --locked --quiet "${flags[@]}" "${brigd[@]}" --bin brigd

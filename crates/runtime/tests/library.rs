@@ -139,7 +139,7 @@ fn create_with(
         gate: None,
         start_at_once,
         network: None,
-            cgroup_driver: runtime::CgroupDriver::Direct,
+        cgroup_driver: runtime::CgroupDriver::Direct,
         rootless: runtime::Rootless::No,
         preserve_fds: 0,
         new_keyring: true,
