@@ -1,6 +1,7 @@
 //! Layers on disk: a tar archive put in place below one directory, in overlayfs's form.
 
 mod place;
+mod times;
 mod unpack;
 mod whiteout;
 

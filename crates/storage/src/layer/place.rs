@@ -4,7 +4,7 @@
 //! archive leads out; the last component is never followed. An entry replaces what an earlier one
 //! left under its name, except that directories are merged.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::{BufRead, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +13,7 @@ use std::rc::Rc;
 use sys::Errno;
 use sys::dir::{Dir, Kind as FileKind, Node};
 
+use super::times::Times;
 use super::whiteout::{self, Meaning};
 use crate::error::{Error, Malformed};
 use crate::paths::DIFF;
@@ -30,8 +31,7 @@ pub(super) struct Placer<'a> {
     outer: Dir,
     root: Rc<Dir>,
     parents: HashMap<Vec<u8>, Rc<Dir>>,
-    /// Modification times of directories, to be set when nothing changes them any more.
-    times: BTreeMap<Vec<u8>, (i64, u32)>,
+    times: Times,
     trash: &'a Trash,
     bytes: u64,
 }
@@ -47,7 +47,7 @@ impl<'a> Placer<'a> {
             outer,
             root,
             parents: HashMap::new(),
-            times: BTreeMap::new(),
+            times: Times::default(),
             trash,
             bytes: 0,
         })
@@ -79,10 +79,10 @@ impl<'a> Placer<'a> {
 
     /// Sets the times of directories; returns the bytes of all files.
     pub(super) fn finish(self) -> Result<u64, Error> {
-        for (path, time) in self.times.iter().rev() {
+        for (path, time) in self.times.inside_out() {
             let answer = match self.root.open_in_root(parent(path)) {
-                _ if path.is_empty() => self.outer.set_modified(OsStr::new(DIFF), *time),
-                Ok(dir) => dir.set_modified(OsStr::from_bytes(last(path)), *time),
+                _ if path.is_empty() => self.outer.set_modified(OsStr::new(DIFF), time),
+                Ok(dir) => dir.set_modified(OsStr::from_bytes(last(path)), time),
                 Err(error) => Err(error),
             };
             answer.map_err(|e| failed("set the time of", path, e))?;
@@ -103,7 +103,7 @@ impl<'a> Placer<'a> {
         let name = OsStr::from_bytes(last(path));
         match entry.kind {
             Kind::File => self.file(&dir, name, path, entry, data),
-            Kind::Directory => self.directory(&dir, name, path, entry),
+            Kind::Directory => self.directory(&dir, name, path, entry, data),
             Kind::HardLink => self.hard_link(&dir, name, path, entry, data),
             Kind::Symlink => {
                 let target = OsStr::from_bytes(&entry.link);
@@ -132,8 +132,9 @@ impl<'a> Placer<'a> {
         }
         attributes(&self.outer, OsStr::new(DIFF), entry)
             .map_err(|e| failed("set the attributes of", b"/", e))?;
-        self.times.insert(Vec::new(), entry.modified);
-        Ok(())
+        self.times
+            .keep(b"", entry.modified)
+            .map_err(|m| data.broken(m))
     }
 
     fn file<R: BufRead>(
@@ -153,18 +154,20 @@ impl<'a> Placer<'a> {
             .map_err(|e| failed("set the attributes of", path, e))
     }
 
-    fn directory(
+    fn directory<R: BufRead>(
         &mut self,
         dir: &Dir,
         name: &OsStr,
         path: &[u8],
         entry: &Entry,
+        data: &Reader<R>,
     ) -> Result<(), Error> {
         self.make_dir(dir, name, path)
             .map_err(|e| failed("make the directory", path, e))?;
         attributes(dir, name, entry).map_err(|e| failed("set the attributes of", path, e))?;
-        self.times.insert(path.to_vec(), entry.modified);
-        Ok(())
+        self.times
+            .keep(path, entry.modified)
+            .map_err(|m| data.broken(m))
     }
 
     fn hard_link<R: BufRead>(
@@ -282,16 +285,7 @@ impl<'a> Placer<'a> {
             FileKind::Directory => {
                 self.trash.discard_at(dir, name)?;
                 self.parents.clear();
-                self.times.remove(path);
-                let (from, to) = ([path, b"/"].concat(), [path, b"0"].concat());
-                let below: Vec<_> = self
-                    .times
-                    .range(from..to)
-                    .map(|(path, _)| path.clone())
-                    .collect();
-                for path in below {
-                    self.times.remove(&path);
-                }
+                self.times.forget(path);
                 Ok(())
             }
             FileKind::Symlink => {
