@@ -2,11 +2,20 @@
 
 use super::Refusal;
 
+/// Keys in a sequence at most: nobody types more, and everything typed is compared with them.
+const MAX_KEYS: usize = 64;
+
 /// The bytes that detach: each of `a`, `ctrl-a` to `ctrl-z`, `ctrl-@ [ \ ] ^ _`, joined by commas.
 ///
 /// # Errors
-/// Names the part that is no key.
+/// Names the part that is no key, or says how many keys there may be.
 pub fn detach_keys(text: &str) -> Result<Vec<u8>, Refusal> {
+    if text.split(',').nth(MAX_KEYS).is_some() {
+        return Err(Refusal::invalid(
+            "detachKeys",
+            format!("a sequence of more than {MAX_KEYS} keys: at most that many are expected"),
+        ));
+    }
     text.split(',').map(key).collect()
 }
 
@@ -42,5 +51,13 @@ mod tests {
         for bad in ["", "a,", "ctrl-", "ctrl-ab", "é", "ctrl-1"] {
             assert!(detach_keys(bad).is_err(), "{bad:?}");
         }
+        assert_eq!(
+            detach_keys(&["a"; 64].join(",")).map(|keys| keys.len()),
+            Ok(64)
+        );
+        assert_eq!(
+            detach_keys(&["a"; 65].join(",")).unwrap_err().to_string(),
+            "invalid detachKeys: a sequence of more than 64 keys: at most that many are expected"
+        );
     }
 }

@@ -48,13 +48,21 @@ impl Detach {
     /// After a byte that does not go on with the sequence, the longest end of what was held back
     /// that begins it again stays held back; the rest was meant for the program.
     fn step(&mut self, byte: u8, out: &mut Vec<u8>) {
-        let mut held = self.keys[..self.matched].to_vec();
-        held.push(byte);
-        let keep = (0..=held.len())
+        // What is held back is the sequence's own beginning: the byte is all that is not there yet.
+        let held = &self.keys[..self.matched];
+        let keep = (1..=held.len() + 1)
             .rev()
-            .find(|length| self.keys.starts_with(&held[held.len() - length..]))
+            .find(|length| {
+                let tail = &held[held.len() + 1 - length..];
+                self.keys.starts_with(tail) && self.keys[tail.len()] == byte
+            })
             .unwrap_or(0);
-        out.extend_from_slice(&held[..held.len() - keep]);
+        if keep == 0 {
+            out.extend_from_slice(held);
+            out.push(byte);
+        } else {
+            out.extend_from_slice(&held[..held.len() + 1 - keep]);
+        }
         self.matched = keep;
     }
 }
@@ -95,6 +103,10 @@ mod tests {
             );
         }
         assert_eq!(scan(b"aab", &[b"aaab!"]), ("a".into(), true));
+        assert_eq!(
+            scan(b"abab", &[b"abaabx", b"abab"]),
+            ("abaabx".into(), true)
+        );
         assert!(Detach::new(b"").is_none());
     }
 }
