@@ -60,7 +60,7 @@ if at_least demo; then
     packages busybox-static curl mmdebstrap
 fi
 if at_least test; then
-    packages apt-utils binutils cpio e2fsprogs iproute2 iptables kmod procps qemu-system-x86 uidmap util-linux xz-utils zstd
+    packages apt-utils binutils cpio e2fsprogs iproute2 iptables kmod procps qemu-system-x86 uidmap util-linux xfsprogs xz-utils zstd
     cargo_deny
     docker_clients
     criu

@@ -16,3 +16,4 @@ mod full_disk;
 mod import;
 mod layers;
 mod names;
+mod power;

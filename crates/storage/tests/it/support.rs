@@ -34,17 +34,22 @@ impl Data {
 
     /// The unpacked top layer of an image.
     pub(crate) fn top(&self, name: &str) -> PathBuf {
-        let image = self.storage.image(name).unwrap();
-        let id = types::ContainerId::from_random([9; 32]);
-        let snapshot = self.storage.prepare(&id, &image, true).unwrap();
-        self.storage.discard(&id).unwrap();
-        snapshot.mounts[0].lower[0].clone()
+        top(&self.storage, name)
     }
 
     /// Asserts that rows and files match, both ways, and that nothing is on its way.
     pub(crate) fn assert_clean(&self) {
         assert_clean(&self.root());
     }
+}
+
+/// The unpacked top layer of an image.
+pub(crate) fn top(storage: &Storage, name: &str) -> PathBuf {
+    let image = storage.image(name).unwrap();
+    let id = types::ContainerId::from_random([9; 32]);
+    let snapshot = storage.prepare(&id, &image, true).unwrap();
+    storage.discard(&id).unwrap();
+    snapshot.mounts[0].lower[0].clone()
 }
 
 pub(crate) fn names(dir: &Path) -> Vec<String> {
@@ -119,7 +124,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Says why a test does nothing, past the harness, which shows what tests print only if they fail.
-fn skip(why: &str) {
+pub(crate) fn skip(why: &str) {
     use std::io::Write;
     let mut out = std::io::stderr();
     writeln!(out, "SKIP: {why}").unwrap();
@@ -127,8 +132,17 @@ fn skip(why: &str) {
 
 /// Whether a program is there; says so when a test has to do without.
 pub(crate) fn has(program: &str) -> bool {
+    answers(program, "--version")
+}
+
+/// As [`has`], of a program that knows short options only.
+pub(crate) fn has_old(program: &str) -> bool {
+    answers(program, "-V")
+}
+
+fn answers(program: &str, option: &str) -> bool {
     let there = Command::new(program)
-        .arg("--version")
+        .arg(option)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
