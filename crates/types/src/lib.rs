@@ -22,8 +22,8 @@ mod signal;
 mod units;
 
 pub use container::{
-    ContainerSpec, DeviceRequest, LogConfig, MountKind, MountRequest, NetworkMode, Propagation,
-    Resources, SeccompProfile, Security, Ulimit,
+    ContainerSpec, DeviceRequest, IPC_SYSCTLS, LogConfig, MountKind, MountRequest, NetworkMode,
+    Propagation, Resources, SeccompProfile, Security, Ulimit,
 };
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use error_kind::ErrorKind;

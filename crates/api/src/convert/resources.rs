@@ -8,25 +8,6 @@ use crate::wire::{self, HostConfig};
 
 const LEAST_MEMORY: i64 = 6 << 20;
 
-/// getrlimit(2)'s names.
-const ULIMITS: [&str; 15] = [
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
-
 pub(super) fn resources(host: &HostConfig) -> Result<Resources, Refusal> {
     memory(host)?;
     cpu(host)?;
@@ -184,12 +165,12 @@ fn ulimits(asked: &[wire::Ulimit]) -> Result<Vec<Ulimit>, Refusal> {
     const FIELD: &str = "HostConfig.Ulimits";
     let convert = |limit: &wire::Ulimit| {
         let wire::Ulimit { name, hard, soft } = limit;
-        if !ULIMITS.contains(&name.as_str()) {
+        if !Ulimit::NAMES.contains(&name.as_str()) {
             return Err(Refusal::invalid(
                 FIELD,
                 format!(
                     "invalid ulimit type: {name}; one of {} is expected",
-                    ULIMITS.join(", ")
+                    Ulimit::NAMES.join(", ")
                 ),
             ));
         }

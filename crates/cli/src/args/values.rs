@@ -124,19 +124,9 @@ pub fn key_value(text: &str) -> Result<KeyValue, BadValue> {
 
 /// `NAME=value` of a kernel parameter that belongs to a namespace.
 pub fn sysctl(text: &str) -> Result<KeyValue, BadValue> {
-    const NAMED: [&str; 7] = [
-        "kernel.msgmax",
-        "kernel.msgmnb",
-        "kernel.msgmni",
-        "kernel.sem",
-        "kernel.shmall",
-        "kernel.shmmax",
-        "kernel.shmmni",
-    ];
     let refused = || BadValue(format!("sysctl '{text}' is not allowed"));
     let (name, value) = text.split_once('=').ok_or_else(refused)?;
-    let allowed = NAMED.contains(&name)
-        || name == "kernel.shm_rmid_forced"
+    let allowed = types::IPC_SYSCTLS.contains(&name)
         || name.starts_with("net.")
         || name.starts_with("fs.mqueue.");
     if allowed {
@@ -177,26 +167,9 @@ pub fn expose(text: &str) -> Result<Vec<String>, BadValue> {
 
 /// `name=soft[:hard]`.
 pub fn ulimit(text: &str) -> Result<Ulimit, BadValue> {
-    const NAMES: [&str; 15] = [
-        "core",
-        "cpu",
-        "data",
-        "fsize",
-        "locks",
-        "memlock",
-        "msgqueue",
-        "nice",
-        "nofile",
-        "nproc",
-        "rss",
-        "rtprio",
-        "rttime",
-        "sigpending",
-        "stack",
-    ];
     let bad = || BadValue(format!("invalid ulimit argument: {text}"));
     let (name, limits) = text.split_once('=').ok_or_else(bad)?;
-    if !NAMES.contains(&name) {
+    if !Ulimit::NAMES.contains(&name) {
         return Err(BadValue(format!("invalid ulimit type: {name}")));
     }
     let number = |text: &str| {

@@ -2,21 +2,9 @@
 
 use std::collections::HashMap;
 
-use types::NetworkMode;
+use types::{IPC_SYSCTLS, NetworkMode};
 
 use super::{Error, RenderInput};
-
-/// Parameters of an IPC namespace.
-const IPC: [&str; 8] = [
-    "kernel.msgmax",
-    "kernel.msgmnb",
-    "kernel.msgmni",
-    "kernel.sem",
-    "kernel.shmall",
-    "kernel.shmmax",
-    "kernel.shmmni",
-    "kernel.shm_rmid_forced",
-];
 
 pub(super) fn sysctls(input: &RenderInput<'_>) -> Result<HashMap<String, String>, Error> {
     let host_network = input.spec.network == NetworkMode::Host;
@@ -61,7 +49,8 @@ fn check(name: &str, host_network: bool) -> Result<(), &'static str> {
             false => Ok(()),
         };
     }
-    if IPC.contains(&name) || name.starts_with("fs.mqueue.") || name == "kernel.domainname" {
+    if IPC_SYSCTLS.contains(&name) || name.starts_with("fs.mqueue.") || name == "kernel.domainname"
+    {
         return Ok(());
     }
     Err(

@@ -238,16 +238,6 @@ pub(super) fn sysctl(
 /// The kind of namespace a sysctl belongs to. None for a name that is a way out of its directory:
 /// `net/../kernel/core_pattern` is not the network's.
 fn sysctl_namespace(name: &str) -> Option<Namespaces> {
-    const IPC: [&str; 8] = [
-        "kernel.msgmax",
-        "kernel.msgmnb",
-        "kernel.msgmni",
-        "kernel.sem",
-        "kernel.shmall",
-        "kernel.shmmax",
-        "kernel.shmmni",
-        "kernel.shm_rmid_forced",
-    ];
     let path = crate::init::protect::sysctl_path(name);
     let stays = |part: Component<'_>| matches!(part, Component::Normal(_));
     if !Path::new(&path).components().all(stays) {
@@ -256,7 +246,7 @@ fn sysctl_namespace(name: &str) -> Option<Namespaces> {
     let name = name.replace('/', ".");
     if name.starts_with("net.") {
         Some(Namespaces::NETWORK)
-    } else if IPC.contains(&name.as_str()) || name.starts_with("fs.mqueue.") {
+    } else if types::IPC_SYSCTLS.contains(&name.as_str()) || name.starts_with("fs.mqueue.") {
         Some(Namespaces::IPC)
     } else if name == "kernel.domainname" || name == "kernel.hostname" {
         Some(Namespaces::UTS)

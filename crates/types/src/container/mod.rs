@@ -18,6 +18,18 @@ pub use mounts::{MountKind, MountRequest, Propagation};
 pub use resources::{DeviceRequest, Resources, Ulimit};
 pub use security::{SeccompProfile, Security};
 
+/// Kernel parameters of an IPC namespace beside those below `fs.mqueue`, ipc_namespaces(7).
+pub const IPC_SYSCTLS: [&str; 8] = [
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+];
+
 /// Everything a user may say about a container.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
