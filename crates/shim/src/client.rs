@@ -130,8 +130,31 @@ pub struct Program {
     path: PathBuf,
     /// Or why not: then nothing is launched.
     sealed: sys::Result<OwnedFd>,
-    /// Waits for the next launch.
-    spare: Mutex<Option<Spare>>,
+    spare: Mutex<Waiting>,
+}
+
+/// Who waits for the next launch.
+#[derive(Debug, Default)]
+enum Waiting {
+    #[default]
+    Nobody,
+    Spare(Spare),
+    /// Nobody, and nobody shall any more.
+    Closed,
+}
+
+impl Waiting {
+    /// Takes the one that waits.
+    fn take(&mut self) -> Option<Spare> {
+        match std::mem::take(self) {
+            Self::Spare(spare) => Some(spare),
+            Self::Nobody => None,
+            Self::Closed => {
+                *self = Self::Closed;
+                None
+            }
+        }
+    }
 }
 
 impl Program {
@@ -150,7 +173,7 @@ impl Program {
     pub fn launch(&self, launch: &Launch) -> Result<Shim, Error> {
         let message = protocol::encode(launch);
         let spare = self.spare().take();
-        let spare = spare.filter(|spare| socket::send(&spare.connection, &message, &[]).is_ok());
+        let spare = spare.and_then(|spare| spare.told(&message));
         let new = || self.spawn(launch.dir.as_os_str(), Some(&message));
         let spare = spare.map_or_else(new, Ok).map_err(self.failed())?;
         Ok(Shim {
@@ -161,27 +184,41 @@ impl Program {
         })
     }
 
-    /// Has a shim wait for the next launch, unless one does already: what it needs in any case is
-    /// made while nobody waits for it. `length` is that of the directories to come.
+    /// Has a shim wait for the next launch, unless one does already or [`Program::dismiss`] was
+    /// called: what it needs in any case is made while nobody waits for it. `length` is that of the
+    /// directories to come.
     pub fn prepare(&self, length: usize) -> Result<(), Error> {
-        if self.spare().is_some() {
+        if !matches!(*self.spare(), Waiting::Nobody) {
             return Ok(());
         }
         let title = format!("{:.<length$}", protocol::SPARE);
         let new = self
             .spawn(OsStr::new(&title), None)
             .map_err(self.failed())?;
-        let surplus = self.spare().replace(new);
+        let surplus = {
+            let mut waiting = self.spare();
+            match *waiting {
+                Waiting::Nobody => {
+                    *waiting = Waiting::Spare(new);
+                    None
+                }
+                // Meanwhile there is one, or there shall be none.
+                Waiting::Spare(_) | Waiting::Closed => Some(new),
+            }
+        };
         surplus.map_or(Ok(()), |spare| spare.dismiss().map_err(self.failed()))
     }
 
-    /// Ends the shim that waits, and waits for its end.
+    /// Ends the shim that waits, and waits for its end. None will wait any more.
     pub fn dismiss(&self) -> Result<(), Error> {
-        let spare = self.spare().take();
-        spare.map_or(Ok(()), |spare| spare.dismiss().map_err(self.failed()))
+        let before = std::mem::replace(&mut *self.spare(), Waiting::Closed);
+        match before {
+            Waiting::Spare(spare) => spare.dismiss().map_err(self.failed()),
+            Waiting::Nobody | Waiting::Closed => Ok(()),
+        }
     }
 
-    fn spare(&self) -> MutexGuard<'_, Option<Spare>> {
+    fn spare(&self) -> MutexGuard<'_, Waiting> {
         // It is taken or put back whole: a panic elsewhere cannot leave it half done.
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -217,6 +254,16 @@ struct Spare {
 }
 
 impl Spare {
+    /// With what to launch; none if it has died meanwhile.
+    fn told(self, message: &[u8]) -> Option<Self> {
+        if socket::send(&self.connection, message, &[]).is_ok() {
+            return Some(self);
+        }
+        // Reaped, as far as it goes: what counts is that another is spawned.
+        let _ = self.dismiss();
+        None
+    }
+
     /// It ends when it hears that nobody will ever call.
     fn dismiss(self) -> sys::Result<()> {
         drop(self.connection);
@@ -224,6 +271,14 @@ impl Spare {
             sys::pidfd::send_signal(&self.child.pidfd, types::Signal::KILL)?;
         }
         sys::pidfd::wait(&self.child.pidfd).map(drop)
+    }
+}
+
+impl Drop for Program {
+    /// Nobody else would reap it.
+    fn drop(&mut self) {
+        // An end that cannot be waited for is the end of this process' interest.
+        let _ = self.dismiss();
     }
 }
 

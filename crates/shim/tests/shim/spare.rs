@@ -1,6 +1,7 @@
 //! Shims that wait for their container.
 
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use shim::Program;
 use shim::log::Stream;
@@ -9,6 +10,13 @@ use crate::guest::{LONG, Setup, can_run, shim_program};
 
 /// The length of the directories of [`Setup`]: `/tmp/brig-shim-test-` and six more.
 const LENGTH: usize = 26;
+
+/// One test at a time can tell whose shim waits.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The processes of this program that wait.
 fn waiting() -> Vec<i32> {
@@ -34,10 +42,15 @@ fn command_line(pid: impl std::fmt::Display) -> String {
 fn prepared(program: &Program) -> i32 {
     let before = waiting();
     program.prepare(LENGTH).unwrap();
-    let mut new = waiting();
-    new.retain(|pid| !before.contains(pid));
-    assert_eq!(new.len(), 1);
-    new[0]
+    let deadline = Instant::now() + LONG;
+    loop {
+        // Its command line is there a moment after it was executed.
+        if let Some(new) = waiting().into_iter().find(|pid| !before.contains(pid)) {
+            return new;
+        }
+        assert!(Instant::now() < deadline, "nobody waits");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -45,6 +58,7 @@ fn a_shim_that_waits_keeps_the_next_container() {
     if !can_run() {
         return;
     }
+    let _alone = alone();
     let program = shim_program();
     let spare = prepared(&program);
     // One is enough.
@@ -71,13 +85,16 @@ fn one_that_is_not_needed_ends() {
     if !can_run() {
         return;
     }
+    let _alone = alone();
     let program = shim_program();
     let spare = prepared(&program);
     program.dismiss().unwrap();
     assert!(!waiting().contains(&spare));
     program.dismiss().unwrap();
+    program.prepare(LENGTH).unwrap();
+    assert!(!waiting().contains(&spare));
 
-    // Its daemon dies.
+    let program = shim_program();
     let spare = prepared(&program);
     let pidfd = sys::pidfd::open(spare).unwrap();
     drop(program);
@@ -89,6 +106,7 @@ fn one_that_has_died_is_not_missed() {
     if !can_run() {
         return;
     }
+    let _alone = alone();
     let program = shim_program();
     let spare = prepared(&program);
     let pidfd = sys::pidfd::open(spare).unwrap();
