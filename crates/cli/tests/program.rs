@@ -64,7 +64,7 @@ fn somebody_elses_socket_is_told_in_a_sentence() {
     stranger.join().unwrap();
     assert_eq!(code, Some(1));
     assert!(
-        text.starts_with("the connection to the daemon broke"),
+        text.starts_with("what answers at the daemon's address is no daemon"),
         "{text}"
     );
     assert_eq!(text.lines().count(), 1);

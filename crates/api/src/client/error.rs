@@ -24,9 +24,12 @@ pub enum Error {
         /// Its sentence.
         message: String,
     },
-    /// The connection broke, or what came over it is no HTTP.
+    /// The connection broke.
     #[error("the connection to the daemon broke")]
-    Http(#[from] hyper::Error),
+    Http(#[source] hyper::Error),
+    /// Somebody answers, but not in HTTP.
+    #[error("what answers at the daemon's address is no daemon (--host names another)")]
+    Foreign(#[source] hyper::Error),
     /// Reading or writing a stream failed.
     #[error("the stream to or from the daemon broke")]
     Stream(#[from] std::io::Error),
@@ -47,6 +50,16 @@ pub enum Error {
     Request(#[from] hyper::http::Error),
 }
 
+impl From<hyper::Error> for Error {
+    fn from(error: hyper::Error) -> Self {
+        if error.is_parse() {
+            Self::Foreign(error)
+        } else {
+            Self::Http(error)
+        }
+    }
+}
+
 impl Error {
     /// What it is about.
     pub fn kind(&self) -> ErrorKind {
@@ -54,9 +67,11 @@ impl Error {
             Self::Connect { .. } => ErrorKind::Unavailable,
             Self::Refused { status, .. } => kind_of_status(*status),
             Self::Request(_) => ErrorKind::Invalid,
-            Self::Http(_) | Self::Stream(_) | Self::Answer { .. } | Self::NotUpgraded(_) => {
-                ErrorKind::Internal
-            }
+            Self::Http(_)
+            | Self::Foreign(_)
+            | Self::Stream(_)
+            | Self::Answer { .. }
+            | Self::NotUpgraded(_) => ErrorKind::Internal,
         }
     }
 
