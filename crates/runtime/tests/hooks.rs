@@ -137,7 +137,7 @@ fn hooks_get_the_environment_they_are_given_and_no_other() {
     needs_containers!();
     let mut bundle = Bundle::new(&["true"]);
     let log = with_log(&mut bundle);
-    let script = format!("/usr/bin/env > {}/env; pwd > {0}/dir", log.display());
+    let script = format!("/bin/env > {}/env; pwd > {0}/dir", log.display());
     let mut hook = shell(&script);
     hook["env"] = json!(["A=1", "B=2=3"]);
     bundle.config["hooks"] = json!({"createRuntime": [hook]});

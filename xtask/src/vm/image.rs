@@ -103,7 +103,9 @@ pub(crate) fn root_disk(places: &Places, files: &Files<'_>) -> Result<PathBuf> {
         copied: BTreeSet::new(),
     };
     tree.system()?;
-    for program in TOOLS.iter().filter_map(|name| which(name)) {
+    for (name, program) in TOOLS.iter().filter_map(|name| Some((name, which(name)?))) {
+        // busybox' own of that name may be found first.
+        let _ = fs::remove_file(tree.root.join("bin").join(name));
         tree.program(&program)?;
     }
     for program in HIDDEN_TOOLS.map(Path::new) {
