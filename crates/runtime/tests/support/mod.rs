@@ -161,6 +161,14 @@ impl Bundle {
 /// A test that fails half way leaves nothing either.
 impl Drop for Bundle {
     fn drop(&mut self) {
+        // What a test has mounted in its own mount namespace keeps the directory from going.
+        for entry in std::fs::read_dir(self.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            while sys::mount::detach(&entry.path()).is_ok() {}
+        }
         let path = format!("/{}", self.id);
         let left = sys::cgroup::Layout::detect()
             .and_then(|layout| sys::cgroup::Cgroup::open(&layout, &path));
