@@ -83,12 +83,12 @@ pub struct CreateRequest<'a> {
     pub parent_death_signal: Option<Signal>,
     /// A listening SOCK_SEQPACKET unix socket at which the process waits for [`open_gate`], for
     /// callers that end before the container starts. None: it waits for [`Created::start`], and
+    /// ends when the caller does before that.
+    pub gate: Option<OwnedFd>,
     /// Whether the process goes on to its command as soon as it can, without a wait for
     /// [`Created::start`], which then only tells how that went: for callers with nothing to do in
     /// between. With a gate, or with hooks that run in between, it waits all the same.
     pub start_at_once: bool,
-    /// ends when the caller does before that.
-    pub gate: Option<OwnedFd>,
     /// A network namespace of [`make_network`] for a specification that asks for a new one. None, or
     /// one that has to belong to a new user namespace: it is made with the others.
     pub network: Option<OwnedFd>,
