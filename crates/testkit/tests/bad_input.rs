@@ -79,7 +79,7 @@ const CASES: &[Case] = &[
     ("attach nobody", &[1], "nobody"),
     ("tag nothing x", &[1], "nothing"),
     ("save nothing", &[1], "nothing"),
-    ("logs --tail odd bb", &[1], ""),
+    ("logs --tail odd nobody", &[1], ""),
 ];
 
 #[test]
