@@ -1,3 +1,40 @@
-//! The distribution protocol: resolve, fetch, push, authentication, mirrors, resume.
+//! The distribution protocol (OCI distribution specification 1.1, Docker registry API v2): resolve,
+//! fetch, push, authentication, mirrors, resume.
 //!
-//! Streams bytes and owns no file. Images come by `import` and `load` until it is written.
+//! Streams bytes and owns no file: what it is configured with is data (certificates and keys too), and
+//! credentials come with each call. Knows no image beyond its manifests, and no store: who stores a blob
+//! verifies it. Makes no connection, no thread and no TLS before the first request.
+//!
+//! Everything a registry sends is a stranger's: documents, headers, tokens and redirects are bounded and
+//! checked, and a blob never delivers more than its descriptor says.
+//!
+//! Boundary types: [`Client`], [`Config`], [`Credentials`], [`Repository`], [`Manifest`], [`Descriptor`],
+//! [`Blob`], [`Source`], [`Error`].
+
+mod blob;
+mod client;
+mod config;
+mod credentials;
+mod error;
+mod login;
+mod manifest;
+mod push;
+mod referrers;
+mod repository;
+mod resolve;
+mod search;
+mod tags;
+
+pub use blob::Blob;
+pub use client::Client;
+pub use config::{
+    ClientCertificate, Config, Host, InvalidConfig, Limits, Mirror, MirrorUse, Proxies, Registry,
+};
+pub use credentials::{Credential, Credentials};
+pub use error::{Action, Error};
+pub use login::Login;
+pub use manifest::{Content, Descriptor, Malformed, Manifest};
+pub use push::Source;
+pub use repository::Repository;
+pub use search::{Found, Search};
+pub use tags::Tags;
