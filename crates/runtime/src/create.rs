@@ -4,12 +4,12 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use oci_spec::runtime::{Linux, Spec};
-use sys::cgroup::Join;
+use sys::cgroup::{Cgroup, Join, Layout};
 use sys::clone::{Child, Clone3};
 use sys::ns::Namespaces;
 use types::ProcessRef;
 
-use crate::cgroup::{Group, Made};
+use crate::cgroup::{Awaited, CgroupDriver, Group, Made};
 use crate::container::Container;
 use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
@@ -46,6 +46,7 @@ pub(crate) const STEPS: &[&str] = &[
     "clone",
     "id-maps",
     "net-devices",
+    "awaited-cgroup",
     "run-maker-hooks",
     "created",
 ];
@@ -73,6 +74,8 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, Error> {
 #[derive(Debug, Default)]
 struct Undo {
     cgroup: Option<Group>,
+    /// A cgroup of which only a part is there.
+    awaited: Option<Awaited>,
     resctrl: Option<ResctrlPlan>,
     child: Option<Child>,
 }
@@ -88,6 +91,7 @@ impl Undo {
         if let Some(resctrl) = self.resctrl.take() {
             let _ = crate::resctrl::remove(&resctrl);
         }
+        drop(self.awaited.take());
         if let Some(cgroup) = self.cgroup.take() {
             let _ = cgroup.destroy();
         }
@@ -123,18 +127,27 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     at(&request, "bind-sources")?;
     prepare::sources(&mut plan)?;
     at(&request, "cgroup")?;
-    let cgroup = cgroup(&request)?;
-    // Until the container's process is in the cgroup.
-    let (cgroup, _keeper) = (cgroup.group, cgroup.keeper);
-    undo.cgroup = Some(cgroup.clone());
+    let layout = crate::cgroup::detect()?;
+    let awaited = begin_cgroup(&request, &plan, &layout, undo)?;
+    let made = match awaited {
+        Some(_) => None,
+        None => Some(cgroup(&request, &layout)?),
+    };
+    undo.cgroup = made.as_ref().map(|made| made.group.clone());
     at(&request, "resource-groups")?;
     if let Some(resctrl) = &plan.resctrl {
         undo.resctrl = Some(resctrl.clone());
         plan.resource_groups = crate::resctrl::make(resctrl)?;
     }
     at(&request, "cgroup-views")?;
-    prepare::cgroup_views(&mut plan.mounts, &cgroup.files)?;
-    let join = cgroup.join_handles()?;
+    let join = match (&made, &undo.awaited) {
+        (Some(made), _) => {
+            prepare::cgroup_views(&mut plan.mounts, &made.group.files)?;
+            made.group.join_handles()?
+        }
+        (None, Some(awaited)) => awaited.join_handles()?,
+        (None, None) => return Err(Error::Injected("cgroup-views")),
+    };
     at(&request, "clone")?;
     let (maker, init) = channel()?;
     let gate = request.gate.take();
@@ -142,7 +155,7 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     let (child, maker) = clone(
         &request,
         &plan,
-        &join,
+        (&join, awaited.as_ref()),
         seccomp.as_ref(),
         (maker, init),
         gate,
@@ -159,6 +172,8 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     map_ids(&plan, process.pid, &maker)?;
     at(&request, "net-devices")?;
     crate::net_devices::move_in(&plan, process.pid)?;
+    at(&request, "awaited-cgroup")?;
+    let cgroup = finish_cgroup(made, undo, &maker)?;
     if is_told {
         // It reads this when it is ready: no hand-over between two processors is waited for. If it
         // has ended by now, what it said of that is still to be read.
@@ -166,6 +181,7 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     }
     // While the copy works: what can be done now need not be done while it waits to be started.
     drop(join);
+    let (cgroup, _keeper) = (cgroup.group, cgroup.keeper);
     let process = sys::proc::process_ref(process.pid)
         .doing(|| "read when the container's process started".to_owned())?;
     let container = Container::new(&request, process, pidfd, cgroup, plan, seccomp);
@@ -185,10 +201,57 @@ fn has_maker_hooks(spec: &Spec) -> bool {
     all.iter().any(|(_, list)| !list.is_empty())
 }
 
+/// Begins with a cgroup that the process need not find there, if that spares time: where the process
+/// sees the host's directories until its own root is there, and has the rights to enter by itself.
+fn begin_cgroup(
+    request: &CreateRequest<'_>,
+    plan: &Plan,
+    layout: &Layout,
+    undo: &mut Undo,
+) -> Result<Option<Cgroup>, Error> {
+    let namespaces = &plan.namespaces;
+    let joined = [Namespaces::PID, Namespaces::CGROUP];
+    if request.cgroup_driver != CgroupDriver::Direct
+        || request.rootless.holds()
+        || !namespaces.has_own_mounts()
+        || namespaces.has(Namespaces::USER)
+        || joined.iter().any(|kind| namespaces.joined(*kind).is_some())
+    {
+        return Ok(None);
+    }
+    let begun = Awaited::begin(layout, request.spec, request.id)?;
+    Ok(begun.map(|(awaited, planned)| {
+        undo.awaited = Some(awaited);
+        planned
+    }))
+}
+
+/// The cgroup, all of it; a process that awaits it is told so.
+fn finish_cgroup(
+    made: Option<Made>,
+    undo: &mut Undo,
+    maker: &MakerEnd,
+) -> Result<Made, Error> {
+    if let Some(made) = made {
+        return Ok(made);
+    }
+    let Some(awaited) = &mut undo.awaited else {
+        return Err(Error::Injected("awaited-cgroup"));
+    };
+    let group = awaited.finish()?;
+    undo.cgroup = Some(group.clone());
+    // If it has ended by now, what it said of that is still to be read.
+    let _ = maker.send(ToInit::Continue);
+    Ok(Made {
+        group,
+        keeper: None,
+    })
+}
+
 /// Without rights a container may do without, which is only asked about when there are none.
-fn cgroup(request: &CreateRequest<'_>) -> Result<Made, Error> {
-    let make =
-        |optional| crate::cgroup::make(request.spec, request.id, request.cgroup_driver, optional);
+fn cgroup(request: &CreateRequest<'_>, layout: &Layout) -> Result<Made, Error> {
+    let place = (request.id, request.cgroup_driver);
+    let make = |optional| crate::cgroup::make(layout, request.spec, place, optional);
     make(false).or_else(|error| {
         if request.rootless.holds() {
             make(true)
@@ -216,7 +279,7 @@ fn check_stdio(plan: &Plan, stdio: &Stdio) -> Result<(), Error> {
 fn clone(
     request: &CreateRequest<'_>,
     plan: &Plan,
-    join: &Join,
+    (join, awaited): (&Join, Option<&Cgroup>),
     seccomp: Option<&Program>,
     (maker, init): (MakerEnd, InitEnd),
     gate: Option<OwnedFd>,
@@ -225,6 +288,8 @@ fn clone(
         plan,
         join,
         born_in_cgroup: join.directory().is_some(),
+        awaited,
+        in_cgroup: false,
         gate,
         maker_hooks: has_maker_hooks(request.spec),
         create_hooks: hooks::list(request.spec, |hooks| hooks.create_container()),

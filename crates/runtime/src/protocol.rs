@@ -6,6 +6,7 @@
 //!     ── clone3 ──────────────────────────────────►  steps of Enter
 //!     ◄── Born + pidfd ────────────────────────────  (only through an usher, which says it)
 //!     ── Continue ────────────────────────────────►  (only with a user namespace: ids are mapped)
+//!     ── Continue ────────────────────────────────►  (only if the cgroup is made meanwhile: it is there)
 //!     ◄───────────────────────────────── AtHooks ──  steps of Root, before the old root goes
 //!     ── Continue ────────────────────────────────►  (only with hooks of the maker)
 //!     ◄── Ready + master of the terminal ──────────  waits at the gate

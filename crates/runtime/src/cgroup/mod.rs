@@ -1,6 +1,7 @@
 //! The container's cgroup: what the configuration says of it, who makes it, and what is done with it
 //! while the container lives.
 
+mod awaited;
 mod limits;
 mod path;
 mod planned;
@@ -16,6 +17,7 @@ use crate::error::Error;
 use path::Place;
 use systemd::Keeper;
 
+pub(crate) use awaited::Awaited;
 pub use planned::planned;
 pub(crate) use planned::remove_planned;
 pub use systemd::Failure as SystemdFailure;
@@ -49,15 +51,14 @@ pub(crate) struct Made {
 /// Makes the cgroup and limits it. With `optional` it may be missing where the caller has no right
 /// to make one, unless a limit needs it.
 pub(crate) fn make(
+    layout: &Layout,
     spec: &Spec,
-    id: &str,
-    driver: CgroupDriver,
+    (id, driver): (&str, CgroupDriver),
     optional: bool,
 ) -> Result<Made, Error> {
     let default = Linux::default();
     let linux = spec.linux().as_ref().unwrap_or(&default);
     let place = path::place(linux, id, driver)?;
-    let layout = detect()?;
     let limits = match linux.resources() {
         Some(resources) => limits::limits(resources, layout.mode())?,
         None => Limits::default(),
@@ -68,7 +69,7 @@ pub(crate) fn make(
                 true => Denied::LeaveOut,
                 false => Denied::Refuse,
             };
-            let files = Cgroup::create_where_allowed(&layout, &path, &limits, denied)
+            let files = Cgroup::create_where_allowed(layout, &path, &limits, denied)
                 .map_err(|source| cannot("make", source))?;
             Made {
                 group: Group { files, unit: None },
@@ -82,7 +83,7 @@ pub(crate) fn make(
                 annotations: spec.annotations().as_ref(),
                 unified: layout.mode() == Mode::Unified,
             };
-            make_unit(&layout, &request, &limits)?
+            make_unit(layout, &request, &limits)?
         }
     };
     if let Some(owner) = path::owner(spec) {
@@ -188,7 +189,8 @@ impl Group {
     }
 }
 
-fn detect() -> Result<Layout, Error> {
+/// What the machine has.
+pub(crate) fn detect() -> Result<Layout, Error> {
     Layout::detect().map_err(|source| cannot("find a place for", source))
 }
 

@@ -63,7 +63,8 @@ pub fn restore(request: &RestoreRequest<'_>) -> Result<Restored, Error> {
     // Only now: CRIU mounts in the working directory, which has to be of its mount namespace.
     let directories = Directories::open(request.images, request.options.work, LOG)?;
     make_mount_points(request)?;
-    let made = crate::cgroup::make(request.spec, request.id, request.cgroup_driver, false)?;
+    let place = (request.id, request.cgroup_driver);
+    let made = crate::cgroup::make(&crate::cgroup::detect()?, request.spec, place, false)?;
     // Until the container's processes are in the cgroup.
     let (group, _keeper) = (made.group, made.keeper);
     bring_back(request, &directories, &outside, &group).inspect_err(|_| {

@@ -44,6 +44,10 @@ pub(crate) struct Init<'a> {
     /// Set when clone3(2) has put the process into its version 2 cgroup.
     pub(crate) born_in_cgroup: bool,
     pub(crate) gate: Option<OwnedFd>,
+    /// The cgroup, if its maker says when it is there.
+    pub(crate) awaited: Option<&'a Cgroup>,
+    /// Whether this process is in its cgroup, all of it.
+    pub(crate) in_cgroup: bool,
     /// Whether the maker has hooks to run before the old root goes.
     pub(crate) maker_hooks: bool,
     /// Hooks to run in the container's namespaces, from the host's files.

@@ -3,23 +3,28 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
+use sys::cgroup::Cgroup;
 use sys::mount::{Attributes, Change, Mounted, Propagation};
 use sys::ns::Namespaces;
 use sys::root::{Kind, Root};
 use types::ErrorKind;
 
-use super::{Init, Outcome, copy_up};
+use super::{Init, Outcome, copy_up, namespaces};
 use crate::Rootless;
 use crate::mount_options::MountOptions;
-use crate::prepare::{CgroupView, MountPlan, MountSource, borrowed};
+use crate::prepare::{self, CgroupView, MountPlan, MountSource, borrowed};
 use crate::protocol::{During, Failure};
 
 /// Right after the root: everything else is made in what is mounted here, /dev for one.
 pub(crate) fn all(init: &mut Init<'_>) -> Outcome {
     let plan = init.plan;
     for mount in &plan.mounts {
+        if needs_cgroup(mount) {
+            namespaces::enter_awaited_cgroup(init)?;
+        }
         let maker = Maker {
             root: init.root()?,
+            awaited: init.awaited,
             in_user_namespace: plan.namespaces.names(Namespaces::USER),
         };
         let made = maker.one(mount)?;
@@ -31,6 +36,11 @@ pub(crate) fn all(init: &mut Init<'_>) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// Whether it shows the cgroup, or costs memory that is the container's.
+fn needs_cgroup(mount: &MountPlan) -> bool {
+    mount.options.copy_up || matches!(mount.source, MountSource::CgroupViews(_))
 }
 
 /// After the last file, directory and mount was made in one of them, by hooks too.
@@ -86,6 +96,8 @@ fn is_on_proc(mount: &MountPlan) -> bool {
 
 struct Maker<'a> {
     root: &'a Root,
+    /// The cgroup, if its directories were not there when the maker prepared all others.
+    awaited: Option<&'a Cgroup>,
     /// Then not everything can be mounted, and nothing may be allowed that its source forbids.
     in_user_namespace: bool,
 }
@@ -110,7 +122,13 @@ impl Maker<'_> {
                 self.bind(mount, &mounted, is_dir)?;
             }
             MountSource::Existing => remount(self.root, mount)?,
-            MountSource::CgroupViews(views) => cgroup_views(self.root, mount, views)?,
+            MountSource::CgroupViews(views) => match self.awaited {
+                None => cgroup_views(self.root, mount, views)?,
+                Some(cgroup) => {
+                    let views = prepare::views(cgroup).during(|| "show the cgroup".to_owned())?;
+                    cgroup_views(self.root, mount, &views)?;
+                }
+            },
             MountSource::Path(path) => {
                 let message = format!("the source {} was not opened", path.display());
                 return Err(Failure::new(ErrorKind::Internal, message));

@@ -13,7 +13,13 @@ use crate::protocol::{During, Failure, ToInit};
 /// Before everything else that costs memory or time, so that it is counted; and before the cgroup
 /// namespace, whose root is the cgroup its maker is in. By `tasks` in version 1, because this copy
 /// has one thread: `cgroup.procs` would wait for an RCU grace period, about 10 ms.
+///
+/// Unless the cgroup is yet to be made: then what is put off is done by [`enter_awaited_cgroup`].
 pub(crate) fn enter_cgroup(init: &mut Init<'_>) -> Outcome {
+    if init.awaited.is_some() {
+        return Ok(());
+    }
+    init.in_cgroup = true;
     init.join
         .enter_v1()
         .during(|| "enter the cgroup".to_owned())?;
@@ -23,6 +29,29 @@ pub(crate) fn enter_cgroup(init: &mut Init<'_>) -> Outcome {
             .during(|| "enter the cgroup".to_owned())?;
     }
     Ok(())
+}
+
+/// Before anybody else looks at this process, or it makes what costs memory or shows the cgroup; as
+/// late as that, because the maker makes the cgroup meanwhile. And while the host's files are there.
+pub(crate) fn enter_awaited_cgroup(init: &mut Init<'_>) -> Outcome {
+    let (Some(cgroup), false) = (init.awaited, init.in_cgroup) else {
+        return Ok(());
+    };
+    super::gate::expect(&init.launch.channel, ToInit::Continue)?;
+    let entered = cgroup.join_handles().and_then(|join| join.enter_v1());
+    entered.during(|| "enter the cgroup".to_owned())?;
+    init.in_cgroup = true;
+    cpus(init)?;
+    own_cgroup_namespace(init)
+}
+
+/// Once the process is in the cgroup, whose cpuset bounds it: the CPUs that the caller itself was
+/// put on, by taskset(1) for one, are none of the container's business.
+pub(crate) fn cpus(init: &mut Init<'_>) -> Outcome {
+    if !init.in_cgroup {
+        return Ok(());
+    }
+    super::scheduling::reset_cpus()
 }
 
 /// After the cgroup, whose files belong to the host's root, and before anything that is to happen
@@ -106,7 +135,7 @@ pub(crate) fn drop_groups() -> sys::Result<()> {
 
 /// After the cgroup was entered, which becomes the root of the new namespace.
 pub(crate) fn own_cgroup_namespace(init: &mut Init<'_>) -> Outcome {
-    if !init.plan.namespaces.new.contains(Namespaces::CGROUP) {
+    if !init.in_cgroup || !init.plan.namespaces.new.contains(Namespaces::CGROUP) {
         return Ok(());
     }
     sys::ns::unshare(Namespaces::CGROUP).during(|| "make a cgroup namespace".to_owned())

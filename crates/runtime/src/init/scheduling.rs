@@ -6,8 +6,7 @@ use super::{Launch, Outcome};
 use crate::prepare::{DEADLINE, SchedulingPlan};
 use crate::protocol::{During, Failure};
 
-/// Once the process is in the cgroup, whose cpuset bounds it: the CPUs that the caller itself was
-/// put on, by taskset(1) for one, are none of the container's business.
+/// Wherever the maker was put.
 pub(crate) fn reset_cpus() -> Outcome {
     sys::sched::reset_affinity().during(|| "run on every CPU of the cgroup".to_owned())
 }

@@ -59,7 +59,7 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
     step(Phase::Enter, "enter-resource-groups", |init| {
         scheduling::enter_resource_groups(&init.launch)
     }),
-    step(Phase::Enter, "cpus", |_| scheduling::reset_cpus()),
+    step(Phase::Enter, "cpus", namespaces::cpus),
     step(Phase::Enter, "oom-score", |init| {
         identity::oom_score(&mut init.launch)
     }),
@@ -84,6 +84,11 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
     step(Phase::Root, "working-directory", root::working_directory),
     step(Phase::Root, "devices", devices::files),
     step(Phase::Root, "device-links", devices::links),
+    step(
+        Phase::Root,
+        "enter-awaited-cgroup",
+        namespaces::enter_awaited_cgroup,
+    ),
     step(Phase::Root, "terminal", streams::terminal),
     step(Phase::Root, "maker-hooks", gate::maker_hooks),
     step(Phase::Root, "create-hooks", gate::create_hooks),

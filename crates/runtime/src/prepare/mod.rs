@@ -27,7 +27,7 @@ use crate::mount_options::MountOptions;
 use crate::resctrl::ResctrlPlan;
 
 use environment::Environment;
-pub(crate) use mounts::{borrowed, cgroup_views, directory, root, sources};
+pub(crate) use mounts::{borrowed, cgroup_views, directory, root, sources, views};
 pub(crate) use namespaces::{IdMaps, NamespacePlan};
 pub(crate) use net_devices::NetDevice;
 use net_devices::net_devices;

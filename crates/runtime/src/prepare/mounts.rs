@@ -347,11 +347,15 @@ pub(crate) fn cgroup_views(mounts: &mut [MountPlan], cgroup: &Cgroup) -> Result<
                 source: Some("cgroup".to_owned()),
             }
         } else {
-            let views: Result<_, _> = directories.iter().map(cgroup_view).collect();
-            MountSource::CgroupViews(views?)
+            MountSource::CgroupViews(views(cgroup)?)
         };
     }
     Ok(())
+}
+
+/// The container's directory of each hierarchy, cloned.
+pub(crate) fn views(cgroup: &Cgroup) -> Result<Vec<CgroupView>, Error> {
+    cgroup.directories().iter().map(cgroup_view).collect()
 }
 
 fn cgroup_view(directory: &sys::cgroup::Directory) -> Result<CgroupView, Error> {

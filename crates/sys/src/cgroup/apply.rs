@@ -10,12 +10,14 @@ use super::plan::{Missing, Version, Write, plan};
 use super::{Cgroup, Dir, Error, Layout, Limits, read, v1_name};
 
 /// Limits as what will be done about them: all that can be refused beforehand has been.
+#[derive(Debug)]
 pub(super) struct Prepared {
     writes: Vec<Write>,
     devices: Devices,
 }
 
 /// How device access is restricted here.
+#[derive(Debug)]
 enum Devices {
     Free,
     V1(V1Devices),

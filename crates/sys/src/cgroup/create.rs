@@ -11,7 +11,7 @@ use rustix::fs::{CWD, Mode as Permissions};
 use super::apply::Prepared;
 use super::layout::{Hierarchy, is_missing};
 use super::plan::Version;
-use super::{Cgroup, Dir, Error, Layout, Limits, Mode, V2_CONTROLLERS, all_dirs, read, relative};
+use super::{Cgroup, Dir, Error, Join, Layout, Limits, Mode, V2_CONTROLLERS, all_dirs, read, relative};
 use crate::error::retry;
 
 /// How often making the directories starts over when somebody removes a parent meanwhile.
@@ -27,6 +27,7 @@ pub enum Denied {
 }
 
 /// A controller, or all of a hierarchy's, that cannot be used, and why.
+#[derive(Debug)]
 pub(super) struct Unavailable {
     controllers: Vec<String>,
     pub(super) reason: Error,
@@ -71,27 +72,83 @@ impl Cgroup {
         denied: Denied,
         existing: fn(&Path) -> Result<bool, Error>,
     ) -> Result<Self, Error> {
-        let relative = relative(path)?;
-        let prepared = Prepared::new(layout, limits)?;
-        let mut maker = Maker {
-            layout,
-            relative: &relative,
-            prepared: &prepared,
+        Making::new(layout, path, limits, denied, existing)?.finish()
+    }
+
+    /// The cgroup as it will be, for a process that waits until it is there.
+    pub fn planned(layout: &Layout, path: &str) -> Result<Self, Error> {
+        let dirs = all_dirs(layout, &relative(path)?);
+        let path = path.to_owned();
+        Ok(Self { path, dirs })
+    }
+}
+
+/// A cgroup that is made while the process that is to enter it does something else. What was made of
+/// it is removed when this is dropped unfinished: nobody may be inside then.
+#[derive(Debug)]
+pub struct Making {
+    maker: Maker,
+    path: String,
+    denied: Denied,
+    dirs: Vec<Dir>,
+    unavailable: Vec<Unavailable>,
+    made: Vec<PathBuf>,
+}
+
+impl Making {
+    /// Makes of the cgroup what a process must be born in, its version 2 directory, as
+    /// [`Cgroup::create`] does.
+    pub fn begin(layout: &Layout, path: &str, limits: &Limits) -> Result<Self, Error> {
+        let mut making = Self::new(layout, path, limits, Denied::Refuse, existing_is_renewed)?;
+        making.make(Version::V2)?;
+        Ok(making)
+    }
+
+    fn new(
+        layout: &Layout,
+        path: &str,
+        limits: &Limits,
+        denied: Denied,
+        existing: fn(&Path) -> Result<bool, Error>,
+    ) -> Result<Self, Error> {
+        let maker = Maker {
+            layout: layout.clone(),
+            relative: relative(path)?,
+            prepared: Prepared::new(layout, limits)?,
             existing,
-            made: Vec::new(),
         };
-        let mut unavailable = Vec::new();
-        let mut dirs = Vec::new();
+        Ok(Self {
+            maker,
+            path: path.to_owned(),
+            denied,
+            dirs: Vec::new(),
+            unavailable: Vec::new(),
+            made: Vec::new(),
+        })
+    }
+
+    /// What is there to be born in.
+    pub fn join_handles(&self) -> Result<Join, Error> {
+        Join::open(&self.dirs)
+    }
+
+    /// Makes the directories of the hierarchies of one version.
+    fn make(&mut self, version: Version) -> Result<(), Error> {
+        let layout = &self.maker.layout;
         let hierarchies = layout.v1.iter().chain(&layout.v2);
-        for (mut dir, hierarchy) in all_dirs(layout, &relative).into_iter().zip(hierarchies) {
-            match maker.make(&mut dir, hierarchy) {
+        let dirs = all_dirs(layout, &self.maker.relative);
+        for (mut dir, hierarchy) in dirs.into_iter().zip(hierarchies) {
+            if dir.version != version {
+                continue;
+            }
+            match self.maker.make(&mut dir, hierarchy, &mut self.made) {
                 Ok(list) => {
-                    unavailable.extend(list);
-                    dirs.push(dir);
+                    self.unavailable.extend(list);
+                    self.dirs.push(dir);
                 }
-                Err(reason) if denied == Denied::LeaveOut && is_denied(&reason) => {
+                Err(reason) if self.denied == Denied::LeaveOut && is_denied(&reason) => {
                     let controllers = dir.controllers;
-                    unavailable.push(Unavailable {
+                    self.unavailable.push(Unavailable {
                         controllers,
                         reason,
                     });
@@ -99,34 +156,37 @@ impl Cgroup {
                 Err(error) => return Err(error),
             }
         }
-        let path = if dirs.is_empty() { "" } else { path };
-        let cgroup = Self {
-            path: path.to_owned(),
-            dirs,
+        Ok(())
+    }
+
+    /// Makes the rest and limits it. After a failure what was made is removed when this is dropped.
+    pub fn finish(&mut self) -> Result<Cgroup, Error> {
+        let born_in = std::mem::take(&mut self.dirs);
+        self.make(Version::V1)?;
+        match born_in.is_empty() {
+            true => self.make(Version::V2)?,
+            false => self.dirs.extend(born_in),
+        }
+        let dirs = std::mem::take(&mut self.dirs);
+        let path = match dirs.is_empty() {
+            true => String::new(),
+            false => std::mem::take(&mut self.path),
         };
-        match prepared.apply(&cgroup, unavailable) {
+        let cgroup = Cgroup { path, dirs };
+        let unavailable = std::mem::take(&mut self.unavailable);
+        match self.maker.prepared.apply(&cgroup, unavailable) {
             // Who may not load programs cannot use devices that are not his either.
             Err(error @ Error::DeviceFilter { .. })
-                if denied == Denied::LeaveOut && is_denied(&error) => {}
+                if self.denied == Denied::LeaveOut && is_denied(&error) => {}
             applied => applied?,
         }
-        maker.made.clear();
+        self.made.clear();
         Ok(cgroup)
     }
 }
 
-/// Makes the directories; those made are removed, the last first, when this is dropped with their
-/// names still in it.
-struct Maker<'a> {
-    layout: &'a Layout,
-    relative: &'a Path,
-    prepared: &'a Prepared,
-    /// What is done when the last directory is there; tells whether it is new then.
-    existing: fn(&Path) -> Result<bool, Error>,
-    made: Vec<PathBuf>,
-}
-
-impl Drop for Maker<'_> {
+impl Drop for Making {
+    /// The last made first.
     fn drop(&mut self) {
         for dir in self.made.iter().rev() {
             // A parent may meanwhile be another container's too; then it stays.
@@ -135,12 +195,27 @@ impl Drop for Maker<'_> {
     }
 }
 
-impl Maker<'_> {
+/// Makes directories.
+#[derive(Debug)]
+struct Maker {
+    layout: Layout,
+    relative: PathBuf,
+    prepared: Prepared,
+    /// What is done when the last directory is there; tells whether it is new then.
+    existing: fn(&Path) -> Result<bool, Error>,
+}
+
+impl Maker {
     /// Makes one directory with what it needs of its parents; returns what cannot be used in it.
-    fn make(&mut self, dir: &mut Dir, hierarchy: &Hierarchy) -> Result<Vec<Unavailable>, Error> {
+    fn make(
+        &self,
+        dir: &mut Dir,
+        hierarchy: &Hierarchy,
+        made: &mut Vec<PathBuf>,
+    ) -> Result<Vec<Unavailable>, Error> {
         let mut tries = 0;
         loop {
-            match self.make_once(dir, hierarchy) {
+            match self.make_once(dir, hierarchy, made) {
                 // A parent was removed between its making and its child's.
                 Err(Error::File { source, .. }) if is_gone(&source) && tries < RETRIES => {
                     tries += 1;
@@ -151,14 +226,15 @@ impl Maker<'_> {
     }
 
     fn make_once(
-        &mut self,
+        &self,
         dir: &mut Dir,
         hierarchy: &Hierarchy,
+        made: &mut Vec<PathBuf>,
     ) -> Result<Vec<Unavailable>, Error> {
         dir.fresh = match mkdir(&dir.path) {
             Ok(made) => made,
             Err(Error::File { source, .. }) if is_missing(&source) => {
-                self.make_parents(hierarchy)?;
+                self.make_parents(hierarchy, made)?;
                 mkdir(&dir.path)?
             }
             Err(error) => return Err(error),
@@ -167,7 +243,7 @@ impl Maker<'_> {
             dir.fresh = (self.existing)(&dir.path)?;
         }
         if dir.fresh {
-            self.made.push(dir.path.clone());
+            made.push(dir.path.clone());
         }
         match dir.version {
             Version::V1 => {
@@ -180,13 +256,13 @@ impl Maker<'_> {
         }
     }
 
-    fn make_parents(&mut self, hierarchy: &Hierarchy) -> Result<(), Error> {
+    fn make_parents(&self, hierarchy: &Hierarchy, made: &mut Vec<PathBuf>) -> Result<(), Error> {
         let mut dir = hierarchy.mount.clone();
         let parents = self.relative.parent().unwrap_or(Path::new(""));
         for part in parents {
             dir.push(part);
             if mkdir(&dir)? {
-                self.made.push(dir.clone());
+                made.push(dir.clone());
                 if hierarchy.has("cpuset") {
                     inherit_cpuset(&hierarchy.mount, &dir, true)?;
                     // What is made in this one then begins with its processors.
@@ -199,7 +275,7 @@ impl Maker<'_> {
 
     /// Enables version 2 controllers from the root down to the parent, unless the cgroup has them.
     fn enable(&self, leaf: &Dir, hierarchy: &Hierarchy) -> Result<Vec<Unavailable>, Error> {
-        let wanted = wanted_controllers(self.layout, hierarchy, self.prepared);
+        let wanted = wanted_controllers(&self.layout, hierarchy, &self.prepared);
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
@@ -209,7 +285,7 @@ impl Maker<'_> {
         }
         let mut unavailable = Vec::new();
         let mut dir = hierarchy.mount.clone();
-        for part in self.relative {
+        for part in &self.relative {
             unavailable.extend(enable_for_children(&dir, &wanted));
             dir.push(part);
         }
@@ -226,7 +302,7 @@ impl Maker<'_> {
             Err(Error::File { source, .. }) if is_missing(&source) => return Ok(()),
             other => other?,
         };
-        if self.prepared.needs_domain(self.layout) {
+        if self.prepared.needs_domain(&self.layout) {
             let path = leaf.path.clone();
             return Err(Error::Threaded { path, kind });
         }

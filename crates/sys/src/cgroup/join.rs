@@ -80,7 +80,7 @@ impl Join {
         Self::open(&dirs)
     }
 
-    fn open(dirs: &[Dir]) -> Result<Self, Error> {
+    pub(super) fn open(dirs: &[Dir]) -> Result<Self, Error> {
         let v1 = dirs.iter().filter(|d| d.version == Version::V1);
         let door = |dir: &Dir| {
             let path = dir.path.join("tasks");

@@ -24,7 +24,7 @@ mod stats;
 
 use std::path::{Path, PathBuf};
 
-pub use create::Denied;
+pub use create::{Denied, Making};
 pub use devices::{DeviceAccess, DeviceRule, DeviceType};
 pub use directory::Directory;
 pub use error::Error;
