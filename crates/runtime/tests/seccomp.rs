@@ -108,6 +108,26 @@ fn all_conditions_of_a_rule_have_to_hold() {
     assert_eq!(bundle.run(), "0\n0\n0\n1\n");
 }
 
+/// Lists from before a call was known refuse it as they refuse everything: a program that may be
+/// executed is executed all the same, though nobody may ask first.
+#[test]
+fn a_filter_from_before_faccessat2_lets_the_command_run() {
+    need_containers!();
+    let mut bundle = Bundle::new(&["/bin/echo", "ran"]);
+    let old = json!({"names": ["faccessat2"], "action": "SCMP_ACT_ERRNO"});
+    bundle.config["linux"]["seccomp"] =
+        json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [old]});
+    bundle.config["process"]["noNewPrivileges"] = json!(false);
+    assert_eq!(bundle.run(), "ran\n");
+    bundle.config["process"]["args"] = json!(["echo", "found"]);
+    assert_eq!(bundle.run(), "found\n");
+    // What nobody may execute is told from it still, not by the filter's errno.
+    std::fs::write(bundle.in_root("bin/note"), "").unwrap();
+    bundle.config["process"]["args"] = json!(["/bin/note"]);
+    let said = bundle.fail();
+    assert!(said.contains("exec: \\\"/bin/note\\\": permission denied"), "{said}");
+}
+
 /// The agent's end: what it was told and the listener.
 struct Agent {
     socket: UnixListener,

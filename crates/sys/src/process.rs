@@ -342,10 +342,20 @@ pub fn execute_fd(
     })
 }
 
-/// Whether this process, with its effective ids, may execute the file.
+/// Whether this process, with its effective ids, may execute the file. A filter from before
+/// faccessat2(2) was may forbid to ask: then any x in the file's mode is enough, and execve(2) says
+/// the rest.
 pub fn may_execute(path: &Path) -> Result<()> {
-    use rustix::fs::{Access, AtFlags, CWD, accessat};
-    retry(|| accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)).named("faccessat2")
+    use rustix::fs::{Access, AtFlags, CWD, Mode, accessat, stat};
+    let answer = retry(|| accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS));
+    if !matches!(answer, Err(rustix::io::Errno::PERM | rustix::io::Errno::NOSYS)) {
+        return answer.named("faccessat2");
+    }
+    let mode = Mode::from_raw_mode(stat(path).named("stat")?.st_mode);
+    match mode.intersects(Mode::XUSR | Mode::XGRP | Mode::XOTH) {
+        true => Ok(()),
+        false => Err(rustix::io::Errno::ACCESS).named("faccessat2"),
+    }
 }
 
 /// Waits for any input, hang-up or the end of this many milliseconds.
@@ -354,6 +364,17 @@ pub fn wait_readable(fd: impl AsFd) -> Result<()> {
     retry(|| poll(&mut [PollFd::new(&fd, PollFlags::IN)], None))
         .named("poll")
         .map(drop)
+}
+
+/// The same of two; whether the first has something. It is asked first.
+pub fn wait_readable_of(first: impl AsFd, second: impl AsFd) -> Result<bool> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let mut both = [
+        PollFd::new(&first, PollFlags::IN),
+        PollFd::new(&second, PollFlags::IN),
+    ];
+    retry(|| poll(&mut both, None)).named("poll")?;
+    Ok(!both[0].revents().is_empty())
 }
 
 #[cfg(test)]
