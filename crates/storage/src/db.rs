@@ -14,10 +14,11 @@ use crate::Durability;
 use crate::error::Error;
 
 /// The format this program writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Each format's step from the one before.
-const MIGRATIONS: [&str; FORMAT as usize] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; FORMAT as usize] =
+    [include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// KiB of pages SQLite may keep: the daemon is small, the hot rows fit.
 const CACHE_KIB: i32 = 512;
@@ -206,7 +207,10 @@ mod tests {
             database
                 .write(Durability::Process, |tx| {
                     tx.execute("DELETE FROM content", [])?;
-                    tx.execute("INSERT INTO content VALUES (?1, 1, 'x')", [i])?;
+                    tx.execute(
+                        "INSERT INTO content (digest, size, media_type) VALUES (?1, 1, 'x')",
+                        [i],
+                    )?;
                     Ok(())
                 })
                 .unwrap();
@@ -252,7 +256,7 @@ mod tests {
         let error = Database::open(&file, Path::new("/data")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the data root /data is of format 7, made by a newer version: this one knows up to 1"
+            "the data root /data is of format 7, made by a newer version: this one knows up to 2"
         );
         assert_eq!(std::fs::read(&file).unwrap(), before);
     }

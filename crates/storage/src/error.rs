@@ -145,6 +145,19 @@ pub enum Error {
         /// What is wrong with it, continuing the sentence.
         problem: String,
     },
+    /// An index without a manifest for the platform.
+    #[error("{what} has nothing for {platform}: it has {there}")]
+    NoPlatform {
+        /// The index.
+        what: String,
+        /// What was wanted.
+        platform: types::Platform,
+        /// What it has.
+        there: String,
+    },
+    /// A thread could not be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
     /// Something an image names is not in the archive or not in the store.
     #[error("{0} is missing")]
     Missing(String),
@@ -249,7 +262,9 @@ impl Error {
     /// What it is about.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoSuchImage(_) | Self::NoContainer(_) => ErrorKind::NotFound,
+            Self::NoSuchImage(_) | Self::NoContainer(_) | Self::NoPlatform { .. } => {
+                ErrorKind::NotFound
+            }
             Self::ManyRepositories(_) | Self::InUse { .. } | Self::NameTaken { .. } => {
                 ErrorKind::Conflict
             }
@@ -273,6 +288,7 @@ impl Error {
             | Self::Database(_)
             | Self::Record { .. }
             | Self::Output(_)
+            | Self::Thread(_)
             | Self::Missing(_)
             | Self::Damaged { .. }
             | Self::WrongSize { .. } => ErrorKind::Internal,

@@ -8,6 +8,14 @@ use crate::error::Error;
 use crate::stage::Leases;
 use crate::store::{State, Store};
 
+/// A layer that no image stands on and no content is made of.
+macro_rules! unused_layer {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM image_layers WHERE diff_id = layers.diff_id)
+         AND NOT EXISTS (SELECT 1 FROM content WHERE kept = 1 AND content.diff_id = layers.diff_id)"
+    };
+}
+
 /// What lost its last user in a transaction; its files go when that is committed.
 #[derive(Debug, Default)]
 pub(crate) struct Garbage {
@@ -33,10 +41,11 @@ pub(crate) fn sweep(tx: &Transaction<'_>, leases: &Leases) -> Result<Garbage, Er
         tx.prepare_cached("DELETE FROM content WHERE digest = ?1")?
             .execute([digest.to_string()])?;
     }
-    let unused = "SELECT diff_id, number FROM layers
-        WHERE NOT EXISTS (SELECT 1 FROM image_layers WHERE diff_id = layers.diff_id)";
     let mut diff_ids = Vec::new();
-    let mut query = tx.prepare_cached(unused)?;
+    let mut query = tx.prepare_cached(concat!(
+        "SELECT diff_id, number FROM layers WHERE ",
+        unused_layer!()
+    ))?;
     for row in query.query_map([], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
     })? {
@@ -73,10 +82,13 @@ pub(crate) fn discard(store: &Store, garbage: Garbage) {
 /// Sweeps and discards, when there is anything to do.
 pub(crate) fn collect(store: &Store, state: &mut State) -> Result<(), Error> {
     let State { database, leases } = state;
-    let any = "SELECT EXISTS (SELECT 1 FROM content
+    let any = concat!(
+        "SELECT EXISTS (SELECT 1 FROM content
             WHERE NOT EXISTS (SELECT 1 FROM image_content WHERE digest = content.digest))
-        OR EXISTS (SELECT 1 FROM layers
-            WHERE NOT EXISTS (SELECT 1 FROM image_layers WHERE diff_id = layers.diff_id))";
+        OR EXISTS (SELECT 1 FROM layers WHERE ",
+        unused_layer!(),
+        ")"
+    );
     if !database
         .read()
         .prepare_cached(any)?

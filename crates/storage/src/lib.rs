@@ -8,13 +8,18 @@
 
 mod clock;
 mod compress;
+mod content;
 mod db;
+mod descriptor;
+mod encoder;
 mod error;
 mod gc;
 mod image;
 mod layer;
 mod paths;
 mod pipe;
+mod pull;
+mod push;
 mod records;
 mod recover;
 mod snapshot;
@@ -30,7 +35,10 @@ use std::sync::Arc;
 
 use types::{ContainerId, Digest, ImageRef, Mount, Platform};
 
+pub use descriptor::Descriptor;
 pub use error::{Error, Malformed};
+pub use pull::{Busy, Committed, Ingest, Layer, Missing, Opened, Pull, Wanted};
+pub use push::{Push, PushBlob};
 pub use records::Records;
 use store::Store;
 
@@ -186,6 +194,24 @@ impl Storage {
     pub fn save(&self, names: &[String], archive: &mut dyn Write) -> Result<(), Error> {
         let _trim = TrimAtEnd;
         image::save(&self.store, names, archive)
+    }
+
+    /// Begins a pull, or takes up what an earlier one has left: of what `root` names, a manifest or
+    /// an index, which is `document`.
+    ///
+    /// # Errors
+    /// When the document is not what its descriptor says or cannot be understood.
+    pub fn pull(&self, root: &Descriptor, document: &[u8], wanted: Wanted) -> Result<Pull, Error> {
+        pull::begin(&self.store, root, document, wanted)
+    }
+
+    /// Collects what is pushed of an image: of an index all of it, or only the manifest for
+    /// `platform`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchImage`], [`Error::NoPlatform`], and when not all of it is here.
+    pub fn push(&self, name: &str, platform: Option<&Platform>) -> Result<Push, Error> {
+        push::begin(&self.store, name, platform)
     }
 
     /// Names an image.

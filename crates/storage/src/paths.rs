@@ -5,7 +5,9 @@
 //! brig.db                   what refers to what
 //! blobs/sha256/<hex>        content, as it came
 //! layers/<n>/diff           layers unpacked, with overlayfs's whiteouts; <n> is short on purpose
+//! layers/<n>/record         what else their archives said
 //! containers/<id>/          a container's files; upper and work are its writable layer
+//! partial/<hex>             content that a pull has not finished
 //! tmp/                      what is being written
 //! trash/                    what is being removed
 //! ```
@@ -51,6 +53,14 @@ impl Paths {
 
     pub(crate) fn container(&self, id: &ContainerId) -> PathBuf {
         self.containers().join(id.as_str())
+    }
+
+    pub(crate) fn partials(&self) -> PathBuf {
+        self.root.join("partial")
+    }
+
+    pub(crate) fn partial(&self, digest: &Digest) -> PathBuf {
+        self.partials().join(digest.hex())
     }
 
     pub(crate) fn tmp(&self) -> PathBuf {

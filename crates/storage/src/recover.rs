@@ -20,7 +20,8 @@ pub(crate) fn recover(store: &Store) -> Result<u64, Error> {
     };
     let paths = &store.paths;
     remove_unknown(store, &paths.tmp(), |_| false)?;
-    remove_unknown(store, &paths.blobs(), |name| known.content.contains(name))?;
+    keep_received(store, &known)?;
+    store.partials.collect(&paths.partials(), false)?;
     remove_unknown(store, &paths.containers(), |name| {
         known.snapshots.contains(name)
     })?;
@@ -52,7 +53,7 @@ fn known(tx: &Transaction<'_>) -> Result<Known, Error> {
         snapshots: HashSet::new(),
     };
     for row in tx
-        .prepare("SELECT digest FROM content")?
+        .prepare("SELECT digest FROM content WHERE kept = 0")?
         .query_map([], |row| row.get(0))?
     {
         let digest = gc::parse_digest(row?)?;
@@ -71,6 +72,25 @@ fn known(tx: &Transaction<'_>) -> Result<Known, Error> {
         known.snapshots.insert(row?);
     }
     Ok(known)
+}
+
+/// Content without a row was whole when it was put there: a pull that was cut off may come back for it.
+fn keep_received(store: &Store, known: &Known) -> Result<(), Error> {
+    let dir = store.paths.blobs();
+    for entry in std::fs::read_dir(&dir).map_err(Error::file("read", &dir))? {
+        let entry = entry.map_err(Error::file("read", &dir))?;
+        let name = entry.file_name();
+        if name
+            .to_str()
+            .is_some_and(|name| known.content.contains(name))
+        {
+            continue;
+        }
+        let place = store.paths.partials().join(&name);
+        let moved = std::fs::rename(entry.path(), place);
+        moved.or_else(|_| store.trash.discard(&entry.path()))?;
+    }
+    Ok(())
 }
 
 fn remove_unknown(store: &Store, dir: &Path, is_known: impl Fn(&str) -> bool) -> Result<(), Error> {

@@ -181,14 +181,14 @@ fn insert(
     throwaway: bool,
 ) -> Result<(), Error> {
     let image = image.to_string();
-    if !tx
-        .prepare_cached("SELECT 1 FROM images WHERE id = ?1")?
-        .exists([&image])?
-    {
+    let sql = "INSERT INTO snapshots (container, image, throwaway, manifest)
+        SELECT ?1, id, ?3, manifest FROM images WHERE id = ?2";
+    let inserted = tx
+        .prepare_cached(sql)?
+        .execute(params![id.as_str(), image, throwaway])?;
+    if inserted == 0 {
         return Err(Error::NoSuchImage(image));
     }
-    tx.prepare_cached("INSERT INTO snapshots VALUES (?1, ?2, ?3)")?
-        .execute(params![id.as_str(), image, throwaway])?;
     Ok(())
 }
 
@@ -203,6 +203,7 @@ fn delete(tx: &Transaction<'_>, id: &ContainerId) -> Result<(), Error> {
 fn lower(db: &Connection, id: &ContainerId) -> Result<Vec<u64>, Error> {
     let sql = "SELECT layers.number FROM snapshots
         JOIN image_layers ON image_layers.image = snapshots.image
+            AND image_layers.manifest = snapshots.manifest
         JOIN layers ON layers.diff_id = image_layers.diff_id
         WHERE snapshots.container = ?1 ORDER BY image_layers.position DESC";
     let mut query = db.prepare_cached(sql)?;

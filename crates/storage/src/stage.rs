@@ -5,14 +5,17 @@
 //! removal takes it away. A file without a row and without a lease is garbage, after a crash too.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Transaction, params};
-use types::{Digest, ImageRef};
+use types::{Digest, ImageRef, Platform};
 
 use crate::Durability;
 use crate::clock;
 use crate::error::Error;
 use crate::gc;
+use crate::image::documents;
 use crate::layer::Unpacked;
 use crate::store::{State, Store};
 use crate::temp::Blob;
@@ -36,6 +39,10 @@ pub(crate) struct Lease<T> {
 pub(crate) struct Content {
     size: u64,
     media_type: String,
+    /// The layer it unpacks to.
+    diff_id: Option<Digest>,
+    /// Whether it is worth keeping for another try.
+    keep: bool,
 }
 
 /// A row of `layers` to be.
@@ -43,6 +50,7 @@ pub(crate) struct Content {
 pub(crate) struct Layer {
     pub number: u64,
     size: u64,
+    recorded: bool,
 }
 
 impl<T> Default for Lease<T> {
@@ -58,35 +66,60 @@ impl<T> Default for Lease<T> {
 #[derive(Debug, Clone)]
 pub(crate) struct NewImage {
     pub id: Digest,
-    pub manifest: Digest,
-    /// The configuration's text.
-    pub config: String,
+    /// What of it is unpacked; the first is what runs when nobody names a platform.
+    pub manifest: NewManifest,
     /// All content it keeps.
     pub content: Vec<Digest>,
+}
+
+/// An unpacked image of one platform to be.
+#[derive(Debug, Clone)]
+pub(crate) struct NewManifest {
+    pub digest: Digest,
+    /// The configuration's text.
+    pub config: String,
     /// Diff ids, the lowest first.
     pub layers: Vec<Digest>,
+    /// What it runs on; none when its configuration does not say.
+    pub platform: Option<Platform>,
 }
 
-/// One import or load.
+/// One import, load or pull.
 #[derive(Debug)]
-pub(crate) struct Stage<'a> {
-    store: &'a Store,
+pub(crate) struct Stage {
+    store: Arc<Store>,
     content: Vec<Digest>,
     layers: Vec<Digest>,
+    /// Whether content that it brought is kept for another try.
+    resumable: bool,
 }
 
-impl<'a> Stage<'a> {
-    pub(crate) fn new(store: &'a Store) -> Self {
+impl Stage {
+    pub(crate) fn new(store: &Arc<Store>) -> Self {
         Self {
-            store,
+            store: Arc::clone(store),
             content: Vec::new(),
             layers: Vec::new(),
+            resumable: false,
         }
+    }
+
+    /// One whose content is kept for another try when nothing comes of it.
+    pub(crate) fn resumable(store: &Arc<Store>) -> Self {
+        let mut stage = Self::new(store);
+        stage.resumable = true;
+        stage
+    }
+
+    /// The file of content that the store has.
+    pub(crate) fn file(&self, digest: &Digest) -> Result<PathBuf, Error> {
+        Ok(self.store.paths.blob(digest))
     }
 
     /// Whether the store has this content; if so it stays.
     pub(crate) fn has_content(&mut self, digest: &Digest) -> Result<bool, Error> {
-        let mut state = self.store.state();
+        let store = Arc::clone(&self.store);
+        let mut state = store.state();
         let there = has_content(&state, digest)?;
         if there {
             self.hold_content(&mut state, digest);
@@ -96,7 +129,8 @@ impl<'a> Stage<'a> {
 
     /// Whether the store has this layer; if so it stays.
     pub(crate) fn has_layer(&mut self, diff_id: &Digest) -> Result<bool, Error> {
-        let mut state = self.store.state();
+        let store = Arc::clone(&self.store);
+        let mut state = store.state();
         let there = layer_number(&state, diff_id)?.is_some();
         if there {
             self.hold_layer(&mut state, diff_id);
@@ -104,32 +138,43 @@ impl<'a> Stage<'a> {
         Ok(there)
     }
 
-    /// Brings content.
-    pub(crate) fn add_content(&mut self, blob: &Blob, media_type: &str) -> Result<(), Error> {
-        let mut state = self.store.state();
+    /// Brings content; `diff_id` is the layer it unpacks to, where that is known.
+    pub(crate) fn add_content(
+        &mut self,
+        blob: &Blob,
+        media_type: &str,
+        diff_id: Option<&Digest>,
+    ) -> Result<(), Error> {
+        let store = Arc::clone(&self.store);
+        let mut state = store.state();
         let there = has_content(&state, &blob.digest)?;
         if !there {
-            blob.move_to(&self.store.paths.blob(&blob.digest))?;
+            blob.move_to(&store.paths.blob(&blob.digest))?;
         }
+        let resumable = self.resumable;
         let lease = self.hold_content(&mut state, &blob.digest);
         if !there {
             lease.fresh = Some(Content {
                 size: blob.size,
                 media_type: media_type.to_owned(),
+                diff_id: diff_id.cloned(),
+                keep: resumable && !documents::is_document(media_type),
             });
         }
         Ok(())
     }
 
     /// Brings a layer.
-    pub(crate) fn add_layer(&mut self, layer: Unpacked<'_>) -> Result<(), Error> {
-        let mut state = self.store.state();
+    pub(crate) fn add_layer(&mut self, layer: Unpacked) -> Result<(), Error> {
+        let store = Arc::clone(&self.store);
+        let mut state = store.state();
         let there = layer_number(&state, &layer.diff_id)?.is_some();
         let lease = self.hold_layer(&mut state, &layer.diff_id);
         if !there {
             lease.fresh = Some(Layer {
                 number: layer.number,
                 size: layer.size,
+                recorded: layer.recorded,
             });
             layer.keep();
         }
@@ -138,9 +183,10 @@ impl<'a> Stage<'a> {
 
     /// Makes it all so: content, layers, images and their names, or nothing.
     pub(crate) fn publish(
-        self,
+        &mut self,
         images: &[NewImage],
         names: &[(ImageRef, Digest)],
+        sources: &[(Digest, String)],
     ) -> Result<(), Error> {
         // One sync of the file system for all files, instead of one a file.
         let layers = self.store.paths.layers();
@@ -161,6 +207,9 @@ impl<'a> Stage<'a> {
             }
             for (name, id) in names {
                 insert_name(tx, name, id)?;
+            }
+            for (digest, repository) in sources {
+                insert_source(tx, digest, repository)?;
             }
             Ok(())
         })?;
@@ -192,15 +241,19 @@ impl<'a> Stage<'a> {
     }
 }
 
-impl Drop for Stage<'_> {
+impl Drop for Stage {
     /// Lets go; what nobody else holds and no row names is thrown away.
     fn drop(&mut self) {
-        let paths = &self.store.paths;
+        let store = Arc::clone(&self.store);
+        let paths = &store.paths;
         let mut orphans = Vec::new();
-        let mut state = self.store.state();
+        let mut state = store.state();
         for digest in self.content.drain(..) {
-            if let Some(Some(_)) = release(&mut state.leases.content, &digest) {
-                orphans.push(paths.blob(&digest));
+            if let Some(Some(content)) = release(&mut state.leases.content, &digest) {
+                let (blob, partial) = (paths.blob(&digest), paths.partial(&digest));
+                if !content.keep || std::fs::rename(&blob, partial).is_err() {
+                    orphans.push(blob);
+                }
             }
         }
         for diff_id in self.layers.drain(..) {
@@ -210,10 +263,10 @@ impl Drop for Stage<'_> {
         }
         for orphan in orphans {
             // What stays is removed at the next open.
-            let _ = self.store.trash.discard(&orphan);
+            let _ = store.trash.discard(&orphan);
         }
         // A removal may have passed over what was held here.
-        let _ = gc::collect(self.store, &mut state);
+        let _ = gc::collect(&store, &mut state);
     }
 }
 
@@ -236,7 +289,7 @@ fn has_content(state: &State, digest: &Digest) -> Result<bool, Error> {
     {
         return Ok(true);
     }
-    let sql = "SELECT 1 FROM content WHERE digest = ?1";
+    let sql = "SELECT 1 FROM content WHERE digest = ?1 AND kept < 2";
     let mut query = state.database.read().prepare_cached(sql)?;
     Ok(query.exists([digest.to_string()])?)
 }
@@ -250,7 +303,7 @@ fn layer_number(state: &State, diff_id: &Digest) -> Result<Option<u64>, Error> {
     {
         return Ok(Some(fresh.number));
     }
-    let sql = "SELECT number FROM layers WHERE diff_id = ?1";
+    let sql = "SELECT number FROM layers WHERE diff_id = ?1 AND damaged = 0";
     let mut query = state.database.read().prepare_cached(sql)?;
     let number = query
         .query_row([diff_id.to_string()], |row| row.get::<_, i64>(0))
@@ -264,24 +317,29 @@ fn insert_content(tx: &Transaction<'_>, digest: &Digest, leases: &Leases) -> Res
         .get(digest)
         .and_then(|lease| lease.fresh.as_ref())
     {
-        tx.prepare_cached("INSERT OR IGNORE INTO content VALUES (?1, ?2, ?3)")?
-            .execute(params![
-                digest.to_string(),
-                new.size.cast_signed(),
-                new.media_type
-            ])?;
+        let sql = "INSERT INTO content (digest, size, media_type, diff_id) VALUES (?1, ?2, ?3, ?4)
+            ON CONFLICT DO UPDATE SET kept = 0, encoder = NULL WHERE kept = 2";
+        tx.prepare_cached(sql)?.execute(params![
+            digest.to_string(),
+            new.size.cast_signed(),
+            new.media_type,
+            new.diff_id.as_ref().map(Digest::to_string),
+        ])?;
     }
     Ok(())
 }
 
 fn insert_layer(tx: &Transaction<'_>, diff_id: &Digest, leases: &Leases) -> Result<(), Error> {
     if let Some(new) = leases.layers.get(diff_id).and_then(|lease| lease.fresh) {
-        tx.prepare_cached("INSERT OR IGNORE INTO layers VALUES (?1, ?2, ?3)")?
-            .execute(params![
-                diff_id.to_string(),
-                new.number.cast_signed(),
-                new.size.cast_signed()
-            ])?;
+        let sql = "INSERT INTO layers (diff_id, number, size, recorded) VALUES (?1, ?2, ?3, ?4)
+            ON CONFLICT DO UPDATE SET number = ?2, size = ?3, recorded = ?4, damaged = 0, disk = NULL
+            WHERE damaged";
+        tx.prepare_cached(sql)?.execute(params![
+            diff_id.to_string(),
+            new.number.cast_signed(),
+            new.size.cast_signed(),
+            new.recorded,
+        ])?;
     }
     Ok(())
 }
@@ -289,20 +347,31 @@ fn insert_layer(tx: &Transaction<'_>, diff_id: &Digest, leases: &Leases) -> Resu
 /// Adds an image, or what it did not keep before.
 fn insert_image(tx: &Transaction<'_>, image: &NewImage) -> Result<(), Error> {
     let id = image.id.to_string();
-    tx.prepare_cached("INSERT OR IGNORE INTO images VALUES (?1, ?2, ?3, 0, ?4)")?
-        .execute(params![
-            id,
-            image.manifest.to_string(),
-            image.config,
-            clock::now()
-        ])?;
+    let manifest = &image.manifest;
+    let digest = manifest.digest.to_string();
+    // What runs here becomes what runs when nobody names a platform.
+    let sql = if manifest
+        .platform
+        .as_ref()
+        .is_none_or(|p| Platform::host().runs(p))
+    {
+        "INSERT INTO images VALUES (?1, ?2, ?3, 0, ?4)
+            ON CONFLICT DO UPDATE SET manifest = ?2, config = ?3"
+    } else {
+        "INSERT OR IGNORE INTO images VALUES (?1, ?2, ?3, 0, ?4)"
+    };
+    tx.prepare_cached(sql)?
+        .execute(params![id, digest, manifest.config, clock::now()])?;
+    tx.prepare_cached("INSERT OR IGNORE INTO manifests VALUES (?1, ?2, ?3)")?
+        .execute(params![id, digest, manifest.config])?;
     let mut content = tx.prepare_cached("INSERT OR IGNORE INTO image_content VALUES (?1, ?2)")?;
     for digest in &image.content {
         content.execute(params![id, digest.to_string()])?;
     }
-    let mut layers = tx.prepare_cached("INSERT OR IGNORE INTO image_layers VALUES (?1, ?2, ?3)")?;
-    for (position, diff_id) in (0_i64..).zip(&image.layers) {
-        layers.execute(params![id, position, diff_id.to_string()])?;
+    let mut layers =
+        tx.prepare_cached("INSERT OR IGNORE INTO image_layers VALUES (?1, ?2, ?3, ?4)")?;
+    for (position, diff_id) in (0_i64..).zip(&manifest.layers) {
+        layers.execute(params![id, digest, position, diff_id.to_string()])?;
     }
     tx.prepare_cached(
         "UPDATE images SET size =
@@ -313,6 +382,18 @@ fn insert_image(tx: &Transaction<'_>, image: &NewImage) -> Result<(), Error> {
          WHERE id = ?1",
     )?
     .execute([id])?;
+    Ok(())
+}
+
+/// Remembers that a repository has content which is here.
+pub(crate) fn insert_source(
+    tx: &Transaction<'_>,
+    digest: &Digest,
+    repository: &str,
+) -> Result<(), Error> {
+    let sql = "INSERT OR IGNORE INTO sources SELECT digest, ?2 FROM content WHERE digest = ?1";
+    tx.prepare_cached(sql)?
+        .execute([&digest.to_string(), repository])?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use crate::Durability;
 use crate::db::Database;
 use crate::error::Error;
 use crate::paths::Paths;
+use crate::pull::Partials;
 use crate::stage::Leases;
 use crate::temp::Ingest;
 use crate::trash::Trash;
@@ -23,6 +24,8 @@ use crate::trash::Trash;
 pub(crate) struct Store {
     pub paths: Paths,
     pub trash: Trash,
+    /// What pulls are bringing.
+    pub partials: Partials,
     state: Mutex<State>,
     layer: AtomicU64,
     temporary: AtomicU64,
@@ -53,7 +56,7 @@ impl Store {
         ] {
             make_dir(&dir, 0o710)?;
         }
-        for dir in [paths.tmp(), paths.trash()] {
+        for dir in [paths.partials(), paths.tmp(), paths.trash()] {
             make_dir(&dir, 0o700)?;
         }
         let database = Database::open(&paths.database(), root)?;
@@ -61,6 +64,7 @@ impl Store {
         let mut store = Self {
             paths,
             trash,
+            partials: Partials::default(),
             state: Mutex::new(State {
                 database,
                 leases: Leases::default(),

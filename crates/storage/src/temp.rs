@@ -87,6 +87,20 @@ impl Write for Ingest {
 }
 
 impl Blob {
+    /// A file that came some other way, hashed.
+    pub(crate) fn received(path: PathBuf, digest: Digest, size: u64) -> Self {
+        Self {
+            path: TempPath(path),
+            digest,
+            size,
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path.0
+    }
+
     /// Opens it for reading from its start.
     pub(crate) fn open(&self) -> Result<File, Error> {
         let mut file = File::open(&self.path.0).map_err(Error::file("open", &self.path.0))?;

@@ -13,6 +13,11 @@ pub(crate) const MAX_DOCUMENT: u64 = 8 << 20;
 /// overlayfs takes no more layers.
 pub(crate) const MAX_LAYERS: usize = 500;
 
+/// Indexes that list indexes.
+pub(crate) const MAX_NESTING: usize = 3;
+/// Marks a signed statement about an image, which stands among images and is none.
+pub(crate) const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -30,6 +35,9 @@ pub(crate) struct Descriptor {
     pub media_type: String,
     pub digest: Digest,
     pub size: u64,
+    /// Where it is fetched from instead of the registry: of layers nobody may give away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,6 +50,7 @@ impl Descriptor {
             media_type: media_type.to_owned(),
             digest,
             size,
+            urls: Vec::new(),
             annotations: BTreeMap::new(),
             platform: None,
         }
@@ -111,6 +120,11 @@ pub(crate) enum Document {
     Index(Index),
 }
 
+/// Whether content of this type is a small document and not a layer.
+pub(crate) fn is_document(media_type: &str) -> bool {
+    media_type.ends_with("+json") || media_type.ends_with("prettyjws")
+}
+
 /// What tells them apart.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -157,6 +171,12 @@ pub(crate) fn parse<T: DeserializeOwned>(what: &str, text: &[u8]) -> Result<T, E
         what: what.to_owned(),
         source,
     })
+}
+
+/// What the image of this configuration runs on; none when it does not say.
+pub(crate) fn platform_of(config: &[u8]) -> Option<types::Platform> {
+    let platform: Platform = serde_json::from_slice(config).ok()?;
+    platform.parse()
 }
 
 /// The text of one of ours.

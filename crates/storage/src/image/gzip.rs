@@ -26,7 +26,7 @@ struct Job {
 }
 
 /// Takes the text; the compressed bytes go to the writer on another thread.
-pub(super) struct Encoder<'scope, W> {
+pub(crate) struct Encoder<'scope, W> {
     text: Vec<u8>,
     jobs: SyncSender<Job>,
     turns: SyncSender<Receiver<io::Result<Vec<u8>>>>,
@@ -35,7 +35,7 @@ pub(super) struct Encoder<'scope, W> {
 }
 
 impl<'scope, W: Write + Send + 'scope> Encoder<'scope, W> {
-    pub(super) fn new<'env>(scope: &'scope Scope<'scope, 'env>, writer: W) -> Self {
+    pub(crate) fn new<'env>(scope: &'scope Scope<'scope, 'env>, writer: W) -> Self {
         let (jobs, queue) = sync_channel::<Job>(DEPTH);
         let queue = Arc::new(Mutex::new(queue));
         let workers = std::thread::available_parallelism()
@@ -57,7 +57,7 @@ impl<'scope, W: Write + Send + 'scope> Encoder<'scope, W> {
     }
 
     /// Writes what is left; gives the writer back.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         if !self.text.is_empty() || !self.any {
             // A writer that gave up says why below.
             let _ = self.member();

@@ -5,6 +5,7 @@
 //! image may be, is stored with gzip.
 
 use std::io::{BufReader, ErrorKind, Read, Write};
+use std::sync::Arc;
 use std::thread::{Scope, ScopedJoinHandle};
 
 use types::{Digest, Platform};
@@ -19,7 +20,7 @@ use crate::compress::{Format, MAGIC};
 use crate::error::Error;
 use crate::layer::{Unpacked, gave_up, unpack};
 use crate::pipe::{self, Sender};
-use crate::stage::{NewImage, Stage};
+use crate::stage::{NewImage, NewManifest, Stage};
 use crate::store::Store;
 use crate::temp::{Blob, Ingest};
 
@@ -28,7 +29,11 @@ const CHUNK: usize = 64 << 10;
 const COMMENT: &str = "Imported from -";
 
 /// Imports one.
-pub(crate) fn import(store: &Store, tar: &mut dyn Read, import: &Import) -> Result<Digest, Error> {
+pub(crate) fn import(
+    store: &Arc<Store>,
+    tar: &mut dyn Read,
+    import: &Import,
+) -> Result<Digest, Error> {
     let mut run = RunConfig::default();
     for change in &import.changes {
         changes::apply(&mut run, change)?;
@@ -58,37 +63,40 @@ pub(crate) fn import(store: &Store, tar: &mut dyn Read, import: &Import) -> Resu
     let id = manifest.digest.clone();
     let image = NewImage {
         id: id.clone(),
-        manifest: id.clone(),
-        config: String::from_utf8_lossy(&config_text).into_owned(),
+        manifest: NewManifest {
+            digest: id.clone(),
+            config: String::from_utf8_lossy(&config_text).into_owned(),
+            layers: vec![layer.diff_id.clone()],
+            platform: Some(platform),
+        },
         content: vec![id.clone(), config.digest.clone(), blob.digest.clone()],
-        layers: vec![layer.diff_id.clone()],
     };
     let mut stage = Stage::new(store);
-    stage.add_content(&blob, media_type)?;
-    stage.add_content(&config, documents::CONFIG)?;
-    stage.add_content(&manifest, documents::MANIFEST)?;
+    stage.add_content(&blob, media_type, Some(&layer.diff_id))?;
+    stage.add_content(&config, documents::CONFIG, None)?;
+    stage.add_content(&manifest, documents::MANIFEST, None)?;
     stage.add_layer(layer)?;
     let names: Vec<_> = import
         .reference
         .iter()
         .map(|name| (name.clone(), id.clone()))
         .collect();
-    stage.publish(&[image], &names)?;
+    stage.publish(&[image], &names, &[])?;
     Ok(id)
 }
 
 /// A small document as a file.
-pub(super) fn write(store: &Store, text: &[u8]) -> Result<Blob, Error> {
+pub(crate) fn write(store: &Store, text: &[u8]) -> Result<Blob, Error> {
     let mut ingest = store.ingest()?;
     ingest.push(text)?;
     Ok(ingest.finish())
 }
 
 /// Reads a layer: unpacked, stored, and how it is stored.
-pub(super) fn receive<'a>(
-    store: &'a Store,
+pub(super) fn receive(
+    store: &Arc<Store>,
     tar: &mut dyn Read,
-) -> Result<(Unpacked<'a>, Blob, Format), Error> {
+) -> Result<(Unpacked, Blob, Format), Error> {
     let start = peek(tar)?;
     let format = Format::of(&start);
     let mut stream = start.as_slice().chain(tar);
@@ -114,13 +122,13 @@ fn peek(tar: &mut dyn Read) -> Result<Vec<u8>, Error> {
 }
 
 /// This thread reads, hashes and stores; another unpacks, with a third that decompresses.
-fn receive_as_it_is<'scope, 'env, 'a: 'scope>(
+fn receive_as_it_is<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    store: &'a Store,
+    store: &'scope Arc<Store>,
     stream: &mut dyn Read,
     format: Format,
     mut ingest: Ingest,
-) -> Result<(Unpacked<'a>, Blob), Error> {
+) -> Result<(Unpacked, Blob), Error> {
     let (sender, receiver) = pipe::pipe();
     let unpacker = scope.spawn(move || unpack(store, receiver, format));
     let read = copy(stream, sender, |bytes| ingest.push(bytes));
@@ -130,13 +138,13 @@ fn receive_as_it_is<'scope, 'env, 'a: 'scope>(
 }
 
 /// This thread reads and decompresses; others unpack, compress and store.
-fn receive_transcoded<'scope, 'env, 'a: 'scope>(
+fn receive_transcoded<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    store: &'a Store,
+    store: &'scope Arc<Store>,
     stream: &mut dyn Read,
     format: Format,
     ingest: Ingest,
-) -> Result<(Unpacked<'a>, Blob), Error> {
+) -> Result<(Unpacked, Blob), Error> {
     let (sender, receiver) = pipe::pipe();
     let unpacker = scope.spawn(move || unpack(store, receiver, Format::Plain));
     let mut encoder = Encoder::new(scope, ingest);

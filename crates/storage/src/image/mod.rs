@@ -3,17 +3,18 @@
 
 mod changes;
 mod config;
-mod documents;
-mod gzip;
+pub(crate) mod documents;
+pub(crate) mod gzip;
 mod import;
+pub(crate) mod layers;
 mod load;
-mod query;
+pub(crate) mod query;
 mod remove;
 mod save;
 mod tag;
 
-pub(crate) use import::import;
-pub(crate) use load::load;
+pub(crate) use import::{import, write};
+pub(crate) use load::{diff_ids, load, pair};
 pub(crate) use query::{find, list};
 pub(crate) use remove::remove;
 pub(crate) use save::save;

@@ -19,7 +19,8 @@ const COLUMNS: &str = "SELECT id, manifest, config, size, added FROM images";
 pub(crate) fn list(store: &Store) -> Result<Vec<Image>, Error> {
     store.read(|db| {
         let mut names = grouped(db, "SELECT image, name FROM names ORDER BY image, name")?;
-        let sql = "SELECT image, diff_id FROM image_layers ORDER BY image, position";
+        let sql = "SELECT image, diff_id FROM image_layers JOIN images ON id = image
+            AND images.manifest = image_layers.manifest ORDER BY image, position";
         let mut layers = grouped(db, sql)?;
         let mut query = db.prepare_cached(COLUMNS)?;
         let rows = query.query_map([], columns)?;
@@ -54,7 +55,10 @@ pub(crate) fn get(db: &Connection, id: &Digest) -> Result<Image, Error> {
         Ok(rows.collect::<Result<_, _>>()?)
     };
     let names = strings("SELECT name FROM names WHERE image = ?1 ORDER BY name")?;
-    let layers = strings("SELECT diff_id FROM image_layers WHERE image = ?1 ORDER BY position")?;
+    let layers = strings(
+        "SELECT diff_id FROM image_layers WHERE image = ?1
+            AND manifest = (SELECT manifest FROM images WHERE id = ?1) ORDER BY position",
+    )?;
     parse(row, names, layers)
 }
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use types::{Digest, ImageRef};
@@ -36,7 +37,11 @@ struct Saved {
 type Contents = BTreeMap<Digest, u64>;
 
 /// Saves the images named; a name that is a reference is saved with the image.
-pub(crate) fn save(store: &Store, names: &[String], archive: &mut dyn Write) -> Result<(), Error> {
+pub(crate) fn save(
+    store: &Arc<Store>,
+    names: &[String],
+    archive: &mut dyn Write,
+) -> Result<(), Error> {
     let mut stage = Stage::new(store);
     let (images, contents) = store.read(|db| select(db, names))?;
     // Held until all is written: somebody may remove the image meanwhile.

@@ -1,9 +1,11 @@
 //! Layers on disk: a tar archive put in place below one directory, in overlayfs's form.
 
 mod place;
+mod record;
 mod times;
 mod unpack;
 mod whiteout;
 
 pub(crate) use place::clean;
+pub(crate) use record::Rebuilt;
 pub(crate) use unpack::{Unpacked, gave_up, unpack};

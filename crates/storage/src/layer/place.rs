@@ -34,6 +34,8 @@ pub(super) struct Placer<'a> {
     times: Times,
     trash: &'a Trash,
     bytes: u64,
+    /// Whether something of the archive is not there any more because of what came later in it.
+    replaced: bool,
 }
 
 impl<'a> Placer<'a> {
@@ -50,6 +52,7 @@ impl<'a> Placer<'a> {
             times: Times::default(),
             trash,
             bytes: 0,
+            replaced: false,
         })
     }
 
@@ -75,6 +78,11 @@ impl<'a> Placer<'a> {
             }
             Meaning::Bookkeeping => Ok(()),
         }
+    }
+
+    /// Whether something of the archive was put in the place of something before it.
+    pub(super) fn replaced(&self) -> bool {
+        self.replaced
     }
 
     /// Sets the times of directories; returns the bytes of all files.
@@ -281,6 +289,7 @@ impl<'a> Placer<'a> {
 
     /// Removes what an earlier entry left.
     fn clear(&mut self, dir: &Dir, name: &OsStr, path: &[u8]) -> sys::Result<()> {
+        self.replaced = true;
         match dir.status(name)?.kind {
             FileKind::Directory => {
                 self.trash.discard_at(dir, name)?;
@@ -466,14 +475,14 @@ pub(crate) fn clean(path: &[u8]) -> Result<Vec<u8>, Malformed> {
 }
 
 /// The path without its last component.
-fn parent(path: &[u8]) -> &[u8] {
+pub(super) fn parent(path: &[u8]) -> &[u8] {
     path.iter()
         .rposition(|b| *b == b'/')
         .map_or(&[], |slash| &path[..slash])
 }
 
 /// The last component.
-fn last(path: &[u8]) -> &[u8] {
+pub(super) fn last(path: &[u8]) -> &[u8] {
     path.iter()
         .rposition(|b| *b == b'/')
         .map_or(path, |slash| &path[slash + 1..])

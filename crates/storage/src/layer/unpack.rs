@@ -1,40 +1,45 @@
 //! A whole layer from an uncompressed stream.
 
+use std::fs::File;
 use std::io::{self, BufRead};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sys::dir::Dir;
 use types::Digest;
 
-use super::place::Placer;
+use super::place::{Placer, clean, last};
+use super::record::{RECORD, Recorded};
+use super::whiteout::{self, Meaning};
 use crate::compress::Format;
 use crate::error::{Error, Malformed};
 use crate::pipe;
 use crate::store::Store;
-use crate::tar::Reader;
-use crate::temp::Hashed;
+use crate::tar::{Entry, Kind, Reader};
 
 /// A layer on disk that nothing refers to yet; thrown away unless it is kept.
 #[derive(Debug)]
-pub(crate) struct Unpacked<'a> {
-    store: &'a Store,
+pub(crate) struct Unpacked {
+    store: Arc<Store>,
     /// Names its directory.
     pub number: u64,
     /// What the uncompressed archive hashes to.
     pub diff_id: Digest,
     /// Bytes of its files.
     pub size: u64,
+    /// Whether the archive can be told again from the files and the record.
+    pub recorded: bool,
     kept: bool,
 }
 
-impl Unpacked<'_> {
+impl Unpacked {
     /// It stays.
     pub(crate) fn keep(mut self) {
         self.kept = true;
     }
 }
 
-impl Drop for Unpacked<'_> {
+impl Drop for Unpacked {
     fn drop(&mut self) {
         if !self.kept {
             // What stays is removed at the next open.
@@ -59,11 +64,11 @@ impl Drop for Making<'_> {
 
 /// Unpacks the archive in `stream`, which is compressed as `format` says: decompressed on a thread
 /// of its own while this one hashes and unpacks.
-pub(crate) fn unpack<'a>(
-    store: &'a Store,
+pub(crate) fn unpack(
+    store: &Arc<Store>,
     stream: impl BufRead + Send,
     format: Format,
-) -> Result<Unpacked<'a>, Error> {
+) -> Result<Unpacked, Error> {
     if format == Format::Plain {
         return unpack_plain(store, stream);
     }
@@ -100,31 +105,47 @@ pub(crate) fn gave_up(error: &Error) -> bool {
     matches!(error, Error::Input(source) if source.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn unpack_plain(store: &Store, stream: impl BufRead) -> Result<Unpacked<'_>, Error> {
+fn unpack_plain(store: &Arc<Store>, stream: impl BufRead) -> Result<Unpacked, Error> {
     let number = store.next_layer();
     let path = store.paths.layer(number);
     std::fs::create_dir(&path).map_err(Error::file("create", &path))?;
     let mut making = Making(store, path.clone(), true);
     let outer = Dir::open(&path).map_err(Error::file("open", &path))?;
     let mut placer = Placer::new(outer, &store.trash).map_err(Error::file("create", &path))?;
-    let mut hashed = Hashed::new(stream);
-    let mut reader = Reader::new(&mut hashed);
+    let record = path.join(RECORD);
+    let failed = || Error::file("write", &record);
+    let file = File::create_new(&record).map_err(failed())?;
+    let mut reader = Reader::new(Recorded::new(stream, file).map_err(failed())?);
     while let Some(entry) = reader.next()? {
+        record_data(&entry, &mut reader);
         placer.place(&entry, &mut reader)?;
     }
     reader.drain()?;
     if reader.offset() == 0 {
         return Err(reader.broken(Malformed::Empty));
     }
-    drop(reader);
+    let recorded = !placer.replaced();
     let size = placer.finish()?;
-    let (diff_id, _) = hashed.finish();
+    let diff_id = reader.into_input().finish().map_err(failed())?;
     making.2 = false;
     Ok(Unpacked {
-        store,
+        store: Arc::clone(store),
         number,
         diff_id,
         size,
+        recorded,
         kept: false,
     })
+}
+
+/// Says whose data comes next, so that it is not recorded.
+fn record_data<R: BufRead>(entry: &Entry, reader: &mut Reader<Recorded<R>>) {
+    let length = reader.left();
+    // A path that cannot be one is refused by who places it; what stands for something else leaves
+    // no file.
+    let Ok(path) = clean(&entry.path) else { return };
+    if entry.kind == Kind::File && matches!(whiteout::meaning(last(&path)), Ok(Meaning::Name)) {
+        let pieces = entry.pieces.as_deref();
+        reader.input_mut().file(&path, pieces, length);
+    }
 }

@@ -12,3 +12,4 @@ mod reader;
 mod sparse;
 
 pub(crate) use reader::{Entry, Kind, Reader};
+pub(crate) use sparse::Piece;

@@ -199,6 +199,21 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
+    /// What the archive was read from.
+    pub(crate) fn into_input(self) -> R {
+        self.input
+    }
+
+    /// What the archive is read from.
+    pub(crate) fn input_mut(&mut self) -> &mut R {
+        &mut self.input
+    }
+
+    /// Of the current entry's data, the bytes that were not read yet.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
     /// Bytes read so far.
     pub(crate) fn offset(&self) -> u64 {
         self.offset

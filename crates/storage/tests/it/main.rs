@@ -17,3 +17,4 @@ mod import;
 mod layers;
 mod names;
 mod power;
+mod pull;

@@ -3,6 +3,7 @@
 //! for the same files.
 
 use std::io::Read;
+use std::sync::Arc;
 
 use types::{Digest, ImageRef};
 
@@ -15,7 +16,7 @@ use crate::image::import;
 use crate::store::Store;
 
 /// The images of `manifest.json`.
-pub(super) fn images(store: &Store, archive: &mut Archive) -> Result<Vec<Found>, Error> {
+pub(super) fn images(store: &Arc<Store>, archive: &mut Archive) -> Result<Vec<Found>, Error> {
     let list: Vec<DockerImage> = archive.named("manifest.json")?.unwrap_or_default();
     let mut found: Vec<Found> = Vec::new();
     for item in &list {
@@ -32,7 +33,7 @@ pub(super) fn images(store: &Store, archive: &mut Archive) -> Result<Vec<Found>,
     }
 }
 
-fn image(store: &Store, archive: &mut Archive, item: &DockerImage) -> Result<Found, Error> {
+fn image(store: &Arc<Store>, archive: &mut Archive, item: &DockerImage) -> Result<Found, Error> {
     let what = item.repo_tags.first().map_or_else(
         || format!("image {}", item.config),
         |tag| format!("image {tag}"),
@@ -90,7 +91,7 @@ fn file(archive: &Archive, what: &str, path: &str) -> Result<Digest, Error> {
 
 /// A layer's content and media type. One compressed as no image may be is compressed anew.
 fn layer(
-    store: &Store,
+    store: &Arc<Store>,
     archive: &mut Archive,
     digest: &Digest,
 ) -> Result<(Digest, &'static str), Error> {

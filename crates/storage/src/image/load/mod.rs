@@ -2,23 +2,24 @@
 //!
 //! The archive is a stream and its entries come in any order, so all files are taken in first, each
 //! hashed on the way ([`archive`]). Then it is read what they say ([`oci`], [`docker`]), which is
-//! where every digest and size is checked; then the layers are unpacked ([`layers`]); then all of it
+//! where every digest and size is checked; then the layers are unpacked; then all of it
 //! is published at once.
 
 mod archive;
 mod docker;
-mod layers;
 mod oci;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
+use std::sync::Arc;
 
 use types::{Digest, ImageRef};
 
 use super::documents;
+use super::layers::{self, Job};
 use crate::Loaded;
 use crate::error::Error;
-use crate::stage::{NewImage, Stage};
+use crate::stage::{NewImage, NewManifest, Stage};
 use crate::store::Store;
 use archive::Archive;
 
@@ -39,11 +40,11 @@ struct Found {
 }
 
 /// Loads all images of an archive.
-pub(crate) fn load(store: &Store, stream: &mut dyn Read) -> Result<Vec<Loaded>, Error> {
+pub(crate) fn load(store: &Arc<Store>, stream: &mut dyn Read) -> Result<Vec<Loaded>, Error> {
     load_all(store, stream).map_err(Error::in_archive)
 }
 
-fn load_all(store: &Store, stream: &mut dyn Read) -> Result<Vec<Loaded>, Error> {
+fn load_all(store: &Arc<Store>, stream: &mut dyn Read) -> Result<Vec<Loaded>, Error> {
     let mut archive = Archive::receive(store, stream)?;
     let found = if archive.path("index.json").is_some() {
         oci::images(&archive)?
@@ -53,13 +54,18 @@ fn load_all(store: &Store, stream: &mut dyn Read) -> Result<Vec<Loaded>, Error> 
         return Err(Error::NotAnImageArchive);
     };
     let mut stage = Stage::new(store);
-    for layer in layers::unpack(store, &mut stage, &archive, &found)? {
+    for layer in layers::unpack(store, jobs(&mut stage, &archive, &found)?)? {
         stage.add_layer(layer)?;
     }
+    let diff_ids: HashMap<_, _> = found
+        .iter()
+        .flat_map(|image| &image.layers)
+        .map(|(diff_id, digest)| (digest, diff_id))
+        .collect();
     let mut added = HashSet::new();
     for (digest, media_type) in found.iter().flat_map(|image| &image.content) {
         if let Some(blob) = archive.blob(digest).filter(|_| added.insert(digest)) {
-            stage.add_content(blob, media_type)?;
+            stage.add_content(blob, media_type, diff_ids.get(digest).copied())?;
         }
     }
     let images: Vec<_> = found.iter().map(Found::new_image).collect();
@@ -72,25 +78,50 @@ fn load_all(store: &Store, stream: &mut dyn Read) -> Result<Vec<Loaded>, Error> 
                 .map(|name| (name.clone(), image.id.clone()))
         })
         .collect();
-    stage.publish(&images, &names)?;
+    stage.publish(&images, &names, &[])?;
     Ok(found.into_iter().flat_map(Found::loaded).collect())
+}
+
+/// Those layers that the store does not have; it keeps those it has.
+fn jobs(stage: &mut Stage, archive: &Archive, found: &[Found]) -> Result<Vec<Job>, Error> {
+    let mut seen = HashSet::new();
+    let mut jobs = Vec::new();
+    for image in found {
+        for (diff_id, digest) in &image.layers {
+            if !seen.insert(diff_id) || stage.has_layer(diff_id)? {
+                continue;
+            }
+            let what = format!("layer {digest} of {}", image.what);
+            let blob = archive.blob(digest);
+            let blob = blob.ok_or_else(|| Error::Missing(what.clone()))?;
+            jobs.push(Job {
+                what,
+                diff_id: diff_id.clone(),
+                file: blob.path().to_owned(),
+            });
+        }
+    }
+    Ok(jobs)
 }
 
 impl Found {
     fn new_image(&self) -> NewImage {
         NewImage {
             id: self.id.clone(),
-            manifest: self.manifest.clone(),
-            config: self.config.clone(),
+            manifest: NewManifest {
+                digest: self.manifest.clone(),
+                config: self.config.clone(),
+                layers: self
+                    .layers
+                    .iter()
+                    .map(|(diff_id, _)| diff_id.clone())
+                    .collect(),
+                platform: documents::platform_of(self.config.as_bytes()),
+            },
             content: self
                 .content
                 .iter()
                 .map(|(digest, _)| digest.clone())
-                .collect(),
-            layers: self
-                .layers
-                .iter()
-                .map(|(diff_id, _)| diff_id.clone())
                 .collect(),
         }
     }
@@ -112,7 +143,7 @@ impl Found {
 }
 
 /// The diff ids a configuration lists.
-fn diff_ids(what: &str, config: &[u8]) -> Result<Vec<Digest>, Error> {
+pub(crate) fn diff_ids(what: &str, config: &[u8]) -> Result<Vec<Digest>, Error> {
     let config: oci_spec::image::ImageConfiguration =
         documents::parse(&format!("the configuration of {what}"), config)?;
     let diff_ids = config.rootfs().diff_ids();
@@ -135,7 +166,7 @@ fn diff_ids(what: &str, config: &[u8]) -> Result<Vec<Digest>, Error> {
 }
 
 /// Pairs the layers a configuration lists with those a manifest does.
-fn pair(
+pub(crate) fn pair(
     what: &str,
     diff_ids: Vec<Digest>,
     blobs: Vec<Digest>,

@@ -6,14 +6,9 @@ use super::archive::Archive;
 use super::{Found, diff_ids, pair};
 use crate::error::Error;
 use crate::image::documents::{
-    self, Descriptor, DockerImage, Document, FULL_NAME, INDEX, Index, MANIFEST, Manifest, REF_NAME,
-    parse_document,
+    self, Descriptor, DockerImage, Document, FULL_NAME, INDEX, Index, MANIFEST, MAX_NESTING,
+    Manifest, REF_NAME, REFERENCE_TYPE, parse_document,
 };
-
-/// Indexes that list indexes.
-const MAX_NESTING: usize = 3;
-/// Marks a signed statement about an image, which stands among images and is none.
-const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
 /// The images of a layout.
 pub(super) fn images(archive: &Archive) -> Result<Vec<Found>, Error> {

@@ -1,49 +1,33 @@
-//! The layers of an archive, unpacked on all processors.
+//! Layers that are here as files, unpacked on all processors.
 
-use std::collections::HashSet;
+use std::fs::File;
 use std::io::{BufReader, Read, Seek};
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use types::Digest;
 
-use super::Found;
-use super::archive::Archive;
 use crate::compress::{Format, MAGIC};
 use crate::error::Error;
 use crate::layer::{self, Unpacked};
-use crate::stage::Stage;
 use crate::store::Store;
 
 const BUFFER: usize = 128 << 10;
 const MAX_THREADS: usize = 8;
 
 /// One layer to unpack.
-struct Job<'a> {
-    image: &'a Found,
-    diff_id: &'a Digest,
-    digest: &'a Digest,
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// As errors call it.
+    pub what: String,
+    /// What it has to unpack to.
+    pub diff_id: Digest,
+    /// Where it is, compressed or not.
+    pub file: PathBuf,
 }
 
-/// Unpacks those that the store does not have; it keeps those it has.
-pub(super) fn unpack<'s>(
-    store: &'s Store,
-    stage: &mut Stage<'_>,
-    archive: &Archive,
-    found: &[Found],
-) -> Result<Vec<Unpacked<'s>>, Error> {
-    let mut seen = HashSet::new();
-    let mut jobs = Vec::new();
-    for image in found {
-        for (diff_id, digest) in &image.layers {
-            if seen.insert(diff_id) && !stage.has_layer(diff_id)? {
-                jobs.push(Job {
-                    image,
-                    diff_id,
-                    digest,
-                });
-            }
-        }
-    }
+/// Unpacks all of them, or none.
+pub(crate) fn unpack(store: &Arc<Store>, jobs: Vec<Job>) -> Result<Vec<Unpacked>, Error> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.min(MAX_THREADS).min(jobs.len());
     let jobs = Mutex::new(jobs.into_iter());
@@ -51,7 +35,7 @@ pub(super) fn unpack<'s>(
     let work = || {
         let mut layers = Vec::new();
         while let Some(job) = next() {
-            let layer = unpack_one(store, archive, &job);
+            let layer = unpack_one(store, &job);
             if layer.is_err() {
                 // The others finish what they are at and stop.
                 while next().is_some() {}
@@ -76,16 +60,8 @@ pub(super) fn unpack<'s>(
     Ok(layers)
 }
 
-fn unpack_one<'s>(
-    store: &'s Store,
-    archive: &Archive,
-    job: &Job<'_>,
-) -> Result<Unpacked<'s>, Error> {
-    let what = || format!("layer {} of {}", job.digest, job.image.what);
-    let blob = archive
-        .blob(job.digest)
-        .ok_or_else(|| Error::Missing(what()))?;
-    let mut file = blob.open()?;
+fn unpack_one(store: &Arc<Store>, job: &Job) -> Result<Unpacked, Error> {
+    let mut file = File::open(&job.file).map_err(Error::file("open", &job.file))?;
     let mut start = Vec::with_capacity(MAGIC);
     file.by_ref()
         .take(MAGIC as u64)
@@ -98,15 +74,15 @@ fn unpack_one<'s>(
         Format::of(&start),
     )
     .map_err(|source| Error::Layer {
-        what: what(),
+        what: job.what.clone(),
         source: Box::new(source),
     })?;
-    if layer.diff_id == *job.diff_id {
+    if layer.diff_id == job.diff_id {
         return Ok(layer);
     }
     let problem = format!(
         "unpacks to {}, where the configuration has {}",
         layer.diff_id, job.diff_id
     );
-    Err(Error::image(what(), problem))
+    Err(Error::image(&job.what, problem))
 }

@@ -1,0 +1,246 @@
+//! One layer on its way in: hashed and written by whoever brings it, decompressed and unpacked by
+//! threads of its own meanwhile.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use sha2::{Digest as _, Sha256};
+use types::Digest;
+
+use super::Shared;
+use super::partial::Claim;
+use crate::Descriptor;
+use crate::compress::Format;
+use crate::error::Error;
+use crate::layer::{self, Unpacked, gave_up};
+use crate::pipe::{self, Sender};
+use crate::store::Store;
+use crate::temp::Blob;
+
+const CHUNK: usize = 128 << 10;
+
+/// A layer on its way in. Dropped before it is finished, what was received stays for whoever opens
+/// it next.
+#[derive(Debug)]
+pub struct Ingest {
+    shared: Arc<Shared>,
+    descriptor: Descriptor,
+    path: PathBuf,
+    file: File,
+    hash: Sha256,
+    offset: u64,
+    unpacker: Option<Unpacker>,
+    /// What the layer has to hash to, when that is known.
+    diff_id: Option<Digest>,
+    /// Whether what was received is worth nothing.
+    worthless: bool,
+    /// Last, so that it is given up after everything else.
+    _claim: Claim,
+}
+
+/// The thread that unpacks, and how it gets the bytes.
+#[derive(Debug)]
+struct Unpacker {
+    sender: Sender,
+    thread: JoinHandle<Result<Unpacked, Error>>,
+}
+
+impl Unpacker {
+    fn spawn(store: &Arc<Store>) -> Result<Self, Error> {
+        let (sender, mut receiver) = pipe::pipe();
+        let store = Arc::clone(store);
+        let work = move || {
+            let start = receiver.fill_buf().map_err(Error::Input)?;
+            let format = Format::of(start);
+            layer::unpack(&store, receiver, format)
+        };
+        let thread = std::thread::Builder::new()
+            .name("unpack".to_owned())
+            .spawn(work)
+            .map_err(Error::Thread)?;
+        Ok(Self { sender, thread })
+    }
+
+    fn join(thread: JoinHandle<Result<Unpacked, Error>>) -> Result<Unpacked, Error> {
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl Ingest {
+    /// Takes up what is there. `unpack` says whether the content is a layer to be unpacked, and to
+    /// what if that is known.
+    pub(super) fn open(
+        shared: &Arc<Shared>,
+        descriptor: &Descriptor,
+        claim: Claim,
+        unpack: Option<Option<Digest>>,
+    ) -> Result<Self, Error> {
+        let store = &shared.store;
+        let path = store.paths.partial(&descriptor.digest);
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(Error::file("open", &path))?;
+        let unpacker = match unpack {
+            Some(_) => Some(Unpacker::spawn(store)?),
+            None => None,
+        };
+        let mut ingest = Self {
+            shared: Arc::clone(shared),
+            descriptor: descriptor.clone(),
+            path,
+            file,
+            hash: Sha256::new(),
+            offset: 0,
+            unpacker,
+            diff_id: unpack.flatten(),
+            worthless: false,
+            _claim: claim,
+        };
+        ingest.take_up()?;
+        Ok(ingest)
+    }
+
+    /// Bytes that are here: the next to bring is the one after them.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Adds bytes. Waits while unpacking is slower.
+    ///
+    /// # Errors
+    /// When there are more than the descriptor says, when they cannot be unpacked, and when the disk
+    /// is full.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let size = self.offset + bytes.len() as u64;
+        if size > self.descriptor.size {
+            self.worthless = true;
+            return Err(self.wrong_size(size));
+        }
+        if let Err(error) = self.file.write_all(bytes) {
+            // A disk that is full is not to stay so because of what nobody may come back for.
+            self.worthless = error.kind() == ErrorKind::StorageFull;
+            return Err(Error::file("write", &self.path)(error));
+        }
+        self.pass_on(bytes)
+    }
+
+    /// All bytes are here: waits for the unpacker.
+    ///
+    /// # Errors
+    /// When bytes are missing (those that are here stay), when they are not those that the digest
+    /// names or not the layer that the configuration says, and when the disk is full.
+    pub fn finish(mut self) -> Result<(), Error> {
+        if self.offset != self.descriptor.size {
+            return Err(self.wrong_size(self.offset));
+        }
+        let found = Digest::sha256(self.hash.clone().finalize().into());
+        if found != self.descriptor.digest {
+            self.worthless = true;
+            let what = self.what();
+            return Err(Error::Damaged { what, found });
+        }
+        let layer = self.unpacked()?;
+        if let (Some(layer), Some(expected)) = (&layer, &self.diff_id)
+            && layer.diff_id != *expected
+        {
+            self.worthless = true;
+            let problem = format!(
+                "unpacks to {}, where the configuration has {expected}",
+                layer.diff_id
+            );
+            return Err(Error::image(self.what(), problem));
+        }
+        let blob = Blob::received(self.path.clone(), found, self.offset);
+        let mut stage = self.shared.stage();
+        let diff_id = layer.as_ref().map(|layer| layer.diff_id.clone());
+        stage.add_content(&blob, &self.descriptor.media_type, diff_id.as_ref())?;
+        layer.map_or(Ok(()), |layer| stage.add_layer(layer))
+    }
+
+    /// Hashes and unpacks what a pull before has received.
+    fn take_up(&mut self) -> Result<(), Error> {
+        let failed = || Error::file("read", &self.path);
+        let length = self.file.metadata().map_err(failed())?.len();
+        if length > self.descriptor.size {
+            // Named as something else it was, or not by this program.
+            self.file.set_len(0).map_err(failed())?;
+            return Ok(());
+        }
+        let mut chunk = vec![0; CHUNK];
+        let mut file = self.file.try_clone().map_err(failed())?;
+        loop {
+            let count = match file.read(&mut chunk) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                answer => answer.map_err(Error::file("read", &self.path))?,
+            };
+            self.pass_on(&chunk[..count])?;
+        }
+    }
+
+    fn pass_on(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.hash.update(bytes);
+        self.offset += bytes.len() as u64;
+        let Some(unpacker) = &mut self.unpacker else {
+            return Ok(());
+        };
+        unpacker.sender.write_all(bytes).or_else(|error| {
+            // It gave up and says why.
+            self.unpacked().and(Err(Error::Input(error)))
+        })
+    }
+
+    /// Waits for the unpacker, if there is one.
+    fn unpacked(&mut self) -> Result<Option<Unpacked>, Error> {
+        let Some(Unpacker { sender, thread }) = self.unpacker.take() else {
+            return Ok(None);
+        };
+        let sent = sender.finish();
+        let answer = match (Unpacker::join(thread), sent) {
+            (Ok(layer), Ok(())) => return Ok(Some(layer)),
+            (Ok(_), Err(error)) => Error::Input(error),
+            (Err(error), _) => error,
+        };
+        self.worthless = !gave_up(&answer);
+        Err(Error::Layer {
+            what: self.what(),
+            source: Box::new(answer),
+        })
+    }
+
+    fn what(&self) -> String {
+        format!("layer {}", self.descriptor.digest)
+    }
+
+    fn wrong_size(&self, found: u64) -> Error {
+        Error::WrongSize {
+            what: self.what(),
+            found,
+            expected: self.descriptor.size,
+        }
+    }
+}
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        if let Some(Unpacker { sender, thread }) = self.unpacker.take() {
+            drop(sender);
+            // What it unpacked so far is thrown away by itself.
+            let _ = Unpacker::join(thread);
+        }
+        if self.worthless {
+            // What stays is found to be wrong by whoever takes it up.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! Images that come piece by piece, as from a registry, and go out again.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use storage::{Committed, Descriptor, Error, Opened, Pull, Storage, Wanted};
+use types::{Digest, Platform};
+
+use crate::support::{Data, Tar, assert_clean, chain, names};
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+/// What a registry would have.
+#[derive(Default)]
+pub(crate) struct Remote {
+    pub(crate) blobs: HashMap<Digest, Vec<u8>>,
+}
+
+pub(crate) fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
+    let mut encoder = flate2::GzBuilder::new().write(Vec::new(), flate2::Compression::new(level));
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub(crate) fn digest(bytes: &[u8]) -> Digest {
+    use sha2::Digest as _;
+    Digest::sha256(sha2::Sha256::digest(bytes).into())
+}
+
+impl Remote {
+    pub(crate) fn add(&mut self, media_type: &str, bytes: Vec<u8>) -> Descriptor {
+        let descriptor = Descriptor {
+            media_type: media_type.to_owned(),
+            digest: digest(&bytes),
+            size: bytes.len() as u64,
+            urls: Vec::new(),
+            platform: None,
+        };
+        self.blobs.insert(descriptor.digest.clone(), bytes);
+        descriptor
+    }
+
+    /// An image of these archives, each with what it is stored as.
+    pub(crate) fn image(&mut self, platform: &str, layers: &[(&[u8], Vec<u8>)]) -> Descriptor {
+        let platform: Platform = platform.parse().unwrap();
+        let diff_ids: Vec<_> = layers.iter().map(|(tar, _)| digest(tar)).collect();
+        let config = serde_json::json!({
+            "architecture": platform.architecture, "os": platform.os, "config": {},
+            "rootfs": { "type": "layers", "diff_ids": diff_ids },
+        });
+        let config = self.add(
+            "application/vnd.oci.image.config.v1+json",
+            config.to_string().into_bytes(),
+        );
+        let layers: Vec<_> = layers
+            .iter()
+            .map(|(_, blob)| json(&self.add(LAYER, blob.clone())))
+            .collect();
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "config": json(&config), "layers": layers,
+        });
+        let mut descriptor = self.add(MANIFEST, manifest.to_string().into_bytes());
+        descriptor.platform = Some(platform);
+        descriptor
+    }
+
+    pub(crate) fn index(&mut self, manifests: &[Descriptor]) -> Descriptor {
+        let manifests: Vec<_> = manifests.iter().map(json).collect();
+        let index = serde_json::json!({
+            "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests,
+        });
+        self.add(INDEX, index.to_string().into_bytes())
+    }
+
+    pub(crate) fn begin(&self, storage: &Storage, root: &Descriptor, wanted: Wanted) -> Pull {
+        storage
+            .pull(root, &self.blobs[&root.digest], wanted)
+            .unwrap()
+    }
+
+    /// Brings everything.
+    pub(crate) fn bring(&self, pull: &Pull) -> Result<(), Error> {
+        loop {
+            let missing = pull.missing()?;
+            for document in &missing.documents {
+                pull.document(document, &self.blobs[&document.digest])?;
+            }
+            for layer in &missing.layers {
+                let Opened::Ours(mut ingest) = pull.open(layer)? else {
+                    continue;
+                };
+                let rest = &self.blobs[&layer.digest][ingest.offset() as usize..];
+                for piece in rest.chunks(1000) {
+                    ingest.write(piece)?;
+                }
+                ingest.finish()?;
+            }
+            if missing.documents.is_empty() && missing.layers.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(crate) fn pull(
+        &self,
+        storage: &Storage,
+        root: &Descriptor,
+        wanted: Wanted,
+        name: &str,
+    ) -> Result<Committed, Error> {
+        let pull = self.begin(storage, root, wanted);
+        self.bring(&pull)?;
+        pull.commit(&[name.parse().unwrap()], Some("docker.io/library/test"))
+    }
+}
+
+fn json(descriptor: &Descriptor) -> serde_json::Value {
+    let mut json = serde_json::json!({
+        "mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size,
+    });
+    if let Some(platform) = &descriptor.platform {
+        json["platform"] =
+            serde_json::json!({ "os": platform.os, "architecture": platform.architecture });
+    }
+    json
+}
+
+pub(crate) fn host() -> Wanted {
+    Wanted::Platform(Platform::host())
+}
+
+fn other() -> &'static str {
+    match Platform::host().architecture.as_str() {
+        "arm64" => "linux/amd64",
+        _ => "linux/arm64",
+    }
+}
+
+pub(crate) fn noise(size: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(&mut next)
+        .flatten()
+        .take(size)
+        .collect()
+}
+
+fn read(mut from: impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    from.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn an_image_is_pulled_in_every_compression_and_pushed_as_it_came() {
+    let data = Data::new();
+    let mut remote = Remote::default();
+    let tars: Vec<_> = (0..3)
+        .map(|i| {
+            Tar::new()
+                .dir("d")
+                .file("d/f", &noise(200_000, i + 1))
+                .build()
+        })
+        .collect();
+    let zstd = zstd::encode_all(tars[1].as_slice(), 3).unwrap();
+    let root = remote.image(
+        &Platform::host().to_string(),
+        &[
+            (&tars[0], gzip(&tars[0], 6)),
+            (&tars[1], zstd),
+            (&tars[2], tars[2].clone()),
+        ],
+    );
+    let pulled = remote.pull(&data.storage, &root, host(), "test").unwrap();
+    assert!(pulled.fresh);
+    assert_eq!(pulled.image.id, root.digest);
+    let diff_ids: Vec<_> = tars.iter().map(|tar| digest(tar)).collect();
+    assert_eq!(pulled.image.layers, diff_ids);
+    assert_eq!(
+        std::fs::read(data.top("test").join("d/f")).unwrap(),
+        noise(200_000, 3)
+    );
+    data.assert_clean();
+    let again = remote.pull(&data.storage, &root, host(), "test").unwrap();
+    assert!(!again.fresh);
+
+    let push = data.storage.push("test", None).unwrap();
+    assert!(!push.incomplete);
+    assert_eq!(
+        push.root,
+        Descriptor {
+            platform: None,
+            ..root.clone()
+        }
+    );
+    assert_eq!(push.documents(), std::slice::from_ref(&push.root));
+    assert_eq!(push.blobs().len(), 4);
+    for blob in push.blobs() {
+        let digest = &blob.descriptor.digest;
+        assert_eq!(read(push.open(digest, 0).unwrap()), remote.blobs[digest]);
+        assert_eq!(
+            read(push.open(digest, 7).unwrap()),
+            remote.blobs[digest][7..]
+        );
+        assert_eq!(blob.repositories, ["docker.io/library/test"]);
+    }
+    // Held by the push.
+    data.storage.remove("test", false).unwrap();
+    let first = &push.blobs()[0].descriptor.digest;
+    assert_eq!(read(push.open(first, 0).unwrap()), remote.blobs[first]);
+    drop(push);
+    data.assert_clean();
+    assert_eq!(names(&data.root().join("blobs/sha256")), [""; 0]);
+}
+
+#[test]
+fn one_platform_of_an_index_or_all() {
+    let data = Data::new();
+    let mut remote = Remote::default();
+    let tar = |text: &str| Tar::new().file("f", text.as_bytes()).build();
+    let (ours, theirs) = (tar("ours"), tar("theirs"));
+    let mine = remote.image(&Platform::host().to_string(), &[(&ours, gzip(&ours, 6))]);
+    let other_one = remote.image(other(), &[(&theirs, gzip(&theirs, 6))]);
+    let root = remote.index(&[other_one.clone(), mine.clone()]);
+
+    let pulled = remote.pull(&data.storage, &root, host(), "one").unwrap();
+    assert_eq!(
+        (&pulled.image.id, &pulled.image.manifest),
+        (&root.digest, &mine.digest)
+    );
+    assert!(
+        !data
+            .root()
+            .join("blobs/sha256")
+            .join(other_one.digest.hex())
+            .exists()
+    );
+    let push = data.storage.push("one", None).unwrap();
+    assert!(push.incomplete);
+    assert_eq!(push.root.digest, mine.digest);
+    drop(push);
+    let error = data
+        .storage
+        .push("one", Some(&other().parse().unwrap()))
+        .unwrap_err();
+    assert!(matches!(error, Error::NoPlatform { .. }), "{error}");
+
+    // The other one comes too, and what runs here stays what runs.
+    let wanted = Wanted::Platform(other().parse().unwrap());
+    let pulled = remote.pull(&data.storage, &root, wanted, "one").unwrap();
+    assert_eq!((&pulled.image.manifest, pulled.fresh), (&mine.digest, true));
+    assert_eq!(pulled.image.layers, [digest(&ours)]);
+    let push = data.storage.push("one", None).unwrap();
+    assert_eq!((push.incomplete, &push.root.digest), (false, &root.digest));
+    let order: Vec<_> = push.documents().iter().map(|d| &d.digest).collect();
+    assert_eq!(order, [&other_one.digest, &mine.digest, &root.digest]);
+    drop(push);
+    data.storage.remove("one", false).unwrap();
+    data.assert_clean();
+
+    remote
+        .pull(&data.storage, &root, Wanted::All, "all")
+        .unwrap();
+    assert_eq!(names(&data.root().join("blobs/sha256")).len(), 7);
+    assert_eq!(std::fs::read(data.top("all").join("f")).unwrap(), b"ours");
+    data.assert_clean();
+
+    let pull = remote.begin(
+        &data.storage,
+        &root,
+        Wanted::Platform("linux/s390x".parse().unwrap()),
+    );
+    let error = pull.missing().unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("has nothing for linux/s390x: it has linux/a"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_pull_goes_on_where_the_last_one_stopped() {
+    let data = Data::new();
+    let mut remote = Remote::default();
+    let tar = Tar::new().file("f", &noise(1_000_000, 5)).build();
+    let small = Tar::new().file("g", b"x").build();
+    let root = remote.image(
+        &Platform::host().to_string(),
+        &[(&tar, gzip(&tar, 1)), (&small, gzip(&small, 1))],
+    );
+    let layer = |pull: &Pull, i: usize| pull.layers().unwrap()[i].descriptor.clone();
+    let pull = remote.begin(&data.storage, &root, host());
+    while !pull.missing().unwrap().documents.is_empty() {
+        for document in pull.missing().unwrap().documents {
+            pull.document(&document, &remote.blobs[&document.digest])
+                .unwrap();
+        }
+    }
+    let (big, second) = (layer(&pull, 0), layer(&pull, 1));
+    let Opened::Ours(mut ingest) = pull.open(&big).unwrap() else {
+        panic!("nobody else brings it");
+    };
+    ingest.write(&remote.blobs[&big.digest][..400_000]).unwrap();
+    // Somebody else waits for it.
+    let other = remote.begin(&data.storage, &root, host());
+    let Opened::Busy(busy) = other.open(&big).unwrap() else {
+        panic!("it is being brought");
+    };
+    assert!(!busy.wait(Duration::from_millis(1)));
+    let error = ingest.finish().unwrap_err();
+    assert!(
+        error.to_string().contains("has 400000 bytes instead of"),
+        "{error}"
+    );
+    assert!(busy.wait(Duration::ZERO));
+    let Opened::Ours(mut ingest) = pull.open(&second).unwrap() else {
+        panic!("nobody else brings it");
+    };
+    ingest.write(&remote.blobs[&second.digest]).unwrap();
+    ingest.finish().unwrap();
+    assert!(matches!(pull.open(&second).unwrap(), Opened::Here));
+    assert!(matches!(other.open(&second).unwrap(), Opened::Here));
+    drop((pull, other, busy));
+
+    // As after a restart: what was whole is there too, without a byte to bring.
+    let root_dir = data.root();
+    let Data { dir, storage } = data;
+    drop(storage);
+    let storage = Storage::open(&root_dir).unwrap();
+    let pull = remote.begin(&storage, &root, host());
+    for (layer, held) in [(&big, 400_000), (&second, second.size)] {
+        let Opened::Ours(ingest) = pull.open(layer).unwrap() else {
+            panic!("nobody else brings it");
+        };
+        assert_eq!(ingest.offset(), held);
+    }
+    drop(pull);
+    remote.pull(&storage, &root, host(), "x").unwrap();
+    assert_eq!(names(&root_dir.join("partial")), [""; 0]);
+    assert_clean(&root_dir);
+    drop(dir);
+}
+
+#[test]
+fn what_is_wrong_is_refused_and_not_kept() {
+    let data = Data::new();
+    let mut remote = Remote::default();
+    let tar = Tar::new().file("f", &noise(300_000, 9)).build();
+    let platform = Platform::host().to_string();
+    let root = remote.image(&platform, &[(&tar, gzip(&tar, 6))]);
+    let layer = digest(&gzip(&tar, 6));
+    let good = remote.blobs[&layer].clone();
+    let mut refused = |blob: Vec<u8>| {
+        remote.blobs.insert(layer.clone(), blob);
+        let error = remote
+            .pull(&data.storage, &root, host(), "bad")
+            .unwrap_err();
+        assert_eq!(names(&data.root().join("partial")), [""; 0]);
+        data.assert_clean();
+        chain(&error)
+    };
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let error = refused(flipped);
+    assert!(
+        error.contains("is damaged: its content hashes to") || error.contains("gzip"),
+        "{error}"
+    );
+    let error = refused([good.as_slice(), b"more"].concat());
+    assert!(error.contains("bytes instead of"), "{error}");
+    let mut garbage = good.clone();
+    garbage[20..2000].fill(0xaa);
+    let error = refused(garbage);
+    assert!(
+        error.contains("is damaged") || error.contains("cannot unpack layer sha256:"),
+        "{error}"
+    );
+
+    // A layer that is not what the configuration says.
+    let mut remote = Remote::default();
+    let other = Tar::new().file("g", b"other").build();
+    let root = remote.image(&platform, &[(&tar, gzip(&other, 6))]);
+    let error = remote
+        .pull(&data.storage, &root, host(), "bad")
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("where the configuration has sha256:"),
+        "{error}"
+    );
+    assert_eq!(names(&data.root().join("partial")), [""; 0]);
+    // A document that is not what its descriptor says.
+    let root = Descriptor {
+        size: root.size + 1,
+        ..root
+    };
+    let error = data
+        .storage
+        .pull(&root, &remote.blobs[&root.digest], host())
+        .unwrap_err();
+    assert!(error.to_string().contains("bytes instead of"), "{error}");
+    data.assert_clean();
+    assert!(data.storage.images().unwrap().is_empty());
+}
