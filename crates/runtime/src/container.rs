@@ -43,7 +43,7 @@ pub struct Container {
     pub(crate) seccomp: Option<Program>,
     /// Held, so that taking the mounts apart, which waits for the kernel's grace periods, is not
     /// part of the exit of the first process but of [`Container::destroy`].
-    _mounts: Option<OwnedFd>,
+    pub(crate) mounts: Option<OwnedFd>,
 }
 
 impl Container {
@@ -72,7 +72,7 @@ impl Container {
             first: plan.process,
             rules_its_pid_namespace: plan.namespaces.new.contains(Namespaces::PID),
             seccomp,
-            _mounts: mount_namespace(process.pid),
+            mounts: None,
         }
     }
 
@@ -102,7 +102,7 @@ impl Container {
             namespaces: Namespaces::from_bits_truncate(saved.namespaces),
             rules_its_pid_namespace: false,
             seccomp: crate::seccomp::compile(&linux)?,
-            _mounts: None,
+            mounts: None,
         }))
     }
 
@@ -284,7 +284,3 @@ fn directory(bundle: &Path, spec: &Spec) -> Option<PathBuf> {
     }
 }
 
-/// A container without it runs as well; only its end takes longer.
-fn mount_namespace(pid: i32) -> Option<OwnedFd> {
-    sys::ns::open(Path::new(&format!("/proc/{pid}/ns/mnt"))).ok()
-}

@@ -164,6 +164,10 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
         pid: child.pid,
         started: 0,
     };
+    if undo.awaited.is_some() {
+        // Both have something to do now. Where it may run for good it finds out by itself, later.
+        let _ = sys::sched::begin_elsewhere(process.pid);
+    }
     let pidfd = child.pidfd.as_fd();
     let pidfd = sys::fd::duplicate(pidfd).doing(|| "keep the process' descriptor".to_owned());
     undo.child = Some(child);
@@ -184,8 +188,10 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     let (cgroup, _keeper) = (cgroup.group, cgroup.keeper);
     let process = sys::proc::process_ref(process.pid)
         .doing(|| "read when the container's process started".to_owned())?;
-    let container = Container::new(&request, process, pidfd, cgroup, plan, seccomp);
-    let terminal = await_ready(&request, &maker, container.pidfd(), process.pid)?;
+    let mut container = Container::new(&request, process, pidfd, cgroup, plan, seccomp);
+    let mut fds = await_ready(&request, &maker, container.pidfd(), process.pid)?;
+    let terminal = container.first.terminal.then(|| fds.pop()).flatten();
+    container.mounts = fds.pop();
     at(&request, "created")?;
     Ok(Created {
         process,
@@ -216,6 +222,7 @@ fn begin_cgroup(
         || !namespaces.has_own_mounts()
         || namespaces.has(Namespaces::USER)
         || joined.iter().any(|kind| namespaces.joined(*kind).is_some())
+        || !plan.devices_to_move.is_empty()
     {
         return Ok(None);
     }
@@ -316,17 +323,11 @@ fn clone(
             program: None,
             retry_cwd: false,
             fail_at: request.fail_at,
+            hidden: false,
         },
     };
-    // A joined pid namespace is entered by being born in it. The cgroup namespace is made later,
-    // because its root is where its maker is.
-    let mut born_in = plan.namespaces.new - Namespaces::CGROUP;
-    if plan.namespaces.clocks.is_some() {
-        // Made by the copy, which moves its clocks first.
-        born_in -= Namespaces::TIME;
-    }
     let clone = Clone3 {
-        namespaces: born_in,
+        namespaces: init.born_in(),
         cgroup: join.directory(),
         sibling: false,
     };
@@ -391,16 +392,16 @@ fn map_ids(plan: &Plan, pid: i32, maker: &MakerEnd) -> Result<(), Error> {
     maker.send(ToInit::Continue)
 }
 
-/// Hears the copy out until it is ready; returns the terminal's master, if there is one.
+/// Hears the copy out until it is ready; returns what comes along.
 fn await_ready(
     request: &CreateRequest<'_>,
     maker: &MakerEnd,
     pidfd: &OwnedFd,
     pid: i32,
-) -> Result<Option<OwnedFd>, Error> {
+) -> Result<Vec<OwnedFd>, Error> {
     loop {
         match maker.receive()? {
-            Some((FromInit::Ready, mut fds)) => return Ok(fds.pop()),
+            Some((FromInit::Ready, fds)) => return Ok(fds),
             Some((FromInit::Failed(failure), _)) => return Err(failure.into()),
             Some((FromInit::AtHooks, _)) => {
                 at(request, "run-maker-hooks")?;

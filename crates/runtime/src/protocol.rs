@@ -9,8 +9,10 @@
 //!     ── Continue ────────────────────────────────►  (only if the cgroup is made meanwhile: it is there)
 //!     ◄───────────────────────────────── AtHooks ──  steps of Root, before the old root goes
 //!     ── Continue ────────────────────────────────►  (only with hooks of the maker)
-//!     ◄── Ready + master of the terminal ──────────  waits at the gate
+//!     ◄── Ready + mount namespace, terminal ───────  waits at the gate
 //!     ── Start ───────────────────────────────────►  steps of Launch
+//!     ◄── BornAt ──────────────────────────────────  (only joining unseen: the command's process is there)
+//!     ── Continue ────────────────────────────────►
 //!     ◄── Listener ────────────────────────────────  (only with a supervised filter, which is on)
 //!     ── Continue ────────────────────────────────►
 //!     ◄──────────────────────────── end of stream ─  execve(2) has closed the socket
@@ -37,9 +39,14 @@ pub(crate) enum FromInit {
         /// Its pid where the maker is.
         pid: i32,
     },
+    /// The same without its descriptor: it is a child of the maker.
+    BornAt {
+        /// Its pid where the maker is.
+        pid: i32,
+    },
     /// The namespaces exist; hooks of the maker may look at them.
     AtHooks,
-    /// Everything is made. The terminal's master comes along, if there is one.
+    /// Everything is made. The mount namespace and the terminal's master come along, if there are any.
     Ready,
     /// The filter hands calls to a supervisor, who wants what comes along.
     Listener,

@@ -5,7 +5,7 @@
     reason = "sched_setattr, ioprio_set, set_mempolicy and personality have no safe wrapper"
 )]
 
-use crate::error::{Result, check};
+use crate::error::{Named, Result, check};
 
 /// What sched_setattr(2) sets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -141,6 +141,21 @@ pub fn set_memory_policy(mode: u32, nodes: Option<&Numbers>) -> Result<()> {
     } else {
         words.len() * 64 + 1
     };
+/// Has a process that was just cloned begin on another CPU than the caller's, if the caller may run on
+/// any other; it may run on all of the caller's afterwards. The kernel does not always look for an idle
+/// one by itself, and lets it wait until the caller does.
+pub fn begin_elsewhere(pid: i32) -> Result<()> {
+    let own = rustix::thread::sched_getaffinity(None).named("sched_getaffinity")?;
+    let mut others = own;
+    others.unset(rustix::thread::sched_getcpu());
+    let (Some(pid), true) = (rustix::thread::Pid::from_raw(pid), others.count() > 0) else {
+        return Ok(());
+    };
+    let set = |cpus| rustix::thread::sched_setaffinity(Some(pid), cpus).named("sched_setaffinity");
+    set(&others)?;
+    set(&own)
+}
+
     let pointer = if words.is_empty() {
         std::ptr::null()
     } else {

@@ -1,6 +1,6 @@
 //! Where the process waits for its maker, and what runs there.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use types::ErrorKind;
@@ -45,7 +45,8 @@ pub(crate) fn ready(init: &mut Init<'_>) -> Outcome {
         .terminal
         .as_ref()
         .map(|terminal| terminal.master.as_fd());
-    let fds: Vec<_> = master.into_iter().collect();
+    let mounts = init.mounts.as_ref().map(AsFd::as_fd);
+    let fds: Vec<_> = mounts.into_iter().chain(master).collect();
     init.launch
         .channel
         .send(&FromInit::Ready, &fds)

@@ -9,6 +9,7 @@ pub(crate) mod command;
 pub(crate) mod copy_up;
 pub(crate) mod devices;
 pub(crate) mod gate;
+pub(crate) mod hidden;
 pub(crate) mod home;
 pub(crate) mod identity;
 pub(crate) mod keyring;
@@ -28,6 +29,7 @@ use oci_spec::runtime::Hook;
 use sys::cgroup::Join;
 use sys::mount::Mounted;
 use sys::pty::Terminal;
+use sys::ns::Namespaces;
 use sys::root::Root;
 use types::{ErrorKind, Signal};
 
@@ -43,7 +45,6 @@ pub(crate) struct Init<'a> {
     pub(crate) join: &'a Join,
     /// Set when clone3(2) has put the process into its version 2 cgroup.
     pub(crate) born_in_cgroup: bool,
-    pub(crate) gate: Option<OwnedFd>,
     /// The cgroup, if its maker says when it is there.
     pub(crate) awaited: Option<&'a Cgroup>,
     /// Whether this process is in its cgroup, all of it.
@@ -93,10 +94,27 @@ pub(crate) struct Launch<'a> {
 }
 
 impl Init<'_> {
+    /// It is in no process listing of the container yet, and appears as a copy: see [`hidden`].
+    pub(crate) hidden: bool,
     /// The root being assembled. There from the step that makes it.
     pub(crate) fn root(&self) -> Result<&Root, Failure> {
         let missing = || Failure::new(ErrorKind::Internal, "there is no root yet");
         self.root.as_ref().ok_or_else(missing)
+    /// The namespaces that clone3(2) makes. A joined pid namespace is entered by being born in it; that
+    /// of cgroups is made later, because its root is where its maker is, and so is one whose clocks are
+    /// moved first. While the maker makes the cgroup, this process makes all that it can by itself.
+    pub(crate) fn born_in(&self) -> Namespaces {
+        let namespaces = &self.plan.namespaces;
+        let mut born_in = namespaces.new - Namespaces::CGROUP;
+        if namespaces.clocks.is_some() {
+            born_in -= Namespaces::TIME;
+        }
+        match self.awaited {
+            Some(_) => born_in & (Namespaces::PID | Namespaces::TIME),
+            None => born_in,
+        }
+    }
+
     }
 
     /// All of it. Ends the process if it executed nothing.
@@ -111,7 +129,15 @@ impl Init<'_> {
 impl Launch<'_> {
     /// Runs the last steps. Ends the process if it executed nothing.
     pub(crate) fn run(mut self) -> ! {
-        let failure = match steps::run(steps::LAUNCH, &mut self, |run, launch| run(launch)) {
+        match steps::run(steps::LAUNCH, &mut self, |run, launch| run(launch)) {
+            Err(failure) => self.give_up(failure),
+            Ok(()) if self.hidden => self.appear(),
+            Ok(()) => self.execute(),
+        }
+    }
+
+    fn execute(mut self) -> ! {
+        let failure = match steps::run(steps::EXECUTE, &mut self, |run, launch| run(launch)) {
             Err(failure) => failure,
             Ok(()) => Failure::new(ErrorKind::Internal, "the last step did nothing"),
         };

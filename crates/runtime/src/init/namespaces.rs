@@ -70,6 +70,16 @@ pub(crate) fn join(init: &mut Init<'_>) -> Outcome {
     Ok(())
 }
 
+/// After those that are joined, of which none owns others here. Those that clone3(2) did not make.
+pub(crate) fn unshare(init: &mut Init<'_>) -> Outcome {
+    let late = Namespaces::CGROUP | Namespaces::TIME;
+    let rest = init.plan.namespaces.new - init.born_in() - late;
+    if rest.is_empty() {
+        return Ok(());
+    }
+    sys::ns::unshare(rest).during(|| format!("make the {rest:?} namespaces"))
+}
+
 /// Enters one, or says which it was.
 pub(crate) fn enter(namespace: impl AsFd, kind: Namespaces) -> Outcome {
     sys::ns::enter(namespace, kind).during(|| format!("join the {kind:?} namespace"))

@@ -122,7 +122,7 @@ pub(crate) fn change_to(dir: BorrowedFd<'_>) -> sys::Result<()> {
 /// root than the one of its own namespace (chroot(2)), that is not the container's but the host's.
 /// Entering the own namespace again leads this process there, to look.
 pub(crate) fn own(init: &mut Init<'_>) -> Outcome {
-    let Some(namespace) = init.mounts.take() else {
+    let Some(namespace) = &init.mounts else {
         return Ok(());
     };
     let action = || "look at the root of the mount namespace".to_owned();

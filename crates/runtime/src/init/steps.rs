@@ -4,7 +4,7 @@
 use types::ErrorKind;
 
 use super::{Init, Launch, Outcome, command, devices, gate, identity, mounts, namespaces, protect};
-use super::{home, keyring, root, scheduling, streams};
+use super::{hidden, home, keyring, root, scheduling, streams};
 use crate::protocol::Failure;
 
 /// Where on the way.
@@ -64,6 +64,7 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
         identity::oom_score(&mut init.launch)
     }),
     step(Phase::Enter, "join-namespaces", namespaces::join),
+    step(Phase::Enter, "make-namespaces", namespaces::unshare),
     step(Phase::Enter, "clocks", namespaces::clocks),
     step(Phase::Enter, "become-root", namespaces::become_root),
     step(
@@ -109,7 +110,7 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
     step(Phase::Gate, "gate", gate::wait),
 ];
 
-/// Any process, from the gate to its command.
+/// Any process, from the gate until it has no more rights than its command.
 pub(crate) const LAUNCH: &[Step<LaunchStep>] = &[
     step(Phase::Launch, "streams", streams::attach),
     step(Phase::Launch, "close-descriptors", streams::close_others),
@@ -140,16 +141,21 @@ pub(crate) const LAUNCH: &[Step<LaunchStep>] = &[
     step(Phase::Launch, "parent-death-again", identity::parent_death),
     step(Phase::Launch, "find-command", command::find),
     step(Phase::Launch, "late-seccomp", identity::late_seccomp),
+];
+
+/// The rest, where everybody in the container may see it.
+pub(crate) const EXECUTE: &[Step<LaunchStep>] = &[
+    step(Phase::Launch, "become-known", hidden::become_known),
     step(Phase::Launch, "start-hooks", gate::start_hooks),
     step(Phase::Launch, "execute", command::execute),
 ];
 
-/// The names of both tables in the order in which a container goes through them.
+/// The names of all tables in the order in which a container goes through them.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     CREATE
         .iter()
         .map(|step| step.name)
-        .chain(LAUNCH.iter().map(|step| step.name))
+        .chain(LAUNCH.iter().chain(EXECUTE).map(|step| step.name))
 }
 
 /// What the tables run on.
@@ -199,7 +205,8 @@ mod tests {
     fn phases_come_in_order_and_names_once() {
         let phases: Vec<_> = CREATE.iter().map(|step| step.phase).collect();
         assert!(phases.is_sorted());
-        assert!(LAUNCH.iter().all(|step| step.phase == Phase::Launch));
+        let last = LAUNCH.iter().chain(EXECUTE);
+        assert!(last.into_iter().all(|step| step.phase == Phase::Launch));
         let mut names: Vec<_> = names().collect();
         let all = names.len();
         names.sort_unstable();
