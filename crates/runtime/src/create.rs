@@ -322,9 +322,9 @@ fn clone(
             home: None,
             program: None,
             retry_cwd: false,
-            fail_at: request.fail_at,
             hidden: false,
         },
+            fail_at: request.fail_at,
     };
     let clone = Clone3 {
         namespaces: init.born_in(),

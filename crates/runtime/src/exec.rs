@@ -2,7 +2,8 @@
 //!
 //! The copy of the caller that joins is in the container's pid namespace from its first moment, with
 //! the caller's program as its /proc/PID/exe. It is undumpable, so nobody there may look into it or
-//! follow that link without CAP_SYS_PTRACE over the host; and nothing of the container is executed
+//! follow that link without CAP_SYS_PTRACE over the host, for whom it is not there before it has given
+//! up its rights (`init::hidden`); and nothing of the container is executed
 //! before the command itself. What remains is the command `#!/proc/self/exe`, by which the kernel
 //! would run the caller's own program inside: programs that use this library are therefore executed
 //! through a read-only mount (`sys::exe`), by which their file cannot be written (CVE-2019-5736).
@@ -11,6 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use sys::caps::Capabilities;
 use sys::cgroup::Join;
 use sys::clone::{Child, Clone3};
 use sys::ns::Namespaces;
@@ -24,7 +26,7 @@ use crate::error::{Doing, Error};
 use crate::init::steps::{self, Phase, Runs, Step};
 use crate::init::{Launch, Outcome, identity, namespaces, scheduling, streams};
 use crate::prepare::ProcessPlan;
-use crate::protocol::{During, FromInit, MakerEnd, channel};
+use crate::protocol::{During, FromInit, MakerEnd, ToInit, channel};
 use crate::supervisor::{Supervised, Supervisor};
 use crate::{ExecRequest, Executed, Stdio, prepare};
 
@@ -99,9 +101,12 @@ fn enter_cgroup(joiner: &mut Joiner<'_>) -> Outcome {
 }
 
 /// All at once, so that there is no moment in some and not in others. The pid namespace was entered
-/// by being cloned into it.
+/// by being cloned into it, or the copy that appears will be.
 fn join_namespaces(joiner: &mut Joiner<'_>) -> Outcome {
-    let kinds = joiner.container.namespaces - Namespaces::PID;
+    let mut kinds = joiner.container.namespaces;
+    if !joiner.launch.hidden {
+        kinds -= Namespaces::PID;
+    }
     sys::ns::enter_process(joiner.container.pidfd(), kinds)
         .during(|| "join the container's namespaces".to_owned())?;
     if kinds.contains(Namespaces::USER) {
@@ -120,7 +125,10 @@ fn change_root(joiner: &mut Joiner<'_>) -> Outcome {
         .during(|| "change to the container's root".to_owned())
 }
 
-fn session(_joiner: &mut Joiner<'_>) -> Outcome {
+fn session(joiner: &mut Joiner<'_>) -> Outcome {
+    if joiner.launch.hidden {
+        return Ok(());
+    }
     sys::process::new_session().during(|| "start a session".to_owned())
 }
 
@@ -183,6 +191,7 @@ impl Container {
             match joining.maker.receive()? {
                 Some((FromInit::Ready, mut fds)) => joining.terminal = fds.pop(),
                 Some((FromInit::Failed(failure), _)) => return Err(failure.into()),
+                Some((FromInit::BornAt { pid }, _)) => joining.follow(pid)?,
                 Some(message) if message.0.is_listener() => {
                     self.supervise(&joining.maker, &joining.child, message)?;
                 }
@@ -242,6 +251,7 @@ impl Container {
             None => Vec::new(),
         };
         let (maker, init) = channel()?;
+        let hidden = self.looks_into_others() && process.scheduling.outlasts_copy();
         let launch = Launch {
             channel: init,
             process,
@@ -258,6 +268,7 @@ impl Container {
             home: None,
             program: None,
             retry_cwd: false,
+            hidden,
             fail_at: None,
         };
         let joiner = Joiner {
@@ -266,7 +277,7 @@ impl Container {
             join,
             launch,
         };
-        let (child, maker) = if self.namespaces.contains(Namespaces::PID) {
+        let (child, maker) = if self.namespaces.contains(Namespaces::PID) && !hidden {
             in_pid_namespace(self.pidfd(), Namespaces::PID, || spawn(joiner, maker))?
         } else {
             spawn(joiner, maker)?
@@ -315,6 +326,17 @@ impl Container {
 }
 
 impl Container {
+    /// Whether its processes may look into any other that they see, whatever its rights
+    /// (ptrace(2), "Ptrace access mode checking").
+    fn looks_into_others(&self) -> bool {
+        let kinds = self.namespaces;
+        let own = &self.first.capabilities;
+        kinds.contains(Namespaces::PID)
+            && !kinds.contains(Namespaces::USER)
+            && Capabilities::named("SYS_PTRACE")
+                .is_some_and(|right| (own.bounding | own.permitted).contains(right))
+    }
+
     fn open_directory(&self) -> Result<Option<OwnedFd>, Error> {
         let Some(path) = &self.directory else {
             return Ok(None);
@@ -379,6 +401,19 @@ impl Joining {
             pidfd: self.child.pidfd,
             terminal: self.terminal,
         }
+    }
+
+    /// Goes on with the copy in which it has appeared.
+    fn follow(&mut self, pid: i32) -> Result<(), Error> {
+        let action = || "follow the process into the container".to_owned();
+        let pidfd = sys::pidfd::open(pid).doing(action)?;
+        let hidden = std::mem::replace(&mut self.child, Child { pid, pidfd });
+        // It is at its end, and may have been reaped by who reaps all children.
+        if sys::pidfd::ended_within(&hidden.pidfd, FAREWELL).is_ok_and(|ended| ended) {
+            let _ = sys::pidfd::wait(&hidden.pidfd);
+        }
+        self.process = sys::proc::process_ref(pid).doing(action)?;
+        self.maker.send(ToInit::Continue)
     }
 
     /// Ends it; the caller, who reaps its children, reaps it.

@@ -67,6 +67,28 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Overwrites the strings of the environment with NULs: who may look into this process later does not
+/// find them. For copies made by clone3(2), whose original keeps its own; does nothing elsewhere.
+pub fn forget_environment() {
+    unsafe extern "C" {
+        /// environ(7).
+        static environ: *mut *mut libc::c_char;
+    }
+    if !crate::clone::is_copy() {
+        return;
+    }
+    // SAFETY: environ(7) is an array of pointers to strings, both writable, with a null pointer at
+    // its end; a copy has one thread, so nobody changes or reads it meanwhile. Each string stays one,
+    // an empty one.
+    unsafe {
+        let mut entry = environ;
+        while !entry.is_null() && !(*entry).is_null() {
+            std::ptr::write_bytes(*entry, 0, libc::strlen(*entry));
+            entry = entry.add(1);
+        }
+    }
+}
+
 /// Whether other processes may look into this one (ptrace(2), /proc/PID) and it may dump core.
 /// Inherited by copies, reset by execve(2).
 pub fn set_dumpable(yes: bool) -> Result<()> {
@@ -348,7 +370,10 @@ pub fn execute_fd(
 pub fn may_execute(path: &Path) -> Result<()> {
     use rustix::fs::{Access, AtFlags, CWD, Mode, accessat, stat};
     let answer = retry(|| accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS));
-    if !matches!(answer, Err(rustix::io::Errno::PERM | rustix::io::Errno::NOSYS)) {
+    if !matches!(
+        answer,
+        Err(rustix::io::Errno::PERM | rustix::io::Errno::NOSYS)
+    ) {
         return answer.named("faccessat2");
     }
     let mode = Mode::from_raw_mode(stat(path).named("stat")?.st_mode);

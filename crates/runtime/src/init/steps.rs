@@ -140,13 +140,13 @@ pub(crate) const LAUNCH: &[Step<LaunchStep>] = &[
     ),
     step(Phase::Launch, "parent-death-again", identity::parent_death),
     step(Phase::Launch, "find-command", command::find),
-    step(Phase::Launch, "late-seccomp", identity::late_seccomp),
 ];
 
 /// The rest, where everybody in the container may see it.
 pub(crate) const EXECUTE: &[Step<LaunchStep>] = &[
     step(Phase::Launch, "become-known", hidden::become_known),
     step(Phase::Launch, "start-hooks", gate::start_hooks),
+    step(Phase::Launch, "late-seccomp", identity::late_seccomp),
     step(Phase::Launch, "execute", command::execute),
 ];
 

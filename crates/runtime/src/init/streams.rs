@@ -60,9 +60,8 @@ pub(crate) fn attach(launch: &mut Launch<'_>) -> Outcome {
     if let Some(streams) = launch.given_streams() {
         sys::process::set_standard_streams(streams).during(action)?;
     }
-    if launch.terminal.is_some() {
-        sys::pty::make_controlling(std::io::stdin())
-            .during(|| "make the terminal the session's".to_owned())?;
+    if !launch.hidden {
+        take_terminal(launch)?;
     }
     if launch.process.uid != 0 {
         give_streams_to(launch.process.uid);
@@ -76,6 +75,15 @@ pub(crate) fn attach(launch: &mut Launch<'_>) -> Outcome {
 fn give_streams_to(uid: u32) {
     let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     for stream in [input.as_fd(), output.as_fd(), error.as_fd()] {
+/// As the leader of a session.
+pub(super) fn take_terminal(launch: &Launch<'_>) -> Outcome {
+    if launch.terminal.is_none() {
+        return Ok(());
+    }
+    sys::pty::make_controlling(std::io::stdin())
+        .during(|| "make the terminal the session's".to_owned())
+}
+
         // The null device belongs to the whole machine.
         if sys::root::kind(stream) != Ok(Kind::CharacterDevice(1, 3)) {
             let _ = sys::fd::give_to(stream, uid);
@@ -102,6 +110,7 @@ fn first_other(launch: &Launch<'_>) -> RawFd {
 }
 
 /// After the streams were copied from their descriptors, and before the first path of the container
+        .chain(always)
 /// is used: a command or working directory like /proc/self/fd/7 must find nothing of the host's
 /// (CVE-2024-21626). Closed now and not on execve(2), for the same reason.
 pub(crate) fn close_others(launch: &mut Launch<'_>) -> Outcome {

@@ -37,6 +37,14 @@ pub(crate) struct MemoryPolicy {
 }
 
 impl SchedulingPlan {
+    /// Whether a copy of a process can be scheduled like it: SCHED_DEADLINE forbids copies, and
+    /// SCHED_FLAG_RESET_ON_FORK lets them be as others (sched(7)).
+    pub(crate) fn outlasts_copy(&self) -> bool {
+        self.scheduler
+            .as_ref()
+            .is_none_or(|own| own.policy != DEADLINE && own.flags & RESET_ON_FORK == 0)
+    }
+
     /// What a process asks for itself.
     pub(super) fn of_process(process: &Process) -> Result<Self, Error> {
         let affinity = match process.exec_cpu_affinity() {
@@ -86,6 +94,8 @@ const ISO: u32 = 4;
 const IDLE: u32 = 5;
 /// Of sched(7).
 pub(crate) const DEADLINE: u32 = 6;
+/// Of linux/sched.h.
+const RESET_ON_FORK: u64 = 1;
 
 fn scheduler(asked: &Asked) -> Result<Scheduler, Error> {
     let policy = match asked.policy() {

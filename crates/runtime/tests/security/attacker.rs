@@ -68,6 +68,7 @@ fn act() {
     match role.as_str() {
         "overwrite" => overwrite(on.parse().unwrap()),
         "peek" => peek(Path::new(&on)),
+        "trace" => trace(&on),
         other => panic!("no part {other:?}"),
     }
 }
@@ -128,6 +129,39 @@ fn overwrite(inode: u64) {
     }
     let answers: Vec<_> = answers.into_iter().collect();
     fs::write("/answers", format!("{}\n", answers.join(" "))).unwrap();
+}
+
+/// With CAP_SYS_PTRACE: what could be taken over in every process that appears before it is at its
+/// command. Its rights, the environment of who made it, and files of the machine.
+fn trace(name: &str) {
+    // The whole word is in no environment of the container's own.
+    let secret = format!("SECRET_OF_{name}");
+    let mut found = BTreeSet::new();
+    let mut joiners = 0_u64;
+    fs::write("/ready", "yes\n").unwrap();
+    while !over() {
+        for process in others() {
+            let text = |name| fs::read(process.join(name)).unwrap_or_default();
+            let (status, environment) = (text("status"), text("environ"));
+            let status = String::from_utf8_lossy(&status);
+            if !status.starts_with("Name:\tbrig-runtime") {
+                continue;
+            }
+            joiners += 1;
+            let rights = status.lines().find(|line| line.starts_with("CapPrm"));
+            found.extend(rights.map(str::to_owned));
+            let windows = &mut environment.windows(secret.len());
+            if windows.any(|part| part == secret.as_bytes()) {
+                found.insert("the caller's environment".to_owned());
+            }
+            for link in fs::read_dir(process.join("fd")).into_iter().flatten() {
+                let target = link.and_then(|link| fs::read_link(link.path()));
+                found.extend(target.map(|target| target.to_string_lossy().into_owned()));
+            }
+        }
+    }
+    let found: Vec<_> = found.into_iter().collect();
+    fs::write("/found", format!("{joiners}\n{}\n", found.join("\n"))).unwrap();
 }
 
 /// Looks into every process that appears: its descriptors, and the machine's file `marker` by way of

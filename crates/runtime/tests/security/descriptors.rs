@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use serde_json::json;
 
 use crate::attacker;
-use crate::help::{await_file, call, delete, inside, start, treasure, writable};
+use crate::help::{await_file, call, delete, grant, inside, start, treasure, writable};
 use crate::support::{Bundle, text};
 
 /// Descriptors of the machine's root, which execve(2) keeps: what a careless caller leaves open.
@@ -160,5 +160,78 @@ fn a_joining_process_cannot_be_looked_into() {
             found == "/dev/null" || found.ends_with(" (deleted)") || found.contains("/.tmp");
         assert!(stream, "the attacker found {found}");
     }
+    delete(&bundle);
+}
+
+/// Whoever may look into others, because of CAP_SYS_PTRACE, sees of one that joins what it has
+/// itself. Under a filter that knows neither clone3(2) nor faccessat2(2), too.
+#[test]
+fn who_traces_a_joining_process_gains_nothing() {
+    need_containers!();
+    let own = [
+        "CAP_SYS_PTRACE",
+        "CAP_KILL",
+        "CAP_DAC_OVERRIDE",
+        "CAP_SETPCAP",
+    ];
+    for filtered in [false, true] {
+        let mut bundle = Bundle::new(&[]);
+        attacker::command(&mut bundle, "trace", "THE_CALLER");
+        grant(&mut bundle, &own);
+        bundle.config["process"]["noNewPrivileges"] = json!(false);
+        if filtered {
+            let unknown = json!({"names": ["clone3", "faccessat2"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38});
+            bundle.config["linux"]["seccomp"] =
+                json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [unknown]});
+        }
+        start(&bundle);
+        await_file(&bundle.in_root("ready"));
+        for _ in 0..100 {
+            let mut exec = bundle.command(&["exec", "ID", "true"]);
+            let output = exec.env("A", "SECRET_OF_THE_CALLER").output().unwrap();
+            assert!(output.status.success(), "{}", text(&output.stderr));
+        }
+        std::fs::write(bundle.in_root("over"), "").unwrap();
+        let report = await_file(&bundle.in_root("found"));
+        let (joiners, found) = report.split_once('\n').unwrap();
+        assert_ne!(joiners, "0", "the attacker saw nobody join");
+        let mut rights = 0;
+        for found in found.lines().filter(|line| !line.is_empty()) {
+            // Four rights, its standard streams, and its channel.
+            rights += usize::from(found.starts_with("CapPrm"));
+            let known = found == "CapPrm:\t0000000000080122"
+                || found == "/dev/null"
+                || found.starts_with("pipe:")
+                || found.starts_with("socket:");
+            assert!(known, "the attacker found {found}");
+        }
+        assert_eq!(rights, 1, "{found}");
+        delete(&bundle);
+    }
+}
+
+/// What a process has by being one: a session, a terminal, a place among the others, and an end.
+#[test]
+fn who_joins_beside_a_tracer_is_like_any_other() {
+    need_containers!();
+    let mut bundle = writable("sleep 1000");
+    grant(&mut bundle, &["CAP_SYS_PTRACE", "CAP_KILL"]);
+    start(&bundle);
+    let script = "cut -d' ' -f6 /proc/$$/stat; echo $$; cat /proc/$$/cgroup; exit 7";
+    crate::help::applets(&bundle, &["cut"]);
+    let output = bundle.output(&["exec", "ID", "sh", "-c", script]);
+    assert_eq!(output.status.code(), Some(7), "{}", text(&output.stderr));
+    let out = text(&output.stdout);
+    let mut lines = out.lines();
+    let (session, own) = (lines.next().unwrap(), lines.next().unwrap());
+    assert!(session == own && own != "0", "{out}");
+    assert!(lines.all(|line| line.ends_with(":/")), "{out}");
+    let output = bundle.output(&["exec", "ID", "no-such-command"]);
+    assert_eq!(output.status.code(), Some(255));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("executable file not found in $PATH"),
+        "{said}"
+    );
     delete(&bundle);
 }

@@ -26,8 +26,8 @@ pub(crate) struct Joiner {
     pub(crate) client: Option<(OwnedFd, AttachOptions)>,
     pub(crate) half: Half,
     pub(crate) joining: Joining,
-    /// It has been reaped.
-    pub(crate) exit: Option<Exit>,
+    /// Who has been reaped: the command's process, or the one that went before it.
+    pub(crate) exit: Option<(i32, Exit)>,
 }
 
 impl Joiner {
@@ -73,14 +73,10 @@ impl Server {
     fn admit(&mut self, joiner: Joiner) {
         let _ = self.tools.poller.remove(joiner.joining.as_fd());
         let executed = joiner.joining.finish();
+        let own = joiner.exit.filter(|(pid, _)| *pid == executed.process.pid);
+        let exit = own.map(|(_, exit)| exit);
         let ends = joiner.half.complete(executed.terminal);
-        let reply = self.add_exec(
-            joiner.id,
-            joiner.client,
-            ends,
-            executed.process,
-            joiner.exit,
-        );
+        let reply = self.add_exec(joiner.id, joiner.client, ends, executed.process, exit);
         self.answer_later(joiner.caller, &reply);
     }
 
@@ -114,7 +110,7 @@ impl Server {
     pub(crate) fn joiner_ended(&mut self, pid: i32, exit: Exit) {
         let mut joiners = self.joiners.iter_mut();
         if let Some(joiner) = joiners.find(|joiner| joiner.joining.process().pid == pid) {
-            joiner.exit = Some(exit);
+            joiner.exit = Some((pid, exit));
         }
     }
 
