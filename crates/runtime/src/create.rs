@@ -323,8 +323,8 @@ fn clone(
             program: None,
             retry_cwd: false,
             hidden: false,
-        },
             fail_at: request.fail_at,
+        },
     };
     let clone = Clone3 {
         namespaces: init.born_in(),

@@ -29,8 +29,8 @@ use oci_spec::runtime::Hook;
 use sys::cgroup::Join;
 use sys::mount::Mounted;
 use sys::ns::Namespaces;
-use sys::root::Root;
 use sys::pty::Terminal;
+use sys::root::Root;
 use types::{ErrorKind, Signal};
 
 use crate::Stdio;
@@ -90,12 +90,12 @@ pub(crate) struct Launch<'a> {
     pub(crate) program: Option<PathBuf>,
     /// The working directory could not be entered with full rights; the user may be able to.
     pub(crate) retry_cwd: bool,
+    /// It is in no process listing of the container yet, and appears as a copy: see [`hidden`].
+    pub(crate) hidden: bool,
     pub(crate) fail_at: Option<&'a str>,
 }
 
 impl Init<'_> {
-    /// It is in no process listing of the container yet, and appears as a copy: see [`hidden`].
-    pub(crate) hidden: bool,
     /// The namespaces that clone3(2) makes. A joined pid namespace is entered by being born in it; that
     /// of cgroups is made later, because its root is where its maker is, and so is one whose clocks are
     /// moved first. While the maker makes the cgroup, this process makes all that it can by itself.
@@ -111,14 +111,14 @@ impl Init<'_> {
         }
     }
 
-    }
-
-    /// All of it. Ends the process if it executed nothing.
-    pub(crate) fn run(mut self) -> ! {
     /// The root being assembled. There from the step that makes it.
     pub(crate) fn root(&self) -> Result<&Root, Failure> {
         let missing = || Failure::new(ErrorKind::Internal, "there is no root yet");
         self.root.as_ref().ok_or_else(missing)
+    }
+
+    /// All of it. Ends the process if it executed nothing.
+    pub(crate) fn run(mut self) -> ! {
         match steps::run(steps::CREATE, &mut self, |run, init| run(init)) {
             Ok(()) => self.launch.run(),
             Err(failure) => self.launch.give_up(failure),

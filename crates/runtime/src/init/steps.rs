@@ -145,8 +145,8 @@ pub(crate) const LAUNCH: &[Step<LaunchStep>] = &[
 /// The rest, where everybody in the container may see it.
 pub(crate) const EXECUTE: &[Step<LaunchStep>] = &[
     step(Phase::Launch, "become-known", hidden::become_known),
-    step(Phase::Launch, "start-hooks", gate::start_hooks),
     step(Phase::Launch, "late-seccomp", identity::late_seccomp),
+    step(Phase::Launch, "start-hooks", gate::start_hooks),
     step(Phase::Launch, "execute", command::execute),
 ];
 

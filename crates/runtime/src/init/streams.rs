@@ -69,12 +69,6 @@ pub(crate) fn attach(launch: &mut Launch<'_>) -> Outcome {
     Ok(())
 }
 
-/// Lets the user open /dev/stdout and its like again, by name. What cannot be given away, a file of
-/// a read-only file system or of another user namespace, stays as it is: it can be used all the
-/// same, only not reopened.
-fn give_streams_to(uid: u32) {
-    let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    for stream in [input.as_fd(), output.as_fd(), error.as_fd()] {
 /// As the leader of a session.
 pub(super) fn take_terminal(launch: &Launch<'_>) -> Outcome {
     if launch.terminal.is_none() {
@@ -84,6 +78,12 @@ pub(super) fn take_terminal(launch: &Launch<'_>) -> Outcome {
         .during(|| "make the terminal the session's".to_owned())
 }
 
+/// Lets the user open /dev/stdout and its like again, by name. What cannot be given away, a file of
+/// a read-only file system or of another user namespace, stays as it is: it can be used all the
+/// same, only not reopened.
+fn give_streams_to(uid: u32) {
+    let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    for stream in [input.as_fd(), output.as_fd(), error.as_fd()] {
         // The null device belongs to the whole machine.
         if sys::root::kind(stream) != Ok(Kind::CharacterDevice(1, 3)) {
             let _ = sys::fd::give_to(stream, uid);
@@ -98,6 +98,7 @@ pub(crate) fn close_unneeded(launch: &Launch<'_>, gate: &OwnedFd) -> Outcome {
     let keep: Vec<_> = [Some(launch.channel.as_fd()), Some(gate.as_fd()), label]
         .into_iter()
         .flatten()
+        .chain(always)
         .chain(streams.into_iter().flatten())
         .collect();
     sys::process::close_all_but(first_other(launch), &keep)
@@ -110,7 +111,6 @@ fn first_other(launch: &Launch<'_>) -> RawFd {
 }
 
 /// After the streams were copied from their descriptors, and before the first path of the container
-        .chain(always)
 /// is used: a command or working directory like /proc/self/fd/7 must find nothing of the host's
 /// (CVE-2024-21626). Closed now and not on execve(2), for the same reason.
 pub(crate) fn close_others(launch: &mut Launch<'_>) -> Outcome {
