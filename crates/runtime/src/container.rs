@@ -169,6 +169,15 @@ impl Container {
         self.cgroup.update(resources)
     }
 
+    /// Shares caches and memory bandwidth by other schemas: those of `linux.intelRdt` of this
+    /// configuration. A container without a group of resctrl gets one.
+    pub fn update_shares(&self, spec: &Spec) -> Result<(), Error> {
+        match crate::resctrl::plan(spec, &self.id)? {
+            Some(plan) => crate::resctrl::update(&plan, &self.pids()?),
+            None => Ok(()),
+        }
+    }
+
     /// What it has used.
     pub fn stats(&self) -> Result<Stats, Error> {
         let stats = self.cgroup.files.stats();

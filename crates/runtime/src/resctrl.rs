@@ -90,6 +90,12 @@ pub(crate) fn open(plan: &ResctrlPlan) -> Result<Vec<OwnedFd>, Error> {
     open_in(&mount_point()?, plan)
 }
 
+/// Writes other schemas to the group of a container whose processes these are. One that had no group
+/// gets its own, and they go there.
+pub(crate) fn update(plan: &ResctrlPlan, pids: &[i32]) -> Result<(), Error> {
+    update_in(&mount_point()?, plan, pids)
+}
+
 /// Removes what is the container's own. Nothing if it is gone.
 pub(crate) fn remove(plan: &ResctrlPlan) -> Result<(), Error> {
     remove_in(&mount_point()?, plan)
@@ -167,6 +173,39 @@ fn write_schemata(root: &Path, group: &Path, plan: &ResctrlPlan) -> Result<(), E
             reason: format!("{error} {}", status.trim()).trim_end().to_owned(),
         }
     })
+}
+
+fn update_in(root: &Path, plan: &ResctrlPlan, pids: &[i32]) -> Result<(), Error> {
+    let group = root.join(&plan.group);
+    if group.is_dir() {
+        return write_schemata(root, &group, plan);
+    }
+    make_group(&group)?;
+    let filled = write_schemata(root, &group, plan).and_then(|()| fill(&group, pids));
+    if filled.is_err() {
+        // Whoever is in it by now goes back to the root's group.
+        let _ = std::fs::remove_dir(&group);
+    }
+    filled
+}
+
+/// Threads that come meanwhile are in the group of who makes them.
+fn fill(group: &Path, pids: &[i32]) -> Result<(), Error> {
+    let tasks = group.join("tasks");
+    for pid in pids {
+        let written = sys::fd::open_write(&tasks)
+            .and_then(|file| sys::fd::write_once(file, format!("{pid}\n").as_bytes()));
+        match written {
+            Err(error) if error.errno != sys::Errno::SRCH => {
+                return Err(Error::Resctrl {
+                    action: format!("write {pid} to {}", tasks.display()),
+                    reason: error.to_string(),
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Somebody else's group must already be what is asked for.
@@ -306,6 +345,29 @@ mod tests {
         assert!(told.contains("does not have L3:1=f"), "{told}");
         remove_in(root.path(), &same).unwrap();
         assert!(gold.is_dir());
+    }
+
+    #[test]
+    fn an_update_writes_to_the_group_that_is_there() {
+        let root = tempfile::tempdir().unwrap();
+        let group = root.path().join("id");
+        std::fs::create_dir(&group).unwrap();
+        let schemata = group.join("schemata");
+        sys::file::replace_unsynced(&schemata, b"", 0o644).unwrap();
+        let plan = planned(json!({"l3CacheSchema": "L3:0=f", "memBwSchema": "MB:0=20"}));
+        update_in(root.path(), &plan.unwrap(), &[1]).unwrap();
+        let written = std::fs::read_to_string(&schemata).unwrap();
+        assert_eq!(written, "L3:0=f\nMB:0=20\n");
+    }
+
+    /// The file system makes the files of a group; here there are none, so it cannot be filled.
+    #[test]
+    fn a_group_that_cannot_be_filled_is_taken_away() {
+        let root = tempfile::tempdir().unwrap();
+        let plan = planned(json!({"l3CacheSchema": "L3:0=f"})).unwrap();
+        let told = update_in(root.path(), &plan, &[1]).unwrap_err().to_string();
+        assert!(told.contains("schemata of"), "{told}");
+        assert!(!root.path().join("id").exists());
     }
 
     #[test]

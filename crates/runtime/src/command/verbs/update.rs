@@ -3,7 +3,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources, Spec};
+use oci_spec::runtime::{
+    LinuxBlockIo, LinuxCpu, LinuxIntelRdt, LinuxMemory, LinuxPids, LinuxResources, Spec,
+};
 
 use crate::Outcome;
 use crate::failure::{Failure, OnFile};
@@ -58,19 +60,26 @@ fn update(global: &Global, words: &Words) -> Outcome {
         Some(path) => from_file(path)?,
         None => from_flags(words)?,
     };
-    refuse_rdt(words)?;
+    let shares = shares(words, &record.spec)?;
     let container = record
         .container()?
         .ok_or_else(|| Failure::NoContainer(place.id.clone()))?;
     let old = resources(&record.spec);
     let new = runtime::merge_resources(&old, &asked);
-    if let Err(error) = container.update(&new) {
+    let changed = container.update(&new).and_then(|()| match &shares {
+        Some(shares) => container.update_shares(&with_shares(&record.spec, shares.clone())),
+        None => Ok(()),
+    });
+    if let Err(error) = changed {
         // Some of them may have been written: back to what the record says.
         let none = LinuxResources::default();
         let _ = container.update(&runtime::merge_resources(&old, &none));
         return Err(error.into());
     }
     remember(&mut record.spec, &old, new);
+    if let Some(shares) = &shares {
+        remember_shares(&mut record.spec, shares);
+    }
     place.write(&record)?;
     Ok(0)
 }
@@ -156,17 +165,46 @@ fn bytes(words: &Words, name: &str) -> Result<Option<i64>, Failure> {
     }
 }
 
-/// A container without a resource group has none to change.
-fn refuse_rdt(words: &Words) -> Result<(), Failure> {
-    let flags = [
-        ("l3-cache-schema", "Intel RDT/CAT: l3 cache schema"),
-        ("mem-bw-schema", "Intel RDT/MBA: memory bandwidth schema"),
-    ];
-    for (flag, what) in flags {
-        if words.text(flag)?.is_some_and(|text| !text.is_empty()) {
-            let message = format!("{what} is not enabled: the container has no linux.intelRdt");
-            return Err(Failure::Usage(message));
-        }
+/// The part of the configuration that names only what changes; none if nothing does.
+fn shares(words: &Words, spec: &Spec) -> Result<Option<LinuxIntelRdt>, Failure> {
+    let text = |name| -> Result<Option<String>, Failure> {
+        let given = words.text(name)?.filter(|text| !text.is_empty());
+        Ok(given.map(str::to_owned))
+    };
+    let (cache, bandwidth) = (text("l3-cache-schema")?, text("mem-bw-schema")?);
+    if cache.is_none() && bandwidth.is_none() {
+        return Ok(None);
     }
-    Ok(())
+    let had = shares_of(spec);
+    let mut new = LinuxIntelRdt::default();
+    new.set_clos_id(had.clos_id().clone());
+    new.set_l3_cache_schema(cache);
+    new.set_mem_bw_schema(bandwidth);
+    Ok(Some(new))
+}
+
+fn shares_of(spec: &Spec) -> LinuxIntelRdt {
+    let linux = spec.linux().as_ref();
+    let shares = linux.and_then(|linux| linux.intel_rdt().clone());
+    shares.unwrap_or_default()
+}
+
+fn with_shares(spec: &Spec, shares: LinuxIntelRdt) -> Spec {
+    let mut linux = spec.linux().clone().unwrap_or_default();
+    linux.set_intel_rdt(Some(shares));
+    let mut spec = spec.clone();
+    spec.set_linux(Some(linux));
+    spec
+}
+
+/// Keeps the new schemas beside those that stay.
+fn remember_shares(spec: &mut Spec, new: &LinuxIntelRdt) {
+    let mut all = shares_of(spec);
+    if let Some(cache) = new.l3_cache_schema() {
+        all.set_l3_cache_schema(Some(cache.clone()));
+    }
+    if let Some(bandwidth) = new.mem_bw_schema() {
+        all.set_mem_bw_schema(Some(bandwidth.clone()));
+    }
+    *spec = with_shares(spec, all);
 }
