@@ -298,6 +298,7 @@ fn clone(
         awaited,
         in_cgroup: false,
         gate,
+        signals: None,
         maker_hooks: has_maker_hooks(request.spec),
         create_hooks: hooks::list(request.spec, |hooks| hooks.create_container()),
         no_pivot: request.no_pivot,

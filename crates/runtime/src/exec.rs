@@ -134,11 +134,11 @@ fn session(joiner: &mut Joiner<'_>) -> Outcome {
 
 /// In the container's own devpts, now that its root is ours.
 fn terminal(joiner: &mut Joiner<'_>) -> Outcome {
-    let Stdio::Terminal { size } = joiner.launch.stdio else {
+    let Stdio::Terminal { size, bare_lines } = joiner.launch.stdio else {
         return Ok(());
     };
     let root = Root::open(Path::new("/")).during(|| "open the container's root".to_owned())?;
-    let terminal = streams::open(&root, *size)?;
+    let terminal = streams::open(&root, *size, *bare_lines)?;
     let channel = &joiner.launch.channel;
     channel
         .send(&FromInit::Ready, &[terminal.master.as_fd()])

@@ -118,6 +118,10 @@ pub enum Stdio {
     Terminal {
         /// Rows and columns; zeros leave the kernel's default.
         size: [u16; 2],
+        /// Whether ends of lines come as the programs write them, without the carriage return that
+        /// a terminal puts before each (ONLCR): for callers that show them on a terminal, which
+        /// does it itself.
+        bare_lines: bool,
     },
 }
 

@@ -444,10 +444,14 @@ fn a_process_is_executed_below_the_containers_cgroup() {
     need_containers!();
     let bundle = sleeping();
     let refused = refuse(&bundle, &["exec", "--cgroup", "..", "ID", "true"]);
-    assert!(refused.contains("bad sub cgroup path"), "{refused}");
+    assert!(
+        refused.contains(" .. is not a sub cgroup path"),
+        "{refused}"
+    );
     let missing = refuse(&bundle, &["exec", "--cgroup", "nonexistent", "ID", "true"]);
     assert!(
-        missing.contains(" adding pid ") && missing.contains("o such file or directory"),
+        missing.contains(" adding pid ")
+            && missing.contains("/nonexistent/cgroup.procs: no such file or directory"),
         "{missing}"
     );
     let unknown = refuse(&bundle, &["exec", "--cgroup", "whaaat:/", "ID", "true"]);

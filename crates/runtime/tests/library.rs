@@ -117,6 +117,11 @@ fn read(mut file: File) -> String {
     text(&bytes)
 }
 
+fn terminal(size: [u16; 2]) -> Stdio {
+    let bare_lines = false;
+    Stdio::Terminal { size, bare_lines }
+}
+
 fn create(bundle: &Bundle, stdio: Stdio) -> Result<Created, Error> {
     create_with(bundle, stdio, &[], None, false)
 }
@@ -337,7 +342,7 @@ fn read_terminal(master: &OwnedFd) -> String {
 fn a_terminal_is_the_containers_own() {
     let mut bundle = Bundle::script("tty; stty size; stat -c %t:%T /dev/console; ls -1 /dev/pts");
     bundle.config["process"]["terminal"] = json!(true);
-    let mut created = create(&bundle, Stdio::Terminal { size: [33, 77] }).unwrap();
+    let mut created = create(&bundle, terminal([33, 77])).unwrap();
     let master = created.terminal.take().unwrap();
     let container = created.start().unwrap();
     let said = read_terminal(&master);
@@ -416,7 +421,7 @@ fn a_joined_terminal_has_its_size() {
     let process = process(&["sh", "-c", "tty; stty size"], true);
     let request = ExecRequest {
         process: &process,
-        stdio: Stdio::Terminal { size: [5, 6] },
+        stdio: terminal([5, 6]),
         preserve_fds: 0,
         new_keyring: true,
         cgroups: &[],

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::pty::OpenptFlags;
-use rustix::termios::Winsize;
+use rustix::termios::{OptionalActions, OutputModes, Winsize};
 
 use crate::error::{Errno, Error, Named, Result};
 use crate::root::Root;
@@ -59,6 +59,14 @@ pub fn set_size(terminal: impl AsFd, rows: u16, columns: u16) -> Result<()> {
 pub fn size(terminal: impl AsFd) -> Result<[u16; 2]> {
     let size = rustix::termios::tcgetwinsize(terminal).named("ioctl TIOCGWINSZ")?;
     Ok([size.ws_row, size.ws_col])
+}
+
+/// Shows ends of lines as programs write them, without a carriage return before each (termios(3),
+/// ONLCR).
+pub fn leave_line_ends(terminal: impl AsFd) -> Result<()> {
+    let mut settings = rustix::termios::tcgetattr(&terminal).named("ioctl TCGETS")?;
+    settings.output_modes.remove(OutputModes::ONLCR);
+    rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &settings).named("ioctl TCSETS")
 }
 
 /// Makes the terminal that of the calling process, a session leader without one.

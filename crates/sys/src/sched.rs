@@ -109,6 +109,15 @@ impl Numbers {
     }
 }
 
+/// As one hexadecimal number with a bit for each.
+impl std::fmt::Display for Numbers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut words = self.0.iter().rev().skip_while(|word| **word == 0);
+        write!(f, "{:#x}", words.next().unwrap_or(&0))?;
+        words.try_for_each(|word| write!(f, "{word:016x}"))
+    }
+}
+
 /// Runs the calling thread on these CPUs only, as far as its cpuset has them.
 pub fn set_affinity(cpus: &Numbers) -> Result<()> {
     affinity(&cpus.0)
@@ -132,15 +141,6 @@ fn affinity(words: &[u64]) -> Result<()> {
     check("sched_setaffinity", answer).map(drop)
 }
 
-/// Sets from which nodes the calling thread gets memory: MPOL_* of numaif.h with MPOL_F_* in it.
-pub fn set_memory_policy(mode: u32, nodes: Option<&Numbers>) -> Result<()> {
-    let words = nodes.map_or(&[][..], |nodes| &nodes.0);
-    // One more than there are: the kernel looks at one bit less than it is told.
-    let bits = if words.is_empty() {
-        0
-    } else {
-        words.len() * 64 + 1
-    };
 /// Has a process that was just cloned begin on another CPU than the caller's, if the caller may run on
 /// any other; it may run on all of the caller's afterwards. The kernel does not always look for an idle
 /// one by itself, and lets it wait until the caller does.
@@ -156,6 +156,15 @@ pub fn begin_elsewhere(pid: i32) -> Result<()> {
     set(&own)
 }
 
+/// Sets from which nodes the calling thread gets memory: MPOL_* of numaif.h with MPOL_F_* in it.
+pub fn set_memory_policy(mode: u32, nodes: Option<&Numbers>) -> Result<()> {
+    let words = nodes.map_or(&[][..], |nodes| &nodes.0);
+    // One more than there are: the kernel looks at one bit less than it is told.
+    let bits = if words.is_empty() {
+        0
+    } else {
+        words.len() * 64 + 1
+    };
     let pointer = if words.is_empty() {
         std::ptr::null()
     } else {
@@ -194,6 +203,13 @@ mod tests {
         for wrong in ["", "a", "1-", "-1", "3-1", "0-9876543210", "128", "1,,2"] {
             assert_eq!(words(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn numbers_are_shown_as_a_mask() {
+        let mask = |text| Numbers::cpus(text).unwrap().to_string();
+        assert_eq!(mask("1"), "0x2");
+        assert_eq!(mask("0-1,64"), "0x10000000000000003");
     }
 
     #[test]

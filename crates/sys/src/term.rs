@@ -20,10 +20,26 @@ impl std::fmt::Debug for Settings {
 /// # Errors
 /// `fd` is no terminal.
 pub fn make_raw(fd: impl AsFd) -> io::Result<Settings> {
+    change(fd, Termios::make_raw)
+}
+
+/// The same, but what is written is still processed (OPOST), ends of lines above all.
+///
+/// # Errors
+/// `fd` is no terminal.
+pub fn make_input_raw(fd: impl AsFd) -> io::Result<Settings> {
+    change(fd, |settings| {
+        let output = settings.output_modes;
+        settings.make_raw();
+        settings.output_modes = output;
+    })
+}
+
+fn change(fd: impl AsFd, how: impl Fn(&mut Termios)) -> io::Result<Settings> {
     let before = termios::tcgetattr(&fd)?;
-    let mut raw = before.clone();
-    raw.make_raw();
-    set(&fd, &raw)?;
+    let mut after = before.clone();
+    how(&mut after);
+    set(&fd, &after)?;
     Ok(Settings(before))
 }
 
@@ -81,11 +97,17 @@ mod tests {
             let modes = termios::tcgetattr(&slave).unwrap().local_modes;
             modes.contains(termios::LocalModes::ECHO)
         };
-        assert!(echo());
+        let processes = || {
+            let modes = termios::tcgetattr(&slave).unwrap().output_modes;
+            modes.contains(termios::OutputModes::OPOST)
+        };
+        assert!(echo() && processes());
         let before = make_raw(&slave).unwrap();
-        assert!(!echo());
+        assert!(!echo() && !processes());
         restore(&slave, &before).unwrap();
-        assert!(echo());
+        assert!(echo() && processes());
+        make_input_raw(&slave).unwrap();
+        assert!(!echo() && processes());
     }
 
     #[test]

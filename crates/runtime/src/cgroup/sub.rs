@@ -44,7 +44,10 @@ fn parse(sub: &str) -> Result<(Option<&str>, &str), Error> {
     };
     let stays = |part: Component<'_>| !matches!(part, Component::ParentDir);
     if !Path::new(path).components().all(stays) {
-        let reason = format!("bad sub cgroup path {path:?}: it must stay below the container's");
+        let reason = format!(
+            "bad sub cgroup path: {path} is not a sub cgroup path: it must stay below the \
+             container's"
+        );
         return Err(Error::invalid(FIELD, reason));
     }
     Ok((controllers, path))

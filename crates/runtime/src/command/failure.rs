@@ -8,6 +8,20 @@ pub(crate) enum Failure {
     /// The library's.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
+    /// A step inside the container that is made; in the words that tests made for runc look for.
+    #[error(
+        "runc {verb} failed: unable to start container process: error during container init: \
+         {message} ({phase}, step {step})"
+    )]
+    Init {
+        verb: &'static str,
+        phase: String,
+        step: String,
+        message: String,
+    },
+    /// The kernel did not execute the command: what its own process would say.
+    #[error(transparent)]
+    Command(runtime::Error),
     /// A file of ours or the bundle's.
     #[error("cannot {action} {}", path.display())]
     File {
@@ -57,12 +71,40 @@ pub(crate) enum Failure {
     /// `exec --cgroup` named some that cannot be entered.
     #[error("error adding pid of the process to cgroups {0}")]
     Cgroups(String, #[source] runtime::Error),
+    /// The same, told by the file by which processes enter the cgroup.
+    #[error("error adding pid of the process to cgroups {cgroups}: {}/cgroup.procs: {errno}", path.display())]
+    CgroupDoor {
+        cgroups: String,
+        path: PathBuf,
+        errno: sys::Errno,
+    },
     /// `exec` could not run anything.
     #[error("exec failed")]
     Exec(#[source] Box<Failure>),
 }
 
 impl Failure {
+    /// What went wrong on the way of a container's first process.
+    pub(crate) fn of_init(verb: &'static str, error: runtime::Error) -> Self {
+        match error {
+            runtime::Error::Step {
+                phase,
+                step,
+                message,
+                ..
+            } => Self::Init {
+                verb,
+                phase,
+                step,
+                message,
+            },
+            runtime::Error::Command { ref message, .. } if message.starts_with("exec ") => {
+                Self::Command(error)
+            }
+            other => other.into(),
+        }
+    }
+
     /// runc's: 255 when exec could not run anything, 3 for a verb that is none, 1 for the rest.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {

@@ -154,7 +154,8 @@ fn reap_orphans(process: i32) -> Result<Option<Exit>, Failure> {
     Ok(exit)
 }
 
-/// The user's terminal in raw mode, until dropped.
+/// The user's terminal in raw mode, until dropped. Lines that the container's terminal leaves bare
+/// are ended by it.
 struct Raw(Option<Settings>);
 
 impl Raw {
@@ -163,7 +164,7 @@ impl Raw {
         Self(
             stdin
                 .is_terminal()
-                .then(|| sys::term::make_raw(&stdin).ok())
+                .then(|| sys::term::make_input_raw(&stdin).ok())
                 .flatten(),
         )
     }

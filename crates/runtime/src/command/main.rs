@@ -43,7 +43,11 @@ fn main() -> ExitCode {
     match run(&mut log) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            log.error(&failure.chain());
+            match &failure {
+                // On standard error it is the command's own word, not this program's.
+                Failure::Command(error) if log.file.is_none() => eprintln!("{error}"),
+                _ => log.error(&failure.chain()),
+            }
             ExitCode::from(failure.exit_code())
         }
     }
@@ -135,6 +139,10 @@ fn execute_sealed(log: &Log) -> Result<(), Failure> {
     if sys::exe::is_sealed().doing(action)? {
         // The words that tests made for runc look for.
         log.debug("runc exeseal: using /proc/self/exe clone, sealed");
+        log.debug(
+            "instead of \"runc exeseal: using overlayfs for sealed /proc/self/exe\": \
+             a read-only mount that is attached nowhere",
+        );
         return Ok(());
     }
     let args: Vec<_> = std::env::args_os().collect();

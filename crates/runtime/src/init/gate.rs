@@ -3,7 +3,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use types::ErrorKind;
+use sys::event::Signals;
+use types::{ErrorKind, Signal};
 
 use super::{Init, Launch, Outcome, streams};
 use crate::hooks;
@@ -38,6 +39,19 @@ pub(crate) fn create_hooks(init: &mut Init<'_>) -> Outcome {
     )
 }
 
+/// Before anybody is told that it waits: who waits long must be free to go, and the first process of
+/// a pid namespace is spared what it has not asked for. With a maker that waits too, that one is
+/// signalled.
+pub(crate) fn heed_signals(init: &mut Init<'_>) -> Outcome {
+    if init.gate.is_none() {
+        return Ok(());
+    }
+    let ends = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
+    let signals = Signals::take(Some(&ends), false).during(|| "heed signals".to_owned())?;
+    init.signals = Some(signals);
+    Ok(())
+}
+
 /// Everything is made: the maker may tell the world, and fill the network namespace.
 pub(crate) fn ready(init: &mut Init<'_>) -> Outcome {
     let master = init
@@ -57,9 +71,10 @@ pub(crate) fn ready(init: &mut Init<'_>) -> Outcome {
 pub(crate) fn wait(init: &mut Init<'_>) -> Outcome {
     if let Some(gate) = init.gate.take() {
         // It may wait for long, seen by others: nothing of the host's stays open that long.
-        streams::close_unneeded(&init.launch, &gate)?;
+        let signals = init.signals.take();
+        streams::close_unneeded(&init.launch, &gate, signals.as_ref())?;
         let connection = loop {
-            sys::process::wait_readable(&gate).during(|| "wait at the gate".to_owned())?;
+            wait_for_start(&gate, signals.as_ref())?;
             let accepted = sys::socket::accept(&gate, false);
             if let Some(connection) = accepted.during(|| "open the gate".to_owned())? {
                 break connection;
@@ -68,6 +83,20 @@ pub(crate) fn wait(init: &mut Init<'_>) -> Outcome {
         init.launch.channel = InitEnd::from_fd(connection);
     }
     expect(&init.launch.channel, ToInit::Start)
+}
+
+/// Ends where a signal says so.
+fn wait_for_start(gate: &OwnedFd, signals: Option<&Signals>) -> Outcome {
+    let action = || "wait at the gate".to_owned();
+    let Some(signals) = signals else {
+        return sys::process::wait_readable(gate).during(action);
+    };
+    if sys::process::wait_readable_of(gate, signals).during(action)? {
+        return Ok(());
+    }
+    let signal = signals.next().during(action)?;
+    // As a shell has it.
+    sys::process::exit_now(128 + signal.map_or(0, Signal::number))
 }
 
 /// Waits for the maker's word. Without a maker there is no container.

@@ -26,7 +26,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use oci_spec::runtime::Hook;
-use sys::cgroup::Join;
+use sys::cgroup::{Cgroup, Join};
+use sys::event::Signals;
 use sys::mount::Mounted;
 use sys::ns::Namespaces;
 use sys::pty::Terminal;
@@ -49,6 +50,9 @@ pub(crate) struct Init<'a> {
     pub(crate) awaited: Option<&'a Cgroup>,
     /// Whether this process is in its cgroup, all of it.
     pub(crate) in_cgroup: bool,
+    pub(crate) gate: Option<OwnedFd>,
+    /// Those that end it while it waits at a gate of its own.
+    pub(crate) signals: Option<Signals>,
     /// Whether the maker has hooks to run before the old root goes.
     pub(crate) maker_hooks: bool,
     /// Hooks to run in the container's namespaces, from the host's files.

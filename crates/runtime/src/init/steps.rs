@@ -106,6 +106,7 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
     step(Phase::Root, "root-propagation", root::set_propagation),
     step(Phase::Gate, "look-for-command", command::look),
     step(Phase::Gate, "let-go-of-streams", streams::let_go),
+    step(Phase::Gate, "heed-signals", gate::heed_signals),
     step(Phase::Gate, "ready", gate::ready),
     step(Phase::Gate, "gate", gate::wait),
 ];

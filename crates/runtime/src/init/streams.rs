@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 
+use sys::event::Signals;
 use sys::pty::Terminal;
 use sys::root::Kind;
 
@@ -12,12 +13,12 @@ use crate::protocol::During;
 /// After /dev/pts was mounted, in which it is made, and before the host's root goes, because its
 /// other end is bound to /dev/console.
 pub(crate) fn terminal(init: &mut Init<'_>) -> Outcome {
-    let Stdio::Terminal { size } = init.launch.stdio else {
+    let Stdio::Terminal { size, bare_lines } = init.launch.stdio else {
         return Ok(());
     };
     let action = || "open a terminal in /dev/pts".to_owned();
     let root = init.root()?;
-    let terminal = open(root, *size)?;
+    let terminal = open(root, *size, *bare_lines)?;
     let console = root.make_file("/dev/console").during(action)?;
     super::mounts::refuse_on_proc(&console, "/dev/console".as_ref())?;
     let slave = sys::mount::bind_fd(&terminal.slave, false).during(action)?;
@@ -32,11 +33,16 @@ pub(crate) fn terminal(init: &mut Init<'_>) -> Outcome {
 pub(crate) fn open(
     root: &sys::root::Root,
     [rows, columns]: [u16; 2],
+    bare_lines: bool,
 ) -> Result<Terminal, crate::protocol::Failure> {
     let terminal = Terminal::open(root).during(|| "open a terminal in /dev/pts".to_owned())?;
     if (rows, columns) != (0, 0) {
         sys::pty::set_size(&terminal.master, rows, columns)
             .during(|| "set the terminal's size".to_owned())?;
+    }
+    if bare_lines {
+        sys::pty::leave_line_ends(&terminal.slave)
+            .during(|| "set the terminal's ends of lines".to_owned())?;
     }
     Ok(terminal)
 }
@@ -92,10 +98,16 @@ fn give_streams_to(uid: u32) {
 }
 
 /// Closes what is not needed from the gate on.
-pub(crate) fn close_unneeded(launch: &Launch<'_>, gate: &OwnedFd) -> Outcome {
+pub(crate) fn close_unneeded(
+    launch: &Launch<'_>,
+    gate: &OwnedFd,
+    signals: Option<&Signals>,
+) -> Outcome {
     let label = launch.label_file.as_ref().map(AsFd::as_fd);
     let streams = launch.given_streams();
-    let keep: Vec<_> = [Some(launch.channel.as_fd()), Some(gate.as_fd()), label]
+    let signals = signals.map(AsFd::as_fd);
+    let always = [launch.channel.as_fd(), gate.as_fd()];
+    let keep: Vec<_> = [label, signals]
         .into_iter()
         .flatten()
         .chain(always)

@@ -99,7 +99,7 @@ fn checkpoint(global: &Global, words: &Words) -> Outcome {
         spec: &record.spec,
         bundle: &record.saved.bundle,
         images: &images,
-        parent: words.text("parent-path")?,
+        parent: parent(words, &images)?,
         pre_dump,
         leave_running,
         link_remap: words.has("link-remap"),
@@ -120,6 +120,31 @@ fn checkpoint(global: &Global, words: &Words) -> Outcome {
 pub(super) fn images(words: &Words) -> Result<PathBuf, Failure> {
     let path = words.path("image-path").unwrap_or(Path::new("checkpoint"));
     std::path::absolute(path).map_err(|error| Failure::Usage(format!("--image-path: {error}")))
+}
+
+/// The earlier images, by the path that leads to them from these.
+fn parent<'a>(words: &'a Words, images: &Path) -> Result<Option<&'a str>, Failure> {
+    let Some(parent) = words.text("parent-path")? else {
+        return Ok(None);
+    };
+    let refused = |why: &str| Failure::Usage(format!("invalid --parent-path {parent:?}: {why}"));
+    if Path::new(parent).is_absolute() {
+        return Err(refused(
+            "a path that is relative to --image-path is expected",
+        ));
+    }
+    // These images' directory need not be there yet, and is no link then.
+    let up = Path::new(parent).strip_prefix("..").ok();
+    let there = match (up, images.parent()) {
+        (Some(rest), Some(above)) if !images.exists() => above.join(rest),
+        _ => images.join(parent),
+    };
+    match there.is_dir() {
+        true => Ok(Some(parent)),
+        false => Err(refused(
+            "there is no such directory, seen from --image-path",
+        )),
+    }
 }
 
 /// What checkpoint and restore have in common.

@@ -201,13 +201,14 @@ impl Bundle {
     ) -> Result<Created, Failure> {
         // Nobody waits for `run`'s container but itself.
         let start_at_once = gate.is_none();
+        let verb = if start_at_once { "run" } else { "create" };
         place.intend(&runtime::planned_cgroup(
             &self.spec,
             making.id,
             global.driver,
         )?)?;
         let stdio = if self.wants_terminal() {
-            terminal(&self.spec)
+            terminal(&self.spec, making.console_socket.is_none())
         } else {
             Stdio::Inherit
         };
@@ -215,7 +216,7 @@ impl Bundle {
             let message = format!("seccomp filter flags: {flags}");
             global.log.debug(&message);
         }
-        Ok(runtime::create(CreateRequest {
+        let made = runtime::create(CreateRequest {
             id: making.id,
             bundle: &self.dir,
             spec: &self.spec,
@@ -231,7 +232,8 @@ impl Bundle {
             new_keyring: making.new_keyring,
             no_pivot: making.no_pivot,
             fail_at: None,
-        })?)
+        });
+        made.map_err(|error| Failure::of_init(verb, error))
     }
 }
 
@@ -246,10 +248,10 @@ fn read_configuration(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// A terminal of the size the configuration or the user's own terminal has.
-fn terminal(spec: &Spec) -> Stdio {
+fn terminal(spec: &Spec, bare_lines: bool) -> Stdio {
     let configured = spec.process().as_ref().and_then(size_of);
     let size = configured.unwrap_or_else(own_size);
-    Stdio::Terminal { size }
+    Stdio::Terminal { size, bare_lines }
 }
 
 /// The size a process is to find.

@@ -1,9 +1,10 @@
 //! `exec`: another command in a running container.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Capabilities, Capability, Process};
 use runtime::{ExecRequest, Stdio};
+use sys::sched::Numbers;
 
 use super::create::{own_size, size_of, write_pid};
 use super::{flags, trace};
@@ -69,7 +70,8 @@ fn exec_in(global: &Global, words: &Words) -> Outcome {
     console::check(detach, wants_terminal, console_socket)?;
     let stdio = if wants_terminal {
         let size = size_of(&process).unwrap_or_else(own_size);
-        Stdio::Terminal { size }
+        let bare_lines = console_socket.is_none();
+        Stdio::Terminal { size, bare_lines }
     } else {
         Stdio::Inherit
     };
@@ -86,12 +88,14 @@ fn exec_in(global: &Global, words: &Words) -> Outcome {
         new_keyring: record.new_keyring,
         cgroups: &cgroups,
     });
-    let mut executed = executed.map_err(|error| not_executed(error, &cgroups))?;
-    trace(
-        &global.log,
-        executed.process.pid,
-        "setns_init: about to exec",
-    );
+    let mut executed = executed.map_err(|error| not_executed(error, &cgroups, &record))?;
+    let pid = executed.process.pid;
+    trace(&global.log, pid, "setns_init: about to exec");
+    if let Some(cpus) = first_cpus(&process) {
+        global
+            .log
+            .debug(&format!("nsexec[{pid}]: affinity: {cpus}"));
+    }
     if let (Some(socket), Some(master)) = (console_socket, &executed.terminal) {
         console::send(socket, master)?;
         executed.terminal = None;
@@ -111,12 +115,44 @@ fn exec_in(global: &Global, words: &Words) -> Outcome {
     .wait()
 }
 
+/// The CPUs that the process ran on until it was in the cgroup.
+fn first_cpus(process: &Process) -> Option<Numbers> {
+    let affinity = process.exec_cpu_affinity().as_ref()?;
+    Numbers::cpus(affinity.initial().as_deref()?)
+}
+
 /// Where cgroups were asked for, anything but the command's own failure is about them.
-fn not_executed(error: runtime::Error, cgroups: &[&str]) -> Failure {
+fn not_executed(error: runtime::Error, cgroups: &[&str], record: &Record) -> Failure {
     if cgroups.is_empty() || matches!(error, runtime::Error::Command { .. }) {
-        error.into()
-    } else {
-        Failure::Cgroups(cgroups.join(" "), error)
+        return error.into();
+    }
+    let cgroups = cgroups.join(" ");
+    let own = Path::new(&record.saved.cgroup);
+    match closed_door(&error, own) {
+        Some((path, errno)) => Failure::CgroupDoor {
+            cgroups,
+            path,
+            errno,
+        },
+        None => Failure::Cgroups(cgroups, error),
+    }
+}
+
+/// Which cgroup took nobody in, and why: version 1 says so when its file is opened, version 2 when
+/// the process is made in it.
+fn closed_door(error: &runtime::Error, own: &Path) -> Option<(PathBuf, sys::Errno)> {
+    match error {
+        runtime::Error::Cgroup {
+            source: sys::cgroup::Error::File { path, source, .. },
+            ..
+        } => {
+            let dir = path.ancestors().find(|path| !path.ends_with("tasks"));
+            Some((dir?.to_owned(), sys::Errno(source.raw_os_error()?)))
+        }
+        runtime::Error::System { source, .. } if source.call == "clone3" => {
+            Some((own.to_owned(), source.errno))
+        }
+        _ => None,
     }
 }
 
@@ -219,6 +255,11 @@ fn add_capabilities(names: &[&str], process: &mut Process) -> Result<(), Failure
         return Ok(());
     }
     let mut sets = process.capabilities().clone().unwrap_or_default();
+    // A capability is ambient only where it is inheritable too: those of who has none are left alone.
+    let inherits = sets
+        .inheritable()
+        .as_ref()
+        .is_some_and(|set| !set.is_empty());
     for name in names {
         let bare = name.trim_start_matches("CAP_");
         let one: Capability = bare
@@ -232,6 +273,9 @@ fn add_capabilities(names: &[&str], process: &mut Process) -> Result<(), Failure
         sets.set_bounding(with(sets.bounding()));
         sets.set_effective(with(sets.effective()));
         sets.set_permitted(with(sets.permitted()));
+        if inherits {
+            sets.set_ambient(with(sets.ambient()));
+        }
     }
     process.set_capabilities(Some(sets));
     Ok(())

@@ -26,7 +26,13 @@ pub(super) const VERB: Verb = Verb {
 fn kill(global: &Global, words: &Words) -> Outcome {
     let place = Place::of(&global.root, words.id()?)?;
     let record = place.read()?;
-    let signal = signal(words.word(1)?)?;
+    let word = words.word(1)?;
+    if word == Some("0") {
+        // As kill(2) has it: only whether there is anybody to be sent one.
+        let found = words.has("all") || living(&record)?.is_some();
+        return if found { Ok(0) } else { Err(not_running()) };
+    }
+    let signal = signal(word)?;
     // Without a pid namespace of its own the end of the first process is nobody else's.
     let all = words.has("all") || (signal == Signal::KILL && !record.saved.has_pid_namespace());
     if all {

@@ -105,5 +105,6 @@ pub(crate) fn add_environment(spec: &mut Spec, entries: impl IntoIterator<Item =
 fn trace(log: &Log, pid: i32, last: &str) {
     log.debug("nsexec started: nsexec container setup by one clone3");
     log.debug(&format!("child process in init(): {pid}"));
+    log.debug("init: closing the pipe to signal completion: by execve");
     log.debug(last);
 }

@@ -88,7 +88,8 @@ fn run_in(
     let created = bundle.create(global, place, &running.making, None)?;
     trace(&global.log, created.process.pid, "runs its command");
     let (created, terminal) = hand_out_or_destroy(created, &running.making)?;
-    let container = created.start()?;
+    let started = created.start();
+    let container = started.map_err(|error| Failure::of_init("run", error))?;
     let record = record(&running.making, bundle, container.saved(), true);
     let container = match place.write(&record) {
         Ok(()) => container,

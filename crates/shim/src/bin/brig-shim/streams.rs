@@ -45,7 +45,10 @@ pub(crate) fn make(
 ) -> Result<(Stdio, Half), Failure> {
     if terminal {
         return Ok((
-            Stdio::Terminal { size },
+            Stdio::Terminal {
+                size,
+                bare_lines: false,
+            },
             Half::Terminal {
                 input: wanted.stdin,
             },

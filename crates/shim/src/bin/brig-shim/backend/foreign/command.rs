@@ -59,7 +59,7 @@ impl Command {
                 self.wait_for(&all, [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()])?;
                 None
             }
-            Stdio::Terminal { size } => {
+            Stdio::Terminal { size, .. } => {
                 all.extend(["--console-socket", CONSOLE, id]);
                 Some(self.make_terminal(&all, size)?)
             }
