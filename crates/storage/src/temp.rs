@@ -10,6 +10,19 @@ use types::Digest;
 
 use crate::error::Error;
 
+/// Bytes after which the kernel is told to begin writing.
+const EARLY: u64 = 4 << 20;
+
+/// Has the kernel write what a file has grown by: the disk works while more comes in, and who waits
+/// for it in the end waits for little.
+pub(crate) fn write_early(file: &File, writing: &mut u64, length: u64) {
+    if length >= *writing + EARLY {
+        // What is not written now is written later.
+        let _ = sys::disk::start_writing(file, *writing, length - *writing);
+        *writing = length;
+    }
+}
+
 /// A new file with a hash over what was written to it.
 #[derive(Debug)]
 pub(crate) struct Ingest {

@@ -18,6 +18,7 @@ use super::whiteout::{self, Meaning};
 use crate::error::{Error, Malformed};
 use crate::paths::DIFF;
 use crate::tar::{Entry, Kind, Reader};
+use crate::temp::write_early;
 use crate::trash::Trash;
 
 /// Open parents kept; one archive rarely goes back to older ones.
@@ -385,12 +386,12 @@ fn write<R: BufRead>(
         )
     };
     let Some(pieces) = &entry.pieces else {
-        return copy(file, entry.size, data, wrong).map(|()| entry.size);
+        return copy(file, 0, entry.size, data, wrong).map(|()| entry.size);
     };
     let mut bytes = 0;
     for piece in pieces {
         file.seek(SeekFrom::Start(piece.offset)).map_err(wrong)?;
-        copy(file, piece.length, data, wrong)?;
+        copy(file, piece.offset, piece.length, data, wrong)?;
         bytes += piece.length;
     }
     file.set_len(entry.size).map_err(wrong)?;
@@ -399,10 +400,12 @@ fn write<R: BufRead>(
 
 fn copy<R: BufRead>(
     file: &mut std::fs::File,
+    mut offset: u64,
     mut left: u64,
     data: &mut Reader<R>,
     wrong: impl Fn(std::io::Error) -> Error,
 ) -> Result<(), Error> {
+    let mut writing = offset;
     while left > 0 {
         let bytes = data.data()?;
         let count = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
@@ -412,6 +415,8 @@ fn copy<R: BufRead>(
         file.write_all(&bytes[..count]).map_err(&wrong)?;
         data.consume(count);
         left -= count as u64;
+        offset += count as u64;
+        write_early(file, &mut writing, offset);
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::layer::{self, Unpacked, gave_up};
 use crate::pipe::{self, Sender};
 use crate::store::Store;
-use crate::temp::Blob;
+use crate::temp::{Blob, write_early};
 
 const CHUNK: usize = 128 << 10;
 
@@ -33,6 +33,8 @@ pub struct Ingest {
     file: File,
     hash: Sha256,
     offset: u64,
+    /// How much of it the kernel was told to write.
+    writing: u64,
     unpacker: Option<Unpacker>,
     /// What the layer has to hash to, when that is known.
     diff_id: Option<Digest>,
@@ -101,6 +103,7 @@ impl Ingest {
             file,
             hash: Sha256::new(),
             offset: 0,
+            writing: 0,
             unpacker,
             diff_id: unpack.flatten(),
             worthless: false,
@@ -131,6 +134,7 @@ impl Ingest {
             self.worthless = error.kind() == ErrorKind::StorageFull;
             return Err(Error::file("write", &self.path)(error));
         }
+        write_early(&self.file, &mut self.writing, self.offset);
         self.pass_on(bytes)
     }
 
