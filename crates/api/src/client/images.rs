@@ -29,6 +29,30 @@ pub struct ImportQuery {
     pub platform: Option<String>,
 }
 
+/// What is pulled.
+#[derive(Debug, Clone, Default)]
+pub struct PullQuery {
+    /// The repository.
+    pub repository: String,
+    /// A tag or a digest; none is every tag.
+    pub tag: Option<String>,
+    /// The platform; none is the daemon's.
+    pub platform: Option<String>,
+    /// Every platform; Brig's own.
+    pub all_platforms: bool,
+}
+
+/// What is pushed.
+#[derive(Debug, Clone, Default)]
+pub struct PushQuery {
+    /// The repository.
+    pub repository: String,
+    /// A tag; none is every tag.
+    pub tag: Option<String>,
+    /// Only the manifest for this platform, as JSON.
+    pub platform: Option<String>,
+}
+
 /// Progress messages as they arrive.
 #[derive(Debug)]
 pub struct Messages {
@@ -120,6 +144,116 @@ impl Client {
             call = call.query("changes", change);
         }
         self.messages(call.stream(tar), "image import").await
+    }
+
+    /// Pulls an image.
+    ///
+    /// # Errors
+    /// When the registry refuses at once; later refusals are messages.
+    pub async fn image_pull(
+        &self,
+        query: &PullQuery,
+        auth: &wire::AuthConfig,
+    ) -> Result<Messages, Error> {
+        let call = Call::post("/images/create")
+            .query("fromImage", &query.repository)
+            .query_some("tag", query.tag.as_ref())
+            .query_some("platform", query.platform.as_ref())
+            .query_flag("allPlatforms", query.all_platforms)
+            .registry_auth(auth);
+        self.messages(call, "image pull").await
+    }
+
+    /// Pushes an image.
+    ///
+    /// # Errors
+    /// When the daemon refuses at once; later refusals are messages.
+    pub async fn image_push(
+        &self,
+        query: &PushQuery,
+        auth: &wire::AuthConfig,
+    ) -> Result<Messages, Error> {
+        let path = format!("/images/{}/push", image_segment(&query.repository));
+        let call = Call::post(path)
+            .query_some("tag", query.tag.as_ref())
+            .query_some("platform", query.platform.as_ref())
+            .registry_auth(auth);
+        self.messages(call, "image push").await
+    }
+
+    /// How an image was made, the newest step first.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn image_history(
+        &self,
+        name: &str,
+        platform: Option<&str>,
+    ) -> Result<Vec<wire::HistoryItem>, Error> {
+        self.send_json(image(name, "/history").query_some("platform", platform))
+            .await
+    }
+
+    /// Removes images that nothing needs.
+    ///
+    /// # Errors
+    /// When a filter is unknown.
+    pub async fn images_prune(&self, filters: &Filters) -> Result<wire::ImagesPruned, Error> {
+        self.send_json(Call::post("/images/prune").filters(filters))
+            .await
+    }
+
+    /// Searches a registry.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub async fn image_search(
+        &self,
+        term: &str,
+        limit: Option<u32>,
+        filters: &Filters,
+        auth: &wire::AuthConfig,
+    ) -> Result<Vec<wire::SearchResult>, Error> {
+        let call = Call::get("/images/search")
+            .query("term", term)
+            .query_some("limit", limit)
+            .filters(filters)
+            .registry_auth(auth);
+        self.send_json(call).await
+    }
+
+    /// Whether credentials are right.
+    ///
+    /// # Errors
+    /// When the registry refuses them.
+    pub async fn auth(&self, auth: &wire::AuthConfig) -> Result<wire::AuthResponse, Error> {
+        self.send_json(Call::post("/auth").json(auth)).await
+    }
+
+    /// What a registry has under a reference.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub async fn distribution(
+        &self,
+        name: &str,
+        auth: &wire::AuthConfig,
+    ) -> Result<wire::DistributionInspect, Error> {
+        let call = Call::get(format!("/distribution/{}/json", image_segment(name)));
+        self.send_json(call.registry_auth(auth)).await
+    }
+
+    /// The manifest that a registry has under a reference.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub async fn manifest(
+        &self,
+        name: &str,
+        auth: &wire::AuthConfig,
+    ) -> Result<wire::RegistryManifest, Error> {
+        let call = Call::get(format!("/brig/manifests/{}", image_segment(name)));
+        self.send_json(call.registry_auth(auth)).await
     }
 
     /// Loads an archive of images.

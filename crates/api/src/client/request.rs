@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::connect::Sender;
 use super::{Body, Chunks, Client, Error, Filters};
 use crate::Version;
-use crate::wire::ErrorResponse;
+use crate::wire::{AuthConfig, ErrorResponse};
 
 /// What may stand in a path's segment or a query's value as it is.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
@@ -35,6 +35,7 @@ pub(super) struct Call {
     query: String,
     json: Option<Vec<u8>>,
     stream: Option<Body>,
+    registry_auth: Option<String>,
     upgrade: bool,
 }
 
@@ -65,6 +66,7 @@ impl Call {
             query: String::new(),
             json: None,
             stream: None,
+            registry_auth: None,
             upgrade: false,
         }
     }
@@ -130,6 +132,12 @@ impl Call {
         self
     }
 
+    /// Who the user is to the registry that this is about.
+    pub(super) fn registry_auth(mut self, auth: &AuthConfig) -> Self {
+        self.registry_auth = Some(crate::convert::encode_auth(auth));
+        self
+    }
+
     pub(super) fn upgrade(mut self) -> Self {
         self.upgrade = true;
         self
@@ -146,6 +154,9 @@ impl Call {
             .uri(uri)
             .header(HOST, "brig")
             .header(USER_AGENT, user_agent);
+        if let Some(auth) = &self.registry_auth {
+            request = request.header("X-Registry-Auth", auth);
+        }
         if self.upgrade {
             request = request.header(CONNECTION, "Upgrade").header(UPGRADE, "tcp");
         }

@@ -1,11 +1,13 @@
 //! Wire to domain and back. Nothing that a client sets is silently ignored: what this version does
 //! not honour is refused by name, with what would be accepted.
 
+mod auth;
 mod create;
 mod detach_keys;
 mod echo;
 mod logs;
 mod mounts;
+mod progress;
 mod refuse;
 mod resources;
 mod security;
@@ -16,9 +18,11 @@ use std::borrow::Cow;
 
 use types::ErrorKind;
 
+pub use auth::{decode_auth, encode_auth};
 pub use create::container_spec;
 pub use detach_keys::detach_keys;
 pub use echo::{create_request, host_config_shown, mount_points};
+pub use progress::progress_bar;
 pub use state::{container_state, exit_code, state_name, status_text};
 pub use time::{human_duration, parse_time, rfc3339};
 

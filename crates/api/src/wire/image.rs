@@ -157,4 +157,28 @@ go_struct! {
         #[serde(skip_serializing_if = "is_zero")]
         pub untagged: String,
     }
+
+    /// A line of `GET /images/{name}/history`.
+    pub struct HistoryItem {
+        /// The image at this point, or `<missing>`.
+        pub id: String,
+        /// Seconds since the epoch.
+        pub created: i64,
+        /// What made it.
+        pub created_by: String,
+        /// References.
+        pub tags: Option<Vec<String>>,
+        /// Bytes.
+        pub size: i64,
+        /// Comment.
+        pub comment: String,
+    }
+
+    /// The answer to `POST /images/prune`.
+    pub struct ImagesPruned {
+        /// What is gone.
+        pub images_deleted: Option<Vec<ImageDeleteItem>>,
+        /// Bytes.
+        pub space_reclaimed: u64,
+    }
 }

@@ -12,6 +12,7 @@ mod host_config;
 mod image;
 mod network;
 mod progress;
+mod registry;
 mod system;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -31,11 +32,15 @@ pub use host_config::{
     TmpfsOptions, Ulimit,
 };
 pub use image::{
-    Descriptor, ImageConfig, ImageDeleteItem, ImageInspect, ImageMetadata, ImageRootFs,
-    ImageSummary,
+    Descriptor, HistoryItem, ImageConfig, ImageDeleteItem, ImageInspect, ImageMetadata,
+    ImageRootFs, ImageSummary, ImagesPruned,
 };
 pub use network::{EndpointSettings, NetworkSettings, NetworkingConfig};
 pub use progress::{ErrorDetail, Progress, ProgressDetail};
+pub use registry::{
+    AuthConfig, AuthResponse, DistributionInspect, OciPlatform, PushResult, RegistryManifest,
+    SearchResult,
+};
 pub use system::{
     Commit, Component, ComponentDetails, Info, Plugins, RegistryConfig, RegistryIndex, Runtime,
     Swarm, Version, VersionPlatform,

@@ -16,6 +16,9 @@ go_struct! {
         /// How far it is.
         #[serde(rename = "progressDetail", skip_serializing_if = "is_zero")]
         pub progress_detail: Option<ProgressDetail>,
+        /// The same as a bar, for clients that print it as it is.
+        #[serde(rename = "progress", skip_serializing_if = "is_zero")]
+        pub progress: String,
         /// To what.
         #[serde(rename = "id", skip_serializing_if = "is_zero")]
         pub id: String,
