@@ -1,16 +1,45 @@
 //! Blobs on their way here.
 
-use bytes::Bytes;
+use std::collections::VecDeque;
 
-use crate::{Descriptor, Error, Repository};
+use bytes::Bytes;
+use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
+use reqwest::{Method, Response, StatusCode, Url};
+
+use crate::answer::why;
+use crate::error::{Action, Error};
+use crate::route::{self, Need};
+use crate::session::{Call, Session};
+use crate::transmit::name_of;
+use crate::{Credential, Descriptor, Repository, header};
+
+/// A connection that brings less than this before it breaks was no progress.
+const PROGRESS: u64 = 64 << 10;
 
 /// A blob on its way here. A cut or stalled connection is taken up again where it ended; what comes is
 /// never more than the descriptor's size, and its end before that is an error. The digest is for who
 /// stores it to verify.
 #[derive(Debug)]
 pub struct Blob {
-    repository: Repository,
+    descriptor: Descriptor,
+    repository: String,
+    /// Where it may be had; the first one is asked.
+    places: VecDeque<Place>,
     offset: u64,
+    response: Option<Response>,
+    /// Bytes of the response that are not wanted, of a registry that knows no ranges.
+    skip: u64,
+    /// What the response has brought.
+    brought: u64,
+    /// How often in a row there was no progress.
+    failures: u32,
+}
+
+/// One place that may have it.
+#[derive(Debug)]
+struct Place {
+    session: Session,
+    url: Url,
 }
 
 impl Repository {
@@ -19,12 +48,57 @@ impl Repository {
     /// # Errors
     /// [`Error::NoBlob`] and all others.
     pub async fn blob(&self, descriptor: &Descriptor, offset: u64) -> Result<Blob, Error> {
-        let _ = descriptor;
-        Ok(Blob {
-            repository: self.clone(),
+        if offset > descriptor.size {
+            let Descriptor { digest, size, .. } = descriptor;
+            return Err(Error::Invalid(format!(
+                "blob {digest} has {size} bytes, there is nothing at {offset}"
+            )));
+        }
+        let mut blob = Blob {
+            descriptor: descriptor.clone(),
+            repository: self.reference.familiar_name(),
+            places: self.places(descriptor)?,
             offset,
-        })
+            response: None,
+            skip: 0,
+            brought: 0,
+            failures: 0,
+        };
+        if offset < descriptor.size {
+            blob.connect().await?;
+        }
+        Ok(blob)
     }
+
+    fn places(&self, descriptor: &Descriptor) -> Result<VecDeque<Place>, Error> {
+        let what = format!("fetch blob {} of {}", descriptor.digest, self.familiar());
+        let mut tries = self.tries(Need::Digest, Action::Pull, &what)?;
+        let mut places = VecDeque::new();
+        while let Some(session) = tries.next() {
+            let url = session.url(&format!("/blobs/{}", descriptor.digest))?;
+            places.push_back(Place { session, url });
+        }
+        if descriptor.is_foreign() {
+            let last = places.back().map(|place| place.session.clone());
+            let foreign = descriptor.urls.iter().take(8);
+            let foreign = foreign.filter_map(|url| foreign_place(last.clone()?, url));
+            places.extend(foreign.collect::<Vec<_>>());
+        }
+        Ok(places)
+    }
+}
+
+/// Where the maker of a foreign layer says it is: nobody is told there who asks.
+fn foreign_place(mut session: Session, url: &str) -> Option<Place> {
+    let url = Url::parse(url).ok()?;
+    let plain = url.scheme() == "http" && session.shared.may_be_plain(&url);
+    if url.scheme() != "https" && !plain {
+        return None;
+    }
+    session.endpoint = route::own(&session.shared.config, &name_of(&url), "");
+    session.credential = Credential::Anonymous;
+    session.purpose.scopes.clear();
+    Some(Place { session, url })
 }
 
 impl Blob {
@@ -33,11 +107,160 @@ impl Blob {
     /// # Errors
     /// When the registry does not give the rest, however often it is asked.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        Err(self.repository.pending())
+        loop {
+            if self.offset == self.descriptor.size {
+                self.response = None;
+                return Ok(None);
+            }
+            let Some(response) = &mut self.response else {
+                self.connect().await?;
+                continue;
+            };
+            let stall = self.places[0].session.shared.stall();
+            let error = match tokio::time::timeout(stall, response.chunk()).await {
+                Ok(Ok(Some(bytes))) => match self.take(bytes) {
+                    Some(bytes) => return Ok(Some(bytes)),
+                    None => continue,
+                },
+                Ok(Ok(None)) => self
+                    .session()
+                    .unreachable("the connection was closed early"),
+                Ok(Err(error)) => self.session().unreachable(why(error)),
+                Err(_) => self.session().stalled(),
+            };
+            self.cut(error).await?;
+        }
     }
 
     /// Where the next chunk begins.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Who sends it: for [`Repository::avoiding`] when the bytes turn out to be wrong.
+    pub fn host(&self) -> &str {
+        &self.session().endpoint.host
+    }
+
+    /// There is always a place: the last one is never removed.
+    fn session(&self) -> &Session {
+        &self.places[0].session
+    }
+
+    /// What is wanted of the bytes that came.
+    fn take(&mut self, mut bytes: Bytes) -> Option<Bytes> {
+        self.brought = self.brought.saturating_add(bytes.len() as u64);
+        if self.brought >= PROGRESS {
+            self.failures = 0;
+        }
+        let skipped = usize::try_from(self.skip).map_or(bytes.len(), |s| s.min(bytes.len()));
+        self.skip -= skipped as u64;
+        let mut wanted = bytes.split_off(skipped);
+        let rest = self.descriptor.size - self.offset;
+        wanted.truncate(usize::try_from(rest).unwrap_or(usize::MAX));
+        self.offset += wanted.len() as u64;
+        (!wanted.is_empty()).then_some(wanted)
+    }
+
+    /// The connection has ended too early: the error when there have been too many of them.
+    async fn cut(&mut self, error: Error) -> Result<(), Error> {
+        self.response = None;
+        self.failures += 1;
+        let most = self.session().shared.config.limits.attempts.max(1);
+        if self.failures >= most {
+            return self.next_place(error);
+        }
+        tracing::debug!(offset = self.offset, %error, "taking the transfer up again");
+        if self.brought < PROGRESS {
+            tokio::time::sleep(self.session().backoff(self.failures)).await;
+        }
+        Ok(())
+    }
+
+    fn next_place(&mut self, error: Error) -> Result<(), Error> {
+        if self.places.len() == 1 {
+            return Err(error);
+        }
+        tracing::debug!(host = self.host(), %error, "asking the next place");
+        if matches!(error, Error::Connection { .. } | Error::Stalled { .. }) {
+            self.session()
+                .shared
+                .set_down(&self.session().endpoint.address);
+        }
+        self.places.pop_front();
+        self.failures = 0;
+        Ok(())
+    }
+
+    /// Asks for the bytes from the offset on, in one place after the other.
+    async fn connect(&mut self) -> Result<(), Error> {
+        loop {
+            match self.ask().await {
+                Ok((response, skip)) => {
+                    self.response = Some(response);
+                    self.skip = skip;
+                    self.brought = 0;
+                    return Ok(());
+                }
+                Err(error) => self.next_place(error)?,
+            }
+        }
+    }
+
+    /// The answer with the bytes, and how many of them are not wanted.
+    async fn ask(&self) -> Result<(Response, u64), Error> {
+        let Place { session, url } = &self.places[0];
+        let mut call = Call::new(Method::GET, url.clone());
+        if self.offset > 0 {
+            let range = HeaderValue::from_str(&format!("bytes={}-", self.offset));
+            call = call.with(RANGE, range.map_err(|e| session.broken(e.to_string()))?);
+        }
+        let response = session.send(&call).await?;
+        match response.status() {
+            StatusCode::OK => self.whole(&response).map(|()| (response, self.offset)),
+            StatusCode::PARTIAL_CONTENT => self.part(&response).map(|()| (response, 0)),
+            _ => Err(self.refusal(response).await),
+        }
+    }
+
+    fn whole(&self, response: &Response) -> Result<(), Error> {
+        self.check_size(response.content_length())
+    }
+
+    fn part(&self, response: &Response) -> Result<(), Error> {
+        let range = response.headers().get(CONTENT_RANGE);
+        let range = range
+            .and_then(|r| r.to_str().ok())
+            .and_then(header::content_range);
+        let Some(range) = range.filter(|range| range.first == self.offset) else {
+            let offset = self.offset;
+            let why = format!("was asked for bytes from {offset} on and sent others");
+            return Err(self.session().broken(why));
+        };
+        self.check_size(range.size)
+    }
+
+    fn check_size(&self, found: Option<u64>) -> Result<(), Error> {
+        match found {
+            Some(found) if found != self.descriptor.size => {
+                let size = self.descriptor.size;
+                let why = format!("has a blob of {found} bytes there, {size} expected");
+                Err(self.session().broken(why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn refusal(&self, response: Response) -> Error {
+        match self.session().refusal(response).await {
+            Error::Refused {
+                status: 404, said, ..
+            } => Error::NoBlob {
+                repository: self.repository.clone(),
+                digest: self.descriptor.digest.clone(),
+                said,
+            },
+            other => other,
+        }
     }
 }

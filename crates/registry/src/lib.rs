@@ -11,19 +11,31 @@
 //! Boundary types: [`Client`], [`Config`], [`Credentials`], [`Repository`], [`Manifest`], [`Descriptor`],
 //! [`Blob`], [`Source`], [`Error`].
 
+mod answer;
+mod authorize;
 mod blob;
 mod client;
 mod config;
 mod credentials;
 mod error;
+mod feed;
+mod header;
 mod login;
 mod manifest;
+mod pool;
+mod proxy;
 mod push;
 mod referrers;
 mod repository;
 mod resolve;
+mod route;
 mod search;
+mod session;
 mod tags;
+mod tls;
+mod token;
+mod transmit;
+mod upload;
 
 pub use blob::Blob;
 pub use client::Client;
@@ -32,9 +44,9 @@ pub use config::{
 };
 pub use credentials::{Credential, Credentials};
 pub use error::{Action, Error};
+pub use feed::Source;
 pub use login::Login;
 pub use manifest::{Content, Descriptor, Malformed, Manifest};
-pub use push::Source;
 pub use repository::Repository;
 pub use search::{Found, Search};
 pub use tags::Tags;

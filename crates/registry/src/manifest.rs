@@ -224,6 +224,11 @@ impl Manifest {
     }
 }
 
+/// Whether this is the type of a manifest that can be read.
+pub(crate) fn is_understood(media_type: &str) -> bool {
+    matches!(media_type, IMAGE | INDEX | DOCKER_IMAGE | DOCKER_LIST)
+}
+
 /// A media type without its parameters.
 pub(crate) fn essence(media_type: &str) -> &str {
     media_type.split(';').next().unwrap_or_default().trim()

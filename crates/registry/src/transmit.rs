@@ -1,0 +1,139 @@
+//! One request on the wire: which scheme, the host's own headers, and a bound on silence.
+
+use std::time::Duration;
+
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Response, Url};
+
+use crate::answer::why;
+use crate::client::Shared;
+use crate::error::Error;
+use crate::route::{Endpoint, Security, security};
+use crate::session::{Call, Session};
+
+impl Shared {
+    /// How a place is spoken to, as far as it is known: what an insecure one speaks is only known once it
+    /// has answered.
+    pub(crate) fn scheme(&self, endpoint: &Endpoint) -> &'static str {
+        match endpoint.security {
+            Security::Plain => "http",
+            Security::Verified => "https",
+            Security::Insecure if self.is_plain(&endpoint.address) => "http",
+            Security::Insecure => "https",
+        }
+    }
+
+    /// How long silence is borne.
+    pub(crate) fn stall(&self) -> Duration {
+        Duration::from_secs(self.config.limits.stall_seconds.max(1))
+    }
+
+    /// Sends one request and waits for the head of its answer.
+    pub(crate) async fn transmit(&self, session: &Session, call: Call) -> Result<Response, Error> {
+        let endpoint = &session.endpoint;
+        let undecided = endpoint.security == Security::Insecure
+            && call.url.scheme() == "https"
+            && is_at(&call.url, endpoint)
+            && !self.is_known(&endpoint.address);
+        if !undecided {
+            let url = call.url.clone();
+            let sent = self.send_to(session, call).await;
+            if sent.is_ok() && is_at(&url, endpoint) {
+                self.remember(
+                    endpoint,
+                    if url.scheme() == "http" {
+                        "http"
+                    } else {
+                        "https"
+                    },
+                );
+            }
+            return sent;
+        }
+        let first = self.send_to(session, call.clone()).await;
+        let Err(error) = first else {
+            self.remember(endpoint, "https");
+            return first;
+        };
+        let mut call = call;
+        if !matches!(error, Error::Connection { .. }) || call.url.set_scheme("http").is_err() {
+            return Err(error);
+        }
+        // What it said to TLS is the better reason when it does not answer http either.
+        let Ok(response) = self.send_to(session, call).await else {
+            return Err(error);
+        };
+        self.remember(endpoint, "http");
+        Ok(response)
+    }
+
+    async fn send_to(&self, session: &Session, call: Call) -> Result<Response, Error> {
+        let request = self.request(session, &call.url, call.method).await?;
+        let mut request = request.headers(call.headers);
+        if let Some(body) = call.body {
+            request = request.body(body);
+        }
+        match tokio::time::timeout(self.stall(), request.send()).await {
+            Err(_) => Err(session.stalled()),
+            Ok(Err(error)) => Err(session.unreachable(reason(&call.url, session, error))),
+            Ok(Ok(response)) => Ok(response),
+        }
+    }
+
+    /// A request to a host with the headers that the configuration gives it.
+    pub(crate) async fn request(
+        &self,
+        session: &Session,
+        url: &Url,
+        method: reqwest::Method,
+    ) -> Result<reqwest::RequestBuilder, Error> {
+        let endpoint = &session.endpoint;
+        let host = if is_at(url, endpoint) {
+            endpoint.host.clone()
+        } else {
+            name_of(url)
+        };
+        let client = self.pool.client(&self.config, &host).await?;
+        let mut request = client.request(method, url.clone());
+        for (name, value) in self.config.hosts.get(&host).iter().flat_map(|h| &h.headers) {
+            // Both have been checked when the client was made.
+            let name = HeaderName::from_bytes(name.as_bytes());
+            if let (Ok(name), Ok(mut value)) = (name, HeaderValue::from_str(value)) {
+                value.set_sensitive(true);
+                request = request.header(name, value);
+            }
+        }
+        Ok(request)
+    }
+
+    /// Whether a host may be told secrets, or asked at all, without TLS.
+    pub(crate) fn may_be_plain(&self, url: &Url) -> bool {
+        security(&self.config, &name_of(url)) != Security::Verified
+    }
+}
+
+/// Whether an address is on an endpoint's host.
+pub(crate) fn is_at(url: &Url, endpoint: &Endpoint) -> bool {
+    let (scheme, address) = (url.scheme(), &endpoint.address);
+    let own = Url::parse(&format!("{scheme}://{address}/"));
+    own.is_ok_and(|own| crate::session::same_origin(&own, url))
+}
+
+/// `host` or `host:port` as the configuration names it.
+pub(crate) fn name_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// Why there is no answer, and of whom if that is not the registry itself.
+fn reason(url: &Url, session: &Session, error: reqwest::Error) -> String {
+    let why = why(error);
+    if is_at(url, &session.endpoint) {
+        why
+    } else {
+        format!("it leads to {}: {why}", name_of(url))
+    }
+}
