@@ -15,7 +15,7 @@ use crate::hooks::{self, HookState};
 use crate::prepare::{self, Plan, ProcessPlan};
 use crate::resctrl::ResctrlPlan;
 use crate::seccomp::Program;
-use crate::{CreateRequest, Saved};
+use crate::{CreateRequest, Saved, SharedRoot};
 
 /// A container whose command has been executed.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub struct Container {
     pub(crate) first: ProcessPlan,
     /// Its root, if that is not the one of a mount namespace of its own: see [`crate::init::root`].
     pub(crate) directory: Option<PathBuf>,
+    /// The same, if it is mounted where others see it.
+    shared_root: Option<SharedRoot>,
     /// Its groups of caches and bandwidth.
     pub(crate) resctrl: Option<ResctrlPlan>,
     /// Whether its pid namespace was made for it, so that its first process is the namespace's.
@@ -68,6 +70,7 @@ impl Container {
             cgroup,
             namespaces: plan.namespaces.all(),
             directory: directory(request.bundle, spec),
+            shared_root: plan.shared_root,
             resctrl: plan.resctrl,
             first: plan.process,
             rules_its_pid_namespace: plan.namespaces.new.contains(Namespaces::PID),
@@ -88,6 +91,7 @@ impl Container {
         let process = spec.process().clone().unwrap_or_default();
         Ok(Some(Self {
             directory: directory(&saved.bundle, spec),
+            shared_root: saved.shared_root.clone(),
             resctrl: crate::resctrl::plan(spec, &saved.id)?,
             first: prepare::first_process(&process, &linux)?,
             id: saved.id.clone(),
@@ -114,6 +118,7 @@ impl Container {
             process: self.process,
             cgroup: self.cgroup.files.path().to_owned(),
             unit: self.cgroup.unit().map(str::to_owned),
+            shared_root: self.shared_root.clone(),
             namespaces: self.namespaces.bits(),
         }
     }
@@ -205,6 +210,9 @@ impl Container {
         if let Some(resctrl) = &self.resctrl {
             crate::resctrl::remove(resctrl)?;
         }
+        self.shared_root
+            .as_ref()
+            .map_or(Ok(()), SharedRoot::remove)?;
         hooks::run_poststop(&self.poststop, self.hook_state());
         Ok(())
     }
@@ -251,6 +259,8 @@ impl Container {
         if let Some(resctrl) = crate::resctrl::plan(spec, &saved.id)? {
             crate::resctrl::remove(&resctrl)?;
         }
+        let shared = saved.shared_root.as_ref();
+        shared.map_or(Ok(()), SharedRoot::remove)?;
         let state = HookState::new(spec, &saved.id, &saved.bundle);
         hooks::run_poststop(hooks::list(spec, |hooks| hooks.poststop()), state);
         Ok(())
@@ -292,4 +302,3 @@ fn directory(bundle: &Path, spec: &Spec) -> Option<PathBuf> {
         false => Some(bundle.join(spec.root().as_ref()?.path())),
     }
 }
-

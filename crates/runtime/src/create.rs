@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use oci_spec::runtime::{Linux, Spec};
 use sys::cgroup::{Cgroup, Join, Layout};
 use sys::clone::{Child, Clone3};
+use sys::mount::Mounted;
 use sys::ns::Namespaces;
 use types::ProcessRef;
 
@@ -14,12 +15,12 @@ use crate::container::Container;
 use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
 use crate::init::{Init, Launch};
-use crate::prepare::{self, Plan, RootMount};
+use crate::prepare::{self, Plan};
 use crate::protocol::{FromInit, InitEnd, MakerEnd, ToInit, channel};
 use crate::resctrl::ResctrlPlan;
 use crate::seccomp::Program;
 use crate::usher;
-use crate::{CreateRequest, Stdio};
+use crate::{CreateRequest, SharedRoot, Stdio};
 
 /// A container whose namespaces, mounts and cgroup are made; its process waits at the gate.
 #[derive(Debug)]
@@ -77,6 +78,7 @@ struct Undo {
     /// A cgroup of which only a part is there.
     awaited: Option<Awaited>,
     resctrl: Option<ResctrlPlan>,
+    shared_root: Option<SharedRoot>,
     child: Option<Child>,
 }
 
@@ -87,6 +89,9 @@ impl Undo {
         if let Some(child) = self.child.take() {
             let _ = sys::pidfd::send_signal(&child.pidfd, types::Signal::KILL);
             let _ = sys::pidfd::wait(&child.pidfd);
+        }
+        if let Some(root) = self.shared_root.take() {
+            let _ = root.remove();
         }
         if let Some(resctrl) = self.resctrl.take() {
             let _ = crate::resctrl::remove(&resctrl);
@@ -119,11 +124,8 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     at(&request, "filter")?;
     let seccomp = crate::seccomp::compile(linux)?;
     at(&request, "root-mount")?;
-    plan.root = Some(if plan.namespaces.has_own_mounts() {
-        prepare::root(&request, &plan)?
-    } else {
-        RootMount::Directory(prepare::directory(request.bundle, request.spec)?)
-    });
+    plan.open_root(&request)?;
+    undo.shared_root = plan.shared_root.clone();
     at(&request, "bind-sources")?;
     prepare::sources(&mut plan)?;
     at(&request, "cgroup")?;
@@ -151,7 +153,8 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     at(&request, "clone")?;
     let (maker, init) = channel()?;
     let gate = request.gate.take();
-    let is_told = request.start_at_once && gate.is_none() && !has_maker_hooks(request.spec);
+    let is_asked = has_maker_hooks(request.spec) || plan.may_ask();
+    let is_told = request.start_at_once && gate.is_none() && !is_asked;
     let (child, maker) = clone(
         &request,
         &plan,
@@ -413,6 +416,7 @@ fn await_ready(
                 }
                 maker.send(ToInit::Continue)?;
             }
+            Some((FromInit::Translate { below }, fds)) => translate(maker, fds, below)?,
             Some((answer, _)) => {
                 return Err(Error::Protocol {
                     answer: format!("{answer:?}"),
@@ -421,6 +425,17 @@ fn await_ready(
             None => return Err(ended(pidfd)),
         }
     }
+}
+
+/// Does to a mount of the container what takes rights over the file system that is mounted.
+fn translate(maker: &MakerEnd, fds: Vec<OwnedFd>, below: bool) -> Result<(), Error> {
+    let Ok([mount, namespace]) = <[OwnedFd; 2]>::try_from(fds) else {
+        let answer = "a mount to translate that did not come along".to_owned();
+        return Err(Error::Protocol { answer });
+    };
+    let mapped = Mounted::from_fd(mount).map_ids(namespace.as_fd(), below);
+    mapped.doing(|| "translate the ids of a mount of the container".to_owned())?;
+    maker.send(ToInit::Continue)
 }
 
 /// The copy ended without a word.

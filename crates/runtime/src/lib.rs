@@ -34,6 +34,7 @@ mod resctrl;
 mod rootless;
 mod saved;
 mod seccomp;
+mod shared_root;
 mod start;
 mod supervisor;
 mod usher;
@@ -62,6 +63,7 @@ pub use prepare::check_id;
 pub use rootless::Rootless;
 pub use saved::Saved;
 pub use seccomp::seccomp_flags;
+pub use shared_root::SharedRoot;
 pub use start::open_gate;
 pub use warning::on_warning;
 

@@ -7,6 +7,8 @@
 //!     ◄── Born + pidfd ────────────────────────────  (only through an usher, which says it)
 //!     ── Continue ────────────────────────────────►  (only with a user namespace: ids are mapped)
 //!     ── Continue ────────────────────────────────►  (only if the cgroup is made meanwhile: it is there)
+//!     ◄──────────── Translate + mount, namespace ──  (only what a user namespace may not do itself)
+//!     ── Continue ────────────────────────────────►
 //!     ◄───────────────────────────────── AtHooks ──  steps of Root, before the old root goes
 //!     ── Continue ────────────────────────────────►  (only with hooks of the maker)
 //!     ◄── Ready + mount namespace, terminal ───────  waits at the gate
@@ -48,6 +50,12 @@ pub(crate) enum FromInit {
     AtHooks,
     /// Everything is made. The mount namespace and the terminal's master come along, if there are any.
     Ready,
+    /// A mount that comes along, detached, is to have its ids translated by the user namespace that
+    /// comes along too.
+    Translate {
+        /// Whether those below it are as well.
+        below: bool,
+    },
     /// The filter hands calls to a supervisor, who wants what comes along.
     Listener,
     /// The same without anything: it is this process' descriptor of that number.

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use sys::ns::Namespaces;
 use types::ProcessRef;
 
+use crate::SharedRoot;
+
 /// How a later process finds a container again: see [`crate::Container::load`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -21,6 +23,9 @@ pub struct Saved {
     /// systemd's unit that the cgroup is of, if systemd made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
+    /// Its root, if that is mounted where others see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_root: Option<SharedRoot>,
     /// The kinds of its namespaces that are not the host's: CLONE_NEW* flags.
     pub namespaces: u32,
 }

@@ -317,15 +317,10 @@ fn without_mounts(bundle: &mut Bundle) {
 }
 
 #[test]
-fn the_mounts_of_others_are_left_alone() {
+fn without_mounts_the_table_of_others_is_left_alone() {
     needs_containers!();
     let mut bundle = Bundle::script("pwd; ls /");
     remove(&mut bundle, "mount");
-    let said = bundle.fail();
-    assert!(
-        said.contains("mounts: needs a new mount namespace"),
-        "{said}"
-    );
     without_mounts(&mut bundle);
     let before = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert_eq!(bundle.run(), "/\nbin\ndev\netc\n");
@@ -335,6 +330,60 @@ fn the_mounts_of_others_are_left_alone() {
     let id = running.bundle.path().to_str().unwrap().to_owned();
     let after = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!after.contains(&id) && !before.contains(&id));
+}
+
+/// How many mounts of the bundle are seen here.
+fn mounts_seen(bundle: &Bundle) -> usize {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let root = bundle.path().join("rootfs");
+    let of_bundle = |line: &&str| line.contains(root.to_str().unwrap());
+    table.lines().filter(of_bundle).count()
+}
+
+/// As with runc, but for what is left.
+#[test]
+fn mounts_are_made_where_the_caller_is() {
+    needs_containers!();
+    let mut bundle = Bundle::script("cat /proc/self/comm; cat /proc/kcore; touch /x");
+    remove(&mut bundle, "mount");
+    bundle.write();
+    let output = bundle.output(&["run", "ID"]);
+    assert_eq!(text(&output.stdout), "cat\n");
+    assert!(text(&output.stderr).contains("Read-only file system"));
+    assert_eq!(mounts_seen(&bundle), 0);
+    // One that fails half way.
+    let mut fails = Bundle::new(&["true"]);
+    remove(&mut fails, "mount");
+    fails.mount(json!({"destination": "/x", "type": "no-such-type", "source": "x"}));
+    fails.fail();
+    assert_eq!(mounts_seen(&fails), 0);
+    // And one that others join, with the terminal that takes a mount.
+    let running = Running::new(bundle);
+    assert!(mounts_seen(&running.bundle) > 3);
+    let said = running.succeed(json!({"args": ["cat", "/proc/self/comm"]}));
+    assert_eq!(said, "cat\n");
+    assert!(
+        running
+            .bundle
+            .output(&["delete", "-f", "ID"])
+            .status
+            .success()
+    );
+    assert_eq!(mounts_seen(&running.bundle), 0);
+}
+
+#[test]
+fn nothing_is_mounted_in_a_namespace_of_somebody_else() {
+    needs_containers!();
+    let first = Running::new(Bundle::new(&["true"]));
+    let mut bundle = Bundle::new(&["true"]);
+    let path = format!("/proc/{}/ns/mnt", first.pid());
+    set(&mut bundle, json!({"type": "mount", "path": path}));
+    let said = bundle.fail();
+    assert!(
+        said.contains("mounts: needs a new mount namespace"),
+        "{said}"
+    );
 }
 
 #[test]

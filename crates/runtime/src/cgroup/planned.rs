@@ -37,6 +37,7 @@ fn saved(planned: &str) -> Saved {
         process: ProcessRef { pid: 0, started: 0 },
         cgroup: text(is_path).unwrap_or_default(),
         unit: text(!is_path),
+        shared_root: None,
         namespaces: 0,
     }
 }

@@ -100,6 +100,7 @@ fn bring_back(
         process: process.doing(|| "read when the process started".to_owned())?,
         cgroup: group.files.path().to_owned(),
         unit: group.unit().map(str::to_owned),
+        shared_root: None,
         namespaces: outside.namespaces,
     };
     let container = Container::load(&saved, request.spec)?;

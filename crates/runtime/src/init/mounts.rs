@@ -9,11 +9,11 @@ use sys::ns::Namespaces;
 use sys::root::{Kind, Root};
 use types::ErrorKind;
 
-use super::{Init, Outcome, copy_up, namespaces};
+use super::{Init, Outcome, copy_up, gate, namespaces};
 use crate::Rootless;
 use crate::mount_options::MountOptions;
 use crate::prepare::{self, CgroupView, MountPlan, MountSource, borrowed};
-use crate::protocol::{During, Failure};
+use crate::protocol::{During, Failure, FromInit, InitEnd, ToInit};
 
 /// Right after the root: everything else is made in what is mounted here, /dev for one.
 pub(crate) fn all(init: &mut Init<'_>) -> Outcome {
@@ -25,6 +25,7 @@ pub(crate) fn all(init: &mut Init<'_>) -> Outcome {
         let maker = Maker {
             root: init.root()?,
             awaited: init.awaited,
+            channel: &init.launch.channel,
             in_user_namespace: plan.namespaces.names(Namespaces::USER),
         };
         let made = maker.one(mount)?;
@@ -38,9 +39,15 @@ pub(crate) fn all(init: &mut Init<'_>) -> Outcome {
     Ok(())
 }
 
-/// Whether it shows the cgroup, or costs memory that is the container's.
+/// Whether it shows the cgroup, costs memory that is the container's, or has the maker answer, whose
+/// word about the cgroup must have been heard before.
 fn needs_cgroup(mount: &MountPlan) -> bool {
-    mount.options.copy_up || matches!(mount.source, MountSource::CgroupViews(_))
+    let source = &mount.source;
+    mount.options.copy_up
+        || matches!(
+            source,
+            MountSource::CgroupViews(_) | MountSource::Inside(_, Some(_))
+        )
 }
 
 /// After the last file, directory and mount was made in one of them, by hooks too.
@@ -98,6 +105,8 @@ struct Maker<'a> {
     root: &'a Root,
     /// The cgroup, if its directories were not there when the maker prepared all others.
     awaited: Option<&'a Cgroup>,
+    /// To whoever has rights outside of the user namespace.
+    channel: &'a InitEnd,
     /// Then not everything can be mounted, and nothing may be allowed that its source forbids.
     in_user_namespace: bool,
 }
@@ -200,9 +209,31 @@ impl Maker<'_> {
         let mounted = sys::mount::bind_fd(there, recursive).during(action)?;
         if let Some(translator) = translator {
             let below = mount.options.map_ids == Some(true);
-            let mapped = mounted.map_ids(translator.as_fd(), below);
+            let mapped = match mounted.map_ids(translator.as_fd(), below) {
+                Err(error) if error.errno == sys::Errno::PERM && self.in_user_namespace => {
+                    return self.have_mapped(mounted, translator, below, path);
+                }
+                answer => answer,
+            };
             mapped.during(|| format!("translate the ids of {}", path.display()))?;
         }
+        let is_dir = sys::root::kind(&mounted).during(action)? == Kind::Directory;
+        Ok((mounted, is_dir))
+    }
+
+    /// The maker may do it where this process, with no rights over the machine's file systems, may not.
+    fn have_mapped(
+        &self,
+        mounted: Mounted,
+        translator: &OwnedFd,
+        below: bool,
+        path: &Path,
+    ) -> Result<(Mounted, bool), Failure> {
+        let action = || format!("have the ids of {} translated", path.display());
+        let with = [mounted.as_fd(), translator.as_fd()];
+        let asked = self.channel.send(&FromInit::Translate { below }, &with);
+        asked.during(action)?;
+        gate::expect(self.channel, ToInit::Continue)?;
         let is_dir = sys::root::kind(&mounted).during(action)? == Kind::Directory;
         Ok((mounted, is_dir))
     }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use sys::mount::{Attributes, Change, Propagation};
+use sys::mount::{Attributes, Change, Mounted, Propagation};
 use sys::ns::Namespaces;
 use sys::root::Root;
 use types::ErrorKind;
@@ -17,12 +17,18 @@ pub(crate) fn cut_propagation(init: &mut Init<'_>) -> Outcome {
     if !init.plan.namespaces.has_own_mounts() {
         return Ok(());
     }
-    let private = Change {
-        propagation: Some(Propagation::Private),
-        ..Change::default()
-    };
-    sys::mount::change(Path::new("/"), private, true)
+    sys::mount::change(Path::new("/"), PRIVATE, true)
         .during(|| "separate the mounts from the host's".to_owned())
+}
+
+const PRIVATE: Change = Change {
+    propagation: Some(Propagation::Private),
+    set: Attributes::empty(),
+    clear: Attributes::empty(),
+};
+
+fn separate(mounted: &Mounted) -> sys::Result<()> {
+    mounted.change(PRIVATE, true)
 }
 
 /// Before all other mounts, which are attached inside. It goes on top of `/`: this process goes on
@@ -33,11 +39,17 @@ pub(crate) fn attach(init: &mut Init<'_>) -> Outcome {
     let shown = init.plan.shown_at.as_deref();
     let top = match shown.map(sys::fd::open_dir) {
         Some(Ok(dir)) => dir,
+        // On top of the root that others see it must not go.
+        Some(opened) if init.plan.shares_mounts => opened.during(action)?,
         _ => sys::fd::open_path(Path::new("/")).during(action)?,
     };
     let dir = match &init.plan.root {
         Some(RootMount::Ready(mounted)) => {
             mounted.attach(&top).during(action)?;
+            if init.plan.shares_mounts {
+                // Where it was attached it may have become a peer of what is around.
+                separate(mounted).during(action)?;
+            }
             sys::fd::duplicate(mounted.as_fd()).during(action)?
         }
         Some(RootMount::Overlay(overlay, at)) => {

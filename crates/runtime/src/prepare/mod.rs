@@ -21,13 +21,14 @@ use sys::ns::Namespaces;
 use sys::overlay::Overlay;
 use sys::root::Node;
 
-use crate::CreateRequest;
 use crate::error::Error;
 use crate::mount_options::MountOptions;
 use crate::resctrl::ResctrlPlan;
+use crate::{CreateRequest, SharedRoot};
 
 use environment::Environment;
-pub(crate) use mounts::{borrowed, cgroup_views, directory, root, sources, views};
+pub(crate) use mounts::{borrowed, cgroup_views, sources, views};
+use mounts::{directory, root};
 pub(crate) use namespaces::{IdMaps, NamespacePlan};
 pub(crate) use net_devices::NetDevice;
 use net_devices::net_devices;
@@ -40,11 +41,16 @@ pub(crate) struct Plan {
     pub(crate) namespaces: NamespacePlan,
     pub(crate) host_name: Option<String>,
     pub(crate) domain_name: Option<String>,
-    /// Made last, because the mounts in it hold file systems; see [`root`].
+    /// Made last, because the mounts in it hold file systems; see [`Plan::open_root`].
     pub(crate) root: Option<RootMount>,
     /// Where hooks of the host expect to see the root with all that is mounted in it. None: there
     /// are no such hooks.
     pub(crate) shown_at: Option<PathBuf>,
+    /// Whether what is mounted is mounted where the caller is, because the container has no mount
+    /// namespace of its own.
+    pub(crate) shares_mounts: bool,
+    /// The root that is mounted so; from [`Plan::open_root`].
+    pub(crate) shared_root: Option<SharedRoot>,
     /// Whether the root is an image's, with a layer of the container's own on top.
     pub(crate) has_layers: bool,
     pub(crate) root_read_only: bool,
@@ -169,9 +175,7 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
     crate::hooks::check(spec)?;
     let linux = spec.linux().as_ref().ok_or_else(|| missing("linux"))?;
     let namespaces = namespaces::namespaces(linux)?;
-    if !namespaces.has_own_mounts() {
-        refuse_mounts(request, linux)?;
-    }
+    let shares_mounts = !namespaces.has_own_mounts() && shares_mounts(request, &namespaces)?;
     let source = spec.process().as_ref().ok_or_else(|| missing("process"))?;
     let has_uts = namespaces.has(Namespaces::UTS);
     let process = first_process(source, linux)?;
@@ -180,7 +184,9 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
         host_name: in_uts("hostname", spec.hostname(), has_uts)?,
         domain_name: in_uts("domainname", spec.domainname(), has_uts)?,
         root: None,
-        shown_at: shown_at(request),
+        shown_at: shown_at(request, shares_mounts),
+        shares_mounts,
+        shared_root: None,
         has_layers: request.rootfs.first().is_some_and(|m| m.kind == "overlay"),
         root_read_only: spec
             .root()
@@ -244,10 +250,52 @@ fn check_annotations(spec: &Spec) -> Result<(), Error> {
     Ok(())
 }
 
-/// In a mount namespace that others are in nothing is mounted: it would stay when the container is
-/// gone, and show everybody there what is the container's.
-fn refuse_mounts(request: &CreateRequest<'_>, linux: &Linux) -> Result<(), Error> {
+impl Plan {
+    /// Opens or mounts the root, detached.
+    pub(crate) fn open_root(&mut self, request: &CreateRequest<'_>) -> Result<(), Error> {
+        if !self.namespaces.has_own_mounts() && !self.shares_mounts {
+            let dir = directory(request.bundle, request.spec)?;
+            self.root = Some(RootMount::Directory(dir));
+            return Ok(());
+        }
+        let root = root(request, self)?;
+        if let (true, Some(path), RootMount::Ready(mounted)) =
+            (self.shares_mounts, &self.shown_at, &root)
+        {
+            self.shared_root = Some(SharedRoot::new(path.clone(), mounted)?);
+        }
+        self.root = Some(root);
+        Ok(())
+    }
+
+    /// Whether the process may have to ask for what it has no rights for ([`MountSource::Inside`]).
+    pub(crate) fn may_ask(&self) -> bool {
+        let translated =
+            |mount: &MountPlan| matches!(mount.source, MountSource::Inside(_, Some(_)));
+        self.namespaces.names(Namespaces::USER) && self.mounts.iter().any(translated)
+    }
+}
+
+/// Whether anything is mounted in a mount namespace that others are in. Who asks for that has it
+/// seen there, as with runc; it goes with the container. In one that is neither the container's nor
+/// the caller's it could not be found again.
+fn shares_mounts(request: &CreateRequest<'_>, namespaces: &NamespacePlan) -> Result<bool, Error> {
+    let Some(field) = needs_mounts(request) else {
+        return Ok(false);
+    };
+    let is_callers = !namespaces.has(Namespaces::MOUNT);
+    if is_callers && request.rootfs.is_empty() {
+        return Ok(true);
+    }
+    let reason = "needs a new mount namespace in linux.namespaces, or none: what others see is \
+                  not changed";
+    Err(Error::invalid(field, reason))
+}
+
+/// What of the configuration takes a mount.
+fn needs_mounts(request: &CreateRequest<'_>) -> Option<&'static str> {
     let spec = request.spec;
+    let linux = spec.linux().as_ref()?;
     let some = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     let asked = [
         (
@@ -276,14 +324,8 @@ fn refuse_mounts(request: &CreateRequest<'_>, linux: &Linux) -> Result<(), Error
             !request.rootfs.is_empty(),
         ),
     ];
-    match asked.iter().find(|(_, asked)| *asked) {
-        None => Ok(()),
-        Some((field, _)) => {
-            let reason = "needs a new mount namespace in linux.namespaces: what others see is not \
-                          changed";
-            Err(Error::invalid(*field, reason))
-        }
-    }
+    let mut asked = asked.iter();
+    asked.find(|(_, asked)| *asked).map(|(field, _)| *field)
 }
 
 fn in_uts(field: &str, name: &Option<String>, has_uts: bool) -> Result<Option<String>, Error> {
@@ -318,11 +360,13 @@ fn root_propagation(linux: &Linux) -> Result<Option<(Propagation, bool)>, Error>
     }
 }
 
-/// The path of the root, if hooks that run before the host's root goes may look there.
-fn shown_at(request: &CreateRequest<'_>) -> Option<PathBuf> {
+/// The path of the root, if it is mounted there: for hooks that run before the host's root goes and
+/// may look there, or for want of a mount namespace.
+fn shown_at(request: &CreateRequest<'_>, shares_mounts: bool) -> Option<PathBuf> {
     let create = crate::hooks::list(request.spec, |hooks| hooks.create_container());
     let mut maker = crate::hooks::of_maker(request.spec).into_iter();
-    if request.no_pivot || create.is_empty() && maker.all(|(_, list)| list.is_empty()) {
+    let hooks = !create.is_empty() || maker.any(|(_, list)| !list.is_empty());
+    if !shares_mounts && (request.no_pivot || !hooks) {
         return None;
     }
     let root = request.spec.root().as_ref()?;

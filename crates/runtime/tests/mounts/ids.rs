@@ -56,6 +56,23 @@ fn a_mount_translates_ids_as_the_user_namespace_does() {
     }
 }
 
+/// Which only a process outside of the user namespace may do.
+#[test]
+fn what_is_mounted_inside_is_translated_too() {
+    need_containers!();
+    let mut bundle = Bundle::script("stat -c '%n %u:%g' /mnt/a /other/*");
+    let source = owned_files(&bundle);
+    in_user_namespace(&mut bundle);
+    bundle.mount(bind("/mnt", &source, &["rbind"]));
+    let inside = bundle.in_root("mnt");
+    bundle.mount(bind("/other", &inside, &["rbind", "idmap"]));
+    let Some(printed) = run_translated(&bundle) else {
+        return;
+    };
+    let expected = "/mnt/a 65534:65534\n/other/a 0:0\n/other/b 1:2\n/other/c 1000:1000\n";
+    assert_eq!(printed, expected);
+}
+
 #[test]
 fn translations_of_mounts_below_are_asked_for() {
     need_containers!();
