@@ -12,7 +12,8 @@
 //! ```
 //!
 //! All runs in a mount namespace of its own from which the v2 hierarchy of a hybrid machine is
-//! unmounted, because crun refuses that layout; the peers live in Debian trees of their own.
+//! unmounted, because crun refuses that layout, and with a tmpfs on /run; the peers live in Debian trees
+//! of their own.
 
 mod engines;
 mod measure;
@@ -79,7 +80,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Runs this program again in a mount namespace of its own; returns only if that fails.
 fn enter() -> Result<()> {
-    let script = "umount -l /sys/fs/cgroup/unified 2>/dev/null; exec \"$@\"";
+    // As systemd has it, and the peers in their own trees.
+    let script = "umount -l /sys/fs/cgroup/unified 2>/dev/null
+        [ \"$(stat -f -c %T /run)\" = tmpfs ] || mount -t tmpfs tmpfs /run; exec \"$@\"";
     let error = Command::new("unshare")
         .args([
             "--mount",

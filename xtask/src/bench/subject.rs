@@ -119,6 +119,9 @@ impl Subject {
     }
 }
 
+/// Where the measured Brig has what need not survive the machine.
+pub(crate) const RUN_ROOT: &str = "/run/brig-bench";
+
 /// Brig, from the release build, in a place of its own; by its own client and by docker's.
 pub(crate) fn brig() -> Result<Vec<Subject>> {
     let scratch = paths::target().join("bench");
@@ -129,8 +132,7 @@ pub(crate) fn brig() -> Result<Vec<Subject>> {
     let child = Command::new(dist.join("brigd"))
         .arg("--data-root")
         .arg(scratch.join("data"))
-        .arg("--run-root")
-        .arg(scratch.join("run"))
+        .args(["--run-root", RUN_ROOT])
         .args(["--host", &socket, "--cgroup-parent", "/brig-bench"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -141,6 +141,13 @@ impl Place {
             }
             _ => {}
         }
+        // What there is most often: to look for more costs as much as a removal.
+        for file in [self.file(), self.intention()] {
+            let _ = std::fs::remove_file(file);
+        }
+        if std::fs::remove_dir(&self.dir).is_ok() {
+            return Ok(());
+        }
         match std::fs::remove_dir_all(&self.dir) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).on_file("remove", &self.dir)

@@ -42,8 +42,8 @@ pub(super) fn profile() -> Result<Value> {
     let run = ["run", "-d", "--network", "none", "--name", "profile"];
     brig.run(&[&run[..], &[subject::IMAGE, "sleep", "60"]].concat())?;
     let id = brig.run(&["inspect", "--format", "{{.Id}}", "profile"])?;
-    let path = paths::target()
-        .join("bench/run/containers")
+    let path = Path::new(subject::RUN_ROOT)
+        .join("containers")
         .join(&id)
         .join("config.json");
     let config: Value = serde_json::from_slice(&fs::read(&path).context("no config.json")?)?;
