@@ -231,6 +231,7 @@ async fn open_engine(config: &Config) -> Result<Engine, Error> {
         shim: config.shim.clone(),
         init: config.init.clone(),
         foreign_runtime: config.runtime.clone(),
+        registries: engine::image::registries::Config::default(),
         fail_at: config.fail_at.clone(),
     };
     Engine::open(config)

@@ -24,6 +24,7 @@ use types::{ContainerId, ExecId};
 use crate::exec::Session;
 use crate::gone::Gone;
 use crate::host::Host;
+use crate::image::{Transfers, pull, registries};
 use crate::table::{Container, Table, lock};
 use crate::{Config, Error, recover, steps};
 
@@ -50,6 +51,8 @@ struct Inner {
     /// Those whose container is gone, the oldest first.
     ownerless_execs: Mutex<VecDeque<ExecId>>,
     gone: Mutex<Gone>,
+    registries: registries::Shared,
+    pulls: Transfers<pull::Request>,
     runtime: Handle,
     watchers: Mutex<JoinSet<()>>,
     cleaners: Mutex<JoinSet<()>>,
@@ -84,6 +87,8 @@ impl Engine {
                 storage,
                 host: Host::detect()?,
                 shim: Program::open(&config.shim),
+                registries: registries::Shared::new(config.registries.clone())?,
+                pulls: Transfers::default(),
                 config,
                 table: RwLock::default(),
                 execs: Mutex::default(),
@@ -190,6 +195,16 @@ impl Engine {
 
     pub(crate) fn ownerless_execs(&self) -> MutexGuard<'_, VecDeque<ExecId>> {
         lock(&self.inner.ownerless_execs)
+    }
+
+    /// How registries are asked.
+    pub(crate) fn registries(&self) -> &registries::Shared {
+        &self.inner.registries
+    }
+
+    /// The pulls under way.
+    pub(crate) fn pulls(&self) -> &Transfers<pull::Request> {
+        &self.inner.pulls
     }
 
     /// How containers ended that went when they ended.

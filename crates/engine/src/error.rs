@@ -82,6 +82,28 @@ pub enum Error {
     /// The store refused or failed.
     #[error(transparent)]
     Storage(#[from] storage::Error),
+    /// A registry did not do as asked.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// Nothing here has the name that is to be pushed.
+    #[error("An image does not exist locally with the {of}: {reference}")]
+    NothingToPush {
+        /// The name.
+        reference: String,
+        /// `tag` or `repository`
+        of: &'static str,
+    },
+    /// A document of an image that no image has.
+    #[error("the configuration {digest} is longer than {most} bytes, the most that is taken")]
+    LongDocument {
+        /// Which.
+        digest: types::Digest,
+        /// Bytes.
+        most: usize,
+    },
+    /// A transfer was given up.
+    #[error("the transfer was interrupted")]
+    Interrupted,
     /// A file, a directory or a socket could not be used.
     #[error("cannot {what}")]
     Io {
@@ -148,7 +170,12 @@ impl Error {
     /// What it is about.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoContainer(_) | Self::NoExec(_) | Self::NoImage(_) => ErrorKind::NotFound,
+            Self::NoContainer(_)
+            | Self::NoExec(_)
+            | Self::NoImage(_)
+            | Self::NothingToPush { .. } => ErrorKind::NotFound,
+            Self::Registry(error) => error.kind(),
+            Self::LongDocument { .. } => ErrorKind::Invalid,
             Self::Ambiguous(_) => ErrorKind::Invalid,
             Self::NameTaken { .. } | Self::State(_) | Self::ImageInUse(_) => ErrorKind::Conflict,
             Self::Invalid(error) => error.kind(),
@@ -159,7 +186,7 @@ impl Error {
             Self::Storage(error) => error.kind(),
             Self::Top(error) => error.kind(),
             Self::Logs(error) => error.kind(),
-            Self::Closing => ErrorKind::Unavailable,
+            Self::Closing | Self::Interrupted => ErrorKind::Unavailable,
             Self::Io { .. }
             | Self::Kernel { .. }
             | Self::Record { .. }

@@ -54,6 +54,8 @@ pub struct Config {
     pub init: PathBuf,
     /// Another OCI runtime to drive by its command line; none means our own, in the shim.
     pub foreign_runtime: Option<PathBuf>,
+    /// How registries are asked, until [`image::registries::reload`] says otherwise.
+    pub registries: image::registries::Config,
     /// For tests only: the name of a step of create or start (see [`steps`]) that fails as if the
     /// machine had refused it, so that what it leaves behind can be looked at.
     pub fail_at: Option<String>,

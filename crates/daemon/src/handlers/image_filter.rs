@@ -1,5 +1,7 @@
 //! Filters of `GET /images/json`.
 
+use std::collections::BTreeMap;
+
 use api::convert::parse_time;
 use engine::{Engine, Image, image};
 use types::ImageRef;
@@ -81,6 +83,68 @@ impl Filter {
         let shown: Vec<_> = image.references.iter().filter(named).cloned().collect();
         (!shown.is_empty()).then_some(shown)
     }
+}
+
+/// Which images a prune removes.
+#[derive(Debug, Default)]
+pub(super) struct PruneFilter {
+    /// Those with a name too.
+    pub(super) all: bool,
+    labels: Vec<String>,
+    not_labels: Vec<String>,
+    until: Option<i64>,
+}
+
+impl PruneFilter {
+    pub(super) fn read(mut filters: Filters) -> Result<Self, Failure> {
+        let mut take = |key: &str| filters.remove(key).unwrap_or_default();
+        let dangling = take("dangling");
+        let all = match dangling.first().map(String::as_str) {
+            None | Some("true" | "1") => false,
+            Some("false" | "0") => true,
+            Some(other) => {
+                return Err(Failure::bad_request(format!(
+                    "invalid filter 'dangling={other}': true or false is expected"
+                )));
+            }
+        };
+        let (labels, not_labels) = (take("label"), take("label!"));
+        let until = match take("until").as_slice() {
+            [] => None,
+            [text] => Some(until(text)?),
+            _ => return Err(Failure::bad_request("more than one until filter specified")),
+        };
+        if let Some(key) = filters.keys().next() {
+            return Err(Failure::bad_request(format!("invalid filter '{key}'")));
+        }
+        Ok(Self {
+            all,
+            labels,
+            not_labels,
+            until,
+        })
+    }
+
+    /// Whether one with these labels, made then, is taken.
+    pub(super) fn takes(&self, labels: &BTreeMap<String, String>, created: i64) -> bool {
+        self.labels.iter().all(|l| label(l, labels))
+            && !self.not_labels.iter().any(|l| label(l, labels))
+            && self.until.is_none_or(|time| created < time)
+    }
+}
+
+/// A time, or how long ago: `24h`.
+fn until(text: &str) -> Result<i64, Failure> {
+    let ago = || {
+        let span: jiff::SignedDuration = text.parse().ok()?;
+        let nanos = i64::try_from(span.as_nanos()).ok()?;
+        Some(crate::clock::now() - nanos)
+    };
+    parse_time(text).flatten().or_else(ago).ok_or_else(|| {
+        Failure::bad_request(format!(
+            "invalid filter 'until={text}': seconds, RFC 3339 or a duration such as 24h is expected"
+        ))
+    })
 }
 
 /// A pattern fits a reference with or without its tag, in its short form.

@@ -144,6 +144,39 @@ fn image_config(image: &Image) -> wire::ImageConfig {
     }
 }
 
+/// The steps that made an image, the newest first.
+pub(super) fn history(image: &Image, layer_sizes: &[u64]) -> Vec<wire::HistoryItem> {
+    let seconds = |text: &Option<String>| {
+        let time = text
+            .as_ref()
+            .and_then(|t| t.parse::<jiff::Timestamp>().ok());
+        time.map_or(0, jiff::Timestamp::as_second)
+    };
+    let mut sizes = layer_sizes.iter();
+    let steps = image.config.history().iter().flatten();
+    let mut items: Vec<_> = steps
+        .map(|step| {
+            let empty = step.empty_layer().unwrap_or(false);
+            let size = if empty { None } else { sizes.next() };
+            wire::HistoryItem {
+                id: "<missing>".to_owned(),
+                created: seconds(step.created()),
+                created_by: step.created_by().clone().unwrap_or_default(),
+                tags: None,
+                size: i64::try_from(size.copied().unwrap_or_default()).unwrap_or(i64::MAX),
+                comment: step.comment().clone().unwrap_or_default(),
+            }
+        })
+        .collect();
+    items.reverse();
+    if let Some(newest) = items.first_mut() {
+        newest.id = image.id.to_string();
+        let tags = tags(&image.references);
+        newest.tags = (!tags.is_empty()).then_some(tags);
+    }
+    items
+}
+
 /// One thing that removing an image did.
 pub(super) fn removed(removed: &Removed) -> wire::ImageDeleteItem {
     match removed {

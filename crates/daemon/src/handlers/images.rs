@@ -1,13 +1,15 @@
 //! `/images`
 
+use std::sync::Arc;
+
 use api::wire;
 use engine::{Import, image};
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 use types::{ErrorKind, ImageRef, Platform};
 
-use super::image_filter::Filter;
-use super::image_view;
+use super::image_filter::{Filter, PruneFilter};
+use super::{image_view, transfers};
 use crate::app::App;
 use crate::http::body::{Body, Download, Upload};
 use crate::http::error::Failure;
@@ -81,10 +83,35 @@ pub(super) async fn remove(app: &App, call: &Call) -> Answer {
     respond::ok(&items)
 }
 
+pub(super) async fn history(app: &App, call: &Call) -> Answer {
+    let name = call.name.clone();
+    let image = app
+        .blocking(move |engine| image::inspect(engine, &name))
+        .await?;
+    respond::ok(&image_view::history(&image, &[]))
+}
+
+pub(super) async fn prune(app: &App, call: &Call) -> Answer {
+    let filters = call.query.filters()?;
+    let filter = PruneFilter::read(filters)?;
+    let pruned = app
+        .blocking(move |engine| {
+            image::prune(engine, filter.all, |image| {
+                filter.takes(&image_view::labels(image), image_view::created(image))
+            })
+        })
+        .await?;
+    let items: Vec<_> = pruned.removed.iter().map(image_view::removed).collect();
+    respond::ok(&wire::ImagesPruned {
+        images_deleted: (!items.is_empty()).then_some(items),
+        space_reclaimed: pruned.reclaimed,
+    })
+}
+
 /// Import, or pull.
-pub(super) async fn create(app: &App, call: Call) -> Answer {
+pub(super) async fn create(app: &Arc<App>, call: Call) -> Answer {
     match (call.query.get("fromImage"), call.query.get("fromSrc")) {
-        (Some(name), _) => Err(no_registry(name, call.query.get("tag"))),
+        (Some(_), _) => transfers::pull(app, &call).await,
         (None, Some("-")) => import(app, call).await,
         (None, Some(url)) => Err(Failure::new(
             ErrorKind::Unsupported,
@@ -92,25 +119,6 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
         )),
         (None, None) => Err(Failure::bad_request("fromImage or fromSrc must be said")),
     }
-}
-
-/// This version cannot pull: the image is as unknown here as any other that is nowhere.
-fn no_registry(name: &str, tag: Option<&str>) -> Failure {
-    let whole = match tag {
-        Some(digest) if digest.contains(':') => format!("{name}@{digest}"),
-        Some(tag) => format!("{name}:{tag}"),
-        None => name.to_owned(),
-    };
-    let shown = whole
-        .parse::<ImageRef>()
-        .map_or(whole, |reference| reference.familiar());
-    Failure::new(
-        ErrorKind::NotFound,
-        format!(
-            "No such image: {shown}: this version of Brig cannot pull from a registry; make it \
-             with 'brig import' or bring it with 'brig load'"
-        ),
-    )
 }
 
 async fn import(app: &App, call: Call) -> Answer {

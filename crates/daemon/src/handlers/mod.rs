@@ -9,7 +9,11 @@ mod image_filter;
 mod image_view;
 mod images;
 mod logs;
+mod progress;
+mod registry;
+mod registry_auth;
 mod system;
+mod transfers;
 
 use std::sync::Arc;
 
@@ -49,6 +53,14 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::ImageInspect => images::inspect(&app, &call).await,
         Op::ImageTag => images::tag(&app, &call).await,
         Op::ImageRemove => images::remove(&app, &call).await,
+        Op::ImageHistory => images::history(&app, &call).await,
+        Op::ImagePush => transfers::push(&app, &call).await,
+        Op::ImagePrune => images::prune(&app, &call).await,
+        Op::ImageSearch => registry::search(&app, &call).await,
+        Op::Auth => registry::auth(&app, call).await,
+        Op::Distribution => registry::distribution(&app, &call).await,
+        Op::Manifest => registry::manifest(&app, &call).await,
+        Op::ManifestPut => registry::put_manifest(&app, call).await,
         // Both are answered before a handler is looked for.
         Op::Options | Op::Unsupported => Ok(respond::status(hyper::StatusCode::NOT_FOUND)),
     }

@@ -127,26 +127,27 @@ impl hyper::body::Body for Body {
 
 /// A request's JSON body; an empty one is `None`.
 pub(crate) async fn json<T: DeserializeOwned>(body: Incoming) -> Result<Option<T>, Failure> {
-    let bytes = match Limited::new(body, LONGEST_JSON).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            return Err(Failure::with_status(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the request's body is longer than {LONGEST_JSON} bytes"),
-            ));
-        }
-        Err(_) => {
-            return Err(Failure::bad_request(
-                "the connection broke while reading the request's body",
-            ));
-        }
-    };
+    let bytes = bytes(body).await?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|error| Failure::bad_request(format!("invalid JSON: {error}")))
+}
+
+/// A request's body as it is.
+pub(crate) async fn bytes(body: Incoming) -> Result<Bytes, Failure> {
+    match Limited::new(body, LONGEST_JSON).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Failure::with_status(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the request's body is longer than {LONGEST_JSON} bytes"),
+        )),
+        Err(_) => Err(Failure::bad_request(
+            "the connection broke while reading the request's body",
+        )),
+    }
 }
 
 /// A request's body for a blocking reader. Whoever reads it must be on another thread than the one

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use oci_spec::image::ImageConfiguration;
 use storage::{Durability, Image};
 use types::{ContainerId, ContainerName, ContainerSpec, Platform};
 
@@ -84,7 +83,7 @@ fn checked(
 ) -> Result<(Resolved, Vec<String>), Error> {
     let host = engine.host();
     check::request(spec)?;
-    check::platform(spec, &platform(&image.config), &Platform::host())?;
+    check::platform(spec, &image::platform(&image.config), &Platform::host())?;
     let machine = Machine {
         cgroups: host.facts.cgroups,
         cpus: host.cpus,
@@ -111,14 +110,6 @@ fn checked(
         host: host.facts.clone(),
     })?;
     Ok((resolved, warnings))
-}
-
-fn platform(config: &ImageConfiguration) -> Platform {
-    Platform {
-        os: config.os().to_string(),
-        architecture: config.architecture().to_string(),
-        variant: config.variant().clone(),
-    }
 }
 
 /// Takes the name asked for, or a free one that nobody asked for.

@@ -1,6 +1,12 @@
-//! Images: thin over the store, with a look at the containers that use them. All blocking.
+//! Images: thin over the store, with a look at the containers that use them. Blocking, but for
+//! [`pull`] and [`push`], which begin work that is looked at, and [`registries`], whose verbs wait.
 
+mod prune;
+pub mod pull;
+pub mod push;
+pub mod registries;
 mod remove;
+mod transfer;
 
 use std::io::{Read, Write};
 
@@ -9,7 +15,10 @@ use types::{Digest, ErrorKind, ImageRef};
 
 use crate::{Engine, Error};
 
+pub use prune::{Pruned, prune};
 pub use remove::{InUse, remove};
+pub(crate) use transfer::Transfers;
+pub use transfer::{Failed, Finished, Part, Progress, Stage, Transfer};
 
 /// All images, the newest first, each with the number of containers made from it.
 pub fn list(engine: &Engine) -> Result<Vec<(Image, usize)>, Error> {
@@ -58,6 +67,15 @@ pub fn tag(engine: &Engine, source: &str, target: &ImageRef) -> Result<(), Error
         .storage()
         .tag(source, target)
         .map_err(|error| missing(error, source))
+}
+
+/// What an image runs on.
+pub(crate) fn platform(config: &oci_spec::image::ImageConfiguration) -> types::Platform {
+    types::Platform {
+        os: config.os().to_string(),
+        architecture: config.architecture().to_string(),
+        variant: config.variant().clone(),
+    }
 }
 
 /// Docker's words for an image that is not there, which clients match.

@@ -1,0 +1,77 @@
+//! `X-Registry-Auth`: as whom a registry is asked.
+
+use api::convert::decode_auth;
+use api::wire::AuthConfig;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use engine::image::registries::{Credential, Credentials};
+
+use crate::http::error::Failure;
+use crate::http::request::Call;
+
+/// The header's name.
+const HEADER: &str = "x-registry-auth";
+
+/// As whom the request asks; nobody when it does not say.
+pub(super) fn credentials(call: &Call) -> Result<Credentials, Failure> {
+    let Some(header) = call.request.headers().get(HEADER) else {
+        return Ok(Credentials::anonymous());
+    };
+    let auth = header.to_str().ok().and_then(decode_auth).ok_or_else(|| {
+        Failure::bad_request("invalid X-Registry-Auth header: JSON in base64 is expected")
+    })?;
+    Ok(Credentials::own(credential(&auth)))
+}
+
+/// The strongest thing it says.
+pub(super) fn credential(auth: &AuthConfig) -> Credential {
+    if !auth.registry_token.is_empty() {
+        return Credential::RegistryToken(auth.registry_token.clone());
+    }
+    if !auth.identity_token.is_empty() {
+        return Credential::IdentityToken(auth.identity_token.clone());
+    }
+    let of_file = || {
+        let text = String::from_utf8(STANDARD.decode(&auth.auth).ok()?).ok()?;
+        let (username, password) = text.split_once(':')?;
+        Some((username.to_owned(), password.to_owned()))
+    };
+    let (username, password) = match auth.username.is_empty() {
+        true => of_file().unwrap_or_default(),
+        false => (auth.username.clone(), auth.password.clone()),
+    };
+    if username.is_empty() && password.is_empty() {
+        return Credential::Anonymous;
+    }
+    Credential::Password { username, password }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_strongest_counts() {
+        let mut auth = AuthConfig::default();
+        assert_eq!(credential(&auth), Credential::Anonymous);
+        auth.auth = STANDARD.encode("ann:se:cret");
+        let password = |password: &str| Credential::Password {
+            username: "ann".into(),
+            password: password.into(),
+        };
+        assert_eq!(credential(&auth), password("se:cret"));
+        auth.username = "ann".into();
+        auth.password = "x".into();
+        assert_eq!(credential(&auth), password("x"));
+        auth.identity_token = "refresh".into();
+        assert_eq!(
+            credential(&auth),
+            Credential::IdentityToken("refresh".into())
+        );
+        auth.registry_token = "bearer".into();
+        assert_eq!(
+            credential(&auth),
+            Credential::RegistryToken("bearer".into())
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! The registry client that the verbs share, and the types in which callers say whom to ask as whom.
+
+use std::sync::{PoisonError, RwLock};
+
+use oci_spec::image::ImageConfiguration;
+pub use registry::{
+    ClientCertificate, Config, Content, Credential, Credentials, Descriptor, Found, Host, Limits,
+    Manifest, Mirror, MirrorUse, Proxies, Registry, Search,
+};
+use types::{ImageRef, Platform};
+
+use crate::{Engine, Error};
+
+/// The client of the present configuration.
+#[derive(Debug)]
+pub(crate) struct Shared(RwLock<registry::Client>);
+
+impl Shared {
+    pub(crate) fn new(config: Config) -> Result<Self, Error> {
+        Ok(Self(RwLock::new(registry::Client::new(config)?)))
+    }
+
+    pub(super) fn client(&self) -> registry::Client {
+        // A client is swapped whole.
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// From now on registries are asked as this says; what is under way ends as it began.
+pub fn reload(engine: &Engine, config: Config) -> Result<(), Error> {
+    let client = registry::Client::new(config)?;
+    let mut shared = engine
+        .registries()
+        .0
+        .write()
+        .unwrap_or_else(PoisonError::into_inner);
+    *shared = client;
+    Ok(())
+}
+
+/// The configuration in force.
+pub fn config(engine: &Engine) -> Config {
+    engine.registries().client().config().clone()
+}
+
+/// Whether credentials are right; a token to use instead of the password, if the registry gave one.
+pub async fn login(
+    engine: &Engine,
+    server: &str,
+    credential: &Credential,
+) -> Result<Option<String>, Error> {
+    let login = engine
+        .registries()
+        .client()
+        .login(server, credential)
+        .await?;
+    Ok(login.identity_token)
+}
+
+/// Repositories by words in their names.
+pub async fn search(
+    engine: &Engine,
+    search: &Search,
+    credentials: &Credentials,
+) -> Result<Vec<Found>, Error> {
+    let client = engine.registries().client();
+    Ok(client.search(search, credentials).await?)
+}
+
+/// What the registry has under a reference; nothing is kept.
+pub async fn manifest(
+    engine: &Engine,
+    reference: &ImageRef,
+    credentials: &Credentials,
+) -> Result<Manifest, Error> {
+    let client = engine.registries().client();
+    Ok(client.repository(reference, credentials).resolve().await?)
+}
+
+/// What the image with this configuration runs on, if it says so.
+pub async fn platform(
+    engine: &Engine,
+    reference: &ImageRef,
+    credentials: &Credentials,
+    config: &Descriptor,
+) -> Result<Option<Platform>, Error> {
+    let client = engine.registries().client();
+    let repository = client.repository(reference, credentials);
+    let document = super::pull::document(&repository, config).await?;
+    let config = ImageConfiguration::from_reader(&document[..]);
+    // An artifact has no platform, and no configuration that we know.
+    Ok(config.ok().map(|config| super::platform(&config)))
+}
+
+/// Puts a manifest under a reference; what it names has to be there.
+pub async fn put_manifest(
+    engine: &Engine,
+    reference: &ImageRef,
+    credentials: &Credentials,
+    media_type: &str,
+    document: Vec<u8>,
+) -> Result<types::Digest, Error> {
+    let client = engine.registries().client();
+    let repository = client.repository(reference, credentials);
+    let tag = reference.tag();
+    let put = repository.put_manifest(tag, media_type, document.into());
+    Ok(put.await?.digest)
+}
+
+/// The tags of a repository.
+pub async fn tags(
+    engine: &Engine,
+    repository: &ImageRef,
+    credentials: &Credentials,
+) -> Result<Vec<ImageRef>, Error> {
+    let client = engine.registries().client();
+    let tags = client
+        .repository(repository, credentials)
+        .all_tags()
+        .await?;
+    // A registry is a stranger: what is no tag is not asked for.
+    let tags = tags.iter().filter_map(|tag| repository.with_tag(tag).ok());
+    Ok(tags.collect())
+}
