@@ -33,6 +33,8 @@ pub struct Created {
     pub(crate) channel: MakerEnd,
     /// Whether the process was told already to start.
     pub(crate) is_told: bool,
+    /// Whether hooks run between its last filter and its command, for as long as they like.
+    pub(crate) has_start_hooks: bool,
 }
 
 /// The maker's steps, in order.
@@ -153,6 +155,8 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     at(&request, "clone")?;
     let (maker, init) = channel()?;
     let gate = request.gate.take();
+    let start_hooks = hooks::list(request.spec, |hooks| hooks.start_container());
+    let has_start_hooks = !start_hooks.is_empty();
     let is_asked = has_maker_hooks(request.spec) || plan.may_ask();
     let is_told = request.start_at_once && gate.is_none() && !is_asked;
     let (child, maker) = clone(
@@ -202,6 +206,7 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
         container,
         channel: maker,
         is_told,
+        has_start_hooks,
     })
 }
 
@@ -237,11 +242,7 @@ fn begin_cgroup(
 }
 
 /// The cgroup, all of it; a process that awaits it is told so.
-fn finish_cgroup(
-    made: Option<Made>,
-    undo: &mut Undo,
-    maker: &MakerEnd,
-) -> Result<Made, Error> {
+fn finish_cgroup(made: Option<Made>, undo: &mut Undo, maker: &MakerEnd) -> Result<Made, Error> {
     if let Some(made) = made {
         return Ok(made);
     }

@@ -59,6 +59,17 @@ pub enum Error {
         /// What the kernel said.
         source: sys::Error,
     },
+    /// An agent has the listener, and answers none of the calls that go to it.
+    #[error(
+        "the process did not come to run its command within {seconds} seconds: \
+         the seccomp agent {path} does not answer its system calls"
+    )]
+    Undecided {
+        /// Its socket.
+        path: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// A group of resctrl could not be made, filled or removed.
     #[error("cannot {action}: {reason}")]
     Resctrl {
@@ -155,6 +166,7 @@ impl Error {
             | Self::Resctrl { .. }
             | Self::Ended { .. }
             | Self::Late { .. }
+            | Self::Undecided { .. }
             | Self::IdMap { .. }
             | Self::Criu { .. }
             | Self::Protocol { .. }

@@ -4,6 +4,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use oci_spec::runtime::{LinuxSeccomp, Spec};
 use serde::Serialize;
@@ -12,6 +13,10 @@ use serde_json::value::RawValue;
 use crate::error::{Doing, Error};
 use crate::hooks::HookState;
 use crate::protocol::{FromInit, MakerEnd, ToInit};
+
+/// How long an agent may take: to take the listener, and then to let a process come to its command,
+/// every call of which may be the agent's to decide.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The agent's socket and what is passed on to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,13 +85,22 @@ impl Supervisor {
         channel.send(ToInit::Continue)
     }
 
+    /// Says that it took too long.
+    pub(crate) fn silent(this: Option<&Self>) -> Error {
+        Error::Undecided {
+            path: this.map_or_else(String::new, |this| this.path.display().to_string()),
+            seconds: PATIENCE.as_secs(),
+        }
+    }
+
     fn hand_over(&self, listener: &OwnedFd, whose: &Supervised<'_>) -> Result<(), Error> {
         let failed = |source| Error::Agent {
             path: self.path.display().to_string(),
             source,
         };
         let text = self.document(whose);
-        let agent = sys::socket::connect(&self.path, sys::socket::Kind::Stream).map_err(failed)?;
+        let kind = sys::socket::Kind::Stream;
+        let agent = sys::socket::connect_within(&self.path, kind, PATIENCE).map_err(failed)?;
         sys::socket::send_stream(agent, &text, &[listener.as_fd()]).map_err(failed)
     }
 

@@ -125,7 +125,10 @@ fn a_filter_from_before_faccessat2_lets_the_command_run() {
     std::fs::write(bundle.in_root("bin/note"), "").unwrap();
     bundle.config["process"]["args"] = json!(["/bin/note"]);
     let said = bundle.fail();
-    assert!(said.contains("exec: \\\"/bin/note\\\": permission denied"), "{said}");
+    assert!(
+        said.contains("exec: \\\"/bin/note\\\": permission denied"),
+        "{said}"
+    );
 }
 
 /// The agent's end: what it was told and the listener.
@@ -272,6 +275,57 @@ fn without_an_agent_nothing_starts() {
     // Nobody is asked for where nothing is supervised.
     bundle.config["linux"]["seccomp"]["syscalls"] = json!([]);
     bundle.run();
+}
+
+/// Takes the listener and never answers: the way to the command is held up.
+#[test]
+fn an_agent_that_does_not_answer_fails_the_start() {
+    need_containers!();
+    for verb in ["run", "start"] {
+        let mut bundle = Bundle::new(&["true"]);
+        let agent = Agent::new(&bundle);
+        agent.supervise(&mut bundle, &["execve"], true);
+        if verb == "start" {
+            let file = |name: &str| File::create(bundle.path().join(name)).unwrap();
+            let mut create = bundle.command(&["create", "ID"]);
+            let created = create.stdout(file("out")).stderr(file("err")).status();
+            assert!(created.unwrap().success());
+        }
+        let child = begin(&bundle, &[verb, "ID"]);
+        let (_, listener) = agent.hear();
+        let output = child.wait_with_output().unwrap();
+        assert!(!output.status.success());
+        let said = text(&output.stderr);
+        let expected = format!("the seccomp agent {} does not answer", agent.path.display());
+        assert!(said.contains(&expected), "{verb}: {said}");
+        drop(listener);
+        bundle.output(&["delete", "--force", "ID"]);
+        bundle.assert_nothing_left();
+    }
+}
+
+/// Listens and accepts nothing any more.
+#[test]
+fn an_agent_that_takes_nobody_fails_the_start() {
+    need_containers!();
+    let mut bundle = Bundle::new(&["true"]);
+    let agent = Agent::new(&bundle);
+    agent.supervise(&mut bundle, &["mkdir"], true);
+    let kind = sys::socket::Kind::Stream;
+    let mut waiting = Vec::new();
+    let full = loop {
+        let patience = Duration::from_millis(100);
+        match sys::socket::connect_within(&agent.path, kind, patience) {
+            Ok(connection) => waiting.push(connection),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full.errno, sys::Errno::AGAIN);
+    let said = bundle.fail();
+    assert!(
+        said.contains("failed to connect with seccomp agent"),
+        "{said}"
+    );
 }
 
 #[test]
