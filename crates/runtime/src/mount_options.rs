@@ -166,7 +166,7 @@ impl MountOptions {
             "idmap" => self.map_ids = Some(self.map_ids.unwrap_or(false)),
             "ridmap" => self.map_ids = Some(true),
             // What a new mount is anyway, what the kernel does without being asked, or what only
-            // mount(8) understands.
+            // mount(8) understands. And [`FILE_SYSTEM_DECIDES`].
             "defaults" | "loud" | "silent" | "iversion" | "noiversion" | "auto" | "noauto"
             | "user" | "nouser" | "_netdev" | "nofail" | "" => {}
             _ => return false,
@@ -174,6 +174,10 @@ impl MountOptions {
         true
     }
 }
+
+/// Known options that change nothing: file systems that count the changes of a file (ext4, xfs, btrfs,
+/// tmpfs) always do since Linux 6.1, the others cannot, and fsconfig(2) has no word for it.
+pub(crate) const FILE_SYSTEM_DECIDES: [&str; 2] = ["iversion", "noiversion"];
 
 /// Options of every file system that fsconfig(2) takes by these names.
 const ALL_FILE_SYSTEMS: [&str; 7] = [

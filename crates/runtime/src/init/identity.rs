@@ -8,6 +8,7 @@ use sys::caps::{Capabilities, Sets};
 use types::ErrorKind;
 
 use super::{Launch, Outcome, gate};
+use crate::prepare::Label;
 use crate::protocol::{During, Failure, FromInit, ToInit};
 
 /// First of all, so that no copy of a dead maker goes on building; and again after the change of
@@ -61,16 +62,28 @@ pub(crate) fn label(launch: &mut Launch<'_>) -> Outcome {
     let (Some(label), Some(file)) = (&launch.process.label, &launch.label_file) else {
         return Ok(());
     };
-    sys::fd::write_once(file, label.value.as_bytes()).map_err(|error| {
-        let kind = match error.errno {
-            sys::Errno::NOENT | sys::Errno::INVAL => ErrorKind::Invalid,
-            _ => ErrorKind::Internal,
-        };
-        Failure::new(
-            kind,
-            format!("cannot apply {:?} to {}: {error}", label.value, label.file),
-        )
-    })
+    sys::fd::write_once(file, label.value.as_bytes()).map_err(|error| refused(label, error))
+}
+
+/// AppArmor does not find a profile that nobody has loaded; SELinux takes only what its policy knows.
+fn refused(label: &Label, error: sys::Error) -> Failure {
+    let message = match (error.errno, label.profile()) {
+        (sys::Errno::NOENT, Some(profile)) => format!(
+            "process.apparmorProfile: AppArmor has no profile {profile:?}: \
+             it must be loaded before (apparmor_parser)"
+        ),
+        (_, Some(profile)) => format!("cannot apply AppArmor's profile {profile:?}: {error}"),
+        (sys::Errno::INVAL, None) => format!(
+            "process.selinuxLabel: SELinux's policy does not know {:?}",
+            label.value
+        ),
+        (_, None) => format!("cannot apply SELinux's label {:?}: {error}", label.value),
+    };
+    let kind = match error.errno {
+        sys::Errno::NOENT | sys::Errno::INVAL => ErrorKind::Invalid,
+        _ => ErrorKind::Internal,
+    };
+    Failure::new(kind, message)
 }
 
 /// Without no_new_privs only CAP_SYS_ADMIN may install a filter, so it has to be done before that
@@ -172,6 +185,31 @@ pub(crate) fn no_new_privileges(launch: &mut Launch<'_>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_profile_that_is_not_there_is_named() {
+        let told = |file, value: &str, errno| {
+            let value = value.to_owned();
+            let error = sys::Error {
+                call: "write",
+                errno,
+            };
+            refused(&Label { file, value }, error).message
+        };
+        assert_eq!(
+            told("attr/apparmor/exec", "exec web", sys::Errno::NOENT),
+            "process.apparmorProfile: AppArmor has no profile \"web\": \
+             it must be loaded before (apparmor_parser)"
+        );
+        assert_eq!(
+            told("attr/exec", "exec web", sys::Errno::ACCES),
+            "cannot apply AppArmor's profile \"web\": write: permission denied"
+        );
+        assert_eq!(
+            told("attr/exec", "a:b:c:d", sys::Errno::INVAL),
+            "process.selinuxLabel: SELinux's policy does not know \"a:b:c:d\""
+        );
+    }
 
     #[test]
     fn nobody_gets_what_the_caller_has_not() {

@@ -165,6 +165,13 @@ pub(crate) struct Label {
     pub(crate) value: String,
 }
 
+impl Label {
+    /// AppArmor's, which takes a word before the name; of no other module's.
+    pub(crate) fn profile(&self) -> Option<&str> {
+        self.value.strip_prefix("exec ")
+    }
+}
+
 /// Checks the configuration and plans. Everything that can be refused without touching anything is
 /// refused here.
 pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {

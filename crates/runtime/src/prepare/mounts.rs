@@ -17,7 +17,8 @@ use super::{
 };
 use crate::CreateRequest;
 use crate::error::{Doing, Error};
-use crate::mount_options::MountOptions;
+use crate::mount_options::{FILE_SYSTEM_DECIDES, MountOptions};
+use crate::warning::warn;
 
 /// What the kernel takes unless its administrator says otherwise (fs.mount-max): known beforehand,
 /// because to make them all and fail with the last takes very long.
@@ -89,6 +90,14 @@ fn part_of_root(mount: &Mount) -> MountPlan {
     }
 }
 
+fn warn_of_idle_options(target: &Path, asked: &[String]) {
+    let idle = |option: &&String| FILE_SYSTEM_DECIDES.contains(&option.as_str());
+    for option in asked.iter().filter(idle) {
+        let target = target.display();
+        warn(|| format!("mount {target}: {option} has no effect: its file system alone decides"));
+    }
+}
+
 fn from_spec(bundle: &Path, mount: &SpecMount) -> Result<MountPlan, Error> {
     let target = mount.destination().clone();
     let field = |name: &str| format!("mounts[{}].{name}", target.display());
@@ -99,7 +108,9 @@ fn from_spec(bundle: &Path, mount: &SpecMount) -> Result<MountPlan, Error> {
         let reason = "is the root, which root.path is for";
         return Err(Error::invalid(field("destination"), reason));
     }
-    let mut options = MountOptions::parse(mount.options().as_deref().unwrap_or_default());
+    let asked = mount.options().as_deref().unwrap_or_default();
+    warn_of_idle_options(&target, asked);
+    let mut options = MountOptions::parse(asked);
     let kind = mount.typ().as_deref().unwrap_or_default();
     let is_bind = options.bind.is_some() || kind == "bind";
     let ids = ids(mount, &options, is_bind)?;
