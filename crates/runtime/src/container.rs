@@ -279,6 +279,11 @@ impl Container {
         })
     }
 
+    /// Whether its mounts are in a namespace that is neither its own nor the caller's.
+    pub(crate) fn shares_joined_mounts(&self) -> bool {
+        self.shared_root.is_some() && self.namespaces.contains(Namespaces::MOUNT)
+    }
+
     pub(crate) fn hook_state(&self) -> HookState<'_> {
         HookState {
             version: &self.version,

@@ -341,6 +341,12 @@ impl Container {
         let Some(path) = &self.directory else {
             return Ok(None);
         };
+        // With what is mounted in it, which is seen in a namespace that the container has joined.
+        let seen = format!("/proc/{}/root", self.process().pid);
+        let path = match self.shares_joined_mounts() {
+            true => Path::new(&seen),
+            false => path.as_path(),
+        };
         let opened = sys::fd::open_dir(path);
         opened
             .doing(|| format!("open the root {}", path.display()))

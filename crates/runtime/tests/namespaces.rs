@@ -372,18 +372,26 @@ fn mounts_are_made_where_the_caller_is() {
     assert_eq!(mounts_seen(&running.bundle), 0);
 }
 
+/// They go with the namespace.
 #[test]
-fn nothing_is_mounted_in_a_namespace_of_somebody_else() {
+fn mounts_are_made_in_a_namespace_that_is_joined() {
     needs_containers!();
-    let first = Running::new(Bundle::new(&["true"]));
-    let mut bundle = Bundle::new(&["true"]);
-    let path = format!("/proc/{}/ns/mnt", first.pid());
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--propagation", "private", "sleep", "1000"]);
+    let mut other = unshare.spawn().unwrap();
+    let path = format!("/proc/{}/ns/mnt", other.id());
+    let own = std::fs::read_link("/proc/self/ns/mnt").unwrap();
+    let is_apart = || std::fs::read_link(&path).is_ok_and(|link| link != own);
+    support::until("a mount namespace of its own", is_apart);
+    let mut bundle = Bundle::new(&[]);
     set(&mut bundle, json!({"type": "mount", "path": path}));
-    let said = bundle.fail();
-    assert!(
-        said.contains("mounts: needs a new mount namespace"),
-        "{said}"
-    );
+    let running = Running::new(bundle);
+    let said = running.succeed(json!({"args": ["cat", "/proc/self/comm"]}));
+    assert_eq!(said, "cat\n");
+    assert_eq!(mounts_seen(&running.bundle), 0);
+    drop(running);
+    other.kill().unwrap();
+    other.wait().unwrap();
 }
 
 #[test]

@@ -182,7 +182,7 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
     crate::hooks::check(spec)?;
     let linux = spec.linux().as_ref().ok_or_else(|| missing("linux"))?;
     let namespaces = namespaces::namespaces(linux)?;
-    let shares_mounts = !namespaces.has_own_mounts() && shares_mounts(request, &namespaces)?;
+    let shares_mounts = !namespaces.has_own_mounts() && shares_mounts(request)?;
     let source = spec.process().as_ref().ok_or_else(|| missing("process"))?;
     let has_uts = namespaces.has(Namespaces::UTS);
     let process = first_process(source, linux)?;
@@ -284,18 +284,16 @@ impl Plan {
 }
 
 /// Whether anything is mounted in a mount namespace that others are in. Who asks for that has it
-/// seen there, as with runc; it goes with the container. In one that is neither the container's nor
-/// the caller's it could not be found again.
-fn shares_mounts(request: &CreateRequest<'_>, namespaces: &NamespacePlan) -> Result<bool, Error> {
+/// seen there, as with runc. In the caller's it goes with the container, in one that is joined by
+/// its path with that namespace.
+fn shares_mounts(request: &CreateRequest<'_>) -> Result<bool, Error> {
     let Some(field) = needs_mounts(request) else {
         return Ok(false);
     };
-    let is_callers = !namespaces.has(Namespaces::MOUNT);
-    if is_callers && request.rootfs.is_empty() {
+    if request.rootfs.is_empty() {
         return Ok(true);
     }
-    let reason = "needs a new mount namespace in linux.namespaces, or none: what others see is \
-                  not changed";
+    let reason = "needs a new mount namespace in linux.namespaces: the root is made in it";
     Err(Error::invalid(field, reason))
 }
 
