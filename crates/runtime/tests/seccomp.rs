@@ -122,7 +122,7 @@ fn a_filter_from_before_faccessat2_lets_the_command_run() {
     bundle.config["process"]["args"] = json!(["echo", "found"]);
     assert_eq!(bundle.run(), "found\n");
     // What nobody may execute is told from it still, not by the filter's errno.
-    std::fs::write(bundle.in_root("bin/note"), "").unwrap();
+    File::create(bundle.in_root("bin/note")).unwrap();
     bundle.config["process"]["args"] = json!(["/bin/note"]);
     let said = bundle.fail();
     assert!(
