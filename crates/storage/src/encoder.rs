@@ -1,53 +1,52 @@
 //! Encoders that give the same bytes for the same archive, so that a compressed layer need not be
 //! kept to be pushed or saved again. Which one made a layer is found out by trying.
 
-use std::io::{self, BufReader, Read, Write};
-
-use flate2::{Compression, GzBuilder};
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::image::gzip;
 use crate::pipe::{self, Sender};
+use crate::recipe;
 
 /// Known encoders by the names under which they are remembered. A name once given means the same
 /// bytes for ever.
-pub(crate) const ENCODERS: [&str; 4] = [PLAIN, MEMBERS, GZIP_6, GZIP_9];
-
-/// The archive itself.
-const PLAIN: &str = "plain";
-/// What this program compresses with: [`gzip`].
-const MEMBERS: &str = "gzip-members-1";
-/// One member, as most writers that use zlib make it by default, and at its best.
-const GZIP_6: &str = "gzip-6";
-const GZIP_9: &str = "gzip-9";
+pub(crate) mod name {
+    /// The archive itself.
+    pub(crate) const PLAIN: &str = "plain";
+    /// What this program compresses with: [`crate::image::gzip`].
+    pub(crate) const MEMBERS: &str = "gzip-members-1";
+    /// Anybody's gzip, by a [`crate::recipe`] that lies beside the layer.
+    pub(crate) const RECIPE: &str = "gzip-recipe-1";
+    /// None of these.
+    pub(crate) const NONE: &str = "none";
+}
 
 const BUFFER: usize = 128 << 10;
 
 /// The archive as the encoder packs it.
 pub(crate) fn encoded(
-    name: &str,
+    encoder: &str,
     archive: impl Read + Send + 'static,
+    recipe: PathBuf,
 ) -> Result<Box<dyn Read + Send>, Error> {
-    let encode: fn(BufReader<_>, Sender) -> io::Result<()> = match name {
-        PLAIN => return Ok(Box::new(archive)),
-        MEMBERS => members,
-        GZIP_6 => |archive, to| single(archive, to, 6),
-        GZIP_9 => |archive, to| single(archive, to, 9),
+    let (sender, receiver) = pipe::pipe();
+    let archive = BufReader::with_capacity(BUFFER, archive);
+    let thread = std::thread::Builder::new().name("encode".to_owned());
+    // It ends when the stream does, or when nobody reads it any more. What goes wrong reaches the
+    // reader as a stream without an end.
+    let spawned = match encoder {
+        name::PLAIN => return Ok(Box::new(archive)),
+        name::MEMBERS => thread.spawn(move || drop(members(archive, sender))),
+        name::RECIPE => thread.spawn(move || drop(by_recipe(archive, &recipe, sender))),
         _ => {
             return Err(Error::Record {
                 what: "name of an encoder",
-                text: name.to_owned(),
+                text: encoder.to_owned(),
             });
         }
     };
-    let (sender, receiver) = pipe::pipe();
-    let archive = BufReader::with_capacity(BUFFER, archive);
-    // It ends when the stream does, or when nobody reads it any more. What goes wrong reaches the
-    // reader as a stream without an end.
-    let thread = std::thread::Builder::new().name("encode".to_owned());
-    thread
-        .spawn(move || drop(encode(archive, sender)))
-        .map_err(Error::Thread)?;
+    spawned.map_err(Error::Thread)?;
     Ok(Box::new(receiver))
 }
 
@@ -60,10 +59,7 @@ fn members(mut archive: impl Read, to: Sender) -> io::Result<()> {
     to.finish()
 }
 
-fn single(mut archive: impl Read, to: Sender, level: u32) -> io::Result<()> {
-    let mut encoder = GzBuilder::new().write(to, Compression::new(level));
-    io::copy(&mut archive, &mut encoder)?;
-    let mut to = encoder.finish()?;
-    to.flush()?;
+fn by_recipe(archive: impl io::BufRead, recipe: &Path, mut to: Sender) -> io::Result<()> {
+    recipe::follow(archive, recipe, &mut to)?;
     to.finish()
 }

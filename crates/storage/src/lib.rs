@@ -7,6 +7,7 @@
 //! Boundary types: [`Storage`], [`Image`], [`Snapshot`], [`Records`], [`Error`].
 
 mod clock;
+mod compact;
 mod compress;
 mod content;
 mod db;
@@ -20,6 +21,7 @@ mod paths;
 mod pipe;
 mod pull;
 mod push;
+mod recipe;
 mod records;
 mod recover;
 mod snapshot;
@@ -32,9 +34,11 @@ mod trash;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use types::{ContainerId, Digest, ImageRef, Mount, Platform};
 
+pub use compact::Compacted;
 pub use descriptor::Descriptor;
 pub use error::{Error, Malformed};
 pub use pull::{Busy, Committed, Ingest, Layer, Missing, Opened, Pull, Wanted};
@@ -212,6 +216,16 @@ impl Storage {
     /// [`Error::NoSuchImage`], [`Error::NoPlatform`], and when not all of it is here.
     pub fn push(&self, name: &str, platform: Option<&Platform>) -> Result<Push, Error> {
         push::begin(&self.store, name, platform)
+    }
+
+    /// Drops the compressed form of layers that are here unpacked too, where the very same bytes can
+    /// be made again for a push or a save. Takes long; `stop` ends it after the layer it is at.
+    ///
+    /// # Errors
+    /// When the database or the disk fails.
+    pub fn compact(&self, stop: &AtomicBool) -> Result<Compacted, Error> {
+        let _trim = TrimAtEnd;
+        compact::compact(&self.store, stop)
     }
 
     /// Names an image.

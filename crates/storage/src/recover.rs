@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::Transaction;
 
 use crate::Durability;
+use crate::content::kept;
 use crate::error::Error;
 use crate::gc;
 use crate::paths::{self, DIFF, EMPTY_LAYER};
@@ -37,6 +38,7 @@ pub(crate) fn recover(store: &Store) -> Result<u64, Error> {
 /// Names that belong to somebody.
 struct Known {
     content: HashSet<String>,
+    dropped: HashSet<String>,
     layers: HashSet<u64>,
     snapshots: HashSet<String>,
 }
@@ -49,15 +51,20 @@ fn known(tx: &Transaction<'_>) -> Result<Known, Error> {
     )?;
     let mut known = Known {
         content: HashSet::new(),
+        dropped: HashSet::new(),
         layers: HashSet::new(),
         snapshots: HashSet::new(),
     };
     for row in tx
-        .prepare("SELECT digest FROM content WHERE kept = 0")?
-        .query_map([], |row| row.get(0))?
+        .prepare("SELECT digest, kept FROM content")?
+        .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?
     {
-        let digest = gc::parse_digest(row?)?;
-        known.content.insert(digest.hex().to_owned());
+        let (digest, how) = row?;
+        let digest = gc::parse_digest(digest)?.hex().to_owned();
+        match how {
+            kept::FILE => known.content.insert(digest),
+            _ => known.dropped.insert(digest),
+        };
     }
     for row in tx
         .prepare("SELECT number FROM layers")?
@@ -77,6 +84,8 @@ fn known(tx: &Transaction<'_>) -> Result<Known, Error> {
 /// Content without a row was whole when it was put there: a pull that was cut off may come back for it.
 fn keep_received(store: &Store, known: &Known) -> Result<(), Error> {
     let dir = store.paths.blobs();
+    // What is kept as its layer was being dropped.
+    let dropped = &known.dropped;
     for entry in std::fs::read_dir(&dir).map_err(Error::file("read", &dir))? {
         let entry = entry.map_err(Error::file("read", &dir))?;
         let name = entry.file_name();
@@ -87,7 +96,10 @@ fn keep_received(store: &Store, known: &Known) -> Result<(), Error> {
             continue;
         }
         let place = store.paths.partials().join(&name);
-        let moved = std::fs::rename(entry.path(), place);
+        let moved = match name.to_str().is_some_and(|name| dropped.contains(name)) {
+            true => std::fs::remove_file(entry.path()),
+            false => std::fs::rename(entry.path(), place),
+        };
         moved.or_else(|_| store.trash.discard(&entry.path()))?;
     }
     Ok(())

@@ -4,7 +4,6 @@
 //! bytes. All content is hashed again on its way out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use super::documents::{
     self, Descriptor, DockerImage, Document, FULL_NAME, INDEX, Index, Manifest, REF_NAME,
 };
 use super::query;
+use crate::content;
 use crate::error::Error;
 use crate::stage::Stage;
 use crate::store::Store;
@@ -192,9 +192,9 @@ impl Tar<'_> {
     }
 
     /// A file of the content store, checked while it is written.
-    fn content(&mut self, store: &Store, digest: &Digest, size: u64) -> Result<(), Error> {
+    fn content(&mut self, store: &Arc<Store>, digest: &Digest, size: u64) -> Result<(), Error> {
         let path = store.paths.blob(digest);
-        let file = File::open(&path).map_err(Error::file("open", &path))?;
+        let file = content::open(store, digest, 0)?;
         self.header(
             &format!("blobs/sha256/{}", digest.hex()),
             tar::EntryType::Regular,

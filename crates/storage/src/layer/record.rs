@@ -85,19 +85,19 @@ impl<R> Recorded<R> {
     }
 
     fn segment(&mut self, path: &[u8], pieces: &[Piece], length: u64) -> io::Result<()> {
-        put(&mut self.record, self.raw.len() as u64)?;
+        put_number(&mut self.record, self.raw.len() as u64)?;
         self.record.write_all(&self.raw)?;
         self.raw.clear();
-        put(&mut self.record, length)?;
+        put_number(&mut self.record, length)?;
         if length == 0 {
             return Ok(());
         }
-        put(&mut self.record, path.len() as u64)?;
+        put_number(&mut self.record, path.len() as u64)?;
         self.record.write_all(path)?;
-        put(&mut self.record, pieces.len() as u64)?;
+        put_number(&mut self.record, pieces.len() as u64)?;
         for piece in pieces {
-            put(&mut self.record, piece.offset)?;
-            put(&mut self.record, piece.length)?;
+            put_number(&mut self.record, piece.offset)?;
+            put_number(&mut self.record, piece.length)?;
         }
         Ok(())
     }
@@ -176,13 +176,13 @@ impl Rebuilt {
     fn next_segment(&mut self) -> io::Result<bool> {
         if self.data_next {
             self.data_next = false;
-            let length = get(&mut self.record)?.ok_or_else(broken)?;
+            let length = get_number(&mut self.record)?.ok_or_else(broken)?;
             if length > 0 {
                 self.data = Some(self.next_data(length)?);
             }
             return Ok(true);
         }
-        let Some(length) = get(&mut self.record)? else {
+        let Some(length) = get_number(&mut self.record)? else {
             return Ok(false);
         };
         (self.raw, self.data_next) = (length, true);
@@ -191,11 +191,11 @@ impl Rebuilt {
 
     fn next_data(&mut self, length: u64) -> io::Result<Data> {
         let path = self.bytes()?;
-        let count = get(&mut self.record)?.ok_or_else(broken)?;
+        let count = get_number(&mut self.record)?.ok_or_else(broken)?;
         let mut pieces = VecDeque::new();
         for _ in 0..count.min(MAX_LENGTH) {
-            let offset = get(&mut self.record)?.ok_or_else(broken)?;
-            let length = get(&mut self.record)?.ok_or_else(broken)?;
+            let offset = get_number(&mut self.record)?.ok_or_else(broken)?;
+            let length = get_number(&mut self.record)?.ok_or_else(broken)?;
             pieces.push_back(Piece { offset, length });
         }
         if count == 0 {
@@ -210,7 +210,7 @@ impl Rebuilt {
     }
 
     fn bytes(&mut self) -> io::Result<Vec<u8>> {
-        let length = get(&mut self.record)?
+        let length = get_number(&mut self.record)?
             .filter(|length| *length <= MAX_LENGTH)
             .ok_or_else(broken)?;
         let mut bytes = Vec::new();
@@ -283,7 +283,7 @@ fn broken() -> io::Error {
     )
 }
 
-fn put(to: &mut impl Write, mut number: u64) -> io::Result<()> {
+pub(crate) fn put_number(to: &mut impl Write, mut number: u64) -> io::Result<()> {
     let mut bytes = [0; 10];
     let mut length = 0;
     loop {
@@ -298,7 +298,7 @@ fn put(to: &mut impl Write, mut number: u64) -> io::Result<()> {
 }
 
 /// A number; nothing where the stream ends.
-fn get(from: &mut impl Read) -> io::Result<Option<u64>> {
+pub(crate) fn get_number(from: &mut impl Read) -> io::Result<Option<u64>> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let mut byte = [0];
@@ -324,12 +324,12 @@ mod tests {
     fn numbers_are_read_back() {
         for number in [0, 1, 127, 128, 300, 1 << 40, u64::MAX] {
             let mut bytes = Vec::new();
-            put(&mut bytes, number).unwrap();
+            put_number(&mut bytes, number).unwrap();
             let mut from = bytes.as_slice();
-            assert_eq!(get(&mut from).unwrap(), Some(number));
-            assert_eq!(get(&mut from).unwrap(), None);
+            assert_eq!(get_number(&mut from).unwrap(), Some(number));
+            assert_eq!(get_number(&mut from).unwrap(), None);
         }
-        assert!(get(&mut [0x80].as_slice()).is_err());
-        assert!(get(&mut [0xff; 11].as_slice()).is_err());
+        assert!(get_number(&mut [0x80].as_slice()).is_err());
+        assert!(get_number(&mut [0xff; 11].as_slice()).is_err());
     }
 }

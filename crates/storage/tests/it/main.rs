@@ -9,6 +9,7 @@
 mod support;
 
 mod archives;
+mod compact;
 mod concurrent;
 mod containers;
 mod crash;

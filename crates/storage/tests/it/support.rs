@@ -71,7 +71,7 @@ pub(crate) fn assert_clean(root: &Path) {
         values.sort();
         values
     };
-    let blobs = column("SELECT substr(digest, 8) FROM content");
+    let blobs = column("SELECT substr(digest, 8) FROM content WHERE kept = 0");
     assert_eq!(names(&root.join("blobs/sha256")), blobs, "blobs");
     assert_eq!(names(&root.join("tmp")), [""; 0], "temporary files");
     let containers = column("SELECT container FROM snapshots");
@@ -90,7 +90,8 @@ pub(crate) fn assert_clean(root: &Path) {
         ),
         (
             "layers",
-            "SELECT diff_id FROM layers WHERE diff_id NOT IN (SELECT diff_id FROM image_layers)",
+            "SELECT diff_id FROM layers WHERE diff_id NOT IN (SELECT diff_id FROM image_layers)
+                AND diff_id NOT IN (SELECT diff_id FROM content WHERE kept = 1)",
         ),
     ] {
         assert_eq!(column(sql), [""; 0], "{orphans} that no image keeps");

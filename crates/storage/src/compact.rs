@@ -1,0 +1,186 @@
+//! Compressed layers that are kept a second time, unpacked: their files are dropped where the same
+//! bytes can be made again from the layer, which is tried before.
+//!
+//! A layer's lease or row keeps it as long as content is made of it ([`crate::gc`]).
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::params;
+use types::Digest;
+
+use crate::compress::{Format, MAGIC};
+use crate::content::kept;
+use crate::encoder::{self, name};
+use crate::error::Error;
+use crate::gc::parse_digest;
+use crate::layer::Rebuilt;
+use crate::stage::Stage;
+use crate::store::Store;
+use crate::temp::Hashed;
+use crate::{Durability, recipe};
+
+const BUFFER: usize = 128 << 10;
+/// A recipe that is longer than this part of the content is not worth its time.
+const WORTH: u64 = 4;
+
+/// What dropping compressed layers did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Layers whose compressed form was dropped.
+    pub dropped: usize,
+    /// Layers whose compressed form stays, because nobody could make the same bytes again.
+    pub kept: usize,
+    /// Bytes of disk that are free now.
+    pub reclaimed: u64,
+}
+
+/// Content that may be dropped.
+struct Candidate {
+    digest: Digest,
+    diff_id: Digest,
+    number: u64,
+}
+
+/// Tries all that were not tried before, until told to stop.
+pub(crate) fn compact(store: &Arc<Store>, stop: &AtomicBool) -> Result<Compacted, Error> {
+    let mut done = Compacted::default();
+    for candidate in candidates(store)? {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        // Held meanwhile; gone since is gone.
+        let mut stage = Stage::new(store);
+        if !stage.has_content(&candidate.digest)? || !stage.has_layer(&candidate.diff_id)? {
+            continue;
+        }
+        match find_encoder(store, &candidate) {
+            Some(encoder) => {
+                done.reclaimed += drop_file(store, &candidate, encoder)?;
+                done.dropped += 1;
+            }
+            None => {
+                let recipe = store.paths.recipe(candidate.number, &candidate.digest);
+                // One that is not there is just as well.
+                let _ = std::fs::remove_file(recipe);
+                set(store, &candidate, kept::FILE, name::NONE)?;
+                done.kept += 1;
+            }
+        }
+    }
+    Ok(done)
+}
+
+fn candidates(store: &Store) -> Result<Vec<Candidate>, Error> {
+    let sql = "SELECT content.digest, content.diff_id, number FROM content
+        JOIN layers ON layers.diff_id = content.diff_id
+        WHERE kept = ?1 AND encoder IS NULL AND recorded AND NOT damaged";
+    store.read(|db| {
+        let mut query = db.prepare_cached(sql)?;
+        let rows = query.query_map([kept::FILE], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?))
+        })?;
+        rows.map(|row| {
+            let (digest, diff_id, number) = row?;
+            Ok(Candidate {
+                digest: parse_digest(digest)?,
+                diff_id: parse_digest(diff_id)?,
+                number: number.cast_unsigned(),
+            })
+        })
+        .collect()
+    })
+}
+
+/// The encoder that makes the same bytes, if there is one. What goes wrong on the way is as good as
+/// none: the file stays.
+fn find_encoder(store: &Store, candidate: &Candidate) -> Option<&'static str> {
+    let blob = store.paths.blob(&candidate.digest);
+    if candidate.digest == candidate.diff_id {
+        return same(store, candidate, name::PLAIN).then_some(name::PLAIN);
+    }
+    let mut start = Vec::with_capacity(MAGIC);
+    File::open(&blob)
+        .and_then(|file| file.take(MAGIC as u64).read_to_end(&mut start))
+        .ok()?;
+    if Format::of(&start) != Format::Gzip {
+        return None;
+    }
+    if begins_alike(store, candidate, &blob) && same(store, candidate, name::MEMBERS) {
+        return Some(name::MEMBERS);
+    }
+    let recipe = store.paths.recipe(candidate.number, &candidate.digest);
+    let worth = write_recipe(&blob, &recipe)?;
+    (worth && same(store, candidate, name::RECIPE)).then_some(name::RECIPE)
+}
+
+/// Writes a recipe; whether it is short enough. On a thread, whose end by a panic is one answer more.
+fn write_recipe(blob: &Path, recipe: &Path) -> Option<bool> {
+    let file = File::open(blob).ok()?;
+    let size = file.metadata().ok()?.len();
+    let stream = BufReader::with_capacity(BUFFER, file);
+    let write = || recipe::write(stream, recipe);
+    let written = std::thread::scope(|scope| scope.spawn(write).join());
+    written.ok()?.ok()?;
+    let length = std::fs::metadata(recipe).ok()?.len();
+    Some(length < size / WORTH)
+}
+
+fn encoded(store: &Store, candidate: &Candidate, encoder: &str) -> Option<Box<dyn Read + Send>> {
+    let archive = Rebuilt::open(&store.paths.layer(candidate.number)).ok()?;
+    let recipe = store.paths.recipe(candidate.number, &candidate.digest);
+    encoder::encoded(encoder, archive, recipe).ok()
+}
+
+/// Whether the encoder makes all of the content.
+fn same(store: &Store, candidate: &Candidate, encoder: &str) -> bool {
+    let Some(stream) = encoded(store, candidate, encoder) else {
+        return false;
+    };
+    let mut stream = Hashed::new(BufReader::with_capacity(BUFFER, stream));
+    let read = io::copy(&mut stream, &mut io::sink());
+    read.is_ok() && stream.finish().0 == candidate.digest
+}
+
+/// Whether this program's own encoder makes the first bytes: a layer of somebody else is not encoded
+/// as a whole to find out.
+fn begins_alike(store: &Store, candidate: &Candidate, blob: &Path) -> bool {
+    let mut ours = Vec::new();
+    let mut theirs = Vec::new();
+    let (Some(stream), Ok(file)) = (encoded(store, candidate, name::MEMBERS), File::open(blob))
+    else {
+        return false;
+    };
+    let limit = BUFFER as u64;
+    stream.take(limit).read_to_end(&mut ours).is_ok()
+        && file.take(limit).read_to_end(&mut theirs).is_ok()
+        && ours == theirs
+}
+
+/// The row first: a file without one is garbage, the other way round content would be lost.
+fn drop_file(store: &Store, candidate: &Candidate, encoder: &str) -> Result<u64, Error> {
+    set(store, candidate, kept::LAYER, encoder)?;
+    let blob = store.paths.blob(&candidate.digest);
+    let bytes = std::fs::metadata(&blob).map_or(0, |status| status.blocks() * 512);
+    std::fs::remove_file(&blob).map_err(Error::file("remove", &blob))?;
+    let recipe = store.paths.recipe(candidate.number, &candidate.digest);
+    let recipe = std::fs::metadata(recipe).map_or(0, |status| status.blocks() * 512);
+    Ok(bytes.saturating_sub(recipe))
+}
+
+fn set(store: &Store, candidate: &Candidate, kept: i64, encoder: &str) -> Result<(), Error> {
+    store.write(Durability::Power, |tx| {
+        let sql = "UPDATE content SET kept = ?2, encoder = ?3 WHERE digest = ?1 AND kept = 0";
+        tx.prepare_cached(sql)?
+            .execute(params![candidate.digest.to_string(), kept, encoder])?;
+        // Its recipe lies beside it.
+        let sql = "UPDATE layers SET disk = NULL WHERE diff_id = ?1";
+        tx.prepare_cached(sql)?
+            .execute([candidate.diff_id.to_string()])?;
+        Ok(())
+    })
+}
