@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rusqlite::params;
 use types::Digest;
 
+use crate::Durability;
 use crate::compress::{Format, MAGIC};
 use crate::content::kept;
 use crate::encoder::{self, name};
@@ -22,11 +23,8 @@ use crate::layer::Rebuilt;
 use crate::stage::Stage;
 use crate::store::Store;
 use crate::temp::Hashed;
-use crate::{Durability, recipe};
 
 const BUFFER: usize = 128 << 10;
-/// A recipe that is longer than this part of the content is not worth its time.
-const WORTH: u64 = 4;
 
 /// What dropping compressed layers did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,9 +62,6 @@ pub(crate) fn compact(store: &Arc<Store>, stop: &AtomicBool) -> Result<Compacted
                 done.dropped += 1;
             }
             None => {
-                let recipe = store.paths.recipe(candidate.number, &candidate.digest);
-                // One that is not there is just as well.
-                let _ = std::fs::remove_file(recipe);
                 set(store, &candidate, kept::FILE, name::NONE)?;
                 done.kept += 1;
             }
@@ -110,30 +105,13 @@ fn find_encoder(store: &Store, candidate: &Candidate) -> Option<&'static str> {
     if Format::of(&start) != Format::Gzip {
         return None;
     }
-    if begins_alike(store, candidate, &blob) && same(store, candidate, name::MEMBERS) {
-        return Some(name::MEMBERS);
-    }
-    let recipe = store.paths.recipe(candidate.number, &candidate.digest);
-    let worth = write_recipe(&blob, &recipe)?;
-    (worth && same(store, candidate, name::RECIPE)).then_some(name::RECIPE)
-}
-
-/// Writes a recipe; whether it is short enough. On a thread, whose end by a panic is one answer more.
-fn write_recipe(blob: &Path, recipe: &Path) -> Option<bool> {
-    let file = File::open(blob).ok()?;
-    let size = file.metadata().ok()?.len();
-    let stream = BufReader::with_capacity(BUFFER, file);
-    let write = || recipe::write(stream, recipe);
-    let written = std::thread::scope(|scope| scope.spawn(write).join());
-    written.ok()?.ok()?;
-    let length = std::fs::metadata(recipe).ok()?.len();
-    Some(length < size / WORTH)
+    let ours = begins_alike(store, candidate, &blob) && same(store, candidate, name::MEMBERS);
+    ours.then_some(name::MEMBERS)
 }
 
 fn encoded(store: &Store, candidate: &Candidate, encoder: &str) -> Option<Box<dyn Read + Send>> {
     let archive = Rebuilt::open(&store.paths.layer(candidate.number)).ok()?;
-    let recipe = store.paths.recipe(candidate.number, &candidate.digest);
-    encoder::encoded(encoder, archive, recipe).ok()
+    encoder::encoded(encoder, archive).ok()
 }
 
 /// Whether the encoder makes all of the content.
@@ -167,9 +145,7 @@ fn drop_file(store: &Store, candidate: &Candidate, encoder: &str) -> Result<u64,
     let blob = store.paths.blob(&candidate.digest);
     let bytes = std::fs::metadata(&blob).map_or(0, |status| status.blocks() * 512);
     std::fs::remove_file(&blob).map_err(Error::file("remove", &blob))?;
-    let recipe = store.paths.recipe(candidate.number, &candidate.digest);
-    let recipe = std::fs::metadata(recipe).map_or(0, |status| status.blocks() * 512);
-    Ok(bytes.saturating_sub(recipe))
+    Ok(bytes)
 }
 
 fn set(store: &Store, candidate: &Candidate, kept: i64, encoder: &str) -> Result<(), Error> {
@@ -177,10 +153,6 @@ fn set(store: &Store, candidate: &Candidate, kept: i64, encoder: &str) -> Result
         let sql = "UPDATE content SET kept = ?2, encoder = ?3 WHERE digest = ?1 AND kept = 0";
         tx.prepare_cached(sql)?
             .execute(params![candidate.digest.to_string(), kept, encoder])?;
-        // Its recipe lies beside it.
-        let sql = "UPDATE layers SET disk = NULL WHERE diff_id = ?1";
-        tx.prepare_cached(sql)?
-            .execute([candidate.diff_id.to_string()])?;
         Ok(())
     })
 }

@@ -2,12 +2,10 @@
 //! kept to be pushed or saved again. Which one made a layer is found out by trying.
 
 use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::image::gzip;
 use crate::pipe::{self, Sender};
-use crate::recipe;
 
 /// Known encoders by the names under which they are remembered. A name once given means the same
 /// bytes for ever.
@@ -16,8 +14,6 @@ pub(crate) mod name {
     pub(crate) const PLAIN: &str = "plain";
     /// What this program compresses with: [`crate::image::gzip`].
     pub(crate) const MEMBERS: &str = "gzip-members-1";
-    /// Anybody's gzip, by a [`crate::recipe`] that lies beside the layer.
-    pub(crate) const RECIPE: &str = "gzip-recipe-1";
     /// None of these.
     pub(crate) const NONE: &str = "none";
 }
@@ -28,7 +24,6 @@ const BUFFER: usize = 128 << 10;
 pub(crate) fn encoded(
     encoder: &str,
     archive: impl Read + Send + 'static,
-    recipe: PathBuf,
 ) -> Result<Box<dyn Read + Send>, Error> {
     let (sender, receiver) = pipe::pipe();
     let archive = BufReader::with_capacity(BUFFER, archive);
@@ -38,7 +33,6 @@ pub(crate) fn encoded(
     let spawned = match encoder {
         name::PLAIN => return Ok(Box::new(archive)),
         name::MEMBERS => thread.spawn(move || drop(members(archive, sender))),
-        name::RECIPE => thread.spawn(move || drop(by_recipe(archive, &recipe, sender))),
         _ => {
             return Err(Error::Record {
                 what: "name of an encoder",
@@ -56,10 +50,5 @@ fn members(mut archive: impl Read, to: Sender) -> io::Result<()> {
         io::copy(&mut archive, &mut encoder)?;
         encoder.finish()
     })?;
-    to.finish()
-}
-
-fn by_recipe(archive: impl io::BufRead, recipe: &Path, mut to: Sender) -> io::Result<()> {
-    recipe::follow(archive, recipe, &mut to)?;
     to.finish()
 }

@@ -21,7 +21,6 @@ mod paths;
 mod pipe;
 mod pull;
 mod push;
-mod recipe;
 mod records;
 mod recover;
 mod snapshot;

@@ -7,5 +7,5 @@ mod unpack;
 mod whiteout;
 
 pub(crate) use place::clean;
-pub(crate) use record::{Rebuilt, get_number, put_number};
+pub(crate) use record::Rebuilt;
 pub(crate) use unpack::{Unpacked, gave_up, unpack};

@@ -63,7 +63,7 @@ fn what_is_dropped_comes_back_bit_for_bit() {
         &Platform::host().to_string(),
         &[
             (&tars[0], gzip(&tars[0], 6)),
-            (&tars[1], gzip(&tars[1], 9)),
+            (&tars[1], tars[1].clone()),
             (&tars[2], tars[2].clone()),
         ],
     );
@@ -72,11 +72,11 @@ fn what_is_dropped_comes_back_bit_for_bit() {
         .unwrap();
     let before = [saved(&data.storage, "pulled"), saved(&data.storage, "own")];
     let done = data.storage.compact(&AtomicBool::new(false)).unwrap();
-    assert_eq!((done.dropped, done.kept), (4, 0));
+    assert_eq!((done.dropped, done.kept), (3, 1));
     assert!(done.reclaimed > 0);
     data.assert_clean();
-    // Two manifests and two configurations are left.
-    assert_eq!(names(&data.root().join("blobs/sha256")).len(), 4);
+    // Two manifests, two configurations and what somebody else compressed are left.
+    assert_eq!(names(&data.root().join("blobs/sha256")).len(), 5);
     assert_eq!(
         data.storage.compact(&AtomicBool::new(false)).unwrap(),
         Compacted::default()
