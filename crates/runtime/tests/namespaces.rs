@@ -411,51 +411,60 @@ fn a_mount_namespace_is_joined() {
     assert_eq!(said, "bin\ndev\netc\n");
 }
 
-/// Whoever joined such a container later would land in the machine's own root.
+/// Runs the words with another root than that of the mount namespace, which `prepare` makes of `$1`;
+/// what was printed, and the error.
+fn run_in_changed_root(bundle: &Bundle, prepare: &str, verbs: &str) -> (String, String) {
+    let new_root = tempfile::tempdir().unwrap();
+    // The test's own files are below directories that a bind mount of / does not have.
+    let script = format!(
+        "set -e; {prepare}; cd {bundle}; exec chroot \"$1\" sh -c 'set -e; cd {bundle}; \
+         r=\"{runtime} --root {state}\"; {verbs}'",
+        bundle = bundle.path().display(),
+        runtime = env!("CARGO_BIN_EXE_brig-runtime"),
+        state = bundle.state().display(),
+    );
+    let script = script.replace("ID", &bundle.id);
+    let output = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c"])
+        .args([&script, "sh"])
+        .arg(new_root.path())
+        .output()
+        .unwrap();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+const CHANGED_ROOTS: [&str; 3] = [
+    "mount --rbind / \"$1\"",
+    // Seen by others as far as it goes: what is mounted in the container must not be.
+    "mount --rbind / \"$1\"; mount --make-rshared /",
+    // A directory that is no mount point itself.
+    "mount -t tmpfs none \"$1\"; mkdir \"$1/deep\"; cd /; for name in *; do \
+     if [ -h \"$name\" ]; then cp -P \"$name\" \"$1/deep/\"; elif [ -d \"$name\" ]; then \
+     mkdir \"$1/deep/$name\"; mount --rbind \"$name\" \"$1/deep/$name\"; fi; done; \
+     set -- \"$1/deep\"",
+];
+
+/// Whoever joins such a container must not land in the machine's own root.
 #[test]
-fn a_changed_root_is_refused() {
+fn a_changed_root_is_left_for_the_containers() {
     needs_containers!();
-    let bundle = Bundle::new(&["true"]);
+    let mut bundle = Bundle::new(&["sleep", "1000"]);
+    bundle.config["root"]["readonly"] = json!(false);
     bundle.write();
-    let state = bundle.state();
-    let runtime = env!("CARGO_BIN_EXE_brig-runtime");
-    let in_root = |prepare: &str| {
-        let new_root = tempfile::tempdir().unwrap();
-        // The test's own files are below directories that a bind mount of / does not have.
-        let script = format!(
-            "set -e; {prepare}; cd {bundle}; exec chroot \"$1\" {runtime} --root {state} run \
-             --bundle {bundle} {id}",
-            bundle = bundle.path().display(),
-            state = state.display(),
-            id = bundle.id,
-        );
-        let output = Command::new("unshare")
-            .args([
-                "--mount",
-                "--propagation",
-                "private",
-                "sh",
-                "-c",
-                &script,
-                "sh",
-            ])
-            .arg(new_root.path())
-            .output()
-            .unwrap();
-        (output.status.success(), text(&output.stderr))
-    };
-    for prepare in [
-        "mount --rbind / \"$1\"",
-        // A directory that is no mount point itself.
-        "mount --rbind / \"$1\"; mkdir -p \"$1/tmp/brig-$$\"; mount -t tmpfs none \"$1/tmp/brig-$$\"; \
-         mkdir \"$1/tmp/brig-$$/below\"; mount --rbind \"$1\" \"$1/tmp/brig-$$/below\"; \
-         set -- \"$1/tmp/brig-$$/below\"",
-    ] {
-        let (succeeded, said) = in_root(prepare);
-        assert!(!succeeded);
+    let verbs = "$r run -d ID <&- >out 2>&1; $r exec ID ls /; $r exec ID cat /proc/mounts; \
+                 $r exec ID readlink /proc/1/root; $r delete -f ID; ! grep -q ID /proc/mounts";
+    for prepare in CHANGED_ROOTS {
+        let (printed, said) = run_in_changed_root(&bundle, prepare, verbs);
+        let first = "bin\ndev\netc\nproc\nsys\n";
+        assert!(printed.starts_with(first), "{prepare}: {printed}{said}");
+        assert!(printed.ends_with("\n/\n"), "{prepare}: {printed}{said}");
+        // Nothing of the machine's is left: the container's root, and what lies in it.
+        let mounts = printed.lines().skip(5);
+        let mounts: Vec<_> = mounts.filter(|line| line.contains(" /")).collect();
+        assert!(mounts.iter().all(|line| !line.contains("brig-root")));
         assert!(
-            said.contains("is not the root of its mount namespace"),
-            "{said}"
+            mounts.iter().all(|line| !line.contains("/below")),
+            "{printed}"
         );
         bundle.assert_nothing_left();
     }

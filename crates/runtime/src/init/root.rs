@@ -1,6 +1,6 @@
 //! The root: attached, filled by others, made `/`.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use sys::mount::{Attributes, Change, Mounted, Propagation};
@@ -17,8 +17,23 @@ pub(crate) fn cut_propagation(init: &mut Init<'_>) -> Outcome {
     if !init.plan.namespaces.has_own_mounts() {
         return Ok(());
     }
-    sys::mount::change(Path::new("/"), PRIVATE, true)
-        .during(|| "separate the mounts from the host's".to_owned())
+    let cut = match sys::mount::change(Path::new("/"), PRIVATE, true) {
+        // The root of this process is a directory in a mount (chroot(2)).
+        Err(error) if error.errno == sys::Errno::INVAL => cut_beyond_own_root(),
+        answer => answer,
+    };
+    cut.during(|| "separate the mounts from the host's".to_owned())
+}
+
+/// From the root of the mount namespace, and back: paths go on meaning what they mean to the maker.
+fn cut_beyond_own_root() -> sys::Result<()> {
+    let namespace = sys::ns::open_own(Namespaces::MOUNT)?;
+    let own = sys::fd::open_path(Path::new("/"))?;
+    let here = sys::fd::open_path(Path::new("."))?;
+    sys::ns::enter(namespace, Namespaces::MOUNT)?;
+    sys::mount::change(Path::new("/"), PRIVATE, true)?;
+    change_to(own.as_fd())?;
+    sys::process::change_dir_to(here)
 }
 
 const PRIVATE: Change = Change {
@@ -114,13 +129,29 @@ pub(crate) fn switch(init: &mut Init<'_>) -> Outcome {
         return change_to(init.root()?.as_fd()).during(|| "change to the root".to_owned());
     }
     let namespace = sys::ns::open_own(Namespaces::MOUNT);
-    init.mounts = Some(namespace.during(|| "open the own mount namespace".to_owned())?);
+    let namespace = namespace.during(|| "open the own mount namespace".to_owned())?;
+    let root = init.root()?;
     if init.no_pivot {
-        return super::no_pivot::switch(init.root()?);
+        super::no_pivot::switch(root)?;
+    } else {
+        match sys::mount::switch_root(root.as_fd()) {
+            Err(error) if error.errno == sys::Errno::INVAL => switch_all(&namespace, root)?,
+            answer => answer.during(|| "make the root /".to_owned())?,
+        }
     }
-    match sys::mount::switch_root(init.root()?.as_fd()) {
+    init.mounts = Some(namespace);
+    Ok(())
+}
+
+/// The same from the root of the mount namespace, where the maker has another one (chroot(2)): all
+/// that is mounted there goes.
+fn switch_all(namespace: &OwnedFd, root: &Root) -> Outcome {
+    let switched = sys::ns::enter(namespace, Namespaces::MOUNT)
+        .and_then(|()| sys::mount::change(Path::new("/"), PRIVATE, true))
+        .and_then(|()| sys::mount::switch_root(root.as_fd()));
+    match switched {
         Err(error) if error.errno == sys::Errno::INVAL => Err(confined()),
-        answer => answer.during(|| "make the root /".to_owned()),
+        answer => answer.during(|| "make the root that of its mount namespace".to_owned()),
     }
 }
 
@@ -130,25 +161,38 @@ pub(crate) fn change_to(dir: BorrowedFd<'_>) -> sys::Result<()> {
     sys::process::change_root_here()
 }
 
-/// Whoever joins the container comes to the root of its mount namespace. If the maker had another
-/// root than the one of its own namespace (chroot(2)), that is not the container's but the host's.
-/// Entering the own namespace again leads this process there, to look.
+/// Whoever joins the container comes to the root of its mount namespace. If the maker has another
+/// root than the one of its own namespace (chroot(2)), that may not be the container's yet but the
+/// host's. Entering the own namespace again leads this process there, to look.
 pub(crate) fn own(init: &mut Init<'_>) -> Outcome {
     let Some(namespace) = &init.mounts else {
         return Ok(());
     };
+    let root = init.root()?;
+    if is_own(namespace, root)? {
+        return Ok(());
+    }
+    if !init.no_pivot {
+        switch_all(namespace, root)?;
+    }
+    if is_own(namespace, root)? {
+        Ok(())
+    } else {
+        Err(confined())
+    }
+}
+
+fn is_own(namespace: &OwnedFd, root: &Root) -> Result<bool, Failure> {
     let action = || "look at the root of the mount namespace".to_owned();
     sys::ns::enter(namespace, Namespaces::MOUNT).during(action)?;
     let top = sys::fd::open_path(Path::new("/")).during(action)?;
-    let same =
-        sys::mount::id(&top).during(action)? == sys::mount::id(init.root()?).during(action)?;
-    if same { Ok(()) } else { Err(confined()) }
+    Ok(sys::mount::id(&top).during(action)? == sys::mount::id(root).during(action)?)
 }
 
 fn confined() -> Failure {
-    let message = "the root directory of this program is not the root of its mount namespace \
-                   (chroot, or an initial ramdisk): processes that join the container would land \
-                   outside of it; start this program from the namespace's own root";
+    let message = "the container's root cannot become the root of its mount namespace, so that \
+                   processes that join it would land outside: in an initial ramdisk use --no-pivot, \
+                   and in a changed root (chroot) do not";
     Failure::new(ErrorKind::Unsupported, message)
 }
 
