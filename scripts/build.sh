@@ -39,7 +39,10 @@ cargo build --locked --quiet "${flags[@]}" "${brigd[@]}" --bin brigd
 mkdir -p "$dist"
 place() {
     # A new file, not new bytes in the old one: that may be running.
-    cp "$1" "$dist/.$2.new" && mv "$dist/.$2.new" "$dist/$2"
+    cp "$1" "$dist/.$2.new"
+    # Cargo leaves the symbols in programs of packages that have options of their own.
+    [ "$profile" = debug ] || strip --strip-all "$dist/.$2.new"
+    mv "$dist/.$2.new" "$dist/$2"
 }
 for program in brig brig-shim brig-init brig-runtime; do
     place "$target/$static/$profile/$program" "$program"
