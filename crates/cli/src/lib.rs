@@ -7,6 +7,7 @@
 pub mod args;
 pub mod commands;
 pub mod connect;
+pub mod credentials;
 pub mod error;
 mod outcome;
 pub mod print;

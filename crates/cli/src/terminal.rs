@@ -54,3 +54,55 @@ pub(crate) fn window() -> Option<(u16, u16)> {
         .ok()
         .filter(|(rows, columns)| *rows != 0 || *columns != 0)
 }
+
+/// A line that a person types, without its end; none when they gave up. It is echoed when `shown`.
+pub(crate) fn line(shown: bool) -> io::Result<Option<String>> {
+    if shown {
+        let mut text = String::new();
+        let length = io::stdin().read_line(&mut text)?;
+        return Ok((length > 0).then(|| text.trim_end_matches(['\r', '\n']).to_owned()));
+    }
+    let typed = {
+        let _raw = Raw::enter()?;
+        hidden(&mut io::stdin().lock())
+    };
+    // The end of the line was not echoed either.
+    crate::print::complain("");
+    typed
+}
+
+/// Keys up to the end of the line.
+fn hidden(keys: &mut impl io::Read) -> io::Result<Option<String>> {
+    const BACKSPACE: [u8; 2] = [0x08, 0x7f];
+    let mut line = Vec::new();
+    let mut key = [0];
+    loop {
+        if keys.read(&mut key)? == 0 {
+            return Ok(None);
+        }
+        match key[0] {
+            b'\r' | b'\n' => return Ok(Some(String::from_utf8_lossy(&line).into_owned())),
+            // Ctrl-C, and Ctrl-D where nothing stands.
+            0x03 => return Ok(None),
+            0x04 if line.is_empty() => return Ok(None),
+            key if BACKSPACE.contains(&key) => {
+                line.pop();
+            }
+            key => line.push(key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_lines_can_be_corrected_and_given_up() {
+        let typed = |keys: &str| hidden(&mut keys.as_bytes()).unwrap();
+        assert_eq!(typed("secrex\x7ft\r").as_deref(), Some("secret"));
+        assert_eq!(typed("sec\x03\r"), None);
+        assert_eq!(typed("\x04"), None);
+        assert_eq!(typed("never ended"), None);
+    }
+}

@@ -62,6 +62,89 @@ pub struct ImportArgs {
     pub names: Vec<String>,
 }
 
+/// `pull`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PullArgs {
+    /// Pull every tag of the repository
+    #[arg(short, long)]
+    pub all_tags: bool,
+    /// Pull every platform of the image, not only this machine's
+    #[arg(long)]
+    pub all_platforms: bool,
+    /// Accepted and ignored, as by Docker
+    #[arg(long, hide = true)]
+    pub disable_content_trust: bool,
+    /// Platform of the image, as os/arch or os/arch/variant
+    #[arg(long, value_name = "string")]
+    pub platform: Option<String>,
+    /// Say nothing on the way
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// The image.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `push`.
+#[derive(Debug, Clone, Args)]
+pub struct PushArgs {
+    /// Push every tag of the repository
+    #[arg(short, long)]
+    pub all_tags: bool,
+    /// Accepted and ignored, as by Docker
+    #[arg(long, hide = true)]
+    pub disable_content_trust: bool,
+    /// Push only the manifest for this platform, as os/arch or os/arch/variant
+    #[arg(long, value_name = "string")]
+    pub platform: Option<String>,
+    /// Say nothing on the way
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// The image.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `history`.
+#[derive(Debug, Clone, Args)]
+pub struct HistoryArgs {
+    /// How to print
+    #[arg(long, value_name = "string", help = FORMAT_LIST)]
+    pub format: Option<String>,
+    /// Sizes and times for people (default true)
+    #[arg(short = 'H', long, default_value = "true")]
+    pub human: bool,
+    /// Do not shorten anything
+    #[arg(long)]
+    pub no_trunc: bool,
+    /// Platform of the image, as os/arch or os/arch/variant
+    #[arg(long, value_name = "string")]
+    pub platform: Option<String>,
+    /// Only ids
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// The image.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `image prune`.
+#[derive(Debug, Clone, Args)]
+pub struct ImagePruneArgs {
+    /// Those with a name too, if no container uses them
+    #[arg(short, long)]
+    pub all: bool,
+    /// Only images of which this holds, NAME=value
+    #[arg(long, value_name = "filter", value_parser = filter)]
+    pub filter: Vec<KeyValue>,
+    /// Do not ask first
+    #[arg(short, long)]
+    pub force: bool,
+    /// Nothing may stand here.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
 /// `load`.
 #[derive(Debug, Clone, Args)]
 pub struct LoadArgs {

@@ -9,6 +9,7 @@ mod help;
 pub mod images;
 mod mount;
 mod refusal;
+pub mod registry;
 pub mod unsupported;
 pub mod values;
 
@@ -335,6 +336,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         name: "image",
         about: "Manage images",
+    },
+    Group {
+        name: "manifest",
+        about: "Look at manifests in registries",
     },
     Group {
         name: "system",

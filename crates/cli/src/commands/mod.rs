@@ -3,21 +3,29 @@
 mod attach;
 mod create;
 mod exec;
+mod history;
 mod image_inspect;
+mod image_prune;
 mod images;
 mod import;
 mod info;
 mod inspect;
 mod kill;
 mod load;
+mod login;
+mod logout;
 mod logs;
+mod manifest_inspect;
 mod many;
 mod ps;
+mod pull;
+mod push;
 mod restart;
 mod rm;
 mod rmi;
 mod run;
 mod save;
+mod search;
 mod start;
 mod stop;
 mod tag;
@@ -33,6 +41,7 @@ use clap::{Args, Command, FromArgMatches};
 use crate::args::container::{CreateArgs, RunArgs};
 use crate::args::containers as c;
 use crate::args::images as i;
+use crate::args::registry as r;
 use crate::args::{Arity, Invocation, Verb};
 use crate::connect::Daemon;
 use crate::error::{CliError, Manner};
@@ -132,7 +141,7 @@ const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 24] = [
+pub static VERBS: [Verb; 32] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
     verb!(["container create", "create"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container without starting it", Arity::AtLeast(1), CreateArgs, create::run),
     verb!(["container exec", "exec"], "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container", Arity::AtLeast(2), c::ExecArgs, exec::run),
@@ -147,14 +156,22 @@ pub static VERBS: [Verb; 24] = [
     verb!(["container stop", "stop"], OPTIONS_CONTAINERS, "Stop one or more running containers", Arity::AtLeast(1), c::StopArgs, stop::run),
     verb!(["container top", "top"], "CONTAINER [ps OPTIONS]", "Show the processes of a container", Arity::AtLeast(1), c::TopArgs, top::run),
     verb!(["container wait", "wait"], CONTAINERS, "Wait until one or more containers end, then print their exit codes", Arity::AtLeast(1), c::NamesArgs, wait::run),
+    verb!(["image history", "history"], "[OPTIONS] IMAGE", "Show how an image was made", Arity::Exactly(1), i::HistoryArgs, history::run),
     verb!(["image import", "import"], "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]", "Make an image of a root file system's tar archive", Arity::Between(1, 2), i::ImportArgs, import::run),
     verb!(["image inspect"], "[OPTIONS] IMAGE [IMAGE...]", "Show all about one or more images", Arity::AtLeast(1), i::ImageInspectArgs, image_inspect::run),
     verb!(["image load", "load"], "[OPTIONS]", "Load images from an archive or standard input", Arity::None, i::LoadArgs, load::run),
     verb!(["image ls", "image list", "images"], "[OPTIONS] [REPOSITORY[:TAG]]", "List images", Arity::AtMost(1), i::ImagesArgs, images::run),
+    verb!(["image prune"], "[OPTIONS]", "Remove images that nothing uses", Arity::None, i::ImagePruneArgs, image_prune::run),
+    verb!(["image pull", "pull"], "[OPTIONS] NAME[:TAG|@DIGEST]", "Bring an image from a registry", Arity::Exactly(1), i::PullArgs, pull::run),
+    verb!(["image push", "push"], "[OPTIONS] NAME[:TAG]", "Bring an image to a registry", Arity::Exactly(1), i::PushArgs, push::run),
     verb!(["image rm", "image remove", "rmi"], "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images", Arity::AtLeast(1), i::RmiArgs, rmi::run),
     verb!(["image save", "save"], "[OPTIONS] IMAGE [IMAGE...]", "Save one or more images to an archive (on standard output by default)", Arity::AtLeast(1), i::SaveArgs, save::run),
     verb!(["image tag", "tag"], "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image another name", Arity::Exactly(2), c::NamesArgs, tag::run),
     verb!(["inspect"], "[OPTIONS] NAME|ID [NAME|ID...]", "Show all about containers and images", Arity::AtLeast(1), c::InspectArgs, inspect::run),
+    verb!(["login"], "[OPTIONS] [SERVER]", "Log in to a registry", Arity::AtMost(1), r::LoginArgs, login::run),
+    verb!(["logout"], "[SERVER]", "Log out of a registry", Arity::AtMost(1), c::NamesArgs, logout::run),
+    verb!(["manifest inspect"], "[OPTIONS] MANIFEST", "Show a manifest in a registry", Arity::Exactly(1), r::ManifestInspectArgs, manifest_inspect::run),
+    verb!(["search"], "[OPTIONS] TERM", "Search a registry for images", Arity::Exactly(1), r::SearchArgs, search::run),
     verb!(["system info", "info"], "[OPTIONS]", "Show facts about the daemon and its machine", Arity::None, i::FormatArgs, info::run),
     verb!(["version"], "[OPTIONS]", "Show the versions of client and daemon", Arity::None, i::FormatArgs, version::run),
 ];

@@ -106,44 +106,50 @@ async fn in_foreground(
     finish(served, question.answer(waiting, &ended)).await
 }
 
-const CANNOT_PULL: &str =
-    "this version does not pull from registries; 'brig load' and 'brig import' bring images";
-
-/// Makes the container.
+/// Makes the container; an image that is not here, or is always to be the newest, is pulled before.
 pub(super) async fn create(
     context: &Context,
     plan: &RunPlan,
 ) -> Result<ContainerCreateResponse, CliError> {
     if plan.pull == Pull::Always {
-        return Err(CliError::Invalid(format!("--pull always: {CANNOT_PULL}")));
+        pull(context, plan).await?;
     }
-    let request = api::convert::create_request(&plan.spec);
-    let platform = plan.spec.platform.as_ref().map(ToString::to_string);
-    let name = plan.name.as_deref();
-    let created = context
-        .daemon
-        .client
-        .container_create(name, platform.as_deref(), &request)
-        .await;
-    created.map_err(|error| no_image(error.into(), plan))
-}
-
-/// Docker would pull a missing image now.
-fn no_image(error: CliError, plan: &RunPlan) -> CliError {
-    match &error {
-        CliError::Daemon {
-            kind: ErrorKind::NotFound,
-            message,
-        } if plan.pull == Pull::Missing && message.starts_with("No such image") => {
+    match create_now(context, plan).await {
+        Err(error) if plan.pull == Pull::Missing && is_missing(&error) => {
             let named = plan
                 .spec
                 .image_ref()
                 .map_or_else(|| plan.spec.image.clone(), |image| image.familiar());
-            print::complain(&format!("Unable to find image '{named}' locally"));
-            CliError::Invalid(CANNOT_PULL.to_owned())
+            if !plan.quiet {
+                print::complain(&format!("Unable to find image '{named}' locally"));
+            }
+            pull(context, plan).await?;
+            create_now(context, plan).await
         }
-        _ => error,
+        other => other,
     }
+}
+
+async fn create_now(
+    context: &Context,
+    plan: &RunPlan,
+) -> Result<ContainerCreateResponse, CliError> {
+    let request = api::convert::create_request(&plan.spec);
+    let platform = plan.spec.platform.as_ref().map(ToString::to_string);
+    let client = &context.daemon.client;
+    let created = client.container_create(plan.name.as_deref(), platform.as_deref(), &request);
+    Ok(created.await?)
+}
+
+fn is_missing(error: &CliError) -> bool {
+    matches!(error, CliError::Daemon { kind: ErrorKind::NotFound, message }
+        if message.starts_with("No such image"))
+}
+
+async fn pull(context: &Context, plan: &RunPlan) -> Result<(), CliError> {
+    let reference = super::pull::parse(&plan.spec.image)?;
+    let platform = plan.spec.platform.as_ref().map(ToString::to_string);
+    super::pull::for_container(context, &reference, platform, plan.quiet).await
 }
 
 /// A file that will hold the id, made before the container so that two runs cannot share it.

@@ -1,6 +1,6 @@
-//! `images`.
+//! `images` and `history`.
 
-use api::wire::ImageSummary;
+use api::wire::{HistoryItem, ImageSummary};
 
 use super::template::{self, Format, Row};
 use super::{table, units};
@@ -195,6 +195,91 @@ fn headings() -> Row {
     .collect()
 }
 
+/// How `history` prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryStyle {
+    /// Columns, template or JSON.
+    pub format: Format,
+    /// Only ids.
+    pub quiet: bool,
+    /// Nothing is shortened.
+    pub no_trunc: bool,
+    /// For people.
+    pub human: bool,
+    /// Seconds since the epoch.
+    pub now: i64,
+}
+
+/// `history`: a line for each step.
+pub fn history(steps: &[HistoryItem], style: &HistoryStyle) -> Result<String, CliError> {
+    if style.quiet && style.format == Format::Table {
+        return Ok(steps.iter().fold(String::new(), |mut text, step| {
+            text.push_str(step_id(step, style.no_trunc));
+            text.push('\n');
+            text
+        }));
+    }
+    let rows: Vec<Row> = steps.iter().map(|step| step_row(step, style)).collect();
+    let headings = Row::from([
+        ("Comment", "COMMENT".to_owned()),
+        ("CreatedAt", String::new()),
+        ("CreatedBy", "CREATED BY".to_owned()),
+        ("CreatedSince", "CREATED".to_owned()),
+        ("ID", "IMAGE".to_owned()),
+        ("Size", "SIZE".to_owned()),
+    ]);
+    if style.format != Format::Table {
+        return template::rows(&style.format, &rows, &headings);
+    }
+    const COLUMNS: [&str; 5] = ["ID", "CreatedSince", "CreatedBy", "Size", "Comment"];
+    let cells = |row: &Row| -> Vec<String> { COLUMNS.iter().map(|c| row[c].clone()).collect() };
+    let lines: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let headings = ["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"];
+    let headings = match style.human {
+        true => headings,
+        false => headings.map(|h| if h == "CREATED" { "CREATED AT" } else { h }),
+    };
+    Ok(table::table(&headings, &lines))
+}
+
+fn step_id(step: &HistoryItem, whole: bool) -> &str {
+    match whole || step.id.starts_with('<') {
+        true => &step.id,
+        false => units::short_id(&step.id),
+    }
+}
+
+fn step_row(step: &HistoryItem, style: &HistoryStyle) -> Row {
+    const LONGEST: usize = 45;
+    let by = step.created_by.replace('\t', " ");
+    let created = jiff::Timestamp::from_second(step.created)
+        .map_or_else(|_| step.created.to_string(), |time| time.to_string());
+    let since = match style.human {
+        true => units::ago(step.created, style.now),
+        false => created.clone(),
+    };
+    Row::from([
+        ("Comment", step.comment.clone()),
+        ("CreatedAt", created),
+        (
+            "CreatedBy",
+            match style.no_trunc {
+                true => by,
+                false => units::ellipsis(&by, LONGEST),
+            },
+        ),
+        ("CreatedSince", since),
+        ("ID", step_id(step, style.no_trunc).to_owned()),
+        (
+            "Size",
+            match style.human {
+                true => units::size(step.size),
+                false => step.size.to_string(),
+            },
+        ),
+    ])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,5 +341,38 @@ mod tests {
         localhost:5000/a/b:latest 0a0a0a0a0a0a 117MB
         <none>:<none> b1b1b1b1b1b1 8.31MB
         "#);
+    }
+
+    #[test]
+    fn the_history() {
+        let step = |id: &str, by: &str, size| HistoryItem {
+            id: id.into(),
+            created: 100,
+            created_by: by.into(),
+            size,
+            ..HistoryItem::default()
+        };
+        let steps = [
+            step(&format!("sha256:{}", "0a".repeat(32)), "CMD [\"sh\"]", 0),
+            step("<missing>", &"ADD x ".repeat(20), 8_310_000),
+        ];
+        let mut style = HistoryStyle {
+            format: Format::Table,
+            quiet: false,
+            no_trunc: false,
+            human: true,
+            now: 7300,
+        };
+        insta::assert_snapshot!(history(&steps, &style).unwrap(), @r#"
+        IMAGE          CREATED       CREATED BY                                      SIZE      COMMENT
+        0a0a0a0a0a0a   2 hours ago   CMD ["sh"]                                      0B        
+        <missing>      2 hours ago   ADD x ADD x ADD x ADD x ADD x ADD x ADD x AD…   8.31MB    
+        "#);
+        style.human = false;
+        style.format = Format::parse(Some("{{.ID}} {{.Size}} {{.CreatedSince}}"));
+        insta::assert_snapshot!(history(&steps, &style).unwrap(), @r"
+        0a0a0a0a0a0a 0 1970-01-01T00:01:40Z
+        <missing> 8310000 1970-01-01T00:01:40Z
+        ");
     }
 }

@@ -2,6 +2,8 @@
 
 pub mod containers;
 pub mod images;
+pub mod progress;
+pub mod registry;
 pub mod system;
 pub mod table;
 pub mod template;

@@ -29,6 +29,8 @@ pub struct RunPlan {
     pub cidfile: Option<String>,
     /// When its image is pulled.
     pub pull: Pull,
+    /// Whether nothing is said about pulling.
+    pub quiet: bool,
 }
 
 /// Which standard streams.
@@ -52,7 +54,7 @@ impl Attach {
 /// When an image is pulled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Pull {
-    /// Always, which this version cannot.
+    /// Always.
     Always,
     /// When it is missing.
     #[default]
@@ -96,6 +98,7 @@ pub fn create(flags: &ContainerFlags, around: &Surroundings<'_>) -> Result<RunPl
         sig_proxy: true,
         cidfile: flags.cidfile.clone(),
         pull,
+        quiet: flags.quiet,
     })
 }
 
