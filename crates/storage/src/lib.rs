@@ -29,6 +29,7 @@ mod store;
 mod tar;
 mod temp;
 mod trash;
+mod usage;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -40,10 +41,12 @@ use types::{ContainerId, Digest, ImageRef, Mount, Platform};
 pub use compact::Compacted;
 pub use descriptor::Descriptor;
 pub use error::{Error, Malformed};
+pub use image::Variant;
 pub use pull::{Busy, Committed, Ingest, Layer, Missing, Opened, Pull, Wanted};
 pub use push::{Push, PushBlob};
 pub use records::Records;
 use store::Store;
+pub use usage::{ContainerUsage, DiskUsage, ImageUsage};
 
 /// The store under one data root. Cheap to clone; safe to share between threads. Nobody else opens
 /// the root until the last clone is dropped.
@@ -169,6 +172,47 @@ impl Storage {
         image::find(&self.store, name)
     }
 
+    /// The image as it is on a platform: its manifest, configuration and layers there, which are
+    /// unpacked first if need be.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchImage`], [`Error::NoPlatform`], [`Error::Missing`] when not all of it is here.
+    pub fn image_on(&self, name: &str, platform: &Platform) -> Result<Image, Error> {
+        image::on_platform(&self.store, name, platform)
+    }
+
+    /// The manifests of an image: of an index all that it lists, here or not.
+    ///
+    /// # Errors
+    /// When a document of the store is damaged, and when the database fails.
+    pub fn variants(&self, image: &Image) -> Result<Vec<Variant>, Error> {
+        image::variants(&self.store, image)
+    }
+
+    /// Bytes of each unpacked layer of an image, the lowest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn layer_sizes(&self, image: &Image) -> Result<Vec<u64>, Error> {
+        image::layer_sizes(&self.store, image)
+    }
+
+    /// What an image's id names: its manifest or index.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchImage`], and when the database fails.
+    pub fn descriptor(&self, id: &Digest) -> Result<Descriptor, Error> {
+        image::descriptor(&self.store, id)
+    }
+
+    /// What everything takes on disk. Walks what it has not counted before.
+    ///
+    /// # Errors
+    /// When the database or the disk fails.
+    pub fn disk_usage(&self) -> Result<DiskUsage, Error> {
+        usage::disk_usage(&self.store)
+    }
+
     /// A root file system as a new image of one layer; plain, gzip, zstd, xz or bzip2.
     ///
     /// # Errors
@@ -250,7 +294,21 @@ impl Storage {
     /// # Errors
     /// [`Error::NameTaken`], [`Error::NoSuchImage`], and when the disk is full; nothing is left then.
     pub fn create_container(&self, record: &Record, throwaway: bool) -> Result<Snapshot, Error> {
-        snapshot::create(&self.store, record, throwaway)
+        snapshot::create(&self.store, record, None, throwaway)
+    }
+
+    /// As [`Storage::create_container`], on another than the first manifest of `record.image`:
+    /// [`Image::manifest`] of what [`Storage::image_on`] returned.
+    ///
+    /// # Errors
+    /// As [`Storage::create_container`].
+    pub fn create_container_on(
+        &self,
+        record: &Record,
+        manifest: &Digest,
+        throwaway: bool,
+    ) -> Result<Snapshot, Error> {
+        snapshot::create(&self.store, record, Some(manifest), throwaway)
     }
 
     /// Removes a container: its record and its writable layer, in one transaction; its files in the

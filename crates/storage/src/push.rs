@@ -56,7 +56,7 @@ pub(crate) fn begin(
 ) -> Result<Push, Error> {
     let mut stage = Stage::new(store);
     let id = query::find(store, name)?.id;
-    let image = describe(store, &id)?;
+    let image = crate::image::descriptor(store, &id)?;
     let (root, parts, incomplete) = match platform {
         Some(platform) => {
             let root = choose(store, &mut stage, name, &image, platform, 0)?;
@@ -248,22 +248,6 @@ fn document(store: &Arc<Store>, digest: &Digest) -> Result<Document, Error> {
     let what = format!("manifest {digest}");
     let text = content::text(store, &what, digest)?;
     documents::parse_document(&what, &text)
-}
-
-/// The image's own content.
-fn describe(store: &Store, id: &Digest) -> Result<Descriptor, Error> {
-    let sql = "SELECT media_type, size FROM content WHERE digest = ?1";
-    let (media_type, size) = store.read(|db| {
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?));
-        Ok(db.prepare_cached(sql)?.query_row([id.to_string()], row)?)
-    })?;
-    Ok(Descriptor {
-        media_type,
-        digest: id.clone(),
-        size: size.cast_unsigned(),
-        urls: Vec::new(),
-        platform: None,
-    })
 }
 
 fn repositories(store: &Store, digest: &Digest) -> Result<Vec<String>, Error> {

@@ -1,28 +1,30 @@
 //! Writable layers of containers: an upper and a work directory, and the image's layers below.
 
-use std::collections::HashSet;
 use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use sys::dir::{self, Dir, Kind};
+use sys::dir::Dir;
 use types::{ContainerId, Digest, Mount};
 
 use crate::error::Error;
 use crate::paths::{DIFF, EMPTY_LAYER};
 use crate::store::Store;
-use crate::{Durability, Record, Snapshot, records};
+use crate::{Durability, Record, Snapshot, records, usage};
 
-const UPPER: &str = "upper";
+pub(crate) const UPPER: &str = "upper";
 const WORK: &str = "work";
-/// Directories open at a time while counting; what a container buries deeper is not counted.
-const MAX_DEPTH: usize = 256;
 
 /// Makes a container's directories and both its rows in one transaction.
-pub(crate) fn create(store: &Store, record: &Record, throwaway: bool) -> Result<Snapshot, Error> {
+pub(crate) fn create(
+    store: &Store,
+    record: &Record,
+    manifest: Option<&Digest>,
+    throwaway: bool,
+) -> Result<Snapshot, Error> {
     with_dirs(store, &record.id, throwaway, |tx| {
-        insert(tx, &record.id, &record.image, throwaway)?;
+        insert(tx, &record.id, &record.image, manifest, throwaway)?;
         records::insert(tx, record)?;
         lower(tx, &record.id)
     })
@@ -36,7 +38,7 @@ pub(crate) fn prepare(
     throwaway: bool,
 ) -> Result<Snapshot, Error> {
     with_dirs(store, id, throwaway, |tx| {
-        insert(tx, id, image, throwaway)?;
+        insert(tx, id, image, None, throwaway)?;
         lower(tx, id)
     })
 }
@@ -128,34 +130,7 @@ pub(crate) fn usage(store: &Store, id: &ContainerId) -> Result<u64, Error> {
         }
         answer => answer.map_err(failed())?,
     };
-    let mut seen = HashSet::new();
-    let mut bytes = 0;
-    // Open directories wait here, with their entries; one at a time goes deeper.
-    let mut stack = vec![(dir.entries().map_err(failed())?, dir)];
-    loop {
-        let depth = stack.len();
-        let Some((entries, dir)) = stack.last_mut() else {
-            return Ok(bytes);
-        };
-        let Some(entry) = entries.next() else {
-            stack.pop();
-            continue;
-        };
-        let (name, _) = entry.map_err(failed())?;
-        let name = dir::name(&name);
-        // The container may be running: what is gone meanwhile is not counted.
-        let Ok(status) = dir.status(name) else {
-            continue;
-        };
-        if status.links < 2 || status.kind == Kind::Directory || seen.insert(status.identity) {
-            bytes += status.allocated;
-        }
-        let deeper = (status.kind == Kind::Directory && depth < MAX_DEPTH)
-            .then(|| dir.open_dir(name).and_then(|dir| Ok((dir.entries()?, dir))));
-        if let Some(Ok(deeper)) = deeper {
-            stack.push(deeper);
-        }
-    }
+    usage::below(dir, &upper)
 }
 
 fn make_dirs(dir: &Path) -> Result<(), Error> {
@@ -178,14 +153,16 @@ fn insert(
     tx: &Transaction<'_>,
     id: &ContainerId,
     image: &Digest,
+    manifest: Option<&Digest>,
     throwaway: bool,
 ) -> Result<(), Error> {
     let image = image.to_string();
+    let manifest = manifest.map(Digest::to_string);
     let sql = "INSERT INTO snapshots (container, image, throwaway, manifest)
-        SELECT ?1, id, ?3, manifest FROM images WHERE id = ?2";
-    let inserted = tx
-        .prepare_cached(sql)?
-        .execute(params![id.as_str(), image, throwaway])?;
+        SELECT ?1, id, ?3, coalesce(?4, manifest) FROM images WHERE id = ?2";
+    let inserted =
+        tx.prepare_cached(sql)?
+            .execute(params![id.as_str(), image, throwaway, manifest])?;
     if inserted == 0 {
         return Err(Error::NoSuchImage(image));
     }

@@ -12,6 +12,7 @@ pub(crate) mod query;
 mod remove;
 mod save;
 mod tag;
+mod variants;
 
 pub(crate) use import::{import, write};
 pub(crate) use load::{diff_ids, load, pair};
@@ -19,3 +20,5 @@ pub(crate) use query::{find, list};
 pub(crate) use remove::remove;
 pub(crate) use save::save;
 pub(crate) use tag::tag;
+pub use variants::Variant;
+pub(crate) use variants::{descriptor, layer_sizes, on_platform, variants};

@@ -62,6 +62,35 @@ pub(crate) fn get(db: &Connection, id: &Digest) -> Result<Image, Error> {
     parse(row, names, layers)
 }
 
+/// The image of this id as one of its manifests has it.
+pub(crate) fn get_manifest(
+    db: &Connection,
+    id: &Digest,
+    manifest: &Digest,
+) -> Result<Image, Error> {
+    let image = get(db, id)?;
+    let ids = [id.to_string(), manifest.to_string()];
+    let sql = "SELECT config FROM manifests WHERE image = ?1 AND digest = ?2";
+    let config: Option<String> = db
+        .prepare_cached(sql)?
+        .query_row(ids.clone(), |row| row.get(0))
+        .optional()?;
+    let config = config.ok_or_else(|| Error::Missing(format!("manifest {manifest}")))?;
+    let sql = "SELECT diff_id FROM image_layers WHERE image = ?1 AND manifest = ?2
+        ORDER BY position";
+    let mut query = db.prepare_cached(sql)?;
+    let layers = query.query_map(ids, |row| row.get(0))?;
+    let what = format!("the configuration of manifest {manifest}");
+    Ok(Image {
+        manifest: manifest.clone(),
+        config: super::documents::parse(&what, config.as_bytes())?,
+        layers: layers
+            .map(|layer| parse_digest(layer?))
+            .collect::<Result<_, _>>()?,
+        ..image
+    })
+}
+
 /// The id that a name means. As Docker has it: a reference first, then an id, then a prefix of one.
 pub(crate) fn resolve(db: &Connection, name: &str) -> Result<Digest, Error> {
     let missing = || Error::NoSuchImage(name.to_owned());

@@ -150,6 +150,13 @@ impl Pull {
         Ok(layers)
     }
 
+    /// The manifest that will be unpacked.
+    pub(crate) fn chosen(&self) -> Result<Digest, Error> {
+        let chosen = self.needs()?.chosen;
+        let missing = || Error::Missing("the manifest of the image".to_owned());
+        Ok(chosen.ok_or_else(missing)?.digest)
+    }
+
     /// Takes in a manifest or a configuration.
     ///
     /// # Errors

@@ -19,3 +19,4 @@ mod layers;
 mod names;
 mod power;
 mod pull;
+mod usage;

@@ -1,0 +1,143 @@
+//! What the store says it takes is what du(1) says.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use storage::{Error, Wanted};
+use types::{ContainerId, Platform};
+
+use crate::pull::{Remote, gzip, host, noise};
+use crate::support::{Data, Tar, has, is_root, run};
+
+/// What du(1) counts in these directories, without the directories themselves.
+fn du(dirs: &[&Path]) -> u64 {
+    dirs.iter()
+        .map(|dir| {
+            let count = |args: &[&str]| -> u64 {
+                let output = run("du", args.iter().copied().chain([dir.to_str().unwrap()]));
+                let text = String::from_utf8(output).unwrap();
+                text.split_whitespace().next().unwrap().parse().unwrap()
+            };
+            let own =
+                std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(dir).unwrap()) * 512;
+            count(&["-s", "-B1"]) - own
+        })
+        .sum()
+}
+
+#[test]
+fn usage_agrees_with_du_to_the_block() {
+    if !is_root() || !has("du") {
+        return;
+    }
+    let data = Data::new();
+    let mut remote = Remote::default();
+    let base = Tar::new()
+        .dir("d")
+        .file("d/a", &noise(123_457, 1))
+        .link("d/b", "d/a")
+        .symlink("l", &"x".repeat(90))
+        .file("empty", b"")
+        .build();
+    let top = |seed| Tar::new().file("t", &noise(50_000, seed)).build();
+    let platform = Platform::host().to_string();
+    for (seed, name) in [(7, "one"), (8, "two")] {
+        let top = top(seed);
+        let layers = [(&base[..], gzip(&base, 6)), (&top[..], top.clone())];
+        let root = remote.image(&platform, &layers);
+        remote.pull(&data.storage, &root, host(), name).unwrap();
+    }
+    let check = || {
+        let usage = data.storage.disk_usage().unwrap();
+        let root = data.root();
+        assert_eq!(usage.content, du(&[&root.join("blobs/sha256")]));
+        // Layer 0 is nobody's.
+        let nobody = du(&[&root.join("layers/0")]) + 4096;
+        let layers = du(&[&root.join("layers")]);
+        assert!(layers - usage.layers <= nobody, "{layers} {}", usage.layers);
+        let one = &usage.images[0];
+        assert_eq!(one.size, one.shared + one.unique);
+        let all = usage.images[0].shared + usage.images.iter().map(|i| i.unique).sum::<u64>();
+        assert_eq!(all, usage.content + usage.layers);
+        usage
+    };
+    let before = check();
+    assert!(before.images[0].shared > 100_000 && before.images[0].unique > 100_000);
+    assert_eq!(check().images, before.images);
+    data.storage.compact(&AtomicBool::new(false)).unwrap();
+    let after = check();
+    assert!(after.content < before.content && after.doubled > 100_000);
+
+    let id = ContainerId::from_random([3; 32]);
+    let image = data.storage.image("one").unwrap();
+    let snapshot = data.storage.prepare(&id, &image, true).unwrap();
+    drop(snapshot);
+    let dir = data.storage.container_dir(&id);
+    std::fs::write(dir.join("upper/f"), noise(10_000, 4)).unwrap();
+    std::fs::write(dir.join("log"), noise(5000, 4)).unwrap();
+    let usage = check();
+    let container = &usage.containers[0];
+    let of_du: u64 = du(&[&dir])
+        + std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(&dir).unwrap()) * 512;
+    assert_eq!(container.layer + container.files, of_du);
+}
+
+#[test]
+fn an_image_of_several_platforms_is_described_and_unpacked_when_needed() {
+    let data = Data::new();
+    let mut remote = Remote::default();
+    let tar = |text: &str| Tar::new().file("f", text.as_bytes()).build();
+    let (ours, theirs) = (tar("ours"), tar("theirs"));
+    let other: Platform = "linux/s390x".parse().unwrap();
+    let mine = remote.image(&Platform::host().to_string(), &[(&ours, gzip(&ours, 6))]);
+    let foreign = remote.image(&other.to_string(), &[(&theirs, gzip(&theirs, 6))]);
+    let root = remote.index(&[foreign.clone(), mine.clone()]);
+    let pulled = remote.pull(&data.storage, &root, host(), "x").unwrap();
+    let variants = data.storage.variants(&pulled.image).unwrap();
+    let told: Vec<_> = variants
+        .iter()
+        .map(|v| {
+            (
+                v.platform.clone().unwrap() == other,
+                v.available,
+                v.unpacked,
+            )
+        })
+        .collect();
+    assert_eq!(told, [(true, false, false), (false, true, true)]);
+    assert_eq!(data.storage.layer_sizes(&pulled.image).unwrap(), [4]);
+    assert_eq!(data.storage.descriptor(&root.digest).unwrap(), root);
+    let error = data.storage.image_on("x", &other).unwrap_err();
+    assert!(matches!(error, Error::Missing(_)), "{error}");
+
+    remote.pull(&data.storage, &root, Wanted::All, "x").unwrap();
+    let there = data.storage.image_on("x", &other).unwrap();
+    assert_eq!(
+        (&there.id, &there.manifest),
+        (&root.digest, &foreign.digest)
+    );
+    let record = storage::Record {
+        id: ContainerId::from_random([5; 32]),
+        name: "c".to_owned(),
+        image: there.id.clone(),
+        body: "{}".to_owned(),
+    };
+    let snapshot = data
+        .storage
+        .create_container_on(&record, &there.manifest, true)
+        .unwrap();
+    let lower = &snapshot.mounts[0].lower[0];
+    assert_eq!(std::fs::read(lower.join("f")).unwrap(), b"theirs");
+    let again = data.storage.snapshot(&record.id).unwrap();
+    assert_eq!(again.mounts[0].lower, snapshot.mounts[0].lower);
+    // What runs when nobody names a platform is still this machine's.
+    assert_eq!(data.storage.image("x").unwrap().manifest, mine.digest);
+    assert!(
+        data.storage
+            .variants(&there)
+            .unwrap()
+            .iter()
+            .all(|v| v.available && v.unpacked)
+    );
+    data.assert_clean();
+}
