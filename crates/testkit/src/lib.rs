@@ -28,6 +28,7 @@ mod leftovers;
 mod output;
 mod processes;
 mod programs;
+pub mod registry;
 mod terminal;
 mod wait;
 

@@ -1,0 +1,195 @@
+//! Mirrors, rewrites, blocks and proxies.
+
+use testkit::registry::{Registry, Reply, Server, forward};
+
+use crate::support::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_is_asked_first_and_the_registry_when_it_has_not() {
+    let (Some(real), Some(copy)) = (Registry::start(), Registry::start()) else {
+        return;
+    };
+    let layer = noise(1, 100_000);
+    push(&at(real.address(), "team/app:1"), &layer).await;
+    push(&at(real.address(), "team/app:2"), b"only there").await;
+    push(&at(copy.address(), "cached/team/app:1"), &layer).await;
+    let upstream = real.address().to_owned();
+    let front = Server::start(move |request| forward(&upstream, request));
+    let client = configured(&format!(
+        "[[registry]]\nprefix = \"{}\"\n[[registry.mirror]]\nlocation = \"127.0.0.1:1\"\n\
+         [[registry.mirror]]\nlocation = \"{}/cached\"\n",
+        front.address(),
+        copy.address()
+    ));
+    let repository = anonymous(&client, &format!("{}/team/app:1", front.address()));
+    repository.resolve().await.unwrap();
+    let blob = repository.blob(&describe(LAYER, &layer), 0).await.unwrap();
+    assert_eq!(blob.host(), copy.address());
+    assert_eq!(drain(blob).await.unwrap(), layer);
+    assert!(front.requests().is_empty(), "{:?}", front.lines());
+    anonymous(&client, &format!("{}/team/app:2", front.address()))
+        .resolve()
+        .await
+        .unwrap();
+    assert_eq!(front.lines(), ["GET /v2/team/app/manifests/2"]);
+    // A push goes to the registry itself.
+    let error = repository
+        .upload(&describe(LAYER, b"new"), source(b"new"))
+        .await;
+    assert!(error.is_ok());
+    assert!(
+        !at(copy.address(), "cached/team/app")
+            .has_blob(&describe(LAYER, b"new"))
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_that_breaks_off_is_replaced_by_the_next() {
+    let layer = noise(2, 200_000);
+    let (bytes, same) = (layer.clone(), layer.clone());
+    let broken = Server::start(move |request| {
+        let reply = ranged(request, &bytes);
+        let rest = reply.bytes().to_vec();
+        let some = rest.len().min(1000);
+        reply.body(testkit::registry::Body::Cut(rest, some))
+    });
+    let good = Server::start(move |request| ranged(request, &same));
+    let client = configured(&format!(
+        "[[registry]]\nprefix = \"reg.example.com\"\nmirrors-only = true\n\
+         [[registry.mirror]]\nlocation = \"{}\"\n[[registry.mirror]]\nlocation = \"{}\"\n",
+        broken.address(),
+        good.address()
+    ));
+    let repository = anonymous(&client, "reg.example.com/app:1");
+    let blob = repository.blob(&describe(LAYER, &layer), 0).await.unwrap();
+    assert_eq!(drain(blob).await.unwrap(), layer);
+    assert!(good.requests()[0].header("range").is_some());
+    // Who has sent wrong bytes can be left out.
+    let other = repository.avoiding(broken.address());
+    let blob = other.blob(&describe(LAYER, &layer), 0).await.unwrap();
+    assert_eq!(blob.host(), good.address());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_manifests_of_a_mirror_are_not_believed() {
+    let Some(real) = Registry::start() else {
+        return;
+    };
+    let pushed = push(&at(real.address(), "app:1"), b"layer").await;
+    let forged = manifest(&describe(CONFIG, b"{}"), &[]);
+    let mirror = Server::start(move |_| Reply::new(200, forged.to_vec()));
+    let client = configured(&format!(
+        "[[registry]]\nprefix = \"{}\"\n[[registry.mirror]]\nlocation = \"http://{}\"\nused-for = \"digests\"\n",
+        real.address(),
+        mirror.address()
+    ));
+    let repository = anonymous(
+        &client,
+        &format!("{}/app@{}", real.address(), pushed.digest),
+    );
+    assert_eq!(
+        repository.resolve().await.unwrap().descriptor.digest,
+        pushed.digest
+    );
+    assert_eq!(mirror.requests().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_gets_no_credentials_of_the_registry() {
+    let mirror = Server::start(|_| Reply::new(401, "").header("WWW-Authenticate", "Basic realm=x"));
+    let client = configured(&format!(
+        "[[registry]]\nprefix = \"reg.example.com\"\nmirrors-only = true\n\
+         [[registry.mirror]]\nlocation = \"{}\"\n",
+        mirror.address()
+    ));
+    let whose = registry::Credentials::own(ann());
+    let reference = named("reg.example.com/app:1");
+    assert!(
+        client
+            .repository(&reference, &whose)
+            .resolve()
+            .await
+            .is_err()
+    );
+    assert!(
+        mirror
+            .requests()
+            .iter()
+            .all(|r| r.header("authorization").is_none())
+    );
+    let whose = whose.with(mirror.address(), ann());
+    assert!(
+        client
+            .repository(&reference, &whose)
+            .resolve()
+            .await
+            .is_err()
+    );
+    assert!(
+        mirror
+            .requests()
+            .iter()
+            .any(|r| r.header("authorization").is_some())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prefix_is_rewritten_for_pushes_too_and_may_be_blocked() {
+    let Some(real) = Registry::start() else {
+        return;
+    };
+    let client = configured(&format!(
+        "[[registry]]\nprefix = \"reg.example.com/team\"\nlocation = \"{}/moved\"\n\
+         [[registry]]\nprefix = \"bad.example.com\"\nblocked = true\n",
+        real.address()
+    ));
+    push(&anonymous(&client, "reg.example.com/team/app:1"), b"layer").await;
+    at(real.address(), "moved/app:1").resolve().await.unwrap();
+    let error = anonymous(&client, "bad.example.com/app")
+        .resolve()
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "bad.example.com/app:latest: access to registry bad.example.com is blocked by the configuration"
+    );
+    assert_eq!(error.kind(), types::ErrorKind::Forbidden);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_go_through_the_proxy() {
+    let bytes = manifest(&describe(CONFIG, b"{}"), &[]);
+    let proxy = Server::start(move |_| sent(&bytes));
+    let client = configured(&format!(
+        "[proxies]\nhttp = \"http://ben:pass@{}\"\nno-proxy = \"direct.example.com\"\n\
+         [host.\"reg.example.com\"]\nplain-http = true\n",
+        proxy.address()
+    ));
+    anonymous(&client, "reg.example.com/app:1")
+        .resolve()
+        .await
+        .unwrap();
+    let asked = proxy.requests();
+    assert_eq!(asked[0].target, "http://reg.example.com/v2/app/manifests/1");
+    assert_eq!(
+        asked[0].header("proxy-authorization"),
+        Some("Basic YmVuOnBhc3M=")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_path_may_be_the_root_of_a_mirrors_api() {
+    let bytes = manifest(&describe(CONFIG, b"{}"), &[]);
+    let mirror = Server::start(move |_| sent(&bytes));
+    let client = configured(&format!(
+        "[[registry]]\nprefix = \"docker.io\"\n[[registry.mirror]]\nlocation = \"http://{}/api/hub/\"\noverride-path = true\n",
+        mirror.address()
+    ));
+    anonymous(&client, "debian").resolve().await.unwrap();
+    assert_eq!(
+        mirror.lines(),
+        ["GET /api/hub/library/debian/manifests/latest"]
+    );
+}
