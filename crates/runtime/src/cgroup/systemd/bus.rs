@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::message::{Call, Message, Reader, Writer};
@@ -61,21 +61,36 @@ pub(super) struct Bus {
 }
 
 impl Bus {
-    /// The system's for root, the user's for others. Root may also speak to systemd without a bus.
+    /// The system's for root, the user's for others, which systemd's own socket stands in for.
     pub(super) fn connect() -> Result<Self, Failure> {
-        let user = sys::process::user();
+        let user = outer_user();
         if user != 0 {
-            let path = user_bus(|name| std::env::var(name).ok()).ok_or(Failure::NoAddress)?;
-            return Self::on_bus(path, user);
+            let environment = |name: &str| std::env::var(name).ok();
+            let path = user_bus(environment).ok_or(Failure::NoAddress)?;
+            // A bus that is begun for who connects may break instead.
+            return Self::on_bus(path, user).or_else(|failure| match failure {
+                Failure::Connect { .. } | Failure::Io(_) => {
+                    Self::directly(user_manager(environment), user, failure)
+                }
+                other => Err(other),
+            });
         }
         let path = std::env::var("DBUS_SYSTEM_BUS_ADDRESS").ok();
         let path = path.as_deref().and_then(socket_of);
         let path = path.unwrap_or_else(|| "/run/dbus/system_bus_socket".into());
         match Self::on_bus(path, user) {
             Err(refused @ Failure::Connect { .. }) => {
-                Self::open("/run/systemd/private".into(), user).map_err(|_| refused)
+                Self::directly(Some("/run/systemd/private".into()), user, refused)
             }
             other => other,
+        }
+    }
+
+    /// Without a bus, which has `refused`.
+    fn directly(path: Option<PathBuf>, user: u32, refused: Failure) -> Result<Self, Failure> {
+        match path {
+            Some(path) => Self::open(path, user).map_err(|_| refused),
+            None => Err(refused),
         }
     }
 
@@ -309,6 +324,37 @@ fn first_text(message: &Message) -> Result<String, Failure> {
     from.text().map(str::to_owned).ok_or(Failure::Malformed)
 }
 
+/// Who this is to others: a maker without rights is root in a user namespace ([`crate::nest`]).
+fn outer_user() -> u32 {
+    let user = sys::process::user();
+    let map = sys::fd::open_read(Path::new("/proc/self/uid_map"))
+        .and_then(|file| sys::fd::read_to_end(file, 4096));
+    map.ok()
+        .and_then(|map| outside(&String::from_utf8_lossy(&map), user))
+        .unwrap_or(user)
+}
+
+/// The id by a map as /proc/PID/uid_map has it (user_namespaces(7)).
+fn outside(map: &str, id: u32) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let fields: Vec<u32> = line
+            .split_ascii_whitespace()
+            .map_while(|field| field.parse().ok())
+            .collect();
+        let [inner, outer, length] = fields[..] else {
+            return None;
+        };
+        let place = id.checked_sub(inner).filter(|place| *place < length)?;
+        outer.checked_add(place)
+    })
+}
+
+/// The socket at which a user's systemd listens itself.
+fn user_manager(environment: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let dir = environment("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty())?;
+    Some(PathBuf::from(dir).join("systemd/private"))
+}
+
 /// Where a user's bus is (the D-Bus specification, "Well-known Message Bus Instances").
 fn user_bus(environment: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let address = environment("DBUS_SESSION_BUS_ADDRESS");
@@ -331,6 +377,15 @@ fn socket_of(addresses: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_those_outside() {
+        let map = "         0       1000          1\n         1     100000      65536\n";
+        assert_eq!(outside(map, 0), Some(1000));
+        assert_eq!(outside(map, 65536), Some(165_535));
+        assert_eq!(outside(map, 65537), None);
+        assert_eq!(outside("0 0 4294967295\n", 5), Some(5));
+    }
 
     #[test]
     fn the_users_bus_is_found() {

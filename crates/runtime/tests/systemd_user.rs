@@ -1,0 +1,152 @@
+//! The systemd driver for a user without rights, with a real manager of that user's: in namespaces
+//! of its own and a cgroup of version 2 that is the user's.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::text;
+
+/// Nobody's number, on this machine as on most.
+const USER: u32 = 54_321;
+
+const SYSTEMD: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
+
+/// The hierarchy of version 2 where this machine has it.
+fn unified() -> Option<PathBuf> {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let line = table.lines().find(|line| line.contains(" - cgroup2 "))?;
+    line.split(' ').nth(4).map(PathBuf::from)
+}
+
+/// Why nothing can be tested here, if so.
+fn cannot_run() -> Option<&'static str> {
+    if let Some(reason) = support::cannot_run() {
+        return Some(reason);
+    }
+    if !SYSTEMD.iter().any(|path| Path::new(path).exists()) {
+        return Some("SKIP: systemd is not installed");
+    }
+    let tools = Command::new("setpriv").arg("--version").output();
+    if tools.is_err() {
+        return Some("SKIP: no setpriv (Debian: util-linux)");
+    }
+    match unified() {
+        Some(_) => None,
+        None => Some("SKIP: no cgroup2 is mounted"),
+    }
+}
+
+/// Directories of a cgroup that go with the test, and everything that is in them.
+struct Tree(PathBuf);
+
+impl Tree {
+    fn new() -> Self {
+        let name = format!("brig-systemd-user-{}", std::process::id());
+        let path = unified().unwrap().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        fn remove(dir: &Path) {
+            for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+                if entry.path().is_dir() {
+                    remove(&entry.path());
+                }
+            }
+            let _ = std::fs::remove_dir(dir);
+        }
+        support::until("the cgroup is gone", || {
+            remove(&self.0);
+            !self.0.exists()
+        });
+    }
+}
+
+/// What runs as the first process of namespaces of its own: shows the cgroup alone, as a machine
+/// with version 2 does, gives a part of it to the user, and starts the manager there.
+const SCRIPT: &str = r#"
+set -e
+exec 2>&1
+mount --make-rprivate /
+umount -R -l /sys/fs/cgroup
+mount -t cgroup2 none /sys/fs/cgroup
+mount -t tmpfs -o mode=755 none /run
+mkdir -p /run/systemd/system /run/user/$USER_ID
+mkdir -p /sys/fs/cgroup/user/manager
+chown -R $USER_ID:$USER_ID /run/user/$USER_ID /sys/fs/cgroup/user $DIR
+# A bus serves nobody whom the machine does not know.
+cp /etc/passwd $DIR/passwd
+echo "brig-test:x:$USER_ID:$USER_ID::$DIR:/bin/sh" >> $DIR/passwd
+mount --bind $DIR/passwd /etc/passwd
+echo $$ > /sys/fs/cgroup/user/manager/cgroup.procs
+export XDG_RUNTIME_DIR=/run/user/$USER_ID HOME=$DIR
+unset DBUS_SESSION_BUS_ADDRESS
+as_user() { setpriv --reuid $USER_ID --regid $USER_ID --clear-groups "$@"; }
+as_user $SYSTEMD --user --unit=basic.target > $DIR/log 2>&1 &
+tries=0
+until [ -S $XDG_RUNTIME_DIR/systemd/private ]; do
+    kill -0 $! && [ $tries -lt 6000 ] || { cat $DIR/log; exit 1; }
+    tries=$((tries + 1)); sleep 0.01
+done
+cd $DIR
+brig="as_user ./brig-runtime --systemd-cgroup --rootless=false"
+as_user ./brig-runtime spec --rootless
+sed -i 's/"terminal": true/"terminal": false/; s/"sh"/"sleep", "1000"/' config.json
+# By the user's bus, and by the manager's own socket where there is none.
+for bus in $XDG_RUNTIME_DIR/bus /nowhere; do
+export DBUS_SESSION_BUS_ADDRESS=unix:path=$bus
+$brig run -d web > out 2>&1 < /dev/null || { cat out; exit 1; }
+echo unit $(as_user systemctl --user show -P ActiveState brig-web.scope)
+group=$(as_user systemctl --user show -P ControlGroup brig-web.scope)
+echo processes $(wc -l < /sys/fs/cgroup$group/cgroup.procs)
+echo exec $($brig exec web sh -c 'cat /proc/self/cgroup' | tail -n 1)
+$brig pause web
+echo frozen $(grep -c '^frozen 1' /sys/fs/cgroup$group/cgroup.events)
+$brig resume web
+$brig delete --force web
+echo unit $(as_user systemctl --user show -P ActiveState brig-web.scope)
+[ ! -e /sys/fs/cgroup$group ] && echo gone
+done
+echo bus $(as_user systemctl --user show -P ActiveState dbus.service)
+"#;
+
+#[test]
+fn a_users_manager_makes_the_cgroup() {
+    if let Some(reason) = cannot_run() {
+        return support::skip(reason);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_brig-runtime");
+    std::fs::copy(program, dir.path().join("brig-runtime")).unwrap();
+    support::make_root(&dir.path().join("rootfs"));
+    chown(dir.path(), Some(USER), Some(USER)).unwrap();
+    let tree = Tree::new();
+    let systemd = SYSTEMD.iter().find(|path| Path::new(path).exists());
+    // Into the cgroup first, so that it is the root of the cgroup namespace.
+    let enter = "echo $$ > \"$0/cgroup.procs\"; exec unshare --mount --pid --cgroup --fork \
+                 --kill-child --mount-proc sh -c \"$1\"";
+    let output = Command::new("sh")
+        .args(["-c", enter])
+        .arg(&tree.0)
+        .arg(SCRIPT)
+        .env("USER_ID", USER.to_string())
+        .env("DIR", dir.path())
+        .env("SYSTEMD", systemd.unwrap())
+        .output()
+        .unwrap();
+    let printed = text(&output.stdout);
+    let each = "unit active\nprocesses 1\nexec 0::/\nfrozen 1\nunit inactive\ngone\n";
+    // Where Debian's dbus-user-session is, it is the bus that was spoken to.
+    let has_bus = Path::new("/usr/lib/systemd/user/dbus.socket").exists();
+    let state = if has_bus { "active" } else { "inactive" };
+    let expected = format!("{each}{each}bus {state}\n");
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+    assert_eq!(printed, expected, "{}\n{log}", text(&output.stderr));
+}
