@@ -26,7 +26,7 @@ enum Who {
 /// its kind after the moment before.
 type Stage = (&'static str, Who, &'static str);
 
-const STAGES: [Stage; 16] = [
+const STAGES: [Stage; 17] = [
     (
         "the program is executed",
         Who::Runtime,
@@ -50,25 +50,22 @@ const STAGES: [Stage; 16] = [
     (
         "the plan is made, the root is opened",
         Who::Runtime,
-        "sys_enter_mkdirat",
-    ),
-    (
-        "the cgroup is made and limited",
-        Who::Runtime,
         "sys_enter_socketpair",
     ),
+    ("the process is cloned", Who::Runtime, "sys_exit_clone3"),
     (
-        "clone3: process and namespaces are made",
-        Who::Runtime,
-        "sys_exit_clone3",
-    ),
-    (
-        "the process runs, enters the cgroup",
+        "it begins, and makes its namespaces",
         Who::Container,
         "sys_enter_setsid",
     ),
+    (MOUNTS, Who::Container, "sys_enter_recvfrom"),
     (
-        "mounts, devices, masks",
+        "it waits for the cgroup that is made meanwhile",
+        Who::Container,
+        "sys_exit_recvfrom",
+    ),
+    (
+        "it enters the cgroup; more mounts, devices, masks",
         Who::Container,
         "sys_enter_pivot_root",
     ),
@@ -100,6 +97,15 @@ const STAGES: [Stage; 16] = [
         "sys_enter_exit_group",
     ),
 ];
+
+/// Up to the one that shows the cgroup.
+const MOUNTS: &str = "network, host name, mounts";
+
+/// With version 2 only, where the cgroup is there first, these two are a part of the next.
+fn is_seen(stage: &Stage) -> bool {
+    let unified = fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap_or(false);
+    !unified || !(stage.0 == MOUNTS || stage.2 == "sys_exit_recvfrom")
+}
 
 /// One moment: the thread's id, seconds, the event's name.
 type Moment = (u32, f64, String);
@@ -170,7 +176,8 @@ fn stages(moments: &[Moment]) -> Result<Vec<(usize, f64)>> {
         bail!("perf saw no program start");
     };
     let mut took = Vec::new();
-    for (number, (name, who, event)) in STAGES.iter().enumerate().skip(1) {
+    let seen = STAGES.iter().enumerate().skip(1);
+    for (number, (name, who, event)) in seen.filter(|(_, stage)| is_seen(stage)) {
         let is_it = |(thread, time, what): &&Moment| {
             (*thread == runtime) == (*who == Who::Runtime) && *time > last && what == event
         };
