@@ -316,6 +316,106 @@ fn memory_is_written_beforehand() {
     subject.delete();
 }
 
+/// A port that nobody has.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// A criu of its own that ends with the test.
+struct Server(std::process::Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn serve(subject: &Subject, words: &[&str]) -> Server {
+    let log = std::fs::File::create(subject.bundle.path().join("server.log")).unwrap();
+    let mut server = Command::new(&subject.criu);
+    server
+        .args(words)
+        .current_dir(subject.bundle.path().join("checkpoint"));
+    Server(server.stdin(Stdio::null()).stdout(log).spawn().unwrap())
+}
+
+#[test]
+fn memory_is_sent_to_a_page_server() {
+    let subject = Subject::new(need_criu!(), COUNTER);
+    let mut pipes = Pipes::new();
+    subject.detached(pipes.give(&mut subject.command(&["run", "-d", "ID"])));
+    assert_eq!(pipes.ask("a"), "a 1");
+    std::fs::create_dir(subject.bundle.path().join("checkpoint")).unwrap();
+    let port = free_port().to_string();
+    // It says that it listens by this descriptor, and ends when it has everything.
+    let (read, write) = sys::fd::pipe().unwrap();
+    sys::fd::set_close_on_exec(&write, false).unwrap();
+    let number = std::os::fd::AsRawFd::as_raw_fd(&write).to_string();
+    let words = ["page-server", "--address", "127.0.0.1", "--port", &port];
+    let words = [&words[..], &["--status-fd", &number, "-D", "."]].concat();
+    let mut server = serve(&subject, &words);
+    drop(write);
+    assert!(sys::event::readable_within(&read, PATIENCE).unwrap());
+    let to = format!("127.0.0.1:{port}");
+    subject.succeed(&["checkpoint", "--page-server", &to, "ID"]);
+    assert!(server.0.wait().unwrap().success());
+    subject.detached(pipes.give(&mut subject.command(&["restore", "-d", "ID"])));
+    assert_eq!(pipes.ask("b"), "b 2");
+    subject.delete();
+    let said = subject.refuse(&["checkpoint", "--page-server", "here", "ID"]);
+    assert!(said.contains("does not exist") || said.contains("ADDRESS:PORT"));
+}
+
+/// The memory stays where it was until somebody wants it: the container is there twice meanwhile.
+#[test]
+fn memory_is_brought_when_it_is_used() {
+    let criu = need_criu!();
+    if !has_feature(&criu, "uffd-noncoop") {
+        return skip("SKIP: this kernel tells nobody of missing memory");
+    }
+    if !sys::caps::bounding().contains(sys::caps::Capabilities::named("SYS_RESOURCE").unwrap()) {
+        return skip("SKIP: criu needs more pipes than it may have without CAP_SYS_RESOURCE");
+    }
+    let mut subject = Subject::new(criu, COUNTER);
+    let mut pipes = Pipes::new();
+    subject.detached(pipes.give(&mut subject.command(&["run", "-d", "ID"])));
+    assert_eq!(pipes.ask("a"), "a 1");
+    let port = free_port().to_string();
+    let to = format!("127.0.0.1:{port}");
+    let (read, write) = sys::fd::pipe().unwrap();
+    sys::fd::set_close_on_exec(&write, false).unwrap();
+    let number = std::os::fd::AsRawFd::as_raw_fd(&write).to_string();
+    let ways = ["--lazy-pages", "--manage-cgroups-mode", "ignore"];
+    let words = ["checkpoint", "--page-server", &to, "--status-fd", &number];
+    let words = [&words[..], &ways, &["ID"]].concat();
+    let mut checkpoint = subject.command(&words).spawn().unwrap();
+    drop(write);
+    assert!(sys::event::readable_within(&read, PATIENCE).unwrap());
+    let words = ["lazy-pages", "--page-server", "--address", "127.0.0.1"];
+    let words = [&words[..], &["--port", &port, "-D", "."]].concat();
+    let mut server = serve(&subject, &words);
+    // The other one has its cgroup still.
+    let (first, second) = (
+        subject.bundle.id.clone(),
+        format!("{}-again", subject.bundle.id),
+    );
+    subject.bundle.config["linux"]["cgroupsPath"] = json!(format!("/{second}"));
+    subject.bundle.write();
+    let words = ["restore", "-d", "--work-path", "checkpoint"];
+    let words = [&words[..], &ways, &[&second]].concat();
+    subject.detached(pipes.give(&mut subject.command(&words)));
+    assert_eq!(pipes.ask("b"), "b 2");
+    assert!(checkpoint.wait().unwrap().success());
+    assert!(server.0.wait().unwrap().success());
+    subject.bundle.assert_nothing_left();
+    subject.bundle.id = second;
+    assert_eq!(pipes.ask("c"), "c 3");
+    subject.delete();
+    subject.bundle.id = first;
+}
+
 #[test]
 fn a_network_of_the_host_stays_the_same() {
     let mut subject = Subject::new(need_criu!(), COUNTER);
