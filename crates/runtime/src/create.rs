@@ -259,17 +259,24 @@ fn finish_cgroup(made: Option<Made>, undo: &mut Undo, maker: &MakerEnd) -> Resul
     })
 }
 
-/// Without rights a container may do without, which is only asked about when there are none.
+/// Without rights a container may do without, unless its configuration names one, which is only asked
+/// about when there are none.
 fn cgroup(request: &CreateRequest<'_>, layout: &Layout) -> Result<Made, Error> {
     let place = (request.id, request.cgroup_driver);
     let make = |optional| crate::cgroup::make(layout, request.spec, place, optional);
     make(false).or_else(|error| {
-        if request.rootless.holds() {
+        if request.rootless.holds() && !names_cgroup(request.spec) {
             make(true)
         } else {
             Err(error)
         }
     })
+}
+
+fn names_cgroup(spec: &Spec) -> bool {
+    let linux = spec.linux().as_ref();
+    let path = linux.and_then(|linux| linux.cgroups_path().as_ref());
+    path.is_some_and(|path| !path.as_os_str().is_empty())
 }
 
 fn check_stdio(plan: &Plan, stdio: &Stdio) -> Result<(), Error> {

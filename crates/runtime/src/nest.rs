@@ -2,7 +2,7 @@
 //! a mount namespace that belongs to it, and goes on as root in there. What the maker prepares for a
 //! container (clones of mounts, device files) needs rights that no later step could lend it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType, Spec};
 use sys::clone::Clone3;
@@ -23,6 +23,12 @@ const OWN: &str = "/proc/self/ns/user";
 /// thread.
 pub fn nest(spec: &mut Spec) -> Result<(), Error> {
     let mut linux = spec.linux().clone().unwrap_or_default();
+    if let Some(path) = user_namespace(&linux) {
+        join(&path)?;
+        join_own(&mut linux);
+        spec.set_linux(Some(linux));
+        return Ok(());
+    }
     check(&linux, sys::process::user(), sys::process::group())?;
     let maps = IdMaps::new(linux.uid_mappings().as_ref(), linux.gid_mappings().as_ref());
     let (maker, helper) = channel()?;
@@ -58,6 +64,22 @@ pub fn nest(spec: &mut Spec) -> Result<(), Error> {
     join_own(&mut linux);
     spec.set_linux(Some(linux));
     Ok(())
+}
+
+/// The path of the user namespace that is to be joined, if one is.
+fn user_namespace(linux: &Linux) -> Option<PathBuf> {
+    let mut namespaces = linux.namespaces().iter().flatten();
+    let user = namespaces.find(|namespace| namespace.typ() == LinuxNamespaceType::User)?;
+    let path = user.path().clone()?;
+    (!path.as_os_str().is_empty()).then_some(path)
+}
+
+/// The owner of a user namespace may do everything in it.
+fn join(path: &Path) -> Result<(), Error> {
+    let action = || format!("enter the user namespace {}", path.display());
+    let namespace = sys::ns::open(path).doing(action)?;
+    sys::ns::enter(namespace, Namespaces::USER).doing(action)?;
+    sys::ns::unshare(Namespaces::MOUNT).doing(|| "make a mount namespace".to_owned())
 }
 
 /// The exit code.

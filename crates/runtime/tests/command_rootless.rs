@@ -279,3 +279,104 @@ fn a_user_has_the_ids_of_the_tables() {
     assert_eq!(text(&output.stdout), "2\n", "{}", text(&output.stderr));
     home.assert_nothing_left();
 }
+
+/// As runc has it: a cgroup that is named is wanted.
+#[test]
+fn a_cgroup_that_is_named_is_not_done_without() {
+    if let Some(reason) = cannot_run() {
+        return skip(reason);
+    }
+    let mut home = Home::new(&["true"]);
+    home.config["linux"]["cgroupsPath"] = json!("/brig-runtime-test-of-nobody");
+    home.write();
+    let said = home.refuse(&["run", "x"]);
+    assert!(
+        said.contains("unable to apply cgroup configuration") && said.contains("permission denied"),
+        "{said}"
+    );
+    home.assert_nothing_left();
+}
+
+#[test]
+fn processes_that_nobody_keeps_together_are_warned_of() {
+    if let Some(reason) = cannot_run() {
+        return skip(reason);
+    }
+    let mut home = Home::new(&["true"]);
+    let namespaces = home.config["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.retain(|namespace| namespace["type"] != "pid");
+    home.config["mounts"] = json!([]);
+    home.write();
+    let output = home.output(&["run", "x"]);
+    let said = text(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("level=warning") && said.contains("discouraged"),
+        "{said}"
+    );
+    home.assert_nothing_left();
+}
+
+#[test]
+fn a_user_joins_a_container_of_its_own() {
+    if let Some(reason) = cannot_run() {
+        return skip(reason);
+    }
+    let mut first = Home::new(&["sleep", "1000"]);
+    // With clocks of its own, which take a file that is the machine's root's.
+    first.config["linux"]["timeOffsets"] = json!({"boottime": {"secs": 1000}});
+    let namespaces = first.config["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.push(json!({"type": "time"}));
+    first.write();
+    let mut run = first.command(&["run", "-d", "x"]);
+    assert!(
+        run.stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap()
+            .success()
+    );
+    let state: Value = serde_json::from_slice(&first.output(&["state", "x"]).stdout).unwrap();
+    let path = |kind: &str| format!("/proc/{}/ns/{kind}", state["pid"]);
+    let mut second = Home::new(&["sh", "-c", "cat /proc/self/timens_offsets /proc/1/comm"]);
+    let linux = &mut second.config["linux"];
+    for gone in ["uidMappings", "gidMappings"] {
+        linux.as_object_mut().unwrap().remove(gone);
+    }
+    let namespaces = linux["namespaces"].as_array_mut().unwrap();
+    namespaces.retain(|namespace| !["user", "pid"].contains(&namespace["type"].as_str().unwrap()));
+    for kind in ["user", "pid", "time"] {
+        namespaces.push(json!({"type": kind, "path": path(kind)}));
+    }
+    second.write();
+    let output = second.output(&["run", "y"]);
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("boottime         1000         0\n"),
+        "{said}{}",
+        text(&output.stderr)
+    );
+    assert!(said.ends_with("\nsleep\n"), "{said}");
+    assert!(first.output(&["delete", "--force", "x"]).status.success());
+    first.assert_nothing_left();
+    second.assert_nothing_left();
+}
+
+/// The link to the container's own multiplexer takes its place.
+#[test]
+fn a_multiplexer_that_is_asked_for_is_the_containers_own() {
+    if let Some(reason) = cannot_run() {
+        return skip(reason);
+    }
+    let mut home = Home::new(&["readlink", "/dev/ptmx"]);
+    let device = json!({"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2});
+    home.config["linux"]["devices"] = json!([device]);
+    home.write();
+    let output = home.output(&["run", "x"]);
+    assert_eq!(
+        text(&output.stdout),
+        "pts/ptmx\n",
+        "{}",
+        text(&output.stderr)
+    );
+    home.assert_nothing_left();
+}

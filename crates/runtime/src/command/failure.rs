@@ -19,6 +19,17 @@ pub(crate) enum Failure {
         step: String,
         message: String,
     },
+    /// The user may not make the cgroup.
+    #[error(
+        "runc {verb} failed: unable to start container process: unable to apply cgroup \
+         configuration: rootless needs no limits + no cgrouppath when no permission is granted \
+         for cgroups: permission denied"
+    )]
+    NoCgroup {
+        verb: &'static str,
+        #[source]
+        source: sys::cgroup::Error,
+    },
     /// The kernel did not execute the command: what its own process would say.
     #[error(transparent)]
     Command(runtime::Error),
@@ -98,6 +109,9 @@ impl Failure {
                 step,
                 message,
             },
+            runtime::Error::Cgroup { source, .. } if is_denied(&source) => {
+                Self::NoCgroup { verb, source }
+            }
             runtime::Error::Command { ref message, .. } if message.starts_with("exec ") => {
                 Self::Command(error)
             }
@@ -123,6 +137,16 @@ impl Failure {
             cause = error.source();
         }
         text
+    }
+}
+
+fn is_denied(error: &sys::cgroup::Error) -> bool {
+    use sys::cgroup::Error::{File, Write};
+    match error {
+        File { source, .. } | Write { source, .. } => {
+            source.kind() == std::io::ErrorKind::PermissionDenied
+        }
+        _ => false,
     }
 }
 

@@ -292,10 +292,16 @@ fn bind_instead(mount: &MountPlan, path: &Path, target: &OwnedFd) -> Result<Moun
         set: mount.options.attributes(),
         ..Change::default()
     };
-    change(&mounted, &mount.options, own).during(action)?;
+    // What is below is the same file system's, seen by others, and as closed as this one is to be.
+    let below = path == Path::new(CGROUPS);
+    mounted.change(own, below).during(action)?;
+    change(&mounted, &mount.options, Change::default()).during(action)?;
     mounted.attach(target).during(action)?;
     Ok(mounted)
 }
+
+/// Where the machine has its cgroups.
+const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Where the machine's own of a file system is.
 fn substitute(kind: &str) -> Option<&'static str> {
@@ -303,7 +309,7 @@ fn substitute(kind: &str) -> Option<&'static str> {
         "proc" => Some("/proc"),
         "sysfs" => Some("/sys"),
         "mqueue" => Some("/dev/mqueue"),
-        "cgroup2" => Some("/sys/fs/cgroup"),
+        "cgroup2" => Some(CGROUPS),
         _ => None,
     }
 }

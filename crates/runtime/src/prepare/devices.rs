@@ -23,6 +23,8 @@ pub(super) fn devices(linux: &Linux) -> Result<Vec<DevicePlan>, Error> {
         .devices()
         .iter()
         .flatten()
+        // The link to the container's own multiplexer takes its place.
+        .filter(|device| device.path() != Path::new("/dev/ptmx"))
         .map(device)
         .collect::<Result<_, _>>()?;
     let missing = |path: &Path| !asked.iter().any(|device| device.path == path);

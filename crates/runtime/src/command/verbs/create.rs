@@ -11,6 +11,7 @@ use super::{ID, add_environment, flags, trace};
 use crate::failure::{Failure, OnFile};
 use crate::global::Global;
 use crate::listen::Passed;
+use crate::log::Log;
 use crate::notify::Notify;
 use crate::state_file::{Place, Record, VERSION};
 use crate::words::{Verb, Words};
@@ -233,7 +234,21 @@ impl Bundle {
             no_pivot: making.no_pivot,
             fail_at: None,
         });
-        made.map_err(|error| Failure::of_init(verb, error))
+        let made = made.map_err(|error| Failure::of_init(verb, error))?;
+        warn_of_loose_processes(&global.log, &made.saved());
+        Ok(made)
+    }
+}
+
+/// In runc's words: without a cgroup and a pid namespace of its own nobody knows which processes are
+/// the container's.
+fn warn_of_loose_processes(log: &Log, saved: &Saved) {
+    if saved.cgroup.is_empty() && !saved.has_pid_namespace() {
+        log.warning(
+            "Creating a rootless container with no cgroup and no private pid namespace. \
+             Such configuration is strongly discouraged, as it is impossible to properly kill all \
+             container's processes",
+        );
     }
 }
 
