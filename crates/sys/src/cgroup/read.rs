@@ -99,14 +99,36 @@ pub(super) fn is_gone(error: &io::Error) -> bool {
 /// are left out.
 pub(super) fn procs_of(dir: &Path) -> Result<Vec<i32>, Error> {
     match text(&dir.join("cgroup.procs")) {
-        Ok(text) => Ok(text
-            .lines()
-            .filter_map(|l| l.parse().ok())
-            .filter(|pid| *pid > 0)
-            .collect()),
+        Ok(text) => Ok(ids(&text)),
         Err(Error::File { source, .. }) if is_gone(&source) => Ok(Vec::new()),
+        Err(Error::File { source, .. }) if source.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+            procs_of_threads(dir)
+        }
         Err(error) => Err(error),
     }
+}
+
+fn ids(text: &str) -> Vec<i32> {
+    let ids = text.lines().filter_map(|l| l.parse().ok());
+    ids.filter(|id| *id > 0).collect()
+}
+
+/// The same of a threaded cgroup (version 2), which has threads and does not say whose.
+fn procs_of_threads(dir: &Path) -> Result<Vec<i32>, Error> {
+    let threads = match text(&dir.join("cgroup.threads")) {
+        Ok(text) => ids(&text),
+        Err(Error::File { source, .. }) if is_gone(&source) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let process = |thread: &i32| {
+        // One that has ended meanwhile is nobody's.
+        let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+        let line = status.lines().find_map(|l| l.strip_prefix("Tgid:"))?;
+        line.trim().parse().ok()
+    };
+    let mut processes: Vec<i32> = threads.iter().filter_map(process).collect();
+    processes.dedup();
+    Ok(processes)
 }
 
 /// The directory and all below it, parents first.

@@ -225,6 +225,32 @@ fn frozen_processes_and_cgroups_made_inside_go_too() {
     assert!(Cgroup::open(&scratch.layout, &scratch.path()).is_err());
 }
 
+/// Which do not tell their processes (cgroups(7), threaded).
+#[test]
+fn processes_are_found_and_killed_in_threaded_cgroups() {
+    let Some(scratch) = Scratch::new("threaded") else {
+        return;
+    };
+    let cgroup = scratch.create(&Limits::default()).unwrap();
+    let Some(top) = cgroup.v2().map(|dir| dir.path.clone()) else {
+        skip!("SKIP: threaded cgroups are version 2's");
+        cgroup.remove().unwrap();
+        return;
+    };
+    let mut child = start_inside(&cgroup, "echo ready; exec sleep 1000");
+    wait_for_line(&mut child);
+    let inner = top.join("inner");
+    fs::create_dir(&inner).unwrap();
+    read::write(&inner.join("cgroup.type"), "threaded").unwrap();
+    let pid = i32::try_from(child.id()).unwrap();
+    read::write(&inner.join("cgroup.threads"), &pid.to_string()).unwrap();
+    assert_eq!(read::procs_of(&inner).unwrap(), [pid]);
+    cgroup.kill_all().unwrap();
+    child.wait().unwrap();
+    cgroup.remove().unwrap();
+    assert!(Cgroup::open(&scratch.layout, &scratch.path()).is_err());
+}
+
 /// What an earlier container of the same name left behind does not count for the next.
 #[test]
 fn a_cgroup_that_is_left_over_is_made_anew() {
