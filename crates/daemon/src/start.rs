@@ -201,7 +201,7 @@ async fn serve(flags: &Flags, config: &Config, level: &log::Level) -> Result<(),
     notify::notify(manager.as_deref(), "READY=1");
     announce(config);
     while signals.next().await == Asked::Reload {
-        reload(flags, level);
+        reload(flags, level, &engine);
     }
     tracing::info!("stopping; containers go on");
     notify::notify(manager.as_deref(), "STOPPING=1");
@@ -231,7 +231,7 @@ async fn open_engine(config: &Config) -> Result<Engine, Error> {
         shim: config.shim.clone(),
         init: config.init.clone(),
         foreign_runtime: config.runtime.clone(),
-        registries: engine::image::registries::Config::default(),
+        registries: config.registries.clone(),
         fail_at: config.fail_at.clone(),
     };
     Engine::open(config)
@@ -266,17 +266,20 @@ fn announce(config: &Config) {
     );
 }
 
-/// SIGHUP: the level of logging is read again, the rest needs a restart.
-fn reload(flags: &Flags, level: &log::Level) {
+/// SIGHUP: the level of logging and how registries are reached are read again, the rest needs a restart.
+fn reload(flags: &Flags, level: &log::Level, engine: &Engine) {
     match read_config(flags) {
         Ok(config) => {
             let filter = tracing::level_filters::LevelFilter::from_level(config.log_level);
             // It fails only when logging has been taken down.
             let _ = level.reload(filter);
-            tracing::info!(
-                "log level is {}; other settings need a restart",
-                config.log_level
-            );
+            match engine::image::registries::reload(engine, config.registries) {
+                Ok(()) => tracing::info!(
+                    "log level is {}, registries are read again; other settings need a restart",
+                    config.log_level
+                ),
+                Err(error) => tracing::error!("registries stay as they were: {}", error.chain()),
+            }
         }
         Err(error) => tracing::error!("the configuration stays as it was: {error}"),
     }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::nearest::nearest;
-use super::{KEYS, Settings};
+use super::registries::Table;
+use super::{KEYS, REGISTRIES, Settings};
 
 /// Variables beside those of the keys.
 const OTHER_VARIABLES: [&str; 2] = ["BRIGD_CONFIG", "BRIGD_FAIL_AT"];
@@ -87,7 +88,7 @@ struct File<'a> {
 
 impl File<'_> {
     fn settings(&self) -> Result<Settings, FileError> {
-        if let Some(key) = self.values.keys().find(|k| !KEYS.contains(&k.as_str())) {
+        if let Some(key) = self.values.keys().find(|k| !is_key(k)) {
             return Err(FileError::UnknownKey {
                 place: self.place(key),
                 key: key.clone(),
@@ -107,6 +108,10 @@ impl File<'_> {
             runtime: self.path("runtime")?,
             pid_file: self.path("pid-file")?,
             fail_at: None,
+            registries: self.values.get(REGISTRIES).map(|value| Table {
+                file: self.path.to_owned(),
+                value: Some(value.clone()),
+            }),
         })
     }
 
@@ -171,10 +176,14 @@ impl File<'_> {
     }
 }
 
+fn is_key(key: &str) -> bool {
+    key == REGISTRIES || KEYS.contains(&key)
+}
+
 fn hint(key: &str) -> String {
-    match nearest(key, KEYS.into_iter()) {
+    match nearest(key, KEYS.into_iter().chain([REGISTRIES])) {
         Some(meant) => format!("did you mean {meant:?}?"),
-        None => format!("the keys are {}", KEYS.join(", ")),
+        None => format!("the keys are {}, {REGISTRIES}", KEYS.join(", ")),
     }
 }
 
@@ -202,6 +211,7 @@ pub(super) fn from_environment(
         runtime: path("runtime"),
         pid_file: path("pid-file"),
         fail_at: get("BRIGD_FAIL_AT"),
+        registries: None,
     })
 }
 

@@ -84,6 +84,7 @@ impl Flags {
             runtime: self.runtime.clone(),
             pid_file: self.pid_file.clone(),
             fail_at: self.fail_at.clone(),
+            registries: None,
         }
     }
 }

@@ -4,6 +4,7 @@ mod file;
 mod flags;
 mod nearest;
 mod programs;
+mod registries;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,9 @@ pub(crate) enum Error {
     /// The file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// How registries are reached.
+    #[error(transparent)]
+    Registries(#[from] registries::Error),
     /// A value that makes no sense.
     #[error("{key} = {value:?} (from {origin}): {expected} is expected")]
     Value {
@@ -67,7 +71,7 @@ impl fmt::Display for Origin {
 }
 
 /// Settings as one source gives them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) data_root: Option<PathBuf>,
     pub(crate) run_root: Option<PathBuf>,
@@ -81,9 +85,14 @@ pub(crate) struct Settings {
     pub(crate) runtime: Option<PathBuf>,
     pub(crate) pid_file: Option<PathBuf>,
     pub(crate) fail_at: Option<String>,
+    /// A table, which only a file can hold.
+    pub(crate) registries: Option<registries::Table>,
 }
 
-/// Every key, as it stands in a file; flags and the environment have the same names.
+/// The key that only a file has: a table.
+pub(crate) const REGISTRIES: &str = "registries";
+
+/// Every other key, as it stands in a file; flags and the environment have the same names.
 pub(crate) const KEYS: [&str; 11] = [
     "cgroup-parent",
     "data-root",
@@ -122,6 +131,8 @@ pub(crate) struct Config {
     pub(crate) runtime: Option<PathBuf>,
     pub(crate) pid_file: Option<PathBuf>,
     pub(crate) fail_at: Option<String>,
+    /// How registries are reached.
+    pub(crate) registries: engine::image::registries::Config,
     /// The file it was read from, if any.
     pub(crate) file: Option<PathBuf>,
 }
@@ -170,10 +181,17 @@ pub(crate) fn load(
     if let Some(path) = &file {
         sources.push((Origin::File(path.clone()), file::read(path)?));
     }
-    complete(&Source(sources), file)
+    let source = Source(sources);
+    let table = source.pick(|s| &s.registries).map(|(_, table)| table);
+    let registries = registries::complete(table.as_ref(), environment)?;
+    complete(&source, file, registries)
 }
 
-fn complete(source: &Source, file: Option<PathBuf>) -> Result<Config, Error> {
+fn complete(
+    source: &Source,
+    file: Option<PathBuf>,
+    registries: engine::image::registries::Config,
+) -> Result<Config, Error> {
     let run_root = absolute("run-root", source.or(|s| &s.run_root, RUN_ROOT))?;
     let optional = |key, picked: Option<(Origin, PathBuf)>| {
         picked.map(|picked| absolute(key, picked)).transpose()
@@ -200,6 +218,7 @@ fn complete(source: &Source, file: Option<PathBuf>) -> Result<Config, Error> {
         runtime: optional("runtime", source.pick(|s| &s.runtime))?,
         pid_file: optional("pid-file", source.pick(|s| &s.pid_file))?,
         fail_at: fail_at.filter(|step| !step.is_empty()),
+        registries,
         file,
     })
 }
@@ -402,7 +421,8 @@ mod tests {
         assert_eq!(
             file("a.json", "{\n  \"host\": \"unix:///a\",\n  \"color\": 1\n}"),
             "DIR/a.json, line 3: unknown key \"color\": the keys are cgroup-parent, data-root, \
-             host, init, log-format, log-level, pid-file, run-root, runtime, shim, socket-group"
+             host, init, log-format, log-level, pid-file, run-root, runtime, shim, socket-group, \
+             registries"
         );
         assert_eq!(
             file("a.toml", "log-level = 3\n"),
