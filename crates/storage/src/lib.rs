@@ -6,6 +6,7 @@
 //!
 //! Boundary types: [`Storage`], [`Image`], [`Snapshot`], [`Records`], [`Error`].
 
+mod check;
 mod clock;
 mod compact;
 mod compress;
@@ -38,6 +39,7 @@ use std::sync::atomic::AtomicBool;
 
 use types::{ContainerId, Digest, ImageRef, Mount, Platform};
 
+pub use check::{Check, Checked, Checking, Problem, Remedy};
 pub use compact::Compacted;
 pub use descriptor::Descriptor;
 pub use error::{Error, Malformed};
@@ -211,6 +213,19 @@ impl Storage {
     /// When the database or the disk fails.
     pub fn disk_usage(&self) -> Result<DiskUsage, Error> {
         usage::disk_usage(&self.store)
+    }
+
+    /// Looks at every blob, layer and record, and mends what can be mended if asked to.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written; what is damaged is no error but told.
+    pub fn check(
+        &self,
+        check: &Check<'_>,
+        progress: &mut dyn FnMut(&Checking),
+    ) -> Result<Checked, Error> {
+        let _trim = TrimAtEnd;
+        check::check(&self.store, check, progress)
     }
 
     /// A root file system as a new image of one layer; plain, gzip, zstd, xz or bzip2.

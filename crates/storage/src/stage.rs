@@ -195,12 +195,13 @@ impl Stage {
             .map_err(Error::file("sync", &layers))?;
         let mut state = self.store.state();
         let State { database, leases } = &mut *state;
-        database.write(Durability::Power, |tx| {
+        let replaced = database.write(Durability::Power, |tx| {
             for digest in &self.content {
                 insert_content(tx, digest, leases)?;
             }
+            let mut replaced = Vec::new();
             for diff_id in &self.layers {
-                insert_layer(tx, diff_id, leases)?;
+                replaced.extend(insert_layer(tx, diff_id, leases)?);
             }
             for image in images {
                 insert_image(tx, image)?;
@@ -211,8 +212,12 @@ impl Stage {
             for (digest, repository) in sources {
                 insert_source(tx, digest, repository)?;
             }
-            Ok(())
+            Ok(replaced)
         })?;
+        for number in replaced {
+            // What stays is removed at the next open.
+            let _ = self.store.trash.discard(&self.store.paths.layer(number));
+        }
         for digest in &self.content {
             leases.content.entry(digest.clone()).or_default().fresh = None;
         }
@@ -329,8 +334,23 @@ fn insert_content(tx: &Transaction<'_>, digest: &Digest, leases: &Leases) -> Res
     Ok(())
 }
 
-fn insert_layer(tx: &Transaction<'_>, diff_id: &Digest, leases: &Leases) -> Result<(), Error> {
+/// Adds a layer; the number of a damaged one that it replaces.
+fn insert_layer(
+    tx: &Transaction<'_>,
+    diff_id: &Digest,
+    leases: &Leases,
+) -> Result<Option<u64>, Error> {
+    let mut replaced = None;
     if let Some(new) = leases.layers.get(diff_id).and_then(|lease| lease.fresh) {
+        let sql = "SELECT number FROM layers WHERE diff_id = ?1 AND damaged AND number != ?2";
+        replaced = tx
+            .prepare_cached(sql)?
+            .query_row(
+                params![diff_id.to_string(), new.number.cast_signed()],
+                |row| row.get::<_, i64>(0),
+            )
+            .optional()?
+            .map(i64::cast_unsigned);
         let sql = "INSERT INTO layers (diff_id, number, size, recorded) VALUES (?1, ?2, ?3, ?4)
             ON CONFLICT DO UPDATE SET number = ?2, size = ?3, recorded = ?4, damaged = 0, disk = NULL
             WHERE damaged";
@@ -341,7 +361,7 @@ fn insert_layer(tx: &Transaction<'_>, diff_id: &Digest, leases: &Leases) -> Resu
             new.recorded,
         ])?;
     }
-    Ok(())
+    Ok(replaced)
 }
 
 /// Adds an image, or what it did not keep before.

@@ -28,6 +28,8 @@ pub(crate) struct Store {
     pub partials: Partials,
     state: Mutex<State>,
     layer: AtomicU64,
+    /// The first number that was free when the store was opened.
+    first: u64,
     temporary: AtomicU64,
     /// Held as long as the store is open.
     _lock: Lock,
@@ -70,11 +72,13 @@ impl Store {
                 leases: Leases::default(),
             }),
             layer: AtomicU64::new(0),
+            first: 0,
             temporary: AtomicU64::new(0),
             _lock: lock,
         };
         let layers = crate::recover::recover(&store)?;
         store.layer = AtomicU64::new(layers);
+        store.first = layers;
         Ok(store)
     }
 
@@ -104,6 +108,11 @@ impl Store {
     pub(crate) fn ingest(&self) -> Result<Ingest, Error> {
         let number = self.temporary.fetch_add(1, Ordering::Relaxed);
         Ingest::create(self.paths.tmp().join(number.to_string()))
+    }
+
+    /// Whether a layer's number was given since the store was opened: what has it may be on its way.
+    pub(crate) fn is_new(&self, number: u64) -> bool {
+        number >= self.first
     }
 
     /// The number of a new layer.

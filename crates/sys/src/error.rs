@@ -67,6 +67,8 @@ impl Errno {
     pub const LOOP: Self = Self(libc::ELOOP);
     /// Function not implemented.
     pub const NOSYS: Self = Self(libc::ENOSYS);
+    /// No data available.
+    pub const NODATA: Self = Self(libc::ENODATA);
     /// Operation not supported.
     pub const OPNOTSUPP: Self = Self(libc::EOPNOTSUPP);
 

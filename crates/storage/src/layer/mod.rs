@@ -4,8 +4,10 @@ mod place;
 mod record;
 mod times;
 mod unpack;
+mod verify;
 mod whiteout;
 
 pub(crate) use place::clean;
 pub(crate) use record::Rebuilt;
 pub(crate) use unpack::{Unpacked, gave_up, unpack};
+pub(crate) use verify::{LastOf, Verified, verify};

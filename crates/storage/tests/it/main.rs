@@ -9,6 +9,7 @@
 mod support;
 
 mod archives;
+mod check;
 mod compact;
 mod concurrent;
 mod containers;
