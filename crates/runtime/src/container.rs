@@ -15,6 +15,7 @@ use crate::hooks::{self, HookState};
 use crate::prepare::{self, Plan, ProcessPlan};
 use crate::resctrl::ResctrlPlan;
 use crate::seccomp::Program;
+use crate::saved::SavedDirectory;
 use crate::{CreateRequest, Saved, SharedRoot};
 
 /// A container whose command has been executed.
@@ -87,7 +88,7 @@ impl Container {
             return Ok(None);
         };
         let linux = spec.linux().clone().unwrap_or_default();
-        let cgroup = Group::load(saved)?;
+        let cgroup = Group::recall(saved)?;
         let process = spec.process().clone().unwrap_or_default();
         Ok(Some(Self {
             directory: directory(&saved.bundle, spec),
@@ -117,6 +118,7 @@ impl Container {
             bundle: self.bundle.clone(),
             process: self.process,
             cgroup: self.cgroup.files.path().to_owned(),
+            directories: SavedDirectory::all(&self.cgroup.files),
             unit: self.cgroup.unit().map(str::to_owned),
             shared_root: self.shared_root.clone(),
             namespaces: self.namespaces.bits(),

@@ -61,7 +61,7 @@ pub use network::make_network;
 pub use parse::{parse_process, parse_spec};
 pub use prepare::check_id;
 pub use rootless::Rootless;
-pub use saved::Saved;
+pub use saved::{Saved, SavedDirectory};
 pub use seccomp::seccomp_flags;
 pub use shared_root::SharedRoot;
 pub use start::open_gate;

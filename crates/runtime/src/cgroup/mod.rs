@@ -14,6 +14,7 @@ use sys::cgroup::{Cgroup, Denied, Join, Layout, Limits, Mode};
 
 use crate::Saved;
 use crate::error::Error;
+use crate::saved::SavedDirectory;
 use path::Place;
 use systemd::Keeper;
 
@@ -133,16 +134,33 @@ impl Group {
         Ok(Self { files, unit })
     }
 
+    /// Looks its directories up anew.
+    fn found_again(&self) -> Result<Self, Error> {
+        let path = self.files.path();
+        let files = Cgroup::open(&detect()?, path).map_err(|source| cannot("open", source))?;
+        Ok(Self {
+            files,
+            unit: self.unit.clone(),
+        })
+    }
+
+    /// The same of a container that runs: its directories are where they were.
+    pub(crate) fn recall(saved: &Saved) -> Result<Self, Error> {
+        if saved.directories.is_empty() {
+            return Self::load(saved);
+        }
+        let known = saved.directories.iter().map(SavedDirectory::known);
+        Ok(Self {
+            files: Cgroup::known(&saved.cgroup, known),
+            unit: saved.unit.clone(),
+        })
+    }
+
     /// Removes what is left of it, if anything is.
     pub(crate) fn remove_remains(saved: &Saved) -> Result<(), Error> {
         match Self::load(saved) {
             Ok(group) => group.destroy(),
-            Err(Error::Cgroup {
-                source: sys::cgroup::Error::File { source, .. },
-                ..
-            }) if source.kind() == std::io::ErrorKind::NotFound => {
-                saved.unit.as_deref().map_or(Ok(()), systemd::stop)
-            }
+            Err(error) if is_missing(&error) => saved.unit.as_deref().map_or(Ok(()), systemd::stop),
             Err(error) => Err(error),
         }
     }
@@ -187,6 +205,11 @@ impl Group {
             .update(&layout, &limits)
             .map_err(|source| cannot("change", source))
     }
+}
+
+fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Cgroup { source: sys::cgroup::Error::File { source, .. }, .. }
+        if source.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// What the machine has.

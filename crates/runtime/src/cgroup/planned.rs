@@ -36,6 +36,7 @@ fn saved(planned: &str) -> Saved {
         bundle: std::path::PathBuf::new(),
         process: ProcessRef { pid: 0, started: 0 },
         cgroup: text(is_path).unwrap_or_default(),
+        directories: Vec::new(),
         unit: text(!is_path),
         shared_root: None,
         namespaces: 0,

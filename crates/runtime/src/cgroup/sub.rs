@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 
 use sys::cgroup::Join;
 
-use super::{Group, cannot, detect};
+use super::{Group, cannot, detect, is_missing};
 use crate::error::Error;
 
 const FIELD: &str = "cgroup";
@@ -14,7 +14,11 @@ impl Group {
     /// own.
     pub(crate) fn join_below(&self, subs: &[&str]) -> Result<Join, Error> {
         if subs.is_empty() {
-            return self.join_handles();
+            return match self.join_handles() {
+                // Somebody has taken one of its directories away, or mounted it elsewhere.
+                Err(error) if is_missing(&error) => self.found_again()?.join_handles(),
+                answer => answer,
+            };
         }
         let mut all = Vec::new();
         for sub in subs {

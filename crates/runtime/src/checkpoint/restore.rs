@@ -16,7 +16,7 @@ use super::{CriuOptions, NOTE};
 use crate::cgroup::Group;
 use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
-use crate::{CgroupDriver, Container, Saved};
+use crate::{CgroupDriver, Container, Saved, SavedDirectory};
 
 /// What [`restore`] needs.
 #[derive(Debug)]
@@ -99,6 +99,7 @@ fn bring_back(
         bundle: request.bundle.to_owned(),
         process: process.doing(|| "read when the process started".to_owned())?,
         cgroup: group.files.path().to_owned(),
+        directories: SavedDirectory::all(&group.files),
         unit: group.unit().map(str::to_owned),
         shared_root: None,
         namespaces: outside.namespaces,

@@ -11,7 +11,9 @@ use rustix::fs::{CWD, Mode as Permissions};
 use super::apply::Prepared;
 use super::layout::{Hierarchy, is_missing};
 use super::plan::Version;
-use super::{Cgroup, Dir, Error, Join, Layout, Limits, Mode, V2_CONTROLLERS, all_dirs, read, relative};
+use super::{
+    Cgroup, Dir, Error, Join, Layout, Limits, Mode, V2_CONTROLLERS, all_dirs, read, relative,
+};
 use crate::error::retry;
 
 /// How often making the directories starts over when somebody removes a parent meanwhile.

@@ -18,6 +18,24 @@ pub struct Directory {
 }
 
 impl Cgroup {
+    /// The cgroup with these directories, as [`Cgroup::directories`] told them, without a look at the
+    /// machine.
+    pub fn known(path: &str, directories: impl Iterator<Item = Directory>) -> Self {
+        let dir = |known: Directory| super::Dir {
+            version: match known.version {
+                1 => Version::V1,
+                _ => Version::V2,
+            },
+            controllers: known.controllers,
+            path: known.path,
+            fresh: false,
+        };
+        Self {
+            path: path.to_owned(),
+            dirs: directories.map(dir).collect(),
+        }
+    }
+
     /// Its directories, one a hierarchy.
     pub fn directories(&self) -> Vec<Directory> {
         let depth = Path::new(&self.path).iter().skip(1).count();
