@@ -18,16 +18,14 @@ use crate::protocol::{Failure, FromInit, InitEnd, ToInit, channel};
 /// Where the caller finds the namespace it is in.
 const OWN: &str = "/proc/self/ns/user";
 
-/// For a caller that is not root, before [`crate::create`]: enters the user namespace that the
-/// configuration wants, and has the configuration join it. The caller stays in it. It must have one
-/// thread.
-pub fn nest(spec: &mut Spec) -> Result<(), Error> {
-    let mut linux = spec.linux().clone().unwrap_or_default();
+/// For a caller that is not root, before [`settle`] and [`crate::create`]: enters the user namespace
+/// that the configuration wants. The caller stays in it, and should execute its program once more: only
+/// then its processes belong to that namespace, and may be joined and looked into by who rules it. It
+/// must have one thread.
+pub fn nest(spec: &Spec) -> Result<(), Error> {
+    let linux = spec.linux().clone().unwrap_or_default();
     if let Some(path) = user_namespace(&linux) {
-        join(&path)?;
-        join_own(&mut linux);
-        spec.set_linux(Some(linux));
-        return Ok(());
+        return join(&path);
     }
     check(&linux, sys::process::user(), sys::process::group())?;
     let maps = IdMaps::new(linux.uid_mappings().as_ref(), linux.gid_mappings().as_ref());
@@ -60,10 +58,22 @@ pub fn nest(spec: &mut Spec) -> Result<(), Error> {
         Some((FromInit::Failed(failure), _)) => return Err(failure.into()),
         _ => return Err(crate::create::ended(&child.pidfd)),
     }
-    reaped.doing(|| "reap the process that maps ids".to_owned())?;
-    join_own(&mut linux);
+    reaped
+        .doing(|| "reap the process that maps ids".to_owned())
+        .map(drop)
+}
+
+/// Has the configuration join the user namespace that the caller has entered by [`nest`].
+pub fn settle(spec: &mut Spec) {
+    let mut linux = spec.linux().clone().unwrap_or_default();
+    let mut namespaces = linux.namespaces().clone().unwrap_or_default();
+    for namespace in &mut namespaces {
+        if namespace.typ() == LinuxNamespaceType::User {
+            namespace.set_path(Some(PathBuf::from(OWN)));
+        }
+    }
+    linux.set_namespaces(Some(namespaces));
     spec.set_linux(Some(linux));
-    Ok(())
 }
 
 /// The path of the user namespace that is to be joined, if one is.
@@ -129,16 +139,6 @@ fn root_is(field: &str, maps: Option<&Vec<LinuxIdMapping>>, id: u32) -> Result<(
     }
     let reason = format!("the caller has no rights and must be the container's root: 0 to {id}");
     Err(Error::invalid(field, reason))
-}
-
-fn join_own(linux: &mut Linux) {
-    let mut namespaces = linux.namespaces().clone().unwrap_or_default();
-    for namespace in &mut namespaces {
-        if namespace.typ() == LinuxNamespaceType::User {
-            namespace.set_path(Some(PathBuf::from(OWN)));
-        }
-    }
-    linux.set_namespaces(Some(namespaces));
 }
 
 /// For a caller that is not root, before it makes a process in a container that [`nest`] was called

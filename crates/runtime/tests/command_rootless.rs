@@ -322,7 +322,7 @@ fn a_user_joins_a_container_of_its_own() {
         return skip(reason);
     }
     let mut first = Home::new(&["sleep", "1000"]);
-    // With clocks of its own, which take a file that is the machine's root's.
+    // With clocks of its own, which take a file of the process.
     first.config["linux"]["timeOffsets"] = json!({"boottime": {"secs": 1000}});
     let namespaces = first.config["linux"]["namespaces"].as_array_mut().unwrap();
     namespaces.push(json!({"type": "time"}));
@@ -378,5 +378,23 @@ fn a_multiplexer_that_is_asked_for_is_the_containers_own() {
         "{}",
         text(&output.stderr)
     );
+    home.assert_nothing_left();
+}
+
+/// Nobody but the machine's root and the container's may look into a process on its way, and the user
+/// is the container's.
+#[test]
+fn a_user_joins_what_waits_for_its_start() {
+    if let Some(reason) = cannot_run() {
+        return skip(reason);
+    }
+    let home = Home::new(&["sleep", "1000"]);
+    home.write();
+    let mut create = home.command(&["create", "x"]);
+    let create = create.stdout(Stdio::null()).stderr(Stdio::null());
+    assert!(create.status().unwrap().success());
+    let output = home.output(&["exec", "x", "id", "-u"]);
+    assert_eq!(text(&output.stdout), "0\n", "{}", text(&output.stderr));
+    assert!(home.output(&["delete", "--force", "x"]).status.success());
     home.assert_nothing_left();
 }

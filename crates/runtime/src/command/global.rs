@@ -116,7 +116,11 @@ struct Surroundings {
 impl Surroundings {
     fn look() -> Self {
         let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
-        let user = sys::process::user();
+        // Root of the container's namespace is still the user that it was made by.
+        let user = match crate::is_nested() {
+            true => u32::MAX,
+            false => sys::process::user(),
+        };
         Self {
             nested: runtime_dir.is_some() && user == 0 && Rootless::Auto.holds(),
             runtime_dir,

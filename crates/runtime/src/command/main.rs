@@ -83,7 +83,8 @@ fn verb(name: &OsString, typed: Vec<OsString>, globals: &Words, log: &mut Log) -
     };
     check_arguments(verb, words.arguments.len())?;
     if verb.enters {
-        execute_sealed(log)?;
+        let nested = verbs::nest(verb, &words)?;
+        execute_sealed(log, nested)?;
     }
     log.take_warnings();
     let global = Global::new(globals, std::mem::take(log))?;
@@ -130,13 +131,26 @@ fn say(text: &str) -> Outcome {
     Ok(0)
 }
 
+/// Argument 0 of this program where it was executed in the user namespace of a container.
+const NESTED: &str = "brig-runtime (nested)";
+
+/// Whether this program has entered the user namespace of the container that it is to make.
+pub(crate) fn is_nested() -> bool {
+    let marked = std::env::args_os()
+        .next()
+        .is_some_and(|name| name == NESTED);
+    // Nobody's word alone has a container go without a user namespace of its own.
+    marked && runtime::Rootless::Auto.holds()
+}
+
 /// Executes this program once more, through a read-only mount, unless it was already: a copy of it
-/// will be seen inside the container, and must not be writable from there (`sys::exe`).
-fn execute_sealed(log: &Log) -> Result<(), Failure> {
+/// will be seen inside the container, and must not be writable from there (`sys::exe`). And where it
+/// has entered a user namespace, to which it belongs only then.
+fn execute_sealed(log: &Log, nested: bool) -> Result<(), Failure> {
     use std::os::fd::AsFd;
     use std::os::unix::ffi::OsStrExt;
     let action = "execute a sealed copy of this program";
-    if sys::exe::is_sealed().doing(action)? {
+    if !nested && sys::exe::is_sealed().doing(action)? {
         // The words that tests made for runc look for.
         log.debug("runc exeseal: using /proc/self/exe clone, sealed");
         log.debug(
@@ -145,7 +159,10 @@ fn execute_sealed(log: &Log) -> Result<(), Failure> {
         );
         return Ok(());
     }
-    let args: Vec<_> = std::env::args_os().collect();
+    let mut args: Vec<_> = std::env::args_os().collect();
+    if let (true, Some(name)) = (nested, args.first_mut()) {
+        *name = NESTED.into();
+    }
     let env =
         std::env::vars_os().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
     let env: Vec<_> = env.collect();

@@ -133,6 +133,18 @@ pub(super) fn record(making: &Making<'_>, bundle: Bundle, saved: Saved, started:
     }
 }
 
+/// Gives a user without rights those of the container's root, for verbs that make containers; whether
+/// it did. This program has to be executed once more then.
+pub(crate) fn nest(verb: &Verb, words: &Words) -> Result<bool, Failure> {
+    if sys::process::user() == 0 || !matches!(verb.name, "create" | "run") {
+        return Ok(false);
+    }
+    // What is wrong with the words is told before what is wrong with the bundle.
+    let making = Making::read(words)?;
+    runtime::nest(&Bundle::open(making.bundle)?.spec)?;
+    Ok(true)
+}
+
 /// A bundle and its configuration.
 pub(super) struct Bundle {
     pub(super) dir: PathBuf,
@@ -173,15 +185,15 @@ impl Bundle {
             .any(|namespace| namespace.typ() == LinuxNamespaceType::Pid)
     }
 
-    /// Gives a user without rights those of the container's root, and adds what the caller's
-    /// service manager has for the container.
+    /// Has a container be made in the user namespace that its maker has entered ([`nest`]), and adds
+    /// what the caller's service manager has for it.
     pub(super) fn adapt(
         &mut self,
         making: &Making<'_>,
         place: &Place,
     ) -> Result<Option<Notify>, Failure> {
-        if sys::process::user() != 0 {
-            runtime::nest(&mut self.spec)?;
+        if crate::is_nested() {
+            runtime::settle(&mut self.spec);
             self.nested = true;
         }
         add_environment(&mut self.spec, making.passed.environment());

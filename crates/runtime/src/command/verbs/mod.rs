@@ -19,6 +19,8 @@ mod update;
 
 use oci_spec::runtime::Spec;
 
+pub(crate) use create::nest;
+
 use crate::log::Log;
 use crate::words::{Flag, Verb};
 
