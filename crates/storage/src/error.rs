@@ -155,6 +155,12 @@ pub enum Error {
         /// What it has.
         there: String,
     },
+    /// A size limit where the file system has no project quotas.
+    #[error(
+        "the file system of {0} cannot limit what a container writes: \
+         project quotas are needed, as ext4 and xfs have them when mounted with prjquota"
+    )]
+    NoQuota(PathBuf),
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -281,7 +287,7 @@ impl Error {
             | Self::Change { .. } => ErrorKind::Invalid,
             Self::Layer { source, .. } => source.kind(),
             Self::Locked { .. } => ErrorKind::Unavailable,
-            Self::Newer { .. } => ErrorKind::Unsupported,
+            Self::Newer { .. } | Self::NoQuota(_) => ErrorKind::Unsupported,
             // A layer may ask for what no file system does, but a full disk is the usual case.
             Self::File { .. }
             | Self::Place { .. }

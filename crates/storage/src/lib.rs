@@ -22,6 +22,7 @@ mod paths;
 mod pipe;
 mod pull;
 mod push;
+mod quota;
 mod records;
 mod recover;
 mod snapshot;
@@ -347,6 +348,14 @@ impl Storage {
         throwaway: bool,
     ) -> Result<Snapshot, Error> {
         snapshot::prepare(&self.store, id, &image.id, throwaway)
+    }
+
+    /// Limits what a container's writable layer may take on disk, in bytes. Before it is first used.
+    ///
+    /// # Errors
+    /// [`Error::NoQuota`] where the file system has no project quotas, [`Error::NoContainer`].
+    pub fn limit(&self, id: &ContainerId, bytes: u64) -> Result<(), Error> {
+        quota::limit(&self.store, id, bytes)
     }
 
     /// The writable layer made before.

@@ -40,6 +40,9 @@ CREATE INDEX image_layers_diff_id ON image_layers (diff_id);
 ALTER TABLE snapshots ADD COLUMN manifest TEXT NOT NULL DEFAULT '';
 UPDATE snapshots SET manifest = (SELECT manifest FROM images WHERE id = image);
 
+-- The project whose quota limits a writable layer, if any does.
+ALTER TABLE snapshots ADD COLUMN project INTEGER;
+
 -- Repositories of registries that have content, as far as is known from pulls and pushes.
 CREATE TABLE sources (
     digest     TEXT NOT NULL REFERENCES content ON DELETE CASCADE,

@@ -11,10 +11,10 @@ use types::{ContainerId, Digest, Mount};
 use crate::error::Error;
 use crate::paths::{DIFF, EMPTY_LAYER};
 use crate::store::Store;
-use crate::{Durability, Record, Snapshot, records, usage};
+use crate::{Durability, Record, Snapshot, quota, records, usage};
 
 pub(crate) const UPPER: &str = "upper";
-const WORK: &str = "work";
+pub(crate) const WORK: &str = "work";
 
 /// Makes a container's directories and both its rows in one transaction.
 pub(crate) fn create(
@@ -99,16 +99,18 @@ fn allow_again(store: &Store, id: &ContainerId) -> Result<(), Error> {
 /// Drops a writable layer. The row goes first: a directory without one is garbage, the other way
 /// round it would be a container without a root.
 pub(crate) fn discard(store: &Store, id: &ContainerId) -> Result<(), Error> {
-    store.write(Durability::Process, |tx| delete(tx, id))?;
+    let project = store.write(Durability::Process, |tx| delete(tx, id))?;
+    quota::lift(store, project);
     discard_dir(store, id)
 }
 
 /// Drops a container: its record and its writable layer, in one transaction.
 pub(crate) fn remove(store: &Store, id: &ContainerId, durability: Durability) -> Result<(), Error> {
-    store.write(durability, |tx| {
+    let project = store.write(durability, |tx| {
         records::delete(tx, id)?;
         delete(tx, id)
     })?;
+    quota::lift(store, project);
     discard_dir(store, id)
 }
 
@@ -169,10 +171,14 @@ fn insert(
     Ok(())
 }
 
-fn delete(tx: &Transaction<'_>, id: &ContainerId) -> Result<(), Error> {
-    tx.prepare_cached("DELETE FROM snapshots WHERE container = ?1")?
-        .execute([id.as_str()])?;
-    Ok(())
+/// Deletes the row; the project whose quota limited it.
+fn delete(tx: &Transaction<'_>, id: &ContainerId) -> Result<Option<i64>, Error> {
+    let sql = "DELETE FROM snapshots WHERE container = ?1 RETURNING project";
+    let project: Option<Option<i64>> = tx
+        .prepare_cached(sql)?
+        .query_row([id.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(project.flatten())
 }
 
 /// Numbers of the layers below, the uppermost first. One that an image has twice counts where it is

@@ -20,4 +20,5 @@ mod layers;
 mod names;
 mod power;
 mod pull;
+mod quota;
 mod usage;
