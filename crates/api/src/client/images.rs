@@ -12,6 +12,10 @@ use crate::wire;
 pub struct ImageListQuery {
     /// Intermediate ones too.
     pub all: bool,
+    /// With the bytes that each shares with others.
+    pub shared_size: bool,
+    /// With the manifests of each.
+    pub manifests: bool,
     /// Filters.
     pub filters: Filters,
 }
@@ -110,6 +114,8 @@ impl Client {
     ) -> Result<Vec<wire::ImageSummary>, Error> {
         let call = Call::get("/images/json")
             .query_flag("all", query.all)
+            .query_flag("shared-size", query.shared_size)
+            .query_flag("manifests", query.manifests)
             .filters(&query.filters);
         self.send_json(call).await
     }
@@ -126,8 +132,13 @@ impl Client {
     ///
     /// # Errors
     /// When there is none.
-    pub async fn image_inspect_raw(&self, name: &str) -> Result<Value, Error> {
-        self.send_json(image(name, "/json")).await
+    pub async fn image_inspect_raw(
+        &self,
+        name: &str,
+        platform: Option<&str>,
+    ) -> Result<Value, Error> {
+        self.send_json(image(name, "/json").query_some("platform", platform))
+            .await
     }
 
     /// Makes an image of a root file system's tar.
@@ -191,6 +202,15 @@ impl Client {
         platform: Option<&str>,
     ) -> Result<Vec<wire::HistoryItem>, Error> {
         self.send_json(image(name, "/history").query_some("platform", platform))
+            .await
+    }
+
+    /// What everything takes on disk.
+    ///
+    /// # Errors
+    /// When the daemon cannot count it.
+    pub async fn disk_usage(&self, verbose: bool) -> Result<wire::DiskUsage, Error> {
+        self.send_json(Call::get("/system/df").query_flag("verbose", verbose))
             .await
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Empty, GraphDriver, Healthcheck, go_struct, is_zero};
+use super::{Empty, GraphDriver, Healthcheck, OciPlatform, go_struct, is_zero};
 
 go_struct! {
     /// A line of `GET /images/json`.
@@ -31,6 +31,51 @@ go_struct! {
         /// Bytes; before API 1.44.
         #[serde(skip_serializing_if = "is_zero")]
         pub virtual_size: i64,
+        /// What an index lists, when asked for; from API 1.47.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub manifests: Option<Vec<ManifestSummary>>,
+    }
+
+    /// A manifest of an image.
+    pub struct ManifestSummary {
+        /// Its digest.
+        #[serde(rename = "ID")]
+        pub id: String,
+        /// What names it.
+        pub descriptor: Descriptor,
+        /// Whether all of it is here.
+        pub available: bool,
+        /// Bytes.
+        pub size: ManifestSize,
+        /// `image`, `attestation` or `unknown`
+        pub kind: String,
+        /// What an image is for.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub image_data: Option<ManifestImage>,
+    }
+
+    /// Bytes of a manifest.
+    pub struct ManifestSize {
+        /// All.
+        pub total: i64,
+        /// Compressed.
+        pub content: i64,
+    }
+
+    /// What a manifest's image is for.
+    pub struct ManifestImage {
+        /// The platform.
+        pub platform: OciPlatform,
+        /// Containers made from it.
+        pub containers: Vec<String>,
+        /// Bytes.
+        pub size: UnpackedSize,
+    }
+
+    /// Bytes of unpacked layers.
+    pub struct UnpackedSize {
+        /// All.
+        pub unpacked: i64,
     }
 
     /// An OCI descriptor.
@@ -91,6 +136,9 @@ go_struct! {
         /// What names it; from API 1.48.
         #[serde(skip_serializing_if = "is_zero")]
         pub descriptor: Option<Descriptor>,
+        /// What an index lists, when asked for; from API 1.48.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub manifests: Option<Vec<ManifestSummary>>,
     }
 
     /// What containers from an image run.

@@ -6,6 +6,7 @@
 
 mod config;
 mod container;
+mod disk;
 mod error;
 mod exec;
 mod host_config;
@@ -23,6 +24,7 @@ pub use container::{
     ContainerWaitResponse, GraphDriver, MountPoint, SummaryHostConfig, SummaryNetworkSettings,
     WaitError,
 };
+pub use disk::{DiskUsage, KindUsage};
 pub use error::ErrorResponse;
 pub use exec::{
     ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecProcessConfig, ExecStartRequest,
@@ -33,7 +35,8 @@ pub use host_config::{
 };
 pub use image::{
     Descriptor, HistoryItem, ImageConfig, ImageDeleteItem, ImageInspect, ImageMetadata,
-    ImageRootFs, ImageSummary, ImagesPruned,
+    ImageRootFs, ImageSummary, ImagesPruned, ManifestImage, ManifestSize, ManifestSummary,
+    UnpackedSize,
 };
 pub use network::{EndpointSettings, NetworkSettings, NetworkingConfig};
 pub use progress::{ErrorDetail, Progress, ProgressDetail};

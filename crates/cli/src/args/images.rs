@@ -176,7 +176,24 @@ pub struct ImageInspectArgs {
     /// How to print
     #[arg(short, long, value_name = "string", help = FORMAT_ONE)]
     pub format: Option<String>,
+    /// Platform of the image, as os/arch or os/arch/variant
+    #[arg(long, value_name = "string")]
+    pub platform: Option<String>,
     /// The images.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `system df`.
+#[derive(Debug, Clone, Args)]
+pub struct DfArgs {
+    /// How to print
+    #[arg(long, value_name = "string", help = FORMAT_LIST)]
+    pub format: Option<String>,
+    /// Each image and each container
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Nothing may stand here.
     #[arg(hide = true)]
     pub names: Vec<String>,
 }

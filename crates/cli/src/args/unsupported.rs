@@ -110,7 +110,6 @@ const OF_OTHERS: &[(&str, &str, &str)] = &[
     ("rmi", "--platform", ONE_PLATFORM),
     ("load", "--platform", ONE_PLATFORM),
     ("save", "--platform", ONE_PLATFORM),
-    ("image inspect", "--platform", ONE_PLATFORM),
 ];
 
 const ONE_PLATFORM: &str = "this version keeps one platform of an image";

@@ -10,7 +10,9 @@ pub(super) async fn run(args: ImageInspectArgs, context: Context) -> Result<u8, 
     let mut found = Vec::new();
     let mut failures = Vec::new();
     for name in &args.names {
-        match context.daemon.client.image_inspect_raw(name).await {
+        let client = &context.daemon.client;
+        let inspected = client.image_inspect_raw(name, args.platform.as_deref());
+        match inspected.await {
             Ok(object) => found.push(object),
             Err(error) => failures.push(CliError::from(error).to_string()),
         }

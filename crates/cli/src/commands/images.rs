@@ -20,6 +20,7 @@ pub(super) async fn run(args: ImagesArgs, context: Context) -> Result<u8, CliErr
     let query = ImageListQuery {
         all: args.all,
         filters,
+        ..ImageListQuery::default()
     };
     context.daemon.connect().await?;
     let images = context.daemon.client.image_list(&query).await?;

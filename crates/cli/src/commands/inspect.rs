@@ -64,7 +64,7 @@ async fn one(daemon: &Daemon, name: &str, kind: Kind, size: bool) -> Result<Valu
             other => return Ok(other?),
         }
     }
-    match client.image_inspect_raw(name).await {
+    match client.image_inspect_raw(name, None).await {
         Err(error) if kind == Kind::Any && is_missing(&error) => {
             Err(CliError::Invalid(format!("Error: No such object: {name}")))
         }

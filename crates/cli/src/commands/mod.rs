@@ -2,6 +2,7 @@
 
 mod attach;
 mod create;
+mod df;
 mod exec;
 mod history;
 mod image_inspect;
@@ -141,7 +142,7 @@ const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 32] = [
+pub static VERBS: [Verb; 33] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
     verb!(["container create", "create"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container without starting it", Arity::AtLeast(1), CreateArgs, create::run),
     verb!(["container exec", "exec"], "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container", Arity::AtLeast(2), c::ExecArgs, exec::run),
@@ -172,6 +173,7 @@ pub static VERBS: [Verb; 32] = [
     verb!(["logout"], "[SERVER]", "Log out of a registry", Arity::AtMost(1), c::NamesArgs, logout::run),
     verb!(["manifest inspect"], "[OPTIONS] MANIFEST", "Show a manifest in a registry", Arity::Exactly(1), r::ManifestInspectArgs, manifest_inspect::run),
     verb!(["search"], "[OPTIONS] TERM", "Search a registry for images", Arity::Exactly(1), r::SearchArgs, search::run),
+    verb!(["system df"], "[OPTIONS]", "Show what images and containers take on disk", Arity::None, i::DfArgs, df::run),
     verb!(["system info", "info"], "[OPTIONS]", "Show facts about the daemon and its machine", Arity::None, i::FormatArgs, info::run),
     verb!(["version"], "[OPTIONS]", "Show the versions of client and daemon", Arity::None, i::FormatArgs, version::run),
 ];

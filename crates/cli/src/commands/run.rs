@@ -143,7 +143,7 @@ async fn create_now(
 
 fn is_missing(error: &CliError) -> bool {
     matches!(error, CliError::Daemon { kind: ErrorKind::NotFound, message }
-        if message.starts_with("No such image"))
+        if ["No such image", "image with reference"].iter().any(|words| message.starts_with(words)))
 }
 
 async fn pull(context: &Context, plan: &RunPlan) -> Result<(), CliError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::Version;
 use api::convert::rfc3339;
 use api::wire;
-use engine::{Image, Removed};
+use engine::{Image, Removed, Variant};
 use types::ImageRef;
 
 use super::system::STORAGE_DRIVER;
@@ -79,6 +79,45 @@ fn digests(image: &Image, references: &[ImageRef]) -> Vec<String> {
     all
 }
 
+pub(super) fn descriptor(of: &engine::Descriptor) -> wire::Descriptor {
+    wire::Descriptor {
+        media_type: of.media_type.clone(),
+        digest: of.digest.to_string(),
+        size: number(of.size),
+    }
+}
+
+fn number(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// A manifest of an image.
+pub(super) fn manifest(variant: &Variant) -> wire::ManifestSummary {
+    let platform = variant.platform.as_ref().filter(|_| !variant.statement);
+    wire::ManifestSummary {
+        id: variant.descriptor.digest.to_string(),
+        descriptor: descriptor(&variant.descriptor),
+        available: variant.available,
+        size: wire::ManifestSize {
+            total: number(variant.content + variant.layers),
+            content: number(variant.content),
+        },
+        kind: match (variant.statement, platform) {
+            (true, _) => "attestation",
+            (false, Some(_)) => "image",
+            (false, None) => "unknown",
+        }
+        .to_owned(),
+        image_data: platform.map(|platform| wire::ManifestImage {
+            platform: platform.into(),
+            containers: Vec::new(),
+            size: wire::UnpackedSize {
+                unpacked: number(variant.layers),
+            },
+        }),
+    }
+}
+
 /// The answer to `inspect`.
 pub(super) fn inspect(image: &Image, version: Version) -> wire::ImageInspect {
     let config = &image.config;
@@ -117,6 +156,7 @@ pub(super) fn inspect(image: &Image, version: Version) -> wire::ImageInspect {
             last_tag_time: rfc3339(Some(image.added)),
         },
         descriptor: None,
+        manifests: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::wire;
-use engine::{Import, image};
+use engine::{Engine, Image, ImageUsage, Import, image};
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 use types::{ErrorKind, ImageRef, Platform};
@@ -20,31 +20,80 @@ const TAR: HeaderValue = HeaderValue::from_static("application/x-tar");
 
 pub(super) async fn list(app: &App, call: &Call) -> Answer {
     let filters = call.query.filters()?;
-    let (filter, images) = app
-        .blocking(move |engine| Ok((Filter::read(engine, filters), image::list(engine)?)))
-        .await?;
-    let filter = filter?;
-    let lines: Vec<_> = images
-        .iter()
-        .filter_map(|(image, containers)| {
-            let shown = filter.takes(image)?;
-            Some(image_view::summary(
-                image,
-                &shown,
-                *containers,
-                call.version,
-            ))
+    let version = call.version;
+    let manifests = version.has(47) && call.query.flag("manifests");
+    let shared = call.query.flag("shared-size");
+    let lines = app
+        .blocking(move |engine| {
+            let filter = match Filter::read(engine, filters) {
+                Ok(filter) => filter,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            let mut lines = Vec::new();
+            for (image, containers) in image::list(engine)? {
+                let Some(shown) = filter.takes(&image) else {
+                    continue;
+                };
+                let mut line = image_view::summary(&image, &shown, containers, version);
+                if version.has(48) {
+                    let descriptor = image::descriptor(engine, &image.id)?;
+                    line.descriptor = Some(image_view::descriptor(&descriptor));
+                }
+                if manifests {
+                    line.manifests = Some(variants(engine, &image)?);
+                }
+                lines.push(line);
+            }
+            if shared {
+                share(engine, &mut lines)?;
+            }
+            Ok(Ok(lines))
         })
-        .collect();
-    respond::ok(&lines)
+        .await?;
+    respond::ok(&lines?)
+}
+
+fn variants(engine: &Engine, image: &Image) -> Result<Vec<wire::ManifestSummary>, engine::Error> {
+    let variants = image::variants(engine, image)?;
+    Ok(variants.iter().map(image_view::manifest).collect())
+}
+
+/// Says of each how much it shares with others.
+fn share(engine: &Engine, lines: &mut [wire::ImageSummary]) -> Result<(), engine::Error> {
+    let usage = image::usage(engine)?;
+    for line in lines {
+        let of = |image: &&(ImageUsage, usize)| image.0.id.to_string() == line.id;
+        if let Some((image, _)) = usage.images.iter().find(of) {
+            line.shared_size = i64::try_from(image.shared).unwrap_or(i64::MAX);
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
-    let name = call.name.clone();
-    let image = app
-        .blocking(move |engine| image::inspect(engine, &name))
+    let platform = transfers::platform_json(call)?;
+    let manifests = call.version.has(48) && call.query.flag("manifests");
+    if manifests && platform.is_some() {
+        return Err(Failure::bad_request(
+            "conflicting options: manifests and platform options cannot both be set",
+        ));
+    }
+    let (name, version) = (call.name.clone(), call.version);
+    let answer = app
+        .blocking(move |engine| {
+            let image = image::inspect_on(engine, &name, platform.as_ref())?;
+            let mut answer = image_view::inspect(&image, version);
+            if version.has(48) {
+                let descriptor = image::descriptor(engine, &image.id)?;
+                answer.descriptor = Some(image_view::descriptor(&descriptor));
+            }
+            if manifests {
+                answer.manifests = Some(variants(engine, &image)?);
+            }
+            Ok(answer)
+        })
         .await?;
-    respond::ok(&image_view::inspect(&image, call.version))
+    respond::ok(&answer)
 }
 
 pub(super) async fn tag(app: &App, call: &Call) -> Answer {
@@ -84,11 +133,15 @@ pub(super) async fn remove(app: &App, call: &Call) -> Answer {
 }
 
 pub(super) async fn history(app: &App, call: &Call) -> Answer {
-    let name = call.name.clone();
-    let image = app
-        .blocking(move |engine| image::inspect(engine, &name))
+    let (name, platform) = (call.name.clone(), transfers::platform_json(call)?);
+    let (image, sizes) = app
+        .blocking(move |engine| {
+            let image = image::inspect_on(engine, &name, platform.as_ref())?;
+            let sizes = image::layer_sizes(engine, &image)?;
+            Ok((image, sizes))
+        })
         .await?;
-    respond::ok(&image_view::history(&image, &[]))
+    respond::ok(&image_view::history(&image, &sizes))
 }
 
 pub(super) async fn prune(app: &App, call: &Call) -> Answer {

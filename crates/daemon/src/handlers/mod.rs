@@ -4,6 +4,7 @@ mod attach;
 mod container_filter;
 mod container_view;
 mod containers;
+mod disk;
 mod exec;
 mod image_filter;
 mod image_view;
@@ -53,6 +54,7 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::ImageInspect => images::inspect(&app, &call).await,
         Op::ImageTag => images::tag(&app, &call).await,
         Op::ImageRemove => images::remove(&app, &call).await,
+        Op::DiskUsage => disk::usage(&app, &call).await,
         Op::ImageHistory => images::history(&app, &call).await,
         Op::ImagePush => transfers::push(&app, &call).await,
         Op::ImagePrune => images::prune(&app, &call).await,

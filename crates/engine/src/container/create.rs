@@ -35,6 +35,7 @@ pub fn create(
         }
     });
     engine.passed(step::RESERVE_NAME)?;
+    let manifest = image.manifest;
     let fixed = Fixed {
         id: id.clone(),
         name,
@@ -47,7 +48,11 @@ pub fn create(
     let container = Arc::new(Container::new(fixed, Status::created())?);
     let record = container.record(&container.status())?;
     let throwaway = container.fixed.spec.auto_remove;
-    engine.storage().create_container(&record, throwaway)?;
+    let storage = engine.storage();
+    match container.fixed.spec.platform {
+        None => storage.create_container(&record, throwaway)?,
+        Some(_) => storage.create_container_on(&record, &manifest, throwaway)?,
+    };
     undo.push(step::RECORD, {
         let id = id.clone();
         move || Ok(engine.storage().remove_container(&id, durability)?)
@@ -70,7 +75,17 @@ pub(super) fn durability(spec: &ContainerSpec) -> Durability {
 
 fn find_image(engine: &Engine, spec: &ContainerSpec) -> Result<Image, Error> {
     let found = engine.storage().image(&spec.image);
-    found.map_err(|error| image::missing(error, &spec.image))
+    let found = found.map_err(|error| image::missing(error, &spec.image))?;
+    match &spec.platform {
+        Some(platform) if !platform.runs(&image::platform(&found.config)) => {
+            // When it has nothing for this platform, the refusal says what it has.
+            Ok(engine
+                .storage()
+                .image_on(&spec.image, platform)
+                .unwrap_or(found))
+        }
+        _ => Ok(found),
+    }
 }
 
 /// Everything that can be refused, refused before anything is made. Limits that this machine cannot

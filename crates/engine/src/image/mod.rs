@@ -7,11 +7,12 @@ pub mod push;
 pub mod registries;
 mod remove;
 mod transfer;
+mod usage;
 
 use std::io::{Read, Write};
 
-use storage::{Image, Import, Loaded};
-use types::{Digest, ErrorKind, ImageRef};
+use storage::{Descriptor, Image, Import, Loaded, Variant};
+use types::{Digest, ErrorKind, ImageRef, Platform};
 
 use crate::{Engine, Error};
 
@@ -19,6 +20,7 @@ pub use prune::{Pruned, prune};
 pub use remove::{InUse, remove};
 pub(crate) use transfer::Transfers;
 pub use transfer::{Failed, Finished, Part, Progress, Stage, Transfer};
+pub use usage::{Usage, usage};
 
 /// All images, the newest first, each with the number of containers made from it.
 pub fn list(engine: &Engine) -> Result<Vec<(Image, usize)>, Error> {
@@ -46,6 +48,39 @@ pub fn inspect(engine: &Engine, name: &str) -> Result<Image, Error> {
         .map_err(|error| missing(error, name))
 }
 
+/// One image as it is for a platform, by reference, id or prefix; unpacked first if need be.
+pub fn inspect_on(
+    engine: &Engine,
+    name: &str,
+    platform: Option<&Platform>,
+) -> Result<Image, Error> {
+    match platform {
+        None => inspect(engine, name),
+        Some(platform) => engine
+            .storage()
+            .image_on(name, platform)
+            .map_err(|error| match error {
+                storage::Error::NoSuchImage(_) => missing(error, name),
+                other => other.into(),
+            }),
+    }
+}
+
+/// Bytes of each unpacked layer, the lowest first.
+pub fn layer_sizes(engine: &Engine, image: &Image) -> Result<Vec<u64>, Error> {
+    Ok(engine.storage().layer_sizes(image)?)
+}
+
+/// What an image's id names.
+pub fn descriptor(engine: &Engine, id: &Digest) -> Result<Descriptor, Error> {
+    Ok(engine.storage().descriptor(id)?)
+}
+
+/// The manifests of an image, here or not.
+pub fn variants(engine: &Engine, image: &Image) -> Result<Vec<Variant>, Error> {
+    Ok(engine.storage().variants(image)?)
+}
+
 /// A tar as an image of one layer.
 pub fn import(engine: &Engine, tar: &mut dyn Read, import: &Import) -> Result<Digest, Error> {
     Ok(engine.storage().import(tar, import)?)
@@ -70,8 +105,8 @@ pub fn tag(engine: &Engine, source: &str, target: &ImageRef) -> Result<(), Error
 }
 
 /// What an image runs on.
-pub(crate) fn platform(config: &oci_spec::image::ImageConfiguration) -> types::Platform {
-    types::Platform {
+pub(crate) fn platform(config: &oci_spec::image::ImageConfiguration) -> Platform {
+    Platform {
         os: config.os().to_string(),
         architecture: config.architecture().to_string(),
         variant: config.variant().clone(),
