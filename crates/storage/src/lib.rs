@@ -25,6 +25,7 @@ mod push;
 mod quota;
 mod records;
 mod recover;
+mod relieve;
 mod snapshot;
 mod stage;
 mod store;
@@ -48,6 +49,7 @@ pub use image::Variant;
 pub use pull::{Busy, Committed, Ingest, Layer, Missing, Opened, Pull, Wanted};
 pub use push::{Push, PushBlob};
 pub use records::Records;
+pub use relieve::{Relieved, Watermarks};
 use store::Store;
 pub use usage::{ContainerUsage, DiskUsage, ImageUsage};
 
@@ -227,6 +229,39 @@ impl Storage {
     ) -> Result<Checked, Error> {
         let _trim = TrimAtEnd;
         check::check(&self.store, check, progress)
+    }
+
+    /// Makes space on a disk that is fuller than the high watermark, until the low one is reached:
+    /// what pulls have left goes, then what is kept twice, then images that no container needs and
+    /// that `spare` does not keep. Takes long; `stop` ends it early.
+    ///
+    /// # Errors
+    /// When the database or the disk fails.
+    pub fn relieve(
+        &self,
+        marks: Watermarks,
+        spare: &dyn Fn(&Image) -> bool,
+        stop: &AtomicBool,
+    ) -> Result<Relieved, Error> {
+        relieve::relieve(&self.store, marks, spare, stop)
+    }
+
+    /// Removes what pulls have left unfinished: all of it, or what nobody came back for in a day.
+    /// Returns the bytes that are free by it.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn collect_partial(&self, all: bool) -> Result<u64, Error> {
+        let partials = self.store.paths.partials();
+        self.store.partials.collect(&partials, all)
+    }
+
+    /// What mounts an image read-only: one overlay at `/`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn mount_image(&self, image: &Image) -> Result<Mount, Error> {
+        snapshot::image(&self.store, image)
     }
 
     /// A root file system as a new image of one layer; plain, gzip, zstd, xz or bzip2.

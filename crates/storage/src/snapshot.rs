@@ -4,14 +4,14 @@ use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Params, Transaction, params};
 use sys::dir::Dir;
 use types::{ContainerId, Digest, Mount};
 
 use crate::error::Error;
 use crate::paths::{DIFF, EMPTY_LAYER};
 use crate::store::Store;
-use crate::{Durability, Record, Snapshot, quota, records, usage};
+use crate::{Durability, Image, Record, Snapshot, quota, records, usage};
 
 pub(crate) const UPPER: &str = "upper";
 pub(crate) const WORK: &str = "work";
@@ -189,8 +189,12 @@ fn lower(db: &Connection, id: &ContainerId) -> Result<Vec<u64>, Error> {
             AND image_layers.manifest = snapshots.manifest
         JOIN layers ON layers.diff_id = image_layers.diff_id
         WHERE snapshots.container = ?1 ORDER BY image_layers.position DESC";
+    numbers(db, sql, params![id.as_str()])
+}
+
+fn numbers(db: &Connection, sql: &str, of: impl Params) -> Result<Vec<u64>, Error> {
     let mut query = db.prepare_cached(sql)?;
-    let numbers = query.query_map([id.as_str()], |row| row.get::<_, i64>(0))?;
+    let numbers = query.query_map(of, |row| row.get::<_, i64>(0))?;
     let mut lower: Vec<u64> = Vec::new();
     for number in numbers {
         let number = number?.cast_unsigned();
@@ -202,6 +206,46 @@ fn lower(db: &Connection, id: &ContainerId) -> Result<Vec<u64>, Error> {
         lower.push(EMPTY_LAYER);
     }
     Ok(lower)
+}
+
+/// What mounts an image read-only.
+pub(crate) fn image(store: &Store, image: &Image) -> Result<Mount, Error> {
+    let sql = "SELECT layers.number FROM image_layers
+        JOIN layers ON layers.diff_id = image_layers.diff_id
+        WHERE image = ?1 AND manifest = ?2 ORDER BY position DESC";
+    let of = params![image.id.to_string(), image.manifest.to_string()];
+    let mut lower = store.read(|db| numbers(db, sql, of))?;
+    // overlayfs takes no single layer without an upper one.
+    match lower.as_slice() {
+        [EMPTY_LAYER] => return Ok(nothing(store)),
+        [_] => lower.push(EMPTY_LAYER),
+        _ => {}
+    }
+    Ok(Mount {
+        kind: "overlay".to_owned(),
+        source: "overlay".into(),
+        target: "/".into(),
+        options: vec![
+            "ro".to_owned(),
+            "redirect_dir=off".to_owned(),
+            "metacopy=off".to_owned(),
+        ],
+        lower: lower
+            .iter()
+            .map(|number| store.paths.layer(*number).join(DIFF))
+            .collect(),
+    })
+}
+
+/// What mounts an image without a layer.
+fn nothing(store: &Store) -> Mount {
+    Mount {
+        kind: "bind".to_owned(),
+        source: store.paths.layer(EMPTY_LAYER).join(DIFF),
+        target: "/".into(),
+        options: vec!["bind".to_owned(), "ro".to_owned()],
+        lower: Vec::new(),
+    }
 }
 
 fn mounts(store: &Store, id: &ContainerId, lower: &[u64], throwaway: bool) -> Snapshot {

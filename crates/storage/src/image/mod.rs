@@ -17,7 +17,7 @@ mod variants;
 pub(crate) use import::{import, write};
 pub(crate) use load::{diff_ids, load, pair};
 pub(crate) use query::{find, list};
-pub(crate) use remove::remove;
+pub(crate) use remove::{in_use, remove};
 pub(crate) use save::save;
 pub(crate) use tag::tag;
 pub use variants::Variant;

@@ -1,6 +1,8 @@
 //! Removing names and images, with Docker's rules about which of the two is meant.
 
-use rusqlite::{OptionalExtension, Transaction};
+use std::collections::HashSet;
+
+use rusqlite::{Connection, OptionalExtension, Transaction};
 use types::{Digest, ImageRef};
 
 use super::query;
@@ -78,6 +80,14 @@ fn names_meant(
         return Err(Error::ManyRepositories(name.to_owned()));
     }
     Ok(image.references.clone())
+}
+
+/// Ids of all images that containers need.
+pub(crate) fn in_use(db: &Connection) -> Result<HashSet<String>, Error> {
+    let sql = "SELECT image FROM containers UNION SELECT image FROM snapshots";
+    let mut query = db.prepare_cached(sql)?;
+    let rows = query.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// A container that needs the image.

@@ -21,4 +21,5 @@ mod names;
 mod power;
 mod pull;
 mod quota;
+mod relieve;
 mod usage;
