@@ -85,9 +85,7 @@ fn what_the_kernel_does_not_execute_is_told_as_by_the_command() {
     need_containers!();
     let bundle = Bundle::new(&["/script"]);
     let script = bundle.in_root("script");
-    std::fs::write(&script, "#!/missing\n").unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&script, mode).unwrap();
+    sys::file::replace_unsynced(&script, b"#!/missing\n", 0o755).unwrap();
     assert_eq!(bundle.fail(), "exec /script: no such file or directory\n");
 }
 
@@ -136,7 +134,7 @@ fn the_first_cpus_of_a_process_are_told() {
         "env": ["PATH=/bin"],
     });
     let path = running.bundle.path().join("process.json");
-    std::fs::write(&path, process.to_string()).unwrap();
+    sys::file::replace_unsynced(&path, process.to_string().as_bytes(), 0o644).unwrap();
     let words = ["--debug", "exec", "--process", "process.json", "ID"];
     let output = running.bundle.output(&words);
     let said = text(&output.stderr);
