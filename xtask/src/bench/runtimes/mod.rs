@@ -41,10 +41,12 @@ pub(crate) fn measure(args: &Args, page: &mut Page) -> Result<()> {
     let profile = bundle::profile()?;
     let plain = bundle::make(&scratch.join("brig-plain"), None, &["true"])?;
     let filtered = bundle::make(&scratch.join("brig-filtered"), Some(&profile), &["true"])?;
+    let nothing = bundle::make(&scratch.join("brig-nothing"), None, &["/bin/nothing"])?;
     let sleeping = bundle::make(&scratch.join("brig-sleeping"), None, &["sleep", "3600"])?;
     let bench = Bench {
         plain: Placed::new(&all, &plain)?,
         filtered: Placed::new(&all, &filtered)?,
+        nothing: Placed::new(&all, &nothing)?,
         sleeping: Placed::new(&all, &sleeping)?,
         all,
         rounds: args.rounds,
@@ -81,6 +83,7 @@ struct Bench {
     all: Vec<Runtime>,
     plain: Placed,
     filtered: Placed,
+    nothing: Placed,
     sleeping: Placed,
     rounds: usize,
 }
@@ -100,8 +103,16 @@ impl Bench {
             "`run`, after 60 ms of idleness",
             self.run(&self.plain, IDLE)?,
         );
+        table.add(
+            "`run` of a program that does nothing",
+            self.run(&self.nothing, Duration::ZERO)?,
+        );
         table.add("`create`, `start` and `delete`", self.in_three()?);
-        table.add("`exec` of `true`", self.exec()?);
+        table.add("`exec` of `true`", self.exec("true")?);
+        table.add(
+            "`exec` of a program that does nothing",
+            self.exec("/bin/nothing")?,
+        );
         Ok(table)
     }
 
@@ -168,11 +179,11 @@ impl Bench {
         sequences_in_rounds(&all, self.rounds)
     }
 
-    fn exec(&self) -> Result<Vec<Series>> {
+    fn exec(&self, program: &'static str) -> Result<Vec<Series>> {
         for (runtime, bundle) in self.all.iter().zip(&self.sleeping.0) {
             start(runtime, bundle)?;
         }
-        let sequence = |runtime| exec_in(runtime);
+        let sequence = |runtime| exec_in(runtime, program);
         let all: Vec<Sequence<'_>> = self.all.iter().map(sequence).collect();
         let series = sequences_in_rounds(&all, self.rounds);
         for runtime in &self.all {
@@ -182,11 +193,11 @@ impl Bench {
     }
 }
 
-fn exec_in(runtime: &Runtime) -> Sequence<'_> {
+fn exec_in<'a>(runtime: &'a Runtime, program: &'a str) -> Sequence<'a> {
     Sequence {
         name: &runtime.name,
         idle: Duration::ZERO,
-        timed: Box::new(|| vec![runtime.command(&["exec", &runtime.own_id(ID), "true"])]),
+        timed: Box::new(|| vec![runtime.command(&["exec", &runtime.own_id(ID), program])]),
         after: None,
     }
 }
