@@ -125,6 +125,18 @@ WRAPPER
     chmod +x "$dir/bin/criu"
 }
 
+# A registry for tests. Unpacked, because the package would start it as a service of the machine.
+docker_registry() {
+    local dir=$cache/tools/docker-registry suite
+    [ -x "$dir/usr/bin/docker-registry" ] && return
+    own_lists
+    for suite in here bookworm; do
+        say "unpacking docker-registry"
+        unpack "$suite" "$dir" docker-registry && return
+    done
+    warn "docker-registry is not to be had from this machine's mirrors: the tests with a real registry are skipped"
+}
+
 # Debian's cloud kernel, for the virtual machine.
 vm_kernel() {
     local dir=$cache/vm/kernel suite package

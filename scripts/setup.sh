@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh build   a compiler, and the static target where rustup can add it
 #   scripts/setup.sh demo    + what makes a root file system
-#   scripts/setup.sh test    + QEMU with a kernel, Docker's clients, CRIU, cargo-deny
+#   scripts/setup.sh test    + QEMU with a kernel, Docker's clients, a registry, CRIU, cargo-deny
 #   scripts/setup.sh bench   + the engines and runtimes that Brig is measured against
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/debs.sh"
@@ -60,9 +60,10 @@ if at_least demo; then
     packages busybox-static curl mmdebstrap
 fi
 if at_least test; then
-    packages apt-utils binutils cpio e2fsprogs iproute2 iptables kmod procps qemu-system-x86 uidmap util-linux xfsprogs xz-utils zstd
+    packages apt-utils binutils cpio e2fsprogs iproute2 iptables kmod openssl procps qemu-system-x86 skopeo uidmap util-linux xfsprogs xz-utils zstd
     cargo_deny
     docker_clients
+    docker_registry
     criu
     vm_kernel
 fi

@@ -51,6 +51,7 @@ pub(crate) fn fuzz(args: &Fuzz) -> Result<()> {
     let seconds = [("BRIG_FUZZ_SECONDS", seconds.as_str())];
     tests(&["-p", "runtime", "--lib"], &["fuzz::"], &seconds)?;
     tests(&["-p", "runtime", "--test", "fuzz"], &["any_"], &seconds)?;
+    tests(&["-p", "registry", "--lib"], &["fuzz::"], &seconds)?;
     tests(
         &["-p", "sys", "--lib"],
         &["programs_answer_as_the_rules_say"],

@@ -152,7 +152,7 @@ pub(crate) fn why(error: reqwest::Error) -> String {
                 configuration calls insecure"
             .to_owned();
     }
-    if text.contains("UnknownIssuer") {
+    if text.contains("UnknownIssuer") || text.contains("certificate: BadSignature") {
         return "its certificate is signed by an unknown authority; give the authority's \
                 certificate in the configuration"
             .to_owned();

@@ -19,7 +19,10 @@ mod config;
 mod credentials;
 mod error;
 mod feed;
+#[cfg(test)]
+mod fuzz;
 mod header;
+mod hosts;
 mod login;
 mod manifest;
 mod pool;
@@ -45,6 +48,7 @@ pub use config::{
 pub use credentials::{Credential, Credentials};
 pub use error::{Action, Error};
 pub use feed::Source;
+pub use hosts::HostFile;
 pub use login::Login;
 pub use manifest::{Content, Descriptor, Malformed, Manifest};
 pub use repository::Repository;

@@ -93,6 +93,10 @@ fn platform(wire: &oci::Platform) -> Option<Platform> {
 }
 
 /// What a manifest lists.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one a manifest, and it is not moved about"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// An image of one platform, or an artifact.

@@ -38,6 +38,8 @@ pub(crate) struct Call {
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Option<Bytes>,
+    /// A redirect has led there: its scheme is the one that was said.
+    pub led: bool,
 }
 
 impl Call {
@@ -47,6 +49,7 @@ impl Call {
             url,
             headers: HeaderMap::new(),
             body: None,
+            led: false,
         }
     }
 
@@ -180,6 +183,7 @@ impl Session {
                 call.headers.remove(AUTHORIZATION);
             }
             call.url = next;
+            call.led = true;
             if response.status() == StatusCode::SEE_OTHER && call.method != Method::HEAD {
                 call.method = Method::GET;
                 call.body = None;

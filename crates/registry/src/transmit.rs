@@ -29,33 +29,41 @@ impl Shared {
     }
 
     /// Sends one request and waits for the head of its answer.
-    pub(crate) async fn transmit(&self, session: &Session, call: Call) -> Result<Response, Error> {
+    pub(crate) async fn transmit(
+        &self,
+        session: &Session,
+        mut call: Call,
+    ) -> Result<Response, Error> {
         let endpoint = &session.endpoint;
-        let undecided = endpoint.security == Security::Insecure
-            && call.url.scheme() == "https"
-            && is_at(&call.url, endpoint)
-            && !self.is_known(&endpoint.address);
-        if !undecided {
-            let url = call.url.clone();
-            let sent = self.send_to(session, call).await;
-            if sent.is_ok() && is_at(&url, endpoint) {
-                self.remember(
-                    endpoint,
-                    if url.scheme() == "http" {
-                        "http"
-                    } else {
-                        "https"
-                    },
-                );
-            }
-            return sent;
+        let own = is_at(&call.url, endpoint);
+        let tls = call.url.scheme() == "https";
+        let either = own && tls && !call.led && endpoint.security == Security::Insecure;
+        if either && !self.is_known(&endpoint.address) {
+            return self.find_out(session, call).await;
         }
+        if either && self.is_plain(&endpoint.address) {
+            // What has been learnt since the address was made.
+            let _ = call.url.set_scheme("http");
+        }
+        let scheme = if call.url.scheme() == "http" {
+            "http"
+        } else {
+            "https"
+        };
+        let sent = self.send_to(session, call).await;
+        if own && sent.is_ok() {
+            self.remember(endpoint, scheme);
+        }
+        sent
+    }
+
+    /// Asks an insecure place by https, and by http if it speaks no TLS.
+    async fn find_out(&self, session: &Session, mut call: Call) -> Result<Response, Error> {
         let first = self.send_to(session, call.clone()).await;
         let Err(error) = first else {
-            self.remember(endpoint, "https");
+            self.remember(&session.endpoint, "https");
             return first;
         };
-        let mut call = call;
         if !matches!(error, Error::Connection { .. }) || call.url.set_scheme("http").is_err() {
             return Err(error);
         }
@@ -63,7 +71,7 @@ impl Shared {
         let Ok(response) = self.send_to(session, call).await else {
             return Err(error);
         };
-        self.remember(endpoint, "http");
+        self.remember(&session.endpoint, "http");
         Ok(response)
     }
 

@@ -94,7 +94,9 @@ impl Upload<'_> {
             let before = self.offset;
             match self.step().await? {
                 Step::Done => return Ok(()),
-                Step::More => failures = 0,
+                // To have begun is no progress: some begin for ever.
+                Step::More if self.offset > before => failures = 0,
+                Step::More => {}
                 Step::Again(error, wait) => {
                     failures += 1;
                     if failures >= self.session.attempts {

@@ -18,7 +18,7 @@ async fn a_password_opens_a_registry_with_basic_authentication() {
     let layer = noise(1, 300_000);
     push(&repository, &layer).await;
     let blob = repository.blob(&describe(LAYER, &layer), 0).await.unwrap();
-    assert_eq!(drain(blob).await.unwrap(), layer);
+    assert!(drain(blob).await.unwrap() == layer);
 
     let nobody = at(real.address(), "app:1").resolve().await.unwrap_err();
     assert_eq!(
@@ -86,7 +86,7 @@ async fn tokens_are_fetched_for_what_is_done() {
     assert_eq!(server.given(), 1);
     repository.resolve().await.unwrap();
     let blob = repository.blob(&describe(LAYER, &layer), 0).await.unwrap();
-    assert_eq!(drain(blob).await.unwrap(), layer);
+    assert!(drain(blob).await.unwrap() == layer);
     // One to push, one to pull.
     assert_eq!(server.given(), 2);
     let scopes: Vec<_> = server.requests().iter().map(|r| r.target.clone()).collect();
@@ -162,7 +162,7 @@ async fn anybody_may_pull_where_tokens_are_given_to_anybody() {
     let text = error.to_string();
     let words = "push access denied for";
     assert!(
-        text.starts_with(words) && text.contains("requested access to the resource is denied"),
+        text.starts_with(words) && text.contains("authentication required"),
         "{text}"
     );
     assert_eq!(error.kind(), ErrorKind::Forbidden);

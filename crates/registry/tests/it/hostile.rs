@@ -53,7 +53,7 @@ async fn manifests_that_are_none_are_refused_with_the_reason() {
     let table = [
         (String::new(), "it is no manifest: EOF"),
         ("<html>".into(), "it is no manifest: expected value"),
-        (deep, "it is no manifest: recursion limit exceeded"),
+        (deep, "it is no manifest: EOF while parsing a list"),
         (
             "{\"schemaVersion\":1,\"fsLayers\":[]}".into(),
             "Docker's image format 1 (schema 1)",
@@ -260,7 +260,7 @@ async fn a_redirect_does_not_take_the_credentials_along() {
     ));
     let repository = client.repository(&reference, &Credentials::own(ann()));
     let blob = repository.blob(&describe(LAYER, &layer), 0).await.unwrap();
-    assert_eq!(drain(blob).await.unwrap(), layer);
+    assert!(drain(blob).await.unwrap() == layer);
     for request in store.requests() {
         assert_eq!(request.header("authorization"), None);
         assert_eq!(request.header("x-secret"), None);
@@ -320,7 +320,8 @@ async fn a_failing_registry_is_asked_a_few_times() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn token_servers_are_bounded_too() {
-    let table: [(fn() -> Reply, &str); 5] = [
+    type Answer = fn() -> Reply;
+    let table: [(Answer, &str); 5] = [
         (
             || Reply::new(200, "").body(Body::Zeros(1 << 30)),
             "a token's answer of more than 256 KiB",

@@ -25,7 +25,7 @@ async fn a_mirror_is_asked_first_and_the_registry_when_it_has_not() {
     repository.resolve().await.unwrap();
     let blob = repository.blob(&describe(LAYER, &layer), 0).await.unwrap();
     assert_eq!(blob.host(), copy.address());
-    assert_eq!(drain(blob).await.unwrap(), layer);
+    assert!(drain(blob).await.unwrap() == layer);
     assert!(front.requests().is_empty(), "{:?}", front.lines());
     anonymous(&client, &format!("{}/team/app:2", front.address()))
         .resolve()
@@ -64,7 +64,7 @@ async fn a_mirror_that_breaks_off_is_replaced_by_the_next() {
     ));
     let repository = anonymous(&client, "reg.example.com/app:1");
     let blob = repository.blob(&describe(LAYER, &layer), 0).await.unwrap();
-    assert_eq!(drain(blob).await.unwrap(), layer);
+    assert!(drain(blob).await.unwrap() == layer);
     assert!(good.requests()[0].header("range").is_some());
     // Who has sent wrong bytes can be left out.
     let other = repository.avoiding(broken.address());

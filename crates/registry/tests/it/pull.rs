@@ -30,9 +30,9 @@ async fn what_was_pushed_is_pulled_by_tag_and_by_digest() {
     };
     assert_eq!((config.media_type.as_str(), layers.len()), (CONFIG, 1));
     let whole = repository.blob(&layers[0], 0).await.unwrap();
-    assert_eq!(drain(whole).await.unwrap(), layer);
+    assert!(drain(whole).await.unwrap() == layer);
     let rest = repository.blob(&layers[0], 2_999_990).await.unwrap();
-    assert_eq!(drain(rest).await.unwrap(), &layer[2_999_990..]);
+    assert!(drain(rest).await.unwrap() == layer[2_999_990..]);
     let nothing = repository.blob(&layers[0], 3_000_000).await.unwrap();
     assert_eq!(drain(nothing).await.unwrap(), b"");
     let beyond = repository.blob(&layers[0], 3_000_001).await.unwrap_err();
@@ -153,7 +153,7 @@ async fn a_transfer_that_is_cut_is_taken_up_where_it_ended() {
     };
     let repository = at(front.address(), "app:1");
     let blob = repository.blob(&describe(LAYER, &layer), 0).await.unwrap();
-    assert_eq!(drain(blob).await.unwrap(), layer);
+    assert!(drain(blob).await.unwrap() == layer);
     let asked = front.requests();
     let ranges = asked.iter().filter_map(|r| r.header("range"));
     assert_eq!(
@@ -181,7 +181,7 @@ async fn a_transfer_that_stalls_is_cut_and_taken_up() {
         .blob(&describe(LAYER, &layer), 0)
         .await
         .unwrap();
-    assert_eq!(drain(blob).await.unwrap(), layer);
+    assert!(drain(blob).await.unwrap() == layer);
     let asked = front.requests();
     assert!(
         asked
@@ -204,7 +204,7 @@ async fn a_slow_transfer_is_left_alone() {
         .blob(&describe(LAYER, &layer), 0)
         .await
         .unwrap();
-    assert_eq!(drain(blob).await.unwrap(), layer);
+    assert!(drain(blob).await.unwrap() == layer);
     assert!(front.requests().iter().all(|r| r.header("range").is_none()));
 }
 
@@ -224,12 +224,12 @@ async fn a_registry_without_ranges_sends_all_again() {
         .blob(&describe(LAYER, &layer), 0)
         .await
         .unwrap();
-    assert_eq!(drain(blob).await.unwrap(), *layer);
+    assert!(drain(blob).await.unwrap() == *layer);
     let resumed = at(server.address(), "app")
         .blob(&describe(LAYER, &layer), 399_999)
         .await
         .unwrap();
-    assert_eq!(drain(resumed).await.unwrap(), &layer[399_999..]);
+    assert!(drain(resumed).await.unwrap() == layer[399_999..]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -300,7 +300,7 @@ async fn a_foreign_layer_comes_from_its_maker() {
     let repository = at(registry.address(), "app");
     let blob = repository.blob(&descriptor, 0).await.unwrap();
     assert_eq!(blob.host(), maker.address());
-    assert_eq!(drain(blob).await.unwrap(), layer);
+    assert!(drain(blob).await.unwrap() == layer);
     assert_eq!(maker.lines(), ["GET /layers/x?y=z"]);
     // Other layers are not looked for where a manifest says.
     descriptor.media_type = LAYER.into();

@@ -44,7 +44,7 @@ async fn chunks_make_the_same_blob() {
         .await
         .unwrap();
     let blob = repository.blob(&descriptor, 0).await.unwrap();
-    assert_eq!(drain(blob).await.unwrap(), bytes);
+    assert!(drain(blob).await.unwrap() == bytes);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,7 +75,9 @@ async fn a_blob_is_mounted_from_another_repository_of_the_registry() {
     let uploads = real
         .storage()
         .join("docker/registry/v2/repositories/two/_uploads");
-    let left = std::fs::read_dir(uploads).map_or(0, Iterator::count);
+    let begun = std::fs::read_dir(uploads).into_iter().flatten();
+    let left = begun.filter(|one| one.as_ref().unwrap().path().join("data").exists());
+    let left = left.count();
     assert_eq!(left, 0);
 }
 
@@ -256,7 +258,7 @@ async fn a_real_registry_takes_up_an_upload_behind_a_proxy_that_cuts() {
         .await
         .unwrap();
     let blob = repository.blob(&describe(LAYER, &bytes), 0).await.unwrap();
-    assert_eq!(drain(blob).await.unwrap(), bytes);
+    assert!(drain(blob).await.unwrap() == bytes);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -33,7 +33,7 @@ async fn a_private_authority_is_trusted_for_its_host() {
     let layer = noise(1, 500_000);
     push(&repository, &layer).await;
     let blob = repository.blob(&describe(LAYER, &layer), 0).await.unwrap();
-    assert_eq!(drain(blob).await.unwrap(), layer);
+    assert!(drain(blob).await.unwrap() == layer);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

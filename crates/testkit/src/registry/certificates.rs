@@ -27,6 +27,9 @@ impl Authority {
         }
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name).display().to_string();
+        // Each by a name of its own: verifiers find authorities by their names.
+        let own = directory.path().file_name().unwrap_or_default();
+        let subject = format!("/CN=testkit {}", own.display());
         openssl(&[
             "req",
             "-x509",
@@ -38,7 +41,7 @@ impl Authority {
             "-days",
             "2",
             "-subj",
-            "/CN=testkit authority",
+            &subject,
             "-keyout",
             &at("key"),
             "-out",

@@ -74,7 +74,7 @@ impl Server {
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut workers = Vec::new();
-    for stream in listener.incoming().map_while(Result::ok) {
+    for stream in listener.incoming().filter_map(Result::ok) {
         if shared.ended.load(Ordering::SeqCst) {
             break;
         }

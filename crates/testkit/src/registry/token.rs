@@ -95,7 +95,8 @@ fn answer(request: &Request, tokens: &Tokens, authority: &Authority, given: &Ato
         _ => request.header("authorization") == Some(&basic()),
     };
     let nobody = request.method == "GET" && request.header("authorization").is_none();
-    if !known && !(tokens.anonymous && nobody) {
+    let welcome = known || (tokens.anonymous && nobody);
+    if !welcome {
         return Reply::new(401, r#"{"details":"incorrect username or password"}"#);
     }
     let scopes = all("scope");
