@@ -10,9 +10,9 @@ use crate::paths;
 /// What the command line of `soak` says.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Soak {
-    /// What to run: runtime.
+    /// What to run: runtime, or store.
     what: Subject,
-    /// How many containers, eight at a time.
+    /// How many containers, eight at a time; how often the store is killed.
     #[arg(long, default_value_t = 10_000)]
     rounds: usize,
 }
@@ -21,6 +21,7 @@ pub(crate) struct Soak {
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Subject {
     Runtime,
+    Store,
 }
 
 /// What the command line of `fuzz` says.
@@ -31,11 +32,19 @@ pub(crate) struct Fuzz {
     seconds: u64,
 }
 
-/// Makes many containers, then kills the runtime at each of its system calls. For a machine on which
-/// nobody else makes containers meanwhile: what the kernel holds is compared.
+/// For the runtime: makes many containers, then kills the runtime at each of its system calls. For a machine on which
+/// nobody else makes containers meanwhile: what the kernel holds is compared. For the store: kills who
+/// works in it at random moments.
 pub(crate) fn soak(args: &Soak) -> Result<()> {
-    let Subject::Runtime = args.what;
     let rounds = args.rounds.to_string();
+    if let Subject::Store = args.what {
+        let rounds = [("STORAGE_TEST_CRASH_ROUNDS", rounds.as_str())];
+        return tests(
+            &["-p", "storage", "--test", "it"],
+            &["a_killed_process"],
+            &rounds,
+        );
+    }
     let rounds = [("BRIG_SOAK_ROUNDS", rounds.as_str())];
     tests(&["-p", "runtime", "--test", "soak"], &[], &rounds)?;
     tests(
@@ -45,13 +54,14 @@ pub(crate) fn soak(args: &Soak) -> Result<()> {
     )
 }
 
-/// Changes at random what others write: configurations, messages, records, filters.
+/// Changes at random what others write: configurations, messages, records, filters, layers, manifests.
 pub(crate) fn fuzz(args: &Fuzz) -> Result<()> {
     let seconds = args.seconds.to_string();
     let seconds = [("BRIG_FUZZ_SECONDS", seconds.as_str())];
     tests(&["-p", "runtime", "--lib"], &["fuzz::"], &seconds)?;
     tests(&["-p", "runtime", "--test", "fuzz"], &["any_"], &seconds)?;
     tests(&["-p", "registry", "--lib"], &["fuzz::"], &seconds)?;
+    tests(&["-p", "storage", "--test", "it"], &["fuzz::"], &seconds)?;
     tests(
         &["-p", "sys", "--lib"],
         &["programs_answer_as_the_rules_say"],

@@ -2,6 +2,7 @@
 
 mod place;
 mod record;
+mod room;
 mod times;
 mod unpack;
 mod verify;

@@ -9,10 +9,12 @@ use std::ffi::OsStr;
 use std::io::{BufRead, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sys::Errno;
 use sys::dir::{Dir, Kind as FileKind, Node};
 
+use super::room::Room;
 use super::times::Times;
 use super::whiteout::{self, Meaning};
 use crate::error::{Error, Malformed};
@@ -29,7 +31,8 @@ const WHITEOUT: Node = Node::CharDevice(0, 0);
 /// Builds one layer.
 pub(super) struct Placer<'a> {
     /// The directory that holds the layer's own.
-    outer: Dir,
+    outer: Arc<Dir>,
+    room: Room,
     root: Rc<Dir>,
     parents: HashMap<Vec<u8>, Rc<Dir>>,
     times: Times,
@@ -46,7 +49,9 @@ impl<'a> Placer<'a> {
         outer.make_dir(name)?;
         outer.set_mode(name, 0o755)?;
         let root = Rc::new(outer.open_dir(name)?);
+        let outer = Arc::new(outer);
         Ok(Self {
+            room: Room::new(Arc::clone(&outer)),
             outer,
             root,
             parents: HashMap::new(),
@@ -110,6 +115,7 @@ impl<'a> Placer<'a> {
         }
         let dir = self.parent(parent(path), data)?;
         let name = OsStr::from_bytes(last(path));
+        self.room.file().map_err(|e| failed("make", path, e))?;
         match entry.kind {
             Kind::File => self.file(&dir, name, path, entry, data),
             Kind::Directory => self.directory(&dir, name, path, entry, data),
@@ -157,7 +163,7 @@ impl<'a> Placer<'a> {
         let mut file = self
             .over(dir, name, path, |dir| dir.create_file(name))
             .map_err(|e| failed("create", path, e))?;
-        self.bytes += write(&mut file, path, entry, data)?;
+        self.bytes += write(&mut file, path, entry, data, &mut self.room)?;
         sys::dir::set_file_attributes(&file, entry.uid, entry.gid, entry.mode, entry.modified)
             .and_then(|()| xattrs(dir, name, entry))
             .map_err(|e| failed("set the attributes of", path, e))
@@ -373,6 +379,7 @@ fn write<R: BufRead>(
     path: &[u8],
     entry: &Entry,
     data: &mut Reader<R>,
+    room: &mut Room,
 ) -> Result<u64, Error> {
     let wrong = |error: std::io::Error| {
         let errno = Errno(error.raw_os_error().unwrap_or(0));
@@ -386,12 +393,12 @@ fn write<R: BufRead>(
         )
     };
     let Some(pieces) = &entry.pieces else {
-        return copy(file, 0, entry.size, data, wrong).map(|()| entry.size);
+        return copy(file, 0, entry.size, data, room, wrong).map(|()| entry.size);
     };
     let mut bytes = 0;
     for piece in pieces {
         file.seek(SeekFrom::Start(piece.offset)).map_err(wrong)?;
-        copy(file, piece.offset, piece.length, data, wrong)?;
+        copy(file, piece.offset, piece.length, data, room, wrong)?;
         bytes += piece.length;
     }
     file.set_len(entry.size).map_err(wrong)?;
@@ -403,6 +410,7 @@ fn copy<R: BufRead>(
     mut offset: u64,
     mut left: u64,
     data: &mut Reader<R>,
+    room: &mut Room,
     wrong: impl Fn(std::io::Error) -> Error,
 ) -> Result<(), Error> {
     let mut writing = offset;
@@ -412,6 +420,7 @@ fn copy<R: BufRead>(
         if count == 0 {
             return Err(data.broken(Malformed::Truncated));
         }
+        room.bytes(count).map_err(|e| wrong(e.into()))?;
         file.write_all(&bytes[..count]).map_err(&wrong)?;
         data.consume(count);
         left -= count as u64;

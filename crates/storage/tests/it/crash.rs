@@ -5,17 +5,21 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use storage::{Durability, Import, Record, Storage};
-use types::ContainerId;
+use storage::{Check, Durability, Import, Opened, Record, Storage, Watermarks};
+use types::{ContainerId, Platform};
 
-use crate::support::{Tar, assert_clean};
+use crate::pull::{Remote, gzip, host};
+use crate::support::{Tar, assert_clean, names};
 
 /// Set for the process that is killed.
 const ROOT: &str = "STORAGE_TEST_CRASH_ROOT";
 const SEED: &str = "STORAGE_TEST_CRASH_SEED";
+/// How often, when it is not this many times.
 const ROUNDS: u64 = 60;
+const ROUNDS_VARIABLE: &str = "STORAGE_TEST_CRASH_ROUNDS";
 
 /// xorshift: repeatable, and random enough to be somewhere else each round.
 struct Random(u64);
@@ -31,8 +35,11 @@ impl Random {
 
 /// One thing done to the store, as text: the verb and what it is about.
 fn operation(random: &mut Random) -> String {
-    let verb = ["import", "import", "load", "tag", "untag", "create", "drop"];
-    let verb = verb[usize::try_from(random.below(7)).unwrap()];
+    let verbs = [
+        "import", "load", "tag", "untag", "create", "drop", "pull", "pull", "cut", "compact",
+        "relieve",
+    ];
+    let verb = verbs[usize::try_from(random.below(verbs.len() as u64)).unwrap()];
     format!("{verb} {}", random.below(4))
 }
 
@@ -46,6 +53,27 @@ fn tar(number: &str) -> Vec<u8> {
 
 fn container(number: &str) -> ContainerId {
     ContainerId::from_random([number.parse().unwrap(); 32])
+}
+
+/// Pulls an image of two layers, or stops in the middle of the second.
+fn pull(storage: &Storage, number: &str, cut: bool) {
+    let mut remote = Remote::default();
+    let layers = [tar(number), tar(&format!("{number}.top"))];
+    let layers = layers.each_ref().map(|tar| (&tar[..], gzip(tar, 1)));
+    let root = remote.image(&Platform::host().to_string(), &layers);
+    let pull = remote.begin(storage, &root, host());
+    if !cut {
+        remote.bring(&pull).unwrap();
+        let name = format!("image:{number}").parse().unwrap();
+        drop(pull.commit(&[name], Some("localhost/image")).unwrap());
+        return;
+    }
+    for layer in pull.missing().unwrap().layers {
+        if let Opened::Ours(mut ingest) = pull.open(&layer).unwrap() {
+            let rest = &remote.blobs[&layer.digest][usize::try_from(ingest.offset()).unwrap()..];
+            ingest.write(&rest[..rest.len() / 2]).unwrap();
+        }
+    }
 }
 
 fn perform(storage: &Storage, archive: &[u8], operation: &str) {
@@ -82,6 +110,19 @@ fn perform(storage: &Storage, archive: &[u8], operation: &str) {
                 };
                 storage.create_container(&record, number == "0").unwrap();
             }
+        }
+        "pull" | "cut" => pull(storage, number, verb == "cut"),
+        "compact" => drop(storage.compact(&AtomicBool::new(false)).unwrap()),
+        "relieve" => {
+            let marks = Watermarks { high: 0, low: 0 };
+            // Only one goes, or there would be nothing for the others.
+            let spare =
+                |image: &storage::Image| !image.references.iter().any(|r| r.familiar() == name);
+            drop(
+                storage
+                    .relieve(marks, &spare, &AtomicBool::new(false))
+                    .unwrap(),
+            );
         }
         "drop" => storage
             .remove_container(&container(number), Durability::Process)
@@ -170,7 +211,8 @@ fn a_killed_process_leaves_a_whole_store() {
     let root = dir.path().join("data");
     std::fs::write(root.with_extension("archive"), archive(dir.path())).unwrap();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    for round in 0..ROUNDS {
+    let rounds = std::env::var(ROUNDS_VARIABLE).map_or(ROUNDS, |n| n.parse().unwrap());
+    for round in 0..rounds {
         let mut child = spawn(&root, random.below(u64::MAX - 1) + 1);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut said = Vec::new();
@@ -185,6 +227,12 @@ fn a_killed_process_leaves_a_whole_store() {
 
         let storage = Storage::open(&root).unwrap();
         assert_clean(&root);
+        let check = Check {
+            repair: false,
+            runs: &|_| false,
+        };
+        let checked = storage.check(&check, &mut |_| {}).unwrap();
+        assert_eq!(checked.problems, [], "round {round}");
         let now = format!("{:?}", contents(&storage));
         let done = said
             .iter()
@@ -196,4 +244,19 @@ fn a_killed_process_leaves_a_whole_store() {
             assert_eq!(Some(now.as_str()), done, "round {round}");
         }
     }
+    let storage = Storage::open(&root).unwrap();
+    for record in storage.records().all().unwrap() {
+        storage
+            .remove_container(&record.id, Durability::Power)
+            .unwrap();
+    }
+    for image in storage.images().unwrap() {
+        storage.remove(&image.id.to_string(), true).unwrap();
+    }
+    storage.collect_partial(true).unwrap();
+    assert_clean(&root);
+    // No space is lost.
+    assert_eq!(names(&root.join("blobs/sha256")), [""; 0]);
+    assert_eq!(names(&root.join("partial")), [""; 0]);
+    assert_eq!(names(&root.join("layers")), ["0"]);
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use storage::{Import, Record, Storage};
-use types::ContainerId;
+use storage::{Check, Import, Record, Storage};
+use types::{ContainerId, Platform};
 
+use crate::pull::{Remote, gzip, host};
 use crate::support::{Tar, assert_clean, chain, has, is_root, run};
 
 /// Set for the process that has a small disk mounted.
@@ -101,9 +102,51 @@ fn on_a_small_disk() {
         assert_clean(&root);
     }
     assert!(failures > 5, "{failures}");
+    pulls(&storage, disk);
     assert_eq!(storage.images().unwrap().len(), 1);
     import(&storage, &small, "again").unwrap();
     assert_clean(&root);
+}
+
+/// Pulls with less and less room: what fails leaves nothing, and goes on when there is room.
+fn pulls(storage: &Storage, disk: &Path) {
+    let root = disk.join("data");
+    let mut remote = Remote::default();
+    let layers = [noise(400_000), noise(150_000)].map(|data| Tar::new().file("f", &data).build());
+    let layers = layers.each_ref().map(|tar| (&tar[..], gzip(tar, 1)));
+    let image = remote.image(&Platform::host().to_string(), &layers);
+    let filler = disk.join("filler");
+    let mut failures = 0;
+    for room in (0..40).rev() {
+        fill(&filler, room * 40 * 1024);
+        let pulled = storage
+            .pull(&image, &remote.blobs[&image.digest], host())
+            .and_then(|pull| {
+                remote.bring(&pull)?;
+                pull.commit(&["pulled".parse().unwrap()], None)
+            });
+        std::fs::remove_file(&filler).unwrap();
+        if let Err(error) = pulled {
+            let text = chain(&error).to_lowercase();
+            assert!(
+                text.contains("no space left") || text.contains("full"),
+                "{text}"
+            );
+            failures += 1;
+        }
+        if room % 8 == 0 {
+            remote.pull(storage, &image, host(), "pulled").unwrap();
+        }
+        let _ = storage.remove("pulled", true);
+        assert_clean(&root);
+    }
+    assert!(failures > 5, "{failures}");
+    storage.collect_partial(true).unwrap();
+    let check = Check {
+        repair: false,
+        runs: &|_| false,
+    };
+    assert_eq!(storage.check(&check, &mut |_| {}).unwrap().problems, []);
 }
 
 /// Takes all room but `left` bytes.

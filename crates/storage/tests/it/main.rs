@@ -15,6 +15,7 @@ mod concurrent;
 mod containers;
 mod crash;
 mod full_disk;
+mod fuzz;
 mod import;
 mod layers;
 mod names;
