@@ -114,22 +114,31 @@ fn at(request: &CreateRequest<'_>, step: &'static str) -> Result<(), Error> {
     }
 }
 
-fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Error> {
-    at(&request, "configuration")?;
-    let mut plan = prepare::plan(&request)?;
+/// What is known and opened before anything is made.
+fn planned(
+    request: &mut CreateRequest<'_>,
+    undo: &mut Undo,
+) -> Result<(Plan, Option<Program>), Error> {
+    at(request, "configuration")?;
+    let mut plan = prepare::plan(request)?;
     if let Some(made) = request.network.take() {
         crate::network::use_made(&mut plan.namespaces, made);
     }
     check_stdio(&plan, &request.stdio)?;
     let default = Linux::default();
     let linux = request.spec.linux().as_ref().unwrap_or(&default);
-    at(&request, "filter")?;
+    at(request, "filter")?;
     let seccomp = crate::seccomp::compile(linux)?;
-    at(&request, "root-mount")?;
-    plan.open_root(&request)?;
+    at(request, "root-mount")?;
+    plan.open_root(request)?;
     undo.shared_root = plan.shared_root.clone();
-    at(&request, "bind-sources")?;
+    at(request, "bind-sources")?;
     prepare::sources(&mut plan)?;
+    Ok((plan, seccomp))
+}
+
+fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Error> {
+    let (mut plan, seccomp) = planned(&mut request, undo)?;
     at(&request, "cgroup")?;
     let layout = crate::cgroup::detect()?;
     let awaited = begin_cgroup(&request, &plan, &layout, undo)?;
@@ -144,14 +153,7 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
         plan.resource_groups = crate::resctrl::make(resctrl)?;
     }
     at(&request, "cgroup-views")?;
-    let join = match (&made, &undo.awaited) {
-        (Some(made), _) => {
-            prepare::cgroup_views(&mut plan.mounts, &made.group.files)?;
-            made.group.join_handles()?
-        }
-        (None, Some(awaited)) => awaited.join_handles()?,
-        (None, None) => return Err(Error::Injected("cgroup-views")),
-    };
+    let join = doors(&mut plan, made.as_ref(), undo)?;
     at(&request, "clone")?;
     let (maker, init) = channel()?;
     let gate = request.gate.take();
@@ -239,6 +241,18 @@ fn begin_cgroup(
         undo.awaited = Some(awaited);
         planned
     }))
+}
+
+/// What of the cgroup is there to enter; and to be shown, unless the process will see to that itself.
+fn doors(plan: &mut Plan, made: Option<&Made>, undo: &Undo) -> Result<Join, Error> {
+    match (made, &undo.awaited) {
+        (Some(made), _) => {
+            prepare::cgroup_views(&mut plan.mounts, &made.group.files)?;
+            made.group.join_handles()
+        }
+        (None, Some(awaited)) => awaited.join_handles(),
+        (None, None) => Err(Error::Injected("cgroup-views")),
+    }
 }
 
 /// The cgroup, all of it; a process that awaits it is told so.
