@@ -5,6 +5,7 @@
 //!
 //! ```text
 //!   subject    one engine: how to start it, how to say `run`, `exec`, `ps` to it
+//!   images     pull, push, save, load, with a registry on the loopback
 //!   runtimes   the bare OCI runtimes on one bundle
 //!   measure    rounds, medians
 //!   memory     proportional set sizes from /proc
@@ -16,6 +17,7 @@
 //! of their own.
 
 mod engines;
+mod images;
 mod measure;
 mod memory;
 mod report;
@@ -36,7 +38,7 @@ const INSIDE: &str = "BRIG_BENCH_INSIDE";
 /// What the command line says.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What to measure: engine, runtime or both.
+    /// What to measure: engine, runtime, images or all.
     #[arg(default_value = "all")]
     what: String,
     /// Rounds of the quick measurements; slow ones take a fifth.
@@ -68,8 +70,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if matches!(args.what.as_str(), "all" | "runtime") {
         runtimes::measure(args, &mut page)?;
     }
+    if matches!(args.what.as_str(), "all" | "images") {
+        images::measure(args, &mut page)?;
+    }
     if page.is_empty() {
-        bail!("nothing is called {:?}: engine, runtime or all", args.what);
+        bail!(
+            "nothing is called {:?}: engine, runtime, images or all",
+            args.what
+        );
     }
     if args.print || args.what != "all" || args.alone {
         print!("{page}");

@@ -223,7 +223,7 @@ fn docker(root: &Path, suite: &str) -> Result<Subject> {
             "--fork",
             "--kill-child",
             "--mount",
-            "--net",
+            // The loopback, and with it a registry, is the machine's. No bridge and no rule is made.
             "--mount-proc",
         ])
         .arg(format!("--root={root_text}"))

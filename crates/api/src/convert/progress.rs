@@ -2,13 +2,13 @@
 
 /// `[==>      ]  1.234MB/5.678MB`
 pub fn progress_bar(current: u64, total: u64) -> String {
-    const WIDTH: u64 = 50;
+    const WIDTH: usize = 50;
     if total == 0 || current > total {
         return format!("{:>8}", size(current));
     }
     let filled = usize::try_from(current.saturating_mul(100) / total / 2).unwrap_or(0);
-    let filled = filled.min(WIDTH as usize);
-    let empty = (WIDTH as usize).saturating_sub(filled);
+    let filled = filled.min(WIDTH);
+    let empty = WIDTH - filled;
     format!(
         "[{}>{}] {:>8}/{}",
         "=".repeat(filled),

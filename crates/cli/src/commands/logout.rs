@@ -7,7 +7,6 @@ use crate::credentials::server_of;
 use crate::error::CliError;
 use crate::print;
 
-#[expect(clippy::unused_async, reason = "all verbs are async")]
 pub(super) async fn run(args: NamesArgs, _: Context) -> Result<u8, CliError> {
     let server = server_of(args.names.first().map_or("", String::as_str));
     let text = match credentials()?.forget(&server)? {

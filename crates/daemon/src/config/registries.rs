@@ -1,11 +1,10 @@
 //! How registries are reached: the table `registries` of the configuration file, certificates in the
 //! directories that Docker reads, and proxies of the environment.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use engine::image::registries::{ClientCertificate, Config, Host, Proxies};
+use engine::image::registries::{Config, HostFile, InvalidConfig, Proxies};
 use serde_json::Value;
 
 /// Where certificates of hosts are looked for, `HOST[:PORT]/`: Brig's own directory before Docker's.
@@ -21,8 +20,11 @@ pub(crate) enum Error {
     Table { path: PathBuf, why: String },
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{} has no {}: a client certificate NAME.cert needs its key NAME.key", directory.display(), missing)]
-    Half { directory: PathBuf, missing: String },
+    #[error("{}", directory.display())]
+    Host {
+        directory: PathBuf,
+        source: InvalidConfig,
+    },
 }
 
 /// What a file says about registries, as it stands there.
@@ -44,12 +46,9 @@ pub(super) fn complete(
         None => (Config::default(), None),
     };
     let directories = directories.unwrap_or_else(|| CERTIFICATES.map(PathBuf::from).to_vec());
-    for directory in &directories {
-        for (name, certificates) in read_hosts(directory)? {
-            let host = config.hosts.entry(name).or_default();
-            host.authorities.extend(certificates.authorities);
-            host.client = host.client.take().or(certificates.client);
-        }
+    // What is read later counts.
+    for directory in directories.iter().rev() {
+        add_hosts(&mut config, directory)?;
     }
     if config.proxies == Proxies::default() {
         config.proxies = Proxies::from_environment(environment);
@@ -80,52 +79,42 @@ fn parse(table: &Table) -> Result<(Config, Option<Vec<PathBuf>>), Error> {
     Ok((config, directories))
 }
 
-/// A directory for each host: `*.crt` are authorities, `*.cert` with `*.key` who this machine is.
-fn read_hosts(directory: &Path) -> Result<BTreeMap<String, Host>, Error> {
-    let mut hosts = BTreeMap::new();
+/// A directory for each host, as Docker and containerd have it.
+fn add_hosts(config: &mut Config, directory: &Path) -> Result<(), Error> {
     for path in entries(directory)? {
         let name = path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
-        if let Some(name) = name.filter(|_| path.is_dir()) {
-            hosts.insert(name, read_host(&path)?);
-        }
+        let Some(host) = name.filter(|_| path.is_dir()) else {
+            continue;
+        };
+        let files = host_files(&path)?;
+        let named = |name: &str| std::fs::read_to_string(path.join(name));
+        let added = config.add_host_directory(&host, &files, named);
+        added.map_err(|source| Error::Host {
+            directory: path.clone(),
+            source,
+        })?;
     }
-    Ok(hosts)
+    Ok(())
 }
 
-fn read_host(directory: &Path) -> Result<Host, Error> {
-    let mut host = Host::default();
-    let files = entries(directory)?;
-    let ending = |path: &Path| path.extension().map(|e| e.to_string_lossy().into_owned());
-    for path in &files {
-        match ending(path).as_deref() {
-            Some("crt") => host.authorities.push(read(path)?),
-            Some("cert") => {
-                let key = path.with_extension("key");
-                if !files.contains(&key) {
-                    return Err(half(directory, &key));
-                }
-                host.client = Some(ClientCertificate {
-                    certificate: read(path)?,
-                    key: read(&key)?,
-                });
-            }
-            Some("key") if !files.contains(&path.with_extension("cert")) => {
-                return Err(half(directory, &path.with_extension("cert")));
-            }
-            _ => {}
-        }
-    }
-    Ok(host)
-}
-
-fn half(directory: &Path, missing: &Path) -> Error {
-    let name = missing.file_name().unwrap_or_default();
-    Error::Half {
-        directory: directory.to_owned(),
-        missing: name.to_string_lossy().into_owned(),
-    }
+fn host_files(directory: &Path) -> Result<Vec<HostFile>, Error> {
+    const ENDINGS: [&str; 4] = ["crt", "cert", "key", "toml"];
+    let wanted = |path: &PathBuf| {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        ending.is_some_and(|ending| ENDINGS.contains(&ending))
+    };
+    let files = entries(directory)?.into_iter().filter(wanted);
+    files
+        .map(|path| {
+            let name = path.file_name().unwrap_or_default();
+            Ok(HostFile {
+                name: name.to_string_lossy().into_owned(),
+                text: read(&path)?,
+            })
+        })
+        .collect()
 }
 
 /// What is in a directory, by name; nothing when it is not there.
@@ -197,7 +186,8 @@ mod tests {
         write(&dir.path().join("r/me.cert"), "certificate");
         let value = json!({"certificates": [dir.path()]});
         let error = complete(Some(&table(value)), |_| None).unwrap_err();
-        assert!(error.to_string().contains("has no me.key"), "{error}");
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("me.cert"), "{source}");
     }
 
     #[test]

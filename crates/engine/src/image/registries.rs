@@ -4,8 +4,8 @@ use std::sync::{PoisonError, RwLock};
 
 use oci_spec::image::ImageConfiguration;
 pub use registry::{
-    ClientCertificate, Config, Content, Credential, Credentials, Descriptor, Found, Host, Limits,
-    Manifest, Mirror, MirrorUse, Proxies, Registry, Search,
+    ClientCertificate, Config, Content, Credential, Credentials, Descriptor, Found, Host, HostFile,
+    InvalidConfig, Limits, Manifest, Mirror, MirrorUse, Proxies, Registry, Search,
 };
 use types::{ImageRef, Platform};
 

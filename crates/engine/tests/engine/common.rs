@@ -160,7 +160,7 @@ impl House {
             shim: shim(),
             init: shim().with_file_name("brig-init"),
             foreign_runtime: None,
-            registries: engine::image::registries::Config::default(),
+            registries: image::registries::Config::default(),
             fail_at: fail_at.map(str::to_owned),
         };
         Self {

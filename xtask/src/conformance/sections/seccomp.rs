@@ -52,6 +52,11 @@ const TESTS: &[Row] = &[
         without_no_new_privileges,
     ),
     (
+        "seccomp/without-newer-calls",
+        "config-linux.md, Seccomp: a list that knows no newer calls lets the program run, with noNewPrivileges or without",
+        without_newer_calls,
+    ),
+    (
         "seccomp/errno",
         "config-linux.md, Seccomp: SCMP_ACT_ERRNO gives EPERM by default",
         |suite| errno_is(suite, json!({ "action": "SCMP_ACT_ERRNO" }), 1),
@@ -293,6 +298,28 @@ fn without_no_new_privileges(suite: &Suite) -> Result<()> {
     let done = bundle.ops(&[MAKE, &["report"]])?;
     failed_with(&done[0], 1)?;
     same("NoNewPrivs", status(&done[1]["ok"], "NoNewPrivs")?, "0")
+}
+
+/// As a list of the calls of some years ago, which gives every other one EPERM.
+fn without_newer_calls(suite: &Suite) -> Result<()> {
+    let newer = [
+        "clone3",
+        "close_range",
+        "faccessat2",
+        "openat2",
+        "pidfd_open",
+        "execveat",
+    ];
+    for no_new_privileges in [true, false] {
+        let mut bundle = suite.bundle()?;
+        let rule = json!({ "names": newer, "action": "SCMP_ACT_ERRNO" });
+        let filter = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule] });
+        bundle.set("/linux/seccomp", filter);
+        bundle.set("/process/noNewPrivileges", json!(no_new_privileges));
+        let report = bundle.report()?;
+        same("Seccomp", status(&report, "Seccomp")?, "2")?;
+    }
+    Ok(())
 }
 
 fn errno_is(suite: &Suite, rule: Value, wanted: i64) -> Result<()> {
