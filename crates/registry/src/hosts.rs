@@ -38,7 +38,7 @@ struct Entry {
 }
 
 impl Config {
-    /// Adds what the directory `certs.d/HOST` says. `file` reads a file that `hosts.toml` names, by a
+    /// Adds what the directory `certs.d/HOST` says; what is there already wins. `file` reads a file that `hosts.toml` names, by a
     /// path that is absolute or relative to the directory.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Config {
         known
             .authorities
             .extend(authorities.into_iter().map(|f| f.text.clone()));
-        known.client = client.or(known.client.take());
+        known.client = known.client.take().or(client);
         Ok(())
     }
 }
@@ -183,9 +183,8 @@ impl Reading<'_> {
         for path in strings(entry.ca.as_ref()) {
             host.authorities.push(self.read(path)?);
         }
-        if let Some(client) = self.client(entry.client.as_ref())? {
-            host.client = Some(client);
-        }
+        let client = self.client(entry.client.as_ref())?;
+        host.client = host.client.take().or(client);
         for (name, value) in entry.header.iter().flatten() {
             let value = strings(Some(value)).join(", ");
             host.headers.insert(name.clone(), value);

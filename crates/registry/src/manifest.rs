@@ -317,3 +317,85 @@ fn sha512(bytes: &[u8]) -> Digest {
     text.parse()
         .unwrap_or_else(|_| Digest::sha256(Sha256::digest(bytes).into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(more: &str) -> String {
+        let digest = digest_of(Algorithm::Sha512, b"x");
+        format!("{{\"mediaType\":\"a/b\",\"digest\":\"{digest}\",\"size\":1{more}}}")
+    }
+
+    fn parse(header: Option<&str>, text: &str) -> Result<Manifest, Malformed> {
+        Manifest::parse(header, Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[test]
+    fn a_type_is_taken_from_wherever_it_is_said() {
+        let image = format!(
+            "{{\"schemaVersion\":2,\"config\":{},\"layers\":null}}",
+            entry("")
+        );
+        let index = "{\"schemaVersion\":2,\"manifests\":[]}";
+        let named = |kind: &str| image.replacen('{', &format!("{{\"mediaType\":\"{kind}\","), 1);
+        let table = [
+            (None, image.clone(), IMAGE),
+            (
+                Some("application/json; charset=utf-8"),
+                index.to_owned(),
+                INDEX,
+            ),
+            (Some(DOCKER_IMAGE), image.clone(), DOCKER_IMAGE),
+            (Some("text/plain"), named(DOCKER_IMAGE), DOCKER_IMAGE),
+            (Some(DOCKER_LIST), index.to_owned(), DOCKER_LIST),
+        ];
+        for (header, text, expected) in table {
+            let found = parse(header, &text).map(|m| m.descriptor.media_type);
+            assert_eq!(found.as_deref(), Ok(expected), "{header:?} {text}");
+        }
+        let first = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+        assert_eq!(parse(Some(first), &image), Err(Malformed::Schema1));
+        assert!(matches!(
+            parse(Some(INDEX), &named(IMAGE)),
+            Err(Malformed::Disagree { .. })
+        ));
+    }
+
+    #[test]
+    fn platforms_are_those_of_machines() {
+        let with = |platform: &str| entry(&format!(",\"platform\":{platform}"));
+        let text = format!(
+            "{{\"schemaVersion\":2,\"manifests\":[{},{},{},{}]}}",
+            with(r#"{"os":"linux","architecture":"arm","variant":"v7"}"#),
+            with(r#"{"os":"windows","architecture":"amd64","os.version":"10","variant":""}"#),
+            with(r#"{"os":"unknown","architecture":"unknown"}"#),
+            entry("")
+        );
+        let Ok(Content::Index { manifests }) = parse(None, &text).map(|m| m.content) else {
+            panic!("no index")
+        };
+        let shown = manifests
+            .iter()
+            .map(|m| m.platform.as_ref().map(ToString::to_string));
+        let expected = [Some("linux/arm/v7"), Some("windows/amd64"), None, None];
+        assert_eq!(
+            shown.collect::<Vec<_>>(),
+            expected.map(|p| p.map(str::to_owned))
+        );
+        assert_eq!(manifests[3].digest.algorithm(), Algorithm::Sha512);
+    }
+
+    #[test]
+    fn foreign_layers_are_known() {
+        let digest = digest_of(Algorithm::Sha256, b"");
+        let is = |kind: &str| Descriptor::new(kind, digest.clone(), 0).is_foreign();
+        assert!(is(
+            "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
+        ));
+        assert!(is(
+            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+        ));
+        assert!(!is("application/vnd.oci.image.layer.v1.tar+gzip"));
+    }
+}

@@ -244,6 +244,14 @@ pub(crate) fn is_within(address: IpAddr, (network, bits): (IpAddr, u8)) -> bool 
 pub(crate) fn check(config: &Config) -> Result<(), InvalidConfig> {
     for (number, rule) in config.registries.iter().enumerate() {
         check_rule(&format!("registry[{number}]"), rule)?;
+        let before = &config.registries[..number];
+        if before.iter().any(|other| other.prefix == rule.prefix) {
+            let why = format!("{:?} has a rule already", rule.prefix);
+            return Err(InvalidConfig::new(
+                format!("registry[{number}].prefix"),
+                why,
+            ));
+        }
     }
     for (name, host) in &config.hosts {
         check_host(name, host)?;

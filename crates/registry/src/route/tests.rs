@@ -194,6 +194,10 @@ fn bad_settings_are_refused_by_name() {
             "[[registry]]\nprefix = \"a\"\nmirrors-only = true",
             "registry[0].mirrors-only",
         ),
+        (
+            "[[registry]]\nprefix = \"a\"\n[[registry]]\nprefix = \"a\"",
+            "registry[1].prefix",
+        ),
         ("insecure = [\"10.0.0.0/33\"]", "insecure"),
         ("insecure = [\"https://a\"]", "insecure"),
         ("[host.\"a/b\"]", "host.\"a/b\""),

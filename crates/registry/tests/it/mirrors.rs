@@ -1,6 +1,9 @@
 //! Mirrors, rewrites, blocks and proxies.
 
-use testkit::registry::{Registry, Reply, Server, forward};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+use testkit::registry::{Authority, Registry, RegistrySetup, Reply, Server, forward};
 
 use crate::support::*;
 
@@ -176,6 +179,60 @@ async fn requests_go_through_the_proxy() {
     assert_eq!(
         asked[0].header("proxy-authorization"),
         Some("Basic YmVuOnBhc3M=")
+    );
+}
+
+/// A proxy that makes one kind of tunnel: to `target`, whoever is asked for. Returns its address and
+/// whom it was asked for.
+fn tunnel(target: String) -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (sender, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let server = TcpStream::connect(&target).unwrap();
+            let mut reader = BufReader::new(client.try_clone().unwrap());
+            let mut first = String::new();
+            reader.read_line(&mut first).unwrap();
+            let mut line = String::new();
+            while reader.read_line(&mut line).unwrap() > 2 {
+                line.clear();
+            }
+            if sender.send(first.trim().to_owned()).is_err() {
+                // The test is over.
+                break;
+            }
+            (&client)
+                .write_all(b"HTTP/1.1 200 Connected\r\n\r\n")
+                .unwrap();
+            let (mut from, mut to) = (server.try_clone().unwrap(), client);
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            std::thread::spawn(move || std::io::copy(&mut reader, &mut &server));
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_goes_through_the_proxy_in_a_tunnel() {
+    let Some(authority) = Authority::new() else {
+        return;
+    };
+    let Some(real) = RegistrySetup::default().tls(authority.server()).start() else {
+        return;
+    };
+    push(&at(real.address(), "app:1"), b"layer").await;
+    let (proxy, asked) = tunnel(real.address().to_owned());
+    let client = configured(&format!(
+        "insecure = [\"reg.example.com\"]\n[proxies]\nhttps = \"{proxy}\"\n"
+    ));
+    anonymous(&client, "reg.example.com/app:1")
+        .resolve()
+        .await
+        .unwrap();
+    assert_eq!(
+        asked.recv().unwrap(),
+        "CONNECT reg.example.com:443 HTTP/1.1"
     );
 }
 
