@@ -281,7 +281,20 @@ impl Storage {
     /// nothing is left then.
     pub fn load(&self, archive: &mut dyn Read) -> Result<Vec<Loaded>, Error> {
         let _trim = TrimAtEnd;
-        image::load(&self.store, archive)
+        image::load(&self.store, archive, &[])
+    }
+
+    /// As [`Storage::load`]; of images for several platforms only what is for one of these.
+    ///
+    /// # Errors
+    /// As [`Storage::load`], and [`Error::Archive`] when an image has nothing for them.
+    pub fn load_platforms(
+        &self,
+        archive: &mut dyn Read,
+        platforms: &[Platform],
+    ) -> Result<Vec<Loaded>, Error> {
+        let _trim = TrimAtEnd;
+        image::load(&self.store, archive, platforms)
     }
 
     /// An archive that is both docker-archive and OCI layout; the same bytes for the same images.
@@ -291,7 +304,21 @@ impl Storage {
     /// is, and when the archive cannot be written.
     pub fn save(&self, names: &[String], archive: &mut dyn Write) -> Result<(), Error> {
         let _trim = TrimAtEnd;
-        image::save(&self.store, names, archive)
+        image::save(&self.store, names, &[], archive)
+    }
+
+    /// As [`Storage::save`]; of images for several platforms only what is for these.
+    ///
+    /// # Errors
+    /// As [`Storage::save`], and [`Error::NoPlatform`] when an image has nothing for one of them.
+    pub fn save_platforms(
+        &self,
+        names: &[String],
+        platforms: &[Platform],
+        archive: &mut dyn Write,
+    ) -> Result<(), Error> {
+        let _trim = TrimAtEnd;
+        image::save(&self.store, names, platforms, archive)
     }
 
     /// Begins a pull, or takes up what an earlier one has left: of what `root` names, a manifest or

@@ -8,7 +8,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use types::{Digest, ImageRef};
+use types::{Digest, ImageRef, Platform};
 
 use super::documents::{
     self, Descriptor, DockerImage, Document, FULL_NAME, INDEX, Index, Manifest, REF_NAME,
@@ -16,6 +16,7 @@ use super::documents::{
 use super::query;
 use crate::content;
 use crate::error::Error;
+use crate::push;
 use crate::stage::Stage;
 use crate::store::Store;
 use crate::temp::Hashed;
@@ -40,10 +41,17 @@ type Contents = BTreeMap<Digest, u64>;
 pub(crate) fn save(
     store: &Arc<Store>,
     names: &[String],
+    platforms: &[Platform],
     archive: &mut dyn Write,
 ) -> Result<(), Error> {
     let mut stage = Stage::new(store);
-    let (images, contents) = store.read(|db| select(db, names))?;
+    let (mut images, mut contents) = store.read(|db| select(db, names))?;
+    if !platforms.is_empty() {
+        contents = Contents::new();
+        for image in &mut images {
+            keep_platforms(store, image, platforms, &mut contents)?;
+        }
+    }
     // Held until all is written: somebody may remove the image meanwhile.
     for digest in contents.keys() {
         if !stage.has_content(digest)? {
@@ -88,6 +96,27 @@ fn select(db: &Connection, names: &[String]) -> Result<(Vec<Saved>, Contents), E
         images.push(image);
     }
     Ok((images, contents))
+}
+
+/// Of an image, its own document and what is for the platforms, into `contents`.
+fn keep_platforms(
+    store: &Arc<Store>,
+    image: &mut Saved,
+    platforms: &[Platform],
+    contents: &mut Contents,
+) -> Result<(), Error> {
+    contents.insert(image.id.clone(), image.size);
+    for (position, platform) in platforms.iter().enumerate() {
+        let push = push::begin(store, &image.id.to_string(), Some(platform))?;
+        let parts = push.blobs().iter().map(|blob| &blob.descriptor);
+        for part in parts.chain(push.documents()) {
+            contents.insert(part.digest.clone(), part.size);
+        }
+        if position == 0 {
+            image.manifest = push.root.digest.clone();
+        }
+    }
+    Ok(())
 }
 
 /// The image's row and, into `contents`, what it keeps.

@@ -141,3 +141,67 @@ fn an_image_of_several_platforms_is_described_and_unpacked_when_needed() {
     );
     data.assert_clean();
 }
+
+#[test]
+fn an_image_of_several_platforms_is_saved_and_loaded_by_platform() {
+    let data = Data::new();
+    let mut remote = Remote::default();
+    let tar = |text: &str| Tar::new().file("f", text.as_bytes()).build();
+    let (ours, theirs) = (tar("ours"), tar("theirs"));
+    let other: Platform = "linux/s390x".parse().unwrap();
+    let mine = remote.image(&Platform::host().to_string(), &[(&ours, gzip(&ours, 6))]);
+    let foreign = remote.image(&other.to_string(), &[(&theirs, gzip(&theirs, 6))]);
+    let root = remote.index(&[mine.clone(), foreign.clone()]);
+    remote.pull(&data.storage, &root, Wanted::All, "x").unwrap();
+    let save = |platforms: &[Platform]| {
+        let mut archive = Vec::new();
+        let names = ["x".to_owned()];
+        data.storage
+            .save_platforms(&names, platforms, &mut archive)
+            .unwrap();
+        archive
+    };
+    let load = |archive: &[u8], platforms: &[Platform]| {
+        let into = Data::new();
+        into.storage
+            .load_platforms(&mut &archive[..], platforms)
+            .unwrap();
+        into.assert_clean();
+        let image = into.storage.image("x").unwrap();
+        let here = into.storage.variants(&image).unwrap();
+        let here = here
+            .iter()
+            .filter(|v| v.available)
+            .map(|v| v.descriptor.digest.clone());
+        (
+            image.id.clone(),
+            image.manifest.clone(),
+            here.collect::<Vec<_>>(),
+        )
+    };
+    let (both, one) = (save(&[]), save(std::slice::from_ref(&other)));
+    assert!(one.len() < both.len());
+    let (mine, foreign) = (mine.digest, foreign.digest);
+    let all = vec![mine.clone(), foreign.clone()];
+    assert_eq!(load(&both, &[]), (root.digest.clone(), mine.clone(), all));
+    assert_eq!(
+        load(&one, &[]),
+        (root.digest.clone(), foreign.clone(), vec![foreign.clone()])
+    );
+    let only_other = load(&both, std::slice::from_ref(&other));
+    assert_eq!(
+        only_other,
+        (root.digest.clone(), foreign.clone(), vec![foreign])
+    );
+    let host = Platform::host();
+    let only_host = load(&both, std::slice::from_ref(&host));
+    assert_eq!(only_host, (root.digest, mine.clone(), vec![mine]));
+    let mut archive = Vec::new();
+    let arm: Platform = "linux/arm/v6".parse().unwrap();
+    let error = data
+        .storage
+        .save_platforms(&["x".to_owned()], &[arm], &mut archive)
+        .unwrap_err();
+    assert!(matches!(error, Error::NoPlatform { .. }), "{error}");
+    assert!(archive.is_empty());
+}

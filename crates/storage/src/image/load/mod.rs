@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::sync::Arc;
 
-use types::{Digest, ImageRef};
+use types::{Digest, ImageRef, Platform};
 
 use super::documents;
 use super::layers::{self, Job};
@@ -40,14 +40,24 @@ struct Found {
 }
 
 /// Loads all images of an archive.
-pub(crate) fn load(store: &Arc<Store>, stream: &mut dyn Read) -> Result<Vec<Loaded>, Error> {
-    load_all(store, stream).map_err(Error::in_archive)
+///
+/// Of an index, only what is for one of the platforms, or all if none is named.
+pub(crate) fn load(
+    store: &Arc<Store>,
+    stream: &mut dyn Read,
+    platforms: &[Platform],
+) -> Result<Vec<Loaded>, Error> {
+    load_all(store, stream, platforms).map_err(Error::in_archive)
 }
 
-fn load_all(store: &Arc<Store>, stream: &mut dyn Read) -> Result<Vec<Loaded>, Error> {
+fn load_all(
+    store: &Arc<Store>,
+    stream: &mut dyn Read,
+    platforms: &[Platform],
+) -> Result<Vec<Loaded>, Error> {
     let mut archive = Archive::receive(store, stream)?;
     let found = if archive.path("index.json").is_some() {
-        oci::images(&archive)?
+        oci::images(&archive, platforms)?
     } else if archive.path("manifest.json").is_some() {
         docker::images(store, &mut archive)?
     } else {

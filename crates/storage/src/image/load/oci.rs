@@ -11,7 +11,7 @@ use crate::image::documents::{
 };
 
 /// The images of a layout.
-pub(super) fn images(archive: &Archive) -> Result<Vec<Found>, Error> {
+pub(super) fn images(archive: &Archive, platforms: &[Platform]) -> Result<Vec<Found>, Error> {
     let Some(index) = archive.named::<Index>("index.json")? else {
         return Err(Error::NotAnImageArchive);
     };
@@ -27,7 +27,7 @@ pub(super) fn images(archive: &Archive) -> Result<Vec<Found>, Error> {
             image.names.extend(name);
             continue;
         }
-        let mut image = image(archive, descriptor)?;
+        let mut image = image(archive, descriptor, platforms)?;
         image.names = name.map_or_else(|| docker_names(archive, &docker, &image), |n| vec![n]);
         found.push(image);
     }
@@ -58,7 +58,11 @@ fn docker_names(archive: &Archive, docker: &[DockerImage], image: &Found) -> Vec
     tags.filter_map(|tag| tag.parse().ok()).collect()
 }
 
-fn image(archive: &Archive, descriptor: &Descriptor) -> Result<Found, Error> {
+fn image(
+    archive: &Archive,
+    descriptor: &Descriptor,
+    platforms: &[Platform],
+) -> Result<Found, Error> {
     let what = format!("image {}", descriptor.digest);
     let mut content = Vec::new();
     match document(archive, descriptor)? {
@@ -76,9 +80,15 @@ fn image(archive: &Archive, descriptor: &Descriptor) -> Result<Found, Error> {
         Document::Index(index) => {
             content.push((descriptor.digest.clone(), type_of(descriptor, INDEX)));
             let mut manifests = Vec::new();
-            walk(archive, &index, 1, &mut content, &mut manifests)?;
-            let (digest, manifest) = choose(manifests).ok_or_else(|| {
-                Error::Missing(format!("the manifest of {what} for {}", Platform::host()))
+            let host = [Platform::host()];
+            walk(archive, &index, 1, platforms, &mut content, &mut manifests)?;
+            let wanted = if platforms.is_empty() {
+                &host
+            } else {
+                platforms
+            };
+            let (digest, manifest) = choose(manifests, wanted).ok_or_else(|| {
+                Error::Missing(format!("the manifest of {what} for {}", wanted[0]))
             })?;
             found(
                 archive,
@@ -118,11 +128,12 @@ fn walk(
     archive: &Archive,
     index: &Index,
     depth: usize,
+    platforms: &[Platform],
     content: &mut Vec<(Digest, String)>,
     manifests: &mut Vec<(Option<Platform>, Digest, Manifest)>,
 ) -> Result<(), Error> {
     for descriptor in &index.manifests {
-        if archive.blob(&descriptor.digest).is_none() {
+        if archive.blob(&descriptor.digest).is_none() || !is_wanted(descriptor, platforms) {
             continue;
         }
         let known = content
@@ -138,7 +149,7 @@ fn walk(
             }
             Document::Index(index) => {
                 content.push((descriptor.digest.clone(), type_of(descriptor, INDEX)));
-                walk(archive, &index, depth + 1, content, manifests)?;
+                walk(archive, &index, depth + 1, platforms, content, manifests)?;
             }
             Document::Manifest(manifest) => {
                 content.push((descriptor.digest.clone(), type_of(descriptor, MANIFEST)));
@@ -163,10 +174,22 @@ fn walk(
     Ok(())
 }
 
-/// This machine's manifest, or the first, which may be kept and cannot be run.
-fn choose(manifests: Vec<(Option<Platform>, Digest, Manifest)>) -> Option<(Digest, Manifest)> {
-    let host = Platform::host();
-    let runs = |platform: &Option<Platform>| platform.as_ref().is_some_and(|p| host.runs(p));
+/// Whether it is for one of the platforms, or nobody named any.
+fn is_wanted(descriptor: &Descriptor, platforms: &[Platform]) -> bool {
+    let platform = descriptor.platform.as_ref();
+    let Some(platform) = platform.and_then(documents::Platform::parse) else {
+        return platforms.is_empty() || descriptor.platform.is_none();
+    };
+    platforms.is_empty() || platforms.iter().any(|wanted| wanted.runs(&platform))
+}
+
+/// The manifest for the platform wanted first, or the first, which may be kept and cannot be run.
+fn choose(
+    manifests: Vec<(Option<Platform>, Digest, Manifest)>,
+    wanted: &[Platform],
+) -> Option<(Digest, Manifest)> {
+    let first = wanted.first()?;
+    let runs = |platform: &Option<Platform>| platform.as_ref().is_some_and(|p| first.runs(p));
     let best = manifests
         .iter()
         .position(|(platform, ..)| runs(platform))
