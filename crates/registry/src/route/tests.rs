@@ -1,3 +1,5 @@
+//! Configurations and references in, places in their order out.
+
 use super::*;
 
 fn config(text: &str) -> Config {
