@@ -338,22 +338,27 @@ pub(crate) mod tests {
     use crate::ns::Namespaces;
     use crate::root::Root;
 
-    /// Runs in a thread with mounts of its own; says why if that cannot be.
-    pub(crate) fn with_own_mounts(test: impl FnOnce() + Send + 'static) {
+    /// Runs in a thread with mounts of its own, on an empty directory; says why if that cannot be.
+    /// What is mounted there goes with the thread, so the directory can go after it.
+    pub(crate) fn with_own_mounts(test: impl FnOnce(&Path) + Send + 'static) {
         if !crate::term::is_root() {
             crate::error::skip("SKIP: mounting needs root");
             return;
         }
-        let thread = std::thread::spawn(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_owned();
+        let thread = std::thread::spawn(move || {
             crate::ns::unshare(Namespaces::MOUNT).unwrap();
             let private = Change {
                 propagation: Some(Propagation::Private),
                 ..Change::default()
             };
             change(Path::new("/"), private, true).unwrap();
-            test();
+            test(&path);
         });
-        thread.join().unwrap();
+        let ended = thread.join();
+        dir.close().unwrap();
+        ended.unwrap();
     }
 
     fn tmpfs() -> Mounted {
@@ -368,33 +373,29 @@ pub(crate) mod tests {
 
     #[test]
     fn a_mount_is_made_filled_and_attached() {
-        with_own_mounts(|| {
-            let dir = tempfile::tempdir().unwrap();
+        with_own_mounts(|dir| {
             let mounted = tmpfs();
             // Before anybody can see it.
             let inside = Root::new(crate::fd::duplicate(&mounted).unwrap());
             inside.make_dirs("a/b").unwrap();
-            assert!(!dir.path().join("a").exists());
-            mounted
-                .attach(crate::fd::open_path(dir.path()).unwrap())
-                .unwrap();
-            assert!(dir.path().join("a/b").is_dir());
+            assert!(!dir.join("a").exists());
+            mounted.attach(crate::fd::open_path(dir).unwrap()).unwrap();
+            assert!(dir.join("a/b").is_dir());
             let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
             let line = table
                 .lines()
-                .find(|l| l.contains(dir.path().to_str().unwrap()))
+                .find(|l| l.contains(dir.to_str().unwrap()))
                 .unwrap();
             assert!(line.contains(" rw,noexec,relatime - tmpfs test "), "{line}");
-            detach(dir.path()).unwrap();
-            assert!(!dir.path().join("a").exists());
+            detach(dir).unwrap();
+            assert!(!dir.join("a").exists());
         });
     }
 
     #[test]
     fn a_recursive_change_reaches_what_is_below() {
-        with_own_mounts(|| {
-            let dir = tempfile::tempdir().unwrap();
-            let (top, below) = (dir.path().join("top"), dir.path().join("top/below"));
+        with_own_mounts(|dir| {
+            let (top, below) = (dir.join("top"), dir.join("top/below"));
             fs::create_dir_all(&below).unwrap();
             tmpfs()
                 .attach(crate::fd::open_path(&below).unwrap())
@@ -406,7 +407,7 @@ pub(crate) mod tests {
                     ..Change::default()
                 };
                 copy.change(only, recursive).unwrap();
-                let target = dir.path().join(name);
+                let target = dir.join(name);
                 fs::create_dir(&target).unwrap();
                 copy.attach(crate::fd::open_path(&target).unwrap()).unwrap();
                 target
@@ -420,7 +421,7 @@ pub(crate) mod tests {
 
     #[test]
     fn access_times_are_kept_in_one_way_at_a_time() {
-        with_own_mounts(|| {
+        with_own_mounts(|_| {
             let mounted = tmpfs();
             let set = |set| {
                 let change = Change {
@@ -441,7 +442,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_switched_root_holds_nothing_of_the_old_one() {
-        with_own_mounts(|| {
+        with_own_mounts(|_| {
             let mounted = tmpfs();
             let inside = Root::new(crate::fd::duplicate(&mounted).unwrap());
             inside.make_dirs("only").unwrap();

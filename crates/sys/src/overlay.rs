@@ -187,15 +187,15 @@ mod tests {
 
     #[test]
     fn many_layers_with_long_names_are_mounted_detached() {
-        with_own_mounts(|| {
+        with_own_mounts(|dir| {
             if !can_be_detached() {
                 crate::error::skip("SKIP: this kernel mounts overlays only at a path");
                 return;
             }
             for (layers, long) in [(100, 10), (3, 250)] {
-                let dir = tempfile::tempdir().unwrap();
-                let overlay = overlay(dir.path(), layers, long);
-                let target = dir.path().join("target");
+                let dir = dir.join(long.to_string());
+                let overlay = overlay(&dir, layers, long);
+                let target = dir.join("target");
                 fs::create_dir(&target).unwrap();
                 let mounted = overlay.mount().unwrap();
                 mounted.attach(fd::open_path(&target).unwrap()).unwrap();
@@ -206,11 +206,11 @@ mod tests {
 
     #[test]
     fn many_layers_with_long_names_are_mounted_at_a_path() {
-        with_own_mounts(|| {
+        with_own_mounts(|dir| {
             for (layers, long) in [(100, 10), (3, 250)] {
-                let dir = tempfile::tempdir().unwrap();
-                let overlay = overlay(dir.path(), layers, long);
-                let target = dir.path().join("target");
+                let dir = dir.join(long.to_string());
+                let overlay = overlay(&dir, layers, long);
+                let target = dir.join("target");
                 fs::create_dir(&target).unwrap();
                 overlay.mount_at(&target).unwrap();
                 check(&target, &overlay);

@@ -84,11 +84,10 @@ mod tests {
 
     #[test]
     fn a_terminal_is_made_in_the_given_root_only() {
-        with_own_mounts(|| {
-            let dir = tempfile::tempdir().unwrap();
-            let pts = dir.path().join("dev/pts");
+        with_own_mounts(|dir| {
+            let pts = dir.join("dev/pts");
             fs::create_dir_all(&pts).unwrap();
-            let root = Root::open(dir.path()).unwrap();
+            let root = Root::open(dir).unwrap();
             let devpts = file_system(
                 "devpts",
                 None,
