@@ -149,16 +149,17 @@ impl Blob {
 
     /// What is wanted of the bytes that came.
     fn take(&mut self, mut bytes: Bytes) -> Option<Bytes> {
-        self.brought = self.brought.saturating_add(bytes.len() as u64);
-        if self.brought >= PROGRESS {
-            self.failures = 0;
-        }
         let skipped = usize::try_from(self.skip).map_or(bytes.len(), |s| s.min(bytes.len()));
         self.skip -= skipped as u64;
         let mut wanted = bytes.split_off(skipped);
         let rest = self.descriptor.size - self.offset;
         wanted.truncate(usize::try_from(rest).unwrap_or(usize::MAX));
         self.offset += wanted.len() as u64;
+        // What had been here before is no progress.
+        self.brought += wanted.len() as u64;
+        if self.brought >= PROGRESS {
+            self.failures = 0;
+        }
         (!wanted.is_empty()).then_some(wanted)
     }
 

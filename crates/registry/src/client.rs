@@ -101,6 +101,11 @@ impl Shared {
         });
     }
 
+    /// What an insecure endpoint speaks is to be found out again.
+    pub(crate) fn forget(&self, endpoint: &Endpoint) {
+        self.learnt(&endpoint.address, |host| host.scheme = None);
+    }
+
     /// The scope is one repository's and not kept.
     pub(crate) fn keep_challenge(&self, address: &str, challenge: &Challenge) {
         let kept = match challenge.clone() {

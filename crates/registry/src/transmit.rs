@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{Response, Url};
+use reqwest::{Response, StatusCode, Url};
 
 use crate::answer::why;
 use crate::client::Shared;
@@ -51,8 +51,14 @@ impl Shared {
             "https"
         };
         let sent = self.send_to(session, call).await;
-        if own && sent.is_ok() {
-            self.remember(endpoint, scheme);
+        match &sent {
+            // It may speak otherwise since it was started again; the next request finds out.
+            Ok(response) if either && response.status() == StatusCode::BAD_REQUEST => {
+                self.forget(endpoint);
+            }
+            Err(Error::Connection { .. }) if either => self.forget(endpoint),
+            Ok(_) if own => self.remember(endpoint, scheme),
+            _ => {}
         }
         sent
     }

@@ -26,6 +26,8 @@ use crate::{Descriptor, Repository, header};
 
 /// What a registry may name as its smallest chunk: more is sent as a whole.
 const LARGEST_CHUNK: u64 = 1 << 30;
+/// What is sent at once where a whole blob is too long for something on the way.
+const SMALL_CHUNK: u64 = 16 << 20;
 /// A registry stores and hashes a whole blob before it answers.
 const PATIENCE: u32 = 10;
 
@@ -258,6 +260,14 @@ impl Upload<'_> {
                 // The registry has forgotten the session.
                 self.location = None;
                 self.offset = 0;
+                Ok(Step::Again(
+                    self.session.refusal(response).await,
+                    Duration::ZERO,
+                ))
+            }
+            413 if self.chunk == 0 && self.descriptor.size > SMALL_CHUNK => {
+                // Something on the way takes no requests as long as this blob.
+                self.chunk = SMALL_CHUNK;
                 Ok(Step::Again(
                     self.session.refusal(response).await,
                     Duration::ZERO,

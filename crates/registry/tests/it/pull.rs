@@ -233,6 +233,18 @@ async fn a_registry_without_ranges_sends_all_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_without_ranges_that_always_cuts_is_given_up() {
+    let layer = Arc::new(noise(8, 400_000));
+    let bytes = layer.clone();
+    let server =
+        Server::start(move |_| Reply::new(200, "").body(Body::Cut(bytes.to_vec(), 150_000)));
+    let repository = at(server.address(), "app");
+    let blob = repository.blob(&describe(LAYER, &layer), 0).await.unwrap();
+    assert!(drain(blob).await.is_err());
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_blobs_come_side_by_side() {
     let Some(real) = Registry::start() else {
         return;

@@ -262,6 +262,33 @@ async fn a_real_registry_takes_up_an_upload_behind_a_proxy_that_cuts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_takes_no_long_requests_gets_short_ones() {
+    let Some(real) = RegistrySetup::default().proxied().start() else {
+        return;
+    };
+    let upstream = real.address().to_owned();
+    let front = Server::start(move |request| {
+        if request.body.len() > 17 << 20 {
+            return Reply::new(413, "");
+        }
+        forward(&upstream, request)
+    });
+    let bytes = noise(10, 20 << 20);
+    let descriptor = describe(LAYER, &bytes);
+    let repository = at(front.address(), "app");
+    repository
+        .upload(&descriptor, source(&bytes))
+        .await
+        .unwrap();
+    assert!(
+        at(real.address(), "app")
+            .has_blob(&descriptor)
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registry_that_never_takes_a_blob_is_given_up() {
     let server = Server::start(|request| match request.method.as_str() {
         "POST" => Reply::new(202, "").header("Location", "/v2/app/blobs/uploads/1"),

@@ -1,6 +1,8 @@
 //! TLS to a real registry: authorities, client certificates, hosts that are called insecure.
 
 use std::collections::BTreeMap;
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 
 use registry::{Client, ClientCertificate, Config, Host};
 use testkit::registry::{Authority, Registry, RegistrySetup};
@@ -128,4 +130,49 @@ fn certificates_that_are_none_are_refused_before_they_are_needed() {
         "invalid registry configuration: host.\"reg.example.com\".authorities: \
          there is no certificate (PEM) in it"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_may_come_back_with_tls_and_without() {
+    let Some(authority) = Authority::new() else {
+        return;
+    };
+    let Some(secure) = RegistrySetup::default().tls(authority.server()).start() else {
+        return;
+    };
+    let Some(plain) = Registry::start() else {
+        return;
+    };
+    // One address in front of both, in turn.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = format!("{}/app:1", listener.local_addr().unwrap());
+    let behind = Arc::new(Mutex::new(plain.address().to_owned()));
+    let target = behind.clone();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let target = target.lock().unwrap().clone();
+            let server = TcpStream::connect(target).unwrap();
+            let (mut a, mut b) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let (mut c, mut d) = (server, client);
+            std::thread::spawn(move || std::io::copy(&mut a, &mut b));
+            std::thread::spawn(move || std::io::copy(&mut c, &mut d));
+        }
+    });
+    let mut config = impatient();
+    config.limits.attempts = 4;
+    let client = Client::new(config).unwrap();
+    for address in [plain.address(), secure.address(), plain.address()] {
+        push(&at(address, "app:1"), b"layer").await;
+        address.clone_into(&mut behind.lock().unwrap());
+        let repository = anonymous(&client, &name);
+        // Connections that were kept lead to the one before; the first requests may tell so.
+        let mut last = None;
+        for _ in 0..10 {
+            last = repository.resolve().await.err();
+            if last.is_none() {
+                break;
+            }
+        }
+        assert!(last.is_none(), "{address}: {last:?}");
+    }
 }
