@@ -21,6 +21,9 @@ pub enum Error {
     /// No image is known by this name.
     #[error("No such image: {0}")]
     NoImage(String),
+    /// The image is not mounted.
+    #[error("image {0} is not mounted")]
+    NotMounted(String),
     /// The name is another container's.
     #[error(
         "Conflict. The container name \"/{name}\" is already in use by container \"{owner}\". \
@@ -173,6 +176,7 @@ impl Error {
             Self::NoContainer(_)
             | Self::NoExec(_)
             | Self::NoImage(_)
+            | Self::NotMounted(_)
             | Self::NothingToPush { .. } => ErrorKind::NotFound,
             Self::Registry(error) => error.kind(),
             Self::LongDocument { .. } => ErrorKind::Invalid,

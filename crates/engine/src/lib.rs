@@ -36,7 +36,10 @@ pub use engine::Engine;
 pub use error::Error;
 pub use shim::{AttachOptions, Streams};
 pub use steps::steps;
-pub use storage::{Descriptor, Image, ImageUsage, Import, Loaded, Removed, Variant};
+pub use storage::{
+    Checked, Checking, Descriptor, Image, ImageUsage, Import, Loaded, Problem, Remedy, Removed,
+    Variant,
+};
 pub use users::UnknownUser;
 
 /// Where an engine keeps things and finds its helpers.

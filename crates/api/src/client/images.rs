@@ -276,6 +276,48 @@ impl Client {
         self.send_json(call.registry_auth(auth)).await
     }
 
+    /// Checks the store; the report is the last message's `aux`. Brig's own.
+    ///
+    /// # Errors
+    /// When the daemon refuses at once; later refusals are messages.
+    pub async fn system_check(&self, repair: bool) -> Result<Messages, Error> {
+        let call = Call::post("/brig/system/check").query_flag("repair", repair);
+        self.messages(call, "system check").await
+    }
+
+    /// Mounts an image read-only. Brig's own.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be mounted.
+    pub async fn image_mount(
+        &self,
+        name: &str,
+        platform: Option<&str>,
+    ) -> Result<wire::ImageMount, Error> {
+        let call = Call::post(format!("/brig/mounts/{}", image_segment(name)));
+        self.send_json(call.query_some("platform", platform)).await
+    }
+
+    /// Takes an image's mount away. Brig's own.
+    ///
+    /// # Errors
+    /// When it is not mounted, or in use.
+    pub async fn image_unmount(&self, name: &str) -> Result<(), Error> {
+        self.send_unit(Call::delete(format!(
+            "/brig/mounts/{}",
+            image_segment(name)
+        )))
+        .await
+    }
+
+    /// Every image that is mounted. Brig's own.
+    ///
+    /// # Errors
+    /// When the daemon cannot look.
+    pub async fn image_mounts(&self) -> Result<Vec<wire::ImageMount>, Error> {
+        self.send_json(Call::get("/brig/mounts")).await
+    }
+
     /// Loads an archive of images.
     ///
     /// # Errors

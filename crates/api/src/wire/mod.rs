@@ -41,8 +41,8 @@ pub use image::{
 pub use network::{EndpointSettings, NetworkSettings, NetworkingConfig};
 pub use progress::{ErrorDetail, Progress, ProgressDetail};
 pub use registry::{
-    AuthConfig, AuthResponse, DistributionInspect, OciPlatform, PushResult, RegistryManifest,
-    SearchResult,
+    AuthConfig, AuthResponse, CheckProblem, CheckReport, DistributionInspect, ImageMount,
+    OciPlatform, PushResult, RegistryManifest, SearchResult,
 };
 pub use system::{
     Commit, Component, ComponentDetails, Info, Plugins, RegistryConfig, RegistryIndex, Runtime,

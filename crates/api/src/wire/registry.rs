@@ -86,6 +86,38 @@ go_struct! {
         pub document: String,
     }
 
+    /// What a check of the store found; Brig's own.
+    pub struct CheckReport {
+        /// Blobs looked at.
+        pub blobs: i64,
+        /// Layers looked at.
+        pub layers: i64,
+        /// Images.
+        pub images: i64,
+        /// What is wrong.
+        pub problems: Vec<CheckProblem>,
+    }
+
+    /// Something that is wrong in the store.
+    pub struct CheckProblem {
+        /// One sentence.
+        pub text: String,
+        /// `repair`, `mended`, `pull-again`, `in-use` or `none`
+        pub remedy: String,
+        /// Images it is part of.
+        pub images: Vec<String>,
+    }
+
+    /// Where an image is mounted; Brig's own.
+    pub struct ImageMount {
+        /// The image.
+        pub id: String,
+        /// What names it.
+        pub repo_tags: Vec<String>,
+        /// The directory.
+        pub mountpoint: String,
+    }
+
     /// What ends a push, for programs.
     pub struct PushResult {
         /// The tag.

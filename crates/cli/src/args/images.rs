@@ -184,6 +184,42 @@ pub struct ImageInspectArgs {
     pub names: Vec<String>,
 }
 
+/// `image mount`.
+#[derive(Debug, Clone, Args)]
+pub struct ImageMountArgs {
+    /// Platform of the image, as os/arch or os/arch/variant
+    #[arg(long, value_name = "string")]
+    pub platform: Option<String>,
+    /// The images.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `image unmount`.
+#[derive(Debug, Clone, Args)]
+pub struct ImageUnmountArgs {
+    /// Every image that is mounted
+    #[arg(short, long)]
+    pub all: bool,
+    /// The images.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `system check`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// Mend what can be mended, by pulling again if need be
+    #[arg(long)]
+    pub repair: bool,
+    /// Say nothing on the way
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Nothing may stand here.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
 /// `system df`.
 #[derive(Debug, Clone, Args)]
 pub struct DfArgs {

@@ -1,11 +1,13 @@
 //! One verb, one file; and the table of all verbs.
 
 mod attach;
+mod check;
 mod create;
 mod df;
 mod exec;
 mod history;
 mod image_inspect;
+mod image_mount;
 mod image_prune;
 mod images;
 mod import;
@@ -142,7 +144,7 @@ const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 33] = [
+pub static VERBS: [Verb; 36] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
     verb!(["container create", "create"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container without starting it", Arity::AtLeast(1), CreateArgs, create::run),
     verb!(["container exec", "exec"], "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container", Arity::AtLeast(2), c::ExecArgs, exec::run),
@@ -162,17 +164,20 @@ pub static VERBS: [Verb; 33] = [
     verb!(["image inspect"], "[OPTIONS] IMAGE [IMAGE...]", "Show all about one or more images", Arity::AtLeast(1), i::ImageInspectArgs, image_inspect::run),
     verb!(["image load", "load"], "[OPTIONS]", "Load images from an archive or standard input", Arity::None, i::LoadArgs, load::run),
     verb!(["image ls", "image list", "images"], "[OPTIONS] [REPOSITORY[:TAG]]", "List images", Arity::AtMost(1), i::ImagesArgs, images::run),
+    verb!(["image mount"], "[OPTIONS] [IMAGE...]", "Mount images read-only, or list those mounted", Arity::AtLeast(0), i::ImageMountArgs, image_mount::run),
     verb!(["image prune"], "[OPTIONS]", "Remove images that nothing uses", Arity::None, i::ImagePruneArgs, image_prune::run),
     verb!(["image pull", "pull"], "[OPTIONS] NAME[:TAG|@DIGEST]", "Bring an image from a registry", Arity::Exactly(1), i::PullArgs, pull::run),
     verb!(["image push", "push"], "[OPTIONS] NAME[:TAG]", "Bring an image to a registry", Arity::Exactly(1), i::PushArgs, push::run),
     verb!(["image rm", "image remove", "rmi"], "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images", Arity::AtLeast(1), i::RmiArgs, rmi::run),
     verb!(["image save", "save"], "[OPTIONS] IMAGE [IMAGE...]", "Save one or more images to an archive (on standard output by default)", Arity::AtLeast(1), i::SaveArgs, save::run),
     verb!(["image tag", "tag"], "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image another name", Arity::Exactly(2), c::NamesArgs, tag::run),
+    verb!(["image unmount", "image umount"], "[OPTIONS] [IMAGE...]", "Unmount images", Arity::AtLeast(0), i::ImageUnmountArgs, image_mount::unmount),
     verb!(["inspect"], "[OPTIONS] NAME|ID [NAME|ID...]", "Show all about containers and images", Arity::AtLeast(1), c::InspectArgs, inspect::run),
     verb!(["login"], "[OPTIONS] [SERVER]", "Log in to a registry", Arity::AtMost(1), r::LoginArgs, login::run),
     verb!(["logout"], "[SERVER]", "Log out of a registry", Arity::AtMost(1), c::NamesArgs, logout::run),
     verb!(["manifest inspect"], "[OPTIONS] MANIFEST", "Show a manifest in a registry", Arity::Exactly(1), r::ManifestInspectArgs, manifest_inspect::run),
     verb!(["search"], "[OPTIONS] TERM", "Search a registry for images", Arity::Exactly(1), r::SearchArgs, search::run),
+    verb!(["system check"], "[OPTIONS]", "Check whether everything stored is whole", Arity::None, i::CheckArgs, check::run),
     verb!(["system df"], "[OPTIONS]", "Show what images and containers take on disk", Arity::None, i::DfArgs, df::run),
     verb!(["system info", "info"], "[OPTIONS]", "Show facts about the daemon and its machine", Arity::None, i::FormatArgs, info::run),
     verb!(["version"], "[OPTIONS]", "Show the versions of client and daemon", Arity::None, i::FormatArgs, version::run),

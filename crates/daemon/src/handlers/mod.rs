@@ -13,6 +13,7 @@ mod logs;
 mod progress;
 mod registry;
 mod registry_auth;
+mod store;
 mod system;
 mod transfers;
 
@@ -54,6 +55,10 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::ImageInspect => images::inspect(&app, &call).await,
         Op::ImageTag => images::tag(&app, &call).await,
         Op::ImageRemove => images::remove(&app, &call).await,
+        Op::SystemCheck => store::check(&app, &call),
+        Op::MountList => store::mounts(&app).await,
+        Op::ImageMount => store::mount(&app, &call).await,
+        Op::ImageUnmount => store::unmount(&app, &call).await,
         Op::DiskUsage => disk::usage(&app, &call).await,
         Op::ImageHistory => images::history(&app, &call).await,
         Op::ImagePush => transfers::push(&app, &call).await,

@@ -46,6 +46,11 @@ pub(crate) enum Operation {
     Manifest,
     /// Brig's own: gives a registry a manifest.
     ManifestPut,
+    /// Brig's own, as the three that follow.
+    SystemCheck,
+    MountList,
+    ImageMount,
+    ImageUnmount,
     Options,
     /// Docker has it, this version does not.
     Unsupported,
@@ -117,6 +122,10 @@ const ROUTES: &[(&str, &str, Operation)] = &[
     ("GET", "/distribution/{*}/json", Op::Distribution),
     ("GET", "/brig/manifests/{*}", Op::Manifest),
     ("PUT", "/brig/manifests/{*}", Op::ManifestPut),
+    ("POST", "/brig/system/check", Op::SystemCheck),
+    ("GET", "/brig/mounts", Op::MountList),
+    ("POST", "/brig/mounts/{*}", Op::ImageMount),
+    ("DELETE", "/brig/mounts/{*}", Op::ImageUnmount),
     ("GET", "/networks", Op::Unsupported),
     ("GET", "/networks/{}", Op::Unsupported),
     ("DELETE", "/networks/{}", Op::Unsupported),

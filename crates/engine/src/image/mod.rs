@@ -1,6 +1,8 @@
 //! Images: thin over the store, with a look at the containers that use them. Blocking, but for
 //! [`pull`] and [`push`], which begin work that is looked at, and [`registries`], whose verbs wait.
 
+mod check;
+pub mod mount;
 mod prune;
 pub mod pull;
 pub mod push;
@@ -16,6 +18,7 @@ use types::{Digest, ErrorKind, ImageRef, Platform};
 
 use crate::{Engine, Error};
 
+pub use check::check;
 pub use prune::{Pruned, prune};
 pub use remove::{InUse, remove};
 pub(crate) use transfer::Transfers;

@@ -44,6 +44,17 @@ pub enum InUse {
         /// Who uses it.
         container: ContainerId,
     },
+    /// Its files are mounted.
+    #[error(
+        "conflict: unable to delete {image} (cannot be forced) - image is mounted at {}: \
+         unmount it first", place.display()
+    )]
+    Mounted {
+        /// The image, shortened.
+        image: String,
+        /// Where.
+        place: std::path::PathBuf,
+    },
     /// Named by its id, while several references name it.
     #[error(
         "conflict: unable to delete {image} (must be forced) - \
@@ -87,6 +98,14 @@ fn refuse(engine: &Engine, image: &Image, name: &str, force: bool) -> Result<(),
         .parse::<ImageRef>()
         .ok()
         .filter(|reference| image.references.contains(reference));
+    let goes = reference.is_none() || image.references.len() <= 1;
+    if let Some(place) = super::mount::of(engine, &image.id).filter(|_| goes) {
+        return Err(InUse::Mounted {
+            image: short(),
+            place,
+        }
+        .into());
+    }
     let Some(reference) = reference else {
         if let Some(running) = running {
             return Err(InUse::Running {
