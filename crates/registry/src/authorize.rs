@@ -202,3 +202,36 @@ fn oauth(url: Url, key: &Key, refresh: &str) -> Call {
     call.body = Some(Bytes::from(body));
     call
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Client, Config, Credential};
+
+    /// What becomes of a realm that a registry names.
+    fn realm(insecure: &[&str], registry: &str, realm: &str) -> Result<String, String> {
+        let config = Config {
+            insecure: insecure.iter().map(ToString::to_string).collect(),
+            ..Config::default()
+        };
+        let client = Client::new(config).unwrap();
+        let session = client.whole(registry, &Credential::Anonymous, "log in".into());
+        let realm = session.unwrap().realm(realm);
+        realm.map(|url| url.to_string()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn secrets_are_sent_over_plain_http_to_insecure_hosts_only() {
+        let (registry, plain) = ("reg.example.com", "http://auth.example.com/token");
+        let tls = "https://auth.example.com/token";
+        assert_eq!(realm(&[], registry, tls).as_deref(), Ok(tls));
+        assert_eq!(
+            realm(&[], registry, plain).unwrap_err(),
+            "cannot log in: registry reg.example.com wants a token fetched from \
+             \"http://auth.example.com/token\", which would send secrets over plain http"
+        );
+        let insecure = ["auth.example.com"];
+        assert_eq!(realm(&insecure, registry, plain).as_deref(), Ok(plain));
+        let near = "http://localhost:5001/token";
+        assert_eq!(realm(&[], registry, near).as_deref(), Ok(near));
+    }
+}
