@@ -322,8 +322,14 @@ impl Client {
     ///
     /// # Errors
     /// When the daemon refuses at once; later refusals are messages.
-    pub async fn image_load(&self, archive: Body, quiet: bool) -> Result<Messages, Error> {
+    pub async fn image_load(
+        &self,
+        archive: Body,
+        quiet: bool,
+        platforms: &[String],
+    ) -> Result<Messages, Error> {
         let call = Call::post("/images/load").query_flag("quiet", quiet);
+        let call = all(call, "platform", platforms);
         self.messages(call.stream(archive), "image load").await
     }
 
@@ -331,10 +337,13 @@ impl Client {
     ///
     /// # Errors
     /// When there is no such image.
-    pub async fn image_save(&self, names: &[String]) -> Result<Download, Error> {
-        let call = names.iter().fold(Call::get("/images/get"), |call, name| {
-            call.query("names", name)
-        });
+    pub async fn image_save(
+        &self,
+        names: &[String],
+        platforms: &[String],
+    ) -> Result<Download, Error> {
+        let call = all(Call::get("/images/get"), "names", names);
+        let call = all(call, "platform", platforms);
         let answer = self.send(call).await?;
         Ok(Download {
             content_type: answer.header("content-type").to_owned(),
@@ -380,4 +389,11 @@ impl Client {
 
 fn image(name: &str, verb: &str) -> Call {
     Call::get(format!("/images/{}{verb}", image_segment(name)))
+}
+
+/// `name=value` for each value.
+fn all(call: Call, name: &str, values: &[String]) -> Call {
+    values
+        .iter()
+        .fold(call, |call, value| call.query(name, value))
 }

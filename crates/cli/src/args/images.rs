@@ -151,6 +151,9 @@ pub struct LoadArgs {
     /// File to read instead of standard input
     #[arg(short, long, value_name = "string")]
     pub input: Option<String>,
+    /// Only what is for this platform, as os/arch or os/arch/variant; may be repeated
+    #[arg(long, value_name = "stringSlice", value_delimiter = ',')]
+    pub platform: Vec<String>,
     /// Say nothing
     #[arg(short, long)]
     pub quiet: bool,
@@ -165,6 +168,9 @@ pub struct SaveArgs {
     /// File to write instead of standard output
     #[arg(short, long, value_name = "string")]
     pub output: Option<String>,
+    /// Only what is for this platform, as os/arch or os/arch/variant; may be repeated
+    #[arg(long, value_name = "stringSlice", value_delimiter = ',')]
+    pub platform: Vec<String>,
     /// The images.
     #[arg(hide = true)]
     pub names: Vec<String>,

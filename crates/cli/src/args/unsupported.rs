@@ -108,11 +108,9 @@ const OF_OTHERS: &[(&str, &str, &str)] = &[
         "the tree of platforms is not in this version",
     ),
     ("rmi", "--platform", ONE_PLATFORM),
-    ("load", "--platform", ONE_PLATFORM),
-    ("save", "--platform", ONE_PLATFORM),
 ];
 
-const ONE_PLATFORM: &str = "this version keeps one platform of an image";
+const ONE_PLATFORM: &str = "this version removes an image with all its platforms";
 
 /// Why `verb` lacks a flag that Docker's has; none if Docker's lacks it too.
 pub fn why_missing(verb: &str, flag: &str) -> Option<&'static str> {

@@ -23,7 +23,11 @@ pub(super) async fn run(args: LoadArgs, context: Context) -> Result<u8, CliError
         None => Body::reader(stdin()?),
     };
     context.daemon.connect().await?;
-    let mut messages = context.daemon.client.image_load(body, args.quiet).await?;
+    let mut messages = context
+        .daemon
+        .client
+        .image_load(body, args.quiet, &args.platform)
+        .await?;
     while let Some(message) = messages.next().await? {
         if let Some(error) = failure(&message) {
             return Err(error);

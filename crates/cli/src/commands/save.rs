@@ -18,7 +18,11 @@ pub(super) async fn run(args: SaveArgs, context: Context) -> Result<u8, CliError
         ));
     }
     context.daemon.connect().await?;
-    let archive = context.daemon.client.image_save(&args.names).await?;
+    let archive = context
+        .daemon
+        .client
+        .image_save(&args.names, &args.platform)
+        .await?;
     match output {
         Some(path) => to_file(archive, path).await?,
         None => {

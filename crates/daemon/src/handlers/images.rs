@@ -199,8 +199,9 @@ async fn import(app: &App, call: Call) -> Answer {
 }
 
 pub(super) async fn load(app: &App, call: Call) -> Answer {
+    let platforms = transfers::platforms(&call)?;
     let (mut upload, feed) = Upload::new(call.request.into_body());
-    let verb = app.blocking(move |engine| image::load(engine, &mut upload));
+    let verb = app.blocking(move |engine| image::load(engine, &mut upload, &platforms));
     let (loaded, ()) = tokio::join!(verb, feed);
     let mut body = Vec::new();
     for loaded in loaded? {
@@ -221,28 +222,35 @@ pub(super) async fn save(app: &App, call: &Call) -> Answer {
     if names.is_empty() {
         return Err(Failure::bad_request("names must be said"));
     }
-    save_names(app, names).await
+    save_names(app, names, transfers::platforms(call)?).await
 }
 
 pub(super) async fn save_one(app: &App, call: &Call) -> Answer {
-    save_names(app, vec![call.name.clone()]).await
+    save_names(app, vec![call.name.clone()], transfers::platforms(call)?).await
+}
+
+fn check_saved(engine: &Engine, name: &str, platforms: &[Platform]) -> Result<(), engine::Error> {
+    image::inspect(engine, name)?;
+    platforms
+        .iter()
+        .try_for_each(|platform| image::inspect_on(engine, name, Some(platform)).map(drop))
 }
 
 /// Once the first byte is out a failure can only cut the answer off: what can be known is asked
 /// before.
-async fn save_names(app: &App, names: Vec<String>) -> Answer {
-    let wanted = names.clone();
+async fn save_names(app: &App, names: Vec<String>, platforms: Vec<Platform>) -> Answer {
+    let (wanted, of) = (names.clone(), platforms.clone());
     app.blocking(move |engine| {
         wanted
             .iter()
-            .try_for_each(|name| image::inspect(engine, name).map(drop))
+            .try_for_each(|name| check_saved(engine, name, &of))
     })
     .await?;
     let (mut download, body) = Download::new();
     let engine = app.engine.clone();
     // It ends with the client: writing to one that is gone fails.
     tokio::task::spawn_blocking(move || {
-        let saved = image::save(&engine, &names, &mut download).map_err(|e| e.chain());
+        let saved = image::save(&engine, &names, &platforms, &mut download).map_err(|e| e.chain());
         let flushed = saved
             .and_then(|()| std::io::Write::flush(&mut download).map_err(|error| error.to_string()));
         if let Err(reason) = flushed {

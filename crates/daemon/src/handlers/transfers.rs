@@ -166,11 +166,18 @@ fn named(name: &str, tag: Option<&str>) -> Result<Wanted, Failure> {
 
 /// `platform`, as JSON: how the API has it in places that are newer.
 pub(super) fn platform_json(call: &Call) -> Result<Option<Platform>, Failure> {
-    let Some(text) = call.query.get("platform") else {
-        return Ok(None);
-    };
+    call.query.get("platform").map(read_platform).transpose()
+}
+
+/// The same where several may stand.
+pub(super) fn platforms(call: &Call) -> Result<Vec<Platform>, Failure> {
+    let texts = call.query.all("platform").filter(|text| !text.is_empty());
+    texts.map(read_platform).collect()
+}
+
+fn read_platform(text: &str) -> Result<Platform, Failure> {
     if !text.trim_start().starts_with('{') {
-        return Ok(Some(text.parse()?));
+        return Ok(text.parse()?);
     }
     let wire: wire::OciPlatform = serde_json::from_str(text)
         .map_err(|error| Failure::bad_request(format!("invalid platform {text}: {error}")))?;
@@ -178,9 +185,7 @@ pub(super) fn platform_json(call: &Call) -> Result<Option<Platform>, Failure> {
         "" => String::new(),
         variant => format!("/{variant}"),
     };
-    Ok(Some(
-        format!("{}/{}{variant}", wire.os, wire.architecture).parse()?,
-    ))
+    Ok(format!("{}/{}{variant}", wire.os, wire.architecture).parse()?)
 }
 
 /// Who is told. Its verbs answer none once the client is gone.

@@ -89,14 +89,23 @@ pub fn import(engine: &Engine, tar: &mut dyn Read, import: &Import) -> Result<Di
     Ok(engine.storage().import(tar, import)?)
 }
 
-/// An archive of images.
-pub fn load(engine: &Engine, archive: &mut dyn Read) -> Result<Vec<Loaded>, Error> {
-    Ok(engine.storage().load(archive)?)
+/// An archive of images: all that is in it, or what is for these platforms.
+pub fn load(
+    engine: &Engine,
+    archive: &mut dyn Read,
+    platforms: &[Platform],
+) -> Result<Vec<Loaded>, Error> {
+    Ok(engine.storage().load_platforms(archive, platforms)?)
 }
 
-/// Images as an archive.
-pub fn save(engine: &Engine, names: &[String], archive: &mut dyn Write) -> Result<(), Error> {
-    Ok(engine.storage().save(names, archive)?)
+/// Images as an archive: all of each, or what is for these platforms.
+pub fn save(
+    engine: &Engine,
+    names: &[String],
+    platforms: &[Platform],
+    archive: &mut dyn Write,
+) -> Result<(), Error> {
+    Ok(engine.storage().save_platforms(names, platforms, archive)?)
 }
 
 /// Names an image.
