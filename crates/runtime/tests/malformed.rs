@@ -291,7 +291,7 @@ const VALUES: &[(&str, &str, &str)] = &[
         "[{\"type\": \"pid\"}, {\"type\": \"pid\"}]",
         "linux.namespaces: pid is there twice",
     ),
-    ("/linux/namespaces", "[]", "mount namespace"),
+    ("/linux/namespaces", "[]", "needs a UTS namespace"),
     (
         "/linux/namespaces/0/path",
         "\"/no/such\"",
