@@ -78,7 +78,8 @@ impl Tokens {
 pub(crate) struct Answer {
     token: Option<String>,
     access_token: Option<String>,
-    expires_in: Option<f64>,
+    /// A number, or a text with one in it, depending on who made the server.
+    expires_in: Option<serde_json::Value>,
     refresh_token: Option<String>,
 }
 
@@ -96,7 +97,7 @@ impl Answer {
         let header = HeaderValue::from_str(&format!("Bearer {text}"));
         let mut header = header.map_err(|_| "gave a token that cannot be in a header")?;
         header.set_sensitive(true);
-        let life = self.expires_in.map_or(USUAL_LIFE, life);
+        let life = self.expires_in.as_ref().map_or(USUAL_LIFE, life);
         let expires = now + life.saturating_sub(MARGIN.min(life / 10));
         Ok(Token { header, expires })
     }
@@ -107,9 +108,11 @@ impl Answer {
     }
 }
 
-/// Whatever number was written: none lives less than the usual, as the specification has it.
-fn life(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds)
+/// Whatever was written: none lives for ever.
+fn life(seconds: &serde_json::Value) -> Duration {
+    let number = seconds.as_f64().or_else(|| seconds.as_str()?.parse().ok());
+    number
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .unwrap_or(USUAL_LIFE)
         .clamp(Duration::from_secs(1), LONGEST_LIFE)
 }
@@ -166,6 +169,7 @@ mod tests {
                 r#"{"access_token":"b","expires_in":300,"token":""}"#,
                 Ok(("Bearer b", 290)),
             ),
+            (r#"{"token":"c","expires_in":"300"}"#, Ok(("Bearer c", 290))),
             (r#"{"token":"c","expires_in":-5}"#, Ok(("Bearer c", 54))),
             (r#"{"token":"c","expires_in":1e300}"#, Ok(("Bearer c", 54))),
             (r#"{"token":"c","expires_in":1e9}"#, Ok(("Bearer c", 86390))),

@@ -415,3 +415,21 @@ async fn words_of_a_registry_are_safe_to_print() {
     let error = resolving(move || Reply::new(400, long.clone())).await;
     assert!(error.to_string().len() < 500, "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_without_an_end_are_left() {
+    let many = resolving(|| {
+        let mut reply = Reply::new(200, "");
+        reply.headers = vec![("X-More".into(), "and more".into()); 10_000];
+        reply
+    });
+    let error = many.await;
+    assert!(matches!(error, Error::Connection { .. }), "{error}");
+    let long = resolving(|| Reply::new(200, "").header("X-Long", &"x".repeat(10 << 20)));
+    let error = long.await;
+    assert!(matches!(error, Error::Connection { .. }), "{error}");
+    // As many challenges as fit in: none of them is met more than once.
+    let challenges = "Basic a=b, ".repeat(5000);
+    let error = resolving(move || Reply::new(401, "").header("WWW-Authenticate", &challenges));
+    assert!(matches!(error.await, Error::Denied { .. }));
+}
