@@ -61,7 +61,7 @@ impl Repository {
             };
             let whose = (&self.credentials, self.reference.domain());
             let mut session = Session::new(&self.shared, endpoint, whose, purpose);
-            if number < last {
+            if session.endpoint.mirror && number < last {
                 // There is somebody else to ask.
                 session.attempts = 1;
             }
