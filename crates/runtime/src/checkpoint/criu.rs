@@ -171,7 +171,8 @@ impl Criu {
             .read_to_string(&mut said);
         let logged = first_error(log);
         let said = said.trim();
-        let why = [message, &logged, said, "it does not say why"];
+        let answered = without_complaint(message);
+        let why = [&answered, &logged, said, "it does not say why"];
         let why = why.into_iter().find(|text| !text.is_empty());
         let log = log.display();
         Error::Criu {
@@ -187,11 +188,18 @@ fn first_error(log: &Path) -> String {
         .unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let mut errors = text.lines().filter_map(|line| line.split_once("Error "));
-    // It would like more descriptors, and goes on without.
     errors
-        .find(|(_, error)| !error.contains("RLIMIT_NOFILE"))
+        .find(|(_, error)| !error.contains(COMPLAINT))
         .map(|(_, error)| error.to_owned())
         .unwrap_or_default()
+}
+
+/// It would like more descriptors, says that among its errors, and goes on without.
+const COMPLAINT: &str = "RLIMIT_NOFILE";
+
+fn without_complaint(message: &str) -> String {
+    let lines = message.lines().filter(|line| !line.contains(COMPLAINT));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// `criu_resp`.
@@ -273,6 +281,14 @@ impl Directories {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stops_nothing_is_no_reason() {
+        let message =
+            "Error (util.c:1): rlimit: Can't setup RLIMIT_NOFILE\nError (net.c:2): no tun";
+        assert_eq!(without_complaint(message), "Error (net.c:2): no tun");
+        assert_eq!(without_complaint("RLIMIT_NOFILE"), "");
+    }
 
     #[test]
     fn answers_are_read() {
