@@ -97,11 +97,18 @@ impl Session {
         keep: bool,
     ) -> Result<(Token, Option<String>), Error> {
         let realm = self.realm(&key.realm)?;
-        let call = match &key.credential {
-            Credential::IdentityToken(refresh) => oauth(realm, key, refresh),
+        let form = oauth(realm.clone(), key, keep);
+        let call = match (&key.credential, &form) {
+            (Credential::IdentityToken(_), Some(form)) => form.clone(),
             _ => self.plain(realm, key, keep)?,
         };
-        let response = self.ask(&call).await?;
+        let mut response = self.ask(&call).await?;
+        if let (404 | 405, Some(form)) = (response.status().as_u16(), form)
+            && call.method == Method::GET
+        {
+            // A token server that speaks OAuth 2.0 only.
+            response = self.ask(&form).await?;
+        }
         let status = response.status();
         if status != StatusCode::OK {
             return Err(self.no_token(status, response).await);
@@ -185,13 +192,25 @@ impl Session {
     }
 }
 
-/// OAuth 2.0's refresh (RFC 6749 section 6), as token servers of registries take it.
-fn oauth(url: Url, key: &Key, refresh: &str) -> Call {
-    let mut form = Url::parse("form:").unwrap_or_else(|_| url.clone());
+/// OAuth 2.0's grants (RFC 6749 sections 4.3 and 6), as token servers of registries take them. None for
+/// who has nothing to show.
+fn oauth(url: Url, key: &Key, keep: bool) -> Option<Call> {
+    let mut form = Url::parse("form:").ok()?;
     {
         let mut pairs = form.query_pairs_mut();
-        pairs.append_pair("grant_type", "refresh_token");
-        pairs.append_pair("refresh_token", refresh);
+        match &key.credential {
+            Credential::IdentityToken(refresh) => pairs
+                .append_pair("grant_type", "refresh_token")
+                .append_pair("refresh_token", refresh),
+            Credential::Password { username, password } => pairs
+                .append_pair("grant_type", "password")
+                .append_pair("username", username)
+                .append_pair("password", password),
+            Credential::Anonymous | Credential::RegistryToken(_) => return None,
+        };
+        if keep {
+            pairs.append_pair("access_type", "offline");
+        }
         pairs.append_pair("client_id", CLIENT);
         pairs.append_pair("service", key.service.as_deref().unwrap_or_default());
         pairs.append_pair("scope", &key.scopes.join(" "));
@@ -200,7 +219,7 @@ fn oauth(url: Url, key: &Key, refresh: &str) -> Call {
     let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
     let mut call = Call::new(Method::POST, url).with(CONTENT_TYPE, kind);
     call.body = Some(Bytes::from(body));
-    call
+    Some(call)
 }
 
 #[cfg(test)]

@@ -202,6 +202,29 @@ async fn an_identity_token_stands_for_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_server_may_speak_oauth_only() {
+    let realm = Server::start(|request| match request.method.as_str() {
+        "POST" => Reply::new(200, "{\"access_token\":\"given\",\"expires_in\":60}"),
+        _ => Reply::new(405, ""),
+    });
+    let challenge = format!("Bearer realm=\"http://{}/token\"", realm.address());
+    let server = Server::start(move |request| match request.header("authorization") {
+        Some("Bearer given") => Reply::new(200, "{}"),
+        _ => Reply::new(401, "").header("WWW-Authenticate", &challenge),
+    });
+    client().login(server.address(), &ann()).await.unwrap();
+    let body = String::from_utf8(realm.requests().pop().unwrap().body).unwrap();
+    assert!(
+        body.starts_with("grant_type=password&username=ann&password=secret&access_type=offline")
+    );
+    // Nobody in particular has nothing to show.
+    let nobody = client()
+        .login(server.address(), &Credential::Anonymous)
+        .await;
+    assert!(nobody.unwrap_err().to_string().contains("405"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registry_token_is_sent_as_it_is() {
     let server = Server::start(|request| match request.header("authorization") {
         Some("Bearer given") => sent(&manifest(&describe(CONFIG, b"{}"), &[])),
