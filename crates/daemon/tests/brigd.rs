@@ -102,10 +102,20 @@ const ANSWERS: &[(&str, &str, &str)] = &[
         "404 No such image: nosuch:latest",
     ),
     (
-        "POST /images/create?fromImage=nosuch&tag=1",
+        "POST /images/create?fromImage=NoSuch&tag=1",
         "",
-        "404 No such image: nosuch:1: this version of Brig cannot pull from a registry; make \
-             it with 'brig import' or bring it with 'brig load'",
+        "400 invalid reference format: repository name (NoSuch) must be lowercase",
+    ),
+    ("GET /images/search", "", "400 term must be said"),
+    (
+        "GET /system/df?type=nosuch",
+        "",
+        "400 unknown object type: nosuch: one of container, image, volume, build-cache is expected",
+    ),
+    (
+        "POST /images/prune?filters=%7B%22color%22%3A%5B%22red%22%5D%7D",
+        "",
+        "400 invalid filter 'color'",
     ),
     (
         "POST /exec/nosuch/start",
