@@ -33,7 +33,8 @@ pub struct Config {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Registry {
-    /// `docker.io`, `ghcr.io/owner`, `quay.io/owner/image`, or `*.example.com` for every host below it.
+    /// `docker.io`, `ghcr.io/owner`, `quay.io/owner/image`, `*.example.com` for every host
+    /// below it, or `*` for all. A mirror of all is told whose copy is wanted (`ns`, as by containerd).
     pub prefix: String,
     /// What the prefix is replaced by: `proxy.example.com/hub`. References keep their name.
     #[serde(default)]

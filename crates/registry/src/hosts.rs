@@ -6,6 +6,10 @@ use serde::Deserialize;
 use toml::Value;
 
 use crate::config::{ClientCertificate, Config, Host, InvalidConfig, Mirror, MirrorUse, Registry};
+use crate::route::EVERYTHING;
+
+/// The directory that is for every registry without one.
+const DEFAULT: &str = "_default";
 
 /// One file of a host's directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +75,8 @@ impl Config {
             found.collect::<Vec<_>>()
         };
         let (authorities, certificates) = (with(".crt"), with(".cert"));
-        if authorities.is_empty() && certificates.is_empty() {
+        // Certificates for everybody are the machine's own.
+        if host == DEFAULT || (authorities.is_empty() && certificates.is_empty()) {
             return Ok(());
         }
         let mut client = None;
@@ -107,18 +112,11 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn add(mut self, host: &str, wire: Wire) -> Result<(), InvalidConfig> {
+        let everything = host == DEFAULT;
         let mut rule = Registry {
-            prefix: if host == "_default" {
-                String::new()
-            } else {
-                host.to_owned()
-            },
+            prefix: if everything { EVERYTHING } else { host }.to_owned(),
             ..Registry::default()
         };
-        if rule.prefix.is_empty() {
-            let why = "a rule for all registries is not known here: name the registry";
-            return Err(InvalidConfig::new(self.place, why));
-        }
         for (url, value) in wire.host.unwrap_or_default() {
             let entry: Entry = value.try_into().map_err(|e: toml::de::Error| {
                 InvalidConfig::new(self.place, format!("host {url:?}: {}", e.message()))
@@ -127,8 +125,12 @@ impl Reading<'_> {
             self.host(&url, &entry)?;
         }
         let own = wire.server.unwrap_or_else(|| format!("https://{host}"));
-        self.host(&own, &wire.own)?;
-        if name_of(&own) != host && !(host == "docker.io" && name_of(&own).ends_with(".docker.io"))
+        if !everything {
+            self.host(&own, &wire.own)?;
+        }
+        if !everything
+            && name_of(&own) != host
+            && !(host == "docker.io" && name_of(&own).ends_with(".docker.io"))
         {
             rule.location = Some(own);
         }
@@ -347,6 +349,18 @@ mod tests {
         let location = config.registries[0].location.as_deref();
         assert_eq!(location, Some("https://real.example.com:8443"));
         assert!(config.hosts["real.example.com:8443"].insecure);
+    }
+
+    #[test]
+    fn a_directory_may_be_for_every_registry() {
+        let mut config = Config::default();
+        let text = "[host.\"https://cache.example.com\"]\ncapabilities = [\"pull\", \"resolve\"]\n";
+        config
+            .add_host_directory("_default", &[file("hosts.toml", text)], read)
+            .unwrap();
+        let rule = &config.registries[0];
+        assert_eq!((rule.prefix.as_str(), &rule.location), ("*", &None));
+        assert!(config.hosts.is_empty());
     }
 
     #[test]

@@ -12,6 +12,9 @@ pub(crate) const DOCKER: &str = "docker.io";
 /// Where it really is.
 const DOCKER_API: &str = "registry-1.docker.io";
 
+/// The prefix of all references.
+pub(crate) const EVERYTHING: &str = "*";
+
 /// For what a place is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -49,6 +52,8 @@ pub(crate) struct Endpoint {
     pub repository: String,
     /// Not the registry that the configuration says it is, but one with copies.
     pub mirror: bool,
+    /// Whose copies are wanted, for a mirror of every registry (containerd's `ns`).
+    pub namespace: Option<String>,
 }
 
 /// The places to ask, the first first. Never empty.
@@ -73,7 +78,11 @@ pub(crate) fn plan(
     let mut endpoints = Vec::new();
     if need != Need::Change {
         let used = rule.mirrors.iter().filter(|mirror| is_used(mirror, need));
-        endpoints.extend(used.map(|mirror| at_mirror(config, mirror, rest)));
+        let all = rule.prefix == EVERYTHING;
+        endpoints.extend(used.map(|mirror| Endpoint {
+            namespace: all.then(|| reference.domain().to_owned()),
+            ..at_mirror(config, mirror, rest)
+        }));
     }
     if need == Need::Change || !rule.mirrors_only {
         endpoints.push(match &rule.location {
@@ -135,6 +144,7 @@ pub(crate) fn own(config: &Config, host: &str, path: &str) -> Endpoint {
         root: "/v2".to_owned(),
         repository: path.to_owned(),
         mirror: false,
+        namespace: None,
     }
 }
 
@@ -269,10 +279,11 @@ pub(crate) fn check(config: &Config) -> Result<(), InvalidConfig> {
 
 fn check_rule(place: &str, rule: &Registry) -> Result<(), InvalidConfig> {
     let bare = rule.prefix.strip_prefix("*.").unwrap_or(&rule.prefix);
+    let everything = rule.prefix == EVERYTHING;
     let host = bare.split('/').next().unwrap_or_default();
     let starred_path = rule.prefix.starts_with('*') && bare.contains('/');
-    if !is_host(host) || starred_path || bare.ends_with('/') {
-        let what = "a host, a host with a path, or *.domain is expected";
+    if !everything && (!is_host(host) || starred_path || bare.ends_with('/')) {
+        let what = "a host, a host with a path, *.domain or * is expected";
         return Err(InvalidConfig::new(
             format!("{place}.prefix"),
             format!("{:?}: {what}", rule.prefix),

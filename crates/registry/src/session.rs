@@ -98,7 +98,12 @@ impl Session {
         } = &self.endpoint;
         let slash = if repository.is_empty() { "" } else { "/" };
         let text = format!("{scheme}://{address}{root}{slash}{repository}{rest}");
-        Url::parse(&text).map_err(|_| self.broken(format!("has no usable address: {text}")))
+        let parsed = Url::parse(&text);
+        let mut url = parsed.map_err(|_| self.broken(format!("has no usable address: {text}")))?;
+        if let Some(namespace) = &self.endpoint.namespace {
+            url.query_pairs_mut().append_pair("ns", namespace);
+        }
+        Ok(url)
     }
 
     /// Sends what is safe to send again; any status is an answer once repeating does not help.

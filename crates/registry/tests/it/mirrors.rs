@@ -183,8 +183,8 @@ async fn requests_go_through_the_proxy() {
 }
 
 /// A proxy that makes one kind of tunnel: to `target`, whoever is asked for. Returns its address and
-/// whom it was asked for.
-fn tunnel(target: String) -> (String, std::sync::mpsc::Receiver<String>) {
+/// how it was asked.
+fn tunnel(target: String) -> (String, std::sync::mpsc::Receiver<Vec<String>>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (sender, asked) = std::sync::mpsc::channel();
@@ -192,13 +192,16 @@ fn tunnel(target: String) -> (String, std::sync::mpsc::Receiver<String>) {
         for client in listener.incoming().map_while(Result::ok) {
             let server = TcpStream::connect(&target).unwrap();
             let mut reader = BufReader::new(client.try_clone().unwrap());
-            let mut first = String::new();
-            reader.read_line(&mut first).unwrap();
-            let mut line = String::new();
-            while reader.read_line(&mut line).unwrap() > 2 {
-                line.clear();
+            let mut head = Vec::new();
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                if line.trim().is_empty() {
+                    break;
+                }
+                head.push(line.trim().to_owned());
             }
-            if sender.send(first.trim().to_owned()).is_err() {
+            if sender.send(head).is_err() {
                 // The test is over.
                 break;
             }
@@ -224,7 +227,7 @@ async fn tls_goes_through_the_proxy_in_a_tunnel() {
     push(&at(real.address(), "app:1"), b"layer").await;
     let (proxy, asked) = tunnel(real.address().to_owned());
     let client = configured(&format!(
-        "insecure = [\"reg.example.com\"]\n[proxies]\nhttps = \"{proxy}\"\n"
+        "insecure = [\"reg.example.com\"]\n[proxies]\nhttps = \"ben:pass@{proxy}\"\n"
     ));
     anonymous(&client, "reg.example.com/app:1")
         .resolve()
@@ -248,5 +251,25 @@ async fn a_path_may_be_the_root_of_a_mirrors_api() {
     assert_eq!(
         mirror.lines(),
         ["GET /api/hub/library/debian/manifests/latest"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_of_everything_is_told_whose_copy_is_wanted() {
+    let bytes = manifest(&describe(CONFIG, b"{}"), &[]);
+    let mirror = Server::start(move |_| sent(&bytes));
+    let client = configured(&format!(
+        "[[registry]]\nprefix = \"*\"\n[[registry.mirror]]\nlocation = \"{}\"\n",
+        mirror.address()
+    ));
+    for reference in ["debian", "reg.example.com:5000/a/b:c"] {
+        anonymous(&client, reference).resolve().await.unwrap();
+    }
+    assert_eq!(
+        mirror.lines(),
+        [
+            "GET /v2/library/debian/manifests/latest?ns=docker.io",
+            "GET /v2/a/b/manifests/c?ns=reg.example.com%3A5000",
+        ]
     );
 }
