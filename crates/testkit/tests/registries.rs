@@ -9,6 +9,7 @@
 )]
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -437,9 +438,10 @@ fn a_pull_after_a_crash_goes_on_where_it_was() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let data = brig.data_root();
+    let partials = brig.data_root().join("partial");
     until("half a layer on disk", || {
-        (bytes_below(&data) > 2_500_000).then_some(())
+        let asked = layers_asked(&server).len() > 1;
+        (asked && bytes_below(&partials) > 2_500_000).then_some(())
     });
     brig.kill_daemon();
     pull.wait().unwrap();
@@ -461,7 +463,8 @@ fn bytes_below(top: &Path) -> u64 {
     for entry in fs::read_dir(top).into_iter().flatten().flatten() {
         sum += match entry.metadata() {
             Ok(meta) if meta.is_dir() => bytes_below(&entry.path()),
-            Ok(meta) => meta.len(),
+            // Blocks: room may have been set aside before the bytes came.
+            Ok(meta) => meta.blocks() * 512,
             Err(_) => 0,
         };
     }
