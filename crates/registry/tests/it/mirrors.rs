@@ -233,10 +233,12 @@ async fn tls_goes_through_the_proxy_in_a_tunnel() {
         .resolve()
         .await
         .unwrap();
-    assert_eq!(
-        asked.recv().unwrap(),
-        "CONNECT reg.example.com:443 HTTP/1.1"
-    );
+    let head = asked.recv().unwrap();
+    assert_eq!(head[0], "CONNECT reg.example.com:443 HTTP/1.1");
+    let whose = head
+        .iter()
+        .find(|line| line.to_lowercase().starts_with("proxy-authorization"));
+    assert!(whose.unwrap().ends_with("Basic YmVuOnBhc3M="), "{head:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
