@@ -16,6 +16,7 @@ use types::Digest;
 use crate::Durability;
 use crate::compress::{Format, MAGIC};
 use crate::content::kept;
+use crate::deflate;
 use crate::encoder::{self, name};
 use crate::error::Error;
 use crate::gc::parse_digest;
@@ -25,6 +26,8 @@ use crate::store::Store;
 use crate::temp::Hashed;
 
 const BUFFER: usize = 128 << 10;
+/// A recipe has to take less than this part of what it is for.
+const WORTH: u64 = 2;
 
 /// What dropping compressed layers did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,6 +65,9 @@ pub(crate) fn compact(store: &Arc<Store>, stop: &AtomicBool) -> Result<Compacted
                 done.dropped += 1;
             }
             None => {
+                // One that was not written is just as well.
+                let recipe = store.paths.recipe(candidate.number, &candidate.digest);
+                let _ = std::fs::remove_file(recipe);
                 set(store, &candidate, kept::FILE, name::NONE)?;
                 done.kept += 1;
             }
@@ -105,13 +111,31 @@ fn find_encoder(store: &Store, candidate: &Candidate) -> Option<&'static str> {
     if Format::of(&start) != Format::Gzip {
         return None;
     }
-    let ours = begins_alike(store, candidate, &blob) && same(store, candidate, name::MEMBERS);
-    ours.then_some(name::MEMBERS)
+    if begins_alike(store, candidate, &blob) && same(store, candidate, name::MEMBERS) {
+        return Some(name::MEMBERS);
+    }
+    let worth = write_recipe(store, candidate, &blob)?;
+    (worth && same(store, candidate, name::RECIPE)).then_some(name::RECIPE)
+}
+
+/// Writes a recipe; whether it saves enough.
+fn write_recipe(store: &Store, candidate: &Candidate, blob: &Path) -> Option<bool> {
+    let recipe = store.paths.recipe(candidate.number, &candidate.digest);
+    let layer = store.paths.layer(candidate.number);
+    let written = deflate::write(&|| Rebuilt::open(&layer), &|| File::open(blob), &recipe);
+    written.ok()?;
+    Some(blocks(&recipe) < blocks(blob) / WORTH)
+}
+
+/// Bytes that a file takes on disk.
+fn blocks(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |status| status.blocks() * 512)
 }
 
 fn encoded(store: &Store, candidate: &Candidate, encoder: &str) -> Option<Box<dyn Read + Send>> {
     let archive = Rebuilt::open(&store.paths.layer(candidate.number)).ok()?;
-    encoder::encoded(encoder, archive).ok()
+    let recipe = store.paths.recipe(candidate.number, &candidate.digest);
+    encoder::encoded(encoder, archive, recipe).ok()
 }
 
 /// Whether the encoder makes all of the content.
@@ -143,7 +167,8 @@ fn begins_alike(store: &Store, candidate: &Candidate, blob: &Path) -> bool {
 fn drop_file(store: &Store, candidate: &Candidate, encoder: &str) -> Result<u64, Error> {
     set(store, candidate, kept::LAYER, encoder)?;
     let blob = store.paths.blob(&candidate.digest);
-    let bytes = std::fs::metadata(&blob).map_or(0, |status| status.blocks() * 512);
+    let recipe = store.paths.recipe(candidate.number, &candidate.digest);
+    let bytes = blocks(&blob).saturating_sub(blocks(&recipe));
     std::fs::remove_file(&blob).map_err(Error::file("remove", &blob))?;
     Ok(bytes)
 }
@@ -153,6 +178,10 @@ fn set(store: &Store, candidate: &Candidate, kept: i64, encoder: &str) -> Result
         let sql = "UPDATE content SET kept = ?2, encoder = ?3 WHERE digest = ?1 AND kept = 0";
         tx.prepare_cached(sql)?
             .execute(params![candidate.digest.to_string(), kept, encoder])?;
+        // Its recipe lies beside it.
+        let sql = "UPDATE layers SET disk = NULL WHERE diff_id = ?1";
+        tx.prepare_cached(sql)?
+            .execute([candidate.diff_id.to_string()])?;
         Ok(())
     })
 }

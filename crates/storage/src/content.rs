@@ -35,7 +35,8 @@ pub(crate) fn open(
     };
     let layer = store.paths.layer(number);
     let archive = Rebuilt::open(&layer).map_err(Error::file("read", &layer))?;
-    let mut stream = encoder::encoded(&name, archive)?;
+    let recipe = store.paths.recipe(number, digest);
+    let mut stream = encoder::encoded(&name, archive, recipe)?;
     let skipped = io::copy(&mut (&mut stream).take(offset), &mut io::sink());
     skipped.map_err(Error::file("read", &layer))?;
     Ok(stream)

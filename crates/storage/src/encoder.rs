@@ -2,7 +2,9 @@
 //! kept to be pushed or saved again. Which one made a layer is found out by trying.
 
 use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
 
+use crate::deflate;
 use crate::error::Error;
 use crate::image::gzip;
 use crate::pipe::{self, Sender};
@@ -14,6 +16,8 @@ pub(crate) mod name {
     pub(crate) const PLAIN: &str = "plain";
     /// What this program compresses with: [`crate::image::gzip`].
     pub(crate) const MEMBERS: &str = "gzip-members-1";
+    /// Anybody's gzip, by a recipe ([`crate::deflate`]) that lies beside the layer.
+    pub(crate) const RECIPE: &str = "gzip-recipe-1";
     /// None of these.
     pub(crate) const NONE: &str = "none";
 }
@@ -24,6 +28,7 @@ const BUFFER: usize = 128 << 10;
 pub(crate) fn encoded(
     encoder: &str,
     archive: impl Read + Send + 'static,
+    recipe: PathBuf,
 ) -> Result<Box<dyn Read + Send>, Error> {
     let (sender, receiver) = pipe::pipe();
     let archive = BufReader::with_capacity(BUFFER, archive);
@@ -33,6 +38,7 @@ pub(crate) fn encoded(
     let spawned = match encoder {
         name::PLAIN => return Ok(Box::new(archive)),
         name::MEMBERS => thread.spawn(move || drop(members(archive, sender))),
+        name::RECIPE => thread.spawn(move || drop(by_recipe(archive, &recipe, sender))),
         _ => {
             return Err(Error::Record {
                 what: "name of an encoder",
@@ -50,5 +56,10 @@ fn members(mut archive: impl Read, to: Sender) -> io::Result<()> {
         io::copy(&mut archive, &mut encoder)?;
         encoder.finish()
     })?;
+    to.finish()
+}
+
+fn by_recipe(archive: impl io::BufRead, recipe: &Path, mut to: Sender) -> io::Result<()> {
+    deflate::follow(archive, recipe, &mut to)?;
     to.finish()
 }

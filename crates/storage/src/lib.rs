@@ -12,6 +12,7 @@ mod compact;
 mod compress;
 mod content;
 mod db;
+mod deflate;
 mod descriptor;
 mod encoder;
 mod error;

@@ -6,6 +6,7 @@
 //! blobs/sha256/<hex>        content, as it came
 //! layers/<n>/diff           layers unpacked, with overlayfs's whiteouts; <n> is short on purpose
 //! layers/<n>/record         what else their archives said
+//! layers/<n>/<hex>          how such an archive becomes compressed content again
 //! containers/<id>/          a container's files; upper and work are its writable layer
 //! partial/<hex>             content that a pull has not finished
 //! tmp/                      what is being written
@@ -45,6 +46,11 @@ impl Paths {
 
     pub(crate) fn layer(&self, number: u64) -> PathBuf {
         self.layers().join(layer_name(number))
+    }
+
+    /// How the layer's archive becomes the compressed content `digest` again.
+    pub(crate) fn recipe(&self, layer: u64, digest: &Digest) -> PathBuf {
+        self.layer(layer).join(digest.hex())
     }
 
     pub(crate) fn containers(&self) -> PathBuf {

@@ -54,7 +54,8 @@ fn mend_blob(store: &Arc<Store>, blob: &Blob) -> Result<bool, Error> {
         let Ok(archive) = Rebuilt::open(&store.paths.layer(number)) else {
             return Ok(false);
         };
-        let stream = encoder::encoded(encoder, archive)?;
+        let recipe = store.paths.recipe(number, &blob.digest);
+        let stream = encoder::encoded(encoder, archive, recipe)?;
         if put(
             store,
             &blob.digest,

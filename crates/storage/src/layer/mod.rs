@@ -9,6 +9,6 @@ mod verify;
 mod whiteout;
 
 pub(crate) use place::clean;
-pub(crate) use record::Rebuilt;
+pub(crate) use record::{Rebuilt, get_number, put_number};
 pub(crate) use unpack::{Unpacked, gave_up, unpack};
 pub(crate) use verify::{LastOf, Verified, verify};

@@ -283,7 +283,7 @@ fn broken() -> io::Error {
     )
 }
 
-fn put_number(to: &mut impl Write, mut number: u64) -> io::Result<()> {
+pub(crate) fn put_number(to: &mut impl Write, mut number: u64) -> io::Result<()> {
     let mut bytes = [0; 10];
     let mut length = 0;
     loop {
@@ -298,7 +298,7 @@ fn put_number(to: &mut impl Write, mut number: u64) -> io::Result<()> {
 }
 
 /// A number; nothing where the stream ends.
-fn get_number(from: &mut impl Read) -> io::Result<Option<u64>> {
+pub(crate) fn get_number(from: &mut impl Read) -> io::Result<Option<u64>> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let mut byte = [0];
