@@ -16,8 +16,6 @@ pub enum Action {
     Pull,
     /// To write.
     Push,
-    /// To remove.
-    Delete,
 }
 
 impl Action {
@@ -26,7 +24,6 @@ impl Action {
         match self {
             Self::Pull => "pull",
             Self::Push => "push",
-            Self::Delete => "delete",
         }
     }
 }

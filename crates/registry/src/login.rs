@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::error::{Action, Error};
@@ -36,7 +35,7 @@ impl Client {
         let host = host_of(registry);
         let session = self.whole(&host, credential, format!("log in to {host}"))?;
         let root = Call::new(Method::GET, session.url("/")?);
-        let response = session.shared.transmit(&session, root.clone()).await?;
+        let response = session.follow(&root, None).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             // It is open to all, or does not say who it wants to know.
             return settle(&session, response, None).await;
@@ -46,8 +45,8 @@ impl Client {
             return Err(session.refusal(response).await);
         };
         // Where it really spoke: http is known by now.
-        let again = Call::new(Method::GET, session.url("/")?).with(AUTHORIZATION, header);
-        let response = session.shared.transmit(&session, again).await?;
+        let again = Call::new(Method::GET, session.url("/")?);
+        let response = session.follow(&again, Some(header)).await?;
         settle(&session, response, identity_token).await
     }
 

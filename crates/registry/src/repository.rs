@@ -49,7 +49,6 @@ impl Repository {
         let actions = match action {
             Action::Pull => "pull",
             Action::Push => "pull,push",
-            Action::Delete => "pull,delete",
         };
         let last = endpoints.len() - 1;
         let sessions = endpoints.into_iter().enumerate().map(|(number, endpoint)| {

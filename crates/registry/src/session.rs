@@ -167,7 +167,12 @@ impl Session {
         Ok(header.filter(|header| Some(header) != known))
     }
 
-    async fn follow(&self, call: &Call, header: Option<HeaderValue>) -> Result<Response, Error> {
+    /// Sends once, and again to where it is led.
+    pub(crate) async fn follow(
+        &self,
+        call: &Call,
+        header: Option<HeaderValue>,
+    ) -> Result<Response, Error> {
         let mut call = call.clone();
         let mut authorization = header;
         for _ in 0..=MAX_REDIRECTS {

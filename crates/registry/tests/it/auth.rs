@@ -225,6 +225,19 @@ async fn a_token_server_may_speak_oauth_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_is_led_to_where_the_registry_is() {
+    let server = Server::start(
+        |request| match (request.path(), request.header("authorization")) {
+            ("/v2/", _) => Reply::new(301, "").header("Location", "/moved/v2/"),
+            (_, None) => Reply::new(401, "").header("WWW-Authenticate", "Basic realm=x"),
+            _ => Reply::new(200, "{}"),
+        },
+    );
+    client().login(server.address(), &ann()).await.unwrap();
+    assert_eq!(server.lines().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registry_token_is_sent_as_it_is() {
     let server = Server::start(|request| match request.header("authorization") {
         Some("Bearer given") => sent(&manifest(&describe(CONFIG, b"{}"), &[])),
