@@ -1,5 +1,5 @@
-//! The maker's side of a create: everything checked, the cgroup made, one clone3(2), and the wait
-//! until the copy is ready.
+//! The maker's side of a create: everything checked, one clone3(2), the cgroup made before or, in
+//! version 1, meanwhile, and the wait until the copy is ready.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -64,8 +64,9 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, Error> {
     let container = HookState::new(request.spec, request.id, request.bundle);
     let poststop = hooks::list(request.spec, |hooks| hooks.poststop());
     make(request, &mut undo).inspect_err(|_| {
-        // The hooks that were to follow its end do so, if there was anything to end.
-        let began = undo.child.is_some();
+        // The hooks that were to follow its end do so, if there was anything to end: a process that
+        // waits for its cgroup is nothing yet.
+        let began = undo.child.is_some() && undo.cgroup.is_some();
         undo.run();
         if began {
             hooks::run_poststop(poststop, container);

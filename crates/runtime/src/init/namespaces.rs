@@ -10,8 +10,8 @@ use super::{Init, Outcome};
 use crate::prepare::ProcessPlan;
 use crate::protocol::{During, Failure, ToInit};
 
-/// Before everything else that costs memory or time, so that it is counted; and before the cgroup
-/// namespace, whose root is the cgroup its maker is in. By `tasks` in version 1, because this copy
+/// Before everything else that costs memory or time, so that it is counted (where it is awaited: all
+/// but the mounts themselves and the files of /dev); and before the cgroup namespace, whose root is the cgroup its maker is in. By `tasks` in version 1, because this copy
 /// has one thread: `cgroup.procs` would wait for an RCU grace period, about 10 ms.
 ///
 /// Unless the cgroup is yet to be made: then what is put off is done by [`enter_awaited_cgroup`].
