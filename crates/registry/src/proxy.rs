@@ -64,8 +64,12 @@ fn address(place: &str, text: &str) -> Result<Option<Url>, InvalidConfig> {
     // Not the text itself in the sentence: it may hold a password.
     let what = "http://host:port, https://host:port or socks5://host:port is expected";
     let refused = || InvalidConfig::new(place, what);
-    let url = Url::parse(&whole).map_err(|_| refused())?;
-    let known = matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h");
+    let mut url = Url::parse(&whole).map_err(|_| refused())?;
+    if url.scheme() == "socks5" {
+        // It is the proxy that looks names up, as with Go's programs.
+        url.set_scheme("socks5h").map_err(|()| refused())?;
+    }
+    let known = matches!(url.scheme(), "http" | "https" | "socks5h");
     if !known || url.host_str().is_none_or(str::is_empty) {
         return Err(refused());
     }

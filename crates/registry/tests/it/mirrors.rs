@@ -1,6 +1,6 @@
 //! Mirrors, rewrites, blocks and proxies.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
 use testkit::registry::{Authority, Registry, RegistrySetup, Reply, Server, forward};
@@ -239,6 +239,52 @@ async fn tls_goes_through_the_proxy_in_a_tunnel() {
         .iter()
         .find(|line| line.to_lowercase().starts_with("proxy-authorization"));
     assert!(whose.unwrap().ends_with("Basic YmVuOnBhc3M="), "{head:?}");
+}
+
+fn next(mut stream: &TcpStream, count: u8) -> Vec<u8> {
+    let mut bytes = vec![0; usize::from(count)];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+/// A SOCKS5 proxy (RFC 1928) for one connection: to `target`, whatever name is asked for. Returns its
+/// address and the name.
+fn socks(target: String) -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (sender, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let methods = next(&client, 2)[1];
+        next(&client, methods);
+        client.write_all(&[5, 0]).unwrap();
+        let head = next(&client, 5);
+        assert_eq!(head[3], 3, "a name is expected");
+        let name = String::from_utf8(next(&client, head[4])).unwrap();
+        next(&client, 2);
+        sender.send(name).unwrap();
+        client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+        let server = TcpStream::connect(target).unwrap();
+        let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+        let _ = std::io::copy(&mut client, &mut &server);
+    });
+    (address, asked)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_are_looked_up_behind_a_socks_proxy() {
+    let bytes = manifest(&describe(CONFIG, b"{}"), &[]);
+    let server = Server::start(move |_| sent(&bytes));
+    let (proxy, asked) = socks(server.address().to_owned());
+    let client = configured(&format!(
+        "[proxies]\nhttp = \"socks5://{proxy}\"\n[host.\"reg.example.com\"]\nplain-http = true\n"
+    ));
+    anonymous(&client, "reg.example.com/app:1")
+        .resolve()
+        .await
+        .unwrap();
+    assert_eq!(asked.recv().unwrap(), "reg.example.com");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
