@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use sys::root::Root;
 
 use super::criu::{Criu, Directories, Request};
 use super::outside::{self, Outside};
@@ -38,6 +39,10 @@ impl Container {
         let pid = self.process().pid;
         let table = read(&format!("/proc/{pid}/mountinfo"))?;
         let inside = outside::mount_ids(&table);
+        let root = format!("/proc/{pid}/root");
+        let root = sys::fd::open_dir(Path::new(&root)).map(Root::new);
+        let root = root.doing(|| "open the container's root".to_owned())?;
+        let id_at = |path: &Path| sys::mount::id(root.open_path(path).ok()?).ok();
         let mut streams = [const { String::new() }; 3];
         for (number, stream) in streams.iter_mut().enumerate() {
             *stream = outside_stream(pid, number, &inside)?;
@@ -45,7 +50,7 @@ impl Container {
         let process = spec.process().as_ref();
         Ok(Outside {
             namespaces: self.namespaces.bits(),
-            mounts: outside::mounts(&table, spec),
+            mounts: outside::mounts(&table, spec, id_at),
             streams,
             terminal: process
                 .and_then(|process| process.terminal())

@@ -75,8 +75,30 @@ pub(super) fn mount_ids(table: &str) -> BTreeSet<u32> {
 }
 
 /// Mounts whose source is outside, by the container's own mount table.
-pub(super) fn mounts(table: &str, spec: &Spec) -> Vec<OutsideMount> {
+///
+/// `id_at` tells the id of the mount at a path in the container: a destination may be a link, and the
+/// table has where that leads.
+pub(super) fn mounts(
+    table: &str,
+    spec: &Spec,
+    id_at: impl Fn(&Path) -> Option<u64>,
+) -> Vec<OutsideMount> {
     let lines = lines(table);
+    let real = |destination: &Path| {
+        let id = id_at(destination)?.to_string();
+        let line = lines.iter().find(|line| line.id == id)?;
+        Some(PathBuf::from(line.target))
+    };
+    let binds: Vec<Destination> = spec
+        .mounts()
+        .iter()
+        .flatten()
+        .map(|mount| Destination {
+            real: real(mount.destination()).unwrap_or_else(|| mount.destination().clone()),
+            configured: mount.destination().clone(),
+            is_bind: is_bind(mount),
+        })
+        .collect();
     // A file system that is there from its root is the container's, unless it is bound.
     let own: BTreeSet<&str> = lines
         .iter()
@@ -88,7 +110,7 @@ pub(super) fn mounts(table: &str, spec: &Spec) -> Vec<OutsideMount> {
         if target == "/" {
             return None;
         }
-        let source = match (bind_above(spec, target), line.kind) {
+        let source = match (bind_above(&binds, target), line.kind) {
             (Some((destination, below)), _) => Source::Bind { destination, below },
             (None, "cgroup" | "cgroup2") => Source::Cgroup {
                 hierarchy: Path::new(target)
@@ -109,22 +131,30 @@ pub(super) fn mounts(table: &str, spec: &Spec) -> Vec<OutsideMount> {
     lines.iter().filter_map(outside).collect()
 }
 
+/// Where a mount of the configuration is.
+struct Destination {
+    real: PathBuf,
+    configured: PathBuf,
+    is_bind: bool,
+}
+
+fn is_bind(mount: &oci_spec::runtime::Mount) -> bool {
+    let options = mount.options().as_deref().unwrap_or_default();
+    mount.typ().as_deref() == Some("bind")
+        || options
+            .iter()
+            .any(|option| option == "bind" || option == "rbind")
+}
+
 /// The bind of the configuration that a mount is, or is part of, and how far below it.
-fn bind_above(spec: &Spec, target: &str) -> Option<(PathBuf, PathBuf)> {
-    let is_bind = |mount: &&oci_spec::runtime::Mount| {
-        let options = mount.options().as_deref().unwrap_or_default();
-        mount.typ().as_deref() == Some("bind")
-            || options
-                .iter()
-                .any(|option| option == "bind" || option == "rbind")
-    };
-    let mounts = spec.mounts().iter().flatten();
-    let above = mounts.filter(|mount| Path::new(target).starts_with(mount.destination()));
+fn bind_above(all: &[Destination], target: &str) -> Option<(PathBuf, PathBuf)> {
+    let target = Path::new(target);
+    let above = all.iter().filter(|mount| target.starts_with(&mount.real));
     // The longest is the nearest; one in between that is no bind makes it the container's own.
-    let nearest = above.max_by_key(|mount| mount.destination().components().count())?;
-    let nearest = Some(nearest).filter(is_bind)?;
-    let below = Path::new(target).strip_prefix(nearest.destination()).ok()?;
-    Some((nearest.destination().clone(), below.to_owned()))
+    let nearest = above.max_by_key(|mount| mount.real.components().count())?;
+    let nearest = Some(nearest).filter(|mount| mount.is_bind)?;
+    let below = target.strip_prefix(&nearest.real).ok()?;
+    Some((nearest.configured.clone(), below.to_owned()))
 }
 
 /// Where the source of a mount is now. None if the configuration has no such mount any more.
@@ -188,7 +218,7 @@ mod tests {
 
     #[test]
     fn only_what_is_the_hosts_is_outside() {
-        let found = mounts(TABLE, &spec());
+        let found = mounts(TABLE, &spec(), |_| None);
         let targets: Vec<_> = found.iter().map(|mount| mount.target.as_str()).collect();
         assert_eq!(
             targets,
@@ -196,9 +226,27 @@ mod tests {
         );
     }
 
+    /// It is found by what is mounted there.
+    #[test]
+    fn a_destination_may_be_a_link() {
+        let mut spec = spec();
+        let mut all = spec.mounts().clone().unwrap_or_default();
+        all[1].set_destination("/link".into());
+        spec.set_mounts(Some(all));
+        let found = mounts(TABLE, &spec, |path| {
+            (path == Path::new("/link")).then_some(95)
+        });
+        let data = found.iter().find(|mount| mount.target == "/data").unwrap();
+        let source = Source::Bind {
+            destination: "/link".into(),
+            below: PathBuf::new(),
+        };
+        assert_eq!(data.source, source);
+    }
+
     #[test]
     fn sources_are_found_again() {
-        let found = mounts(TABLE, &spec());
+        let found = mounts(TABLE, &spec(), |_| None);
         let cgroups = [Directory {
             version: 1,
             name: "cpu,cpuacct".to_owned(),

@@ -12,7 +12,7 @@ use super::criu::{Criu, Directories, FIRST_FD, Moment, Request};
 use super::dump::{joined_key, joined_paths, root_of};
 use super::outside::{Outside, source_now};
 use super::protobuf::Writer;
-use super::{CriuOptions, NOTE};
+use super::{CgroupsMode, CriuOptions, NOTE};
 use crate::cgroup::Group;
 use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
@@ -87,7 +87,7 @@ fn bring_back(
     let criu = Criu::start(request.options.program, &fds)?;
     let mut terminal = None;
     let pid = criu.serve(Request::Restore, &options, &directories.log, |moment| {
-        at(request, moment, &mut terminal)
+        at(request, moment, group, &mut terminal)
     });
     let Some(pid) = pid? else {
         let reason = "it names no process that it has restored".to_owned();
@@ -102,7 +102,7 @@ fn bring_back(
         directories: SavedDirectory::all(&group.files),
         unit: group.unit().map(str::to_owned),
         shared_root: None,
-        namespaces: outside.namespaces,
+        namespaces: outside.namespaces | clocks_of(pid)?,
     };
     let container = Container::load(&saved, request.spec)?;
     container
@@ -115,14 +115,35 @@ fn bring_back(
         })
 }
 
+/// The flag of a time namespace if the process is in one of its own: CRIU makes one, so that clocks go
+/// on from where they were.
+fn clocks_of(pid: i32) -> Result<u32, Error> {
+    let path = format!("/proc/{pid}/ns/time");
+    let action = || "look at the clocks of the process".to_owned();
+    let opened = match sys::ns::open(Path::new(&path)) {
+        // A kernel without.
+        Err(error) if error.errno == sys::Errno::NOENT => return Ok(0),
+        answer => answer.doing(action)?,
+    };
+    let is_own = sys::ns::is_own(&opened, Namespaces::TIME).doing(action)?;
+    Ok(if is_own { 0 } else { Namespaces::TIME.bits() })
+}
+
 fn at(
     request: &RestoreRequest<'_>,
     moment: Moment,
+    group: &Group,
     terminal: &mut Option<OwnedFd>,
 ) -> Result<(), Error> {
     match moment.script.as_str() {
         "orphan-pts-master" => *terminal = moment.fd,
         "setup-namespaces" => {
+            // Who is to leave cgroups alone does not put it into the container's. The others come from
+            // it, and so come along.
+            if let (CgroupsMode::Ignore, Some(pid)) = (request.options.cgroups, moment.pid) {
+                let added = group.files.add(pid);
+                added.map_err(|source| crate::cgroup::cannot("enter", source))?;
+            }
             let state = HookState::new(request.spec, request.id, request.bundle);
             let state = state.json("creating", moment.pid);
             for (point, list) in hooks::of_maker(request.spec) {
