@@ -260,6 +260,49 @@ fn a_container_goes_on_after_a_checkpoint_or_elsewhere() {
     subject.bundle.assert_nothing_left();
 }
 
+/// Binds at links and in other binds, whose mount points were lost meanwhile; a process that joined
+/// after a restoration; and the cgroup that the configuration names now.
+#[test]
+fn what_was_bound_or_joined_comes_back() {
+    let mut subject = Subject::new(need_criu!(), "sleep 1000");
+    let bundle = &mut subject.bundle;
+    std::fs::create_dir_all(bundle.in_root("real/place")).unwrap();
+    std::os::unix::fs::symlink("/real/place", bundle.in_root("link")).unwrap();
+    for (source, target) in [
+        ("one", "/link"),
+        ("two", "/other"),
+        ("three", "/other/inner"),
+    ] {
+        std::fs::create_dir(bundle.path().join(source)).unwrap();
+        bundle.mount(json!({
+            "destination": target, "type": "bind", "source": source, "options": ["bind", "rprivate"],
+        }));
+    }
+    bundle.write();
+    subject.detached(&mut subject.command(&["run", "-d", "ID"]));
+    for _ in 0..2 {
+        subject.succeed(&["checkpoint", "ID"]);
+        std::fs::remove_dir(subject.bundle.path().join("two/inner")).unwrap();
+        subject.detached(&mut subject.command(&["restore", "-d", "ID"]));
+        let script = "sleep 1000 </dev/null >/dev/null 2>&1 & touch /link/a /other/inner/a";
+        subject.detached(&mut subject.command(&["exec", "ID", "sh", "-c", script]));
+    }
+    for touched in ["one/a", "three/a"] {
+        assert!(subject.bundle.path().join(touched).exists(), "{touched}");
+    }
+    let ignore = ["--manage-cgroups-mode", "ignore", "ID"];
+    subject.succeed(&[&["checkpoint"], &ignore[..]].concat());
+    std::fs::remove_dir(subject.bundle.path().join("two/inner")).unwrap();
+    subject.detached(&mut subject.command(&[&["restore", "-d"], &ignore[..]].concat()));
+    let state: Value = serde_json::from_str(&subject.succeed(&["state", "ID"])).unwrap();
+    let cgroups = std::fs::read_to_string(format!("/proc/{}/cgroup", state["pid"])).unwrap();
+    assert!(
+        cgroups.contains(&format!("/{}\n", subject.bundle.id)),
+        "{cgroups}"
+    );
+    subject.delete();
+}
+
 #[test]
 fn a_terminal_comes_back() {
     let mut subject = Subject::new(need_criu!(), COUNTER);

@@ -138,7 +138,7 @@ struct Destination {
     is_bind: bool,
 }
 
-fn is_bind(mount: &oci_spec::runtime::Mount) -> bool {
+pub(super) fn is_bind(mount: &oci_spec::runtime::Mount) -> bool {
     let options = mount.options().as_deref().unwrap_or_default();
     mount.typ().as_deref() == Some("bind")
         || options

@@ -3,14 +3,14 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Mount, Spec};
 use sys::mount::{Change, Propagation};
 use sys::ns::Namespaces;
 use sys::root::Root;
 
 use super::criu::{Criu, Directories, FIRST_FD, Moment, Request};
 use super::dump::{joined_key, joined_paths, root_of};
-use super::outside::{Outside, source_now};
+use super::outside::{Outside, is_bind, source_now};
 use super::protobuf::Writer;
 use super::{CgroupsMode, CriuOptions, NOTE};
 use crate::cgroup::Group;
@@ -253,24 +253,33 @@ fn make_mount_points(request: &RestoreRequest<'_>) -> Result<(), Error> {
     // CRIU puts the old root there for a moment.
     let _ = root.make_dirs("/tmp");
     let mounts = request.spec.mounts().as_deref().unwrap_or_default();
+    let source = |mount: &Mount| Some(request.bundle.join(mount.source().as_deref()?));
     for mount in mounts {
         let target = mount.destination();
-        let covered = mounts
-            .iter()
-            .any(|other| target != other.destination() && target.starts_with(other.destination()));
-        if covered {
-            continue;
-        }
-        let source = mount
-            .source()
-            .as_ref()
-            .map(|path| request.bundle.join(path));
-        let _ = match source.is_some_and(|source| source.is_file()) {
-            true => root.make_file(target),
-            false => root.make_dirs(target),
+        let above = mounts.iter().filter(|other| {
+            target != other.destination() && target.starts_with(other.destination())
+        });
+        let nearest = above.max_by_key(|other| other.destination().components().count());
+        let is_file = source(mount).is_some_and(|source| source.is_file());
+        let _ = match nearest {
+            None => make_mount_point(&root, target, is_file),
+            // In the source of a bind, which is the host's; other file systems are in the images.
+            Some(bind) if is_bind(bind) => {
+                let below = target.strip_prefix(bind.destination()).unwrap_or(target);
+                let source = source(bind).and_then(|source| Root::open(&source).ok());
+                source.map_or(Ok(()), |source| make_mount_point(&source, below, is_file))
+            }
+            Some(_) => Ok(()),
         };
     }
     Ok(())
+}
+
+fn make_mount_point(root: &Root, path: &Path, is_file: bool) -> sys::Result<()> {
+    match is_file {
+        true => root.make_file(path).map(drop),
+        false => root.make_dirs(path).map(drop),
+    }
 }
 
 fn read_note(images: &Path) -> Result<Outside, Error> {
