@@ -49,6 +49,36 @@ fn an_exec_session_has_streams_and_an_exit_code() {
     );
 }
 
+/// Where the container may look into others, two processes go the way that one goes elsewhere: the
+/// end of the first is not the session's, and the session's is not missed however short it is.
+#[test]
+fn a_session_beside_a_tracer_ends_once_and_with_its_own_code() {
+    if !can_run() {
+        return;
+    }
+    let mut setup = Setup::new(&["sleep", "1000"]);
+    setup.rights = vec!["CAP_SYS_PTRACE"];
+    let guest = setup.start();
+    let watch = guest.shim.watch().unwrap();
+    for number in 1..40 {
+        let mut client = guest.exec(number, &["sh", "-c", "echo out; exit 9"], false);
+        assert_eq!(unframe(&read_all(&mut client)).0, "out\n");
+        let ended = Notice::ExecExited {
+            id: exec_id(number),
+            code: 9,
+        };
+        assert_eq!(next_notice(&watch), ended);
+    }
+    let mut client = guest.exec(40, &["sh", "-c", "tty; stty size"], true);
+    let said = String::from_utf8(read_all(&mut client)).unwrap();
+    assert!(said.starts_with("/dev/pts/"), "{said}");
+    let ended = Notice::ExecExited {
+        id: exec_id(40),
+        code: 0,
+    };
+    assert_eq!(next_notice(&watch), ended);
+}
+
 #[test]
 fn an_exec_session_without_a_client_runs_too() {
     if !can_run() {

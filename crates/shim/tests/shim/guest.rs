@@ -89,6 +89,8 @@ pub(crate) struct Setup {
     pub(crate) terminal: bool,
     pub(crate) launch: Launch,
     pub(crate) mounts: Vec<Value>,
+    /// Rights beside the usual ones.
+    pub(crate) rights: Vec<&'static str>,
 }
 
 impl Setup {
@@ -103,6 +105,7 @@ impl Setup {
             terminal: false,
             launch,
             mounts: Vec::new(),
+            rights: Vec::new(),
         }
     }
 
@@ -141,7 +144,15 @@ impl Setup {
             .unwrap()
             .replace('.', "");
         make_rootfs(&dir.path().join("rootfs"));
-        let config = config(&self.args, self.terminal, &format!("/{id}"), &self.mounts);
+        let mut config = config(&self.args, self.terminal, &format!("/{id}"), &self.mounts);
+        for set in config["process"]["capabilities"]
+            .as_object_mut()
+            .unwrap()
+            .values_mut()
+        {
+            let rights = self.rights.iter().map(|right| Value::from(*right));
+            set.as_array_mut().unwrap().extend(rights);
+        }
         std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
         self.launch.id = id;
         self.launch.dir = dir.path().to_owned();
