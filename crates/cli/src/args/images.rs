@@ -71,8 +71,8 @@ pub struct PullArgs {
     /// Pull every platform of the image, not only this machine's
     #[arg(long)]
     pub all_platforms: bool,
-    /// Accepted and ignored, as by Docker
-    #[arg(long, hide = true)]
+    /// Accepted and ignored: no content trust is asked for (default true)
+    #[arg(long, default_value = "true")]
     pub disable_content_trust: bool,
     /// Platform of the image, as os/arch or os/arch/variant
     #[arg(long, value_name = "string")]
@@ -91,8 +91,8 @@ pub struct PushArgs {
     /// Push every tag of the repository
     #[arg(short, long)]
     pub all_tags: bool,
-    /// Accepted and ignored, as by Docker
-    #[arg(long, hide = true)]
+    /// Accepted and ignored: no content trust is asked for (default true)
+    #[arg(long, default_value = "true")]
     pub disable_content_trust: bool,
     /// Push only the manifest for this platform, as os/arch or os/arch/variant
     #[arg(long, value_name = "string")]
@@ -152,7 +152,7 @@ pub struct LoadArgs {
     #[arg(short, long, value_name = "string")]
     pub input: Option<String>,
     /// Only what is for this platform, as os/arch or os/arch/variant; may be repeated
-    #[arg(long, value_name = "stringSlice", value_delimiter = ',')]
+    #[arg(long, value_name = "string", value_delimiter = ',')]
     pub platform: Vec<String>,
     /// Say nothing
     #[arg(short, long)]
@@ -169,7 +169,7 @@ pub struct SaveArgs {
     #[arg(short, long, value_name = "string")]
     pub output: Option<String>,
     /// Only what is for this platform, as os/arch or os/arch/variant; may be repeated
-    #[arg(long, value_name = "stringSlice", value_delimiter = ',')]
+    #[arg(long, value_name = "string", value_delimiter = ',')]
     pub platform: Vec<String>,
     /// The images.
     #[arg(hide = true)]

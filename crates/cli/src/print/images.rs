@@ -363,10 +363,11 @@ mod tests {
             human: true,
             now: 7300,
         };
-        insta::assert_snapshot!(history(&steps, &style).unwrap(), @r#"
+        let text = history(&steps, &style).unwrap().replace(" \n", "|\n");
+        insta::assert_snapshot!(text, @r#"
         IMAGE          CREATED       CREATED BY                                      SIZE      COMMENT
-        0a0a0a0a0a0a   2 hours ago   CMD ["sh"]                                      0B        
-        <missing>      2 hours ago   ADD x ADD x ADD x ADD x ADD x ADD x ADD x AD…   8.31MB    
+        0a0a0a0a0a0a   2 hours ago   CMD ["sh"]                                      0B       |
+        <missing>      2 hours ago   ADD x ADD x ADD x ADD x ADD x ADD x ADD x AD…   8.31MB   |
         "#);
         style.human = false;
         style.format = Format::parse(Some("{{.ID}} {{.Size}} {{.CreatedSince}}"));

@@ -1,0 +1,254 @@
+//! The store, from the outside: platforms, mounts, what is pruned, found damaged and mended.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "test files need not survive a crash"
+)]
+
+use std::fs;
+use std::path::Path;
+
+use testkit::registry::Registry;
+use testkit::{Brig, clients, root};
+
+fn with_busybox(name: &str) -> Brig {
+    let brig = Brig::start();
+    brig.import_busybox();
+    brig.brig(&["tag", "bb", name]).ok();
+    brig
+}
+
+fn id(brig: &Brig, name: &str) -> String {
+    let format = ["image", "inspect", "-f", "{{.Id}}", name];
+    brig.brig(&format).ok().to_owned()
+}
+
+#[test]
+fn history_search_and_manifests_are_shown() {
+    let Some(registry) = Registry::start().filter(|_| root()) else {
+        return;
+    };
+    let name = format!("{}/team/bb:v1", registry.address());
+    let brig = with_busybox(&name);
+    brig.brig(&["push", &name]).ok();
+    for client in clients() {
+        let history = brig.with(
+            client,
+            &[
+                "history",
+                "--no-trunc",
+                "--format",
+                "{{.ID}} {{.Size}}",
+                &name,
+            ],
+        );
+        let line = history.lines()[0];
+        assert!(line.starts_with(&id(&brig, &name)), "{client:?} {history}");
+        assert!(line.ends_with("MB"), "{client:?} {history}");
+        let df = brig.with(
+            client,
+            &["system", "df", "--format", "{{.Type}} {{.TotalCount}}"],
+        );
+        assert!(df.lines().contains(&"Images 1"), "{client:?} {df}");
+    }
+    let manifest = brig.brig(&["manifest", "inspect", &name]).json();
+    assert_eq!(manifest["schemaVersion"], 2);
+    let found = brig.brig(&[
+        "search",
+        "--format",
+        "{{.Name}}",
+        &format!("{}/bb", registry.address()),
+    ]);
+    assert!(found.ok().contains("team/bb"), "{found}");
+    brig.finish();
+}
+
+#[test]
+fn prune_removes_what_nothing_uses() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::start();
+    for client in clients() {
+        brig.import_busybox();
+        brig.brig(&["create", "--name", "user", "bb", "true"]).ok();
+        brig.brig(&[
+            "import",
+            "-m",
+            "another",
+            testkit::busybox_tar().to_str().unwrap(),
+            "other",
+        ])
+        .ok();
+        let kept = brig.with(client, &["image", "prune", "-f"]);
+        assert!(
+            kept.ok().contains("Total reclaimed space: 0B"),
+            "{client:?} {kept}"
+        );
+        let gone = brig.with(client, &["image", "prune", "-a", "-f"]);
+        assert!(
+            gone.ok().contains("untagged: other:latest"),
+            "{client:?} {gone}"
+        );
+        assert!(gone.ok().contains("deleted: sha256:"), "{client:?} {gone}");
+        brig.brig(&["image", "inspect", "bb"]).ok();
+        brig.brig(&["image", "inspect", "other"]).fails(1);
+        brig.brig(&["rm", "user"]).ok();
+        brig.brig(&["rmi", "-f", "bb"]).ok();
+    }
+    brig.finish();
+}
+
+/// An index of two platforms in a registry, made with skopeo's words: both are the same busybox.
+fn index(brig: &Brig, registry: &Registry, repository: &str) -> [String; 2] {
+    let tar = testkit::busybox_tar();
+    let arch = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    };
+    let mut entries = Vec::new();
+    let mut digests = Vec::new();
+    for (arch, tag) in [(arch, "own"), ("s390x", "other")] {
+        let name = format!("{}/{repository}:{tag}", registry.address());
+        let platform = format!("linux/{arch}");
+        let import = [
+            "import",
+            "--platform",
+            &platform,
+            tar.to_str().unwrap(),
+            &name,
+        ];
+        brig.brig(&import).ok();
+        brig.brig(&["push", &name]).ok();
+        let shown = brig.brig(&["manifest", "inspect", "-v", &name]).json();
+        let descriptor = &shown["Descriptor"];
+        digests.push(descriptor["digest"].as_str().unwrap().to_owned());
+        entries.push(serde_json::json!({
+            "mediaType": descriptor["mediaType"],
+            "digest": descriptor["digest"],
+            "size": descriptor["size"],
+            "platform": {"os": "linux", "architecture": arch},
+        }));
+        brig.brig(&["rmi", &name]).ok();
+    }
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let document = serde_json::json!({
+        "schemaVersion": 2, "mediaType": media_type, "manifests": entries,
+    })
+    .to_string();
+    let answer = brig.http(&format!(
+        "PUT /brig/manifests/{}/{repository}:v1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Content-Type: {media_type}\r\nContent-Length: {}\r\n\r\n{document}",
+        registry.address(),
+        document.len()
+    ));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    [digests.remove(0), digests.remove(0)]
+}
+
+#[test]
+fn platforms_are_chosen() {
+    let Some(registry) = Registry::start().filter(|_| root()) else {
+        return;
+    };
+    let brig = Brig::start();
+    index(&brig, &registry, "multi");
+    let name = format!("{}/multi:v1", registry.address());
+    brig.brig(&["pull", &name]).ok();
+    let format = ["image", "inspect", "-f", "{{.Architecture}}"];
+    let architecture = |more: &[&str]| brig.brig(&[&format, more].concat()).ok().to_owned();
+    assert_ne!(architecture(&[&name]), "s390x");
+    let other = brig.brig(&["image", "inspect", "--platform", "linux/s390x", &name]);
+    assert_ne!(other.code, 0, "it has not been pulled: {other}");
+    brig.brig(&["pull", "--platform", "linux/s390x", &name])
+        .ok();
+    assert_eq!(architecture(&["--platform", "linux/s390x", &name]), "s390x");
+    assert_ne!(architecture(&[&name]), "s390x");
+    let none = brig.brig(&["pull", "--platform", "linux/riscv64", &name]);
+    assert!(none.fails(1).contains("linux/riscv64"), "{none}");
+    // All of it goes to another repository, with the same digest.
+    brig.brig(&["rmi", &name]).ok();
+    brig.brig(&["pull", "--all-platforms", &name]).ok();
+    let before = id(&brig, &name);
+    let copy = format!("{}/copy:v1", registry.address());
+    brig.brig(&["tag", &name, &copy]).ok();
+    let pushed = brig.brig(&["push", &copy]);
+    assert!(
+        pushed.ok().contains(&format!("digest: {before} ")),
+        "{pushed}"
+    );
+    let file = brig.root().join("one.tar");
+    let file = file.to_str().unwrap();
+    brig.brig(&["save", "--platform", "linux/s390x", "-o", file, &name])
+        .ok();
+    brig.finish();
+}
+
+#[test]
+fn an_image_is_mounted_and_stays_meanwhile() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::start();
+    brig.import_busybox();
+    let place = brig.brig(&["image", "mount", "bb"]).ok().to_owned();
+    assert_eq!(brig.brig(&["image", "mount", "bb"]).ok(), place);
+    assert!(Path::new(&place).join("bin/busybox").exists(), "{place}");
+    assert!(fs::write(Path::new(&place).join("x"), "").is_err());
+    let list = brig.brig(&["image", "mount"]);
+    assert!(list.ok().contains(&place), "{list}");
+    let refused = brig.brig(&["rmi", "-f", "bb"]);
+    assert!(refused.fails(1).contains("image is mounted"), "{refused}");
+    brig.brig(&["image", "unmount", "bb"]).ok();
+    let again = brig.brig(&["image", "unmount", "bb"]);
+    assert!(again.fails(1).contains("is not mounted"), "{again}");
+    assert!(!Path::new(&place).exists());
+    brig.brig(&["rmi", "bb"]).ok();
+    brig.finish();
+}
+
+#[test]
+fn what_is_damaged_is_found_and_pulled_again() {
+    let Some(registry) = Registry::start().filter(|_| root()) else {
+        return;
+    };
+    let name = format!("{}/bb:v1", registry.address());
+    let brig = with_busybox(&name);
+    brig.brig(&["push", &name]).ok();
+    brig.brig(&["rmi", "-f", "bb", &name]).ok();
+    brig.brig(&["pull", &name]).ok();
+    let whole = brig.brig(&["system", "check"]);
+    assert!(whole.ok().ends_with(": 0 problems"), "{whole}");
+    let biggest = largest_blob(&brig.data_root().join("blobs"));
+    let mut bytes = fs::read(&biggest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    fs::write(&biggest, bytes).unwrap();
+    let broken = brig.brig(&["system", "check"]);
+    assert_eq!(broken.code, 1, "{broken}");
+    let mended = brig.brig(&["system", "check", "--repair"]);
+    assert_eq!(mended.code, 0, "{mended}");
+    let whole = brig.brig(&["system", "check"]);
+    assert!(whole.ok().ends_with(": 0 problems"), "{whole}");
+    let run = ["run", "--rm", "--network", "none", &name, "echo", "whole"];
+    assert_eq!(brig.brig(&run).ok(), "whole");
+    brig.finish();
+}
+
+fn largest_blob(top: &Path) -> std::path::PathBuf {
+    let mut open = vec![top.to_owned()];
+    let mut largest = (0, top.to_owned());
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap().flatten() {
+            let (path, length) = (entry.path(), entry.metadata().unwrap().len());
+            if path.is_dir() {
+                open.push(path);
+            } else if length > largest.0 {
+                largest = (length, path);
+            }
+        }
+    }
+    largest.1
+}
