@@ -8,10 +8,10 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::answer::why;
 use crate::error::{Action, Error};
-use crate::route::{self, Need};
+use crate::route::Need;
 use crate::session::{Call, Session};
 use crate::transmit::name_of;
-use crate::{Credential, Descriptor, Repository, header};
+use crate::{Descriptor, Repository, header};
 
 /// A connection that brings less than this before it breaks was no progress.
 const PROGRESS: u64 = 64 << 10;
@@ -81,7 +81,7 @@ impl Repository {
         if descriptor.is_foreign() {
             let last = places.back().map(|place| place.session.clone());
             let foreign = descriptor.urls.iter().take(8);
-            let foreign = foreign.filter_map(|url| foreign_place(last.clone()?, url));
+            let foreign = foreign.filter_map(|url| foreign_place(last.as_ref()?, url));
             places.extend(foreign.collect::<Vec<_>>());
         }
         Ok(places)
@@ -89,15 +89,13 @@ impl Repository {
 }
 
 /// Where the maker of a foreign layer says it is: nobody is told there who asks.
-fn foreign_place(mut session: Session, url: &str) -> Option<Place> {
+fn foreign_place(session: &Session, url: &str) -> Option<Place> {
     let url = Url::parse(url).ok()?;
     let plain = url.scheme() == "http" && session.shared.may_be_plain(&url);
     if url.scheme() != "https" && !plain {
         return None;
     }
-    session.endpoint = route::own(&session.shared.config, &name_of(&url), "");
-    session.credential = Credential::Anonymous;
-    session.purpose.scopes.clear();
+    let session = session.guest_of(&name_of(&url));
     Some(Place { session, url })
 }
 

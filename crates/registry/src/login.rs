@@ -9,6 +9,7 @@ use crate::header::{self, Challenge};
 use crate::route::{self, DOCKER};
 use crate::session::{Call, Purpose, Session};
 use crate::token::Key;
+use crate::transmit::is_at;
 use crate::{Client, Credential, Credentials};
 
 /// What a login has got.
@@ -89,7 +90,8 @@ impl Session {
             Challenge::Bearer { realm, service, .. } => Some((realm, service)),
             Challenge::Basic => None,
         });
-        let given = matches!(self.credential, Credential::RegistryToken(_));
+        let elsewhere = !is_at(response.url(), &self.endpoint);
+        let given = elsewhere || matches!(self.credential, Credential::RegistryToken(_));
         let Some((realm, service)) = bearer.filter(|_| !given) else {
             return Ok((self.answer_challenge(response, None).await?, None));
         };

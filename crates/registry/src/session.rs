@@ -11,7 +11,8 @@ use crate::answer::{self, Said};
 use crate::client::Shared;
 use crate::error::{Action, Error};
 use crate::header;
-use crate::route::Endpoint;
+use crate::route::{self, Endpoint};
+use crate::transmit::{is_at, name_of};
 use crate::{Credential, Credentials};
 
 /// As browsers and Go have it.
@@ -68,6 +69,8 @@ pub(crate) struct Session {
     pub purpose: Purpose,
     /// How often what can be repeated is tried.
     pub attempts: u32,
+    /// Led here by others: nothing of what the configuration says to this host is said.
+    pub guest: bool,
 }
 
 impl Session {
@@ -83,6 +86,7 @@ impl Session {
             credential,
             purpose,
             attempts: shared.config.limits.attempts.max(1),
+            guest: false,
             endpoint,
         }
     }
@@ -131,15 +135,43 @@ impl Session {
     /// Sends once, with authentication and redirects.
     async fn once(&self, call: &Call) -> Result<Response, Error> {
         let known = self.authorization(None, None).await?;
-        let response = self.follow(call, known.clone()).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
+        let mut response = self.follow(call, known.clone()).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(header) = self.answer_challenge(&response, known.as_ref()).await?
+        {
+            response = self.follow(call, Some(header)).await?;
         }
-        let Some(header) = self.answer_challenge(&response, known.as_ref()).await? else {
+        let elsewhere = !is_at(response.url(), &self.endpoint);
+        if response.status() == StatusCode::UNAUTHORIZED && elsewhere {
+            return self.as_guest(call, response).await;
+        }
+        Ok(response)
+    }
+
+    /// Where a redirect has led, and somebody wants to know who asks: nobody in particular. What is known
+    /// here is for the registry only.
+    async fn as_guest(&self, call: &Call, response: Response) -> Result<Response, Error> {
+        let guest = self.guest_of(&name_of(response.url()));
+        let Some(header) = guest.answer_challenge(&response, None).await? else {
             return Ok(response);
         };
-        drop(response);
-        self.follow(call, Some(header)).await
+        let url = response.url().clone();
+        let led = Call {
+            url,
+            led: true,
+            ..call.clone()
+        };
+        guest.follow(&led, Some(header)).await
+    }
+
+    /// The same purpose on another host, as nobody in particular.
+    pub(crate) fn guest_of(&self, host: &str) -> Self {
+        let mut guest = self.clone();
+        guest.endpoint = route::own(&self.shared.config, host, "");
+        guest.credential = Credential::Anonymous;
+        guest.purpose.scopes.clear();
+        guest.guest = true;
+        guest
     }
 
     /// What to say to an answer 401; none when there is nothing more to say.

@@ -102,14 +102,21 @@ impl Shared {
         method: reqwest::Method,
     ) -> Result<reqwest::RequestBuilder, Error> {
         let endpoint = &session.endpoint;
-        let host = if is_at(url, endpoint) {
+        let own = is_at(url, endpoint);
+        let host = if own {
             endpoint.host.clone()
         } else {
             name_of(url)
         };
         let client = self.pool.client(&self.config, &host).await?;
         let mut request = client.request(method, url.clone());
-        for (name, value) in self.config.hosts.get(&host).iter().flat_map(|h| &h.headers) {
+        // Not where others lead to: who leads there would use what is not theirs.
+        let known = self
+            .config
+            .hosts
+            .get(&host)
+            .filter(|_| own && !session.guest);
+        for (name, value) in known.iter().flat_map(|host| &host.headers) {
             // Both have been checked when the client was made.
             let name = HeaderName::from_bytes(name.as_bytes());
             if let (Ok(name), Ok(mut value)) = (name, HeaderValue::from_str(value)) {

@@ -272,6 +272,51 @@ async fn a_redirect_does_not_take_the_credentials_along() {
     );
 }
 
+/// The password must not come to who stands where a redirect leads, whatever they ask for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_a_redirect_leads_to_does_not_learn_who_asks() {
+    for basic in [true, false] {
+        let realm = Server::start(|_| Reply::new(200, "{\"token\":\"for anybody\"}"));
+        let challenge = if basic {
+            "Basic realm=x".to_owned()
+        } else {
+            format!(
+                "Bearer realm=\"http://{}/token\",scope=\"a:b:c\"",
+                realm.address()
+            )
+        };
+        let layer = noise(5, 1000);
+        let bytes = layer.clone();
+        let elsewhere = Server::start(move |request| match request.header("authorization") {
+            Some("Bearer for anybody") => Reply::new(200, bytes.clone()),
+            _ => Reply::new(401, "").header("WWW-Authenticate", &challenge),
+        });
+        let target = format!("http://{}/b", elsewhere.address());
+        let registry = Server::start(move |request| match request.header("authorization") {
+            None => Reply::new(401, "").header("WWW-Authenticate", "Basic realm=x"),
+            Some(_) => Reply::new(307, "").header("Location", &target),
+        });
+        let client = configured(&format!(
+            "[host.\"{}\".headers]\nX-Secret = \"for its own visitors\"\n",
+            elsewhere.address()
+        ));
+        let reference = named(&format!("{}/app", registry.address()));
+        let repository = client.repository(&reference, &Credentials::own(ann()));
+        let blob = repository.blob(&describe(LAYER, &layer), 0).await;
+        // Who wants a token that anybody gets is given one.
+        assert_eq!(blob.is_ok(), !basic);
+        for request in elsewhere.requests().iter().chain(&realm.requests()) {
+            let said = request.header("authorization");
+            assert!(
+                said.is_none_or(|said| said == "Bearer for anybody"),
+                "{said:?}"
+            );
+            assert!(!request.target.contains("ann"), "{}", request.target);
+            assert_eq!(request.header("x-secret"), None);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retry_after_is_waited_for_if_it_is_not_too_long() {
     let bytes = manifest(&describe(CONFIG, b"{}"), &[]);
