@@ -1,3 +1,5 @@
+//! Streams of several encoders, made again bit for bit.
+
 use super::*;
 use flate2::{Compression, GzBuilder};
 
