@@ -177,7 +177,9 @@ pub(super) fn source_now(
         Source::Bind { destination, below } => {
             let mut mounts = spec.mounts().iter().flatten();
             let found = mounts.find(|mount| mount.destination() == destination)?;
+            // CRIU wants a name at its end, and not `.`.
             let source = bundle.join(found.source().as_deref()?);
+            let source: PathBuf = source.components().collect();
             Some(if below.as_os_str().is_empty() {
                 source
             } else {
@@ -210,7 +212,7 @@ mod tests {
             "ociVersion": "1.0.0",
             "mounts": [
                 {"destination": "/proc", "type": "proc", "source": "proc"},
-                {"destination": "/data", "type": "none", "source": "data", "options": ["rbind"]},
+                {"destination": "/data", "type": "none", "source": "data/.", "options": ["rbind"]},
             ],
         });
         serde_json::from_value(text).unwrap()
