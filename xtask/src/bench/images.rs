@@ -4,6 +4,11 @@
 //! Each subject takes its turn in every round and goes through the whole circle. CPU time is that of the
 //! whole machine, the registry's share included: daemons, their helpers and kernel threads are all in it.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what is measured with need not survive a crash"
+)]
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,6 +43,9 @@ struct Cost {
     /// Bytes.
     memory: u64,
 }
+
+/// What is told of a cost: in which words, and with how many digits.
+type Part = (&'static str, fn(&Cost) -> f64, usize);
 
 type Costs = HashMap<(usize, &'static str), Vec<Cost>>;
 
@@ -360,7 +368,7 @@ fn anonymous(roots: &[u32]) -> u64 {
 }
 
 fn tables(page: &mut Page, title: &str, all: &[Subject], costs: &Costs) {
-    let parts: [(&str, fn(&Cost) -> f64, usize); 3] = [
+    let parts: [Part; 3] = [
         ("seconds", |cost| cost.wall, 2),
         (
             "seconds of processors, the registry's share included",
