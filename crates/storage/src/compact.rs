@@ -163,8 +163,10 @@ fn begins_alike(store: &Store, candidate: &Candidate, blob: &Path) -> bool {
         && ours == theirs
 }
 
-/// The row first: a file without one is garbage, the other way round content would be lost.
+/// The recipe first, then the row, then the file goes: content is lost by nothing in between.
 fn drop_file(store: &Store, candidate: &Candidate, encoder: &str) -> Result<u64, Error> {
+    let layer = store.paths.layer(candidate.number);
+    sys::file::sync_dir(&layer).map_err(Error::file("sync", &layer))?;
     set(store, candidate, kept::LAYER, encoder)?;
     let blob = store.paths.blob(&candidate.digest);
     let recipe = store.paths.recipe(candidate.number, &candidate.digest);
