@@ -16,7 +16,11 @@ pub struct Pruned {
 /// Removes those images that `takes` takes, that no container was made from, and that have no name,
 /// unless `all` are meant. One that comes into use meanwhile stays.
 pub fn prune(engine: &Engine, all: bool, takes: impl Fn(&Image) -> bool) -> Result<Pruned, Error> {
-    let mut pruned = Pruned::default();
+    let mut pruned = Pruned {
+        removed: Vec::new(),
+        // What pulls have left; what is being pulled stays.
+        reclaimed: engine.storage().collect_partial(all)?,
+    };
     for (image, users) in super::list(engine)? {
         let unnamed = image.references.is_empty();
         if users > 0 || !(all || unnamed) || !takes(&image) {
