@@ -226,11 +226,12 @@ impl<'a> MountedRoot<'a> {
         let root = root_of(request.spec, request.bundle)?;
         let action = || format!("mount {} for the restoration", root.display());
         sys::ns::unshare(Namespaces::MOUNT).doing(action)?;
-        let private = Change {
-            propagation: Some(Propagation::Private),
+        // Nothing is seen outside; but what is bound from there has to be tied to it as it was.
+        let receiving = Change {
+            propagation: Some(Propagation::Slave),
             ..Change::default()
         };
-        sys::mount::change(Path::new("/"), private, true).doing(action)?;
+        sys::mount::change(Path::new("/"), receiving, true).doing(action)?;
         let mounted = sys::mount::bind(&root, true).doing(action)?;
         let target = sys::fd::open_path(request.root).doing(action)?;
         mounted.attach(target).doing(action)?;
