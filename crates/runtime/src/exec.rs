@@ -179,19 +179,28 @@ impl Container {
 
     /// Hears what the process has to say by now, without waiting; whether its command has been
     /// executed. On failure [`Joining::kill`] is what is left to do.
+    ///
+    /// Whoever may trace the process may have taken its channel: what is said there is expected once,
+    /// and proves nothing about others.
     pub fn advance_exec(&self, joining: &mut Joining) -> Result<bool, Error> {
         loop {
+            if joining.deadline() <= Instant::now() {
+                return Err(late());
+            }
             let spoken = sys::event::readable_within(&joining.maker, Duration::ZERO);
             if !spoken.doing(|| "hear the process".to_owned())? {
-                return match joining.deadline() <= Instant::now() {
-                    true => Err(late()),
-                    false => Ok(false),
-                };
+                return Ok(false);
             }
             match joining.maker.receive()? {
-                Some((FromInit::Ready, mut fds)) => joining.terminal = fds.pop(),
+                Some((FromInit::Ready, mut fds)) if joining.awaits_terminal => {
+                    joining.awaits_terminal = false;
+                    joining.terminal = fds.pop();
+                }
                 Some((FromInit::Failed(failure), _)) => return Err(failure.into()),
-                Some((FromInit::BornAt { pid }, _)) => joining.follow(pid)?,
+                Some((FromInit::BornAt { pid }, _)) if joining.awaits_birth => {
+                    joining.awaits_birth = false;
+                    joining.follow(pid)?;
+                }
                 Some(message) if message.0.is_listener() => {
                     self.supervise(&joining.maker, &joining.child, message)?;
                 }
@@ -291,6 +300,8 @@ impl Container {
             maker,
             child,
             terminal: None,
+            awaits_birth: hidden,
+            awaits_terminal: matches!(request.stdio, Stdio::Terminal { .. }),
             since: Instant::now(),
         };
         match process.doing(|| "read when the process started".to_owned()) {
@@ -385,6 +396,10 @@ pub struct Joining {
     child: Child,
     process: ProcessRef,
     terminal: Option<OwnedFd>,
+    /// Whether it is yet to appear in the container, as another process.
+    awaits_birth: bool,
+    /// Whether it is yet to send its terminal.
+    awaits_terminal: bool,
     since: Instant,
 }
 
@@ -409,10 +424,15 @@ impl Joining {
         }
     }
 
-    /// Goes on with the copy in which it has appeared.
+    /// Goes on with the copy in which it has appeared, which is the caller's child: nobody else's
+    /// process is followed, or killed, because somebody named it.
     fn follow(&mut self, pid: i32) -> Result<(), Error> {
         let action = || "follow the process into the container".to_owned();
         let pidfd = sys::pidfd::open(pid).doing(action)?;
+        if !sys::pidfd::is_child(&pidfd).doing(action)? {
+            let answer = format!("the birth of process {pid}, which is not the caller's");
+            return Err(Error::Protocol { answer });
+        }
         let hidden = std::mem::replace(&mut self.child, Child { pid, pidfd });
         // It is at its end, and may have been reaped by who reaps all children.
         if sys::pidfd::ended_within(&hidden.pidfd, FAREWELL).is_ok_and(|ended| ended) {

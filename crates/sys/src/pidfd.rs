@@ -64,6 +64,17 @@ pub fn try_wait(pidfd: impl AsFd) -> Result<Option<Exit>> {
     Ok(status.and_then(exit))
 }
 
+/// Whether the process is the caller's child, ended or not, and not reaped (waitid(2), ECHILD).
+pub fn is_child(pidfd: impl AsFd) -> Result<bool> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let fd = pidfd.as_fd();
+    match retry(|| rustix::process::waitid(WaitId::PidFd(fd), options)) {
+        Ok(_) => Ok(true),
+        Err(rustix::io::Errno::CHILD) => Ok(false),
+        Err(errno) => Err(errno).named("waitid"),
+    }
+}
+
 /// Waits until the process has ended, child or not, at most this long; whether it has. Reaps
 /// nothing. A limit beyond what the clock can count is none.
 pub fn ended_within(pidfd: impl AsFd, limit: Duration) -> Result<bool> {

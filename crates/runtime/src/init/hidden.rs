@@ -1,10 +1,10 @@
 //! Joining a container in which somebody may look into every process, because it has CAP_SYS_PTRACE
-//! and no user namespace of its own: nothing that has more rights than the command is ever seen
-//! there.
+//! and no user namespace of its own: nothing that has more rights than the command, or is not yet
+//! behind its filter, is seen there.
 //!
 //! ```text
 //!   maker ── clone3 ──► hidden: joins all namespaces, but by its pid none; gives up its rights
-//!     ◄──── Born ──────────┘ clone, as the maker's child, into the pid namespace; ends
+//!     ◄──── BornAt ────────┘ clone, as the maker's child, into the pid namespace; ends
 //!     ── Continue ──► the copy, visible: a session of its own, and the command
 //! ```
 //!

@@ -99,7 +99,16 @@ pub(crate) fn early_seccomp(launch: &mut Launch<'_>) -> Outcome {
 /// With no_new_privs anybody may, so it is done as late as possible: the filter need only allow
 /// execve(2).
 pub(crate) fn late_seccomp(launch: &mut Launch<'_>) -> Outcome {
-    if launch.process.no_new_privileges {
+    if launch.process.no_new_privileges && !launch.hidden {
+        seccomp(launch)
+    } else {
+        Ok(())
+    }
+}
+
+/// But before somebody may look into this process, who could have it make calls that he may not make.
+pub(crate) fn hidden_seccomp(launch: &mut Launch<'_>) -> Outcome {
+    if launch.process.no_new_privileges && launch.hidden {
         seccomp(launch)
     } else {
         Ok(())

@@ -141,6 +141,7 @@ pub(crate) const LAUNCH: &[Step<LaunchStep>] = &[
     ),
     step(Phase::Launch, "parent-death-again", identity::parent_death),
     step(Phase::Launch, "find-command", command::find),
+    step(Phase::Launch, "hidden-seccomp", identity::hidden_seccomp),
 ];
 
 /// The rest, where everybody in the container may see it.

@@ -69,6 +69,7 @@ fn act() {
         "overwrite" => overwrite(on.parse().unwrap()),
         "peek" => peek(Path::new(&on)),
         "trace" => trace(&on),
+        "forge" => forge(&on),
         other => panic!("no part {other:?}"),
     }
 }
@@ -131,6 +132,33 @@ fn overwrite(inode: u64) {
     fs::write("/answers", format!("{}\n", answers.join(" "))).unwrap();
 }
 
+/// With CAP_SYS_PTRACE: takes the channel of every process that joins and says on it that it is another
+/// one now, with the number of a process of the machine, and then nonsense.
+fn forge(victim: &str) {
+    let born = format!("{{\"init\":\"born-at\",\"pid\":{victim}}}");
+    let mut said = 0_u64;
+    fs::write("/ready", "yes\n").unwrap();
+    while !over() {
+        for process in others() {
+            let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
+            let number = process
+                .file_name()
+                .and_then(|name| name.to_str()?.parse().ok());
+            let (true, Some(number)) = (name.starts_with("brig-runtime"), number) else {
+                continue;
+            };
+            let Ok(pidfd) = sys::pidfd::open(number) else {
+                continue;
+            };
+            for taken in (3..32).filter_map(|fd| sys::pidfd::descriptor(&pidfd, fd).ok()) {
+                said += u64::from(sys::fd::write_once(&taken, born.as_bytes()).is_ok());
+                let _ = sys::fd::write_once(&taken, b"nonsense");
+            }
+        }
+    }
+    fs::write("/found", format!("{said}\n")).unwrap();
+}
+
 /// With CAP_SYS_PTRACE: what could be taken over in every process that appears before it is at its
 /// command. Its rights, the environment of who made it, and files of the machine.
 fn trace(name: &str) {
@@ -148,8 +176,8 @@ fn trace(name: &str) {
                 continue;
             }
             joiners += 1;
-            let rights = status.lines().find(|line| line.starts_with("CapPrm"));
-            found.extend(rights.map(str::to_owned));
+            let telling = |line: &&str| line.starts_with("CapPrm:") || line.starts_with("Seccomp:");
+            found.extend(status.lines().filter(telling).map(str::to_owned));
             let windows = &mut environment.windows(secret.len());
             if windows.any(|part| part == secret.as_bytes()) {
                 found.insert("the caller's environment".to_owned());

@@ -174,11 +174,11 @@ fn who_traces_a_joining_process_gains_nothing() {
         "CAP_DAC_OVERRIDE",
         "CAP_SETPCAP",
     ];
-    for filtered in [false, true] {
+    for (filtered, gains_nothing) in [(false, false), (true, false), (false, true), (true, true)] {
         let mut bundle = Bundle::new(&[]);
         attacker::command(&mut bundle, "trace", "THE_CALLER");
         grant(&mut bundle, &own);
-        bundle.config["process"]["noNewPrivileges"] = json!(false);
+        bundle.config["process"]["noNewPrivileges"] = json!(gains_nothing);
         if filtered {
             let unknown = json!({"names": ["clone3", "faccessat2"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38});
             bundle.config["linux"]["seccomp"] =
@@ -197,9 +197,10 @@ fn who_traces_a_joining_process_gains_nothing() {
         assert_ne!(joiners, "0", "the attacker saw nobody join");
         let mut rights = 0;
         for found in found.lines().filter(|line| !line.is_empty()) {
-            // Four rights, its standard streams, and its channel.
+            // Four rights, the filter, its standard streams, and its channel.
             rights += usize::from(found.starts_with("CapPrm"));
             let known = found == "CapPrm:\t0000000000080122"
+                || found == format!("Seccomp:\t{}", if filtered { 2 } else { 0 })
                 || found == "/dev/null"
                 || found.starts_with("pipe:")
                 || found.starts_with("socket:");
@@ -208,6 +209,43 @@ fn who_traces_a_joining_process_gains_nothing() {
         assert_eq!(rights, 1, "{found}");
         delete(&bundle);
     }
+}
+
+/// Who has taken the channel of one that joins cannot have the runtime follow, or kill, a process of the
+/// machine.
+#[test]
+fn who_speaks_for_a_joining_process_harms_nobody_else() {
+    need_containers!();
+    let mut victim = std::process::Command::new("sleep")
+        .arg("1000")
+        .spawn()
+        .unwrap();
+    let mut bundle = Bundle::new(&[]);
+    attacker::command(&mut bundle, "forge", &victim.id().to_string());
+    let own = [
+        "CAP_SYS_PTRACE",
+        "CAP_KILL",
+        "CAP_DAC_OVERRIDE",
+        "CAP_SETPCAP",
+    ];
+    grant(&mut bundle, &own);
+    start(&bundle);
+    await_file(&bundle.in_root("ready"));
+    for _ in 0..100 {
+        // It may fail, for a reason that is told.
+        let output = bundle.output(&["exec", "ID", "true"]);
+        assert!(output.status.success() || !output.stderr.is_empty());
+    }
+    std::fs::write(bundle.in_root("over"), "").unwrap();
+    assert_ne!(
+        await_file(&bundle.in_root("found")),
+        "0\n",
+        "it took no channel"
+    );
+    assert_eq!(victim.try_wait().unwrap(), None, "the victim ended");
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    delete(&bundle);
 }
 
 /// What a process has by being one: a session, a terminal, a place among the others, and an end.
