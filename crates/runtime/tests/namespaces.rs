@@ -394,6 +394,21 @@ fn mounts_are_made_in_a_namespace_that_is_joined() {
     other.wait().unwrap();
 }
 
+/// They are the machine's files, run with the machine's rights.
+#[test]
+fn hooks_of_the_container_are_not_taken_from_another_one() {
+    needs_containers!();
+    let first = Running::new(Bundle::new(&["true"]));
+    let mut bundle = Bundle::new(&["true"]);
+    set(
+        &mut bundle,
+        json!({"type": "mount", "path": path_of(&first, "mnt")}),
+    );
+    bundle.config["hooks"] = json!({"createContainer": [{"path": "/bin/sh"}]});
+    let said = bundle.fail();
+    assert!(said.contains("hooks.createContainer"), "{said}");
+}
+
 #[test]
 fn a_mount_namespace_is_joined() {
     needs_containers!();
@@ -444,6 +459,14 @@ const CHANGED_ROOTS: [&str; 3] = [
      set -- \"$1/deep\"",
 ];
 
+/// Where something is mounted, by the lines of /proc/mounts among those that were printed.
+fn places(printed: &str) -> Vec<&str> {
+    printed
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .collect()
+}
+
 /// Whoever joins such a container must not land in the machine's own root.
 #[test]
 fn a_changed_root_is_left_for_the_containers() {
@@ -451,6 +474,10 @@ fn a_changed_root_is_left_for_the_containers() {
     let mut bundle = Bundle::new(&["sleep", "1000"]);
     bundle.config["root"]["readonly"] = json!(false);
     bundle.write();
+    let elsewhere = Running::new(Bundle::new(&["true"]));
+    let usual = elsewhere.succeed(json!({"args": ["cat", "/proc/mounts"]}));
+    let usual = places(&usual);
+    assert!(usual.contains(&"/") && usual.contains(&"/proc"));
     let verbs = "$r run -d ID <&- >out 2>&1; $r exec ID ls /; $r exec ID cat /proc/mounts; \
                  $r exec ID readlink /proc/1/root; $r delete -f ID; ! grep -q ID /proc/mounts";
     for prepare in CHANGED_ROOTS {
@@ -459,13 +486,7 @@ fn a_changed_root_is_left_for_the_containers() {
         assert!(printed.starts_with(first), "{prepare}: {printed}{said}");
         assert!(printed.ends_with("\n/\n"), "{prepare}: {printed}{said}");
         // Nothing of the machine's is left: the container's root, and what lies in it.
-        let mounts = printed.lines().skip(5);
-        let mounts: Vec<_> = mounts.filter(|line| line.contains(" /")).collect();
-        assert!(mounts.iter().all(|line| !line.contains("brig-root")));
-        assert!(
-            mounts.iter().all(|line| !line.contains("/below")),
-            "{printed}"
-        );
+        assert_eq!(places(&printed), usual, "{prepare}");
         bundle.assert_nothing_left();
     }
 }

@@ -182,6 +182,7 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
     crate::hooks::check(spec)?;
     let linux = spec.linux().as_ref().ok_or_else(|| missing("linux"))?;
     let namespaces = namespaces::namespaces(linux)?;
+    check_hooks(spec, &namespaces)?;
     let shares_mounts = !namespaces.has_own_mounts() && shares_mounts(request)?;
     let source = spec.process().as_ref().ok_or_else(|| missing("process"))?;
     let has_uts = namespaces.has(Namespaces::UTS);
@@ -247,6 +248,17 @@ fn numbers(version: &str) -> Option<[u32; 3]> {
     let core = version.split(['-', '+']).next().unwrap_or_default();
     let numbers: Option<Vec<u32>> = core.split('.').map(|part| part.parse().ok()).collect();
     numbers?.try_into().ok()
+}
+
+/// Hooks of that kind run in the container's namespaces, with the machine's rights and its files.
+fn check_hooks(spec: &Spec, namespaces: &NamespacePlan) -> Result<(), Error> {
+    let hooks = crate::hooks::list(spec, |hooks| hooks.create_container());
+    if hooks.is_empty() || namespaces.joined(Namespaces::MOUNT).is_none() {
+        return Ok(());
+    }
+    let reason = "their programs are the machine's files, and in the mount namespace that is joined \
+                  they would be another container's; createRuntime hooks run outside";
+    Err(Error::unsupported("hooks.createContainer", reason))
 }
 
 fn check_annotations(spec: &Spec) -> Result<(), Error> {
