@@ -1,12 +1,15 @@
 //! The systemd driver for a user without rights, with a real manager of that user's: in namespaces
-//! of its own and a cgroup of version 2 that is the user's.
+//! of its own and a cgroup of version 2 that is the user's. And who is asked by root of a user
+//! namespace.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 
+use std::io::Read;
 use std::os::unix::fs::chown;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use support::text;
 
@@ -149,4 +152,82 @@ fn a_users_manager_makes_the_cgroup() {
     let expected = format!("{each}{each}bus {state}\n");
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
     assert_eq!(printed, expected, "{}\n{log}", text(&output.stderr));
+}
+
+/// What runs in a user namespace: with the systemd of a machine of its own, or without (a tmpfs hides
+/// that of this machine).
+const IN_USER_NAMESPACE: &str = r#"
+set -e
+mount -t tmpfs none /run
+[ "$BOOTED" = no ] || mkdir -p /run/systemd/system
+cd "$DIR"
+./brig-runtime spec
+sed -i 's/"terminal": true/"terminal": false/' config.json
+exec ./brig-runtime --systemd-cgroup --rootless=false --root "$DIR/state" run web
+"#;
+
+/// What the runtime says first, and to whom, when root of a user namespace runs it whose ids are
+/// others outside.
+fn first_words(booted: &str) -> (&'static str, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    std::fs::copy(env!("CARGO_BIN_EXE_brig-runtime"), path("brig-runtime")).unwrap();
+    support::make_root(&path("rootfs"));
+    let bus = |name| {
+        let bus = UnixListener::bind(path(name)).unwrap();
+        bus.set_nonblocking(true).unwrap();
+        chown(path(name), Some(USER), Some(USER)).unwrap();
+        (name, bus)
+    };
+    let buses = [bus("system"), bus("bus")];
+    chown(dir.path(), Some(USER), Some(USER)).unwrap();
+    let user = USER.to_string();
+    let mut child = Command::new("setpriv")
+        .args(["--reuid", &user, "--regid", &user, "--clear-groups"])
+        .args(["unshare", "--user", "--map-root-user", "--mount"])
+        .args(["sh", "-c", IN_USER_NAMESPACE])
+        .envs([("BOOTED", booted), ("DBUS_SESSION_BUS_ADDRESS", "")])
+        .env("DIR", dir.path())
+        .env("XDG_RUNTIME_DIR", dir.path())
+        .env(
+            "DBUS_SYSTEM_BUS_ADDRESS",
+            format!("unix:path={}", path("system").display()),
+        )
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut met = None;
+    support::until("the runtime asks, or gives up", || {
+        met = buses
+            .iter()
+            .find_map(|(name, bus)| Some((*name, bus.accept().ok()?.0)));
+        met.is_some() || child.try_wait().unwrap().is_some()
+    });
+    let Some((name, mut line)) = met else {
+        panic!("{}", text(&child.wait_with_output().unwrap().stderr));
+    };
+    line.set_nonblocking(false).unwrap();
+    let mut words = [0; 64];
+    let count = line.read(&mut words).unwrap();
+    // It gets no answer, and gives up.
+    drop((line, buses));
+    assert!(!child.wait_with_output().unwrap().status.success());
+    (name, text(&words[..count]))
+}
+
+/// As in LXC, where root is somebody else outside, and may have a bus of the user's as well.
+#[test]
+fn root_of_a_machine_in_a_user_namespace_asks_its_own_systemd() {
+    if let Some(reason) = support::cannot_run() {
+        return support::skip(reason);
+    }
+    let words = |id: &str| {
+        let id: String = id.bytes().map(|b| format!("{b:02x}")).collect();
+        format!("\0AUTH EXTERNAL {id}\r\nBEGIN\r\n")
+    };
+    assert_eq!(first_words("yes"), ("system", words("0")));
+    // Of somebody outside's.
+    assert_eq!(first_words("no"), ("bus", words(&USER.to_string())));
 }

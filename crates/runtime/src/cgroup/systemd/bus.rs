@@ -1,6 +1,7 @@
 //! A connection to systemd's manager, over a bus or directly.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -63,26 +64,30 @@ pub(super) struct Bus {
 impl Bus {
     /// The system's for root, the user's for others, which systemd's own socket stands in for.
     pub(super) fn connect() -> Result<Self, Failure> {
-        let user = outer_user();
-        if user != 0 {
-            let environment = |name: &str| std::env::var(name).ok();
-            let path = user_bus(environment).ok_or(Failure::NoAddress)?;
-            // A bus that is begun for who connects may break instead.
-            return Self::on_bus(path, user).or_else(|failure| match failure {
-                Failure::Connect { .. } | Failure::Io(_) => {
-                    Self::directly(user_manager(environment), user, failure)
-                }
-                other => Err(other),
-            });
-        }
-        let path = std::env::var("DBUS_SYSTEM_BUS_ADDRESS").ok();
-        let path = path.as_deref().and_then(socket_of);
-        let path = path.unwrap_or_else(|| "/run/dbus/system_bus_socket".into());
-        match Self::on_bus(path, user) {
-            Err(refused @ Failure::Connect { .. }) => {
-                Self::directly(Some("/run/systemd/private".into()), user, refused)
+        let environment = |name: &str| std::env::var(name).ok();
+        let named = user_bus(environment);
+        match whose(&Surroundings::look(named.is_some())) {
+            Manager::User(user) => {
+                let path = named.ok_or(Failure::NoAddress)?;
+                // A bus that is begun for who connects may break instead.
+                Self::on_bus(path, user).or_else(|failure| match failure {
+                    Failure::Connect { .. } | Failure::Io(_) => {
+                        Self::directly(user_manager(environment), user, failure)
+                    }
+                    other => Err(other),
+                })
             }
-            other => other,
+            Manager::System(user) => {
+                let path = environment("DBUS_SYSTEM_BUS_ADDRESS");
+                let path = path.as_deref().and_then(socket_of);
+                let path = path.unwrap_or_else(|| "/run/dbus/system_bus_socket".into());
+                match Self::on_bus(path, user) {
+                    Err(refused @ Failure::Connect { .. }) => {
+                        Self::directly(Some("/run/systemd/private".into()), user, refused)
+                    }
+                    other => other,
+                }
+            }
         }
     }
 
@@ -324,14 +329,54 @@ fn first_text(message: &Message) -> Result<String, Failure> {
     from.text().map(str::to_owned).ok_or(Failure::Malformed)
 }
 
-/// Who this is to others: a maker without rights is root in a user namespace ([`crate::nest`]).
-fn outer_user() -> u32 {
-    let user = sys::process::user();
-    let map = sys::fd::open_read(Path::new("/proc/self/uid_map"))
-        .and_then(|file| sys::fd::read_to_end(file, 4096));
-    map.ok()
-        .and_then(|map| outside(&String::from_utf8_lossy(&map), user))
-        .unwrap_or(user)
+/// Which systemd is asked, and by which user.
+#[derive(Debug, PartialEq, Eq)]
+enum Manager {
+    System(u32),
+    User(u32),
+}
+
+/// What decides that.
+struct Surroundings {
+    user: u32,
+    /// Who `user` is outside of the user namespace.
+    outer: u32,
+    /// Whose the system's systemd is, as seen in this user namespace; none that is not there.
+    system: Option<u32>,
+    /// Whether the environment names a user's bus.
+    named: bool,
+}
+
+impl Surroundings {
+    fn look(named: bool) -> Self {
+        let user = sys::process::user();
+        let map = sys::fd::open_read(Path::new("/proc/self/uid_map"))
+            .and_then(|file| sys::fd::read_to_end(file, 4096));
+        let outer = map
+            .ok()
+            .and_then(|map| outside(&String::from_utf8_lossy(&map), user));
+        Self {
+            user,
+            outer: outer.unwrap_or(user),
+            system: std::fs::metadata(BOOTED).ok().map(|found| found.uid()),
+            named,
+        }
+    }
+}
+
+/// There where systemd runs the machine (sd_booted(3)).
+const BOOTED: &str = "/run/systemd/system";
+
+/// Root of a user namespace is root of a machine where the systemd that runs it belongs to root as
+/// well (LXC). It is a user in disguise where that belongs to somebody outside: so is a maker without
+/// rights ([`crate::nest`]), and that user is known outside by another id.
+fn whose(at: &Surroundings) -> Manager {
+    match (at.user, at.outer, at.system) {
+        (0, 0, _) | (0, _, Some(0)) => Manager::System(0),
+        (0, outer, None) if !at.named => Manager::System(outer),
+        (0, outer, _) => Manager::User(outer),
+        (user, ..) => Manager::User(user),
+    }
 }
 
 /// The id by a map as /proc/PID/uid_map has it (user_namespaces(7)).
@@ -385,6 +430,31 @@ mod tests {
         assert_eq!(outside(map, 65536), Some(165_535));
         assert_eq!(outside(map, 65537), None);
         assert_eq!(outside("0 0 4294967295\n", 5), Some(5));
+    }
+
+    #[test]
+    fn root_of_a_machine_asks_the_systems() {
+        let ask = |user, outer, system, named| {
+            whose(&Surroundings {
+                user,
+                outer,
+                system,
+                named,
+            })
+        };
+        assert_eq!(ask(0, 0, Some(0), true), Manager::System(0));
+        assert_eq!(ask(0, 0, None, true), Manager::System(0));
+        assert_eq!(ask(7, 7, Some(0), true), Manager::User(7));
+        // In LXC. Whoever logs in there has a bus of the user's, root too.
+        assert_eq!(ask(0, 100_000, Some(0), false), Manager::System(0));
+        assert_eq!(ask(0, 100_000, Some(0), true), Manager::System(0));
+        assert_eq!(ask(7, 100_007, Some(0), true), Manager::User(7));
+        // A maker that is nested, and a user's daemon in a namespace of its own.
+        assert_eq!(ask(0, 7, Some(65_534), true), Manager::User(7));
+        assert_eq!(ask(0, 7, Some(65_534), false), Manager::User(7));
+        // A container that was given somebody's bus.
+        assert_eq!(ask(0, 7, None, true), Manager::User(7));
+        assert_eq!(ask(0, 7, None, false), Manager::System(7));
     }
 
     #[test]
