@@ -14,8 +14,8 @@ use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
 use crate::prepare::{self, Plan, ProcessPlan};
 use crate::resctrl::ResctrlPlan;
-use crate::seccomp::Program;
 use crate::saved::SavedDirectory;
+use crate::seccomp::Program;
 use crate::{CreateRequest, Saved, SharedRoot};
 
 /// A container whose command has been executed.
