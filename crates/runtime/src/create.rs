@@ -132,7 +132,12 @@ fn planned(
     let seccomp = crate::seccomp::compile(linux)?;
     at(request, "root-mount")?;
     plan.open_root(request)?;
-    undo.shared_root = plan.shared_root.clone();
+    if let Some(root) = &plan.shared_root {
+        undo.shared_root = Some(root.clone());
+        request
+            .note_mounts_in
+            .map_or(Ok(()), |dir| root.note(dir))?;
+    }
     at(request, "bind-sources")?;
     prepare::sources(&mut plan)?;
     Ok((plan, seccomp))

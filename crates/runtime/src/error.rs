@@ -13,6 +13,16 @@ pub enum Error {
         /// What is wrong, and what would be accepted.
         reason: String,
     },
+    /// A container's mounts, which are where others see them, cannot be taken away.
+    #[error(
+        "cannot take the mounts off {}: something else is mounted on top of them, \
+         another container's root or whatever it is, and has to go first",
+        path.display()
+    )]
+    Covered {
+        /// Where they are.
+        path: std::path::PathBuf,
+    },
     /// The configuration asks for what this runtime or this kernel does not have.
     #[error("unsupported configuration: {field}: {reason}")]
     Unsupported {
@@ -160,6 +170,7 @@ impl Error {
             Self::Seccomp { source } => source.kind(),
             Self::Step { kind, .. } | Self::Command { kind, .. } => *kind,
             Self::System { .. }
+            | Self::Covered { .. }
             | Self::Agent { .. }
             | Self::Systemd { .. }
             | Self::Hook { .. }

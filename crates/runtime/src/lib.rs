@@ -105,6 +105,9 @@ pub struct CreateRequest<'a> {
     /// Whether the root is changed without pivot_root(2), which the first file system of a machine,
     /// a ramdisk, does not allow.
     pub no_pivot: bool,
+    /// The directory in which word is left of the mounts of a container without a mount namespace
+    /// before they are made, for [`SharedRoot::noted`]. None: they stay if the caller is killed.
+    pub note_mounts_in: Option<&'a Path>,
     /// For tests: the step of [`steps`] that is to fail. None in real life.
     pub fail_at: Option<&'a str>,
 }

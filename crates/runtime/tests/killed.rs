@@ -40,6 +40,15 @@ fn bundle() -> Bundle {
     bundle
 }
 
+/// The same, with mounts that are made where the caller is.
+fn sharing_bundle() -> Bundle {
+    let mut bundle = bundle();
+    let all = bundle.config["linux"]["namespaces"].as_array_mut().unwrap();
+    all.retain(|namespace| namespace["type"] != "mount");
+    bundle.write();
+    bundle
+}
+
 /// Runs a verb under strace with these flags.
 fn traced(bundle: &Bundle, flags: &[&str], words: &[&str]) -> std::process::ExitStatus {
     let usual = bundle.command(words);
@@ -106,25 +115,29 @@ fn assert_removed(bundle: &Bundle, when: &str) {
     let left = bundle.cgroups();
     assert!(left.is_empty(), "{when}: {left:?}");
     assert!(!bundle.state().join(&bundle.id).exists(), "{when}");
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert_eq!(mounts(bundle), 0, "{when}");
+}
+
+/// How many mounts of the bundle are seen here.
+fn mounts(bundle: &Bundle) -> usize {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     let path = bundle.path().to_str().unwrap();
-    assert!(!mounts.contains(path), "{when}");
+    table.lines().filter(|line| line.contains(path)).count()
 }
 
 /// Kills a verb at its calls, each time after `before`.
-fn kill_at_every_step(words: &[&str], before: &[&[&str]]) {
-    let bundle = bundle();
-    let prepare = || before.iter().for_each(|words| plain(&bundle, words));
+fn kill_at_every_step(bundle: &Bundle, words: &[&str], before: &[&[&str]]) {
+    let prepare = || before.iter().for_each(|words| plain(bundle, words));
     prepare();
-    let calls = calls(&bundle, words);
-    assert_removed(&bundle, "after the whole");
+    let calls = calls(bundle, words);
+    assert_removed(bundle, "after the whole");
     let (mut tried, mut killed) = (0, 0);
     for call in points(&calls) {
         prepare();
         tried += 1;
-        killed += usize::from(killed_at(&bundle, call, words));
+        killed += usize::from(killed_at(bundle, call, words));
         let (name, number) = call;
-        assert_removed(&bundle, &format!("{} at {name} {number}", words[0]));
+        assert_removed(bundle, &format!("{} at {name} {number}", words[0]));
     }
     // One or the other may not have come as far as it did the first time.
     assert!(killed * 10 > tried * 9, "{killed} of {tried}");
@@ -133,21 +146,46 @@ fn kill_at_every_step(words: &[&str], before: &[&[&str]]) {
 #[test]
 fn create_is_killed() {
     if !cannot_run() {
-        kill_at_every_step(&["create", "ID"], &[]);
+        kill_at_every_step(&bundle(), &["create", "ID"], &[]);
     }
+}
+
+#[test]
+fn create_with_mounts_at_the_caller_is_killed() {
+    if !cannot_run() {
+        kill_at_every_step(&sharing_bundle(), &["create", "ID"], &[]);
+    }
+}
+
+/// When all its mounts are made.
+#[test]
+fn mounts_at_the_caller_do_not_outlive_their_killed_maker() {
+    use std::os::unix::process::ExitStatusExt;
+    if cannot_run() {
+        return;
+    }
+    let mut bundle = sharing_bundle();
+    let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", "kill -9 $PPID"]});
+    bundle.config["hooks"] = json!({"createRuntime": [hook]});
+    bundle.write();
+    let mut create = bundle.command(&["create", "ID"]);
+    let status = create.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    assert_eq!(status.unwrap().signal(), Some(9));
+    assert!(mounts(&bundle) > 3);
+    assert_removed(&bundle, "at a hook");
 }
 
 #[test]
 fn start_is_killed() {
     if !cannot_run() {
-        kill_at_every_step(&["start", "ID"], &[&["create", "ID"]]);
+        kill_at_every_step(&bundle(), &["start", "ID"], &[&["create", "ID"]]);
     }
 }
 
 #[test]
 fn run_is_killed() {
     if !cannot_run() {
-        kill_at_every_step(&["run", "-d", "ID"], &[]);
+        kill_at_every_step(&bundle(), &["run", "-d", "ID"], &[]);
     }
 }
 
@@ -156,13 +194,25 @@ fn exec_is_killed() {
     if !cannot_run() {
         // Its last word is for the eyes of `processes`.
         let words = ["exec", "-d", "ID", "sh", "-c", "sleep 1000; true", "ID"];
-        kill_at_every_step(&words, &[&["run", "-d", "ID"]]);
+        kill_at_every_step(&bundle(), &words, &[&["run", "-d", "ID"]]);
+    }
+}
+
+#[test]
+fn delete_of_mounts_at_the_caller_is_killed() {
+    if !cannot_run() {
+        let before: [&[&str]; 1] = [&["run", "-d", "ID"]];
+        kill_at_every_step(&sharing_bundle(), &["delete", "--force", "ID"], &before);
     }
 }
 
 #[test]
 fn delete_is_killed() {
     if !cannot_run() {
-        kill_at_every_step(&["delete", "--force", "ID"], &[&["run", "-d", "ID"]]);
+        kill_at_every_step(
+            &bundle(),
+            &["delete", "--force", "ID"],
+            &[&["run", "-d", "ID"]],
+        );
     }
 }

@@ -149,6 +149,7 @@ fn create_with(
         preserve_fds: 0,
         new_keyring: true,
         no_pivot: false,
+        note_mounts_in: None,
         fail_at,
     })
 }

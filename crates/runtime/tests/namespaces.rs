@@ -372,6 +372,57 @@ fn mounts_are_made_where_the_caller_is() {
     assert_eq!(mounts_seen(&running.bundle), 0);
 }
 
+/// Those of the one below could not go without those of the other.
+#[test]
+fn a_root_has_the_mounts_of_one_container_only() {
+    needs_containers!();
+    let mut bundle = Bundle::new(&["sleep", "1000"]);
+    remove(&mut bundle, "mount");
+    bundle.write();
+    let said = |words: &[&str]| {
+        // What is left behind must not hold a pipe.
+        let file = bundle.path().join("said");
+        let err = std::fs::File::create(&file).unwrap();
+        let mut command = bundle.command(words);
+        let status = command
+            .stdout(std::process::Stdio::null())
+            .stderr(err)
+            .status();
+        (
+            status.unwrap().success(),
+            std::fs::read_to_string(&file).unwrap(),
+        )
+    };
+    let done = || (true, String::new());
+    assert_eq!(said(&["create", "ID"]), done());
+    let mounts = mounts_seen(&bundle);
+    let other = format!("{}-other", bundle.id);
+    let path = bundle.path().join("config.json");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let config = config.replace(&bundle.id, &other);
+    sys::file::replace_unsynced(&path, config.as_bytes(), 0o644).unwrap();
+    let (created, error) = said(&["create", &other]);
+    assert!(
+        !created && error.contains(&format!("container {} ", bundle.id)),
+        "{error}"
+    );
+    assert_eq!(mounts_seen(&bundle), mounts);
+    // One that nobody could know of.
+    let state = bundle.path().join("state-of-others");
+    let state = state.to_str().unwrap();
+    assert_eq!(said(&["--root", state, "create", &other]), done());
+    let (deleted, error) = said(&["delete", "--force", "ID"]);
+    assert!(!deleted && error.contains("mounted on top"), "{error}");
+    assert_eq!(
+        said(&["--root", state, "delete", "--force", &other]),
+        done()
+    );
+    assert_eq!(mounts_seen(&bundle), mounts);
+    assert_eq!(said(&["delete", "--force", "ID"]), done());
+    assert_eq!(mounts_seen(&bundle), 0);
+    bundle.assert_nothing_left();
+}
+
 /// They go with the namespace.
 #[test]
 fn mounts_are_made_in_a_namespace_that_is_joined() {

@@ -234,7 +234,18 @@ pub fn change_fd(fd: impl AsFd, change: Change, recursive: bool) -> Result<()> {
 
 /// Which mount a descriptor is on: a number that no other mount has meanwhile (statx(2)).
 pub fn id(fd: impl AsFd) -> Result<u64> {
-    let wanted = rustix::fs::StatxFlags::MNT_ID;
+    id_as(fd, rustix::fs::StatxFlags::MNT_ID)
+}
+
+/// The same as a number that no other mount ever has, from Linux 6.8 on; before, [`id`].
+pub fn unique_id(fd: impl AsFd) -> Result<u64> {
+    use rustix::fs::StatxFlags;
+    /// `STATX_MNT_ID_UNIQUE` of statx(2): an older kernel overlooks it.
+    const UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+    id_as(fd, StatxFlags::MNT_ID | UNIQUE)
+}
+
+fn id_as(fd: impl AsFd, wanted: rustix::fs::StatxFlags) -> Result<u64> {
     rustix::fs::statx(fd, c"", rustix::fs::AtFlags::EMPTY_PATH, wanted)
         .named("statx")
         .map(|answer| answer.stx_mnt_id)

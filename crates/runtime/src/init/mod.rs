@@ -16,6 +16,7 @@ pub(crate) mod keyring;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
 mod no_pivot;
+pub(crate) use no_pivot::mount_points;
 pub(crate) mod protect;
 pub(crate) mod root;
 pub(crate) mod scheduling;

@@ -50,7 +50,7 @@ fn is_mount(point: &Path) -> bool {
 }
 
 /// The fifth fields of /proc/PID/mountinfo, proc_pid_mountinfo(5), without `/`.
-fn mount_points(table: &[u8]) -> BTreeSet<PathBuf> {
+pub(crate) fn mount_points(table: &[u8]) -> BTreeSet<PathBuf> {
     let lines = table.split(|byte| *byte == b'\n');
     let points = lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
     points

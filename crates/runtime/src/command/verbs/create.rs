@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
-use runtime::{CreateRequest, Created, Saved, Stdio};
+use runtime::{CreateRequest, Created, Saved, SharedRoot, Stdio};
 
 use super::{ID, add_environment, flags, trace};
 use crate::failure::{Failure, OnFile};
@@ -13,7 +13,7 @@ use crate::global::Global;
 use crate::listen::Passed;
 use crate::log::Log;
 use crate::notify::Notify;
-use crate::state_file::{Place, Record, VERSION};
+use crate::state_file::{self, Place, Record, VERSION};
 use crate::words::{Verb, Words};
 use crate::{Outcome, console};
 
@@ -177,12 +177,39 @@ impl Bundle {
     }
 
     pub(super) fn has_pid_namespace(&self) -> bool {
+        self.has_namespace(LinuxNamespaceType::Pid)
+    }
+
+    fn has_namespace(&self, kind: LinuxNamespaceType) -> bool {
         let linux = self.spec.linux().as_ref();
         let namespaces = linux.and_then(|linux| linux.namespaces().as_ref());
-        namespaces
-            .into_iter()
-            .flatten()
-            .any(|namespace| namespace.typ() == LinuxNamespaceType::Pid)
+        let mut namespaces = namespaces.into_iter().flatten();
+        namespaces.any(|namespace| namespace.typ() == kind)
+    }
+
+    /// Refuses a root that another container's mounts are on, where all are seen by everybody: on
+    /// top of each other they could not be taken away one by one.
+    fn check_root(&self, global: &Global) -> Result<(), Failure> {
+        let Some(root) = self.spec.root().as_ref() else {
+            return Ok(());
+        };
+        if self.has_namespace(LinuxNamespaceType::Mount) {
+            return Ok(());
+        }
+        let root = self.dir.join(root.path());
+        for other in state_file::all(&global.root)? {
+            // What is wrong with the others' state is no matter of this one.
+            let noted = SharedRoot::noted(&other.dir).ok().flatten();
+            if noted.is_some_and(|noted| noted.is_at(&root)) {
+                return Err(Failure::Refused(format!(
+                    "the mounts of container {} are on the root {}: delete that one first, or give \
+                     this one a mount namespace in linux.namespaces",
+                    other.id,
+                    root.display()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Has a container be made in the user namespace that its maker has entered ([`nest`]), and adds
@@ -215,6 +242,7 @@ impl Bundle {
         // Nobody waits for `run`'s container but itself.
         let start_at_once = gate.is_none();
         let verb = if start_at_once { "run" } else { "create" };
+        self.check_root(global)?;
         place.intend(&runtime::planned_cgroup(
             &self.spec,
             making.id,
@@ -244,6 +272,7 @@ impl Bundle {
             preserve_fds: making.passed.count(),
             new_keyring: making.new_keyring,
             no_pivot: making.no_pivot,
+            note_mounts_in: Some(&place.dir),
             fail_at: None,
         });
         let made = made.map_err(|error| Failure::of_init(verb, error))?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime::Container;
+use runtime::{Container, SharedRoot};
 use types::Signal;
 
 use super::ID;
@@ -55,7 +55,7 @@ fn delete_recorded(place: &Place, record: &Record, force: bool) -> Result<(), Fa
 }
 
 /// Nothing, or what is left where the maker was killed before it wrote the record: the intended
-/// cgroup with whatever is in it, and a process that may wait at the gate.
+/// cgroup with whatever is in it, a process that may wait at the gate, and mounts.
 fn remove_unfinished(place: &Place) -> Result<(), Failure> {
     // To be connected to and told nothing ends it.
     drop(sys::socket::connect(
@@ -64,6 +64,10 @@ fn remove_unfinished(place: &Place) -> Result<(), Failure> {
     ));
     if let Some(intended) = place.intended()? {
         Container::remove_unfinished(&intended)?;
+    }
+    // Now that nobody is left to mount them.
+    if let Some(root) = SharedRoot::noted(&place.dir)? {
+        root.remove()?;
     }
     Ok(())
 }

@@ -65,6 +65,7 @@ impl Backend for Linked {
             preserve_fds: 0,
             new_keyring: true,
             no_pivot: false,
+            note_mounts_in: None,
             fail_at: self.fail_at.as_deref(),
         })?;
         let made = Made {
