@@ -56,7 +56,7 @@ pub use error::Error;
 pub use exec::Joining;
 pub use features::features;
 pub use init::root::link_mount_table;
-pub use nest::{nest, nest_again, settle};
+pub use nest::{is_apart, nest, nest_again, settle};
 pub use network::make_network;
 pub use parse::{parse_process, parse_spec};
 pub use prepare::check_id;

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType, Spec};
+use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespace, LinuxNamespaceType, Spec};
 use sys::clone::Clone3;
 use sys::ns::Namespaces;
 use types::ErrorKind;
@@ -19,13 +19,15 @@ use crate::protocol::{Failure, FromInit, InitEnd, ToInit, channel};
 const OWN: &str = "/proc/self/ns/user";
 
 /// For a caller that is not root, before [`settle`] and [`crate::create`]: enters the user namespace
-/// that the configuration wants. The caller stays in it, and should execute its program once more: only
-/// then its processes belong to that namespace, and may be joined and looked into by who rules it. It
-/// must have one thread.
+/// that the configuration wants. The caller stays in it. It must have one thread.
+///
+/// Its memory, and that of its copies, stays with the user namespace that its program was executed in:
+/// nobody in the container may look into them, whatever rights over the container's namespace it has,
+/// and neither may the user. Where [`is_apart`] says so, it may execute its program once more.
 pub fn nest(spec: &Spec) -> Result<(), Error> {
     let linux = spec.linux().clone().unwrap_or_default();
     if let Some(path) = user_namespace(&linux) {
-        return join(&path);
+        return join(&path, &linux);
     }
     check(&linux, sys::process::user(), sys::process::group())?;
     let maps = IdMaps::new(linux.uid_mappings().as_ref(), linux.gid_mappings().as_ref());
@@ -63,6 +65,17 @@ pub fn nest(spec: &Spec) -> Result<(), Error> {
         .map(drop)
 }
 
+/// Whether nobody is in the namespaces that decide who may look into the container's first process, and
+/// who sees it, until that executes the command: the configuration makes them both.
+pub fn is_apart(spec: &Spec) -> bool {
+    let linux = spec.linux().clone().unwrap_or_default();
+    let is_new = |kind| {
+        let mut namespaces = linux.namespaces().iter().flatten();
+        namespaces.any(|namespace| namespace.typ() == kind && path_of(namespace).is_none())
+    };
+    is_new(LinuxNamespaceType::User) && is_new(LinuxNamespaceType::Pid)
+}
+
 /// Has the configuration join the user namespace that the caller has entered by [`nest`].
 pub fn settle(spec: &mut Spec) {
     let mut linux = spec.linux().clone().unwrap_or_default();
@@ -80,16 +93,37 @@ pub fn settle(spec: &mut Spec) {
 fn user_namespace(linux: &Linux) -> Option<PathBuf> {
     let mut namespaces = linux.namespaces().iter().flatten();
     let user = namespaces.find(|namespace| namespace.typ() == LinuxNamespaceType::User)?;
-    let path = user.path().clone()?;
+    path_of(user)
+}
+
+/// An empty one is none.
+fn path_of(namespace: &LinuxNamespace) -> Option<PathBuf> {
+    let path = namespace.path().clone()?;
     (!path.as_os_str().is_empty()).then_some(path)
 }
 
 /// The owner of a user namespace may do everything in it.
-fn join(path: &Path) -> Result<(), Error> {
+fn join(path: &Path, linux: &Linux) -> Result<(), Error> {
+    if linux
+        .time_offsets()
+        .as_ref()
+        .is_some_and(|all| !all.is_empty())
+    {
+        // The process would have to be open to the namespace for a moment (`init::namespaces`).
+        let reason = "a caller without rights moves clocks in a new user namespace only: \
+                      linux.namespaces joins one";
+        return Err(Error::invalid("linux.timeOffsets", reason));
+    }
     let action = || format!("enter the user namespace {}", path.display());
     let namespace = sys::ns::open(path).doing(action)?;
+    close()?;
     sys::ns::enter(namespace, Namespaces::USER).doing(action)?;
     sys::ns::unshare(Namespaces::MOUNT).doing(|| "make a mount namespace".to_owned())
+}
+
+/// Before a namespace is entered whose processes might look into this one.
+fn close() -> Result<(), Error> {
+    sys::process::set_dumpable(false).doing(|| "close /proc to others".to_owned())
 }
 
 /// The exit code.
@@ -148,6 +182,7 @@ pub fn nest_again(saved: &Saved) -> Result<(), Error> {
     let Some(pidfd) = sys::proc::open(saved.process).doing(action)? else {
         return Ok(());
     };
+    close()?;
     sys::ns::enter_process(pidfd, Namespaces::USER).doing(action)
 }
 
@@ -163,6 +198,21 @@ mod tests {
             Ok(()) => String::new(),
             Err(error) => error.to_string(),
         }
+    }
+
+    #[test]
+    fn apart_is_who_shares_neither_user_nor_pid_namespace() {
+        let apart = |namespaces: serde_json::Value| {
+            let spec = json!({"ociVersion": "1.2.0", "linux": {"namespaces": namespaces}});
+            is_apart(&serde_json::from_value(spec).unwrap())
+        };
+        let joined = |kind| json!({"type": kind, "path": "/proc/9/ns/x"});
+        let (user, pid) = (json!({"type": "user"}), json!({"type": "pid", "path": ""}));
+        assert!(apart(json!([user, pid])));
+        assert!(!apart(json!([user])));
+        assert!(!apart(json!([pid])));
+        assert!(!apart(json!([joined("user"), pid])));
+        assert!(!apart(json!([user, joined("pid")])));
     }
 
     #[test]

@@ -398,3 +398,175 @@ fn a_user_joins_what_waits_for_its_start() {
     assert!(home.output(&["delete", "--force", "x"]).status.success());
     home.assert_nothing_left();
 }
+
+/// Only a container that nobody else sees into can be joined so early.
+#[test]
+fn a_user_does_not_join_what_waits_among_others() {
+    if let Some(reason) = cannot_run() {
+        return skip(reason);
+    }
+    let mut home = Home::new(&["sleep", "1000"]);
+    home.share_processes();
+    home.write();
+    home.detached(&["create", "x"]);
+    let said = home.refuse(&["exec", "x", "true"]);
+    assert!(said.contains("start it first"), "{said}");
+    home.detached(&["start", "x"]);
+    assert_eq!(home.succeed(&["exec", "x", "id", "-u"]), "0\n");
+    home.succeed(&["delete", "--force", "x"]);
+    home.assert_nothing_left();
+}
+
+/// What can be had of every process of this program that is seen; `seen` tells of each.
+const LOOK: &str = r#"for process in /proc/[0-9]*; do
+    tr '\0' ' ' 2>/dev/null <$process/cmdline | grep -q "^[^ ]*brig-runtime" || continue
+    echo seen
+    { tr '\0' '\n' <$process/environ | grep -q "^SECRET=" && echo environment; } 2>/dev/null
+    test -e $process/root/$MARKER && echo root
+    readlink $process/fd/* 2>/dev/null | grep -q . && echo descriptors
+    (: <>$process/mem) 2>/dev/null && echo memory
+done
+"#;
+
+impl Home {
+    /// Lets the container's processes look into all that its user namespace has power over, and those
+    /// that look know a file of the user's that is not in the container.
+    fn grant_looking(&mut self) {
+        let marker = self.path("config.json");
+        let env = self.config["process"]["env"].as_array_mut().unwrap();
+        env.push(json!(format!("MARKER={}", marker.display())));
+        for set in ["bounding", "effective", "permitted"] {
+            self.config["process"]["capabilities"][set] =
+                json!(["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE"]);
+        }
+    }
+
+    /// Has the container see the machine's processes.
+    fn show_processes(&mut self) {
+        let mounts = self.config["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| mount["destination"] != "/proc");
+        let options = ["rbind", "nosuid", "nodev", "noexec"];
+        let proc =
+            json!({"destination": "/proc", "type": "bind", "source": "/proc", "options": options});
+        mounts.insert(0, proc);
+        let linux = self.config["linux"].as_object_mut().unwrap();
+        linux.remove("maskedPaths");
+        linux.remove("readonlyPaths");
+    }
+
+    /// Has the container's processes be among the machine's.
+    fn share_processes(&mut self) {
+        let namespaces = self.config["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|namespace| namespace["type"] != "pid");
+        self.show_processes();
+    }
+
+    /// Has the container join others' namespaces.
+    fn join(&mut self, kinds: &[&str], pid: &Value) {
+        let linux = &mut self.config["linux"];
+        for gone in ["uidMappings", "gidMappings"] {
+            linux.as_object_mut().unwrap().remove(gone);
+        }
+        let namespaces = linux["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|namespace| !kinds.contains(&namespace["type"].as_str().unwrap()));
+        for kind in kinds {
+            namespaces.push(json!({"type": kind, "path": format!("/proc/{pid}/ns/{kind}")}));
+        }
+    }
+
+    fn pid(&self, id: &str) -> Value {
+        let state: Value = serde_json::from_str(&self.succeed(&["state", id])).unwrap();
+        state["pid"].clone()
+    }
+}
+
+/// Whoever has all power in the container's user namespace has none over its maker.
+#[test]
+fn the_maker_of_a_users_container_is_closed_to_it() {
+    if let Some(reason) = cannot_run() {
+        return skip(reason);
+    }
+    for shared in [true, false] {
+        let mut home = Home::new(&["sh", "-c", LOOK]);
+        home.grant_looking();
+        match shared {
+            true => home.share_processes(),
+            false => home.show_processes(),
+        }
+        home.write();
+        let output = home.command(&["run", "x"]).env("SECRET", "1").output();
+        let output = output.unwrap();
+        let (said, errors) = (text(&output.stdout), text(&output.stderr));
+        assert!(said.lines().any(|line| line == "seen"), "{said}{errors}");
+        assert!(said.lines().all(|line| line == "seen"), "{said}{errors}");
+        home.assert_nothing_left();
+    }
+}
+
+/// A container that joins others' namespaces is made before their eyes.
+#[test]
+fn a_users_container_is_closed_to_those_that_it_joins() {
+    if let Some(reason) = cannot_run() {
+        return skip(reason);
+    }
+    let mut first = Home::new(&["sleep", "1000"]);
+    first.grant_looking();
+    first.write();
+    first.detached(&["run", "-d", "x"]);
+    let pid = first.pid("x");
+    for verb in ["create", "run"] {
+        let mut second = Home::new(&["true"]);
+        second.join(&["user", "pid"], &pid);
+        // It stays as it is, with the machine's root, while this hook runs.
+        let (begun, end) = (second.path("begun"), second.path("end"));
+        let script = format!("echo > {}; cat {}", begun.display(), end.display());
+        let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", script]});
+        second.config["hooks"] = json!({"createRuntime": [hook]});
+        second.write();
+        for fifo in [&begun, &end] {
+            let made = as_user(&["mkfifo", fifo.to_str().unwrap()]).status();
+            assert!(made.unwrap().success());
+        }
+        let mut command = second.command(&[verb, "y"]);
+        let command = command.env("SECRET", "1").stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        // Until the hook has begun.
+        std::fs::read(&begun).unwrap();
+        let said = first.succeed(&["exec", "x", "sh", "-c", LOOK]);
+        // Ends the hook.
+        drop(std::fs::File::options().write(true).open(&end).unwrap());
+        assert!(child.wait().unwrap().success());
+        assert_eq!(said, "seen\n", "{verb}");
+        if verb == "create" {
+            assert_eq!(first.succeed(&["exec", "x", "sh", "-c", LOOK]), "seen\n");
+            second.succeed(&["delete", "--force", "y"]);
+        }
+        second.assert_nothing_left();
+    }
+    first.succeed(&["delete", "--force", "x"]);
+    first.assert_nothing_left();
+}
+
+#[test]
+fn a_joined_user_namespace_has_no_clocks_to_move() {
+    if let Some(reason) = cannot_run() {
+        return skip(reason);
+    }
+    let first = Home::new(&["sleep", "1000"]);
+    first.write();
+    first.detached(&["run", "-d", "x"]);
+    let mut second = Home::new(&["true"]);
+    second.join(&["user"], &first.pid("x"));
+    second.config["linux"]["timeOffsets"] = json!({"boottime": {"secs": 1000}});
+    let namespaces = second.config["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.push(json!({"type": "time"}));
+    second.write();
+    let said = second.refuse(&["run", "y"]);
+    assert!(
+        said.contains("linux.timeOffsets: a caller without rights"),
+        "{said}"
+    );
+    second.assert_nothing_left();
+    first.succeed(&["delete", "--force", "x"]);
+    first.assert_nothing_left();
+}

@@ -145,7 +145,7 @@ pub(crate) fn is_nested() -> bool {
 
 /// Executes this program once more, through a read-only mount, unless it was already: a copy of it
 /// will be seen inside the container, and must not be writable from there (`sys::exe`). And where it
-/// has entered a user namespace, to which it belongs only then.
+/// has entered a user namespace, to which it belongs only then (`nested`).
 fn execute_sealed(log: &Log, nested: bool) -> Result<(), Failure> {
     use std::os::fd::AsFd;
     use std::os::unix::ffi::OsStrExt;
@@ -163,13 +163,33 @@ fn execute_sealed(log: &Log, nested: bool) -> Result<(), Failure> {
     if let (true, Some(name)) = (nested, args.first_mut()) {
         *name = NESTED.into();
     }
-    let env =
-        std::env::vars_os().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
-    let env: Vec<_> = env.collect();
+    let env = environment(nested);
     let execute = || -> sys::Result<()> {
         let arguments = Strings::new(args.iter().map(|arg| arg.as_bytes()))?;
         let program = sys::exe::open_sealed("/proc/self/exe".as_ref())?;
         sys::process::execute_fd(program.as_fd(), &arguments, &Strings::new(&env)?).map(drop)
     };
     execute().doing(action)
+}
+
+/// The variables that this program reads. Others are nobody's business in the container's namespace, to
+/// which the copy belongs that waits in the container.
+const READ: &[&str] = &[
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DBUS_SYSTEM_BUS_ADDRESS",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "PATH",
+    "USER",
+    "XDG_RUNTIME_DIR",
+];
+
+fn environment(nested: bool) -> Vec<Vec<u8>> {
+    use std::os::unix::ffi::OsStrExt;
+    let all = std::env::vars_os();
+    let passed = all.filter(|(name, _)| !nested || READ.iter().any(|read| name == read));
+    passed
+        .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
+        .collect()
 }

@@ -1,6 +1,6 @@
 //! Entering: cgroup, namespaces, and what is set in new ones.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use sys::ns::Namespaces;
@@ -93,13 +93,32 @@ pub(crate) fn clocks(init: &mut Init<'_>) -> Outcome {
         return Ok(());
     };
     sys::ns::unshare(Namespaces::TIME).during(|| "make a time namespace".to_owned())?;
-    let written = sys::fd::open_write(Path::new("/proc/self/timens_offsets"))
-        .and_then(|file| sys::fd::write_once(file, text.as_bytes()));
+    let written = open_offsets(init).and_then(|file| sys::fd::write_once(file, text.as_bytes()));
     written.during(|| format!("move the clocks by {:?}", text.trim_end()))?;
     // It was made for this process' children; execve(2) takes to it only since Linux 6.1.
     sys::ns::open(Path::new("/proc/self/ns/time_for_children"))
         .and_then(|namespace| sys::ns::enter(namespace, Namespaces::TIME))
         .during(|| "enter the time namespace".to_owned())
+}
+
+/// The file belongs to who may look into this process. That is the machine's root where the maker has
+/// entered a user namespace, for want of rights, that its program was not executed in. For that one
+/// moment it is open to its user then: such a namespace was made for the container, and nobody else is
+/// in it (`crate::nest` refuses clocks in one that is joined).
+fn open_offsets(init: &Init<'_>) -> sys::Result<OwnedFd> {
+    let path = Path::new("/proc/self/timens_offsets");
+    let namespaces = &init.plan.namespaces;
+    let alone = namespaces.of_caller.contains(Namespaces::USER)
+        && namespaces.joined(Namespaces::PID).is_none();
+    match sys::fd::open_write(path) {
+        Err(error) if error.errno == sys::Errno::ACCES && alone => {
+            sys::process::set_dumpable(true)?;
+            let opened = sys::fd::open_write(path);
+            sys::process::set_dumpable(false)?;
+            opened
+        }
+        answer => answer,
+    }
 }
 
 /// After the maker has written the id maps: before that this process is nobody in its own user

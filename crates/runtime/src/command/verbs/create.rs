@@ -133,15 +133,21 @@ pub(super) fn record(making: &Making<'_>, bundle: Bundle, saved: Saved, started:
     }
 }
 
-/// Gives a user without rights those of the container's root, for verbs that make containers; whether
-/// it did. This program has to be executed once more then.
+/// Gives a user without rights those of the container's root, and has this program be executed once
+/// more (true): a container that waits for its start can be joined by its user only then. That is for
+/// containers of which nobody else sees anything, and not for `run`, where nothing waits, and this
+/// program may stay as long as the container: others might join its namespaces.
 pub(crate) fn nest(verb: &Verb, words: &Words) -> Result<bool, Failure> {
-    if sys::process::user() == 0 || !matches!(verb.name, "create" | "run") {
+    if sys::process::user() == 0 || verb.name != VERB.name {
         return Ok(false);
     }
     // What is wrong with the words is told before what is wrong with the bundle.
     let making = Making::read(words)?;
-    runtime::nest(&Bundle::open(making.bundle)?.spec)?;
+    let spec = Bundle::open(making.bundle)?.spec;
+    if !runtime::is_apart(&spec) {
+        return Ok(false);
+    }
+    runtime::nest(&spec)?;
     Ok(true)
 }
 
@@ -212,16 +218,23 @@ impl Bundle {
         Ok(())
     }
 
-    /// Has a container be made in the user namespace that its maker has entered ([`nest`]), and adds
-    /// what the caller's service manager has for it.
+    /// Gives a user without rights those of the container's root, unless it has them ([`nest`]), and
+    /// adds what the caller's service manager has for the container.
     pub(super) fn adapt(
         &mut self,
         making: &Making<'_>,
         place: &Place,
     ) -> Result<Option<Notify>, Failure> {
+        self.nested = true;
         if crate::is_nested() {
+            self.check_apart()?;
+        } else if sys::process::user() != 0 {
+            runtime::nest(&self.spec)?;
+        } else {
+            self.nested = false;
+        }
+        if self.nested {
             runtime::settle(&mut self.spec);
-            self.nested = true;
         }
         add_environment(&mut self.spec, making.passed.environment());
         let notify = Notify::wanted(&place.dir);
@@ -229,6 +242,18 @@ impl Bundle {
             notify.prepare(&mut self.spec)?;
         }
         Ok(notify)
+    }
+
+    /// The file may have changed since this program was executed for what it said.
+    fn check_apart(&self) -> Result<(), Failure> {
+        if runtime::is_apart(&self.spec) {
+            return Ok(());
+        }
+        let reason = "has changed meanwhile, and asks for other namespaces: try again";
+        Err(Failure::Refused(format!(
+            "{}/config.json {reason}",
+            self.dir.display()
+        )))
     }
 
     /// Makes the container, after its place was told what will be there.

@@ -59,7 +59,7 @@ fn exec_in(global: &Global, words: &Words) -> Outcome {
     let record = place.read()?;
     check_status(record.status(), words.has("ignore-paused"))?;
     if record.nested && sys::process::user() != 0 {
-        runtime::nest_again(&record.saved)?;
+        runtime::nest_again(&record.saved).map_err(|error| not_entered(error, &record))?;
     }
     let missing = || Failure::NoContainer(place.id.clone());
     let container = record.container()?.ok_or_else(missing)?;
@@ -166,6 +166,18 @@ fn check_status(status: Status, ignore_paused: bool) -> Result<(), Failure> {
         _ => return Ok(()),
     };
     Err(Failure::Refused(reason.to_owned()))
+}
+
+/// What waits for its start is closed to its user, unless it was made apart from all others.
+fn not_entered(error: runtime::Error, record: &Record) -> Failure {
+    match record.status() {
+        Status::Created => Failure::Refused(
+            "cannot exec in a container of a user's that waits for its start, unless both its user \
+             namespace and its pid namespace were made for it: start it first"
+                .to_owned(),
+        ),
+        _ => error.into(),
+    }
 }
 
 /// Of a file, or the container's own with what the command line changes.
