@@ -440,6 +440,19 @@ fn mounts_are_made_in_a_namespace_that_is_joined() {
     let said = running.succeed(json!({"args": ["cat", "/proc/self/comm"]}));
     assert_eq!(said, "cat\n");
     assert_eq!(mounts_seen(&running.bundle), 0);
+    let table = format!("/proc/{}/mountinfo", other.id());
+    let root = running.bundle.in_root("").display().to_string();
+    let mounts = || {
+        std::fs::read_to_string(&table)
+            .unwrap()
+            .matches(&root)
+            .count()
+    };
+    let before = mounts();
+    assert!(before > 3);
+    let delete = running.bundle.output(&["delete", "--force", "ID"]);
+    assert!(delete.status.success(), "{}", text(&delete.stderr));
+    assert_eq!(mounts(), before);
     drop(running);
     other.kill().unwrap();
     other.wait().unwrap();
