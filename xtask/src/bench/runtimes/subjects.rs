@@ -41,6 +41,11 @@ impl Runtime {
         format!("{id}-{}", self.name.replace(' ', "-"))
     }
 
+    /// Whether its `exec` lands in the container: from a changed root runc's lands in the machine's own.
+    pub(super) fn lands_inside(&self) -> bool {
+        self.root.is_none()
+    }
+
     /// Where it sees a bundle.
     pub(super) fn place(&self, bundle: &Path) -> Result<String> {
         let Some(root) = &self.root else {
