@@ -11,19 +11,7 @@ use crate::print;
 use crate::print::progress::{self, To};
 
 pub(super) async fn run(args: PullArgs, context: Context) -> Result<u8, CliError> {
-    let name = &args.names[0];
-    let reference = parse(name)?;
-    if args.all_tags && names_one(name) {
-        return Err(CliError::Invalid(
-            "tag can't be used with --all-tags/-a".to_owned(),
-        ));
-    }
-    if !args.quiet && !args.all_tags && !names_one(name) {
-        print::out(&format!(
-            "Using default tag: {}\n",
-            reference.tag().unwrap_or_default()
-        ))?;
-    }
+    let reference = chosen(&args.names[0], args.all_tags, args.quiet)?;
     let platform = args.platform.clone().or_else(default_platform);
     let to = if args.quiet { To::Nowhere } else { To::Out };
     let mut query = query(&reference, platform);
@@ -84,8 +72,25 @@ pub(super) fn parse(name: &str) -> Result<ImageRef, CliError> {
         .map_err(|error: types::InvalidReference| CliError::Invalid(error.to_string()))
 }
 
+/// What a name stands for; says which tag is taken where none was typed.
+pub(super) fn chosen(name: &str, all_tags: bool, quiet: bool) -> Result<ImageRef, CliError> {
+    let reference = parse(name)?;
+    match (all_tags, names_one(name)) {
+        (true, true) => {
+            let reason = "tag can't be used with --all-tags/-a";
+            return Err(CliError::Invalid(reason.to_owned()));
+        }
+        (false, false) if !quiet => {
+            let tag = reference.tag().unwrap_or_default();
+            print::out(&format!("Using default tag: {tag}\n"))?;
+        }
+        _ => {}
+    }
+    Ok(reference)
+}
+
 /// Whether a name has a tag or a digest.
-pub(super) fn names_one(name: &str) -> bool {
+fn names_one(name: &str) -> bool {
     let last = name.rfind('/').map_or(name, |slash| &name[slash..]);
     last.contains([':', '@'])
 }

@@ -5,26 +5,14 @@ use api::wire::OciPlatform;
 use types::Platform;
 
 use super::Context;
-use super::pull::{credentials, names_one, parse};
+use super::pull::{chosen, credentials};
 use crate::args::images::PushArgs;
 use crate::error::CliError;
 use crate::print;
 use crate::print::progress::{self, To};
 
 pub(super) async fn run(args: PushArgs, context: Context) -> Result<u8, CliError> {
-    let name = &args.names[0];
-    let reference = parse(name)?;
-    if args.all_tags && names_one(name) {
-        return Err(CliError::Invalid(
-            "tag can't be used with --all-tags/-a".to_owned(),
-        ));
-    }
-    if !args.quiet && !args.all_tags && !names_one(name) {
-        print::out(&format!(
-            "Using default tag: {}\n",
-            reference.tag().unwrap_or_default()
-        ))?;
-    }
+    let reference = chosen(&args.names[0], args.all_tags, args.quiet)?;
     let platform = args.platform.as_deref().map(platform).transpose()?;
     let query = PushQuery {
         repository: reference.familiar_name(),
