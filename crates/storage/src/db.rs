@@ -14,11 +14,14 @@ use crate::Durability;
 use crate::error::Error;
 
 /// The format this program writes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Each format's step from the one before.
-const MIGRATIONS: [&str; FORMAT as usize] =
-    [include_str!("schema.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: [&str; FORMAT as usize] = [
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+];
 
 /// KiB of pages SQLite may keep: the daemon is small, the hot rows fit.
 const CACHE_KIB: i32 = 512;
@@ -256,7 +259,7 @@ mod tests {
         let error = Database::open(&file, Path::new("/data")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the data root /data is of format 7, made by a newer version: this one knows up to 2"
+            "the data root /data is of format 7, made by a newer version: this one knows up to 3"
         );
         assert_eq!(std::fs::read(&file).unwrap(), before);
     }

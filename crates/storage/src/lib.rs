@@ -19,6 +19,7 @@ mod error;
 mod gc;
 mod image;
 mod layer;
+mod networks;
 mod paths;
 mod pipe;
 mod pull;
@@ -47,6 +48,7 @@ pub use compact::Compacted;
 pub use descriptor::Descriptor;
 pub use error::{Error, Malformed};
 pub use image::Variant;
+pub use networks::{NetworkRecord, NetworkRecords};
 pub use pull::{Busy, Committed, Ingest, Layer, Missing, Opened, Pull, Wanted};
 pub use push::{Push, PushBlob};
 pub use records::Records;
@@ -449,6 +451,13 @@ impl Storage {
     /// `prepare`, dropped by `discard`.
     pub fn container_dir(&self, id: &ContainerId) -> PathBuf {
         self.store.paths.container(id)
+    }
+
+    /// The engine's records of networks.
+    pub fn networks(&self) -> NetworkRecords {
+        NetworkRecords {
+            store: Arc::clone(&self.store),
+        }
     }
 
     /// The engine's records.

@@ -272,3 +272,20 @@ fn one_process_has_the_store_at_a_time() {
         )
     );
 }
+
+#[test]
+fn records_of_networks_stay_until_they_are_removed() {
+    let data = Data::new();
+    let record = |id: &str, name: &str| storage::NetworkRecord {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        body: format!("{{\"of\":\"{name}\"}}"),
+    };
+    let networks = data.storage.networks();
+    networks.insert(&record("1", "web")).unwrap();
+    networks.insert(&record("2", "db")).unwrap();
+    assert!(networks.insert(&record("3", "db")).is_err());
+    networks.delete("1").unwrap();
+    networks.delete("nobody").unwrap();
+    assert_eq!(networks.all().unwrap(), [record("2", "db")]);
+}
