@@ -61,6 +61,14 @@ impl Errno {
     pub const ROFS: Self = Self(libc::EROFS);
     /// Connection reset by peer.
     pub const CONNRESET: Self = Self(libc::ECONNRESET);
+    /// Address already in use.
+    pub const ADDRINUSE: Self = Self(libc::EADDRINUSE);
+    /// Cannot assign requested address.
+    pub const ADDRNOTAVAIL: Self = Self(libc::EADDRNOTAVAIL);
+    /// Protocol not supported.
+    pub const PROTONOSUPPORT: Self = Self(libc::EPROTONOSUPPORT);
+    /// Connection refused.
+    pub const CONNREFUSED: Self = Self(libc::ECONNREFUSED);
     /// Broken pipe.
     pub const PIPE: Self = Self(libc::EPIPE);
     /// Too many levels of symbolic links.

@@ -30,6 +30,16 @@ impl Changes {
         Ok(Self(fd))
     }
 
+    /// Watches a directory for its own end: readable once it has been removed or moved away. Never
+    /// blocks.
+    pub fn of_end(dir: &Path) -> Result<Self> {
+        let flags = CreateFlags::CLOEXEC | CreateFlags::NONBLOCK;
+        let fd = inotify::init(flags).named("inotify_init1")?;
+        let wanted = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
+        inotify::add_watch(&fd, dir, wanted).named("inotify_add_watch")?;
+        Ok(Self(fd))
+    }
+
     /// Forgets what happened so far: only that something did is of interest.
     pub fn drain(&self) -> Result<()> {
         // One event with the longest name fits, so that a read never fails for want of room.

@@ -19,6 +19,7 @@ pub mod exe;
 pub mod fd;
 pub mod file;
 pub mod idmap;
+pub mod inet;
 pub mod inotify;
 pub mod keyring;
 pub mod link;
