@@ -4,4 +4,5 @@
 //! Today a container has the host's network or a namespace with loopback only, which `runtime`
 //! makes by itself; this crate states the boundary and holds nothing yet.
 
+pub mod dns;
 pub mod keeper;
