@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::wait::until;
 
@@ -80,16 +81,20 @@ impl Terminal {
     /// Waits for a text on the screen.
     #[track_caller]
     pub fn expect(&self, text: &str) {
-        let shows = || self.screen().contains(text).then_some(());
-        let patience = std::time::Duration::from_secs(60);
-        let end = std::time::Instant::now() + patience;
-        while shows().is_none() {
-            let screen = self.screen();
-            assert!(
-                std::time::Instant::now() < end,
-                "{text:?} never came; the screen: {screen:?}"
-            );
-            thread::sleep(std::time::Duration::from_millis(5));
+        let came = self.shows_within(Duration::from_secs(60), text);
+        assert!(came, "{text:?} never came; the screen: {:?}", self.screen());
+    }
+
+    /// Whether a text comes to the screen in this time.
+    pub fn shows_within(&self, limit: Duration, text: &str) -> bool {
+        let end = Instant::now() + limit;
+        loop {
+            let late = Instant::now() > end;
+            let shows = self.screen().contains(text);
+            if shows || late {
+                return shows;
+            }
+            thread::sleep(Duration::from_millis(5));
         }
     }
 
