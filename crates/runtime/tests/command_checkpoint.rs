@@ -152,7 +152,7 @@ impl Subject {
 }
 
 /// How long an answer may take.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Counts in memory, and answers each line with the next number.
 const COUNTER: &str = "i=0; while read line; do i=$((i+1)); echo $line $i; done";
@@ -359,10 +359,15 @@ fn memory_is_written_beforehand() {
     subject.delete();
 }
 
-/// A port that nobody has.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// Where nobody else listens: an address of this process's own, a port of this call's.
+///
+/// A port of 127.0.0.1 that was free a moment ago may be somebody else's by now.
+fn free_address() -> std::net::SocketAddrV4 {
+    static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(20_000);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let own = std::net::Ipv4Addr::new(127, 64 | (high & 63), middle, low);
+    let port = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    std::net::SocketAddrV4::new(own, port)
 }
 
 /// A criu of its own that ends with the test.
@@ -391,17 +396,18 @@ fn memory_is_sent_to_a_page_server() {
     subject.detached(pipes.give(&mut subject.command(&["run", "-d", "ID"])));
     assert_eq!(pipes.ask("a"), "a 1");
     std::fs::create_dir(subject.bundle.path().join("checkpoint")).unwrap();
-    let port = free_port().to_string();
+    let to = free_address();
+    let (address, port) = (to.ip().to_string(), to.port().to_string());
     // It says that it listens by this descriptor, and ends when it has everything.
     let (read, write) = sys::fd::pipe().unwrap();
     sys::fd::set_close_on_exec(&write, false).unwrap();
     let number = std::os::fd::AsRawFd::as_raw_fd(&write).to_string();
-    let words = ["page-server", "--address", "127.0.0.1", "--port", &port];
+    let words = ["page-server", "--address", &address, "--port", &port];
     let words = [&words[..], &["--status-fd", &number, "-D", "."]].concat();
     let mut server = serve(&subject, &words);
     drop(write);
     assert!(sys::event::readable_within(&read, PATIENCE).unwrap());
-    let to = format!("127.0.0.1:{port}");
+    let to = to.to_string();
     subject.succeed(&["checkpoint", "--page-server", &to, "ID"]);
     assert!(server.0.wait().unwrap().success());
     subject.detached(pipes.give(&mut subject.command(&["restore", "-d", "ID"])));
@@ -425,8 +431,9 @@ fn memory_is_brought_when_it_is_used() {
     let mut pipes = Pipes::new();
     subject.detached(pipes.give(&mut subject.command(&["run", "-d", "ID"])));
     assert_eq!(pipes.ask("a"), "a 1");
-    let port = free_port().to_string();
-    let to = format!("127.0.0.1:{port}");
+    let to = free_address();
+    let (address, port) = (to.ip().to_string(), to.port().to_string());
+    let to = to.to_string();
     let (read, write) = sys::fd::pipe().unwrap();
     sys::fd::set_close_on_exec(&write, false).unwrap();
     let number = std::os::fd::AsRawFd::as_raw_fd(&write).to_string();
@@ -436,7 +443,7 @@ fn memory_is_brought_when_it_is_used() {
     let mut checkpoint = subject.command(&words).spawn().unwrap();
     drop(write);
     assert!(sys::event::readable_within(&read, PATIENCE).unwrap());
-    let words = ["lazy-pages", "--page-server", "--address", "127.0.0.1"];
+    let words = ["lazy-pages", "--page-server", "--address", &address];
     let words = [&words[..], &["--port", &port, "-D", "."]].concat();
     let mut server = serve(&subject, &words);
     // The other one has its cgroup still.

@@ -21,6 +21,7 @@
     reason = "test files need not survive a crash"
 )]
 
+mod address;
 mod brig;
 mod control;
 mod images;
@@ -32,6 +33,7 @@ pub mod registry;
 mod terminal;
 mod wait;
 
+pub use address::address;
 pub use brig::{Brig, Setup};
 pub use control::{cgroup_of, cgroup_setting, unified_cgroups};
 pub use images::{busybox_tar, debian_tar};

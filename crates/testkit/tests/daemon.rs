@@ -59,10 +59,7 @@ fn everything_works_over_tcp_and_a_warning_says_who_else_may() {
     if !root() {
         return;
     }
-    // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = format!("tcp://{}", port.local_addr().unwrap());
-    drop(port);
+    let host = format!("tcp://{}", testkit::address());
     let mut brig = Brig::prepare(Setup::default());
     brig.listen_too(&host);
     brig.start_daemon();
