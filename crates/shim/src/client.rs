@@ -256,7 +256,10 @@ struct Spare {
 impl Spare {
     /// With what to launch; none if it has died meanwhile.
     fn told(self, message: &[u8]) -> Option<Self> {
-        if socket::send(&self.connection, message, &[]).is_ok() {
+        // The socket alone does not tell: what is being started somewhere else in this process at that
+        // moment holds a copy of its other end, until its execve(2).
+        let dead = sys::pidfd::ended_within(&self.child.pidfd, Duration::ZERO).unwrap_or(false);
+        if !dead && socket::send(&self.connection, message, &[]).is_ok() {
             return Some(self);
         }
         // Reaped, as far as it goes: what counts is that another is spawned.

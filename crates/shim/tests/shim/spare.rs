@@ -1,7 +1,7 @@
 //! Shims that wait for their container.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use shim::Program;
 use shim::log::Stream;
@@ -111,7 +111,7 @@ fn one_that_has_died_is_not_missed() {
     let spare = prepared(&program);
     let pidfd = sys::pidfd::open(spare).unwrap();
     sys::pidfd::send_signal(&pidfd, types::Signal::KILL).unwrap();
-    assert!(sys::pidfd::ended_within(&pidfd, Duration::from_secs(10)).unwrap());
+    assert!(sys::pidfd::ended_within(&pidfd, LONG).unwrap());
     let guest = Setup::new(&["true"]).launch_by(&program);
     assert_ne!(guest.shim.pid(), spare);
     let guest = guest.create();
