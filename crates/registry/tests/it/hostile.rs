@@ -37,7 +37,9 @@ async fn a_manifest_of_100_mb_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_manifest_that_never_ends_to_come_is_given_up() {
-    let error = resolving(|| Reply::new(200, "").body(Body::Stalled(vec![b' '; 1000], 10))).await;
+    let server = Server::start(|_| Reply::new(200, "").body(Body::Stalled(vec![b' '; 1000], 10)));
+    let repository = anonymous(&stalling_after(1), &format!("{}/app:1", server.address()));
+    let error = repository.resolve().await.unwrap_err();
     assert!(matches!(error, Error::Stalled { .. }), "{error}");
     assert!(
         error.to_string().ends_with("sent nothing for 1 seconds"),

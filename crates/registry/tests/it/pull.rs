@@ -177,10 +177,8 @@ async fn a_transfer_that_stalls_is_cut_and_taken_up() {
     let Some((_real, front)) = behind(stall, &layer).await else {
         return;
     };
-    let blob = at(front.address(), "app:1")
-        .blob(&describe(LAYER, &layer), 0)
-        .await
-        .unwrap();
+    let repository = anonymous(&stalling_after(3), &format!("{}/app:1", front.address()));
+    let blob = repository.blob(&describe(LAYER, &layer), 0).await.unwrap();
     assert!(drain(blob).await.unwrap() == layer);
     let asked = front.requests();
     assert!(
@@ -195,15 +193,14 @@ async fn a_slow_transfer_is_left_alone() {
     let layer = noise(4, 100_000);
     let slow = |_: &Request, reply: Reply| {
         let bytes = reply.bytes().to_vec();
-        reply.body(Body::Slow(bytes, 10_000, 150))
+        // Longer than the silence that ends it, and no silence as long.
+        reply.body(Body::Slow(bytes, 10_000, 400))
     };
     let Some((_real, front)) = behind(slow, &layer).await else {
         return;
     };
-    let blob = at(front.address(), "app:1")
-        .blob(&describe(LAYER, &layer), 0)
-        .await
-        .unwrap();
+    let repository = anonymous(&stalling_after(3), &format!("{}/app:1", front.address()));
+    let blob = repository.blob(&describe(LAYER, &layer), 0).await.unwrap();
     assert!(drain(blob).await.unwrap() == layer);
     assert!(front.requests().iter().all(|r| r.header("range").is_none()));
 }

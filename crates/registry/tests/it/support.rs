@@ -17,12 +17,10 @@ pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub(crate) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// A configuration that gives up soon.
+/// A configuration that does not ask often.
 pub(crate) fn impatient() -> Config {
     let mut config = Config::default();
     config.limits.attempts = 3;
-    config.limits.stall_seconds = 1;
-    config.limits.connect_seconds = 5;
     config.limits.backoff_milliseconds = 1;
     config.limits.longest_wait_seconds = 3;
     config
@@ -36,6 +34,14 @@ pub(crate) fn configured(text: &str) -> Client {
 
 pub(crate) fn client() -> Client {
     Client::new(impatient()).unwrap()
+}
+
+/// One that takes a silence of so many seconds for the end of a transfer. Only for servers that are
+/// silent on purpose: a busy machine's may be so by chance.
+pub(crate) fn stalling_after(seconds: u64) -> Client {
+    let mut config = impatient();
+    config.limits.stall_seconds = seconds;
+    Client::new(config).unwrap()
 }
 
 /// The repository of a reference, as nobody in particular.
