@@ -79,9 +79,14 @@ fn a_daemon_that_dies_at_once_is_quoted() {
     let dir = tempfile::tempdir().unwrap();
     let bin = dir.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_brig"), bin.join("brig")).unwrap();
     let script = "#!/bin/sh\necho \"the root is $BRIGD_RUN_ROOT\"\necho 'no good' >&2\nexit 3\n";
-    sys::file::replace(&bin.join("brigd"), script.as_bytes(), 0o755).unwrap();
+    // By a process of its own: a child that another thread starts while a file is open for writing
+    // here holds it for a moment too, and what is held so cannot be executed (ETXTBSY).
+    let make = "cp \"$1\" \"$0\" && printf %s \"$2\" > \"$0/brigd\" && chmod 755 \"$0/brigd\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", make]).arg(&bin);
+    shell.args([env!("CARGO_BIN_EXE_brig"), script]);
+    assert!(shell.status().unwrap().success());
     let run = dir.path().join("run");
     let output = Command::new(bin.join("brig"))
         .arg("ps")

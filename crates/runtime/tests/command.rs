@@ -150,9 +150,7 @@ fn a_create_looks_for_its_command() {
 fn a_start_that_fails_says_why() {
     need_containers!();
     let bundle = Bundle::new(&["broken"]);
-    std::fs::copy("/proc/self/comm", bundle.in_root("bin/broken")).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(bundle.in_root("bin/broken"), mode).unwrap();
+    support::write_script(&bundle.in_root("bin/broken"), "neither\n");
     bundle.write();
     detached(&bundle, &["create", "ID"]);
     let said = refuse(&bundle, &["start", "ID"]);

@@ -84,8 +84,7 @@ fn lines_of_a_terminal_in_the_foreground_end_as_they_were_written() {
 fn what_the_kernel_does_not_execute_is_told_as_by_the_command() {
     need_containers!();
     let bundle = Bundle::new(&["/script"]);
-    let script = bundle.in_root("script");
-    sys::file::replace_unsynced(&script, b"#!/missing\n", 0o755).unwrap();
+    support::write_script(&bundle.in_root("script"), "#!/missing\n");
     assert_eq!(bundle.fail(), "exec /script: no such file or directory\n");
 }
 

@@ -49,7 +49,8 @@ impl Home {
     fn new(args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
-        std::fs::copy(env!("CARGO_BIN_EXE_brig-runtime"), path("brig-runtime")).unwrap();
+        let program = env!("CARGO_BIN_EXE_brig-runtime");
+        support::copy_program(program.as_ref(), &path("brig-runtime"));
         support::make_root(&path("rootfs"));
         std::fs::create_dir(path("runtime")).unwrap();
         give(dir.path());

@@ -127,7 +127,7 @@ fn a_users_manager_makes_the_cgroup() {
     }
     let dir = tempfile::tempdir().unwrap();
     let program = env!("CARGO_BIN_EXE_brig-runtime");
-    std::fs::copy(program, dir.path().join("brig-runtime")).unwrap();
+    support::copy_program(program.as_ref(), &dir.path().join("brig-runtime"));
     support::make_root(&dir.path().join("rootfs"));
     chown(dir.path(), Some(USER), Some(USER)).unwrap();
     let tree = Tree::new();
@@ -171,7 +171,8 @@ exec ./brig-runtime --systemd-cgroup --rootless=false --root "$DIR/state" run we
 fn first_words(booted: &str) -> (&'static str, String) {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    std::fs::copy(env!("CARGO_BIN_EXE_brig-runtime"), path("brig-runtime")).unwrap();
+    let program = env!("CARGO_BIN_EXE_brig-runtime");
+    support::copy_program(program.as_ref(), &path("brig-runtime"));
     support::make_root(&path("rootfs"));
     let bus = |name| {
         let bus = UnixListener::bind(path(name)).unwrap();

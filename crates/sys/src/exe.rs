@@ -90,7 +90,12 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("program");
-        std::fs::copy("/bin/true", &program).unwrap();
+        // Not by this process: the child of another test would hold what is open for writing here.
+        let copied = std::process::Command::new("cp")
+            .arg("/bin/true")
+            .arg(&program)
+            .status();
+        assert!(copied.unwrap().success());
         let sealed = open_sealed(&program).unwrap();
         let path = fd::proc_path(sealed.as_fd());
         let write = std::fs::OpenOptions::new().write(true).open(&path);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::support::Bundle;
+use crate::support::{Bundle, copy_program};
 
 /// O_PATH.
 const NAME_ONLY: i32 = 0o10_000_000;
@@ -34,7 +34,8 @@ pub(crate) fn command(bundle: &mut Bundle, role: &str, argument: &str) {
 
 /// Copies this program and the libraries it has loaded into the root.
 pub(crate) fn install(bundle: &Bundle) {
-    fs::copy("/proc/self/exe", bundle.in_root("attacker")).unwrap();
+    let own = std::env::current_exe().unwrap();
+    copy_program(&own, &bundle.in_root("attacker"));
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let paths: BTreeSet<&Path> = maps
         .lines()
@@ -51,7 +52,7 @@ pub(crate) fn install(bundle: &Bundle) {
         fs::create_dir_all(bundle.in_root(dir)).unwrap();
         for path in &paths {
             let to = bundle.in_root(dir).join(path.file_name().unwrap());
-            fs::copy(path, to).unwrap();
+            copy_program(path, &to);
         }
     }
 }

@@ -1,11 +1,9 @@
 //! Environment and hooks: what the bundle says to its own process, and to nobody else.
 
-use std::os::unix::fs::PermissionsExt;
-
 use serde_json::json;
 
 use crate::help::{call, delete, inside, start, writable};
-use crate::support::{Bundle, text};
+use crate::support::{Bundle, text, write_script};
 
 /// Words by which loaders, languages and other runtimes are told what to do.
 const WORDS: [&str; 8] = [
@@ -28,8 +26,7 @@ fn recorder(bundle: &Bundle) -> String {
         "#!/bin/sh\n{{ env; tr '\\0' '\\n' < /proc/$PPID/environ; echo; }} >> {}\n",
         out.display()
     );
-    std::fs::write(&path, script).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&path, &script);
     path.to_str().unwrap().to_owned()
 }
 
@@ -119,12 +116,8 @@ fn hooks_have_no_other_descriptor() {
     let mut bundle = writable("true");
     let path = bundle.path().join("list");
     let out = bundle.path().join("list.out");
-    std::fs::write(
-        &path,
-        format!("#!/bin/sh\nls /proc/self/fd > {}\n", out.display()),
-    )
-    .unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let script = format!("#!/bin/sh\nls /proc/self/fd > {}\n", out.display());
+    write_script(&path, &script);
     bundle.config["hooks"] = json!({"createRuntime": [{"path": path}]});
     bundle.run();
     assert_eq!(std::fs::read_to_string(out).unwrap(), "0\n1\n2\n3\n");

@@ -1,13 +1,13 @@
 //! CVE-2019-5736: the program that enters the container, overwritten from there.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::attacker;
 use crate::help::{await_file, delete, say};
-use crate::support::{Bundle, text};
+use crate::support::{Bundle, copy_program, text, write_script};
 
 /// A copy of the program to be overwritten, and what is in it.
 struct Victim {
@@ -20,7 +20,7 @@ impl Victim {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("brig-runtime");
-        std::fs::copy(env!("CARGO_BIN_EXE_brig-runtime"), &path).unwrap();
+        copy_program(env!("CARGO_BIN_EXE_brig-runtime").as_ref(), &path);
         let bytes = std::fs::read(&path).unwrap();
         Self {
             _dir: dir,
@@ -51,9 +51,7 @@ impl Victim {
 
 /// A script by which the kernel executes the runtime's own program inside the container.
 fn trap(bundle: &Bundle) {
-    let path = bundle.in_root("bin/trap");
-    std::fs::write(&path, "#!/proc/self/exe\n").unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&bundle.in_root("bin/trap"), "#!/proc/self/exe\n");
 }
 
 #[test]

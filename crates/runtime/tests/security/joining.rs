@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::help::{await_file, call, delete, grant, inside, start, treasure, writable};
-use crate::support::{Bundle, text};
+use crate::support::{Bundle, text, write_script};
 
 fn hostile(script: &str) -> Bundle {
     let mut bundle = writable(&format!(
@@ -63,13 +63,8 @@ fn false_terminals_are_refused() {
 fn programs_of_the_container_run_in_it_only() {
     need_containers!();
     let bundle = hostile("ln -sf /bin/evil /bin/id");
-    std::fs::write(
-        bundle.in_root("bin/evil"),
-        "#!/bin/sh\necho $$ evil; ls /proc/self/fd\n",
-    )
-    .unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(bundle.in_root("bin/evil"), mode).unwrap();
+    let evil = "#!/bin/sh\necho $$ evil; ls /proc/self/fd\n";
+    write_script(&bundle.in_root("bin/evil"), evil);
     start(&bundle);
     await_file(&bundle.in_root("ready"));
     let printed = inside(&bundle, &["id"]);

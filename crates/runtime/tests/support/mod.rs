@@ -62,7 +62,8 @@ impl Bundle {
         make_root(&dir.path().join("rootfs"));
         let mut config: Value =
             serde_json::from_str(include_str!("../../src/command/template.json")).unwrap();
-        let id = format!("brig-runtime-test-{}-{number}", std::process::id());
+        // Of one length: none begins as another does.
+        let id = format!("brig-runtime-test-{}-{number:04}", std::process::id());
         config["process"]["args"] = json!(args);
         config["process"]["terminal"] = json!(false);
         config["linux"]["cgroupsPath"] = json!(format!("/{id}"));
@@ -206,10 +207,27 @@ pub(crate) fn processes_of(bundle: &Bundle) -> Vec<String> {
 pub(crate) fn make_root(root: &Path) {
     std::fs::create_dir_all(root.join("bin")).unwrap();
     std::fs::create_dir_all(root.join("etc")).unwrap();
-    std::fs::copy(busybox().unwrap(), root.join("bin/busybox")).unwrap();
+    copy_program(busybox().unwrap().as_ref(), &root.join("bin/busybox"));
     for applet in APPLETS {
         symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
+}
+
+/// Copies a program that will be executed.
+///
+/// By a process of its own: what a thread holds open for writing is also held, for a moment, by the
+/// child that another thread starts meanwhile, and until that is gone execve(2) fails with ETXTBSY.
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg(from).arg(to).status();
+    assert!(status.unwrap().success(), "no copy of {}", from.display());
+}
+
+/// Writes a script that will be executed; by a process of its own, as [`copy_program`].
+pub(crate) fn write_script(path: &Path, script: &str) {
+    let words = ["-c", "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\""];
+    let mut shell = Command::new("sh");
+    let status = shell.args(words).arg(path).arg(script).status();
+    assert!(status.unwrap().success(), "cannot write {}", path.display());
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

@@ -1,8 +1,8 @@
 //! Other runtimes, by their command line: the same container, the same streams.
 
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use shim::Call;
 use shim::log::Stream;
@@ -34,13 +34,16 @@ fn runtimes(dir: &Path) -> Vec<PathBuf> {
 
 /// crun wants either version of cgroups alone: on a machine with both it gets to see the first.
 fn wrapped(dir: &Path, crun: &Path) -> PathBuf {
+    // Written by a process of its own, as `make_rootfs` copies programs.
     let script = format!(
         "#!/bin/sh\numount /sys/fs/cgroup/unified 2>/dev/null\nexec {} \"$@\"\n",
         crun.display()
     );
     let path = dir.join("crun");
-    std::fs::write(&path, script).unwrap();
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    let write = "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\"";
+    let mut shell = Command::new("sh");
+    let written = shell.args(["-c", write]).arg(&path).arg(script).status();
+    assert!(written.unwrap().success());
     path
 }
 

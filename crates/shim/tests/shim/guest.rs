@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -186,12 +187,14 @@ pub(crate) fn make_rootfs(rootfs: &Path) {
     for dir in ["bin", "dev", "proc", "sys", "tmp", "etc"] {
         std::fs::create_dir_all(rootfs.join(dir)).unwrap();
     }
-    std::fs::copy(busybox().unwrap(), rootfs.join("bin/busybox")).unwrap();
-    std::fs::copy(
-        env!("CARGO_BIN_EXE_brig-init"),
-        rootfs.join("bin/brig-init"),
-    )
-    .unwrap();
+    // By a process of its own: a child that another thread starts while a file is open for writing
+    // here holds it for a moment too, and what is held so cannot be executed (ETXTBSY).
+    let copied = Command::new("cp")
+        .arg(busybox().unwrap())
+        .arg(env!("CARGO_BIN_EXE_brig-init"))
+        .arg(rootfs.join("bin"))
+        .status();
+    assert!(copied.unwrap().success());
     for applet in APPLETS {
         std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
     }
