@@ -330,7 +330,7 @@ impl Brig {
     /// Panics when anything but an idle daemon is left.
     #[track_caller]
     pub fn expect_nothing_left(&self) {
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
         loop {
             let mut left = self.leftovers();
             left.processes.retain(|p| !p.contains("brigd"));

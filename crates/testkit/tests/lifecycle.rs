@@ -175,7 +175,7 @@ fn stop_sends_the_signal_asked_for_and_then_kills() {
     ];
     brig.brig(&run).ok();
     wait_for_log(&brig, "polite", "ready");
-    brig.brig(&["stop", "polite"]).ok();
+    brig.brig(&["stop", "-t", "100", "polite"]).ok();
     assert_eq!(brig.inspect("polite")["State"]["ExitCode"], 7);
     assert!(brig.brig(&["logs", "polite"]).ok().contains("bye"));
 

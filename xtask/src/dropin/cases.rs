@@ -270,7 +270,7 @@ impl Case {
         let inside = house.words(&all);
         // What hangs must not keep the others from being run.
         let mut command = Command::new("timeout");
-        command.args(["-k", "5", "60"]);
+        command.args(["-k", "5", "180"]);
         if self.terminal {
             let line: Vec<String> = inside.iter().map(|word| quoted(word)).collect();
             command.args(["script", "-qec", &line.join(" "), "/dev/null"]);

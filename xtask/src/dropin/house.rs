@@ -189,7 +189,7 @@ impl Drop for House {
         let _ = self.keeper.wait();
         // The first process is reaped when all the others are: cgroups are empty then.
         let first = Path::new("/proc").join(&self.first);
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !self.first.is_empty() && first.exists() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
         }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use super::programs::Program;
 
 /// Seconds a test program may take; emulation is some twenty times slower than the machine.
-const LIMIT: u32 = 900;
+const LIMIT: u32 = 1800;
 
 /// The bounded selection: what knows the cgroup version, from the kernel up to the client. Everything
 /// else takes minutes under emulation.
