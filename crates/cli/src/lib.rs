@@ -2,13 +2,15 @@
 //!
 //! [`args`] holds what was typed, [`resolve`] makes a plan of it without asking anybody, each verb in
 //! [`commands`] sends requests, [`print`] makes text of the answers, [`error`] has the last word. The
-//! client never links the engine and knows the daemon only through `api`; it keeps no state.
+//! client never links the engine and knows the daemon only through `api`; it keeps no state
+//! but credentials and the manifest lists that are being put together.
 
 pub mod args;
 pub mod commands;
 pub mod connect;
 pub mod credentials;
 pub mod error;
+pub mod manifests;
 mod outcome;
 pub mod print;
 pub mod resolve;

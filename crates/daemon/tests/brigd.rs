@@ -104,7 +104,7 @@ const ANSWERS: &[(&str, &str, &str)] = &[
     (
         "POST /images/create?fromImage=NoSuch&tag=1",
         "",
-        "400 invalid reference format: repository name (NoSuch) must be lowercase",
+        "400 invalid reference format: repository name (library/NoSuch) must be lowercase",
     ),
     ("GET /images/search", "", "400 term must be said"),
     (

@@ -55,6 +55,9 @@ pub enum Error {
     /// The image is in use.
     #[error(transparent)]
     ImageInUse(#[from] crate::image::InUse),
+    /// An image cannot be had from where it was said to be.
+    #[error(transparent)]
+    NotCopied(#[from] crate::image::NotCopied),
     /// A user or group that the image does not know.
     #[error(transparent)]
     User(#[from] crate::users::UnknownUser),
@@ -181,6 +184,7 @@ impl Error {
             Self::Registry(error) => error.kind(),
             Self::LongDocument { .. } => ErrorKind::Invalid,
             Self::Ambiguous(_) => ErrorKind::Invalid,
+            Self::NotCopied(error) => error.kind(),
             Self::NameTaken { .. } | Self::State(_) | Self::ImageInUse(_) => ErrorKind::Conflict,
             Self::Invalid(error) => error.kind(),
             Self::Render(error) => error.kind(),

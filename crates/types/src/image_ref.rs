@@ -167,7 +167,7 @@ fn check_name(text: &str, name: &str, domain: &str, path: &str) -> Result<(), In
         return Err(InvalidReference::TooLong(name.to_owned()));
     }
     if !path.is_empty() && path.bytes().any(|b| b.is_ascii_uppercase()) && is_domain(domain) {
-        return Err(InvalidReference::UpperCase(name.to_owned()));
+        return Err(InvalidReference::UpperCase(path.to_owned()));
     }
     if is_domain(domain) && path.split('/').all(is_component) {
         Ok(())

@@ -1,6 +1,7 @@
 //! Images.
 
 use bytes::BytesMut;
+use hyper::Method;
 use serde_json::Value;
 
 use super::request::{Call, image_segment};
@@ -55,6 +56,22 @@ pub struct PushQuery {
     pub tag: Option<String>,
     /// Only the manifest for this platform, as JSON.
     pub platform: Option<String>,
+}
+
+/// Whose manifest is meant.
+#[derive(Debug, Clone, Default)]
+pub struct ManifestQuery {
+    /// The reference.
+    pub name: String,
+    /// The registry's certificate is not verified, and plain http will do.
+    pub insecure: bool,
+}
+
+impl ManifestQuery {
+    fn call(&self, method: Method) -> Call {
+        let path = format!("/brig/manifests/{}", image_segment(&self.name));
+        Call::new(method, path).query_flag("insecure", self.insecure)
+    }
 }
 
 /// Progress messages as they arrive.
@@ -263,16 +280,46 @@ impl Client {
         self.send_json(call.registry_auth(auth)).await
     }
 
-    /// The manifest that a registry has under a reference.
+    /// The manifest that a registry has under a reference. Brig's own, as all about manifests.
     ///
     /// # Errors
     /// When the registry refuses.
     pub async fn manifest(
         &self,
-        name: &str,
+        query: &ManifestQuery,
         auth: &wire::AuthConfig,
     ) -> Result<wire::RegistryManifest, Error> {
-        let call = Call::get(format!("/brig/manifests/{}", image_segment(name)));
+        let call = query.call(Method::GET).query_flag("platform", true);
+        self.send_json(call.registry_auth(auth)).await
+    }
+
+    /// Puts a manifest under a reference; what it names has to be there.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub async fn manifest_put(
+        &self,
+        query: &ManifestQuery,
+        media_type: &str,
+        document: &str,
+        auth: &wire::AuthConfig,
+    ) -> Result<wire::PushResult, Error> {
+        let call = query.call(Method::PUT);
+        let call = call.content(media_type, document.as_bytes());
+        self.send_json(call.registry_auth(auth)).await
+    }
+
+    /// Lets the reference's repository have an image that another one of its registry has.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub async fn manifest_copy(
+        &self,
+        query: &ManifestQuery,
+        from: &str,
+        auth: &wire::AuthConfig,
+    ) -> Result<wire::PushResult, Error> {
+        let call = query.call(Method::POST).query("from", from);
         self.send_json(call.registry_auth(auth)).await
     }
 

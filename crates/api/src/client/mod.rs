@@ -25,7 +25,7 @@ pub use connect::{Endpoint, InvalidEndpoint};
 pub use containers::{ListQuery, LogsQuery, RemoveQuery, StopQuery, Waiting};
 pub use error::Error;
 pub use hijack::{Attach, Hijacked, Stream};
-pub use images::{ImageListQuery, ImportQuery, Messages, PullQuery, PushQuery};
+pub use images::{ImageListQuery, ImportQuery, ManifestQuery, Messages, PullQuery, PushQuery};
 pub use system::Ping;
 
 /// Filters of listings: `{"name": ["web"]}`.

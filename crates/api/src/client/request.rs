@@ -35,6 +35,7 @@ pub(super) struct Call {
     query: String,
     json: Option<Vec<u8>>,
     stream: Option<Body>,
+    content_type: Option<String>,
     registry_auth: Option<String>,
     upgrade: bool,
 }
@@ -66,6 +67,7 @@ impl Call {
             query: String::new(),
             json: None,
             stream: None,
+            content_type: None,
             registry_auth: None,
             upgrade: false,
         }
@@ -127,6 +129,13 @@ impl Call {
         self
     }
 
+    /// A body that is no JSON of the API's.
+    pub(super) fn content(mut self, media_type: &str, body: &[u8]) -> Self {
+        self.content_type = Some(media_type.to_owned());
+        self.json = Some(body.to_owned());
+        self
+    }
+
     pub(super) fn stream(mut self, body: Body) -> Self {
         self.stream = Some(body);
         self
@@ -166,7 +175,8 @@ impl Call {
                 stream
             }
             (Some(json), None) => {
-                request = request.header(CONTENT_TYPE, "application/json");
+                let kind = self.content_type.as_deref().unwrap_or("application/json");
+                request = request.header(CONTENT_TYPE, kind);
                 Body::full(json.clone())
             }
             (None, None) => Body::empty(),

@@ -73,6 +73,9 @@ go_struct! {
         /// Its version.
         #[serde(rename = "os.version", skip_serializing_if = "is_zero")]
         pub os_version: String,
+        /// What it has to have.
+        #[serde(rename = "os.features", skip_serializing_if = "is_zero")]
+        pub os_features: Vec<String>,
         /// Processor's variant.
         #[serde(rename = "variant", skip_serializing_if = "is_zero")]
         pub variant: String,
@@ -84,6 +87,9 @@ go_struct! {
         pub descriptor: Descriptor,
         /// The document, as it is.
         pub document: String,
+        /// What an image runs on, when asked for.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub platform: Option<OciPlatform>,
     }
 
     /// What a check of the store found; Brig's own.
@@ -135,6 +141,7 @@ impl From<&types::Platform> for OciPlatform {
             architecture: platform.architecture.clone(),
             os: platform.os.clone(),
             os_version: String::new(),
+            os_features: Vec::new(),
             variant: platform.variant.clone().unwrap_or_default(),
         }
     }

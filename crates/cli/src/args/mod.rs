@@ -339,7 +339,7 @@ pub const GROUPS: &[Group] = &[
     },
     Group {
         name: "manifest",
-        about: "Look at manifests in registries",
+        about: "Manage manifests and lists of them in registries",
     },
     Group {
         name: "system",

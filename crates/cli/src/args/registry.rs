@@ -42,16 +42,67 @@ pub struct SearchArgs {
     pub names: Vec<String>,
 }
 
+/// `manifest annotate`.
+#[derive(Debug, Clone, Args)]
+pub struct ManifestAnnotateArgs {
+    /// Processor the image is for
+    #[arg(long, value_name = "string")]
+    pub arch: Option<String>,
+    /// Operating system the image is for
+    #[arg(long, value_name = "string")]
+    pub os: Option<String>,
+    /// What the operating system has to have
+    #[arg(long, value_name = "strings", value_delimiter = ',')]
+    pub os_features: Vec<String>,
+    /// Version of the operating system
+    #[arg(long, value_name = "string")]
+    pub os_version: Option<String>,
+    /// Variant of the processor
+    #[arg(long, value_name = "string")]
+    pub variant: Option<String>,
+    /// The list and the image.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `manifest create`.
+#[derive(Debug, Clone, Args)]
+pub struct ManifestCreateArgs {
+    /// Add to a list that is here already
+    #[arg(short, long)]
+    pub amend: bool,
+    /// Trust the registry whatever its certificate, and speak plain http to it
+    #[arg(long)]
+    pub insecure: bool,
+    /// The list and the images.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
 /// `manifest inspect`.
 #[derive(Debug, Clone, Args)]
 pub struct ManifestInspectArgs {
-    /// Accepted as Docker's; which hosts are insecure is the daemon's configuration
+    /// Trust the registry whatever its certificate, and speak plain http to it
     #[arg(long)]
     pub insecure: bool,
     /// Show descriptors and platforms too
     #[arg(short, long)]
     pub verbose: bool,
-    /// The image.
+    /// The list, and the image of it.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `manifest push`.
+#[derive(Debug, Clone, Args)]
+pub struct ManifestPushArgs {
+    /// Trust the registry whatever its certificate, and speak plain http to it
+    #[arg(long)]
+    pub insecure: bool,
+    /// Forget the list here once it is there
+    #[arg(short, long)]
+    pub purge: bool,
+    /// The list.
     #[arg(hide = true)]
     pub names: Vec<String>,
 }

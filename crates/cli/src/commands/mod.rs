@@ -18,7 +18,12 @@ mod load;
 mod login;
 mod logout;
 mod logs;
+mod manifest;
+mod manifest_annotate;
+mod manifest_create;
 mod manifest_inspect;
+mod manifest_push;
+mod manifest_rm;
 mod many;
 mod ps;
 mod pull;
@@ -144,7 +149,7 @@ const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 36] = [
+pub static VERBS: [Verb; 40] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
     verb!(["container create", "create"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container without starting it", Arity::AtLeast(1), CreateArgs, create::run),
     verb!(["container exec", "exec"], "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container", Arity::AtLeast(2), c::ExecArgs, exec::run),
@@ -175,7 +180,11 @@ pub static VERBS: [Verb; 36] = [
     verb!(["inspect"], "[OPTIONS] NAME|ID [NAME|ID...]", "Show all about containers and images", Arity::AtLeast(1), c::InspectArgs, inspect::run),
     verb!(["login"], "[OPTIONS] [SERVER]", "Log in to a registry", Arity::AtMost(1), r::LoginArgs, login::run),
     verb!(["logout"], "[SERVER]", "Log out of a registry", Arity::AtMost(1), c::NamesArgs, logout::run),
-    verb!(["manifest inspect"], "[OPTIONS] MANIFEST", "Show a manifest in a registry", Arity::Exactly(1), r::ManifestInspectArgs, manifest_inspect::run),
+    verb!(["manifest annotate"], "[OPTIONS] MANIFEST_LIST MANIFEST", "Say what an image of a manifest list is for", Arity::Exactly(2), r::ManifestAnnotateArgs, manifest_annotate::run),
+    verb!(["manifest create"], "MANIFEST_LIST MANIFEST [MANIFEST...]", "Begin a manifest list, to annotate and push it", Arity::AtLeast(2), r::ManifestCreateArgs, manifest_create::run),
+    verb!(["manifest inspect"], "[OPTIONS] [MANIFEST_LIST] MANIFEST", "Show a manifest, or a list of them", Arity::Between(1, 2), r::ManifestInspectArgs, manifest_inspect::run),
+    verb!(["manifest push"], "[OPTIONS] MANIFEST_LIST", "Bring a manifest list to its registry", Arity::Exactly(1), r::ManifestPushArgs, manifest_push::run),
+    verb!(["manifest rm"], "MANIFEST_LIST [MANIFEST_LIST...]", "Forget manifest lists that are here", Arity::AtLeast(1), c::NamesArgs, manifest_rm::run),
     verb!(["search"], "[OPTIONS] TERM", "Search a registry for images", Arity::Exactly(1), r::SearchArgs, search::run),
     verb!(["system check"], "[OPTIONS]", "Check whether everything stored is whole", Arity::None, i::CheckArgs, check::run),
     verb!(["system df"], "[OPTIONS]", "Show what images and containers take on disk", Arity::None, i::DfArgs, df::run),

@@ -97,6 +97,17 @@ fn bare(address: &str) -> &str {
     rest.split('/').next().unwrap_or(rest)
 }
 
+/// The directory of `config.json`; `variable` reads the environment.
+///
+/// # Errors
+/// When there is no home directory.
+pub fn directory(variable: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, Error> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let docker = set("DOCKER_CONFIG").map(PathBuf::from);
+    let docker = docker.or_else(|| Some(PathBuf::from(set("HOME")?).join(".docker")));
+    docker.ok_or(Error::Homeless)
+}
+
 /// The places where credentials are kept.
 #[derive(Debug)]
 pub struct Credentials {
@@ -127,9 +138,7 @@ impl Credentials {
     pub fn open(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let home = set("HOME").map(PathBuf::from);
-        let docker = set("DOCKER_CONFIG").map(PathBuf::from);
-        let docker = docker.or_else(|| Some(home.as_ref()?.join(".docker")));
-        let docker = docker.ok_or(Error::Homeless)?;
+        let docker = directory(variable)?;
         let state = set("XDG_STATE_HOME").map(PathBuf::from);
         let state = state.or_else(|| Some(home.as_ref()?.join(".local/state")));
         let key = set("BRIG_CREDENTIALS_KEY").map(PathBuf::from);

@@ -1,12 +1,12 @@
 //! `search` and `manifest inspect`.
 
-use api::wire::{RegistryManifest, SearchResult};
-use serde::Serialize;
-use serde_json::{Value, json};
+use api::wire::SearchResult;
+use serde_json::Value;
 
 use super::template::{self, Format, Row};
 use super::{table, units};
 use crate::error::CliError;
+use crate::manifests::{Entry, pretty};
 
 /// `search`: a line for each repository.
 pub fn found(
@@ -54,28 +54,32 @@ pub fn found(
     ))
 }
 
-/// `manifest inspect`: the document with tabs, as Docker's client shows it.
-pub fn manifest(
-    name: &str,
-    manifest: &RegistryManifest,
-    verbose: bool,
-) -> Result<String, CliError> {
-    let broken = |error: serde_json::Error| CliError::Invalid(format!("{name}: {error}"));
-    let document: Value = serde_json::from_str(&manifest.document).map_err(broken)?;
-    let shown = match verbose {
-        false => document,
-        true => json!({
-            "Ref": name,
-            "Descriptor": manifest.descriptor,
-            "Raw": document,
-        }),
+/// What `manifest inspect` shows.
+#[derive(Debug)]
+pub enum Shown {
+    /// An image.
+    Image(Entry),
+    /// A list of them.
+    List {
+        /// As it is.
+        document: String,
+        /// What is known of each.
+        entries: Vec<Entry>,
+    },
+}
+
+/// `manifest inspect`: an image's with tabs, a list's with three blanks, as Docker's client shows them.
+pub fn manifest(shown: &Shown, verbose: bool) -> Result<String, CliError> {
+    let parse = |text: &str| -> Result<Value, CliError> {
+        serde_json::from_str(text).map_err(|error| CliError::Invalid(error.to_string()))
     };
-    let mut bytes = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"\t");
-    let mut to = serde_json::Serializer::with_formatter(&mut bytes, formatter);
-    shown.serialize(&mut to).map_err(broken)?;
-    bytes.push(b'\n');
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let text = match (shown, verbose) {
+        (Shown::Image(entry), false) => pretty(&parse(&entry.document()?)?, b"\t"),
+        (Shown::Image(entry), true) => pretty(entry, b"\t"),
+        (Shown::List { document, .. }, false) => pretty(&parse(document)?, b"   "),
+        (Shown::List { entries, .. }, true) => pretty(entries, b"\t"),
+    };
+    Ok(text + "\n")
 }
 
 #[cfg(test)]

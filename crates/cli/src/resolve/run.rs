@@ -473,7 +473,7 @@ mod tests {
         run --detach-keys xx debian -> invalid detach keys (xx): Unknown character: 'xx'
         run --env-file /no debian -> open /no: no such file or directory
         run --log-driver none --log-opt a=b debian -> invalid logging opts for driver none
-        run Upper true -> invalid reference format: repository name (Upper) must be lowercase
+        run Upper true -> invalid reference format: repository name (library/Upper) must be lowercase
         run bb:b@d true -> invalid reference format: "bb:b@d"
         "#);
     }

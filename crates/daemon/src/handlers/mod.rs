@@ -67,6 +67,7 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::Auth => registry::auth(&app, call).await,
         Op::Distribution => registry::distribution(&app, &call).await,
         Op::Manifest => registry::manifest(&app, &call).await,
+        Op::ManifestCopy => registry::copy_manifest(&app, &call).await,
         Op::ManifestPut => registry::put_manifest(&app, call).await,
         // Both are answered before a handler is looked for.
         Op::Options | Op::Unsupported => Ok(respond::status(hyper::StatusCode::NOT_FOUND)),

@@ -1,7 +1,8 @@
 //! `/auth`, `/images/search`, `/distribution`, and Brig's own `/brig/manifests`.
 
 use api::wire;
-use engine::image::registries::{self, Content, Found, Search};
+use engine::image;
+use engine::image::registries::{self, Asker, Content, Found, Manifest, Search};
 use hyper::StatusCode;
 use hyper::header::CONTENT_TYPE;
 use types::{ErrorKind, ImageRef};
@@ -122,22 +123,49 @@ impl SearchFilter {
 }
 
 pub(super) async fn distribution(app: &App, call: &Call) -> Answer {
-    let (reference, credentials) = (reference(call)?, credentials(call)?);
-    let manifest = registries::manifest(&app.engine, &reference, &credentials).await?;
+    let (reference, asker) = (reference(call)?, Asker::from(credentials(call)?));
+    let manifest = registries::manifest(&app.engine, &reference, &asker).await?;
     let platforms = match &manifest.content {
-        Content::Index { manifests } => {
-            let platforms = manifests.iter().filter_map(|m| m.platform.as_ref());
-            platforms.map(wire::OciPlatform::from).collect()
-        }
-        Content::Image { config, .. } => {
-            let of = registries::platform(&app.engine, &reference, &credentials, config).await?;
-            of.iter().map(wire::OciPlatform::from).collect()
+        Content::Index { .. } => platforms(&manifest.bytes),
+        Content::Image { .. } => {
+            let platform = platform(&app.engine, &reference, &asker, &manifest).await?;
+            platform.into_iter().collect()
         }
     };
     respond::ok(&wire::DistributionInspect {
         descriptor: descriptor(&manifest.descriptor),
         platforms,
     })
+}
+
+/// The platforms that an index names, in its own words.
+fn platforms(index: &[u8]) -> Vec<wire::OciPlatform> {
+    let index: serde_json::Value = serde_json::from_slice(index).unwrap_or_default();
+    let manifests = index["manifests"].as_array().into_iter().flatten();
+    let platforms = manifests.filter_map(|manifest| manifest.get("platform"));
+    platforms
+        .filter_map(|platform| serde_json::from_value(platform.clone()).ok())
+        .collect()
+}
+
+/// What an image says that it runs on, in its own words.
+async fn platform(
+    engine: &engine::Engine,
+    reference: &ImageRef,
+    asker: &Asker,
+    manifest: &Manifest,
+) -> Result<Option<wire::OciPlatform>, Failure> {
+    let Content::Image { config, .. } = &manifest.content else {
+        return Ok(None);
+    };
+    let config = registries::configuration(engine, reference, asker, config).await?;
+    Ok(config.map(|config| wire::OciPlatform {
+        architecture: config.architecture().to_string(),
+        os: config.os().to_string(),
+        os_version: config.os_version().clone().unwrap_or_default(),
+        os_features: config.os_features().clone().unwrap_or_default(),
+        variant: config.variant().clone().unwrap_or_default(),
+    }))
 }
 
 fn descriptor(of: &registries::Descriptor) -> wire::Descriptor {
@@ -152,17 +180,30 @@ fn reference(call: &Call) -> Result<ImageRef, Failure> {
     Ok(call.name.parse()?)
 }
 
+/// Brig's own verbs about manifests may be told to trust a registry.
+fn asker(call: &Call) -> Result<Asker, Failure> {
+    Ok(Asker {
+        credentials: credentials(call)?,
+        insecure: call.query.flag("insecure"),
+    })
+}
+
 pub(super) async fn manifest(app: &App, call: &Call) -> Answer {
-    let (reference, credentials) = (reference(call)?, credentials(call)?);
-    let manifest = registries::manifest(&app.engine, &reference, &credentials).await?;
+    let (reference, asker) = (reference(call)?, asker(call)?);
+    let manifest = registries::manifest(&app.engine, &reference, &asker).await?;
+    let platform = match call.query.flag("platform") {
+        true => platform(&app.engine, &reference, &asker, &manifest).await?,
+        false => None,
+    };
     respond::ok(&wire::RegistryManifest {
         descriptor: descriptor(&manifest.descriptor),
         document: String::from_utf8_lossy(&manifest.bytes).into_owned(),
+        platform,
     })
 }
 
 pub(super) async fn put_manifest(app: &App, call: Call) -> Answer {
-    let (reference, credentials) = (reference(&call)?, credentials(&call)?);
+    let (reference, asker) = (reference(&call)?, asker(&call)?);
     let media_type = call.request.headers().get(CONTENT_TYPE);
     let media_type = media_type.and_then(|value| value.to_str().ok());
     let media_type = media_type
@@ -172,7 +213,7 @@ pub(super) async fn put_manifest(app: &App, call: Call) -> Answer {
     let put = registries::put_manifest(
         &app.engine,
         &reference,
-        &credentials,
+        &asker,
         &media_type,
         document.to_vec(),
     );
@@ -181,6 +222,19 @@ pub(super) async fn put_manifest(app: &App, call: Call) -> Answer {
         tag: reference.tag().unwrap_or_default().to_owned(),
         digest: digest.to_string(),
         size: i64::try_from(document.len()).unwrap_or(i64::MAX),
+    })
+}
+
+/// An image to this repository from another one of its registry.
+pub(super) async fn copy_manifest(app: &App, call: &Call) -> Answer {
+    let (to, asker) = (reference(call)?, asker(call)?);
+    let from = call.query.get("from");
+    let from = from.ok_or_else(|| Failure::bad_request("from must name an image"))?;
+    let digest = image::copy(&app.engine, &from.parse()?, &to, &asker).await?;
+    respond::ok(&wire::PushResult {
+        tag: String::new(),
+        digest: digest.to_string(),
+        size: 0,
     })
 }
 

@@ -345,7 +345,8 @@ mod tests {
             (
                 "Debian",
                 None,
-                "invalid reference format: repository name (Debian) must be lowercase".to_owned(),
+                "invalid reference format: repository name (library/Debian) must be lowercase"
+                    .to_owned(),
             ),
         ] {
             assert_eq!(show(name, tag), expected, "{name} {tag:?}");

@@ -46,6 +46,8 @@ pub(crate) enum Operation {
     Manifest,
     /// Brig's own: gives a registry a manifest.
     ManifestPut,
+    /// Brig's own: an image from one repository of a registry to another one.
+    ManifestCopy,
     /// Brig's own, as the three that follow.
     SystemCheck,
     MountList,
@@ -122,6 +124,7 @@ const ROUTES: &[(&str, &str, Operation)] = &[
     ("GET", "/distribution/{*}/json", Op::Distribution),
     ("GET", "/brig/manifests/{*}", Op::Manifest),
     ("PUT", "/brig/manifests/{*}", Op::ManifestPut),
+    ("POST", "/brig/manifests/{*}", Op::ManifestCopy),
     ("POST", "/brig/system/check", Op::SystemCheck),
     ("GET", "/brig/mounts", Op::MountList),
     ("POST", "/brig/mounts/{*}", Op::ImageMount),

@@ -2,6 +2,7 @@
 //! [`pull`] and [`push`], which begin work that is looked at, and [`registries`], whose verbs wait.
 
 mod check;
+mod copy;
 pub mod mount;
 mod prune;
 pub mod pull;
@@ -19,6 +20,7 @@ use types::{Digest, ErrorKind, ImageRef, Platform};
 use crate::{Engine, Error};
 
 pub use check::check;
+pub use copy::{NotCopied, copy};
 pub use prune::{Pruned, prune};
 pub use remove::{InUse, remove};
 pub(crate) use transfer::Transfers;

@@ -7,7 +7,7 @@ pub use registry::{
     ClientCertificate, Config, Content, Credential, Credentials, Descriptor, Found, Host, HostFile,
     InvalidConfig, Limits, Manifest, Mirror, MirrorUse, Proxies, Registry, Search,
 };
-use types::{ImageRef, Platform};
+use types::ImageRef;
 
 use crate::{Engine, Error};
 
@@ -26,6 +26,41 @@ impl Shared {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+}
+
+/// As whom a registry is asked, and how far it is trusted.
+#[derive(Debug, Clone, Default)]
+pub struct Asker {
+    /// As whom.
+    pub credentials: Credentials,
+    /// Its certificate is not verified, and plain http will do, whatever the configuration says.
+    pub insecure: bool,
+}
+
+impl From<Credentials> for Asker {
+    fn from(credentials: Credentials) -> Self {
+        Self {
+            credentials,
+            insecure: false,
+        }
+    }
+}
+
+impl Asker {
+    /// A repository, asked like that.
+    pub(super) fn repository(
+        &self,
+        engine: &Engine,
+        reference: &ImageRef,
+    ) -> Result<registry::Repository, Error> {
+        let mut client = engine.registries().client();
+        if self.insecure {
+            let mut config = client.config().clone();
+            config.insecure.push(reference.domain().to_owned());
+            client = registry::Client::new(config)?;
+        }
+        Ok(client.repository(reference, &self.credentials))
     }
 }
 
@@ -74,37 +109,32 @@ pub async fn search(
 pub async fn manifest(
     engine: &Engine,
     reference: &ImageRef,
-    credentials: &Credentials,
+    asker: &Asker,
 ) -> Result<Manifest, Error> {
-    let client = engine.registries().client();
-    Ok(client.repository(reference, credentials).resolve().await?)
+    Ok(asker.repository(engine, reference)?.resolve().await?)
 }
 
-/// What the image with this configuration runs on, if it says so.
-pub async fn platform(
+/// The configuration of an image; none of an artifact, which has no configuration that we know.
+pub async fn configuration(
     engine: &Engine,
     reference: &ImageRef,
-    credentials: &Credentials,
+    asker: &Asker,
     config: &Descriptor,
-) -> Result<Option<Platform>, Error> {
-    let client = engine.registries().client();
-    let repository = client.repository(reference, credentials);
+) -> Result<Option<ImageConfiguration>, Error> {
+    let repository = asker.repository(engine, reference)?;
     let document = super::pull::document(&repository, config).await?;
-    let config = ImageConfiguration::from_reader(&document[..]);
-    // An artifact has no platform, and no configuration that we know.
-    Ok(config.ok().map(|config| super::platform(&config)))
+    Ok(ImageConfiguration::from_reader(&document[..]).ok())
 }
 
 /// Puts a manifest under a reference; what it names has to be there.
 pub async fn put_manifest(
     engine: &Engine,
     reference: &ImageRef,
-    credentials: &Credentials,
+    asker: &Asker,
     media_type: &str,
     document: Vec<u8>,
 ) -> Result<types::Digest, Error> {
-    let client = engine.registries().client();
-    let repository = client.repository(reference, credentials);
+    let repository = asker.repository(engine, reference)?;
     let tag = reference.tag();
     let put = repository.put_manifest(tag, media_type, document.into());
     Ok(put.await?.digest)
