@@ -57,11 +57,9 @@ impl Format {
         }
     }
 
-    /// What `input` decompresses to. Members and frames one after another are one stream.
-    pub(crate) fn decoder<'a>(
-        self,
-        input: impl BufRead + 'a,
-    ) -> Result<Box<dyn BufRead + 'a>, Error> {
+    /// What `input` decompresses to, to be read in large pieces. Members and frames one after another
+    /// are one stream.
+    pub(crate) fn reader<'a>(self, input: impl BufRead + 'a) -> Result<Box<dyn Read + 'a>, Error> {
         let failed = |error: io::Error| Error::Decompress(self.name(), error);
         let decoder: Box<dyn Read + 'a> = match self {
             Self::Plain => return Ok(Box::new(input)),
@@ -79,13 +77,24 @@ impl Format {
             }
             Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
         };
-        Ok(Box::new(BufReader::with_capacity(
-            BUFFER,
-            Named {
-                decoder,
-                format: self,
-            },
-        )))
+        Ok(Box::new(Named {
+            decoder,
+            format: self,
+        }))
+    }
+
+    /// The same, to be read in whatever pieces.
+    pub(crate) fn decoder<'a>(
+        self,
+        input: impl BufRead + 'a,
+    ) -> Result<Box<dyn BufRead + 'a>, Error> {
+        match self {
+            Self::Plain => Ok(Box::new(input)),
+            _ => Ok(Box::new(BufReader::with_capacity(
+                BUFFER,
+                self.reader(input)?,
+            ))),
+        }
     }
 }
 

@@ -31,6 +31,7 @@ mod relieve;
 mod snapshot;
 mod stage;
 mod store;
+mod tail;
 mod tar;
 mod temp;
 mod trash;

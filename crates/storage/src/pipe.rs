@@ -46,6 +46,19 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
+    /// Adds what one read of `from` gives, without a copy; 0 at its end.
+    pub(crate) fn fill(&mut self, from: &mut impl Read) -> io::Result<usize> {
+        let filled = self.chunk.len();
+        self.chunk.resize(CHUNK, 0);
+        let answer = from.read(&mut self.chunk[filled..]);
+        let count = answer.as_ref().map_or(0, |count| *count);
+        self.chunk.truncate(filled + count);
+        if self.chunk.len() == CHUNK {
+            self.flush()?;
+        }
+        answer
+    }
+
     /// Ends the stream.
     pub(crate) fn finish(self) -> io::Result<()> {
         self.end(End::Whole)

@@ -70,6 +70,21 @@ impl Ingest {
         })
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path.0
+    }
+
+    /// Bytes so far.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Has the kernel write what has come since `writing`.
+    pub(crate) fn write_early(&self, writing: &mut u64) {
+        write_early(&self.file, writing, self.size);
+    }
+
     /// Adds bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.write_all(bytes)
@@ -142,6 +157,11 @@ impl<T> Hashed<T> {
             hash: Sha256::new(),
             size: 0,
         }
+    }
+
+    /// The digest of the bytes that passed so far.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::sha256(self.hash.clone().finalize().into())
     }
 
     /// The digest and number of the bytes that passed.

@@ -7,8 +7,10 @@ mod times;
 mod unpack;
 mod verify;
 mod whiteout;
+mod worker;
 
 pub(crate) use place::clean;
 pub(crate) use record::{Rebuilt, get_number, put_number};
 pub(crate) use unpack::{Unpacked, gave_up, unpack};
 pub(crate) use verify::{LastOf, Verified, verify};
+pub(crate) use worker::{Worker, unpack_growing};

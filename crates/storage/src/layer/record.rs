@@ -13,9 +13,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
 use sys::dir::Dir;
-use types::Digest;
 
 use super::place::{last, parent};
 use crate::tar::Piece;
@@ -31,10 +29,9 @@ const BUFFER: usize = 64 << 10;
 /// No segment of an honest record is longer, nor any path or list of pieces.
 const MAX_LENGTH: u64 = 8 << 20;
 
-/// Hashes and records what passes.
+/// Records what passes.
 pub(super) struct Recorded<R> {
     inner: R,
-    hash: Sha256,
     record: zstd::stream::write::Encoder<'static, BufWriter<File>>,
     raw: Vec<u8>,
     /// Of a file's data, what has not passed yet.
@@ -48,7 +45,6 @@ impl<R> Recorded<R> {
         let record = BufWriter::with_capacity(BUFFER, record);
         Ok(Self {
             inner,
-            hash: Sha256::new(),
             record: zstd::stream::write::Encoder::new(record, LEVEL)?,
             raw: Vec::with_capacity(SEGMENT),
             data: 0,
@@ -65,15 +61,15 @@ impl<R> Recorded<R> {
         }
     }
 
-    /// The digest of all that passed; the record is complete.
-    pub(super) fn finish(mut self) -> io::Result<Digest> {
+    /// The record is complete; gives the stream back.
+    pub(super) fn finish(mut self) -> io::Result<R> {
         let answer = self.segment(b"", &[], 0);
         self.note(answer);
         if let Some(error) = self.failed {
             return Err(error);
         }
         self.record.finish()?.flush()?;
-        Ok(Digest::sha256(self.hash.finalize().into()))
+        Ok(self.inner)
     }
 
     fn raw(&mut self, bytes: &[u8]) {
@@ -118,7 +114,6 @@ impl<R: BufRead> BufRead for Recorded<R> {
         // The buffer is filled: whoever consumes has seen it.
         if let Ok(buffer) = self.inner.fill_buf() {
             let bytes = &buffer[..count];
-            self.hash.update(bytes);
             let data = usize::try_from(self.data).map_or(count, |data| data.min(count));
             self.data -= data as u64;
             if data < count {

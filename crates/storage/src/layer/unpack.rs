@@ -16,6 +16,7 @@ use crate::error::{Error, Malformed};
 use crate::pipe;
 use crate::store::Store;
 use crate::tar::{Entry, Kind, Reader};
+use crate::temp::Hashed;
 
 /// A layer on disk that nothing refers to yet; thrown away unless it is kept.
 #[derive(Debug)]
@@ -70,12 +71,12 @@ pub(crate) fn unpack(
     format: Format,
 ) -> Result<Unpacked, Error> {
     if format == Format::Plain {
-        return unpack_plain(store, stream);
+        return unpack_hashed(store, stream);
     }
     std::thread::scope(|scope| {
         let (sender, receiver) = pipe::pipe();
         let decoder = scope.spawn(move || decompress(stream, format, sender));
-        let unpacked = unpack_plain(store, receiver);
+        let unpacked = unpack_hashed(store, receiver);
         let decoded = decoder
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -91,11 +92,17 @@ fn decompress(
     format: Format,
     mut sender: pipe::Sender,
 ) -> Result<(), Error> {
-    let mut decoder = format.decoder(stream)?;
-    let ended = match io::copy(&mut decoder, &mut sender) {
-        Ok(_) => sender.finish(),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => sender.cut_short(),
-        Err(error) => Err(error),
+    let mut decoder = format.reader(stream)?;
+    let ended = loop {
+        match sender.fill(&mut decoder) {
+            Ok(0) => break sender.finish(),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                break sender.cut_short();
+            }
+            Err(error) => break Err(error),
+        }
     };
     ended.map_err(Error::Input)
 }
@@ -105,7 +112,26 @@ pub(crate) fn gave_up(error: &Error) -> bool {
     matches!(error, Error::Input(source) if source.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn unpack_plain(store: &Arc<Store>, stream: impl BufRead) -> Result<Unpacked, Error> {
+/// Unpacks a plain archive of which somebody else knows in the end what it hashes to.
+pub(super) fn unpack_known(
+    store: &Arc<Store>,
+    stream: impl BufRead,
+    digest: impl FnOnce() -> Option<Digest>,
+) -> Result<Unpacked, Error> {
+    unpack_plain(store, stream, |_| {
+        digest().ok_or_else(|| Error::Input(io::ErrorKind::BrokenPipe.into()))
+    })
+}
+
+fn unpack_hashed(store: &Arc<Store>, stream: impl BufRead) -> Result<Unpacked, Error> {
+    unpack_plain(store, Hashed::new(stream), |stream| Ok(stream.digest()))
+}
+
+fn unpack_plain<R: BufRead>(
+    store: &Arc<Store>,
+    stream: R,
+    digest: impl FnOnce(&R) -> Result<Digest, Error>,
+) -> Result<Unpacked, Error> {
     let number = store.next_layer();
     let path = store.paths.layer(number);
     std::fs::create_dir(&path).map_err(Error::file("create", &path))?;
@@ -126,7 +152,8 @@ fn unpack_plain(store: &Arc<Store>, stream: impl BufRead) -> Result<Unpacked, Er
     }
     let recorded = !placer.replaced();
     let size = placer.finish()?;
-    let diff_id = reader.into_input().finish().map_err(failed())?;
+    let stream = reader.into_input().finish().map_err(failed())?;
+    let diff_id = digest(&stream)?;
     making.2 = false;
     Ok(Unpacked {
         store: Arc::clone(store),

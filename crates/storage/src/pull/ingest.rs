@@ -2,11 +2,10 @@
 //! threads of its own meanwhile.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use sha2::{Digest as _, Sha256};
 use types::Digest;
@@ -14,11 +13,8 @@ use types::Digest;
 use super::Shared;
 use super::partial::Claim;
 use crate::Descriptor;
-use crate::compress::Format;
 use crate::error::Error;
-use crate::layer::{self, Unpacked, gave_up};
-use crate::pipe::{self, Sender};
-use crate::store::Store;
+use crate::layer::{Unpacked, Worker, gave_up};
 use crate::temp::{Blob, write_early};
 
 const CHUNK: usize = 128 << 10;
@@ -35,43 +31,13 @@ pub struct Ingest {
     offset: u64,
     /// How much of it the kernel was told to write.
     writing: u64,
-    unpacker: Option<Unpacker>,
+    worker: Option<Worker>,
     /// What the layer has to hash to, when that is known.
     diff_id: Option<Digest>,
     /// Whether what was received is worth nothing.
     worthless: bool,
     /// Last, so that it is given up after everything else.
     _claim: Claim,
-}
-
-/// The thread that unpacks, and how it gets the bytes.
-#[derive(Debug)]
-struct Unpacker {
-    sender: Sender,
-    thread: JoinHandle<Result<Unpacked, Error>>,
-}
-
-impl Unpacker {
-    fn spawn(store: &Arc<Store>) -> Result<Self, Error> {
-        let (sender, mut receiver) = pipe::pipe();
-        let store = Arc::clone(store);
-        let work = move || {
-            let start = receiver.fill_buf().map_err(Error::Input)?;
-            let format = Format::of(start);
-            layer::unpack(&store, receiver, format)
-        };
-        let thread = std::thread::Builder::new()
-            .name("unpack".to_owned())
-            .spawn(work)
-            .map_err(Error::Thread)?;
-        Ok(Self { sender, thread })
-    }
-
-    fn join(thread: JoinHandle<Result<Unpacked, Error>>) -> Result<Unpacked, Error> {
-        thread
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    }
 }
 
 impl Ingest {
@@ -92,8 +58,8 @@ impl Ingest {
             .mode(0o600)
             .open(&path)
             .map_err(Error::file("open", &path))?;
-        let unpacker = match unpack {
-            Some(_) => Some(Unpacker::spawn(store)?),
+        let worker = match unpack {
+            Some(_) => Some(Worker::spawn(store, &path)?),
             None => None,
         };
         let mut ingest = Self {
@@ -104,7 +70,7 @@ impl Ingest {
             hash: Sha256::new(),
             offset: 0,
             writing: 0,
-            unpacker,
+            worker,
             diff_id: unpack.flatten(),
             worthless: false,
             _claim: claim,
@@ -118,7 +84,7 @@ impl Ingest {
         self.offset
     }
 
-    /// Adds bytes. Waits while unpacking is slower.
+    /// Adds bytes.
     ///
     /// # Errors
     /// When there are more than the descriptor says, when they cannot be unpacked, and when the disk
@@ -153,7 +119,7 @@ impl Ingest {
             let what = self.what();
             return Err(Error::Damaged { what, found });
         }
-        let layer = self.unpacked()?;
+        let layer = self.unpacked(&found)?;
         if let (Some(layer), Some(expected)) = (&layer, &self.diff_id)
             && layer.diff_id != *expected
         {
@@ -195,31 +161,29 @@ impl Ingest {
     fn pass_on(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.hash.update(bytes);
         self.offset += bytes.len() as u64;
-        let Some(unpacker) = &mut self.unpacker else {
-            return Ok(());
+        let answer = match &mut self.worker {
+            Some(worker) => worker.grown(self.offset),
+            None => Ok(()),
         };
-        unpacker.sender.write_all(bytes).or_else(|error| {
-            // It gave up and says why.
-            self.unpacked().and(Err(Error::Input(error)))
-        })
+        answer.map_err(|error| self.not_unpacked(error))
     }
 
-    /// Waits for the unpacker, if there is one.
-    fn unpacked(&mut self) -> Result<Option<Unpacked>, Error> {
-        let Some(Unpacker { sender, thread }) = self.unpacker.take() else {
+    /// Waits for the layer, if it is unpacked; all of it is there and hashes to `digest`.
+    fn unpacked(&mut self, digest: &Digest) -> Result<Option<Unpacked>, Error> {
+        let Some(mut worker) = self.worker.take() else {
             return Ok(None);
         };
-        let sent = sender.finish();
-        let answer = match (Unpacker::join(thread), sent) {
-            (Ok(layer), Ok(())) => return Ok(Some(layer)),
-            (Ok(_), Err(error)) => Error::Input(error),
-            (Err(error), _) => error,
-        };
-        self.worthless = !gave_up(&answer);
-        Err(Error::Layer {
+        worker.whole(digest.clone());
+        let layer = worker.finish().map_err(|error| self.not_unpacked(error))?;
+        Ok(Some(layer))
+    }
+
+    fn not_unpacked(&mut self, why: Error) -> Error {
+        self.worthless = !gave_up(&why);
+        Error::Layer {
             what: self.what(),
-            source: Box::new(answer),
-        })
+            source: Box::new(why),
+        }
     }
 
     fn what(&self) -> String {
@@ -237,11 +201,8 @@ impl Ingest {
 
 impl Drop for Ingest {
     fn drop(&mut self) {
-        if let Some(Unpacker { sender, thread }) = self.unpacker.take() {
-            drop(sender);
-            // What it unpacked so far is thrown away by itself.
-            let _ = Unpacker::join(thread);
-        }
+        // What was unpacked so far is thrown away by itself, before the file goes.
+        self.worker = None;
         if self.worthless {
             // What stays is found to be wrong by whoever takes it up.
             let _ = std::fs::remove_file(&self.path);

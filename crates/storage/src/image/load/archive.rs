@@ -1,15 +1,21 @@
-//! The files of an archive, taken in and hashed.
+//! The files of an archive, taken in and hashed; what looks like a layer is unpacked meanwhile.
+//!
+//! Whether it is one is only known when the last document is here, which archives have at their end
+//! as often as not. What was unpacked and is none goes again; what could not be unpacked is tried
+//! again as what it is, which gives the reason its name.
 
 use std::collections::HashMap;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use types::Digest;
 
+use super::unpacking::{Unpacking, is_here, looks_like_layer};
 use crate::compress::{Format, MAGIC};
 use crate::error::{Error, Malformed};
 use crate::image::documents::{MAX_DOCUMENT, parse};
-use crate::layer::clean;
+use crate::layer::{Unpacked, clean};
 use crate::store::Store;
 use crate::tar::{Entry, Kind, Reader};
 use crate::temp::Blob;
@@ -30,13 +36,14 @@ pub(super) struct Archive {
     files: HashMap<String, Digest>,
     links: HashMap<String, String>,
     blobs: HashMap<Digest, Blob>,
+    unpacking: Unpacking,
     /// Bytes of documents read so far.
     read: AtomicU64,
 }
 
 impl Archive {
     /// Reads a stream to its end.
-    pub(super) fn receive(store: &Store, stream: &mut dyn Read) -> Result<Self, Error> {
+    pub(super) fn receive(store: &Arc<Store>, stream: &mut dyn Read) -> Result<Self, Error> {
         let mut start = Vec::with_capacity(MAGIC);
         stream
             .take(MAGIC as u64)
@@ -61,9 +68,9 @@ impl Archive {
         Ok(archive)
     }
 
-    fn entry<R: std::io::BufRead>(
+    fn entry<R: BufRead>(
         &mut self,
-        store: &Store,
+        store: &Arc<Store>,
         entry: &Entry,
         reader: &mut Reader<R>,
     ) -> Result<(), Error> {
@@ -71,7 +78,7 @@ impl Archive {
         let path = String::from_utf8_lossy(&path).into_owned();
         match entry.kind {
             Kind::File => {
-                let blob = receive(store, reader)?;
+                let blob = self.file(store, &path, reader)?;
                 check_name(&path, &blob)?;
                 self.files.insert(path, blob.digest.clone());
                 self.blobs.entry(blob.digest.clone()).or_insert(blob);
@@ -85,6 +92,39 @@ impl Archive {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Takes one file in.
+    fn file<R: BufRead>(
+        &mut self,
+        store: &Arc<Store>,
+        path: &str,
+        reader: &mut Reader<R>,
+    ) -> Result<Blob, Error> {
+        let mut ingest = store.ingest()?;
+        let size = reader.left();
+        let mut head = match looks_like_layer(reader.data()?, size) && !is_here(store, path)? {
+            true => self.unpacking.begin(store, ingest.path())?,
+            false => None,
+        };
+        let mut writing = 0;
+        loop {
+            let bytes = reader.data()?;
+            let count = bytes.len();
+            if count == 0 {
+                break;
+            }
+            ingest.push(bytes)?;
+            reader.consume(count);
+            ingest.write_early(&mut writing);
+            // Why it cannot be unpacked is told when it is known to be a layer.
+            head = head.filter(|head| head.grown(ingest.size()).is_ok());
+        }
+        let blob = ingest.finish();
+        if let Some(head) = head {
+            head.finish(blob.digest.clone());
+        }
+        Ok(blob)
     }
 
     /// Links are names of other files of the archive and nothing else.
@@ -107,6 +147,11 @@ impl Archive {
             }
         }
         None
+    }
+
+    /// The layers that were unpacked on the way.
+    pub(super) fn unpacked(&mut self) -> HashMap<Digest, Unpacked> {
+        self.unpacking.finish()
     }
 
     /// The file with this content.
@@ -156,20 +201,6 @@ impl Archive {
             return Ok(None);
         };
         parse(path, &self.text(path, digest)?).map(Some)
-    }
-}
-
-/// Takes one file in.
-fn receive<R: std::io::BufRead>(store: &Store, reader: &mut Reader<R>) -> Result<Blob, Error> {
-    let mut ingest = store.ingest()?;
-    loop {
-        let bytes = reader.data()?;
-        let count = bytes.len();
-        if count == 0 {
-            return Ok(ingest.finish());
-        }
-        ingest.push(bytes)?;
-        reader.consume(count);
     }
 }
 

@@ -1,13 +1,14 @@
 //! Images out of an archive: `docker save`'s of any age, an OCI layout, or both in one.
 //!
 //! The archive is a stream and its entries come in any order, so all files are taken in first, each
-//! hashed on the way ([`archive`]). Then it is read what they say ([`oci`], [`docker`]), which is
-//! where every digest and size is checked; then the layers are unpacked; then all of it
-//! is published at once.
+//! hashed on the way ([`archive`]) and, where it looks like a layer, unpacked ([`unpacking`]). Then it
+//! is read what they say ([`oci`], [`docker`]), which is where every digest and size is checked; then
+//! the layers that are not unpacked yet are; then all of it is published at once.
 
 mod archive;
 mod docker;
 mod oci;
+mod unpacking;
 
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
@@ -19,6 +20,7 @@ use super::documents;
 use super::layers::{self, Job};
 use crate::Loaded;
 use crate::error::Error;
+use crate::layer::Unpacked;
 use crate::stage::{NewImage, NewManifest, Stage};
 use crate::store::Store;
 use archive::Archive;
@@ -64,7 +66,11 @@ fn load_all(
         return Err(Error::NotAnImageArchive);
     };
     let mut stage = Stage::new(store);
-    for layer in layers::unpack(store, jobs(&mut stage, &archive, &found)?)? {
+    let mut unpacked = archive.unpacked();
+    let jobs = jobs(&mut stage, &archive, &found, &mut unpacked)?;
+    // What is no layer of these images goes before more comes.
+    drop(unpacked);
+    for layer in layers::unpack(store, jobs)? {
         stage.add_layer(layer)?;
     }
     let diff_ids: HashMap<_, _> = found
@@ -92,13 +98,23 @@ fn load_all(
     Ok(found.into_iter().flat_map(Found::loaded).collect())
 }
 
-/// Those layers that the store does not have; it keeps those it has.
-fn jobs(stage: &mut Stage, archive: &Archive, found: &[Found]) -> Result<Vec<Job>, Error> {
+/// Those layers that neither the store has nor were unpacked on the way; it keeps those.
+fn jobs(
+    stage: &mut Stage,
+    archive: &Archive,
+    found: &[Found],
+    unpacked: &mut HashMap<Digest, Unpacked>,
+) -> Result<Vec<Job>, Error> {
     let mut seen = HashSet::new();
     let mut jobs = Vec::new();
     for image in found {
         for (diff_id, digest) in &image.layers {
             if !seen.insert(diff_id) || stage.has_layer(diff_id)? {
+                continue;
+            }
+            // One that is not what the configuration says is unpacked once more, which says so.
+            if let Some(layer) = unpacked.remove(digest).filter(|l| l.diff_id == *diff_id) {
+                stage.add_layer(layer)?;
                 continue;
             }
             let what = format!("layer {digest} of {}", image.what);
