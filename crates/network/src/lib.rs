@@ -1,8 +1,34 @@
-//! Networks: fills an existing network namespace and returns what knows how to detach it again.
+//! Networks: fills an existing network namespace and returns what knows how to empty it again.
 //!
-//! Will hold drivers, addresses, nftables rules, published ports and names. Knows no container.
-//! Today a container has the host's network or a namespace with loopback only, which `runtime`
-//! makes by itself; this crate states the boundary and holds nothing yet.
+//! A network is made with [`bridge::make`] (macvlan needs nothing made ahead); an endpoint of it is put into a namespace
+//! with [`attach`], which returns an [`Attachment`]. Addresses are handed out by [`ipam`], pure. What
+//! may reach what is a [`Ruleset`], one plain model of one nftables table; a [`Firewall`] carries it
+//! out. Knows no container, no image, no HTTP.
+//!
+//! Boundary types: [`NetworkPlan`], [`EndpointPlan`], [`Attachment`], [`Bandwidth`], [`Cidr`], [`Mac`],
+//! [`Ruleset`], [`Change`], [`Firewall`], [`Error`].
 
+mod address;
+mod attach;
+mod bandwidth;
+pub mod bridge;
 pub mod dns;
+mod error;
+mod host;
+pub mod ipam;
 pub mod keeper;
+mod link;
+mod macvlan;
+mod plan;
+pub mod ruleset;
+
+pub use address::{Cidr, InvalidAddress, Mac};
+pub use attach::{Attachment, STEPS, attach, set_gateways};
+pub use bandwidth::{Bandwidth, Counters, Rate};
+pub use error::Error;
+pub use host::{enable_forwarding, host_routes};
+pub use plan::{
+    BridgePlan, Driver, EndpointPlan, GatewayMode, InterfaceName, MacvlanMode, MacvlanPlan,
+    NetworkPlan, Route,
+};
+pub use ruleset::{Change, Firewall, Protocol, Published, Ruleset};

@@ -45,6 +45,8 @@ impl Errno {
     pub const BUSY: Self = Self(libc::EBUSY);
     /// File exists.
     pub const EXIST: Self = Self(libc::EEXIST);
+    /// No such device.
+    pub const NODEV: Self = Self(libc::ENODEV);
     /// Not a directory.
     pub const NOTDIR: Self = Self(libc::ENOTDIR);
     /// File too large.

@@ -93,6 +93,25 @@ pub fn enter(namespace: impl AsFd, kind: Namespaces) -> Result<()> {
     set(namespace.as_fd().as_raw_fd(), kind)
 }
 
+/// Calls `f` on the calling thread in another network namespace: what it opens belongs there. A thread
+/// that could not return would do harm wherever it is used next, so the process ends if that happens; it
+/// can only where the right to enter one's own namespace was given up.
+pub fn within<T>(namespace: impl AsFd, f: impl FnOnce() -> T) -> Result<T> {
+    struct Return(OwnedFd);
+    impl Drop for Return {
+        fn drop(&mut self) {
+            if enter(&self.0, Namespaces::NETWORK).is_err() {
+                std::process::abort();
+            }
+        }
+    }
+    let own = open_own(Namespaces::NETWORK)?;
+    enter(namespace, Namespaces::NETWORK)?;
+    // A panic of `f` returns too.
+    let _return = Return(own);
+    Ok(f())
+}
+
 /// Moves the calling thread into several namespaces of a process at once (Linux 5.8): all or none.
 pub fn enter_process(pidfd: impl AsFd, kinds: Namespaces) -> Result<()> {
     set(pidfd.as_fd().as_raw_fd(), kinds)

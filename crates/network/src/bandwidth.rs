@@ -1,0 +1,201 @@
+//! How many bytes a second an endpoint may receive and send.
+
+use std::os::fd::AsFd;
+
+use serde::{Deserialize, Serialize};
+use sys::Errno;
+use sys::netlink::{Family, Message, Socket, flag};
+
+use crate::attach::Attachment;
+use crate::error::{Doing, Error};
+use crate::link;
+
+/// Limits of one endpoint. `Default` has none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bandwidth {
+    /// What comes to it.
+    pub ingress: Option<Rate>,
+    /// What it sends.
+    pub egress: Option<Rate>,
+}
+
+/// A rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// Bytes a second in the long run.
+    pub bytes: u64,
+    /// Bytes that may go at once after a silence; `None`: what a twentieth of a second lets through, 64 KiB at
+    /// least.
+    pub burst: Option<u64>,
+}
+
+/// What has passed an endpoint, in its own view.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Bytes that came.
+    pub bytes_in: u64,
+    /// Packets that came.
+    pub packets_in: u64,
+    /// Packets that came broken.
+    pub errors_in: u64,
+    /// Packets that came and were dropped; by a limit among others.
+    pub dropped_in: u64,
+    /// Bytes that were sent.
+    pub bytes_out: u64,
+    /// Packets that were sent.
+    pub packets_out: u64,
+    /// Packets that could not be sent.
+    pub errors_out: u64,
+    /// Packets that were to be sent and were dropped; by a limit among others.
+    pub dropped_out: u64,
+}
+
+impl Rate {
+    /// The bytes that may go at once.
+    fn bucket(self) -> u32 {
+        const LEAST: u64 = 64 << 10;
+        let burst = self.burst.unwrap_or((self.bytes / 20).max(LEAST));
+        u32::try_from(burst).unwrap_or(u32::MAX)
+    }
+}
+
+/// Bytes that wait for their turn before others are dropped: 50 ms of the rate, a burst at least.
+fn queue(rate: Rate) -> u32 {
+    let wait = u32::try_from(rate.bytes / 20).unwrap_or(u32::MAX);
+    wait.max(rate.bucket()).max(128 << 10)
+}
+
+/// What the endpoint receives is shaped where the host sends it, what it sends where it sends it.
+pub(crate) fn set(
+    attachment: &Attachment,
+    namespace: impl AsFd,
+    limits: &Bandwidth,
+) -> Result<(), Error> {
+    let doing = || format!("limit the bandwidth of {}", attachment.interface);
+    let mut inside = Socket::open_in(&namespace, Family::Route).doing(doing)?;
+    let index = link::find(&mut inside, &attachment.interface)
+        .doing(doing)?
+        .index;
+    let set = |socket: &mut Socket, index, rate| match rate {
+        Some(rate) => socket.run(vec![tbf(index, rate)]),
+        None => match socket.run(vec![no_limit(index)]) {
+            // There was none.
+            Err(error) if [Errno::NOENT, Errno::INVAL].contains(&error.errno) => Ok(()),
+            answer => answer,
+        },
+    };
+    match &attachment.host {
+        Some((_, host_index)) => {
+            let mut host = Socket::open(Family::Route).doing(doing)?;
+            set(&mut host, *host_index, limits.ingress).doing(doing)?;
+        }
+        None if limits.ingress.is_some() => {
+            return Err(Error::Invalid(format!(
+                "the ingress of {} cannot be limited: it is of a macvlan network, where packets come without \
+                 passing the host; its egress can be",
+                attachment.interface
+            )));
+        }
+        None => {}
+    }
+    set(&mut inside, index, limits.egress).doing(doing)
+}
+
+pub(crate) fn read(attachment: &Attachment, namespace: impl AsFd) -> Result<Counters, Error> {
+    let doing = || format!("read the counters of {}", attachment.interface);
+    let mut socket = match attachment.host {
+        Some(_) => Socket::open(Family::Route),
+        None => Socket::open_in(namespace, Family::Route),
+    }
+    .doing(doing)?;
+    let index = attachment.find(&mut socket)?.ok_or_else(|| {
+        Error::Conflict(format!("the interface {} is gone", attachment.interface))
+    })?;
+    let found = link::get(&mut socket, index).doing(doing)?;
+    let own = found.statistics.unwrap_or_default();
+    let counters = Counters {
+        bytes_in: own.bytes_in,
+        packets_in: own.packets_in,
+        errors_in: own.errors_in,
+        dropped_in: own.dropped_in,
+        bytes_out: own.bytes_out,
+        packets_out: own.packets_out,
+        errors_out: own.errors_out,
+        dropped_out: own.dropped_out,
+    };
+    // What goes out of the host's end comes in at the other.
+    Ok(match attachment.host {
+        Some(_) => counters.seen_from_the_other_end(),
+        None => counters,
+    })
+}
+
+impl Counters {
+    fn seen_from_the_other_end(self) -> Self {
+        Self {
+            bytes_in: self.bytes_out,
+            packets_in: self.packets_out,
+            errors_in: self.errors_out,
+            dropped_in: self.dropped_out,
+            bytes_out: self.bytes_in,
+            packets_out: self.packets_in,
+            errors_out: self.errors_in,
+            dropped_out: self.dropped_in,
+        }
+    }
+}
+
+const NEW_QDISC: u16 = 36;
+const DELETE_QDISC: u16 = 37;
+const ROOT: u32 = 0xffff_ffff;
+const KIND: u16 = 1;
+const OPTIONS: u16 = 2;
+
+/// `struct tcmsg`.
+fn header(index: u32, handle: u32) -> Vec<u8> {
+    let words = [0, index, handle, ROOT, 0];
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+/// A token bucket on an interface (tc-tbf(8)), in the place of what limited it before.
+fn tbf(index: u32, rate: Rate) -> Message {
+    const PARAMETERS: u16 = 1;
+    const RATE64: u16 = 4;
+    const BURST: u16 = 6;
+    let mut message = Message::new(
+        NEW_QDISC,
+        flag::CREATE | flag::REPLACE,
+        &header(index, 1 << 16),
+    );
+    message.put_text(KIND, "tbf");
+    message.nest(OPTIONS, |options| {
+        options.put(PARAMETERS, &parameters(rate));
+        options.put_u32(BURST, rate.bucket());
+        if u32::try_from(rate.bytes).is_err() {
+            options.put(RATE64, &rate.bytes.to_ne_bytes());
+        }
+    });
+    message
+}
+
+/// `struct tc_tbf_qopt`: rate, peak rate, bytes that may wait, time to fill the bucket, the same of the peak.
+fn parameters(rate: Rate) -> Vec<u8> {
+    /// TC_LINKLAYER_ETHERNET.
+    const ETHERNET: u8 = 1;
+    let bytes = u32::try_from(rate.bytes).unwrap_or(u32::MAX);
+    let rate_spec = |rate: u32| {
+        let [a, b, c, d] = rate.to_ne_bytes();
+        [0, ETHERNET, 0, 0, 0, 0, 0, 0, a, b, c, d]
+    };
+    [
+        &rate_spec(bytes)[..],
+        &rate_spec(0),
+        &queue(rate).to_ne_bytes(),
+        &[0; 8],
+    ]
+    .concat()
+}
+
+fn no_limit(index: u32) -> Message {
+    Message::new(DELETE_QDISC, 0, &header(index, 0))
+}

@@ -1,0 +1,83 @@
+//! The interface of the host that a macvlan network goes out of.
+
+use sys::Errno;
+use sys::netlink::Socket;
+
+use crate::error::{Doing, Error};
+use crate::link::{self, Found};
+use crate::plan::MacvlanPlan;
+
+/// Its number. `NAME.TAG` and the dummy of a network without parent are made when they are not there.
+pub(crate) fn parent(socket: &mut Socket, plan: &MacvlanPlan) -> Result<u32, Error> {
+    let Some(name) = &plan.parent else {
+        if let Some(found) = find(socket, &plan.dummy)? {
+            return Ok(found.index);
+        }
+        return make(socket, &plan.dummy, link::new_dummy(&plan.dummy));
+    };
+    if let Some(found) = find(socket, name)? {
+        return Ok(found.index);
+    }
+    let (base, tag) = vlan(name).ok_or_else(|| missing(name))?;
+    let base = find(socket, base)?.ok_or_else(|| missing(base))?;
+    make(socket, name, link::new_vlan(name, base.index, tag))
+}
+
+/// Removes what [`parent`] made for a network, once no endpoint is left.
+pub(crate) fn remove_parent(socket: &mut Socket, plan: &MacvlanPlan) -> Result<(), Error> {
+    let (name, kind) = match &plan.parent {
+        Some(name) if plan.parent_is_ours => (name, "vlan"),
+        Some(_) => return Ok(()),
+        None => (&plan.dummy, "dummy"),
+    };
+    match find(socket, name)? {
+        Some(found) if found.kind.as_deref() == Some(kind) => {
+            crate::bridge::missing_is_well(socket.run(vec![link::delete(found.index)]))
+                .doing(|| format!("remove the interface {name}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn missing(name: &str) -> Error {
+    Error::Invalid(format!(
+        "the host has no interface {name}: the parent of a macvlan network is one that is there, or NAME.TAG, \
+         a VLAN of one that is there"
+    ))
+}
+
+fn find(socket: &mut Socket, name: &str) -> Result<Option<Found>, Error> {
+    match link::find(socket, name) {
+        Err(error) if error.errno == Errno::NODEV => Ok(None),
+        answer => answer
+            .doing(|| format!("look for the interface {name}"))
+            .map(Some),
+    }
+}
+
+fn make(socket: &mut Socket, name: &str, new: sys::netlink::Message) -> Result<u32, Error> {
+    let doing = || format!("make the interface {name}");
+    socket.run(vec![new]).doing(doing)?;
+    Ok(link::find(socket, name).doing(doing)?.index)
+}
+
+/// Name and tag of `eth0.10`.
+pub(crate) fn vlan(name: &str) -> Option<(&str, u16)> {
+    let (base, tag) = name.rsplit_once('.')?;
+    let tag = tag.parse().ok().filter(|tag| (1..=4094).contains(tag))?;
+    (!base.is_empty()).then_some((base, tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vlan_has_a_name_and_a_tag() {
+        assert_eq!(vlan("eth0.10"), Some(("eth0", 10)));
+        assert_eq!(vlan("br.x.4094"), Some(("br.x", 4094)));
+        for bad in ["eth0", "eth0.", "eth0.0", "eth0.4095", ".10"] {
+            assert_eq!(vlan(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Puts the model's table into the kernel.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use sys::netlink::{Family, Socket};
+use sys::nft::{self, Batch, Table};
+
+use super::{Change, Ruleset};
+use crate::error::{Doing, Error};
+
+/// A connection to nf_tables of one network namespace.
+#[derive(Debug)]
+pub struct Firewall {
+    socket: Socket,
+}
+
+impl Firewall {
+    /// Of the calling thread's namespace.
+    pub fn open() -> Result<Self, Error> {
+        let socket =
+            Socket::open(Family::Netfilter).doing(|| "open a netlink socket".to_owned())?;
+        Ok(Self { socket })
+    }
+
+    /// Of another one, which the calling thread enters for a moment.
+    pub fn open_in(namespace: impl AsFd) -> Result<Self, Error> {
+        let socket = Socket::open_in(namespace, Family::Netfilter);
+        let socket = socket.doing(|| "open a netlink socket in a namespace".to_owned())?;
+        Ok(Self { socket })
+    }
+
+    /// Puts the whole table in place; what was in it is gone in the same moment.
+    pub fn replace(&mut self, ruleset: &Ruleset) -> Result<(), Error> {
+        self.replace_table(&ruleset.render())
+    }
+
+    pub(super) fn replace_table(&mut self, table: &Table) -> Result<(), Error> {
+        Batch::replace(table)
+            .run(&mut self.socket)
+            .doing(|| format!("put the nftables table inet {} in place", table.name))
+    }
+
+    /// Makes one change to the table, which has to be as `before` says; the model is the caller's to change.
+    /// Takes as long whatever else is in the table, unless a network comes or goes.
+    pub fn change(&mut self, before: &Ruleset, change: &Change) -> Result<(), Error> {
+        before
+            .batch(change)
+            .run(&mut self.socket)
+            .doing(|| format!("change the nftables table inet {}", before.table))
+    }
+
+    /// Removes the table. One that is not there is no error.
+    pub fn remove(&mut self, table: &str) -> Result<(), Error> {
+        let mut batch = Batch::new(table);
+        batch.add_table();
+        batch.delete_table();
+        batch
+            .run(&mut self.socket)
+            .doing(|| format!("remove the nftables table inet {table}"))
+    }
+
+    /// Whether the kernel's table is as the model says: the same chains with the same rules by their comments,
+    /// the same elements in the same sets and maps.
+    pub fn matches(&mut self, ruleset: &Ruleset) -> Result<bool, Error> {
+        let listed = nft::list(&mut self.socket, &ruleset.table)
+            .doing(|| format!("list the nftables table inet {}", ruleset.table))?;
+        Ok(listed == nft::expected(&ruleset.render()))
+    }
+
+    /// Hears of what others do to tables of the same namespace, of which the calling thread must be.
+    pub fn watch(&self) -> Result<Watch, Error> {
+        let doing = || "listen to changes of nftables".to_owned();
+        /// NFNLGRP_NFTABLES.
+        const GROUP: u32 = 7;
+        Ok(Watch {
+            own: self.socket.port().doing(doing)?,
+            socket: Socket::listen(Family::Netfilter, &[GROUP]).doing(doing)?,
+        })
+    }
+}
+
+/// Hears of what others do to a table. Readable when there is news.
+#[derive(Debug)]
+pub struct Watch {
+    own: u32,
+    socket: Socket,
+}
+
+impl Watch {
+    /// Takes all news. Whether somebody other than the [`Firewall`] that this came from has, or may have,
+    /// touched this table.
+    pub fn drain(&mut self, table: &str) -> Result<bool, Error> {
+        let mut touched = false;
+        let lost = self.socket.news(|message| {
+            touched |= message.port != self.own && nft::news_of(message).as_deref() == Some(table);
+        });
+        let lost = lost.doing(|| "read changes of nftables".to_owned())?;
+        Ok(touched || lost)
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,595 @@
+//! The model as a table: pure.
+//!
+//! A packet that is new passes these chains; what belongs to a known connection is let through at once.
+//!
+//! - `guard` (before anything): what a container sends to 127.0.0.0/8 is dropped. Its bridge routes such
+//!   packets, for the sake of ports published on 127.0.0.1.
+//! - `prerouting`, `output`: what is for an address of this host goes through `published`.
+//! - `published`: the destination becomes the container's, by maps.
+//! - `forward`: what comes from a bridge goes through its chain `from-BRIDGE` if it has one; what goes to a
+//!   bridge through its chain `to-BRIDGE`, which ends in a drop.
+//! - `open`, `open-routed`: lets through what was published; `allow-PORT` if there is a list of who may.
+//! - `postrouting`: what comes from a bridge goes through `source-BRIDGE`.
+
+use std::net::IpAddr;
+
+use sys::nft::{
+    Batch, Chain, Data, Elements, Hook, MetaKey, Place, Rule, Set, Table, Type, Values, Verdict,
+    interface_key,
+};
+
+use super::rule::{Build, address_bytes};
+use super::{Change, Published, Ruleset, bridge_of};
+use crate::address::Cidr;
+use crate::plan::{BridgePlan, GatewayMode, NetworkPlan};
+
+/// Names of sets that the two versions have each.
+struct Names {
+    ipv4: bool,
+    /// Destination of ports published on one address.
+    ports_at: &'static str,
+    /// On all addresses.
+    ports: &'static str,
+    /// Verdicts about them.
+    open_at: &'static str,
+    open: &'static str,
+    /// Verdicts about ports of routed networks.
+    routed: &'static str,
+}
+
+const VERSIONS: [Names; 2] = [
+    Names {
+        ipv4: true,
+        ports_at: "ports4-at",
+        ports: "ports4",
+        open_at: "open4-at",
+        open: "open4",
+        routed: "routed4",
+    },
+    Names {
+        ipv4: false,
+        ports_at: "ports6-at",
+        ports: "ports6",
+        open_at: "open6-at",
+        open: "open6",
+        routed: "routed6",
+    },
+];
+
+const BRIDGES: &str = "bridges";
+
+impl Ruleset {
+    /// The whole table.
+    pub fn render(&self) -> Table {
+        let mut table = self.render_ports(self.published.iter());
+        table.sets.extend(self.interface_sets());
+        table.chains.extend(base_chains(self.closed));
+        for network in &self.networks {
+            if let Some(bridge) = bridge_of(network) {
+                table.chains.extend(bridge_chains(network, bridge));
+            }
+        }
+        table
+    }
+
+    /// What has to be done to a table that is as this model says when this change is made.
+    pub fn batch(&self, change: &Change) -> Batch {
+        let mut after = self.clone_for(change);
+        after.change(change);
+        match change {
+            Change::Publish(ports) | Change::Unpublish(ports) => {
+                let concerned = |port: &&Published| ports.iter().any(|one| one.same_place(port));
+                difference(
+                    &self.render_ports(self.published.iter().filter(concerned)),
+                    &after.render_ports(after.published.iter().filter(concerned)),
+                )
+            }
+            _ => difference(&self.render(), &after.render()),
+        }
+    }
+
+    /// As much of the model as the change needs.
+    fn clone_for(&self, change: &Change) -> Self {
+        match change {
+            Change::Publish(ports) | Change::Unpublish(ports) => Self {
+                table: self.table.clone(),
+                networks: self.networks.clone(),
+                published: self
+                    .published
+                    .iter()
+                    .filter(|old| ports.iter().any(|one| one.same_place(old)))
+                    .cloned()
+                    .collect(),
+                closed: self.closed,
+            },
+            _ => self.clone(),
+        }
+    }
+
+    /// The part of the table that is made of published ports.
+    fn render_ports<'a>(&self, ports: impl Iterator<Item = &'a Published>) -> Table {
+        let mut table = Table {
+            name: self.table.clone(),
+            sets: VERSIONS.iter().flat_map(port_sets).collect(),
+            chains: Vec::new(),
+        };
+        for port in ports {
+            let names = &VERSIONS[usize::from(!port.target.is_ipv4())];
+            for (set, key, value) in self.port_elements(port, names) {
+                if let Some(set) = table.sets.iter_mut().find(|known| known.name == set) {
+                    set.elements.insert(key, Some(value));
+                }
+            }
+            table.chains.extend(allow_chain(port));
+        }
+        table
+    }
+
+    fn is_routed(&self, port: &Published) -> bool {
+        self.networks.iter().filter_map(bridge_of).any(|bridge| {
+            bridge.name == port.bridge && mode(bridge, port.target.is_ipv4()) == GatewayMode::Routed
+        })
+    }
+
+    /// Where one port stands: set, key, value.
+    fn port_elements(&self, port: &Published, names: &Names) -> Vec<(&'static str, Vec<u8>, Data)> {
+        let verdict = Data::Verdict(verdict_on(port));
+        if self.is_routed(port) {
+            let key = port_key(port, Some(port.target), port.target_port);
+            return vec![(names.routed, key, verdict)];
+        }
+        let key = port_key(port, port.host, port.host_port);
+        let (ports, open) = match port.host {
+            Some(_) => (names.ports_at, names.open_at),
+            None => (names.ports, names.open),
+        };
+        let target = [address_bytes(port.target), padded(port.target_port)].concat();
+        let mut elements = vec![(ports, key.clone(), Data::Bytes(target))];
+        // The host itself does not pass the forward chain, and nobody else gets there.
+        if !port.host.is_some_and(|host| host.is_loopback()) {
+            elements.push((open, key, verdict));
+        }
+        elements
+    }
+
+    fn interface_sets(&self) -> Vec<Set> {
+        let bridges = || {
+            self.networks
+                .iter()
+                .filter_map(|network| Some((network, bridge_of(network)?)))
+        };
+        let verdicts = |prefix: &str, wanted: &dyn Fn(&NetworkPlan, &BridgePlan) -> bool| {
+            let chosen = bridges().filter(|(network, bridge)| wanted(network, bridge));
+            let verdict = |name: &str| Data::Verdict(Verdict::Goto(format!("{prefix}-{name}")));
+            let entry = |name: &str| (interface_key(name), Some(verdict(name)));
+            chosen.map(|(_, bridge)| entry(&bridge.name)).collect()
+        };
+        let names = bridges().map(|(_, bridge)| (interface_key(&bridge.name), None));
+        vec![
+            interface_set(BRIDGES, Values::None, names.collect()),
+            interface_set("to", Values::Verdicts, verdicts("to", &|_, _| true)),
+            interface_set("from", Values::Verdicts, verdicts("from", &keeps_inside)),
+            interface_set("source", Values::Verdicts, verdicts("source", &|_, _| true)),
+        ]
+    }
+}
+
+fn interface_set(name: &str, values: Values, elements: Elements) -> Set {
+    Set {
+        name: name.to_owned(),
+        key: vec![Type::Interface],
+        values,
+        elements,
+    }
+}
+
+/// The empty sets of one version.
+fn port_sets(names: &Names) -> Vec<Set> {
+    let address = if names.ipv4 { Type::Ipv4 } else { Type::Ipv6 };
+    let at = vec![Type::Protocol, address, Type::Port];
+    let any = vec![Type::Protocol, Type::Port];
+    let set = |name: &str, key: &Vec<Type>, values| Set {
+        name: name.to_owned(),
+        key: key.clone(),
+        values,
+        elements: Elements::new(),
+    };
+    let target = || Values::Of(vec![address, Type::Port]);
+    vec![
+        set(names.ports_at, &at, target()),
+        set(names.ports, &any, target()),
+        set(names.open_at, &at, Values::Verdicts),
+        set(names.open, &any, Values::Verdicts),
+        set(names.routed, &at, Values::Verdicts),
+    ]
+}
+
+fn padded(port: u16) -> Vec<u8> {
+    [&port.to_be_bytes()[..], &[0; 2]].concat()
+}
+
+fn port_key(port: &Published, address: Option<IpAddr>, number: u16) -> Vec<u8> {
+    let protocol = vec![port.protocol.number(), 0, 0, 0];
+    let address = address.map(address_bytes).unwrap_or_default();
+    [protocol, address, padded(number)].concat()
+}
+
+fn verdict_on(port: &Published) -> Verdict {
+    if port.allow.is_empty() {
+        Verdict::Accept
+    } else {
+        Verdict::Goto(allow_name(port))
+    }
+}
+
+fn allow_name(port: &Published) -> String {
+    let (address, number) = match port.host_port {
+        0 => (Some(port.target), port.target_port),
+        number => (port.host, number),
+    };
+    let version = if port.target.is_ipv4() { 4 } else { 6 };
+    let address = address.map_or_else(|| format!("any{version}"), |address| address.to_string());
+    let address = address.replace(':', "-");
+    format!("allow-{}-{address}-{number}", port.protocol.name())
+}
+
+/// Who may use a port, if there is a list.
+fn allow_chain(port: &Published) -> Option<Chain> {
+    if port.allow.is_empty() {
+        return None;
+    }
+    let ipv4 = port.target.is_ipv4();
+    let mut rules: Vec<Rule> = port
+        .allow
+        .iter()
+        .filter(|range| range.is_ipv4() == ipv4)
+        .map(|range| {
+            Build::new()
+                .from(*range)
+                .accept()
+                .because(format!("{range} may"))
+        })
+        .collect();
+    rules.push(Build::new().drop().because("nobody else may"));
+    Some(Chain {
+        name: allow_name(port),
+        hook: None,
+        rules,
+    })
+}
+
+fn base(name: &str, nat: bool, place: Place, priority: i32, rules: Vec<Rule>) -> Chain {
+    Chain {
+        name: name.to_owned(),
+        hook: Some(Hook {
+            nat,
+            place,
+            priority,
+        }),
+        rules,
+    }
+}
+
+fn plain(name: impl Into<String>, rules: Vec<Rule>) -> Chain {
+    Chain {
+        name: name.into(),
+        hook: None,
+        rules,
+    }
+}
+
+fn loopback4() -> Cidr {
+    Cidr::new([127, 0, 0, 0].into(), 8).unwrap_or_else(|| Cidr::host([127, 0, 0, 1].into()))
+}
+
+/// The chains that are there whatever the networks are.
+fn base_chains(closed: bool) -> Vec<Chain> {
+    let loopback6 = Cidr::host(std::net::Ipv6Addr::LOCALHOST.into());
+    let guard = Build::new()
+        .interface_in(MetaKey::InInterface, BRIDGES)
+        .to(loopback4())
+        .drop();
+    let local = || Build::new().is_local().jump("published");
+    let to_published = || local().because("what is for this host may be for a container");
+    let not4 = Build::new().to(loopback4()).back();
+    let not6 = Build::new().to(loopback6).back();
+    vec![
+        base(
+            "guard",
+            false,
+            Place::Prerouting,
+            -300,
+            vec![guard.because("containers do not reach 127.0.0.0/8 of the host")],
+        ),
+        base(
+            "prerouting",
+            true,
+            Place::Prerouting,
+            -100,
+            vec![
+                not4.because("nobody but the host has 127.0.0.0/8"),
+                to_published(),
+            ],
+        ),
+        base(
+            "output",
+            true,
+            Place::Output,
+            -100,
+            vec![
+                not6.because("the kernel routes ::1 to nobody"),
+                to_published(),
+            ],
+        ),
+        plain(
+            "published",
+            VERSIONS.iter().flat_map(published_rules).collect(),
+        ),
+        plain("open", VERSIONS.iter().flat_map(open_rules).collect()),
+        plain(
+            "open-routed",
+            VERSIONS.iter().flat_map(routed_rules).collect(),
+        ),
+        base("forward", false, Place::Forward, 0, forward_rules(closed)),
+        base(
+            "postrouting",
+            true,
+            Place::Postrouting,
+            100,
+            postrouting_rules(),
+        ),
+    ]
+}
+
+fn published_rules(names: &Names) -> Vec<Rule> {
+    let rule = |map, at| {
+        let build = Build::new().destination(names.ipv4, at);
+        build.translate_by(map, names.ipv4)
+    };
+    vec![
+        rule(names.ports_at, true).because("published on this address"),
+        rule(names.ports, false).because("published on all addresses"),
+    ]
+}
+
+fn open_rules(names: &Names) -> Vec<Rule> {
+    let rule = |map, at| {
+        let build = Build::new().first_destination(names.ipv4, at);
+        build.verdict_by(map)
+    };
+    vec![
+        rule(names.open_at, true).because("published on the address it was sent to"),
+        rule(names.open, false).because("published on all addresses"),
+    ]
+}
+
+fn routed_rules(names: &Names) -> Vec<Rule> {
+    let port = Build::new().destination(names.ipv4, true);
+    vec![
+        port.verdict_by(names.routed)
+            .because("published by a routed network"),
+        Build::new()
+            .icmp(names.ipv4)
+            .accept()
+            .because("routed networks answer pings"),
+    ]
+}
+
+fn forward_rules(closed: bool) -> Vec<Rule> {
+    let mut rules = vec![
+        Build::new()
+            .known()
+            .accept()
+            .because("connections that were let through before"),
+        Build::new()
+            .meta(MetaKey::InInterface, 0)
+            .verdict_by("from")
+            .because("what comes from a network that is kept inside"),
+        Build::new()
+            .meta(MetaKey::OutInterface, 0)
+            .verdict_by("to")
+            .because("what goes to a network"),
+    ];
+    if closed {
+        let build = Build::new().interface_not_in(MetaKey::InInterface, BRIDGES);
+        rules.push(build.drop().because("this host routes for nobody else"));
+    }
+    rules
+}
+
+fn postrouting_rules() -> Vec<Rule> {
+    let local = Build::new()
+        .interface_in(MetaKey::OutInterface, BRIDGES)
+        .from(loopback4());
+    vec![
+        Build::new()
+            .meta(MetaKey::InInterface, 0)
+            .verdict_by("source")
+            .because("what comes from a network"),
+        local
+            .masquerade()
+            .because("ports published on 127.0.0.1, used by the host"),
+    ]
+}
+
+fn mode(bridge: &BridgePlan, ipv4: bool) -> GatewayMode {
+    if ipv4 { bridge.mode4 } else { bridge.mode6 }
+}
+
+/// Whether what comes from the network stays in it.
+fn keeps_inside(network: &NetworkPlan, bridge: &BridgePlan) -> bool {
+    let isolated = [bridge.mode4, bridge.mode6].contains(&GatewayMode::Isolated);
+    network.internal || isolated
+}
+
+fn bridge_chains(network: &NetworkPlan, bridge: &BridgePlan) -> Vec<Chain> {
+    let name = &bridge.name;
+    let mut chains = vec![
+        plain(format!("to-{name}"), to_rules(network, bridge)),
+        plain(format!("source-{name}"), source_rules(network, bridge)),
+    ];
+    if keeps_inside(network, bridge) {
+        chains.push(plain(format!("from-{name}"), from_rules(network, bridge)));
+    }
+    chains
+}
+
+fn from_rules(network: &NetworkPlan, bridge: &BridgePlan) -> Vec<Rule> {
+    let versions = [true, false]
+        .into_iter()
+        .filter(|ipv4| network.internal || mode(bridge, *ipv4) == GatewayMode::Isolated);
+    let mut rules = vec![];
+    for ipv4 in versions {
+        let out = Build::new()
+            .version(ipv4)
+            .leaves_by_other_than(&bridge.name);
+        rules.push(out.drop().because("nothing leaves this network"));
+    }
+    rules.push(to_own(network, bridge));
+    rules
+}
+
+/// What stays in the network is decided by its own chain.
+fn to_own(_network: &NetworkPlan, bridge: &BridgePlan) -> Rule {
+    let own = Build::new().meta(MetaKey::OutInterface, 0);
+    own.verdict_by("to")
+        .because(format!("what goes on to {}", bridge.name))
+}
+
+fn to_rules(network: &NetworkPlan, bridge: &BridgePlan) -> Vec<Rule> {
+    let own = || Build::new().came_by(&bridge.name);
+    let mut rules = Vec::new();
+    if bridge.icc {
+        rules.push(own().accept().because("its containers reach each other"));
+    }
+    if !network.internal {
+        for trusted in &bridge.trusted {
+            let build = Build::new().came_by(trusted);
+            rules.push(build.accept().because(format!("{trusted} is trusted")));
+        }
+        for ipv4 in [true, false] {
+            rules.extend(mode_rules(bridge, ipv4));
+        }
+    }
+    rules.push(
+        Build::new()
+            .drop()
+            .because("nothing else reaches this network"),
+    );
+    rules
+}
+
+fn mode_rules(bridge: &BridgePlan, ipv4: bool) -> Vec<Rule> {
+    let version = || Build::new().version(ipv4);
+    let published = || {
+        let build = version().translated().jump("open");
+        build.because("published ports, translated")
+    };
+    match mode(bridge, ipv4) {
+        GatewayMode::Nat => vec![published()],
+        GatewayMode::NatUnprotected => {
+            let outside = version().interface_not_in(MetaKey::InInterface, BRIDGES);
+            vec![
+                published(),
+                outside
+                    .accept()
+                    .because("every port is reached by who has a route"),
+            ]
+        }
+        GatewayMode::Routed => {
+            let mut rules = vec![];
+            if !bridge.icc {
+                let own = version().came_by(&bridge.name);
+                rules.push(own.drop().because("its containers do not reach each other"));
+            }
+            let build = version().jump("open-routed");
+            rules.push(build.because("published ports, routed"));
+            rules
+        }
+        GatewayMode::Isolated => Vec::new(),
+    }
+}
+
+fn source_rules(network: &NetworkPlan, bridge: &BridgePlan) -> Vec<Rule> {
+    let own = || Build::new().leaves_by(&bridge.name);
+    let hairpin = own().translated().masquerade();
+    let mut rules = vec![
+        hairpin.because("a container uses a published port of its own network"),
+        own()
+            .back()
+            .because("addresses are kept inside the network"),
+    ];
+    for subnet in &network.subnets {
+        let ipv4 = subnet.is_ipv4();
+        let masquerade = if ipv4 {
+            bridge.masquerade4
+        } else {
+            bridge.masquerade6
+        };
+        let translates = matches!(
+            mode(bridge, ipv4),
+            GatewayMode::Nat | GatewayMode::NatUnprotected
+        );
+        if network.internal || !masquerade || !translates {
+            continue;
+        }
+        let range = subnet.network();
+        let from = Build::new().from(range);
+        let given = bridge.snat.iter().find(|address| address.is_ipv4() == ipv4);
+        rules.push(match given {
+            Some(address) => from
+                .come_from(*address)
+                .because(format!("{range} leaves as {address}")),
+            None => from
+                .masquerade()
+                .because(format!("{range} leaves with the host's address")),
+        });
+    }
+    rules
+}
+
+/// The batch that makes one table of another, where both have the same sets.
+fn difference(before: &Table, after: &Table) -> Batch {
+    let mut batch = Batch::new(&after.name);
+    let known = |table: &Table, name: &str| table.chains.iter().any(|chain| chain.name == name);
+    let new = |chain: &&Chain| !known(before, &chain.name);
+    for chain in after.chains.iter().filter(new) {
+        batch.add_chain(chain);
+    }
+    for set in &after.sets {
+        let old = before.sets.iter().find(|old| old.name == set.name);
+        let old = old.map(|old| &old.elements);
+        change_elements(&mut batch, &set.name, old, &set.elements);
+    }
+    for chain in &after.chains {
+        let old = before.chains.iter().find(|old| old.name == chain.name);
+        if old.is_some_and(|old| old.rules == chain.rules) {
+            continue;
+        }
+        if old.is_some() {
+            batch.flush_chain(&chain.name);
+        }
+        for rule in &chain.rules {
+            batch.add_rule(&chain.name, rule);
+        }
+    }
+    let gone = |chain: &&Chain| !known(after, &chain.name);
+    for chain in before.chains.iter().filter(gone) {
+        batch.flush_chain(&chain.name);
+        batch.delete_chain(&chain.name);
+    }
+    batch
+}
+
+fn change_elements(batch: &mut Batch, set: &str, before: Option<&Elements>, after: &Elements) {
+    let none = Elements::new();
+    let before = before.unwrap_or(&none);
+    let only_in = |one: &Elements, other: &Elements| -> Elements {
+        one.iter()
+            .filter(|(key, value)| other.get(*key) != Some(value))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    };
+    batch.delete_elements(set, &only_in(before, after));
+    batch.add_elements(set, &only_in(after, before));
+}
