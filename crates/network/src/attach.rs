@@ -278,11 +278,12 @@ impl<'a> Attaching<'a> {
         let doing = || format!("set up {}", attachment.interface);
         fail(self.fail_at, "port")?;
         if let (Driver::Bridge(bridge), Some((_, index))) = (&self.network.driver, &attachment.host)
-            && !bridge.icc
         {
-            self.host
-                .run(vec![link::isolate_port(*index)])
-                .doing(doing)?;
+            let hairpin = bridges_are_filtered();
+            if !bridge.icc || hairpin {
+                let port = link::set_port(*index, !bridge.icc, hairpin);
+                self.host.run(vec![port]).doing(doing)?;
+            }
         }
         fail(self.fail_at, "addresses")?;
         let inside = link::find(&mut self.inside, &attachment.interface).doing(doing)?;
@@ -329,6 +330,12 @@ fn fail(fail_at: Option<&str>, step: &'static str) -> Result<(), Error> {
         return Err(Error::Injected(step));
     }
     Ok(())
+}
+
+/// Whether packets that only cross a bridge are translated as well (br_netfilter, which other engines load). Then
+/// a container that uses its own published port has its packet handed back by the port it came by.
+fn bridges_are_filtered() -> bool {
+    sys::sysctl::get("net.bridge.bridge-nf-call-iptables").is_ok_and(|value| value == "1")
 }
 
 /// What is to be said inside, in order.

@@ -191,13 +191,18 @@ fn one_queue(message: &mut Message, mtu: Option<u32>) {
     }
 }
 
-/// A port of a bridge that reaches no other such port.
-pub(crate) fn isolate_port(index: u32) -> Message {
+/// Settings of a port of a bridge. `isolated`: it reaches no other such port. `hairpin`: what came by it may
+/// leave by it.
+pub(crate) fn set_port(index: u32, isolated: bool, hairpin: bool) -> Message {
+    const HAIRPIN: u16 = 4;
     const ISOLATED: u16 = 33;
     let mut message = Message::new(NEW_LINK, 0, &header(index, 0, 0));
     message.nest(link::INFO, |info| {
         info.put_text(link::INFO_PORT_KIND, "bridge");
-        info.nest(link::INFO_PORT_DATA, |data| data.put(ISOLATED, &[1]));
+        info.nest(link::INFO_PORT_DATA, |data| {
+            data.put(ISOLATED, &[u8::from(isolated)]);
+            data.put(HAIRPIN, &[u8::from(hairpin)]);
+        });
     });
     message
 }

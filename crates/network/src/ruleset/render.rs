@@ -9,7 +9,8 @@
 //! - `forward`: what comes from a bridge goes through its chain `from-BRIDGE` if it has one; what goes to a
 //!   bridge through its chain `to-BRIDGE`, which ends in a drop.
 //! - `open`, `open-routed`: lets through what was published; `allow-PORT` if there is a list of who may.
-//! - `postrouting`: what comes from a bridge goes through `source-BRIDGE`.
+//! - `postrouting`: what was translated and goes back to the bridge it came from, in `back-BRIDGE`; what
+//!   comes from a bridge and leaves, in `source-BRIDGE`.
 
 use std::net::IpAddr;
 
@@ -160,16 +161,27 @@ impl Ruleset {
         };
         let verdicts = |prefix: &str, wanted: &dyn Fn(&NetworkPlan, &BridgePlan) -> bool| {
             let chosen = bridges().filter(|(network, bridge)| wanted(network, bridge));
-            let verdict = |name: &str| Data::Verdict(Verdict::Goto(format!("{prefix}-{name}")));
+            let verdict = |name: &str| {
+                let chain = format!("{prefix}-{name}");
+                // From there it goes on to the rules about where it comes from.
+                let back = prefix == "back";
+                Data::Verdict(if back {
+                    Verdict::Jump(chain)
+                } else {
+                    Verdict::Goto(chain)
+                })
+            };
             let entry = |name: &str| (interface_key(name), Some(verdict(name)));
             chosen.map(|(_, bridge)| entry(&bridge.name)).collect()
         };
+        let all = |_: &NetworkPlan, _: &BridgePlan| true;
         let names = bridges().map(|(_, bridge)| (interface_key(&bridge.name), None));
         vec![
             interface_set(BRIDGES, Values::None, names.collect()),
-            interface_set("to", Values::Verdicts, verdicts("to", &|_, _| true)),
+            interface_set("to", Values::Verdicts, verdicts("to", &all)),
             interface_set("from", Values::Verdicts, verdicts("from", &keeps_inside)),
-            interface_set("source", Values::Verdicts, verdicts("source", &|_, _| true)),
+            interface_set("back", Values::Verdicts, verdicts("back", &all)),
+            interface_set("source", Values::Verdicts, verdicts("source", &all)),
         ]
     }
 }
@@ -402,13 +414,17 @@ fn postrouting_rules() -> Vec<Rule> {
         .interface_in(MetaKey::OutInterface, BRIDGES)
         .from(loopback4());
     vec![
+        local
+            .masquerade()
+            .because("ports published on 127.0.0.1, used by the host"),
+        Build::new()
+            .meta(MetaKey::OutInterface, 0)
+            .verdict_by("back")
+            .because("what goes to a network"),
         Build::new()
             .meta(MetaKey::InInterface, 0)
             .verdict_by("source")
             .because("what comes from a network"),
-        local
-            .masquerade()
-            .because("ports published on 127.0.0.1, used by the host"),
     ]
 }
 
@@ -426,6 +442,7 @@ fn bridge_chains(network: &NetworkPlan, bridge: &BridgePlan) -> Vec<Chain> {
     let name = &bridge.name;
     let mut chains = vec![
         plain(format!("to-{name}"), to_rules(network, bridge)),
+        plain(format!("back-{name}"), back_rules(network)),
         plain(format!("source-{name}"), source_rules(network, bridge)),
     ];
     if keeps_inside(network, bridge) {
@@ -510,15 +527,21 @@ fn mode_rules(bridge: &BridgePlan, ipv4: bool) -> Vec<Rule> {
     }
 }
 
+/// Where the client and the server are in one network, answers would not come by the host, so the host has to be
+/// the client. Told by addresses, because the interface it came by is not known where bridges are filtered.
+fn back_rules(network: &NetworkPlan) -> Vec<Rule> {
+    let rule = |subnet: &Cidr| {
+        let build = Build::new().from(subnet.network()).translated();
+        build
+            .masquerade()
+            .because("a container uses a published port of its own network")
+    };
+    network.subnets.iter().map(rule).collect()
+}
+
 fn source_rules(network: &NetworkPlan, bridge: &BridgePlan) -> Vec<Rule> {
-    let own = || Build::new().leaves_by(&bridge.name);
-    let hairpin = own().translated().masquerade();
-    let mut rules = vec![
-        hairpin.because("a container uses a published port of its own network"),
-        own()
-            .back()
-            .because("addresses are kept inside the network"),
-    ];
+    let own = Build::new().leaves_by(&bridge.name).back();
+    let mut rules = vec![own.because("addresses are kept inside the network")];
     for subnet in &network.subnets {
         let ipv4 = subnet.is_ipv4();
         let masquerade = if ipv4 {

@@ -71,9 +71,9 @@ pub enum CtKey {
     /// Bits: 32 its destination was translated.
     Status = 2,
     /// The destination of its first packet, before any translation, version 4.
-    FirstDestination4 = 18,
+    FirstDestination4 = 20,
     /// The same for version 6.
-    FirstDestination6 = 20,
+    FirstDestination6 = 22,
     /// The port of that destination.
     FirstPort = 12,
 }
