@@ -62,7 +62,15 @@ fi
 skips=$(cat "$logs"/{lint,tests,conformance,dropin} | grep -c '^SKIP: ' || true)
 skipped=$((skips + $(sum machine 'vm:' skipped) + $(sum conformance 'conformance:' skipped)))
 grep -h '^SKIP: ' "$logs"/* | sort | uniq -c | sort -rn || true
+# Why, and then which: a log is read from its end.
+for name in ${broken[@]+"${broken[@]}"}; do
+    say "what failed: $name"
+    awk -f scripts/failures.awk "$logs/$name" | tee "$logs/why-$name"
+done
 say "took $((SECONDS - begun)) s"
-[ ${#broken[@]} = 0 ] || printf 'failed: %s\n' "${broken[@]}"
+for name in ${broken[@]+"${broken[@]}"}; do
+    echo "failed: $name"
+    sed -nE 's/^-- ([a-z0-9_:]+)$/    \1/p' "$logs/why-$name"
+done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ] && [ ${#broken[@]} = 0 ]
