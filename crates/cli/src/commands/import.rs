@@ -1,5 +1,7 @@
 //! `import`
 
+use std::path::Path;
+
 use api::client::{Body, ImportQuery};
 
 use super::Context;
@@ -19,9 +21,12 @@ pub(super) async fn run(args: ImportArgs, context: Context) -> Result<u8, CliErr
         "-" => Body::reader(stdin()?),
         path => Body::reader(open(path).await?),
     };
+    // The daemon sees no name: without a word of ours the history would say that it came from `-`.
+    let name = Path::new(source).file_name();
+    let from = name.map(|name| format!("Imported from {}", name.to_string_lossy()));
     let query = ImportQuery {
         reference: args.names.get(1).cloned(),
-        message: args.message,
+        message: args.message.or(from),
         changes: args.change,
         platform: args.platform,
     };
