@@ -1,7 +1,8 @@
 //! Images: what a pull, a push, a save, a load and the first run cost, beside others, with a registry on
 //! the loopback.
 //!
-//! Each subject takes its turn in every round and goes through the whole circle. CPU time is that of the
+//! Each subject takes its turn in every round and goes through the whole circle. skopeo, which keeps no
+//! images and unpacks nothing, copies to and from a directory instead: what a transfer alone costs. CPU time is that of the
 //! whole machine, the registry's share included: daemons, their helpers and kernel threads are all in it.
 
 #![expect(
@@ -33,7 +34,7 @@ const LAYERS: usize = 4;
 const LAYER: usize = 100_000_000;
 
 /// What is done with an image, in this order.
-const STEPS: [&str; 5] = ["pull", "first run", "push", "save", "load"];
+const STEPS: [&str; 5] = ["pull", "first run after the pull", "push", "save", "load"];
 
 /// One step of one subject.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,6 +43,8 @@ struct Cost {
     cpu: f64,
     /// Bytes.
     memory: u64,
+    /// Bytes that the subject's store takes more than before, as du(1) counts.
+    disk: u64,
 }
 
 /// What is told of a cost: in which words, and with how many digits.
@@ -66,6 +69,11 @@ pub(crate) fn measure(args: &Args, page: &mut Page) -> Result<()> {
                 .into_iter()
                 .for_each(|a| page.absent(&a.name, &a.why));
         }
+    }
+    match subject::skopeo(&work.join("skopeo")) {
+        Some(skopeo) if !args.alone => all.push(skopeo),
+        Some(_) => {}
+        None => page.absent("skopeo", "it is not installed: run scripts/setup.sh test"),
     }
     let rounds = (args.rounds / 13).max(1);
     for (name, title) in [
@@ -112,7 +120,8 @@ fn make(brig: &Subject, work: &Path, name: &str) -> Result<bool> {
     Ok(true)
 }
 
-/// A `docker save` archive of the big image; the lowest layer has a busybox too.
+/// A docker-archive of the big image, its layers compressed by gzip(1), as registries have them; the
+/// lowest has a busybox too.
 fn archive(work: &Path) -> Result<PathBuf> {
     let tree = work.join("tree");
     fs::create_dir_all(&tree)?;
@@ -147,8 +156,9 @@ fn archive(work: &Path) -> Result<PathBuf> {
         fs::remove_dir_all(&inside)?;
         let sum = quiet(Command::new("sha256sum").arg(&tar))?;
         let digest = sum.split_whitespace().next().unwrap_or_default().to_owned();
+        quiet(Command::new("gzip").arg("-n").arg(&tar))?;
         diff_ids.push(format!("\"sha256:{digest}\""));
-        names.push(format!("\"{name}\""));
+        names.push(format!("\"{name}.gz\""));
     }
     let arch = if cfg!(target_arch = "aarch64") {
         "arm64"
@@ -230,13 +240,19 @@ fn turn(
     name: &str,
     round: usize,
 ) -> Result<Vec<(&'static str, Cost)>> {
+    if subject.name.starts_with("skopeo") {
+        return copies(subject, registry, name, round);
+    }
     let from = reference(name);
     let to = format!("{REGISTRY}/pushed-{round}/{name}:v1");
     let podman = subject.name.starts_with("podman");
     let insecure: &[&str] = if podman { &["--tls-verify=false"] } else { &[] };
     let pull = [&["pull"], insecure, &[from.as_str()]].concat();
     let push = [&["push"], insecure, &[to.as_str()]].concat();
-    let mut costs = vec![(STEPS[0], timed(subject, &pull)?)];
+    let before = taken(&subject.data)?;
+    let mut pulled = timed(subject, &pull)?;
+    pulled.disk = taken(&subject.data)?.saturating_sub(before);
+    let mut costs = vec![(STEPS[0], pulled)];
     let run = ["run", "--rm", "--network", "none", &from, "/bin/true"];
     costs.push((STEPS[1], timed(subject, &run)?));
     subject.run(&["tag", &from, &to])?;
@@ -260,6 +276,43 @@ fn turn(
     fs::remove_file(&file)?;
     subject.run(&["rmi", "-f", &from])?;
     Ok(costs)
+}
+
+/// What there is of the circle where nothing is kept and nothing runs.
+fn copies(
+    subject: &Subject,
+    registry: &Server,
+    name: &str,
+    round: usize,
+) -> Result<Vec<(&'static str, Cost)>> {
+    let from = format!("docker://{}", reference(name));
+    let to = format!("docker://{REGISTRY}/pushed-{round}/{name}:v1");
+    let _ = fs::remove_dir_all(&subject.data);
+    let dir = format!("dir:{}", subject.data.display());
+    let mut pulled = timed(
+        subject,
+        &["copy", "-q", "--src-tls-verify=false", &from, &dir],
+    )?;
+    pulled.disk = taken(&subject.data)?;
+    registry.hide(name)?;
+    let pushed = timed(
+        subject,
+        &["copy", "-q", "--dest-tls-verify=false", &dir, &to],
+    );
+    registry.show(name)?;
+    fs::remove_dir_all(&subject.data)?;
+    Ok(vec![(STEPS[0], pulled), (STEPS[2], pushed?)])
+}
+
+/// Bytes that a directory takes on disk, once what is on its way there has arrived: blocks are
+/// counted when they are written.
+fn taken(dir: &Path) -> Result<u64> {
+    quiet(Command::new("sync").arg("-f").arg(dir))?;
+    let text = quiet(Command::new("du").args(["-s", "-B1", "-x"]).arg(dir))?;
+    let bytes = text.split_whitespace().next().unwrap_or_default();
+    bytes
+        .parse()
+        .with_context(|| format!("du says {text:?} of {}", dir.display()))
 }
 
 fn timed(subject: &Subject, words: &[&str]) -> Result<Cost> {
@@ -286,6 +339,7 @@ fn timed_command(subject: &Subject, command: &mut Command) -> Result<Cost> {
         wall,
         cpu: busy() - ticks,
         memory,
+        disk: 0,
     })
 }
 
@@ -368,7 +422,7 @@ fn anonymous(roots: &[u32]) -> u64 {
 }
 
 fn tables(page: &mut Page, title: &str, all: &[Subject], costs: &Costs) {
-    let parts: [Part; 3] = [
+    let parts: [Part; 4] = [
         ("seconds", |cost| cost.wall, 2),
         (
             "seconds of processors, the registry's share included",
@@ -377,13 +431,10 @@ fn tables(page: &mut Page, title: &str, all: &[Subject], costs: &Costs) {
         ),
         (
             "anonymous memory at its most, MB",
-            |cost| {
-                #[expect(clippy::cast_precision_loss, reason = "few digits are shown")]
-                let bytes = cost.memory as f64;
-                bytes / 1e6
-            },
+            |cost| megabytes(cost.memory),
             0,
         ),
+        ("MB on disk", |cost| megabytes(cost.disk), 0),
     ];
     for (what, value, digits) in parts {
         let mut table = Table::new(&format!("{title}: {what}"));
@@ -394,14 +445,28 @@ fn tables(page: &mut Page, title: &str, all: &[Subject], costs: &Costs) {
                 median(costs.into_iter().flatten().map(value).collect())
             });
             let medians: Vec<f64> = medians.collect();
-            let cell = |(index, median): (usize, &f64)| match index {
-                0 => format!("**{median:.digits$}**"),
-                _ => format!("{median:.digits$}, {:.1}x", median / medians[0]),
-            };
-            table.text(step, medians.iter().enumerate().map(cell).collect());
+            // Only a pull is asked what it takes on disk.
+            if medians[0] == 0.0 && what.ends_with("disk") {
+                continue;
+            }
+            table.text(step, cells(&medians, digits));
         }
         page.table(table);
     }
+}
+
+fn cells(medians: &[f64], digits: usize) -> Vec<String> {
+    let cell = |(index, median): (usize, &f64)| match index {
+        _ if median.is_nan() => "-".to_owned(),
+        0 => format!("**{median:.digits$}**"),
+        _ => format!("{median:.digits$}, {:.1}x", median / medians[0]),
+    };
+    medians.iter().enumerate().map(cell).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "few digits are shown")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
 }
 
 fn median(mut samples: Vec<f64>) -> f64 {

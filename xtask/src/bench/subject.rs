@@ -26,6 +26,8 @@ pub(crate) struct Subject {
     pub(crate) daemon: Option<Daemon>,
     /// Names of the processes that it keeps for each container.
     pub(crate) helpers: &'static [&'static str],
+    /// Where it keeps images.
+    pub(crate) data: PathBuf,
 }
 
 /// A daemon that is ended with its subject.
@@ -115,6 +117,7 @@ impl Subject {
             prefix,
             daemon: None,
             helpers: self.helpers,
+            data: self.data.clone(),
         }
     }
 }
@@ -147,6 +150,7 @@ pub(crate) fn brig() -> Result<Vec<Subject>> {
             "--host".to_owned(),
             socket.clone(),
         ],
+        data: scratch.join("data"),
         daemon: Some(Daemon {
             child,
             gentle: true,
@@ -259,6 +263,7 @@ fn docker(root: &Path, suite: &str) -> Result<Subject> {
             scratch: None,
         }),
         helpers: &["containerd-shim"],
+        data: root.join("var/lib/docker"),
     })
 }
 
@@ -277,6 +282,21 @@ fn podman(root: &Path, _suite: &str) -> Result<Subject> {
         prefix,
         daemon: None,
         helpers: &["conmon"],
+        data: root.join("var/lib/containers"),
+    })
+}
+
+/// skopeo, which copies images and runs nothing; none where it is not installed.
+pub(crate) fn skopeo(data: &Path) -> Option<Subject> {
+    let version = quiet(Command::new("skopeo").arg("--version")).ok()?;
+    let number = version.split_whitespace().last().unwrap_or("?").to_owned();
+    Some(Subject {
+        name: format!("skopeo {number}"),
+        version,
+        prefix: vec!["skopeo".to_owned()],
+        daemon: None,
+        helpers: &[],
+        data: data.to_owned(),
     })
 }
 
