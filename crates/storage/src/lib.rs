@@ -222,6 +222,14 @@ impl Storage {
         usage::disk_usage(&self.store)
     }
 
+    /// What one image takes on disk.
+    ///
+    /// # Errors
+    /// When the database or the disk fails.
+    pub fn image_usage(&self, id: &Digest) -> Result<ImageUsage, Error> {
+        usage::image_usage(&self.store, id)
+    }
+
     /// Looks at every blob, layer and record, and mends what can be mended if asked to.
     ///
     /// # Errors

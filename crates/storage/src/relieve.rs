@@ -83,7 +83,6 @@ fn least_needed(
     let Some(image) = images.first() else {
         return Ok(None);
     };
-    let usage = usage::disk_usage(store)?;
-    let bytes = usage.images.iter().find(|i| i.id == image.id);
-    Ok(Some((image.id.clone(), bytes.map_or(0, |i| i.unique))))
+    let usage = usage::image_usage(store, &image.id)?;
+    Ok(Some((image.id.clone(), usage.unique)))
 }

@@ -72,6 +72,30 @@ struct Parts {
 /// Counts everything.
 pub(crate) fn disk_usage(store: &Store) -> Result<DiskUsage, Error> {
     let mut usage = DiskUsage::default();
+    let parts = parts(store, &mut usage)?;
+    usage.images = store.read(ids)?.iter().map(|id| parts.of(id)).collect();
+    for id in store.read(containers)? {
+        let dir = store.paths.container(&id);
+        let layer = tree(&dir.join(UPPER)).unwrap_or(0);
+        let all = tree(&dir).unwrap_or(0);
+        usage.containers.push(ContainerUsage {
+            id,
+            layer,
+            files: all.saturating_sub(layer),
+        });
+    }
+    let partials = store.paths.partials();
+    usage.partial = tree(&partials)?.saturating_sub(blocks(&partials));
+    Ok(usage)
+}
+
+/// Counts what one image takes.
+pub(crate) fn image_usage(store: &Store, id: &Digest) -> Result<ImageUsage, Error> {
+    Ok(parts(store, &mut DiskUsage::default())?.of(id))
+}
+
+/// Content and layers, added up in `usage`.
+fn parts(store: &Store, usage: &mut DiskUsage) -> Result<Parts, Error> {
     let mut parts = Parts::default();
     for (digest, untold) in store.read(files)? {
         let bytes = blocks(&store.paths.blob(&digest));
@@ -90,20 +114,7 @@ pub(crate) fn disk_usage(store: &Store) -> Result<DiskUsage, Error> {
         parts.bytes.insert(format!("layer {diff_id}"), bytes);
     }
     store.read(|db| parts.read_users(db))?;
-    usage.images = store.read(ids)?.iter().map(|id| parts.of(id)).collect();
-    for id in store.read(containers)? {
-        let dir = store.paths.container(&id);
-        let layer = tree(&dir.join(UPPER)).unwrap_or(0);
-        let all = tree(&dir).unwrap_or(0);
-        usage.containers.push(ContainerUsage {
-            id,
-            layer,
-            files: all.saturating_sub(layer),
-        });
-    }
-    let partials = store.paths.partials();
-    usage.partial = tree(&partials)?.saturating_sub(blocks(&partials));
-    Ok(usage)
+    Ok(parts)
 }
 
 /// A layer never changes: it is counted once.

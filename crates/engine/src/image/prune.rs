@@ -9,7 +9,7 @@ use crate::{Engine, Error};
 pub struct Pruned {
     /// What is gone, in order.
     pub removed: Vec<Removed>,
-    /// Bytes.
+    /// Bytes of disk; what several images share is counted when the last of them goes.
     pub reclaimed: u64,
 }
 
@@ -26,10 +26,11 @@ pub fn prune(engine: &Engine, all: bool, takes: impl Fn(&Image) -> bool) -> Resu
         if users > 0 || !(all || unnamed) || !takes(&image) {
             continue;
         }
+        let unique = engine.storage().image_usage(&image.id)?.unique;
         match remove(engine, &image) {
             Ok(removed) => {
                 pruned.removed.extend(removed);
-                pruned.reclaimed += image.size;
+                pruned.reclaimed += unique;
             }
             // Somebody was quicker, or needs it by now.
             Err(error) if is_taken(&error) => {}

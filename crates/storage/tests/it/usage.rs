@@ -84,6 +84,34 @@ fn usage_agrees_with_du_to_the_block() {
 }
 
 #[test]
+fn images_that_go_one_after_the_other_free_all_there_was() {
+    if !is_root() || !has("du") {
+        return;
+    }
+    let data = Data::new();
+    let mut remote = Remote::default();
+    let base = Tar::new().file("a", &noise(200_000, 1)).build();
+    let platform = Platform::host().to_string();
+    for (seed, name) in [(7, "one"), (8, "two")] {
+        let top = Tar::new().file("t", &noise(50_000, seed)).build();
+        let layers = [(&base[..], gzip(&base, 6)), (&top[..], top.clone())];
+        let root = remote.image(&platform, &layers);
+        remote.pull(&data.storage, &root, host(), name).unwrap();
+    }
+    let all = data.storage.disk_usage().unwrap();
+    let mut freed = 0;
+    for name in ["one", "two"] {
+        let image = data.storage.image(name).unwrap();
+        let usage = data.storage.image_usage(&image.id).unwrap();
+        freed += usage.unique;
+        data.storage.remove(name, false).unwrap();
+        let left = data.storage.disk_usage().unwrap();
+        assert_eq!(left.content + left.layers + freed, all.content + all.layers);
+    }
+    assert_eq!(freed, all.content + all.layers);
+}
+
+#[test]
 fn an_image_of_several_platforms_is_described_and_unpacked_when_needed() {
     let data = Data::new();
     let mut remote = Remote::default();
