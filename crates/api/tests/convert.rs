@@ -301,10 +301,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     (r#"{"HostConfig": {"Cgroup": "x"}}"#, "HostConfig.Cgroup"),
     (r#"{"HostConfig": {"Links": ["a"]}}"#, "HostConfig.Links"),
     (
-        r#"{"HostConfig": {"StorageOpt": {"size": "1g"}}}"#,
-        "HostConfig.StorageOpt",
-    ),
-    (
         r#"{"HostConfig": {"Runtime": "kata"}}"#,
         "HostConfig.Runtime",
     ),

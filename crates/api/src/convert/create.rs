@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use types::{ContainerSpec, LogConfig, NetworkMode, Platform};
 
-use super::{Refusal, logs, mounts, refuse, resources, security};
+use super::{Refusal, logs, mounts, refuse, resources, security, storage};
 use crate::Version;
 use crate::wire::{ContainerConfig, ContainerCreateRequest, HostConfig, Words};
 
@@ -37,6 +37,7 @@ pub fn container_spec(
     spec.network = network(&host.network_mode)?;
     spec.log = logs::log_config(&host.log_config)?;
     spec.shm_size = shm_size(host.shm_size)?;
+    spec.root_size = storage::root_size(&host.storage_opt)?;
     on_host(&mut spec, host);
     Ok(spec)
 }

@@ -6,6 +6,7 @@ use types::{
     ContainerSpec, MountKind, MountRequest, NetworkMode, Resources, SeccompProfile, Security,
 };
 
+use super::storage;
 use crate::wire::{
     BindOptions, ContainerConfig, ContainerCreateRequest, DeviceMapping, Empty, HostConfig,
     LogConfig, Mount, MountPoint, NetworkingConfig, RestartPolicy, TmpfsOptions, Ulimit, Words,
@@ -109,6 +110,7 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         readonly_rootfs: spec.read_only,
         tmpfs: spec.mounts.iter().filter_map(tmpfs_flag).collect(),
         shm_size: spec.shm_size.unwrap_or(0),
+        storage_opt: storage::options(spec.root_size),
         sysctls: spec.sysctls.clone(),
         mounts: spec.mounts.iter().filter_map(long_mount).collect(),
         init: spec.init.then_some(true),

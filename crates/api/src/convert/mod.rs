@@ -12,6 +12,7 @@ mod refuse;
 mod resources;
 mod security;
 mod state;
+mod storage;
 mod time;
 
 use std::borrow::Cow;

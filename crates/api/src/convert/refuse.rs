@@ -123,11 +123,6 @@ const HOST: &[Row<HostConfig>] = &[
         "containers cannot be linked yet; leave it out",
     ),
     (
-        "HostConfig.StorageOpt",
-        |h| !h.storage_opt.is_empty(),
-        "the size of a container's root cannot be limited yet; leave it out",
-    ),
-    (
         "HostConfig.Runtime",
         |h| other(&h.runtime, &["brig"]),
         "the runtime is chosen by the daemon's configuration; leave it out or say brig",

@@ -5,7 +5,7 @@ use types::Ulimit;
 
 use super::values::{
     EnvFlag, KeyValue, Stream, TypedMount, bytes, cpus, env, expose, go_int, key_value, label,
-    memory_swap, mount, stream, ulimit,
+    memory_swap, mount, storage_opt, stream, ulimit,
 };
 
 /// What a container is to be, as it was typed.
@@ -146,6 +146,9 @@ pub struct ContainerFlags {
     /// Size of /dev/shm
     #[arg(long, value_name = "bytes", value_parser = bytes)]
     pub shm_size: Option<i64>,
+    /// Option of what keeps its root: size=BYTES is the most it may take on disk
+    #[arg(long, value_name = "list", value_parser = storage_opt)]
+    pub storage_opt: Vec<i64>,
     /// Signal that asks it to stop
     #[arg(long, value_name = "string")]
     pub stop_signal: Option<String>,

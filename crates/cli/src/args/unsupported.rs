@@ -55,7 +55,6 @@ const OF_RUN: &[(&str, &[&str])] = &[
     ),
     ("restart policies are not in this version", &["--restart"]),
     ("other runtimes are not in this version", &["--runtime"]),
-    ("disk quotas are not in this version", &["--storage-opt"]),
     (
         "real-time scheduling is not in this version",
         &["--cpu-rt-period", "--cpu-rt-runtime"],

@@ -77,6 +77,16 @@ pub fn bytes(text: &str) -> Result<i64, BadValue> {
     Ok(types::parse_bytes(text)?)
 }
 
+/// The one storage option there is: `size=10g`, in bytes.
+pub fn storage_opt(text: &str) -> Result<i64, BadValue> {
+    match text.split_once('=') {
+        Some(("size", size)) => bytes(size),
+        _ => Err(BadValue(format!(
+            "there is no storage option {text:?}: size=BYTES is expected, as in size=10g"
+        ))),
+    }
+}
+
 /// A size in bytes, or -1.
 pub fn memory_swap(text: &str) -> Result<i64, BadValue> {
     match text {

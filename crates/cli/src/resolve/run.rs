@@ -170,6 +170,7 @@ fn spec(
         mounts: mounts::mounts(flags, &around.cwd)?,
         read_only: flags.read_only,
         shm_size: flags.shm_size.filter(|size| *size != 0),
+        root_size: flags.storage_opt.last().copied().filter(|size| *size != 0),
         network: network(flags)?,
         init: flags.init,
         auto_remove: flags.rm,

@@ -58,6 +58,9 @@ pub fn create(
         move || Ok(engine.storage().remove_container(&id, durability)?)
     });
     engine.passed(step::RECORD)?;
+    if let Some(size) = container.fixed.spec.root_size {
+        storage.limit(&id, size.unsigned_abs())?;
+    }
     engine.table_mut().insert(container);
     undo.keep();
     Ok(Created { id, warnings })

@@ -81,6 +81,8 @@ pub struct ContainerSpec {
     pub read_only: bool,
     /// Size of `/dev/shm` in bytes; none means 64 MiB.
     pub shm_size: Option<i64>,
+    /// The most its root may take on disk beside its image, in bytes; none means what there is.
+    pub root_size: Option<i64>,
     /// The network.
     pub network: NetworkMode,
     /// Whether a small init reaps zombies and forwards signals as process 1.
