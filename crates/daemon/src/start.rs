@@ -232,6 +232,7 @@ async fn open_engine(config: &Config) -> Result<Engine, Error> {
         init: config.init.clone(),
         foreign_runtime: config.runtime.clone(),
         registries: config.registries.clone(),
+        upkeep: config.upkeep,
         fail_at: config.fail_at.clone(),
     };
     Engine::open(config)

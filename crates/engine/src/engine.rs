@@ -1,8 +1,8 @@
 //! What the verbs share.
 //!
 //! Background tasks, all owned by the engine and ended by [`Engine::close`]:
-//! - `watchers`: one per running container ([`crate::supervise`]); aborted, as recovery takes up
-//!   their work.
+//! - `watchers`: one per running container ([`crate::supervise`]), and one for the disk
+//!   ([`crate::image::keep`]); aborted, as recovery takes up their work.
 //! - `cleaners`: files and run directories of what has ended; awaited for a while.
 
 use std::collections::{HashMap, VecDeque};
@@ -38,6 +38,17 @@ pub struct Engine {
     inner: Arc<Inner>,
 }
 
+/// An engine that does not keep itself: for what goes on for ever.
+#[derive(Debug)]
+pub(crate) struct Weak(std::sync::Weak<Inner>);
+
+impl Weak {
+    /// The engine, if anybody has it still.
+    pub(crate) fn upgrade(&self) -> Option<Engine> {
+        self.0.upgrade().map(|inner| Engine { inner })
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     config: Config,
@@ -70,6 +81,7 @@ impl Engine {
                 let engine = Self::build(config, opening)?;
                 recover::recover(&engine)?;
                 engine.prepare_shim();
+                engine.watch(crate::image::keep(engine.weak()));
                 Ok(engine)
             })
             .await
@@ -137,6 +149,10 @@ impl Engine {
     pub async fn settle(&self) {
         let mut cleaners = std::mem::take(&mut *lock(&self.inner.cleaners));
         while cleaners.join_next().await.is_some() {}
+    }
+
+    pub(crate) fn weak(&self) -> Weak {
+        Weak(Arc::downgrade(&self.inner))
     }
 
     pub(crate) fn storage(&self) -> &Storage {

@@ -38,7 +38,7 @@ pub use shim::{AttachOptions, Streams};
 pub use steps::steps;
 pub use storage::{
     Checked, Checking, Descriptor, Image, ImageUsage, Import, Loaded, Problem, Remedy, Removed,
-    Variant,
+    Variant, Watermarks,
 };
 pub use users::UnknownUser;
 
@@ -59,6 +59,8 @@ pub struct Config {
     pub foreign_runtime: Option<PathBuf>,
     /// How registries are asked, until [`image::registries::reload`] says otherwise.
     pub registries: image::registries::Config,
+    /// What is done for the disk in the background.
+    pub upkeep: image::Upkeep,
     /// For tests only: the name of a step of create or start (see [`steps`]) that fails as if the
     /// machine had refused it, so that what it leaves behind can be looked at.
     pub fail_at: Option<String>,

@@ -107,6 +107,9 @@ impl File<'_> {
             init: self.path("init")?,
             runtime: self.path("runtime")?,
             pid_file: self.path("pid-file")?,
+            blobs: self.string("blobs")?,
+            disk_high: self.number("disk-high")?,
+            disk_low: self.number("disk-low")?,
             fail_at: None,
             registries: self.values.get(REGISTRIES).map(|value| Table {
                 file: self.path.to_owned(),
@@ -120,6 +123,16 @@ impl File<'_> {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(other) => Err(self.wrong_type(key, other, "a string")),
+        }
+    }
+
+    /// A number, or a string that is to be one.
+    fn number(&self, key: &'static str) -> Result<Option<String>, FileError> {
+        match self.values.get(key) {
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            None => Ok(None),
+            Some(other) => Err(self.wrong_type(key, other, "a number")),
         }
     }
 
@@ -210,6 +223,9 @@ pub(super) fn from_environment(
         init: path("init"),
         runtime: path("runtime"),
         pid_file: path("pid-file"),
+        blobs: text("blobs"),
+        disk_high: text("disk-high"),
+        disk_low: text("disk-low"),
         fail_at: get("BRIGD_FAIL_AT"),
         registries: None,
     })

@@ -63,6 +63,20 @@ pub(crate) struct Flags {
     #[arg(short = 'p', long, visible_alias = "pidfile", value_name = "FILE")]
     pid_file: Option<PathBuf>,
 
+    /// What becomes of a layer's compressed form once it is unpacked: keep, or drop where the same
+    /// bytes can be made again [default: keep]
+    #[arg(long, value_name = "WHAT")]
+    blobs: Option<String>,
+
+    /// Above how much of the disk in use images that no container needs go, in per cent
+    /// [default: never]
+    #[arg(long, value_name = "PERCENT")]
+    disk_high: Option<String>,
+
+    /// Until how much of it is in use [default: 10 below --disk-high]
+    #[arg(long, value_name = "PERCENT")]
+    disk_low: Option<String>,
+
     /// For tests: the step of create or start that fails; `list` prints them all
     #[arg(long, value_name = "STEP", hide = true)]
     pub(crate) fail_at: Option<String>,
@@ -83,6 +97,9 @@ impl Flags {
             init: self.init.clone(),
             runtime: self.runtime.clone(),
             pid_file: self.pid_file.clone(),
+            blobs: self.blobs.clone(),
+            disk_high: self.disk_high.clone(),
+            disk_low: self.disk_low.clone(),
             fail_at: self.fail_at.clone(),
             registries: None,
         }

@@ -5,6 +5,7 @@ mod flags;
 mod nearest;
 mod programs;
 mod registries;
+mod upkeep;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -84,6 +85,9 @@ pub(crate) struct Settings {
     pub(crate) init: Option<PathBuf>,
     pub(crate) runtime: Option<PathBuf>,
     pub(crate) pid_file: Option<PathBuf>,
+    pub(crate) blobs: Option<String>,
+    pub(crate) disk_high: Option<String>,
+    pub(crate) disk_low: Option<String>,
     pub(crate) fail_at: Option<String>,
     /// A table, which only a file can hold.
     pub(crate) registries: Option<registries::Table>,
@@ -93,9 +97,12 @@ pub(crate) struct Settings {
 pub(crate) const REGISTRIES: &str = "registries";
 
 /// Every other key, as it stands in a file; flags and the environment have the same names.
-pub(crate) const KEYS: [&str; 11] = [
+pub(crate) const KEYS: [&str; 14] = [
+    "blobs",
     "cgroup-parent",
     "data-root",
+    "disk-high",
+    "disk-low",
     "host",
     "init",
     "log-format",
@@ -130,6 +137,8 @@ pub(crate) struct Config {
     pub(crate) init: PathBuf,
     pub(crate) runtime: Option<PathBuf>,
     pub(crate) pid_file: Option<PathBuf>,
+    /// What is done for the disk in the background.
+    pub(crate) upkeep: engine::image::Upkeep,
     pub(crate) fail_at: Option<String>,
     /// How registries are reached.
     pub(crate) registries: engine::image::registries::Config,
@@ -217,6 +226,7 @@ fn complete(
         )?,
         runtime: optional("runtime", source.pick(|s| &s.runtime))?,
         pid_file: optional("pid-file", source.pick(|s| &s.pid_file))?,
+        upkeep: upkeep::upkeep(source)?,
         fail_at: fail_at.filter(|step| !step.is_empty()),
         registries,
         file,
@@ -420,8 +430,8 @@ mod tests {
         );
         assert_eq!(
             file("a.json", "{\n  \"host\": \"unix:///a\",\n  \"color\": 1\n}"),
-            "DIR/a.json, line 3: unknown key \"color\": the keys are cgroup-parent, data-root, \
-             host, init, log-format, log-level, pid-file, run-root, runtime, shim, socket-group, \
+            "DIR/a.json, line 3: unknown key \"color\": the keys are blobs, cgroup-parent, \
+             data-root, disk-high, disk-low, host, init, log-format, log-level, pid-file, run-root, runtime, shim, socket-group, \
              registries"
         );
         assert_eq!(

@@ -12,6 +12,7 @@ pub mod push;
 pub mod registries;
 mod remove;
 mod transfer;
+mod upkeep;
 mod usage;
 
 use std::io::{Read, Write};
@@ -28,6 +29,8 @@ pub use prune::{Pruned, prune};
 pub use remove::{InUse, remove, remove_platforms};
 pub(crate) use transfer::Transfers;
 pub use transfer::{Failed, Finished, Part, Progress, Stage, Transfer};
+pub use upkeep::Upkeep;
+pub(crate) use upkeep::keep;
 pub use usage::{Usage, usage};
 
 /// All images, the newest first, each with the number of containers made from it.

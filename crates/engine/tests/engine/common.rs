@@ -161,6 +161,7 @@ impl House {
             init: shim().with_file_name("brig-init"),
             foreign_runtime: None,
             registries: image::registries::Config::default(),
+            upkeep: image::Upkeep::default(),
             fail_at: fail_at.map(str::to_owned),
         };
         Self {
