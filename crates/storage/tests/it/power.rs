@@ -12,12 +12,14 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sha2::Digest as _;
-use storage::{Durability, Import, Record, Storage};
+use storage::{Check, Durability, Import, Record, Storage};
 use types::ContainerId;
 
+use crate::pull::{Remote, gzip, host};
 use crate::support::{Tar, assert_clean, has, has_old, is_root, names, run, skip, top};
 
 /// Set for the process that has file systems of its own.
@@ -53,7 +55,9 @@ struct Operation {
     durability: Durability,
 }
 
-const VERBS: [&str; 6] = ["import", "untag", "create", "update", "remove", "fold"];
+const VERBS: [&str; 8] = [
+    "import", "pull", "untag", "create", "update", "remove", "compact", "fold",
+];
 
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,6 +90,8 @@ impl Operation {
         let id = container(self.object);
         match self.verb {
             "import" => import(storage, self.object),
+            "pull" => pull(storage, self.object),
+            "compact" => drop(storage.compact(&AtomicBool::new(false)).unwrap()),
             "untag" => drop(storage.remove(&image(self.object), false).unwrap()),
             "create" => {
                 let record = record(storage, self.object, self.detail, 0);
@@ -151,17 +157,33 @@ fn files(number: u64) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-fn import(storage: &Storage, number: u64) {
+fn archive(number: u64) -> Vec<u8> {
     let mut tar = Tar::new().dir("d");
     for (name, bytes) in files(number) {
         tar = tar.file(&format!("d/{name}"), &bytes);
     }
+    tar.build()
+}
+
+/// As somebody else compressed it: once compacted, it is made again by a recipe.
+fn pull(storage: &Storage, number: u64) {
+    let tar = archive(number);
+    let mut remote = Remote::default();
+    let root = remote.image(
+        &types::Platform::host().to_string(),
+        &[(&tar[..], gzip(&tar, 6))],
+    );
+    let pulled = remote.pull(storage, &root, host(), &image(number));
+    drop(pulled.unwrap());
+}
+
+fn import(storage: &Storage, number: u64) {
     let import = Import {
         reference: Some(image(number).parse().unwrap()),
         ..Import::default()
     };
     storage
-        .import(&mut tar.build().as_slice(), &import)
+        .import(&mut archive(number).as_slice(), &import)
         .unwrap();
 }
 
@@ -176,7 +198,7 @@ impl Contents {
     fn apply(&mut self, operation: &Operation) {
         let Operation { object, detail, .. } = *operation;
         match operation.verb {
-            "import" => drop(self.images.insert(object)),
+            "import" | "pull" => drop(self.images.insert(object)),
             "untag" => drop(self.images.remove(&object)),
             "create" => drop(self.containers.insert(object, (detail, 0))),
             "update" => self.containers.get_mut(&object).unwrap().1 = detail,
@@ -219,11 +241,11 @@ impl Contents {
             .filter(|image| !used(image))
             .collect();
         let mut durability = [Durability::Power, Durability::Process][random.below(2) as usize];
-        if ["import", "untag"].contains(&verb) {
+        if ["import", "pull", "untag"].contains(&verb) {
             durability = Durability::Power;
         }
         let (object, detail) = match verb {
-            "import" => (number, 0),
+            "import" | "pull" => (number, 0),
             "untag" => (random.pick(&unused)?, 0),
             "create" => (number, random.pick(&images)?),
             "update" => (random.pick(&containers)?, number),
@@ -325,10 +347,10 @@ impl Worker {
         let crowded = self.moments.last().unwrap().images.len() > 6;
         let verbs = match crowded {
             true => [
-                "untag", "remove", "remove", "update", "create", "fold", "update",
+                "untag", "remove", "remove", "update", "create", "fold", "compact",
             ],
             false => [
-                "import", "untag", "create", "create", "update", "update", "remove",
+                "import", "pull", "untag", "create", "update", "remove", "compact",
             ],
         };
         while let Some(verb) = self.random.pick(&verbs) {
@@ -460,6 +482,12 @@ fn assert_survives(root: &Path, worker: &Worker, cut: &str) {
         worker.done
     );
     assert_whole(&storage, root, &found);
+    let check = Check {
+        repair: false,
+        runs: &|_| false,
+    };
+    let checked = storage.check(&check, &mut |_| {}).unwrap();
+    assert_eq!(checked.problems, [], "{cut}");
     assert_clean(root);
     import(&storage, u64::MAX);
     let new = record(&storage, u64::MAX, u64::MAX, 0);
@@ -478,10 +506,10 @@ fn on_a_disk() {
     let unsynced = disk.0.join("now/unsynced");
     let mut lost = 0;
     let mut worker = Worker::spawn(&disk.0.join("now/data"), seed);
-    for verb in ["import", "import", "create", "create"] {
+    for verb in ["import", "pull", "create", "create"] {
         assert!(worker.tell(verb, Some(Durability::Power)));
     }
-    let promises = ["create", "import", "update", "remove"];
+    let promises = ["create", "pull", "update", "import"];
     for cut in 0..CUTS {
         for _ in 0..4 + worker.random.below(16) {
             worker.tell_something();
