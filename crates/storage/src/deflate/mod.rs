@@ -20,7 +20,7 @@ use std::path::Path;
 use crate::layer::{get_number, put_number};
 use bits::{BitReader, BitWriter};
 use code::{Codes, Token, broken};
-use predict::{Predictor, STYLES};
+use predict::{Predictor, STYLES, TRIED};
 
 const RAW: u8 = 1;
 const BEGIN: u8 = 2;
@@ -43,6 +43,10 @@ const TRAILER: usize = 8;
 const MAX_CODES: u64 = 1 << 14;
 /// Tokens after which a style is judged.
 const TRIAL: u64 = 200_000;
+/// A style that is wrong at more than so many of so many tokens is of no use.
+const HOPELESS: (u64, u64) = (3, 4);
+/// One that is wrong at one of so many at most is the encoder's own: no other is tried.
+const PERFECT: u64 = 5000;
 
 /// Finds the style that guesses best and writes the recipe. It is to be tried before it is trusted.
 pub(crate) fn write<A: Read, S: Read>(
@@ -51,11 +55,20 @@ pub(crate) fn write<A: Read, S: Read>(
     recipe: &Path,
 ) -> io::Result<()> {
     let mut best = (u64::MAX, 0);
-    for style in 0..STYLES.len() {
+    for style in TRIED {
         let mut maker = Maker::new(archive()?, style, io::sink());
         maker.limit = TRIAL;
         maker.stream(BufReader::with_capacity(BUFFER, stream()?))?;
-        best = best.min((maker.wrong, style));
+        // A recipe of more steps would be no shorter than the stream.
+        if maker.wrong / HOPELESS.0 <= maker.tokens / HOPELESS.1 {
+            best = best.min((maker.wrong, style));
+        }
+        if maker.wrong * PERFECT <= maker.tokens {
+            break;
+        }
+    }
+    if best.0 == u64::MAX {
+        return Err(io::Error::other("no encoder that is known made the stream"));
     }
     let file = BufWriter::new(File::create(recipe)?);
     let mut to = zstd::stream::write::Encoder::new(file, LEVEL)?;

@@ -12,7 +12,6 @@ const REACH: usize = 32 << 10;
 const LONGEST: usize = 258;
 /// Text that is at hand: what can be reached, and what is to come.
 const TEXT: usize = 256 << 10;
-const HASH_BITS: u32 = 15;
 /// Matches of the shortest length are not worth a longer distance.
 const FAR: usize = 4096;
 const NONE: u32 = u32::MAX;
@@ -20,6 +19,8 @@ const NONE: u32 = u32::MAX;
 /// How an encoder looks for matches.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Style {
+    /// Which text it takes for alike.
+    hash: Hash,
     /// The shortest match it makes.
     least: usize,
     /// How far back it looks.
@@ -36,18 +37,49 @@ pub(super) struct Style {
     chain: usize,
 }
 
+/// How the chains are told apart. What falls into the same chain by chance counts as a place that was
+/// looked at, so that only the encoder's own hash guesses right where chains are long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hash {
+    /// None's own.
+    Mixed,
+    /// zlib's and GNU gzip's, of three bytes.
+    Zlib,
+    /// That of Go's library, of four.
+    Go,
+}
+
+impl Hash {
+    /// How many there are.
+    const fn values(self) -> usize {
+        match self {
+            Self::Mixed | Self::Zlib => 1 << 15,
+            Self::Go => 1 << 17,
+        }
+    }
+}
+
 /// zlib's at its levels 6, 9 and 1, and those of Go's library at 6 and 9. Their order is the number
 /// that recipes have.
-pub(super) const STYLES: [Style; 5] = [
-    zlib(8, 16, 128, 128),
-    zlib(32, 258, 258, 4096),
-    zlib(4, 0, 8, 4),
-    go(8, 16, 128, 128),
-    go(32, 258, 258, 4096),
+pub(super) const STYLES: [Style; 10] = [
+    zlib(Hash::Mixed, 8, 16, 128, 128),
+    zlib(Hash::Mixed, 32, 258, 258, 4096),
+    zlib(Hash::Mixed, 4, 0, 8, 4),
+    go(Hash::Mixed, 8, 16, 128, 128),
+    go(Hash::Mixed, 32, 258, 258, 4096),
+    zlib(Hash::Zlib, 8, 16, 128, 128),
+    zlib(Hash::Zlib, 32, 258, 258, 4096),
+    zlib(Hash::Zlib, 4, 0, 8, 4),
+    go(Hash::Go, 8, 16, 128, 128),
+    go(Hash::Go, 32, 258, 258, 4096),
 ];
 
-const fn zlib(good: usize, lazy: usize, nice: usize, chain: usize) -> Style {
+/// In which order they are tried: what most layers were made with first.
+pub(super) const TRIED: [usize; STYLES.len()] = [5, 8, 6, 7, 9, 0, 1, 2, 3, 4];
+
+const fn zlib(hash: Hash, good: usize, lazy: usize, nice: usize, chain: usize) -> Style {
     Style {
+        hash,
         least: 3,
         reach: REACH - LONGEST - 4,
         longer_only: true,
@@ -58,8 +90,9 @@ const fn zlib(good: usize, lazy: usize, nice: usize, chain: usize) -> Style {
     }
 }
 
-const fn go(good: usize, lazy: usize, nice: usize, chain: usize) -> Style {
+const fn go(hash: Hash, good: usize, lazy: usize, nice: usize, chain: usize) -> Style {
     Style {
+        hash,
         least: 4,
         reach: REACH,
         longer_only: false,
@@ -105,7 +138,7 @@ impl<R: BufRead> Predictor<R> {
             at: 0,
             begin: 0,
             style,
-            head: vec![NONE; 1 << HASH_BITS],
+            head: vec![NONE; style.hash.values()],
             previous: vec![NONE; REACH],
             hashed: 0,
             carried: None,
@@ -166,7 +199,12 @@ impl<R: BufRead> Predictor<R> {
         let word = bytes
             .iter()
             .fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
-        let hash = word.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS);
+        let hash = match self.style.hash {
+            Hash::Mixed => word.wrapping_mul(0x9e37_79b1) >> 17,
+            // Of each byte five bits more are shifted out.
+            Hash::Zlib => (word >> 16 << 10 ^ (word >> 8 & 0xff) << 5 ^ word & 0xff) & 0x7fff,
+            Hash::Go => word.wrapping_mul(0x1e35_a7bd) >> 15,
+        };
         usize::try_from(hash).ok()
     }
 
