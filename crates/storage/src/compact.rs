@@ -143,7 +143,8 @@ fn same(store: &Store, candidate: &Candidate, encoder: &str) -> bool {
     let Some(stream) = encoded(store, candidate, encoder) else {
         return false;
     };
-    let mut stream = Hashed::new(BufReader::with_capacity(BUFFER, stream));
+    let stream = BufReader::with_capacity(BUFFER, stream);
+    let mut stream = Hashed::new(stream, candidate.digest.algorithm());
     let read = io::copy(&mut stream, &mut io::sink());
     read.is_ok() && stream.finish().0 == candidate.digest
 }

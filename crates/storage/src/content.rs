@@ -10,6 +10,7 @@ use types::Digest;
 use crate::encoder;
 use crate::error::Error;
 use crate::gc::parse_digest;
+use crate::hash::digest_of;
 use crate::image::documents::MAX_DOCUMENT;
 use crate::layer::Rebuilt;
 use crate::store::Store;
@@ -88,7 +89,7 @@ pub(crate) fn text(store: &Store, what: &str, digest: &Digest) -> Result<Vec<u8>
         .take(MAX_DOCUMENT + 1)
         .read_to_end(&mut text);
     read.map_err(Error::file("read", &path))?;
-    let found = crate::temp::digest_of(&text);
+    let found = digest_of(digest.algorithm(), &text);
     if found == *digest {
         return Ok(text);
     }

@@ -17,6 +17,7 @@ mod descriptor;
 mod encoder;
 mod error;
 mod gc;
+mod hash;
 mod image;
 mod layer;
 mod networks;

@@ -4,6 +4,7 @@
 //! lock                      whose the root is
 //! brig.db                   what refers to what
 //! blobs/sha256/<hex>        content, as it came
+//! blobs/sha512/<hex>        the same, of what is named so
 //! layers/<n>/diff           layers unpacked, with overlayfs's whiteouts; <n> is short on purpose
 //! layers/<n>/record         what else their archives said
 //! layers/<n>/<hex>          how such an archive becomes compressed content again
@@ -15,7 +16,7 @@
 
 use std::path::PathBuf;
 
-use types::{ContainerId, Digest};
+use types::{Algorithm, ContainerId, Digest};
 
 /// The data root.
 #[derive(Debug, Clone)]
@@ -32,12 +33,17 @@ impl Paths {
         self.root.join("brig.db")
     }
 
-    pub(crate) fn blobs(&self) -> PathBuf {
-        self.root.join("blobs/sha256")
+    /// Where content is, by algorithm.
+    pub(crate) fn blobs(&self) -> [PathBuf; 2] {
+        [Algorithm::Sha256, Algorithm::Sha512].map(|algorithm| self.blobs_by(algorithm))
+    }
+
+    fn blobs_by(&self, algorithm: Algorithm) -> PathBuf {
+        self.root.join("blobs").join(algorithm.as_str())
     }
 
     pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
-        self.blobs().join(digest.hex())
+        self.blobs_by(digest.algorithm()).join(digest.hex())
     }
 
     pub(crate) fn layers(&self) -> PathBuf {

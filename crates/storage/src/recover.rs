@@ -83,11 +83,16 @@ fn known(tx: &Transaction<'_>) -> Result<Known, Error> {
 
 /// Content without a row was whole when it was put there: a pull that was cut off may come back for it.
 fn keep_received(store: &Store, known: &Known) -> Result<(), Error> {
-    let dir = store.paths.blobs();
+    let dirs = store.paths.blobs();
+    dirs.iter()
+        .try_for_each(|dir| keep_received_in(store, known, dir))
+}
+
+fn keep_received_in(store: &Store, known: &Known, dir: &Path) -> Result<(), Error> {
     // What is kept as its layer was being dropped.
     let dropped = &known.dropped;
-    for entry in std::fs::read_dir(&dir).map_err(Error::file("read", &dir))? {
-        let entry = entry.map_err(Error::file("read", &dir))?;
+    for entry in std::fs::read_dir(dir).map_err(Error::file("read", dir))? {
+        let entry = entry.map_err(Error::file("read", dir))?;
         let name = entry.file_name();
         if name
             .to_str()

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, Transaction};
 use sys::file::Lock;
+use types::Algorithm;
 
 use crate::Durability;
 use crate::db::Database;
@@ -50,13 +51,9 @@ impl Store {
         };
         make_dir(root, 0o710)?;
         let lock = lock(&paths)?;
-        for dir in [
-            root.join("blobs"),
-            paths.blobs(),
-            paths.layers(),
-            paths.containers(),
-        ] {
-            make_dir(&dir, 0o710)?;
+        let shown = [paths.layers(), paths.containers()];
+        for dir in paths.blobs().iter().chain(&shown) {
+            make_dir(dir, 0o710)?;
         }
         for dir in [paths.partials(), paths.tmp(), paths.trash()] {
             make_dir(&dir, 0o700)?;
@@ -104,10 +101,15 @@ impl Store {
         self.state().database.write(durability, change)
     }
 
-    /// A new file in `tmp/`.
+    /// A new file in `tmp/`, named by SHA-256 in the end.
     pub(crate) fn ingest(&self) -> Result<Ingest, Error> {
+        self.ingest_as(Algorithm::Sha256)
+    }
+
+    /// A new file in `tmp/`.
+    pub(crate) fn ingest_as(&self, algorithm: Algorithm) -> Result<Ingest, Error> {
         let number = self.temporary.fetch_add(1, Ordering::Relaxed);
-        Ingest::create(self.paths.tmp().join(number.to_string()))
+        Ingest::create(self.paths.tmp().join(number.to_string()), algorithm)
     }
 
     /// Whether a layer's number was given since the store was opened: what has it may be on its way.

@@ -5,10 +5,10 @@ use std::io::{self, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-use types::Digest;
+use types::{Algorithm, Digest};
 
 use crate::error::Error;
+use crate::hash::Hasher;
 
 /// Bytes after which the kernel is told to begin writing.
 const EARLY: u64 = 4 << 20;
@@ -28,7 +28,7 @@ pub(crate) fn write_early(file: &File, writing: &mut u64, length: u64) {
 pub(crate) struct Ingest {
     path: TempPath,
     file: File,
-    hash: Sha256,
+    hash: Hasher,
     size: u64,
 }
 
@@ -54,7 +54,7 @@ impl Drop for TempPath {
 }
 
 impl Ingest {
-    pub(crate) fn create(path: PathBuf) -> Result<Self, Error> {
+    pub(crate) fn create(path: PathBuf, algorithm: Algorithm) -> Result<Self, Error> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -65,7 +65,7 @@ impl Ingest {
         Ok(Self {
             path: TempPath(path),
             file,
-            hash: Sha256::new(),
+            hash: Hasher::new(algorithm),
             size: 0,
         })
     }
@@ -95,7 +95,7 @@ impl Ingest {
     pub(crate) fn finish(self) -> Blob {
         Blob {
             path: self.path,
-            digest: Digest::sha256(self.hash.finalize().into()),
+            digest: self.hash.finish(),
             size: self.size,
         }
     }
@@ -146,27 +146,27 @@ impl Blob {
 #[derive(Debug)]
 pub(crate) struct Hashed<T> {
     inner: T,
-    hash: Sha256,
+    hash: Hasher,
     size: u64,
 }
 
 impl<T> Hashed<T> {
-    pub(crate) fn new(inner: T) -> Self {
+    pub(crate) fn new(inner: T, algorithm: Algorithm) -> Self {
         Self {
             inner,
-            hash: Sha256::new(),
+            hash: Hasher::new(algorithm),
             size: 0,
         }
     }
 
     /// The digest of the bytes that passed so far.
     pub(crate) fn digest(&self) -> Digest {
-        Digest::sha256(self.hash.clone().finalize().into())
+        self.hash.clone().finish()
     }
 
     /// The digest and number of the bytes that passed.
     pub(crate) fn finish(self) -> (Digest, u64) {
-        (Digest::sha256(self.hash.finalize().into()), self.size)
+        (self.hash.finish(), self.size)
     }
 }
 
@@ -194,9 +194,4 @@ impl<R: io::BufRead> io::Read for Hashed<R> {
         self.consume(count);
         Ok(count)
     }
-}
-
-/// The digest of bytes at hand.
-pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
-    Digest::sha256(Sha256::digest(bytes).into())
 }

@@ -55,6 +55,14 @@ impl Digest {
         }
     }
 
+    /// The digest whose SHA-512 is `hash`.
+    pub fn sha512(hash: [u8; 64]) -> Self {
+        Self {
+            algorithm: Algorithm::Sha512,
+            hex: hex(&hash),
+        }
+    }
+
     /// The algorithm before the colon.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm

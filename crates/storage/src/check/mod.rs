@@ -196,7 +196,8 @@ fn blob_problem(store: &Arc<Store>, blob: &Blob) -> Option<String> {
         Ok(stream) => stream,
         Err(error) => return Some(chain(&error)),
     };
-    let mut stream = Hashed::new(BufReader::with_capacity(BUFFER, stream));
+    let stream = BufReader::with_capacity(BUFFER, stream);
+    let mut stream = Hashed::new(stream, blob.digest.algorithm());
     if let Err(error) = io::copy(&mut stream, &mut io::sink()) {
         return Some(format!("cannot be read: {error}"));
     }
@@ -230,7 +231,10 @@ fn verify_recorded(store: &Store, layer: &Layer) -> Result<Option<String>, Error
     let archive = Rebuilt::open(&path).map_err(Error::file("read", &path))?;
     let root = Dir::open(&path.join(DIFF)).map_err(Error::file("read", &path))?;
     let stream = BufReader::with_capacity(BUFFER, archive);
-    told(layer, verify(&root, stream, None, false)?)
+    told(
+        layer,
+        verify(&root, stream, layer.diff_id.algorithm(), None, false)?,
+    )
 }
 
 fn verify_by(store: &Store, layer: &Layer, source: &PathBuf) -> Result<Option<String>, Error> {
@@ -245,7 +249,11 @@ fn verify_by(store: &Store, layer: &Layer, source: &PathBuf) -> Result<Option<St
         Format::of(&start).decoder(BufReader::with_capacity(BUFFER, file))
     };
     let last_of = LastOf::read(open()?)?;
-    told(layer, verify(&root, open()?, Some(&last_of), true)?)
+    let algorithm = layer.diff_id.algorithm();
+    told(
+        layer,
+        verify(&root, open()?, algorithm, Some(&last_of), true)?,
+    )
 }
 
 fn told(layer: &Layer, verified: crate::layer::Verified) -> Result<Option<String>, Error> {
@@ -272,7 +280,13 @@ fn strangers(store: &Arc<Store>, check: &Check<'_>, checked: &mut Checked) -> Re
         .map(paths::layer_name)
         .collect();
     layers.insert(paths::layer_name(paths::EMPTY_LAYER));
-    for (dir, known) in [(store.paths.blobs(), blobs), (store.paths.layers(), layers)] {
+    let [sha256, sha512] = store.paths.blobs();
+    let places = [
+        (sha256, &blobs),
+        (sha512, &blobs),
+        (store.paths.layers(), &layers),
+    ];
+    for (dir, known) in places {
         for entry in std::fs::read_dir(&dir).map_err(Error::file("read", &dir))? {
             let entry = entry.map_err(Error::file("read", &dir))?;
             let name = entry.file_name().to_string_lossy().into_owned();

@@ -13,6 +13,7 @@ use crate::Durability;
 use crate::content::kept;
 use crate::encoder::{self, name};
 use crate::error::Error;
+use crate::hash::digest_of;
 use crate::image::layers::{self, Job};
 use crate::layer::{Rebuilt, Unpacked};
 use crate::store::Store;
@@ -74,7 +75,7 @@ fn configuration(store: &Store, digest: &Digest) -> Result<Option<String>, Error
         let rows = query.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     })?;
-    let is_it = |text: &String| crate::temp::digest_of(text.as_bytes()) == *digest;
+    let is_it = |text: &String| digest_of(digest.algorithm(), text.as_bytes()) == *digest;
     Ok(texts.into_iter().find(is_it))
 }
 
@@ -92,7 +93,7 @@ fn layer_of(store: &Store, blob: &Blob) -> Result<Option<u64>, Error> {
 
 /// Puts content in its place if it is what it should be.
 fn put(store: &Arc<Store>, digest: &Digest, from: &mut dyn io::Read) -> Result<bool, Error> {
-    let mut ingest = store.ingest()?;
+    let mut ingest = store.ingest_as(digest.algorithm())?;
     if io::copy(from, &mut ingest).is_err() {
         return Ok(false);
     }

@@ -8,7 +8,7 @@ use std::io::{BufReader, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::thread::{Scope, ScopedJoinHandle};
 
-use types::{Digest, Platform};
+use types::{Algorithm, Digest, Platform};
 
 use super::changes;
 use super::config::{Configuration, RunConfig};
@@ -52,14 +52,15 @@ pub(crate) fn import(
     let created = clock::rfc3339(clock::now());
     let config = Configuration::new(&platform, run, &created, comment, &layer.diff_id);
     let config_text = documents::print("the configuration", &config)?;
-    let config = write(store, &config_text)?;
+    let config = write(store, &config_text, Algorithm::Sha256)?;
     let manifest = Manifest {
         schema_version: 2,
         media_type: documents::MANIFEST.to_owned(),
         config: Descriptor::new(documents::CONFIG, config.digest.clone(), config.size),
         layers: vec![Descriptor::new(media_type, blob.digest.clone(), blob.size)],
     };
-    let manifest = write(store, &documents::print("the manifest", &manifest)?)?;
+    let manifest = documents::print("the manifest", &manifest)?;
+    let manifest = write(store, &manifest, Algorithm::Sha256)?;
     let id = manifest.digest.clone();
     let image = NewImage {
         id: id.clone(),
@@ -86,8 +87,8 @@ pub(crate) fn import(
 }
 
 /// A small document as a file.
-pub(crate) fn write(store: &Store, text: &[u8]) -> Result<Blob, Error> {
-    let mut ingest = store.ingest()?;
+pub(crate) fn write(store: &Store, text: &[u8], algorithm: Algorithm) -> Result<Blob, Error> {
+    let mut ingest = store.ingest_as(algorithm)?;
     ingest.push(text)?;
     Ok(ingest.finish())
 }
@@ -130,7 +131,7 @@ fn receive_as_it_is<'scope, 'env>(
     mut ingest: Ingest,
 ) -> Result<(Unpacked, Blob), Error> {
     let (sender, receiver) = pipe::pipe();
-    let unpacker = scope.spawn(move || unpack(store, receiver, format));
+    let unpacker = scope.spawn(move || unpack(store, receiver, format, Algorithm::Sha256));
     let read = copy(stream, sender, |bytes| ingest.push(bytes));
     let layer = join(unpacker);
     let layer = first_cause(layer, read)?;
@@ -146,7 +147,7 @@ fn receive_transcoded<'scope, 'env>(
     ingest: Ingest,
 ) -> Result<(Unpacked, Blob), Error> {
     let (sender, receiver) = pipe::pipe();
-    let unpacker = scope.spawn(move || unpack(store, receiver, Format::Plain));
+    let unpacker = scope.spawn(move || unpack(store, receiver, Format::Plain, Algorithm::Sha256));
     let mut encoder = Encoder::new(scope, ingest);
     let mut plain = format.decoder(BufReader::with_capacity(CHUNK, stream))?;
     let read = copy(&mut plain, sender, |bytes| {

@@ -72,6 +72,7 @@ fn unpack_one(store: &Arc<Store>, job: &Job) -> Result<Unpacked, Error> {
         store,
         BufReader::with_capacity(BUFFER, file),
         Format::of(&start),
+        job.diff_id.algorithm(),
     )
     .map_err(|source| Error::Layer {
         what: job.what.clone(),

@@ -102,14 +102,20 @@ pub(crate) fn resolve(db: &Connection, name: &str) -> Result<Digest, Error> {
     if let Some(id) = by_name {
         return Ok(id);
     }
-    let digits = name.strip_prefix("sha256:").unwrap_or(name);
+    let (algorithm, digits) = match name.strip_prefix("sha512:") {
+        Some(digits) => ("sha512", digits),
+        None => ("sha256", name.strip_prefix("sha256:").unwrap_or(name)),
+    };
     let is_hex = digits
         .bytes()
         .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    if digits.is_empty() || digits.len() > 64 || !is_hex {
+    if digits.is_empty() || digits.len() > 128 || !is_hex {
         return Err(missing());
     }
-    let (from, to) = (format!("sha256:{digits}"), format!("sha256:{digits}g"));
+    let (from, to) = (
+        format!("{algorithm}:{digits}"),
+        format!("{algorithm}:{digits}g"),
+    );
     let sql = "SELECT id FROM images WHERE id >= ?1 AND id < ?2 LIMIT 2";
     let mut query = db.prepare_cached(sql)?;
     let mut ids = query.query_map([from, to], |row| row.get::<_, String>(0))?;

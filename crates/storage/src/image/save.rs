@@ -8,7 +8,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use types::{Digest, ImageRef, Platform};
+use types::{Algorithm, Digest, ImageRef, Platform};
 
 use super::documents::{
     self, Descriptor, DockerImage, Document, FULL_NAME, INDEX, Index, Manifest, REF_NAME,
@@ -22,6 +22,8 @@ use crate::store::Store;
 use crate::temp::Hashed;
 
 const BUFFER: usize = 128 << 10;
+/// The longest name that a header has room for by itself; the rest goes into one before it.
+const USTAR_NAME: usize = 100;
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// An image to save.
@@ -66,7 +68,13 @@ pub(crate) fn save(
     let docker = documents::print("manifest.json", &docker)?;
     let mut tar = Tar(archive);
     tar.dir("blobs/")?;
-    tar.dir("blobs/sha256/")?;
+    // What is named by another algorithm is rare.
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        let named_so = |digest: &Digest| digest.algorithm() == algorithm;
+        if algorithm == Algorithm::Sha256 || contents.keys().any(named_so) {
+            tar.dir(&format!("blobs/{}/", algorithm.as_str()))?;
+        }
+    }
     for (digest, size) in &contents {
         tar.content(store, digest, *size)?;
     }
@@ -175,7 +183,7 @@ fn docker_image(store: &Store, image: &Saved) -> Result<DockerImage, Error> {
     let what = format!("manifest {}", image.manifest);
     let path = store.paths.blob(&image.manifest);
     let text = std::fs::read(&path).map_err(Error::file("read", &path))?;
-    let found = crate::temp::digest_of(&text);
+    let found = crate::hash::digest_of(image.manifest.algorithm(), &text);
     if found != image.manifest {
         return Err(Error::Damaged { what, found });
     }
@@ -184,12 +192,27 @@ fn docker_image(store: &Store, image: &Saved) -> Result<DockerImage, Error> {
     else {
         return Err(Error::image(what, "is an index"));
     };
-    let path = |digest: &Digest| format!("blobs/sha256/{}", digest.hex());
     Ok(DockerImage {
-        config: path(&config.digest),
+        config: name(&config.digest),
         repo_tags: image.names.iter().map(ImageRef::familiar).collect(),
-        layers: layers.iter().map(|layer| path(&layer.digest)).collect(),
+        layers: layers.iter().map(|layer| name(&layer.digest)).collect(),
     })
+}
+
+/// Content in a layout.
+fn name(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex())
+}
+
+/// The whole name of the entry that follows (pax(1), "pax Extended Header"): its length, which counts
+/// itself, and what it is.
+fn pax_path(name: &str) -> String {
+    let rest = format!(" path={name}\n");
+    let mut length = rest.len();
+    while length != rest.len() + length.to_string().len() {
+        length = rest.len() + length.to_string().len();
+    }
+    format!("{length}{rest}")
 }
 
 /// An archive being written.
@@ -197,6 +220,24 @@ struct Tar<'a>(&'a mut dyn Write);
 
 impl Tar<'_> {
     fn header(&mut self, name: &str, kind: tar::EntryType, size: u64) -> Result<(), Error> {
+        let Some((short, _)) = name
+            .split_at_checked(USTAR_NAME)
+            .filter(|(_, rest)| !rest.is_empty())
+        else {
+            return self.ustar(name, kind, size);
+        };
+        let record = pax_path(name);
+        self.ustar(
+            "PaxHeaders/path",
+            tar::EntryType::XHeader,
+            record.len() as u64,
+        )?;
+        self.0.write_all(record.as_bytes()).map_err(Error::Output)?;
+        self.pad(record.len() as u64)?;
+        self.ustar(short, kind, size)
+    }
+
+    fn ustar(&mut self, name: &str, kind: tar::EntryType, size: u64) -> Result<(), Error> {
         let mut header = tar::Header::new_ustar();
         header.set_path(name).map_err(Error::Output)?;
         header.set_entry_type(kind);
@@ -224,12 +265,9 @@ impl Tar<'_> {
     fn content(&mut self, store: &Arc<Store>, digest: &Digest, size: u64) -> Result<(), Error> {
         let path = store.paths.blob(digest);
         let file = content::open(store, digest, 0)?;
-        self.header(
-            &format!("blobs/sha256/{}", digest.hex()),
-            tar::EntryType::Regular,
-            size,
-        )?;
-        let mut file = Hashed::new(BufReader::with_capacity(BUFFER, file));
+        self.header(&name(digest), tar::EntryType::Regular, size)?;
+        let file = BufReader::with_capacity(BUFFER, file);
+        let mut file = Hashed::new(file, digest.algorithm());
         let mut left = size;
         let mut chunk = vec![0; BUFFER];
         while left > 0 {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sys::dir::Dir;
-use types::Digest;
+use types::{Algorithm, Digest};
 
 use super::place::{Placer, clean, last};
 use super::record::{RECORD, Recorded};
@@ -64,19 +64,20 @@ impl Drop for Making<'_> {
 }
 
 /// Unpacks the archive in `stream`, which is compressed as `format` says: decompressed on a thread
-/// of its own while this one hashes and unpacks.
+/// of its own while this one hashes, by `algorithm`, and unpacks.
 pub(crate) fn unpack(
     store: &Arc<Store>,
     stream: impl BufRead + Send,
     format: Format,
+    algorithm: Algorithm,
 ) -> Result<Unpacked, Error> {
     if format == Format::Plain {
-        return unpack_hashed(store, stream);
+        return unpack_hashed(store, stream, algorithm);
     }
     std::thread::scope(|scope| {
         let (sender, receiver) = pipe::pipe();
         let decoder = scope.spawn(move || decompress(stream, format, sender));
-        let unpacked = unpack_hashed(store, receiver);
+        let unpacked = unpack_hashed(store, receiver, algorithm);
         let decoded = decoder
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -123,8 +124,14 @@ pub(super) fn unpack_known(
     })
 }
 
-fn unpack_hashed(store: &Arc<Store>, stream: impl BufRead) -> Result<Unpacked, Error> {
-    unpack_plain(store, Hashed::new(stream), |stream| Ok(stream.digest()))
+fn unpack_hashed(
+    store: &Arc<Store>,
+    stream: impl BufRead,
+    algorithm: Algorithm,
+) -> Result<Unpacked, Error> {
+    unpack_plain(store, Hashed::new(stream, algorithm), |stream| {
+        Ok(stream.digest())
+    })
 }
 
 fn unpack_plain<R: BufRead>(

@@ -15,7 +15,7 @@ use super::whiteout::{self, Meaning};
 use crate::error::Error;
 use crate::tar::{Entry, Kind, Reader};
 use crate::temp::Hashed;
-use types::Digest;
+use types::{Algorithm, Digest};
 
 /// Differences told; more are the same story.
 const MAX_TOLD: usize = 20;
@@ -34,10 +34,12 @@ pub(crate) struct Verified {
 }
 
 /// Compares the files below `root` with the archive in `stream`. `last` has, for archives that name
-/// files more than once, which entry is in force; `data` says whether data is compared too.
+/// files more than once, which entry is in force; `data` says whether data is compared too. The
+/// archive is hashed by `algorithm`.
 pub(crate) fn verify(
     root: &Dir,
     stream: impl BufRead,
+    algorithm: Algorithm,
     last_of: Option<&LastOf>,
     data: bool,
 ) -> Result<Verified, Error> {
@@ -47,7 +49,7 @@ pub(crate) fn verify(
         differences: Vec::new(),
         data,
     };
-    let mut hashed = Hashed::new(stream);
+    let mut hashed = Hashed::new(stream, algorithm);
     let mut reader = Reader::new(&mut hashed);
     let mut number = 0;
     while let Some(entry) = reader.next()? {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use types::Digest;
+use types::{Algorithm, Digest};
 
 use super::unpack::{Unpacked, unpack, unpack_known};
 use crate::compress::Format;
@@ -22,13 +22,19 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Unpacks what will be in the file at `path`.
-    pub(crate) fn spawn(store: &Arc<Store>, path: &Path) -> Result<Self, Error> {
+    /// Unpacks what will be in the file at `path`. `content` is what the file will be named by,
+    /// `layer` what the layer is.
+    pub(crate) fn spawn(
+        store: &Arc<Store>,
+        path: &Path,
+        content: Algorithm,
+        layer: Algorithm,
+    ) -> Result<Self, Error> {
         let (head, tail) = tail(path).map_err(Error::file("open", path))?;
         let store = Arc::clone(store);
         let thread = std::thread::Builder::new()
             .name("unpack".to_owned())
-            .spawn(move || unpack_growing(&store, tail))
+            .spawn(move || unpack_growing(&store, tail, content, layer))
             .map_err(Error::Thread)?;
         Ok(Self {
             head: Some(head),
@@ -78,15 +84,18 @@ impl Drop for Worker {
     }
 }
 
-/// Unpacks a file while it grows.
-pub(crate) fn unpack_growing(store: &Arc<Store>, mut tail: Tail) -> Result<Unpacked, Error> {
+/// Unpacks a file while it grows: as [`Worker::spawn`].
+pub(crate) fn unpack_growing(
+    store: &Arc<Store>,
+    mut tail: Tail,
+    content: Algorithm,
+    layer: Algorithm,
+) -> Result<Unpacked, Error> {
     let format = Format::of(tail.fill_buf().map_err(Error::Input)?);
-    match format {
+    if format == Format::Plain && content == layer {
         // Whoever writes it hashes the same bytes.
-        Format::Plain => {
-            let ending = tail.ending();
-            unpack_known(store, tail, || ending.digest())
-        }
-        format => unpack(store, tail, format),
+        let ending = tail.ending();
+        return unpack_known(store, tail, || ending.digest());
     }
+    unpack(store, tail, format, layer)
 }

@@ -7,13 +7,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-use types::Digest;
+use types::{Algorithm, Digest};
 
 use super::Shared;
 use super::partial::Claim;
 use crate::Descriptor;
 use crate::error::Error;
+use crate::hash::Hasher;
 use crate::layer::{Unpacked, Worker, gave_up};
 use crate::temp::{Blob, write_early};
 
@@ -27,7 +27,7 @@ pub struct Ingest {
     descriptor: Descriptor,
     path: PathBuf,
     file: File,
-    hash: Sha256,
+    hash: Hasher,
     offset: u64,
     /// How much of it the kernel was told to write.
     writing: u64,
@@ -58,8 +58,15 @@ impl Ingest {
             .mode(0o600)
             .open(&path)
             .map_err(Error::file("open", &path))?;
-        let worker = match unpack {
-            Some(_) => Some(Worker::spawn(store, &path)?),
+        let content = descriptor.digest.algorithm();
+        let worker = match &unpack {
+            Some(diff_id) => {
+                // One that is named otherwise is unpacked once more when that is known.
+                let layer = diff_id
+                    .as_ref()
+                    .map_or(Algorithm::Sha256, Digest::algorithm);
+                Some(Worker::spawn(store, &path, content, layer)?)
+            }
             None => None,
         };
         let mut ingest = Self {
@@ -67,7 +74,7 @@ impl Ingest {
             descriptor: descriptor.clone(),
             path,
             file,
-            hash: Sha256::new(),
+            hash: Hasher::new(content),
             offset: 0,
             writing: 0,
             worker,
@@ -113,7 +120,7 @@ impl Ingest {
         if self.offset != self.descriptor.size {
             return Err(self.wrong_size(self.offset));
         }
-        let found = Digest::sha256(self.hash.clone().finalize().into());
+        let found = self.hash.clone().finish();
         if found != self.descriptor.digest {
             self.worthless = true;
             let what = self.what();

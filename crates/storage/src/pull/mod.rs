@@ -163,7 +163,7 @@ impl Pull {
     /// When it is not what its descriptor says, cannot be understood, and when the disk is full.
     pub fn document(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), Error> {
         self.shared.plan().add(descriptor, bytes)?;
-        let blob = crate::image::write(&self.shared.store, bytes)?;
+        let blob = crate::image::write(&self.shared.store, bytes, descriptor.digest.algorithm())?;
         let media_type = &descriptor.media_type;
         self.shared.stage().add_content(&blob, media_type, None)
     }

@@ -107,7 +107,7 @@ impl Plan {
             );
             return Err(Error::image(what, problem));
         }
-        let found = crate::temp::digest_of(bytes);
+        let found = crate::hash::digest_of(descriptor.digest.algorithm(), bytes);
         if found == descriptor.digest {
             return Ok(());
         }
@@ -225,12 +225,6 @@ impl Needs {
     /// Counts content in; false when it has been before.
     fn take(&mut self, descriptor: &Descriptor) -> Result<bool, Error> {
         let what = || format!("content {}", descriptor.digest);
-        if descriptor.digest.algorithm() != types::Algorithm::Sha256 {
-            return Err(Error::image(
-                what(),
-                "is not named by sha256, as it has to be",
-            ));
-        }
         if self.seen.len() == MAX_CONTENT {
             let problem = format!("is one too many: the most is {MAX_CONTENT} for one image");
             return Err(Error::image(what(), problem));

@@ -17,6 +17,8 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 #[derive(Default)]
 pub(crate) struct Remote {
     pub(crate) blobs: HashMap<Digest, Vec<u8>>,
+    /// Whether it names by SHA-512.
+    pub(crate) long: bool,
 }
 
 pub(crate) fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
@@ -31,10 +33,18 @@ pub(crate) fn digest(bytes: &[u8]) -> Digest {
 }
 
 impl Remote {
+    fn digest(&self, bytes: &[u8]) -> Digest {
+        use sha2::Digest as _;
+        match self.long {
+            true => Digest::sha512(sha2::Sha512::digest(bytes).into()),
+            false => digest(bytes),
+        }
+    }
+
     pub(crate) fn add(&mut self, media_type: &str, bytes: Vec<u8>) -> Descriptor {
         let descriptor = Descriptor {
             media_type: media_type.to_owned(),
-            digest: digest(&bytes),
+            digest: self.digest(&bytes),
             size: bytes.len() as u64,
             urls: Vec::new(),
             platform: None,
@@ -46,7 +56,7 @@ impl Remote {
     /// An image of these archives, each with what it is stored as.
     pub(crate) fn image(&mut self, platform: &str, layers: &[(&[u8], Vec<u8>)]) -> Descriptor {
         let platform: Platform = platform.parse().unwrap();
-        let diff_ids: Vec<_> = layers.iter().map(|(tar, _)| digest(tar)).collect();
+        let diff_ids: Vec<_> = layers.iter().map(|(tar, _)| self.digest(tar)).collect();
         let config = serde_json::json!({
             "architecture": platform.architecture, "os": platform.os, "config": {},
             "rootfs": { "type": "layers", "diff_ids": diff_ids },
@@ -157,6 +167,68 @@ fn read(mut from: impl Read) -> Vec<u8> {
     let mut bytes = Vec::new();
     from.read_to_end(&mut bytes).unwrap();
     bytes
+}
+
+#[test]
+fn content_may_be_named_by_sha512() {
+    let (data, other) = (Data::new(), Data::new());
+    let mut remote = Remote {
+        long: true,
+        ..Remote::default()
+    };
+    let tars = [
+        Tar::new().file("a", &noise(100_000, 1)).build(),
+        Tar::new().file("b", &noise(50_000, 2)).build(),
+    ];
+    let layers = [
+        (&tars[0][..], gzip(&tars[0], 6)),
+        (&tars[1][..], tars[1].clone()),
+    ];
+    let root = remote.image(&Platform::host().to_string(), &layers);
+    remote.pull(&data.storage, &root, host(), "x").unwrap();
+    let mut wrong = remote.blobs[&root.digest].clone();
+    wrong.push(b' ');
+    let mut longer = root.clone();
+    longer.size += 1;
+    let error = data.storage.pull(&longer, &wrong, host()).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+
+    let id = root.digest.to_string();
+    assert_eq!(data.storage.image(&id[..30]).unwrap().id, root.digest);
+    let save = |storage: &Storage| {
+        let mut archive = Vec::new();
+        storage.save(&["x".to_owned()], &mut archive).unwrap();
+        archive
+    };
+    let archive = save(&data.storage);
+    let loaded = other.storage.load(&mut archive.as_slice()).unwrap();
+    assert_eq!(loaded[0].id, root.digest);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    data.storage.compact(&stop).unwrap();
+    for storage in [&data.storage, &other.storage] {
+        assert!(save(storage) == archive);
+        let push = storage.push("x", None).unwrap();
+        for blob in push.blobs() {
+            let digest = &blob.descriptor.digest;
+            let mut bytes = Vec::new();
+            push.open(digest, 0)
+                .unwrap()
+                .read_to_end(&mut bytes)
+                .unwrap();
+            assert!(bytes == remote.blobs[digest], "{digest}");
+        }
+        let check = storage::Check {
+            repair: false,
+            runs: &|_| false,
+        };
+        let checked = storage.check(&check, &mut |_| {}).unwrap();
+        assert_eq!(checked.problems, []);
+    }
+    for data in [&data, &other] {
+        data.storage.remove("x", false).unwrap();
+        data.assert_clean();
+        assert_eq!(names(&data.root().join("blobs/sha512")), [""; 0]);
+    }
 }
 
 #[test]

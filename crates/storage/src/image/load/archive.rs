@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use types::Digest;
+use types::{Algorithm, Digest};
 
 use super::unpacking::{Unpacking, is_here, looks_like_layer};
 use crate::compress::{Format, MAGIC};
@@ -101,10 +101,12 @@ impl Archive {
         path: &str,
         reader: &mut Reader<R>,
     ) -> Result<Blob, Error> {
-        let mut ingest = store.ingest()?;
+        let named = named_digest(path);
+        let algorithm = named.as_ref().map_or(Algorithm::Sha256, Digest::algorithm);
+        let mut ingest = store.ingest_as(algorithm)?;
         let size = reader.left();
         let mut head = match looks_like_layer(reader.data()?, size) && !is_here(store, path)? {
-            true => self.unpacking.begin(store, ingest.path())?,
+            true => self.unpacking.begin(store, ingest.path(), algorithm)?,
             false => None,
         };
         let mut writing = 0;
@@ -204,6 +206,12 @@ impl Archive {
     }
 }
 
+/// What a file of a layout says by its name that it hashes to.
+fn named_digest(path: &str) -> Option<Digest> {
+    let (algorithm, digits) = path.strip_prefix("blobs/")?.split_once('/')?;
+    format!("{algorithm}:{digits}").parse().ok()
+}
+
 /// A file of a layout is called by what it hashes to.
 fn check_name(path: &str, blob: &Blob) -> Result<(), Error> {
     match path.strip_prefix("blobs/sha256/") {
@@ -211,7 +219,13 @@ fn check_name(path: &str, blob: &Blob) -> Result<(), Error> {
             what: format!("blob sha256:{name}"),
             found: blob.digest.clone(),
         }),
-        _ => Ok(()),
+        _ => match named_digest(path) {
+            Some(named) if named != blob.digest => Err(Error::Damaged {
+                what: format!("blob {named}"),
+                found: blob.digest.clone(),
+            }),
+            _ => Ok(()),
+        },
     }
 }
 

@@ -5,7 +5,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use types::{Digest, ImageRef};
+use types::{Algorithm, Digest, ImageRef};
 
 use super::archive::Archive;
 use super::{Found, diff_ids, pair};
@@ -55,7 +55,8 @@ fn image(store: &Arc<Store>, archive: &mut Archive, item: &DockerImage) -> Resul
             .map(|(digest, media_type)| Descriptor::new(media_type, digest.clone(), size(digest)))
             .collect(),
     };
-    let manifest = import::write(store, &documents::print("the manifest", &manifest)?)?;
+    let manifest = documents::print("the manifest", &manifest)?;
+    let manifest = import::write(store, &manifest, Algorithm::Sha256)?;
     let id = manifest.digest.clone();
     archive.add(manifest);
     let mut content = vec![

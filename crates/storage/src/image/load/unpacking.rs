@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use types::Digest;
+use types::{Algorithm, Digest};
 
 use crate::compress::Format;
 use crate::error::Error;
@@ -38,7 +38,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    files: VecDeque<Tail>,
+    /// Each with what it will be named by.
+    files: VecDeque<(Tail, Algorithm)>,
     /// Whether no more files come.
     closed: bool,
 }
@@ -49,7 +50,7 @@ impl Shared {
     }
 
     /// The next file; none when no more come.
-    fn next(&self) -> Option<Tail> {
+    fn next(&self) -> Option<(Tail, Algorithm)> {
         let mut queue = self.queue();
         loop {
             if let Some(file) = queue.files.pop_front() {
@@ -66,12 +67,17 @@ impl Shared {
 
 impl Unpacking {
     /// Unpacks what will be in the file at `path`, if there is room for it.
-    pub(super) fn begin(&mut self, store: &Arc<Store>, path: &Path) -> Result<Option<Head>, Error> {
+    pub(super) fn begin(
+        &mut self,
+        store: &Arc<Store>,
+        path: &Path,
+        algorithm: Algorithm,
+    ) -> Result<Option<Head>, Error> {
         if self.shared.queue().files.len() >= MAX_WAITING {
             return Ok(None);
         }
         let (head, file) = tail(path).map_err(Error::file("open", path))?;
-        self.shared.queue().files.push_back(file);
+        self.shared.queue().files.push_back((file, algorithm));
         self.shared.changed.notify_one();
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         if self.threads.len() < processors.min(MAX_THREADS) {
@@ -116,10 +122,10 @@ impl Drop for Unpacking {
 
 fn work(store: &Arc<Store>, shared: &Shared) -> Vec<(Digest, Unpacked)> {
     let mut layers = Vec::new();
-    while let Some(file) = shared.next() {
+    while let Some((file, content)) = shared.next() {
         let ending = file.ending();
         // A file that fails is tried again if it turns out to be a layer.
-        if let Ok(layer) = layer::unpack_growing(store, file)
+        if let Ok(layer) = layer::unpack_growing(store, file, content, Algorithm::Sha256)
             && let Some(digest) = ending.digest()
         {
             layers.push((digest, layer));
@@ -146,7 +152,8 @@ pub(super) fn looks_like_layer(start: &[u8], size: u64) -> bool {
 pub(super) fn is_here(store: &Store, path: &str) -> Result<bool, Error> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let name = name.strip_suffix(".tar").unwrap_or(name);
-    let Ok(digest) = format!("sha256:{name}").parse::<Digest>() else {
+    let parse = |algorithm| format!("{algorithm}:{name}").parse::<Digest>().ok();
+    let Some(digest) = parse("sha256").or_else(|| parse("sha512")) else {
         return Ok(false);
     };
     let sql = "SELECT 1 FROM layers WHERE damaged = 0 AND
