@@ -20,6 +20,7 @@ pub mod keeper;
 mod link;
 mod macvlan;
 mod plan;
+pub mod proxy;
 pub mod ruleset;
 
 pub use address::{Cidr, InvalidAddress, Mac};

@@ -69,6 +69,8 @@ impl Errno {
     pub const ADDRNOTAVAIL: Self = Self(libc::EADDRNOTAVAIL);
     /// Protocol not supported.
     pub const PROTONOSUPPORT: Self = Self(libc::EPROTONOSUPPORT);
+    /// Transport endpoint is not connected.
+    pub const NOTCONN: Self = Self(libc::ENOTCONN);
     /// Connection refused.
     pub const CONNREFUSED: Self = Self(libc::ECONNREFUSED);
     /// Broken pipe.

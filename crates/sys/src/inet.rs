@@ -1,14 +1,14 @@
 //! Internet sockets (ip(7), ipv6(7), tcp(7), udp(7)), none of which ever blocks, and bytes that go
 //! from one to another without being copied (splice(2)).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
 use rustix::pipe::SpliceFlags;
 
-use crate::error::{Errno, Error, Named, Result, retry};
+use crate::error::{Named, Result, retry};
 
 /// What a socket speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +121,7 @@ pub fn local_address(socket: impl AsFd) -> Result<SocketAddr> {
     SocketAddr::try_from(address).named("getsockname")
 }
 
-/// Sends a datagram whole, to who it is connected to or to this address; [`Errno::AGAIN`] when there
+/// Sends a datagram whole, to who it is connected to or to this address; [`Errno::AGAIN`](crate::Errno::AGAIN) when there
 /// is no room.
 pub fn send_datagram(socket: impl AsFd, bytes: &[u8], to: Option<SocketAddr>) -> Result<()> {
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -176,37 +176,16 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).named("pipe2")
 }
 
-/// Numbers that nobody can guess (getrandom(2)).
-pub fn random() -> Result<u64> {
-    let mut bytes = [0_u8; 8];
-    let flags = rustix::rand::GetRandomFlags::empty();
-    let length = retry(|| rustix::rand::getrandom(&mut bytes, flags)).named("getrandom")?;
-    match length == bytes.len() {
-        true => Ok(u64::from_ne_bytes(bytes)),
-        false => Err(Error {
-            call: "getrandom",
-            errno: Errno::AGAIN,
-        }),
-    }
-}
-
 /// The number of an interface by its name, for addresses that mean something on one link only.
 pub fn interface(name: &str) -> Option<u32> {
     let text = std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex")).ok()?;
     text.trim().parse().ok()
 }
 
-/// All addresses of a family.
-pub fn unspecified(like: &SocketAddr) -> SocketAddr {
-    match like {
-        SocketAddr::V4(_) => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
-        SocketAddr::V6(_) => SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Errno;
 
     fn local() -> SocketAddr {
         SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
@@ -262,6 +241,5 @@ mod tests {
         let (length, _) = receive_datagram(&asker, &mut room).unwrap().unwrap();
         assert_eq!(&room[..length], b"answer");
         assert!(receive_datagram(&asker, &mut room).unwrap().is_none());
-        assert_ne!(random().unwrap(), random().unwrap());
     }
 }

@@ -30,12 +30,13 @@ impl Changes {
         Ok(Self(fd))
     }
 
-    /// Watches a directory for its own end: readable once it has been removed or moved away. Never
-    /// blocks.
-    pub fn of_end(dir: &Path) -> Result<Self> {
+    /// Watches a directory for what goes: readable when something in it has been removed, or the
+    /// directory itself moved away. That it has been removed itself is not told as long as a file
+    /// that was in it is open. Never blocks.
+    pub fn of_removals(dir: &Path) -> Result<Self> {
         let flags = CreateFlags::CLOEXEC | CreateFlags::NONBLOCK;
         let fd = inotify::init(flags).named("inotify_init1")?;
-        let wanted = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
+        let wanted = WatchFlags::DELETE | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
         inotify::add_watch(&fd, dir, wanted).named("inotify_add_watch")?;
         Ok(Self(fd))
     }

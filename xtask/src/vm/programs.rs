@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::paths;
 
 /// Crates whose tests touch the kernel; the others learn nothing from another machine.
-const CRATES: [&str; 5] = ["sys", "runtime", "shim", "storage", "engine"];
+const CRATES: [&str; 6] = ["sys", "network", "runtime", "shim", "storage", "engine"];
 
 /// The crate of end-to-end tests.
 const END_TO_END: &str = "testkit";

@@ -54,19 +54,13 @@ fn tell(report: &CheckReport) -> Result<(), CliError> {
         text.push_str(&format!("{}{remedy}\n", problem.text));
     }
     text.push_str(&format!(
-        "{}, {}, {}: {}\n",
-        count(report.images, "image"),
-        count(report.layers, "layer"),
-        count(report.blobs, "blob"),
-        count(report.problems.len(), "problem")
+        "{} images, {} layers, {} blobs: {} problems\n",
+        report.images,
+        report.layers,
+        report.blobs,
+        report.problems.len()
     ));
     print::out(&text)
-}
-
-fn count(number: impl ToString, what: &str) -> String {
-    let number = number.to_string();
-    let end = if number == "1" { "" } else { "s" };
-    format!("{number} {what}{end}")
 }
 
 fn pull_again(report: &CheckReport) -> Vec<String> {

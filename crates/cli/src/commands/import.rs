@@ -1,7 +1,5 @@
 //! `import`
 
-use std::path::Path;
-
 use api::client::{Body, ImportQuery};
 
 use super::Context;
@@ -12,19 +10,18 @@ use crate::print;
 
 pub(super) async fn run(args: ImportArgs, context: Context) -> Result<u8, CliError> {
     let source = args.names[0].as_str();
-    let is_url = source.starts_with("http://") || source.starts_with("https://");
+    if source.starts_with("http://") || source.starts_with("https://") {
+        return Err(CliError::Invalid(format!(
+            "{source}: this version does not download; fetch it and import the file"
+        )));
+    }
     let body = match source {
-        _ if is_url => Body::empty(),
         "-" => Body::reader(stdin()?),
         path => Body::reader(open(path).await?),
     };
-    // The daemon sees no name: without a word of ours the history would say that it came from `-`.
-    let name = Path::new(source).file_name();
-    let from = name.map(|name| format!("Imported from {}", name.to_string_lossy()));
     let query = ImportQuery {
-        url: is_url.then(|| source.to_owned()),
         reference: args.names.get(1).cloned(),
-        message: args.message.or(from),
+        message: args.message,
         changes: args.change,
         platform: args.platform,
     };

@@ -8,5 +8,4 @@ pub(crate) mod request;
 pub(crate) mod respond;
 pub(crate) mod router;
 pub(crate) mod serve;
-pub(crate) mod unread;
 pub(crate) mod version;

@@ -478,8 +478,8 @@ impl Question {
             return;
         };
         // Not guessed by who cannot see the question: neither is the port.
-        let [low, high, ..] = sys::inet::random().unwrap_or_default().to_ne_bytes();
-        let message = answer::question(&query, u16::from_ne_bytes([low, high]));
+        let random = u16::from_ne_bytes(sys::random::bytes().unwrap_or_default());
+        let message = answer::question(&query, random);
         acts.push(Act::Ask {
             question: id,
             attempt: self.attempts.len(),

@@ -9,7 +9,5 @@ pub mod model;
 pub mod protocol;
 
 pub use client::{Error, Keeper};
-pub use model::{
-    Change, Endpoint, Listen, Model, Network, Protocol, Reservation, Settings, Upstream, View,
-};
+pub use model::{Change, Endpoint, Listen, Model, Network, Reservation, Settings, Upstream, View};
 pub use protocol::{Call, Reply, Status};

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use types::ProcessRef;
 
+use crate::ruleset::{self, Protocol, Ruleset};
+
 /// All that a keeper keeps.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -19,6 +21,8 @@ pub struct Model {
     pub views: BTreeMap<String, View>,
     /// Reserved ports, by container id.
     pub ports: BTreeMap<String, Vec<Reservation>>,
+    /// The nftables table, which is put back when somebody changes it. None: there is none.
+    pub rules: Option<Ruleset>,
 }
 
 /// What holds for all.
@@ -91,18 +95,6 @@ pub struct Upstream {
     pub inside: bool,
 }
 
-/// The protocols of ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// tcp(7).
-    Tcp,
-    /// udp(7).
-    Udp,
-    /// sctp(7).
-    Sctp,
-}
-
 /// A port of the host's, the same one on each address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
@@ -133,7 +125,7 @@ pub struct Listen {
 
 /// What changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "change", rename_all = "kebab-case")]
+#[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Change {
     /// Settings are these.
     Settings {
@@ -190,6 +182,16 @@ pub enum Change {
         /// What it wants.
         reservation: Reservation,
     },
+    /// The table is this, all of it.
+    Ruleset {
+        /// All of it.
+        rules: Ruleset,
+    },
+    /// The table changes. There must be one.
+    Rules {
+        /// How.
+        change: ruleset::Change,
+    },
     /// A container needs none of its ports any more.
     Release {
         /// The container's id.
@@ -198,9 +200,11 @@ pub enum Change {
 }
 
 impl Model {
-    /// Whether there is nothing to keep.
+    /// Whether there is nothing to keep: no container, no network.
     pub fn is_empty(&self) -> bool {
-        self.views.is_empty() && self.ports.is_empty() && self.networks.is_empty()
+        let rules = self.rules.as_ref();
+        let networks = rules.is_some_and(|rules| !rules.networks.is_empty());
+        self.views.is_empty() && self.ports.is_empty() && self.networks.is_empty() && !networks
     }
 
     /// Makes a change. Of a container on a network that is not there, nothing is remembered.
@@ -229,6 +233,12 @@ impl Model {
                 let all = self.ports.entry(id).or_default();
                 if !all.iter().any(|known| known.is_same(&reservation)) {
                     all.push(reservation);
+                }
+            }
+            Change::Ruleset { rules } => self.rules = Some(rules),
+            Change::Rules { change } => {
+                if let Some(rules) = &mut self.rules {
+                    rules.change(&change);
                 }
             }
             Change::Release { id } => drop(self.ports.remove(&id)),

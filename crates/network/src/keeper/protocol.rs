@@ -109,7 +109,7 @@ pub enum Reply {
 }
 
 /// What a descriptor is that is handed over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "socket", rename_all = "kebab-case")]
 pub enum Socket {
     /// A view's socket for datagrams, inside its namespace.

@@ -1,0 +1,169 @@
+//! Connections and datagrams that are passed on through ports.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use network::proxy::{Connection, Pipes, Sessions, Side};
+use sys::event::{Event, Interest, Poller};
+use sys::inet::{self, Transport};
+
+use crate::token::{Token, watch};
+
+/// Connections accepted in one go.
+const TURN: usize = 64;
+
+/// Connections at one time. More wait in the listener's queue.
+const MOST: usize = 20_000;
+
+/// How often it is looked for clients that have been silent for long.
+const SWEEP: Duration = Duration::from_secs(15);
+
+/// All that is passed on.
+#[derive(Debug, Default)]
+pub(crate) struct Passing {
+    connections: HashMap<u32, Passed>,
+    sessions: HashMap<u32, Sessions>,
+    pipes: Pipes,
+    next: u32,
+    next_sweep: Option<Instant>,
+    room: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Passed {
+    connection: Connection,
+    watched: [Option<Interest>; 2],
+}
+
+/// What came of accepting.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// All who waited.
+    All,
+    /// No more can be: for want of descriptors or of room.
+    Stuck,
+}
+
+impl Passing {
+    /// Takes who waits at a listener, to pass them on.
+    pub(crate) fn accept(
+        &mut self,
+        poller: &Poller,
+        listener: impl AsFd,
+        target: SocketAddr,
+    ) -> Accepted {
+        for _ in 0..TURN {
+            if self.connections.len() >= MOST {
+                return Accepted::Stuck;
+            }
+            match inet::accept(&listener) {
+                Ok(Some(client)) => self.begin(poller, client, target),
+                Ok(None) => return Accepted::All,
+                Err(_) => return Accepted::Stuck,
+            }
+        }
+        Accepted::All
+    }
+
+    fn begin(&mut self, poller: &Poller, client: OwnedFd, target: SocketAddr) {
+        let Ok(to) = inet::connecting(Transport::Tcp, target) else {
+            // As if the target had refused it.
+            let _ = inet::reset_on_close(&client);
+            return;
+        };
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        let passed = Passed {
+            connection: Connection::new(client, to),
+            watched: [None; 2],
+        };
+        self.connections.insert(number, passed);
+        self.settle(poller, number);
+    }
+
+    /// A side of a connection has something, or room.
+    pub(crate) fn on_side(&mut self, poller: &Poller, number: u32, side: Side, event: Event) {
+        if let Some(passed) = self.connections.get_mut(&number) {
+            passed.connection.go_on(side, event, &mut self.pipes);
+            self.settle(poller, number);
+        }
+    }
+
+    /// Waits for what a connection waits for, or forgets it.
+    fn settle(&mut self, poller: &Poller, number: u32) {
+        let Some(passed) = self.connections.get_mut(&number) else {
+            return;
+        };
+        if passed.connection.is_over() {
+            self.connections.remove(&number);
+            return;
+        }
+        for (index, side) in [Side::Client, Side::Target].into_iter().enumerate() {
+            let wanted = passed.connection.wants(side);
+            let (fd, before) = (passed.connection.socket(side), &mut passed.watched[index]);
+            watch(poller, fd, Token::Passed(number, side), before, wanted);
+        }
+    }
+
+    /// Passes on what has come to a port as datagrams.
+    pub(crate) fn on_datagrams(
+        &mut self,
+        poller: &Poller,
+        number: u32,
+        port: impl AsFd,
+        target: SocketAddr,
+        now: Instant,
+    ) {
+        self.room.resize(usize::from(u16::MAX), 0);
+        let sessions = self.sessions.entry(number);
+        let sessions = sessions.or_insert_with(|| Sessions::new(target));
+        // What is wrong with one datagram is no reason to leave the others.
+        let _ = sessions.from_clients(port, now, &mut self.room, |session, fd| {
+            let token = Token::Session {
+                port: number,
+                session,
+            };
+            // Without it answers stay where they are until the client asks again.
+            let _ = poller.add(fd, token.into(), Interest::READ);
+        });
+        self.next_sweep.get_or_insert(now + SWEEP);
+    }
+
+    /// Passes on what a target has sent to one client.
+    pub(crate) fn on_session(&mut self, number: u32, session: u32, port: impl AsFd, now: Instant) {
+        self.room.resize(usize::from(u16::MAX), 0);
+        if let Some(sessions) = self.sessions.get_mut(&number) {
+            sessions.from_target(session, port, now, &mut self.room);
+        }
+    }
+
+    /// A port is passed on no more. Connections through it go on.
+    pub(crate) fn forget_port(&mut self, number: u32) {
+        self.sessions.remove(&number);
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.next_sweep
+    }
+
+    /// Forgets clients that have been silent for long.
+    pub(crate) fn look(&mut self, now: Instant) {
+        if self.next_sweep.is_none_or(|at| at > now) {
+            return;
+        }
+        for sessions in self.sessions.values_mut() {
+            sessions.look(now);
+        }
+        self.sessions.retain(|_, sessions| !sessions.is_empty());
+        self.next_sweep = (!self.sessions.is_empty()).then(|| now + SWEEP);
+        if self.sessions.is_empty() {
+            self.room = Vec::new();
+        }
+    }
+}
