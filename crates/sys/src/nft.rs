@@ -261,6 +261,16 @@ impl Batch {
         batch
     }
 
+    /// Makes this table where there is none of its name yet; EEXIST otherwise. Removing nothing, it takes a
+    /// fraction of the time of [`Batch::replace`].
+    pub fn create(table: &Table) -> Self {
+        let mut batch = Self::new(&table.name);
+        let message = batch.message(NEW_TABLE, flag::CREATE | flag::EXCLUSIVE, 1);
+        batch.messages.push(message);
+        batch.fill(&table.chains, &table.sets);
+        batch
+    }
+
     /// Makes chains and sets, each whole. They may lead to each other.
     pub fn fill(&mut self, chains: &[Chain], sets: &[Set]) {
         for chain in chains {

@@ -31,13 +31,21 @@ impl Firewall {
 
     /// Puts the whole table in place; what was in it is gone in the same moment.
     pub fn replace(&mut self, ruleset: &Ruleset) -> Result<(), Error> {
-        self.replace_table(&ruleset.render())
+        self.put_table(&ruleset.render())
     }
 
-    pub(super) fn replace_table(&mut self, table: &Table) -> Result<(), Error> {
+    fn replace_table(&mut self, table: &Table) -> Result<(), Error> {
         Batch::replace(table)
             .run(&mut self.socket)
             .doing(|| format!("put the nftables table inet {} in place", table.name))
+    }
+
+    /// Where there is no such table yet, which is quick, or in the place of what is there.
+    pub(super) fn put_table(&mut self, table: &Table) -> Result<(), Error> {
+        match Batch::create(table).run(&mut self.socket) {
+            Err(error) if error.errno == sys::Errno::EXIST => self.replace_table(table),
+            made => made.doing(|| format!("make the nftables table inet {}", table.name)),
+        }
     }
 
     /// Makes one change to the table, which has to be as `before` says; the model is the caller's to change.

@@ -25,7 +25,7 @@ pub fn redirect_names(namespace: impl AsFd, table: &str, udp: u16, tcp: u16) -> 
         }),
         rules,
     };
-    Firewall::open_in(namespace)?.replace_table(&Table {
+    Firewall::open_in(namespace)?.put_table(&Table {
         name: table.to_owned(),
         sets: Vec::new(),
         chains: vec![chain],
