@@ -146,7 +146,10 @@ impl World {
         .unwrap();
         ns::enter(&machine, Namespaces::NETWORK).unwrap();
         filter_bridges(false);
+        // A new namespace has it from the machine that the test runs on.
+        sys::sysctl::set("net.ipv4.ip_forward", "0").unwrap();
         assert!(enable_forwarding(true).unwrap());
+        assert!(!enable_forwarding(true).unwrap());
         enable_forwarding(false).unwrap();
         let mut firewall = Firewall::open().unwrap();
         let rules = Ruleset::new("brig-test");
