@@ -29,7 +29,9 @@ pub(crate) struct Files<'a> {
 }
 
 /// Programs of this machine that tests start, where they are installed.
-const TOOLS: [&str; 17] = [
+const TOOLS: [&str; 19] = [
+    "du",
+    "mkfs.ext4",
     "ip",
     "nice",
     "ps",
@@ -58,8 +60,8 @@ const HIDDEN_TOOLS: [&str; 2] = [
 /// What the initramfs loads to see its disk. Those that are built in are no files.
 const DISK_MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "ext4"];
 
-/// What containers need; loaded from the disk.
-const LATER_MODULES: [&str; 3] = ["overlay", "veth", "virtio-rng"];
+/// What containers and tests need; loaded from the disk.
+const LATER_MODULES: [&str; 5] = ["overlay", "veth", "virtio-rng", "loop", "quota_v2"];
 
 const INIT: &str = r#"#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /new
