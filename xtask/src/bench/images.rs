@@ -304,9 +304,23 @@ fn copies(
     Ok(vec![(STEPS[0], pulled), (STEPS[2], pushed?)])
 }
 
-/// Bytes that a directory takes on disk, once what is on its way there has arrived: blocks are
-/// counted when they are written.
+/// Bytes that a directory takes on disk, once what is on its way there has arrived and what is being
+/// removed in the background is gone.
 fn taken(dir: &Path) -> Result<u64> {
+    const PAUSE: Duration = Duration::from_millis(300);
+    let mut before = u64::MAX;
+    loop {
+        let bytes = du(dir)?;
+        if bytes == before {
+            return Ok(bytes);
+        }
+        before = bytes;
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// As du(1) counts, once all is written: blocks are counted then.
+fn du(dir: &Path) -> Result<u64> {
     quiet(Command::new("sync").arg("-f").arg(dir))?;
     let text = quiet(Command::new("du").args(["-s", "-B1", "-x"]).arg(dir))?;
     let bytes = text.split_whitespace().next().unwrap_or_default();
