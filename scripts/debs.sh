@@ -125,6 +125,34 @@ WRAPPER
     chmod +x "$dir/bin/criu"
 }
 
+# A skopeo that makes and judges every kind of signature, beside the machine's, which may be of before
+# that. Its libraries are its own; gpg is the machine's.
+new_skopeo() {
+    local dir=$cache/tools/skopeo conf work deb
+    [ -x "$dir/bin/skopeo" ] && return
+    conf=$(private_apt sid) || { warn "no Debian mirror: the tests of signatures beside skopeo are skipped"; return; }
+    say "unpacking skopeo"
+    work=$(mktemp -d)
+    mkdir "$work/partial"
+    if ! APT_CONFIG=$conf retry quiet apt-get install -q -y --download-only --no-install-recommends \
+        -o Dir::Cache::Archives="$work" -o Debug::NoLocking=1 skopeo; then
+        rm -rf "$work"
+        warn "skopeo of sid is not to be had from this machine's mirrors: the tests of signatures beside it are skipped"
+        return
+    fi
+    rm -rf "$dir"
+    mkdir -p "$dir/bin"
+    for deb in "$work"/*.deb; do dpkg -x "$deb" "$dir/root"; done
+    rm -rf "$work" "$dir/root/usr/share"
+    cat >"$dir/bin/skopeo" <<'WRAPPER'
+#!/bin/sh
+root=${0%/bin/skopeo}/root
+lib=$root/usr/lib/$(uname -m)-linux-gnu
+exec "$lib"/ld-linux-*.so.* --library-path "$lib" --argv0 skopeo "$root/usr/bin/skopeo" "$@"
+WRAPPER
+    chmod +x "$dir/bin/skopeo"
+}
+
 # A registry for tests. Unpacked, because the package would start it as a service of the machine.
 docker_registry() {
     local dir=$cache/tools/docker-registry suite

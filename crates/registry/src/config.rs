@@ -21,6 +21,9 @@ pub struct Config {
     /// Hosts (`host`, `host:port`) and networks (`10.0.0.0/8`) whose certificate is not verified, and
     /// with which plain http is tried when they speak no TLS. Docker's `insecure-registries`.
     pub insecure: Vec<String>,
+    /// Where signatures of simple signing are kept: `file://`, `http://` or `https://` by what is signed
+    /// (`host/repository`, what is above it, `*.domain`), or by `default`.
+    pub lookaside: BTreeMap<String, String>,
     /// Through whom to connect.
     pub proxies: Proxies,
     /// How long and how often is tried.

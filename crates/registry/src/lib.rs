@@ -8,6 +8,8 @@
 //! Everything a registry sends is a stranger's: documents, headers, tokens and redirects are bounded and
 //! checked, and a blob never delivers more than its descriptor says.
 //!
+//! What a policy demands of an image's signatures is in [`signatures`].
+//!
 //! Boundary types: [`Client`], [`Config`], [`Credentials`], [`Repository`], [`Manifest`], [`Descriptor`],
 //! [`Blob`], [`Source`], [`Error`].
 
@@ -34,6 +36,7 @@ mod resolve;
 mod route;
 mod search;
 mod session;
+pub mod signatures;
 mod tags;
 mod tls;
 mod token;

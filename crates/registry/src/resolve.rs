@@ -59,7 +59,7 @@ impl Repository {
         self.find(&named, Need::Digest, Some(descriptor)).await
     }
 
-    async fn find(
+    pub(crate) async fn find(
         &self,
         named: &str,
         need: Need,

@@ -274,7 +274,7 @@ pub(crate) fn check(config: &Config) -> Result<(), InvalidConfig> {
             ));
         }
     }
-    Ok(())
+    crate::signatures::lookaside::check(&config.lookaside)
 }
 
 fn check_rule(place: &str, rule: &Registry) -> Result<(), InvalidConfig> {
