@@ -73,6 +73,11 @@ pub fn main() -> ExitCode {
     reason = "the daemon may not log yet, or not any more"
 )]
 fn complain(error: &dyn std::error::Error) {
+    eprintln!("brigd: {}", chain(error));
+}
+
+/// All layers in one line.
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -80,7 +85,7 @@ fn complain(error: &dyn std::error::Error) {
         text.push_str(&cause.to_string());
         source = cause.source();
     }
-    eprintln!("brigd: {text}");
+    text
 }
 
 fn run(flags: &Flags) -> Result<(), Error> {
@@ -233,6 +238,7 @@ async fn open_engine(config: &Config) -> Result<Engine, Error> {
         foreign_runtime: config.runtime.clone(),
         registries: config.registries.clone(),
         upkeep: config.upkeep,
+        signature_policy: config.signature_policy.clone(),
         fail_at: config.fail_at.clone(),
     };
     Engine::open(config)
@@ -267,23 +273,26 @@ fn announce(config: &Config) {
     );
 }
 
-/// SIGHUP: the level of logging and how registries are reached are read again, the rest needs a restart.
+/// SIGHUP: the level of logging, how registries are reached and what images have to be signed by are read
+/// again, the rest needs a restart. A mistake leaves everything as it was.
 fn reload(flags: &Flags, level: &log::Level, engine: &Engine) {
-    match read_config(flags) {
-        Ok(config) => {
-            let filter = tracing::level_filters::LevelFilter::from_level(config.log_level);
-            // It fails only when logging has been taken down.
-            let _ = level.reload(filter);
-            match engine::image::registries::reload(engine, config.registries) {
-                Ok(()) => tracing::info!(
-                    "log level is {}, registries are read again; other settings need a restart",
-                    config.log_level
-                ),
-                Err(error) => tracing::error!("registries stay as they were: {}", error.chain()),
-            }
-        }
-        Err(error) => tracing::error!("the configuration stays as it was: {error}"),
+    let stays = |why: String| tracing::error!("the configuration stays as it was: {why}");
+    let config = match read_config(flags) {
+        Ok(config) => config,
+        Err(error) => return stays(chain(&error)),
+    };
+    let policy = config.signature_policy;
+    if let Err(error) = engine::image::registries::reload(engine, config.registries, policy) {
+        return stays(error.chain());
     }
+    let filter = tracing::level_filters::LevelFilter::from_level(config.log_level);
+    // It fails only when logging has been taken down.
+    let _ = level.reload(filter);
+    tracing::info!(
+        "log level is {}, registries are read again, and so is the signature policy; \
+         other settings need a restart",
+        config.log_level
+    );
 }
 
 /// Accepts until told to stop; hands back the connections that are open then.

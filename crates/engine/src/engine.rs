@@ -63,7 +63,7 @@ struct Inner {
     ownerless_execs: Mutex<VecDeque<ExecId>>,
     gone: Mutex<Gone>,
     registries: registries::Shared,
-    pulls: Transfers<pull::Request>,
+    pulls: Transfers<pull::Key>,
     runtime: Handle,
     watchers: Mutex<JoinSet<()>>,
     cleaners: Mutex<JoinSet<()>>,
@@ -99,7 +99,10 @@ impl Engine {
                 storage,
                 host: Host::detect()?,
                 shim: Program::open(&config.shim),
-                registries: registries::Shared::new(config.registries.clone())?,
+                registries: registries::Shared::new(
+                    config.registries.clone(),
+                    config.signature_policy.clone(),
+                )?,
                 pulls: Transfers::default(),
                 config,
                 table: RwLock::default(),
@@ -219,7 +222,7 @@ impl Engine {
     }
 
     /// The pulls under way.
-    pub(crate) fn pulls(&self) -> &Transfers<pull::Request> {
+    pub(crate) fn pulls(&self) -> &Transfers<pull::Key> {
         &self.inner.pulls
     }
 

@@ -91,6 +91,16 @@ pub enum Error {
     /// A registry did not do as asked.
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// The signature policy does not allow it.
+    #[error("{what} is not allowed by the signature policy {}", policy.display())]
+    Untrusted {
+        /// `image debian:12`
+        what: String,
+        /// The file.
+        policy: std::path::PathBuf,
+        /// Which rule, and what is missing.
+        source: registry::signatures::Refusal,
+    },
     /// Nothing here has the name that is to be pushed.
     #[error("An image does not exist locally with the {of}: {reference}")]
     NothingToPush {
@@ -182,6 +192,7 @@ impl Error {
             | Self::NotMounted(_)
             | Self::NothingToPush { .. } => ErrorKind::NotFound,
             Self::Registry(error) => error.kind(),
+            Self::Untrusted { .. } => ErrorKind::Forbidden,
             Self::LongDocument { .. } => ErrorKind::Invalid,
             Self::Ambiguous(_) => ErrorKind::Invalid,
             Self::NotCopied(error) => error.kind(),

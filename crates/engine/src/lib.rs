@@ -61,6 +61,8 @@ pub struct Config {
     pub registries: image::registries::Config,
     /// What is done for the disk in the background.
     pub upkeep: image::Upkeep,
+    /// What images have to fulfil, likewise; none is nothing.
+    pub signature_policy: Option<image::signatures::Policy>,
     /// For tests only: the name of a step of create or start (see [`steps`]) that fails as if the
     /// machine had refused it, so that what it leaves behind can be looked at.
     pub fail_at: Option<String>,

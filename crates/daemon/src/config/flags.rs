@@ -59,6 +59,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     runtime: Option<PathBuf>,
 
+    /// What images have to be signed by, as containers-policy.json(5) has it [default: nothing]
+    #[arg(long, value_name = "FILE")]
+    signature_policy: Option<PathBuf>,
+
     /// Where to write the daemon's pid
     #[arg(short = 'p', long, visible_alias = "pidfile", value_name = "FILE")]
     pid_file: Option<PathBuf>,
@@ -96,6 +100,7 @@ impl Flags {
             shim: self.shim.clone(),
             init: self.init.clone(),
             runtime: self.runtime.clone(),
+            signature_policy: self.signature_policy.clone(),
             pid_file: self.pid_file.clone(),
             blobs: self.blobs.clone(),
             disk_high: self.disk_high.clone(),

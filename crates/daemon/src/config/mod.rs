@@ -32,6 +32,18 @@ pub(crate) enum Error {
     /// How registries are reached.
     #[error(transparent)]
     Registries(#[from] registries::Error),
+    /// The signature policy's file.
+    #[error("cannot read the signature policy {}", file.display())]
+    Unread {
+        file: PathBuf,
+        source: std::io::Error,
+    },
+    /// What stands in it.
+    #[error("the signature policy {} cannot be used", file.display())]
+    Policy {
+        file: PathBuf,
+        source: engine::image::signatures::InvalidPolicy,
+    },
     /// A value that makes no sense.
     #[error("{key} = {value:?} (from {origin}): {expected} is expected")]
     Value {
@@ -84,6 +96,7 @@ pub(crate) struct Settings {
     pub(crate) shim: Option<PathBuf>,
     pub(crate) init: Option<PathBuf>,
     pub(crate) runtime: Option<PathBuf>,
+    pub(crate) signature_policy: Option<PathBuf>,
     pub(crate) pid_file: Option<PathBuf>,
     pub(crate) blobs: Option<String>,
     pub(crate) disk_high: Option<String>,
@@ -97,7 +110,7 @@ pub(crate) struct Settings {
 pub(crate) const REGISTRIES: &str = "registries";
 
 /// Every other key, as it stands in a file; flags and the environment have the same names.
-pub(crate) const KEYS: [&str; 14] = [
+pub(crate) const KEYS: [&str; 15] = [
     "blobs",
     "cgroup-parent",
     "data-root",
@@ -111,6 +124,7 @@ pub(crate) const KEYS: [&str; 14] = [
     "run-root",
     "runtime",
     "shim",
+    "signature-policy",
     "socket-group",
 ];
 
@@ -142,6 +156,8 @@ pub(crate) struct Config {
     pub(crate) fail_at: Option<String>,
     /// How registries are reached.
     pub(crate) registries: engine::image::registries::Config,
+    /// What images have to fulfil.
+    pub(crate) signature_policy: Option<engine::image::signatures::Policy>,
     /// The file it was read from, if any.
     pub(crate) file: Option<PathBuf>,
 }
@@ -229,7 +245,22 @@ fn complete(
         upkeep: upkeep::upkeep(source)?,
         fail_at: fail_at.filter(|step| !step.is_empty()),
         registries,
+        signature_policy: optional("signature-policy", source.pick(|s| &s.signature_policy))?
+            .map(|file| signature_policy(&file))
+            .transpose()?,
         file,
+    })
+}
+
+fn signature_policy(file: &Path) -> Result<engine::image::signatures::Policy, Error> {
+    let text = std::fs::read(file).map_err(|source| Error::Unread {
+        file: file.to_owned(),
+        source,
+    })?;
+    let policy = engine::image::signatures::Policy::parse(file, &text, |path| std::fs::read(path));
+    policy.map_err(|source| Error::Policy {
+        file: file.to_owned(),
+        source,
     })
 }
 
@@ -431,8 +462,8 @@ mod tests {
         assert_eq!(
             file("a.json", "{\n  \"host\": \"unix:///a\",\n  \"color\": 1\n}"),
             "DIR/a.json, line 3: unknown key \"color\": the keys are blobs, cgroup-parent, \
-             data-root, disk-high, disk-low, host, init, log-format, log-level, pid-file, run-root, runtime, shim, socket-group, \
-             registries"
+             data-root, disk-high, disk-low, host, init, log-format, log-level, pid-file, run-root, \
+             runtime, shim, signature-policy, socket-group, registries"
         );
         assert_eq!(
             file("a.toml", "log-level = 3\n"),

@@ -9,6 +9,7 @@ pub mod pull;
 pub mod push;
 pub mod registries;
 mod remove;
+pub mod signatures;
 mod transfer;
 mod upkeep;
 mod usage;
@@ -91,6 +92,7 @@ pub fn variants(engine: &Engine, image: &Image) -> Result<Vec<Variant>, Error> {
 
 /// A tar as an image of one layer.
 pub fn import(engine: &Engine, tar: &mut dyn Read, import: &Import) -> Result<Digest, Error> {
+    signatures::check_import(engine)?;
     Ok(engine.storage().import(tar, import)?)
 }
 
@@ -100,6 +102,7 @@ pub fn load(
     archive: &mut dyn Read,
     platforms: &[Platform],
 ) -> Result<Vec<Loaded>, Error> {
+    signatures::check_load(engine)?;
     Ok(engine.storage().load_platforms(archive, platforms)?)
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use types::{ImageRef, Platform};
 
+use super::signatures::{Gate, Policy};
 use super::transfer::{Finished, Part, Reporter, Stage, Transfer};
 use crate::{Engine, Error};
 
@@ -48,10 +49,13 @@ impl Request {
 /// Pulls, or joins who pulls the same already. It ends when the last who looks is gone.
 pub fn pull(engine: &Engine, request: Request) -> Result<Transfer, Error> {
     engine.accepts_work()?;
+    let policy = engine.registries().policy();
+    let key = Key(request.clone(), policy.clone());
     let work = {
         let (engine, request) = (engine.clone(), request.clone());
         move |reporter| async move {
             Puller {
+                gate: Gate::new(policy, &request.reference)?,
                 repository: engine
                     .registries()
                     .client()
@@ -64,23 +68,30 @@ pub fn pull(engine: &Engine, request: Request) -> Result<Transfer, Error> {
             .await
         }
     };
-    Ok(engine.pulls().join(engine.runtime(), request, work))
+    Ok(engine.pulls().join(engine.runtime(), key, work))
 }
+
+/// Who pulls the same under the same policy does it together.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Key(Request, Option<Arc<Policy>>);
 
 struct Puller {
     engine: Engine,
     repository: Repository,
+    gate: Gate,
     request: Request,
     reporter: Reporter,
 }
 
 impl Puller {
-    async fn run(self) -> Result<Finished, Error> {
+    async fn run(mut self) -> Result<Finished, Error> {
         if let Some(finished) = self.up_to_date().await? {
             self.reporter.begin(Vec::new());
             return Ok(finished);
         }
         let manifest = self.repository.resolve().await?;
+        let (engine, repository) = (&self.engine, &self.repository);
+        self.gate.first(engine, repository, &manifest).await?;
         let root = descriptor(&manifest.descriptor);
         let (document, wanted) = (manifest.bytes.clone(), self.request.wanted());
         let pull = self
@@ -107,7 +118,9 @@ impl Puller {
     /// Whether what the reference names here is what it names there: a question that registries do not
     /// count.
     async fn up_to_date(&self) -> Result<Option<Finished>, Error> {
-        if self.request.platform.is_some() || self.request.all_platforms {
+        // What is here may have come when nothing was asked of it.
+        let judged = !self.gate.is_open();
+        if judged || self.request.platform.is_some() || self.request.all_platforms {
             return Ok(None);
         }
         let name = self.request.reference.to_string();
@@ -154,6 +167,8 @@ impl Puller {
     async fn document(&self, wanted: &storage::Descriptor) -> Result<Vec<u8>, Error> {
         if is_manifest(&wanted.media_type) {
             let manifest = self.repository.manifest(&to_registry(wanted)).await?;
+            let (engine, repository) = (&self.engine, &self.repository);
+            self.gate.next(engine, repository, &manifest).await?;
             return Ok(manifest.bytes.to_vec());
         }
         document(&self.repository, &to_registry(wanted)).await

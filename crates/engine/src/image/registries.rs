@@ -1,6 +1,6 @@
 //! The registry client that the verbs share, and the types in which callers say whom to ask as whom.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use oci_spec::image::ImageConfiguration;
 pub use registry::{
@@ -9,19 +9,38 @@ pub use registry::{
 };
 use types::ImageRef;
 
+use super::signatures::Policy;
 use crate::{Engine, Error};
 
-/// The client of the present configuration.
+/// The client of the present configuration, and what images have to fulfil: changed together.
 #[derive(Debug)]
-pub(crate) struct Shared(RwLock<registry::Client>);
+pub(crate) struct Shared(RwLock<Present>);
+
+#[derive(Debug, Clone)]
+struct Present {
+    client: registry::Client,
+    policy: Option<Arc<Policy>>,
+}
 
 impl Shared {
-    pub(crate) fn new(config: Config) -> Result<Self, Error> {
-        Ok(Self(RwLock::new(registry::Client::new(config)?)))
+    pub(crate) fn new(config: Config, policy: Option<Policy>) -> Result<Self, Error> {
+        Ok(Self(RwLock::new(Present {
+            client: registry::Client::new(config)?,
+            policy: policy.map(Arc::new),
+        })))
     }
 
     pub(super) fn client(&self) -> registry::Client {
-        // A client is swapped whole.
+        self.present().client
+    }
+
+    /// What images have to fulfil.
+    pub(super) fn policy(&self) -> Option<Arc<Policy>> {
+        self.present().policy
+    }
+
+    fn present(&self) -> Present {
+        // It is swapped whole.
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -64,15 +83,16 @@ impl Asker {
     }
 }
 
-/// From now on registries are asked as this says; what is under way ends as it began.
-pub fn reload(engine: &Engine, config: Config) -> Result<(), Error> {
-    let client = registry::Client::new(config)?;
+/// From now on registries are asked as this says, and images have to fulfil this; what is under way ends
+/// as it began.
+pub fn reload(engine: &Engine, config: Config, policy: Option<Policy>) -> Result<(), Error> {
+    let present = Shared::new(config, policy)?.present();
     let mut shared = engine
         .registries()
         .0
         .write()
         .unwrap_or_else(PoisonError::into_inner);
-    *shared = client;
+    *shared = present;
     Ok(())
 }
 

@@ -162,6 +162,7 @@ impl House {
             foreign_runtime: None,
             registries: image::registries::Config::default(),
             upkeep: image::Upkeep::default(),
+            signature_policy: None,
             fail_at: fail_at.map(str::to_owned),
         };
         Self {

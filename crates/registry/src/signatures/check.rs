@@ -84,6 +84,24 @@ impl Rule<'_> {
     }
 }
 
+impl Rule<'_> {
+    /// Whether what can carry no signature fulfils all requirements.
+    ///
+    /// # Errors
+    /// The first requirement that it does not fulfil.
+    pub fn check_unsigned(&self) -> Result<(), Refusal> {
+        let demanding = |one: &(usize, &Requirement)| *one.1 != Requirement::Anything;
+        let first = self.requirements.iter().enumerate().find(demanding);
+        first.map_or(Ok(()), |(number, requirement)| {
+            Err(Refusal {
+                place: format!("{}[{number}]", self.place),
+                requirement: requirement.name(),
+                why: "it carries no signatures".to_owned(),
+            })
+        })
+    }
+}
+
 fn one(requirement: &Requirement, subject: Subject<'_>, found: &Signatures) -> Result<(), String> {
     match requirement {
         Requirement::Anything => Ok(()),

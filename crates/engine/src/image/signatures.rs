@@ -1,0 +1,240 @@
+//! The signature policy: what a pull may bring here, and what an archive may. Off unless a file is named.
+//!
+//! What counts is the manifest whose bytes are stored, before anything of the image is: that of the
+//! platform that is pulled (as containers/image has it), or an index that names it, because who signs an
+//! index signs what it names. Archives carry no signatures, so that a rule which asks for one refuses them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+pub use registry::signatures::{InvalidPolicy, Refusal};
+use registry::signatures::{MAX_SIGNATURE, MAX_SIGNATURES, Place, Rule, Signatures, Subject};
+use registry::{Content, Manifest, Repository};
+use types::ImageRef;
+
+use crate::{Engine, Error};
+
+/// What `docker load` takes: either format, and both in one archive.
+const ARCHIVES: [&str; 2] = ["docker-archive", "oci-archive"];
+/// What `docker import` takes.
+const TARBALL: [&str; 1] = ["tarball"];
+
+/// A policy and the file that it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    file: PathBuf,
+    rules: registry::signatures::Policy,
+}
+
+impl Policy {
+    /// The text of a file, with the keys that it names read by `read`.
+    ///
+    /// # Errors
+    /// What is wrong and where.
+    pub fn parse(
+        file: &Path,
+        text: &[u8],
+        read: impl Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<Self, InvalidPolicy> {
+        Ok(Self {
+            file: file.to_owned(),
+            rules: registry::signatures::Policy::parse(text, read)?,
+        })
+    }
+
+    fn refuse(&self, what: String, source: Refusal) -> Error {
+        Error::Untrusted {
+            what,
+            policy: self.file.clone(),
+            source,
+        }
+    }
+
+    fn archive(&self, what: &str, transports: &[&str]) -> Result<(), Error> {
+        let rules = transports.iter().map(|name| self.rules.of_transport(name));
+        let refusal = rules
+            .map(|rule| rule.check_unsigned())
+            .find_map(Result::err);
+        refusal.map_or(Ok(()), |refusal| Err(self.refuse(what.to_owned(), refusal)))
+    }
+}
+
+/// Whether an archive of images may be loaded.
+pub(super) fn check_load(engine: &Engine) -> Result<(), Error> {
+    let policy = engine.registries().policy();
+    policy.map_or(Ok(()), |policy| {
+        policy.archive("an archive of images", &ARCHIVES)
+    })
+}
+
+/// Whether a tar may become an image.
+pub(super) fn check_import(engine: &Engine) -> Result<(), Error> {
+    let policy = engine.registries().policy();
+    policy.map_or(Ok(()), |policy| {
+        policy.archive("the content of a tar", &TARBALL)
+    })
+}
+
+/// What a pull has to get past.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// None when nothing is asked of the image.
+    policy: Option<Arc<Policy>>,
+    image: ImageRef,
+    /// Everything that is named by what has passed is good.
+    passed: bool,
+}
+
+impl Gate {
+    /// For an image.
+    ///
+    /// # Errors
+    /// When no image of that name can pass, whatever its signatures.
+    pub(super) fn new(policy: Option<Arc<Policy>>, image: &ImageRef) -> Result<Self, Error> {
+        let policy = policy.filter(|policy| !policy.rules.of_image(image).accepts_anything());
+        let gate = Self {
+            passed: policy.is_none(),
+            policy,
+            image: image.clone(),
+        };
+        match &gate.policy {
+            Some(policy) if policy.rules.of_image(image).rejects() => {
+                let rule = policy.rules.of_image(image);
+                gate.judge(policy, &rule, b"", &Signatures::default())?;
+                Ok(gate)
+            }
+            _ => Ok(gate),
+        }
+    }
+
+    /// Whether nothing is asked.
+    pub(super) fn is_open(&self) -> bool {
+        self.policy.is_none()
+    }
+
+    /// The first thing that came: an image has to pass, an index may.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`], and when signatures cannot be fetched.
+    pub(super) async fn first(
+        &mut self,
+        engine: &Engine,
+        repository: &Repository,
+        manifest: &Manifest,
+    ) -> Result<(), Error> {
+        let checked = self.check(engine, repository, manifest).await;
+        match (checked, &manifest.content) {
+            (Ok(()), _) => {
+                self.passed = true;
+                Ok(())
+            }
+            (Err(Error::Untrusted { .. }), Content::Index { .. }) => Ok(()),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// A manifest that an index names.
+    ///
+    /// # Errors
+    /// As [`Gate::first`].
+    pub(super) async fn next(
+        &self,
+        engine: &Engine,
+        repository: &Repository,
+        manifest: &Manifest,
+    ) -> Result<(), Error> {
+        match &manifest.content {
+            Content::Index { .. } => Ok(()),
+            Content::Image { .. } => self.check(engine, repository, manifest).await,
+        }
+    }
+
+    async fn check(
+        &self,
+        engine: &Engine,
+        repository: &Repository,
+        manifest: &Manifest,
+    ) -> Result<(), Error> {
+        let Some(policy) = self.policy.as_ref().filter(|_| !self.passed) else {
+            return Ok(());
+        };
+        let rule = policy.rules.of_image(&self.image);
+        let found = collect(engine, repository, manifest, &rule).await?;
+        self.judge(policy, &rule, &manifest.bytes, &found)
+    }
+
+    fn judge(
+        &self,
+        policy: &Policy,
+        rule: &Rule<'_>,
+        manifest: &[u8],
+        found: &Signatures,
+    ) -> Result<(), Error> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = since.map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        });
+        let subject = Subject {
+            image: &self.image,
+            manifest,
+            now,
+        };
+        let refuse = |refusal| policy.refuse(format!("image {}", self.image.familiar()), refusal);
+        rule.check(subject, found).map_err(refuse)
+    }
+}
+
+/// The signatures of a manifest that a rule looks at.
+async fn collect(
+    engine: &Engine,
+    repository: &Repository,
+    manifest: &Manifest,
+    rule: &Rule<'_>,
+) -> Result<Signatures, Error> {
+    let digest = &manifest.descriptor.digest;
+    let mut found = Signatures::default();
+    if rule.wants_sigstore() {
+        found = repository.attached_signatures(digest).await?;
+    }
+    if !rule.wants_simple() {
+        return Ok(found);
+    }
+    if repository.lookaside(digest, 1).is_none() {
+        found.simple = repository.kept_signatures(digest).await?;
+        return Ok(found);
+    }
+    for number in 1..=MAX_SIGNATURES {
+        let signature = match repository.lookaside(digest, number) {
+            None => None,
+            Some(Place::Web(url)) => repository.lookaside_signature(&url).await?,
+            Some(Place::File(path)) => engine.blocking(move |_| read(&path)).await?,
+        };
+        match signature {
+            Some(signature) => found.simple.push(signature),
+            None => break,
+        }
+    }
+    Ok(found)
+}
+
+/// A signature; none when there is no such file.
+fn read(path: &Path) -> Result<Option<Bytes>, Error> {
+    use io::Read;
+    let failed = || format!("read the signature {}", path.display());
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(failed())(error)),
+    };
+    let mut bytes = Vec::new();
+    let most = file.take(MAX_SIGNATURE + 1).read_to_end(&mut bytes);
+    let length = most.map_err(Error::io(failed()))?;
+    if length as u64 > MAX_SIGNATURE {
+        let long = io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than a MiB");
+        return Err(Error::io(failed())(long));
+    }
+    Ok(Some(bytes.into()))
+}
