@@ -167,6 +167,14 @@ pub enum Error {
         /// What came.
         found: Digest,
     },
+    /// A signature that is kept on this machine cannot be read.
+    #[error("cannot read the signature {}", path.display())]
+    Signature {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// What was to be sent could not be read.
     #[error("cannot read {digest} to push it to {repository}")]
     Source {
@@ -208,9 +216,10 @@ impl Error {
                 409 => ErrorKind::Conflict,
                 _ => ErrorKind::Internal,
             },
-            Self::Protocol { .. } | Self::Digest { .. } | Self::Source { .. } => {
-                ErrorKind::Internal
-            }
+            Self::Protocol { .. }
+            | Self::Digest { .. }
+            | Self::Signature { .. }
+            | Self::Source { .. } => ErrorKind::Internal,
         }
     }
 }

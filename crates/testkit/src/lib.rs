@@ -30,6 +30,7 @@ mod output;
 mod processes;
 mod programs;
 pub mod registry;
+mod signing;
 mod terminal;
 mod wait;
 
@@ -41,6 +42,7 @@ pub use leftovers::{Leftovers, cgroups};
 pub use output::Output;
 pub use processes::{Process, kill, processes_naming};
 pub use programs::{Client, clients, program};
+pub use signing::Signing;
 pub use terminal::Terminal;
 pub use wait::{until, within};
 

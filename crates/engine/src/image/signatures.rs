@@ -4,14 +4,14 @@
 //! platform that is pulled (as containers/image has it), or an index that names it, because who signs an
 //! index signs what it names. Archives carry no signatures, so that a rule which asks for one refuses them.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 pub use registry::signatures::{InvalidPolicy, Refusal};
-use registry::signatures::{MAX_SIGNATURE, MAX_SIGNATURES, Place, Rule, Signatures, Subject};
+use registry::signatures::{MAX_SIGNATURE, Rule, Signatures, Subject};
 use registry::{Content, Manifest, Repository};
 use types::ImageRef;
 
@@ -162,7 +162,15 @@ impl Gate {
             return Ok(());
         };
         let rule = policy.rules.of_image(&self.image);
-        let found = collect(engine, repository, manifest, &rule).await?;
+        let on_disk = |path: PathBuf| {
+            let reading = engine.runtime().spawn_blocking(move || read(&path));
+            async move {
+                let done = reading.await;
+                done.unwrap_or_else(|error| Err(io::Error::other(error)))
+            }
+        };
+        let digest = &manifest.descriptor.digest;
+        let found = repository.signatures(digest, &rule, on_disk).await?;
         self.judge(policy, &rule, &manifest.bytes, &found)
     }
 
@@ -187,54 +195,15 @@ impl Gate {
     }
 }
 
-/// The signatures of a manifest that a rule looks at.
-async fn collect(
-    engine: &Engine,
-    repository: &Repository,
-    manifest: &Manifest,
-    rule: &Rule<'_>,
-) -> Result<Signatures, Error> {
-    let digest = &manifest.descriptor.digest;
-    let mut found = Signatures::default();
-    if rule.wants_sigstore() {
-        found = repository.attached_signatures(digest).await?;
-    }
-    if !rule.wants_simple() {
-        return Ok(found);
-    }
-    if repository.lookaside(digest, 1).is_none() {
-        found.simple = repository.kept_signatures(digest).await?;
-        return Ok(found);
-    }
-    for number in 1..=MAX_SIGNATURES {
-        let signature = match repository.lookaside(digest, number) {
-            None => None,
-            Some(Place::Web(url)) => repository.lookaside_signature(&url).await?,
-            Some(Place::File(path)) => engine.blocking(move |_| read(&path)).await?,
-        };
-        match signature {
-            Some(signature) => found.simple.push(signature),
-            None => break,
-        }
-    }
-    Ok(found)
-}
-
 /// A signature; none when there is no such file.
-fn read(path: &Path) -> Result<Option<Bytes>, Error> {
-    use io::Read;
-    let failed = || format!("read the signature {}", path.display());
+fn read(path: &Path) -> io::Result<Option<Bytes>> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io(failed())(error)),
+        Err(error) => return Err(error),
     };
     let mut bytes = Vec::new();
-    let most = file.take(MAX_SIGNATURE + 1).read_to_end(&mut bytes);
-    let length = most.map_err(Error::io(failed()))?;
-    if length as u64 > MAX_SIGNATURE {
-        let long = io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than a MiB");
-        return Err(Error::io(failed())(long));
-    }
+    // Longer ones are refused by whoever reads them.
+    file.take(MAX_SIGNATURE + 1).read_to_end(&mut bytes)?;
     Ok(Some(bytes.into()))
 }

@@ -1,12 +1,17 @@
 //! Bringing what is said to be signatures: attached as cosign and skopeo do it, from a web server beside
 //! the registry, or from a registry that keeps them itself. Bounded, and not believed.
 
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use reqwest::{Method, StatusCode, Url};
 use types::Digest;
 
 use super::check::{Attached, Signatures};
 use super::lookaside::{self, Place};
+use super::policy::Rule;
 use crate::error::{Action, Error};
 use crate::manifest::digest_of;
 use crate::route::Need;
@@ -15,7 +20,7 @@ use crate::transmit::name_of;
 use crate::{Content, Descriptor, Manifest, Repository};
 
 /// More signatures of one image are not looked at.
-pub const MAX_SIGNATURES: usize = 128;
+const MAX_SIGNATURES: usize = 128;
 /// The longest signature and the longest thing that is signed; both have a few hundred bytes.
 pub const MAX_SIGNATURE: u64 = 1 << 20;
 /// All that a registry that keeps signatures may answer.
@@ -33,16 +38,68 @@ const CHAIN: &str = "dev.sigstore.cosign/chain";
 const LOG: &str = "dev.sigstore.cosign/bundle";
 
 impl Repository {
+    /// The signatures of a manifest that a rule looks at. `read` brings those that are files on this
+    /// machine, none where there is no such file, and need not bring more than [`MAX_SIGNATURE`] and one
+    /// byte of each.
+    ///
+    /// # Errors
+    /// When somebody cannot be asked; that there are none is no error.
+    pub async fn signatures<F>(
+        &self,
+        manifest: &Digest,
+        rule: &Rule<'_>,
+        read: impl Fn(PathBuf) -> F,
+    ) -> Result<Signatures, Error>
+    where
+        F: Future<Output = io::Result<Option<Bytes>>>,
+    {
+        let mut found = Signatures::default();
+        if rule.wants_sigstore() {
+            self.attached_signatures(manifest, &mut found).await?;
+        }
+        if !rule.wants_simple() {
+            return Ok(found);
+        }
+        if self.lookaside(manifest, 1).is_none() {
+            found.simple = self.kept_signatures(manifest).await?;
+            return Ok(found);
+        }
+        for number in 1..=MAX_SIGNATURES {
+            let signature = match self.lookaside(manifest, number) {
+                None => None,
+                Some(Place::Web(url)) => self.lookaside_signature(&url).await?,
+                Some(Place::File(path)) => {
+                    let failed = |source| Error::Signature {
+                        path: path.clone(),
+                        source,
+                    };
+                    read(path.clone()).await.map_err(failed)?
+                }
+            };
+            match signature {
+                None => break,
+                Some(long) if long.len() as u64 > MAX_SIGNATURE => {
+                    found.passed_over.push("one is longer than a MiB".to_owned());
+                }
+                Some(signature) => found.simple.push(signature),
+            }
+        }
+        Ok(found)
+    }
+
     /// The sigstore signatures of a manifest: those under its tag `sha256-HEX.sig`, and those that refer
     /// to it.
     ///
     /// # Errors
-    /// When the registry cannot be asked; that there are none is no error.
-    pub async fn attached_signatures(&self, manifest: &Digest) -> Result<Signatures, Error> {
-        let mut found = Signatures::default();
+    /// When the registry cannot be asked.
+    async fn attached_signatures(
+        &self,
+        manifest: &Digest,
+        found: &mut Signatures,
+    ) -> Result<(), Error> {
         let tag = format!("{}.sig", manifest.to_string().replace(':', "-"));
         match self.find(&tag, Need::Tag, None).await {
-            Ok(signatures) => self.take(&signatures, &mut found).await?,
+            Ok(signatures) => self.take(&signatures, found).await?,
             Err(error) => nothing_there(error)?,
         }
         let referrers = self.referrers(manifest, None).await?;
@@ -52,11 +109,11 @@ impl Repository {
         };
         for referrer in referrers.iter().filter(of_signatures).take(MAX_REFERRERS) {
             match self.manifest(referrer).await {
-                Ok(signatures) => self.take(&signatures, &mut found).await?,
+                Ok(signatures) => self.take(&signatures, found).await?,
                 Err(error) => nothing_there(error)?,
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     async fn take(&self, manifest: &Manifest, found: &mut Signatures) -> Result<(), Error> {
@@ -125,7 +182,7 @@ impl Repository {
 
     /// Where the configuration says that the signature with this number of a manifest is, from one on.
     /// None when it names no place for this repository.
-    pub fn lookaside(&self, manifest: &Digest, number: usize) -> Option<Place> {
+    fn lookaside(&self, manifest: &Digest, number: usize) -> Option<Place> {
         let places = &self.shared.config.lookaside;
         lookaside::place(places, &self.reference, manifest, number)
     }
@@ -134,7 +191,7 @@ impl Repository {
     ///
     /// # Errors
     /// When the server cannot be asked.
-    pub async fn lookaside_signature(&self, place: &Url) -> Result<Option<Bytes>, Error> {
+    async fn lookaside_signature(&self, place: &Url) -> Result<Option<Bytes>, Error> {
         let session = self.beside()?.guest_of(&name_of(place));
         let mut call = Call::new(Method::GET, place.clone());
         // Its scheme is the one that was said.
@@ -154,7 +211,7 @@ impl Repository {
     ///
     /// # Errors
     /// When the registry cannot be asked, or answers nonsense.
-    pub async fn kept_signatures(&self, manifest: &Digest) -> Result<Vec<Bytes>, Error> {
+    async fn kept_signatures(&self, manifest: &Digest) -> Result<Vec<Bytes>, Error> {
         const SUPPORTS: &str = "x-registry-supports-signatures";
         let session = self.beside()?;
         let at = |path: &str| {

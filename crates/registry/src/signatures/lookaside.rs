@@ -21,7 +21,7 @@ const SETTING: &str = "lookaside";
 
 /// One place of a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub(super) enum Place {
     /// On this machine.
     File(PathBuf),
     /// On a web server.

@@ -24,6 +24,5 @@ mod policy;
 mod rekor;
 
 pub use check::{Attached, Refusal, Signatures, Subject};
-pub use fetch::{MAX_SIGNATURE, MAX_SIGNATURES};
-pub use lookaside::Place;
+pub use fetch::MAX_SIGNATURE;
 pub use policy::{InvalidPolicy, Policy, Rule};

@@ -12,6 +12,7 @@ mod mirrors;
 mod pull;
 mod push;
 mod search;
+mod signatures;
 mod skopeo;
 mod specification;
 mod support;
