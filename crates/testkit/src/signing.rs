@@ -66,7 +66,8 @@ impl Signing {
     pub fn gpg(&self, words: &[&str]) -> Vec<u8> {
         let mut gpg = Command::new("/usr/bin/gpg");
         gpg.args(["--batch", "--quiet", "--yes", "--pinentry-mode", "loopback"]);
-        gpg.args(["--passphrase", "", "--trust-model", "always"]).args(words);
+        gpg.args(["--passphrase", "", "--trust-model", "always"])
+            .args(words);
         let output = gpg.env("GNUPGHOME", self.path("gnupg")).output().unwrap();
         check("gpg", words, &output);
         output.stdout
@@ -130,7 +131,10 @@ impl Signing {
     /// Whether skopeo copies an image under a policy, and what it says.
     pub fn judged(&self, policy: &Path, image: &str) -> (bool, String) {
         let to = tempfile::tempdir_in(self.directory.path()).unwrap();
-        let (from, to) = (format!("docker://{image}"), format!("dir:{}", to.path().display()));
+        let (from, to) = (
+            format!("docker://{image}"),
+            format!("dir:{}", to.path().display()),
+        );
         let words = ["--policy", text(policy), "copy", "--src-tls-verify=false"];
         let output = self.skopeo(&[&words[..], &["--remove-signatures", &from, &to]].concat());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

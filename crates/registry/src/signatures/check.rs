@@ -158,7 +158,7 @@ fn any(
         text += &format!("; and {more} more reasons");
     }
     let what = if count == 1 {
-        "the signature is"
+        "the signature is not"
     } else {
         "none of the signatures is"
     };

@@ -79,7 +79,9 @@ impl Repository {
             match signature {
                 None => break,
                 Some(long) if long.len() as u64 > MAX_SIGNATURE => {
-                    found.passed_over.push("one is longer than a MiB".to_owned());
+                    found
+                        .passed_over
+                        .push("one is longer than a MiB".to_owned());
                 }
                 Some(signature) => found.simple.push(signature),
             }

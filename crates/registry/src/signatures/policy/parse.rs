@@ -164,10 +164,10 @@ fn requirements(
             "there is no requirement: say insecureAcceptAnything if none is wanted".to_owned();
         return Err(wrong(at.to_owned())(why));
     }
-    let one = |(number, text): (usize, &Box<RawValue>)| {
+    let one = |(number, text): (usize, &RawValue)| {
         requirement(text, read).map_err(wrong(format!("{at}[{number}]")))
     };
-    list.iter().enumerate().map(one).collect()
+    list.iter().map(AsRef::as_ref).enumerate().map(one).collect()
 }
 
 fn requirement(text: &RawValue, read: Read<'_>) -> Result<Requirement, String> {

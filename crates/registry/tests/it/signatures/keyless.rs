@@ -14,10 +14,27 @@ const EMAIL: &str = "ann@example.com";
 
 /// `ca.pem`, `leaf.pem` and `leaf.key`, `rekor.pub` and `rekor.key`.
 fn authorities(signing: &Signing) {
-    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-    let own = ["req", "-x509", "-days", "2", "-subj", "/CN=fulcio", "-keyout", "ca.key"];
+    let curve = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ];
+    let own = [
+        "req",
+        "-x509",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=fulcio",
+        "-keyout",
+        "ca.key",
+    ];
     openssl(signing, &[&own[..], &curve, &["-out", "ca.pem"]].concat());
-    let asked = ["req", "-new", "-subj", "/CN=x", "-keyout", "leaf.key", "-out", "leaf.csr"];
+    let asked = [
+        "req", "-new", "-subj", "/CN=x", "-keyout", "leaf.key", "-out", "leaf.csr",
+    ];
     openssl(signing, &[&asked[..], &curve].concat());
     let issuer: String = ISSUER.bytes().map(|byte| format!(":{byte:02x}")).collect();
     let extensions = format!(
@@ -26,12 +43,33 @@ fn authorities(signing: &Signing) {
          1.3.6.1.4.1.57264.1.1=DER{issuer}\n"
     );
     signing.write("extensions", extensions.as_bytes());
-    let signed = ["x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key"];
-    let more = ["-CAcreateserial", "-days", "1", "-extfile", "extensions", "-out", "leaf.pem"];
+    let signed = [
+        "x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+    ];
+    let more = [
+        "-CAcreateserial",
+        "-days",
+        "1",
+        "-extfile",
+        "extensions",
+        "-out",
+        "leaf.pem",
+    ];
     openssl(signing, &[&signed[..], &more].concat());
-    let key = ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "rekor.key"];
+    let key = [
+        "ecparam",
+        "-name",
+        "prime256v1",
+        "-genkey",
+        "-noout",
+        "-out",
+        "rekor.key",
+    ];
     openssl(signing, &key);
-    openssl(signing, &["ec", "-in", "rekor.key", "-pubout", "-out", "rekor.pub"]);
+    openssl(
+        signing,
+        &["ec", "-in", "rekor.key", "-pubout", "-out", "rekor.pub"],
+    );
 }
 
 fn read(signing: &Signing, name: &str) -> Vec<u8> {
@@ -40,7 +78,10 @@ fn read(signing: &Signing, name: &str) -> Vec<u8> {
 
 /// What a log promises to have at a time.
 fn promise(signing: &Signing, signature: &[u8], payload: &[u8], at: i64) -> Value {
-    let hash: String = Sha256::digest(payload).iter().map(|b| format!("{b:02x}")).collect();
+    let hash: String = Sha256::digest(payload)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     let body = json!({
         "apiVersion": "0.0.1", "kind": "hashedrekord",
         "spec": {
@@ -84,7 +125,9 @@ async fn certified_keys_are_judged_as_skopeo_judges_them() {
     };
     authorities(&signing);
     let image = format!("{}/team/app:1", registry.address());
-    let manifest = push(&at(registry.address(), "team/app:1"), &noise(30, 3000)).await.digest;
+    let manifest = push(&at(registry.address(), "team/app:1"), &noise(30, 3000))
+        .await
+        .digest;
     let signed = payload(&image, &manifest);
     let signature = sign(&signing, "leaf.key", &signed);
     let good = promise(&signing, &signature, &signed, now());
@@ -99,8 +142,16 @@ async fn certified_keys_are_judged_as_skopeo_judges_them() {
     let policy = fulcio(&signing, ISSUER, EMAIL);
     let table = [
         (&good, &policy, ""),
-        (&good, &fulcio(&signing, "https://other.example", EMAIL), "is expected"),
-        (&good, &fulcio(&signing, ISSUER, "eve@example.com"), "its certificate is for"),
+        (
+            &good,
+            &fulcio(&signing, "https://other.example", EMAIL),
+            "is expected",
+        ),
+        (
+            &good,
+            &fulcio(&signing, ISSUER, "eve@example.com"),
+            "its certificate is for",
+        ),
         (&tampered, &policy, "not signed by a key of rekorPublicKey"),
         (&more, &policy, "cannot be read"),
         (&late, &policy, "its certificate is not good"),
@@ -113,8 +164,15 @@ async fn certified_keys_are_judged_as_skopeo_judges_them() {
         let annotations = annotations(&signing, &signature, promise);
         attach(&image, &manifest, &[(signed.clone(), annotations)]).await;
         let found = both(&signing, policy, &image).await;
-        assert_eq!(found.is_ok(), why.is_empty(), "{promise} {policy} {found:?}");
-        assert!(found.is_ok() || found.as_ref().is_err_and(|e| e.contains(why)), "{why}: {found:?}");
+        assert_eq!(
+            found.is_ok(),
+            why.is_empty(),
+            "{promise} {policy} {found:?}"
+        );
+        assert!(
+            found.is_ok() || found.as_ref().is_err_and(|e| e.contains(why)),
+            "{why}: {found:?}"
+        );
     }
     // Another authority of the same name.
     let annotations = annotations(&signing, &signature, &good);
@@ -122,8 +180,23 @@ async fn certified_keys_are_judged_as_skopeo_judges_them() {
     both(&signing, &policy, &image).await.unwrap();
     openssl(
         &signing,
-        &["req", "-x509", "-days", "2", "-subj", "/CN=fulcio", "-newkey", "ec", "-pkeyopt",
-          "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "ca.key", "-out", "ca.pem"],
+        &[
+            "req",
+            "-x509",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=fulcio",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.pem",
+        ],
     );
     let refused = both(&signing, &policy, &image).await.unwrap_err();
     assert!(refused.contains("its certificate is not good"), "{refused}");
@@ -136,7 +209,9 @@ async fn an_authority_of_ones_own_is_judged_as_skopeo_judges_it() {
     };
     authorities(&signing);
     let image = format!("{}/team/app:1", registry.address());
-    let manifest = push(&at(registry.address(), "team/app:1"), &noise(31, 3000)).await.digest;
+    let manifest = push(&at(registry.address(), "team/app:1"), &noise(31, 3000))
+        .await
+        .digest;
     let signed = payload(&image, &manifest);
     let signature = sign(&signing, "leaf.key", &signed);
     let annotations = annotations(&signing, &signature, &json!({}));
@@ -151,10 +226,19 @@ async fn an_authority_of_ones_own_is_judged_as_skopeo_judges_it() {
     let table = [
         (pki(json!({ "subjectEmail": EMAIL })), true),
         (pki(json!({ "subjectHostname": "build.example.com" })), true),
-        (pki(json!({ "subjectEmail": EMAIL, "subjectHostname": "build.example.com" })), true),
+        (
+            pki(json!({ "subjectEmail": EMAIL, "subjectHostname": "build.example.com" })),
+            true,
+        ),
         (pki(json!({ "subjectEmail": "eve@example.com" })), false),
-        (pki(json!({ "subjectHostname": "other.example.com" })), false),
-        (pki(json!({ "subjectEmail": EMAIL, "caIntermediatesPath": signing.path("ca.pem") })), true),
+        (
+            pki(json!({ "subjectHostname": "other.example.com" })),
+            false,
+        ),
+        (
+            pki(json!({ "subjectEmail": EMAIL, "caIntermediatesPath": signing.path("ca.pem") })),
+            true,
+        ),
         // Nobody is named.
         (pki(json!({})), false),
     ];

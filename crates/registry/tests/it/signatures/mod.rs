@@ -25,11 +25,18 @@ fn now() -> i64 {
 
 /// The verdict on an image, or why there is none.
 async fn ours(signing: &Signing, policy: &Path, image: &str) -> Result<(), String> {
+    judge(signing, policy, image, true).await
+}
+
+/// The same, with or without a place of signatures beside the registry.
+async fn judge(signing: &Signing, policy: &Path, image: &str, beside: bool) -> Result<(), String> {
     let policy = Policy::parse(&std::fs::read(policy).unwrap(), |path| std::fs::read(path));
     let policy = policy.map_err(|error| error.to_string())?;
     let mut config = impatient();
     let lookaside = format!("file://{}", signing.path("lookaside").display());
-    config.lookaside = BTreeMap::from([("default".to_owned(), lookaside)]);
+    if beside {
+        config.lookaside = BTreeMap::from([("default".to_owned(), lookaside)]);
+    }
     let client = Client::new(config).unwrap();
     let image = named(image);
     let repository = client.repository(&image, &Credentials::anonymous());
@@ -42,14 +49,17 @@ async fn ours(signing: &Signing, policy: &Path, image: &str) -> Result<(), Strin
             Err(error) => Err(error),
         }
     };
-    let found = repository.signatures(&manifest.descriptor.digest, &rule, read).await;
+    let found = repository
+        .signatures(&manifest.descriptor.digest, &rule, read)
+        .await;
     let found = found.map_err(|error| chain(&error))?;
     let subject = Subject {
         image: &image,
         manifest: &manifest.bytes,
         now: now(),
     };
-    rule.check(subject, &found).map_err(|error| error.to_string())
+    rule.check(subject, &found)
+        .map_err(|error| error.to_string())
 }
 
 /// The verdict here, which has to be skopeo's too.
@@ -57,7 +67,11 @@ async fn both(signing: &Signing, policy: &Value, image: &str) -> Result<(), Stri
     let file = signing.write("policy.json", policy.to_string().as_bytes());
     let ours = ours(signing, &file, image).await;
     let (theirs, said) = signing.judged(&file, image);
-    assert_eq!(ours.is_ok(), theirs, "{image} {policy}: {ours:?}, skopeo: {said}");
+    assert_eq!(
+        ours.is_ok(),
+        theirs,
+        "{image} {policy}: {ours:?}, skopeo: {said}"
+    );
     ours
 }
 
@@ -68,7 +82,10 @@ fn demand(requirement: Value) -> Value {
 
 /// Runs openssl in the directory of a test.
 fn openssl(signing: &Signing, words: &[&str]) -> Vec<u8> {
-    let output = Command::new("openssl").args(words).current_dir(signing.path("")).output();
+    let output = Command::new("openssl")
+        .args(words)
+        .current_dir(signing.path(""))
+        .output();
     let output = output.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "openssl {words:?}: {said}");
@@ -107,15 +124,22 @@ async fn attach(image: &str, manifest: &types::Digest, signatures: &[(Vec<u8>, V
     let tag = format!("{}.sig", manifest.to_string().replace(':', "-"));
     let tagged = named(image).with_tag(&tag).unwrap();
     let repository = anonymous(&client(), &tagged.to_string());
-    let config = b"{\"architecture\":\"\",\"os\":\"\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
+    let config =
+        b"{\"architecture\":\"\",\"os\":\"\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
     let config_descriptor = describe(CONFIG, config);
-    repository.upload(&config_descriptor, source(config)).await.unwrap();
+    repository
+        .upload(&config_descriptor, source(config))
+        .await
+        .unwrap();
     let mut layers = Vec::new();
     let mut uploaded = std::collections::HashSet::new();
     for (payload, annotations) in signatures {
         let descriptor = describe(SIMPLE_SIGNING, payload);
         if uploaded.insert(descriptor.digest.clone()) {
-            repository.upload(&descriptor, source(payload)).await.unwrap();
+            repository
+                .upload(&descriptor, source(payload))
+                .await
+                .unwrap();
         }
         let mut entry = entry(&descriptor);
         entry["annotations"] = annotations.clone();
@@ -126,5 +150,8 @@ async fn attach(image: &str, manifest: &types::Digest, signatures: &[(Vec<u8>, V
         "layers": layers,
     });
     let bytes = Bytes::from(document.to_string());
-    repository.put_manifest(Some(&tag), MANIFEST, bytes).await.unwrap();
+    repository
+        .put_manifest(Some(&tag), MANIFEST, bytes)
+        .await
+        .unwrap();
 }

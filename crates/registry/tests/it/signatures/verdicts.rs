@@ -61,9 +61,7 @@ async fn the_rule_of_the_nearest_scope_is_taken_as_skopeo_takes_it() {
     let address = registry.address().to_owned();
     let accept = json!([{ "type": "insecureAcceptAnything" }]);
     let reject = json!([{ "type": "reject" }]);
-    let scoped = |default: &Value, scopes: Value| {
-        json!({ "default": default, "transports": { "docker": scopes } })
-    };
+    let scoped = |default: &Value, scopes: Value| json!({ "default": default, "transports": { "docker": scopes } });
     let digest = at(&address, "team/app/web:1").head().await.unwrap().digest;
     let by_digest = format!("{address}/team/app/web@{digest}");
     let open = |scope: &str| scoped(&reject, json!({ scope: accept }));
@@ -85,9 +83,21 @@ async fn the_rule_of_the_nearest_scope_is_taken_as_skopeo_takes_it() {
         (open("*.0.1.1"), &image, false),
         (open(""), &image, true),
         (scoped(&accept, json!({ "": reject })), &image, false),
-        (scoped(&accept, json!({ &address: reject, &image: accept })), &image, true),
-        (scoped(&accept, json!({ &address: accept, &image: reject })), &image, false),
-        (json!({ "default": reject, "transports": { "dir": { "": accept } } }), &image, false),
+        (
+            scoped(&accept, json!({ &address: reject, &image: accept })),
+            &image,
+            true,
+        ),
+        (
+            scoped(&accept, json!({ &address: accept, &image: reject })),
+            &image,
+            false,
+        ),
+        (
+            json!({ "default": reject, "transports": { "dir": { "": accept } } }),
+            &image,
+            false,
+        ),
         (json!({ "default": [accept[0], reject[0]] }), &image, false),
     ];
     for (policy, image, expected) in table {
@@ -116,42 +126,106 @@ async fn simple_signing_is_judged_as_skopeo_judges_it() {
     let data = base64(&std::fs::read(file("ann")).unwrap());
     let good = gpg(&signing, "ann");
     let remap = |prefix: &str, signed: &str| {
-        identity(&good, "remapIdentity", json!({ "prefix": prefix, "signedPrefix": signed }))
+        identity(
+            &good,
+            "remapIdentity",
+            json!({ "prefix": prefix, "signedPrefix": signed }),
+        )
     };
-    let reference = |text: &str| identity(&good, "exactReference", json!({ "dockerReference": text }));
-    let repository = |text: &str| identity(&good, "exactRepository", json!({ "dockerRepository": text }));
+    let reference =
+        |text: &str| identity(&good, "exactReference", json!({ "dockerReference": text }));
+    let repository = |text: &str| {
+        identity(
+            &good,
+            "exactRepository",
+            json!({ "dockerRepository": text }),
+        )
+    };
     let none = json!({});
     let table = [
         (good.clone(), &image, ""),
         (good.clone(), &by_digest, ""),
-        (good.clone(), &plain, "there is no signature of simple signing"),
+        (
+            good.clone(),
+            &plain,
+            "there is no signature of simple signing",
+        ),
         (gpg(&signing, "bob"), &image, "which is not trusted"),
-        (by(json!({ "keyPaths": [file("bob"), file("ann")] })), &image, ""),
-        (by(json!({ "keyPaths": [file("bob")] })), &image, "which is not trusted"),
+        (
+            by(json!({ "keyPaths": [file("bob"), file("ann")] })),
+            &image,
+            "",
+        ),
+        (
+            by(json!({ "keyPaths": [file("bob")] })),
+            &image,
+            "which is not trusted",
+        ),
         (by(json!({ "keyData": data })), &image, ""),
         (identity(&good, "matchExact", none.clone()), &image, ""),
-        (identity(&good, "matchExact", none.clone()), &by_digest, "it is for \""),
-        (identity(&good, "matchRepository", none.clone()), &by_digest, ""),
+        (
+            identity(&good, "matchExact", none.clone()),
+            &by_digest,
+            "it is for \"",
+        ),
+        (
+            identity(&good, "matchRepository", none.clone()),
+            &by_digest,
+            "",
+        ),
         (reference(&image), &by_digest, ""),
         (reference(vendor), &image, "it is for \""),
         (reference(vendor), &mirrored, ""),
         (repository("vendor.example/product/app"), &mirrored, ""),
-        (repository("vendor.example/product"), &mirrored, "it is for \"vendor.example"),
-        (good.clone(), &mirrored, "it is for \"vendor.example/product/app:7\""),
-        (remap(&format!("{address}/mirror"), "vendor.example/product"), &mirrored, ""),
-        (remap(&format!("{address}/mirror/app"), "vendor.example/product/app"), &mirrored, ""),
-        (remap(&format!("{address}/mirr"), "vendor.example/product"), &mirrored, "it is for"),
+        (
+            repository("vendor.example/product"),
+            &mirrored,
+            "it is for \"vendor.example",
+        ),
+        (
+            good.clone(),
+            &mirrored,
+            "it is for \"vendor.example/product/app:7\"",
+        ),
+        (
+            remap(&format!("{address}/mirror"), "vendor.example/product"),
+            &mirrored,
+            "",
+        ),
+        (
+            remap(
+                &format!("{address}/mirror/app"),
+                "vendor.example/product/app",
+            ),
+            &mirrored,
+            "",
+        ),
+        (
+            remap(&format!("{address}/mirr"), "vendor.example/product"),
+            &mirrored,
+            "it is for",
+        ),
         (remap("other.example", "vendor.example"), &image, ""),
     ];
     for (requirement, image, why) in table {
         let found = both(&signing, &demand(requirement.clone()), image).await;
-        assert_eq!(found.is_ok(), why.is_empty(), "{image} {requirement} {found:?}");
-        assert!(found.is_ok() || found.as_ref().is_err_and(|e| e.contains(why)), "{found:?}");
+        assert_eq!(
+            found.is_ok(),
+            why.is_empty(),
+            "{image} {requirement} {found:?}"
+        );
+        assert!(
+            found.is_ok() || found.as_ref().is_err_and(|e| e.contains(why)),
+            "{found:?}"
+        );
     }
     // Both have to have signed.
     let two = json!({ "default": [good, gpg(&signing, "bob")] });
     let refused = both(&signing, &two, &image).await.unwrap_err();
-    assert!(refused.starts_with("default[1] (signedBy) is not fulfilled: "), "{refused}");
+    assert!(
+        refused.starts_with("default[1] (signedBy) is not fulfilled: "),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,7 +238,9 @@ async fn keys_of_every_kind_are_known() {
         let key = signing.key(kind, kind);
         let name = format!("kinds/{kind}:1");
         let image = signed((&registry, &signing), seed, &name, &["--sign-by", &key]).await;
-        both(&signing, &demand(gpg(&signing, kind)), &image).await.unwrap();
+        both(&signing, &demand(gpg(&signing, kind)), &image)
+            .await
+            .unwrap();
     }
     // A subkey that signs, and a keyring as text.
     let primary = signing.fingerprint("ed25519");
@@ -173,9 +249,15 @@ async fn keys_of_every_kind_are_known() {
     signing.write("subkey.gpg", &armored);
     let how = ["--sign-by", &primary];
     let image = signed((&registry, &signing), 20, "kinds/subkey:1", &how).await;
-    let file = signing.write("policy.json", demand(gpg(&signing, "subkey")).to_string().as_bytes());
+    let file = signing.write(
+        "policy.json",
+        demand(gpg(&signing, "subkey")).to_string().as_bytes(),
+    );
     super::ours(&signing, &file, &image).await.unwrap();
-    let file = signing.write("policy.json", demand(gpg(&signing, "nistp256")).to_string().as_bytes());
+    let file = signing.write(
+        "policy.json",
+        demand(gpg(&signing, "nistp256")).to_string().as_bytes(),
+    );
     super::ours(&signing, &file, &image).await.unwrap_err();
 }
 
@@ -192,8 +274,8 @@ async fn sigstore_is_judged_as_skopeo_judges_it() {
     let image = signed((&registry, &signing), 5, "team/app:1", &how).await;
     let plain = unsigned(&registry, 6, "team/plain:1").await;
     let gpg_key = signing.key("gpg", "rsa2048");
-    let both_ways = ["--sign-by-sigstore-private-key", &key, "--sign-by", &gpg_key];
-    let twice = signed((&registry, &signing), 7, "team/twice:1", &both_ways).await;
+    let twice = signed((&registry, &signing), 7, "team/twice:1", &how).await;
+    signing.copy(&twice, &twice, &["--sign-by", &gpg_key]);
     let file = |name: &str| signing.path(&format!("{name}.pub"));
     let by = |more: Value| with(json!({ "type": "sigstoreSigned" }), more);
     let data = |name: &str| base64(&std::fs::read(file(name)).unwrap());
@@ -203,17 +285,41 @@ async fn sigstore_is_judged_as_skopeo_judges_it() {
         (good.clone(), &image, ""),
         (good.clone(), &twice, ""),
         (gpg(&signing, "gpg"), &twice, ""),
-        (gpg(&signing, "gpg"), &image, "there is no signature of simple signing"),
+        (
+            gpg(&signing, "gpg"),
+            &image,
+            "there is no signature of simple signing",
+        ),
         (good.clone(), &plain, "there is no signature of sigstore"),
-        (cosign(&signing, "bob"), &image, "not made by a key that is trusted"),
-        (by(json!({ "keyPaths": [file("bob"), file("ann")] })), &image, ""),
+        (
+            cosign(&signing, "bob"),
+            &image,
+            "not made by a key that is trusted",
+        ),
+        (
+            by(json!({ "keyPaths": [file("bob"), file("ann")] })),
+            &image,
+            "",
+        ),
         (by(json!({ "keyData": data("ann") })), &image, ""),
-        (by(json!({ "keyDatas": [data("bob"), data("ann")] })), &image, ""),
-        (by(json!({ "keyDatas": [data("bob")] })), &image, "not made by a key"),
+        (
+            by(json!({ "keyDatas": [data("bob"), data("ann")] })),
+            &image,
+            "",
+        ),
+        (
+            by(json!({ "keyDatas": [data("bob")] })),
+            &image,
+            "not made by a key",
+        ),
         (identity(&good, "matchExact", none.clone()), &image, ""),
         (identity(&good, "matchRepository", none), &image, ""),
         (
-            identity(&good, "exactReference", json!({ "dockerReference": "other.example/x:1" })),
+            identity(
+                &good,
+                "exactReference",
+                json!({ "dockerReference": "other.example/x:1" }),
+            ),
             &image,
             "it is for \"",
         ),
@@ -225,8 +331,15 @@ async fn sigstore_is_judged_as_skopeo_judges_it() {
     ];
     for (requirement, image, why) in table {
         let found = both(&signing, &demand(requirement.clone()), image).await;
-        assert_eq!(found.is_ok(), why.is_empty(), "{image} {requirement} {found:?}");
-        assert!(found.is_ok() || found.as_ref().is_err_and(|e| e.contains(why)), "{found:?}");
+        assert_eq!(
+            found.is_ok(),
+            why.is_empty(),
+            "{image} {requirement} {found:?}"
+        );
+        assert!(
+            found.is_ok() || found.as_ref().is_err_and(|e| e.contains(why)),
+            "{found:?}"
+        );
     }
     let two = json!({ "default": [good, gpg(&signing, "gpg")] });
     both(&signing, &two, &twice).await.unwrap();
