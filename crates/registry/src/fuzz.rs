@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 // The same changes that the runtime's documents are put to.
 #[path = "../../runtime/tests/support/mutate.rs"]
-mod mutate;
+pub(crate) mod mutate;
 
 use crate::config::Config;
 use crate::hosts::HostFile;

@@ -110,102 +110,65 @@ impl Identity {
 mod tests {
     use super::*;
 
+    fn check(identity: &Identity, image: &str, table: &[(&str, bool)]) {
+        let image = image.parse().unwrap();
+        for (signed, accepted) in table {
+            let found = identity.accepts(&image, signed);
+            assert_eq!(found, *accepted, "{identity:?} {image} {signed}");
+        }
+    }
+
     #[test]
-    fn a_name_is_accepted_as_the_policy_says() {
-        let digest = format!("sha256:{}", "ab".repeat(32));
-        let by_digest = format!("r.example/a/b@{digest}");
+    fn a_name_is_compared_with_the_images_own() {
+        let tagged = "r.example/a/b:1";
+        let by_digest = format!("r.example/a/b@sha256:{}", "ab".repeat(32));
+        let same = ("r.example/a/b:1", true);
+        let exact = [
+            same,
+            ("r.example/a/b:2", false),
+            ("r.example/a/b", false),
+            ("", false),
+        ];
+        check(&Identity::Exact, tagged, &exact);
+        check(&Identity::RepoDigestOrExact, tagged, &exact);
+        check(&Identity::Exact, &by_digest, &[("r.example/a/b:1", false)]);
+        let official = [
+            ("docker.io/library/busybox:latest", true),
+            ("busybox:latest", true),
+            ("busybox", false),
+        ];
+        check(&Identity::Exact, "busybox", &official);
+        let repository = [same, ("r.example/a/c:1", false), ("r.example/a/b", false)];
+        check(&Identity::RepoDigestOrExact, &by_digest, &repository);
+        let repository = [
+            same,
+            ("r.example/a/b", true),
+            ("r.example/a:7", false),
+            ("UPPER CASE", false),
+        ];
+        check(&Identity::Repository, tagged, &repository);
+    }
+
+    #[test]
+    fn a_name_is_compared_with_the_one_that_the_policy_gives() {
         let exact = Identity::ExactReference(Named::parse("r.example/a/b:1").unwrap());
+        check(
+            &exact,
+            "other/x:3",
+            &[("r.example/a/b:1", true), ("r.example/a/b", false)],
+        );
         let repository = Identity::ExactRepository("r.example/a/b".into());
+        check(
+            &repository,
+            "other/x:3",
+            &[("r.example/a/b:9", true), ("r.example/a/bc:9", false)],
+        );
         let remap = Identity::Remap {
             prefix: "m.example/x".into(),
             signed: "r.example".into(),
         };
-        let table = [
-            (&Identity::Exact, "r.example/a/b:1", "r.example/a/b:1", true),
-            (
-                &Identity::Exact,
-                "r.example/a/b:1",
-                "r.example/a/b:2",
-                false,
-            ),
-            (&Identity::Exact, "r.example/a/b", "r.example/a/b", false),
-            (
-                &Identity::Exact,
-                "busybox",
-                "docker.io/library/busybox:latest",
-                true,
-            ),
-            (&Identity::Exact, &by_digest, "r.example/a/b:1", false),
-            (
-                &Identity::RepoDigestOrExact,
-                &by_digest,
-                "r.example/a/b:1",
-                true,
-            ),
-            (
-                &Identity::RepoDigestOrExact,
-                &by_digest,
-                "r.example/a/c:1",
-                false,
-            ),
-            (
-                &Identity::RepoDigestOrExact,
-                &by_digest,
-                "r.example/a/b",
-                false,
-            ),
-            (
-                &Identity::RepoDigestOrExact,
-                "r.example/a/b:1",
-                "r.example/a/b:2",
-                false,
-            ),
-            (
-                &Identity::RepoDigestOrExact,
-                "r.example/a/b:1",
-                "r.example/a/b",
-                false,
-            ),
-            (
-                &Identity::Repository,
-                "r.example/a/b:1",
-                "r.example/a/b",
-                true,
-            ),
-            (
-                &Identity::Repository,
-                "r.example/a/b:1",
-                "r.example/a/b:7",
-                true,
-            ),
-            (
-                &Identity::Repository,
-                "r.example/a/b:1",
-                "r.example/a:7",
-                false,
-            ),
-            (&exact, "other/x:3", "r.example/a/b:1", true),
-            (&exact, "other/x:3", "r.example/a/b", false),
-            (&repository, "other/x:3", "r.example/a/b:9", true),
-            (&repository, "other/x:3", "r.example/a/bc:9", false),
-            (&remap, "m.example/x/a/b:1", "r.example/a/b:1", true),
-            (&remap, "m.example/x/a/b:1", "m.example/x/a/b:1", false),
-            (&remap, "m.example/xy/b:1", "m.example/xy/b:1", true),
-            (
-                &Identity::Repository,
-                "r.example/a/b:1",
-                "UPPER CASE",
-                false,
-            ),
-            (&Identity::Repository, "r.example/a/b:1", "", false),
-        ];
-        for (identity, image, signed, accepted) in table {
-            let image = image.parse().unwrap();
-            assert_eq!(
-                identity.accepts(&image, signed),
-                accepted,
-                "{identity:?} {image} {signed}"
-            );
-        }
+        let below = [("r.example/a/b:1", true), ("m.example/x/a/b:1", false)];
+        check(&remap, "m.example/x/a/b:1", &below);
+        check(&remap, "m.example/xy/b:1", &[("m.example/xy/b:1", true)]);
     }
 }

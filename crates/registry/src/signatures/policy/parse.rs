@@ -167,7 +167,11 @@ fn requirements(
     let one = |(number, text): (usize, &RawValue)| {
         requirement(text, read).map_err(wrong(format!("{at}[{number}]")))
     };
-    list.iter().map(AsRef::as_ref).enumerate().map(one).collect()
+    list.iter()
+        .map(AsRef::as_ref)
+        .enumerate()
+        .map(one)
+        .collect()
 }
 
 fn requirement(text: &RawValue, read: Read<'_>) -> Result<Requirement, String> {

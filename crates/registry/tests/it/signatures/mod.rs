@@ -75,6 +75,16 @@ async fn both(signing: &Signing, policy: &Value, image: &str) -> Result<(), Stri
     ours
 }
 
+/// Both accept, or both refuse and the reason here has these words in it.
+async fn expect(signing: &Signing, policy: &Value, image: &str, why: &str) {
+    let found = both(signing, policy, image).await;
+    let as_said = match &found {
+        Ok(()) => why.is_empty(),
+        Err(refused) => !why.is_empty() && refused.contains(why),
+    };
+    assert!(as_said, "{image} {policy} {why:?}: {found:?}");
+}
+
 /// A policy that demands this of everything.
 fn demand(requirement: Value) -> Value {
     json!({ "default": [requirement] })
