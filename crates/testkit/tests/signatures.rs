@@ -8,10 +8,12 @@
 )]
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use testkit::registry::Registry;
+use testkit::registry::{Registry, Reply, Server, forward};
 use testkit::{Brig, Setup, Signing, clients, kill, program, root, until};
 
 /// A daemon with a policy, a registry with three images, and keys.
@@ -294,5 +296,149 @@ fn archives_are_taken_as_their_transports_say() {
     stage.policy(&text(&all), word);
     brig.brig(&["load", "-i", &archive]).ok();
     brig.brig(&["import", &tar, "made:1"]).ok();
+    stage.brig.finish();
+}
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.v2+json";
+
+/// Asks a registry by hand; the body of its answer.
+fn ask(address: &str, head: &str, kind: &str, body: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    let text = format!(
+        "{head} HTTP/1.0\r\nHost: {address}\r\nAccept: {MANIFESTS}\r\nContent-Type: {kind}\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
+    stream.write_all(text.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap();
+    let good = answer.starts_with(b"HTTP/1.0 20") || answer.starts_with(b"HTTP/1.1 20");
+    assert!(good, "{head}: {}", String::from_utf8_lossy(&answer));
+    answer.split_off(end + 4)
+}
+
+impl Stage {
+    fn digest(&self, bytes: &[u8]) -> String {
+        let file = self.signing.write("bytes", bytes);
+        let sum = Command::new("sha256sum").arg(file).output().unwrap().stdout;
+        format!("sha256:{}", String::from_utf8_lossy(&sum[..64]))
+    }
+
+    /// An index of an image like `plain:1` for this machine, and of one for another kind of machine.
+    fn index(&self, number: u32) -> serde_json::Value {
+        let address = self.registry.address();
+        let manifest = ask(address, "GET /v2/plain/manifests/1", "", b"");
+        let document: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        let kind = document["mediaType"].as_str().unwrap();
+        let (own, other) = match std::env::consts::ARCH {
+            "aarch64" => ("arm64", "amd64"),
+            _ => ("amd64", "arm64"),
+        };
+        let entries = [own, other].map(|architecture| {
+            let mut named = document.clone();
+            named["annotations"] = serde_json::json!({ "for": format!("{architecture} {number}") });
+            let bytes = named.to_string().into_bytes();
+            let digest = self.digest(&bytes);
+            ask(
+                address,
+                &format!("PUT /v2/plain/manifests/{digest}"),
+                kind,
+                &bytes,
+            );
+            serde_json::json!({
+                "mediaType": kind, "digest": digest, "size": bytes.len(),
+                "platform": { "os": "linux", "architecture": architecture },
+            })
+        });
+        serde_json::json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries })
+    }
+
+    /// Tags an index of its own.
+    fn tag_index(&self, number: u32, tag: &str) -> String {
+        let head = format!("PUT /v2/plain/manifests/{tag}");
+        let index = self.index(number).to_string();
+        ask(self.registry.address(), &head, INDEX, index.as_bytes());
+        self.name(&format!("plain:{tag}"))
+    }
+}
+
+#[test]
+fn an_index_is_as_good_as_its_signature_or_its_manifests() {
+    let Some(stage) = Stage::new() else {
+        return;
+    };
+    let brig = &stage.brig;
+    let key = stage.signing.fingerprint("ann");
+    let tags = ["none", "whole", "own"].into_iter().zip(1..);
+    let [none, whole, own] = tags
+        .map(|(tag, number)| stage.tag_index(number, tag))
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap();
+    // The index alone, as cosign signs; and what is for this machine alone.
+    let index = ["--multi-arch", "index-only", "--sign-by", &key];
+    stage.signing.copy(&whole, &whole, &index);
+    let named = ["--sign-by", &key, "--sign-identity", &own];
+    stage.signing.copy(&own, &stage.name("plain:copy"), &named);
+    stage.demand(&stage.gpg());
+    let refused = brig.brig(&["pull", &none]);
+    let word = "is not allowed by the signature policy";
+    assert!(refused.stderr.contains(word), "{refused}");
+    brig.brig(&["pull", &own]).ok();
+    stage.forget();
+    // What is for other machines is not signed.
+    let refused = brig.brig(&["pull", "--all-platforms", &own]);
+    assert!(refused.stderr.contains(word), "{refused}");
+    assert_eq!(brig.brig(&["images", "-aq"]).ok(), "");
+    brig.brig(&["pull", &whole]).ok();
+    stage.forget();
+    brig.brig(&["pull", "--all-platforms", &whole]).ok();
+    stage.brig.finish();
+}
+
+/// Who makes an index may call a manifest anything.
+#[test]
+fn a_manifest_under_another_name_is_judged_too() {
+    let Some(stage) = Stage::new() else {
+        return;
+    };
+    let mut index = stage.index(7);
+    let digest = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    let address = stage.registry.address().to_owned();
+    let manifest = ask(
+        &address,
+        &format!("GET /v2/plain/manifests/{digest}"),
+        "",
+        b"",
+    );
+    index["manifests"][0]["mediaType"] = "application/vnd.oci.image.config.v1+json".into();
+    let (index, blob) = (index.to_string(), format!("/v2/plain/blobs/{digest}"));
+    let liar = Server::start(move |request| match request.path() {
+        "/v2/plain/manifests/1" => Reply::new(200, index.clone()).header("Content-Type", INDEX),
+        path if path == blob => Reply::new(200, manifest.clone()),
+        _ => forward(&address, request),
+    });
+    let key = stage.gpg();
+    let text = format!("{{\"default\":[{key}]}}");
+    let image = format!("{}/plain:1", liar.address());
+    // Without a policy it can be had.
+    stage.brig.brig(&["pull", &image]).ok();
+    stage.forget();
+    stage.policy(&text, "and so is the signature policy");
+    let refused = stage.brig.brig(&["pull", &image]);
+    assert!(
+        refused
+            .stderr
+            .contains("is not allowed by the signature policy"),
+        "{refused}"
+    );
+    assert_eq!(stage.brig.brig(&["images", "-aq"]).ok(), "");
     stage.brig.finish();
 }

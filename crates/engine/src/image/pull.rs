@@ -148,7 +148,7 @@ impl Puller {
     }
 
     /// Manifests of an index, and configurations: which layers there are is known after them.
-    async fn documents(&self, pull: &Arc<storage::Pull>) -> Result<(), Error> {
+    async fn documents(&mut self, pull: &Arc<storage::Pull>) -> Result<(), Error> {
         loop {
             let asked = pull.clone();
             let missing = self.engine.blocking(move |_| Ok(asked.missing()?)).await?;
@@ -164,8 +164,8 @@ impl Puller {
         }
     }
 
-    async fn document(&self, wanted: &storage::Descriptor) -> Result<Vec<u8>, Error> {
-        if is_manifest(&wanted.media_type) {
+    async fn document(&mut self, wanted: &storage::Descriptor) -> Result<Vec<u8>, Error> {
+        if is_manifest(&wanted.media_type) || self.gate.judges(&wanted.digest) {
             let manifest = self.repository.manifest(&to_registry(wanted)).await?;
             let (engine, repository) = (&self.engine, &self.repository);
             self.gate.next(engine, repository, &manifest).await?;

@@ -4,6 +4,7 @@
 //! platform that is pulled (as containers/image has it), or an index that names it, because who signs an
 //! index signs what it names. Archives carry no signatures, so that a rule which asks for one refuses them.
 
+use std::collections::HashSet;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use bytes::Bytes;
 pub use registry::signatures::{InvalidPolicy, Refusal};
 use registry::signatures::{MAX_SIGNATURE, Rule, Signatures, Subject};
 use registry::{Content, Manifest, Repository};
-use types::ImageRef;
+use types::{Digest, ImageRef};
 
 use crate::{Engine, Error};
 
@@ -84,8 +85,11 @@ pub(super) struct Gate {
     /// None when nothing is asked of the image.
     policy: Option<Arc<Policy>>,
     image: ImageRef,
-    /// Everything that is named by what has passed is good.
+    /// Everything that is named by what came first is good.
     passed: bool,
+    /// What is named by manifests that have passed. Who makes an index says what its entries are, so that
+    /// everything else has to pass as a manifest, whatever it is called there.
+    named: HashSet<Digest>,
 }
 
 impl Gate {
@@ -99,6 +103,7 @@ impl Gate {
             passed: policy.is_none(),
             policy,
             image: image.clone(),
+            named: HashSet::new(),
         };
         match &gate.policy {
             Some(policy) if policy.rules.of_image(image).rejects() => {
@@ -136,20 +141,26 @@ impl Gate {
         }
     }
 
+    /// Whether a document has to pass as a manifest.
+    pub(super) fn judges(&self, document: &Digest) -> bool {
+        !self.passed && !self.named.contains(document)
+    }
+
     /// A manifest that an index names.
     ///
     /// # Errors
     /// As [`Gate::first`].
     pub(super) async fn next(
-        &self,
+        &mut self,
         engine: &Engine,
         repository: &Repository,
         manifest: &Manifest,
     ) -> Result<(), Error> {
-        match &manifest.content {
-            Content::Index { .. } => Ok(()),
-            Content::Image { .. } => self.check(engine, repository, manifest).await,
+        if let Content::Image { config, .. } = &manifest.content {
+            self.check(engine, repository, manifest).await?;
+            self.named.insert(config.digest.clone());
         }
+        Ok(())
     }
 
     async fn check(
