@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use serde::{Deserialize, Serialize};
 use sys::Errno;
-use sys::netlink::{Family, Message, Socket, flag};
+use sys::netlink::{Attributes, Family, Message, Socket, flag};
 
 use crate::attach::Attachment;
 use crate::error::{Doing, Error};
@@ -101,36 +101,63 @@ pub(crate) fn set(
     set(&mut inside, index, limits.egress).doing(doing)
 }
 
+/// What waits for a limit and is dropped is counted by the limit, not by the interface.
 pub(crate) fn read(attachment: &Attachment, namespace: impl AsFd) -> Result<Counters, Error> {
     let doing = || format!("read the counters of {}", attachment.interface);
-    let mut socket = match attachment.host {
-        Some(_) => Socket::open(Family::Route),
-        None => Socket::open_in(namespace, Family::Route),
-    }
-    .doing(doing)?;
-    let index = attachment.find(&mut socket)?.ok_or_else(|| {
-        Error::Conflict(format!("the interface {} is gone", attachment.interface))
-    })?;
-    let found = link::get(&mut socket, index).doing(doing)?;
-    let own = found.statistics.unwrap_or_default();
-    let counters = Counters {
-        bytes_in: own.bytes_in,
-        packets_in: own.packets_in,
-        errors_in: own.errors_in,
-        dropped_in: own.dropped_in,
-        bytes_out: own.bytes_out,
-        packets_out: own.packets_out,
-        errors_out: own.errors_out,
-        dropped_out: own.dropped_out,
+    let gone = || Error::Conflict(format!("the interface {} is gone", attachment.interface));
+    let mut inside = Socket::open_in(namespace, Family::Route).doing(doing)?;
+    let own = link::find(&mut inside, &attachment.interface).doing(doing)?;
+    let limited_out = limited(&mut inside, own.index).doing(doing)?;
+    let mut counters = match &attachment.host {
+        None => Counters::of(own.statistics),
+        Some(_) => {
+            let mut host = Socket::open(Family::Route).doing(doing)?;
+            let index = attachment.find(&mut host)?.ok_or_else(gone)?;
+            let found = link::get(&mut host, index).doing(doing)?;
+            let mut counters = Counters::of(found.statistics).seen_from_the_other_end();
+            counters.dropped_in += limited(&mut host, index).doing(doing)?;
+            counters
+        }
     };
-    // What goes out of the host's end comes in at the other.
-    Ok(match attachment.host {
-        Some(_) => counters.seen_from_the_other_end(),
-        None => counters,
-    })
+    counters.dropped_out += limited_out;
+    Ok(counters)
+}
+
+/// Packets that the limit on an interface has dropped.
+fn limited(socket: &mut Socket, index: u32) -> sys::netlink::Result<u64> {
+    const GET_QDISC: u16 = 38;
+    const STATISTICS: u16 = 7;
+    const QUEUE: u16 = 3;
+    /// Bytes of `struct tcmsg`.
+    const FIXED: usize = 20;
+    let message = Message::new(GET_QDISC, 0, &header(index, 0));
+    let dropped = socket.dump(&message, |message| {
+        let of = message.body.get(4..8)?.first_chunk()?;
+        let queue = Attributes::after(message.body, FIXED)
+            .inner(STATISTICS)
+            .get(QUEUE)?;
+        // Length, bytes that wait, dropped.
+        let dropped = queue.get(8..12)?.first_chunk()?;
+        (u32::from_ne_bytes(*of) == index).then(|| u64::from(u32::from_ne_bytes(*dropped)))
+    })?;
+    Ok(dropped.into_iter().sum())
 }
 
 impl Counters {
+    fn of(statistics: Option<link::Statistics>) -> Self {
+        let own = statistics.unwrap_or_default();
+        Self {
+            bytes_in: own.bytes_in,
+            packets_in: own.packets_in,
+            errors_in: own.errors_in,
+            dropped_in: own.dropped_in,
+            bytes_out: own.bytes_out,
+            packets_out: own.packets_out,
+            errors_out: own.errors_out,
+            dropped_out: own.dropped_out,
+        }
+    }
+
     fn seen_from_the_other_end(self) -> Self {
         Self {
             bytes_in: self.bytes_out,

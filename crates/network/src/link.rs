@@ -25,7 +25,7 @@ const ADDRESS: usize = 8;
 const ROUTE: usize = 12;
 
 /// Attributes of links (linux/if_link.h).
-mod link {
+mod attribute {
     pub(super) const ADDRESS: u16 = 1;
     pub(super) const NAME: u16 = 3;
     pub(super) const MTU: u16 = 4;
@@ -84,7 +84,7 @@ fn header(index: u32, flags: u32, change: u32) -> [u8; LINK] {
 /// Asks for one link by its name.
 pub(crate) fn find(socket: &mut Socket, name: &str) -> Result<Found> {
     let mut message = Message::new(GET_LINK, 0, &header(0, 0, 0));
-    message.put_text(link::NAME, name);
+    message.put_text(attribute::NAME, name);
     socket.ask(message, read)
 }
 
@@ -102,14 +102,14 @@ pub(crate) fn list(socket: &mut Socket) -> Result<Vec<Found>> {
 fn read(message: &Received<'_>) -> Found {
     let index = message.body.get(4..8).and_then(|bytes| bytes.first_chunk());
     let attributes = Attributes::after(message.body, LINK);
-    let mac = attributes.get(link::ADDRESS);
+    let mac = attributes.get(attribute::ADDRESS);
     Found {
         index: index.map_or(0, |bytes| u32::from_ne_bytes(*bytes)),
-        name: attributes.text(link::NAME).unwrap_or_default(),
+        name: attributes.text(attribute::NAME).unwrap_or_default(),
         mac: mac.and_then(|bytes| bytes.try_into().ok()).map(Mac),
-        kind: attributes.inner(link::INFO).text(link::INFO_KIND),
-        mtu: attributes.number(link::MTU).unwrap_or_default(),
-        statistics: attributes.get(link::STATISTICS).map(read_statistics),
+        kind: attributes.inner(attribute::INFO).text(attribute::INFO_KIND),
+        mtu: attributes.number(attribute::MTU).unwrap_or_default(),
+        statistics: attributes.get(attribute::STATISTICS).map(read_statistics),
     }
 }
 
@@ -135,14 +135,14 @@ pub(crate) fn new_bridge(name: &str, mac: Mac, mtu: Option<u32>) -> Message {
     const FORWARD_DELAY: u16 = 1;
     const SPANNING_TREE: u16 = 5;
     let mut message = Message::new(NEW_LINK, flag::CREATE | flag::EXCLUSIVE, &header(0, 0, 0));
-    message.put_text(link::NAME, name);
-    message.put(link::ADDRESS, &mac.0);
+    message.put_text(attribute::NAME, name);
+    message.put(attribute::ADDRESS, &mac.0);
     if let Some(mtu) = mtu {
-        message.put_u32(link::MTU, mtu);
+        message.put_u32(attribute::MTU, mtu);
     }
-    message.nest(link::INFO, |info| {
-        info.put_text(link::INFO_KIND, "bridge");
-        info.nest(link::INFO_DATA, |data| {
+    message.nest(attribute::INFO, |info| {
+        info.put_text(attribute::INFO_KIND, "bridge");
+        info.nest(attribute::INFO_DATA, |data| {
             data.put_u32(FORWARD_DELAY, 0);
             data.put_u32(SPANNING_TREE, 0);
         });
@@ -165,16 +165,19 @@ pub(crate) struct Veth<'a> {
 pub(crate) fn new_veth(veth: &Veth<'_>) -> Message {
     const PEER: u16 = 1;
     let mut message = Message::new(NEW_LINK, flag::CREATE | flag::EXCLUSIVE, &header(0, UP, UP));
-    message.put_text(link::NAME, veth.name);
-    message.put_u32(link::MASTER, veth.bridge);
+    message.put_text(attribute::NAME, veth.name);
+    message.put_u32(attribute::MASTER, veth.bridge);
     one_queue(&mut message, veth.mtu);
-    message.nest(link::INFO, |info| {
-        info.put_text(link::INFO_KIND, "veth");
-        info.nest(link::INFO_DATA, |data| {
+    message.nest(attribute::INFO, |info| {
+        info.put_text(attribute::INFO_KIND, "veth");
+        info.nest(attribute::INFO_DATA, |data| {
             data.nest_after(PEER, &header(0, 0, 0), |peer| {
-                peer.put_text(link::NAME, veth.inside);
-                peer.put(link::ADDRESS, &veth.mac.0);
-                peer.put(link::NAMESPACE, &veth.namespace.as_raw_fd().to_ne_bytes());
+                peer.put_text(attribute::NAME, veth.inside);
+                peer.put(attribute::ADDRESS, &veth.mac.0);
+                peer.put(
+                    attribute::NAMESPACE,
+                    &veth.namespace.as_raw_fd().to_ne_bytes(),
+                );
                 one_queue(peer, veth.mtu);
             });
         });
@@ -184,10 +187,10 @@ pub(crate) fn new_veth(veth: &Veth<'_>) -> Message {
 
 /// The kernel would make as many queues as the machine may ever have processors, and use one.
 fn one_queue(message: &mut Message, mtu: Option<u32>) {
-    message.put_u32(link::QUEUES_OUT, 1);
-    message.put_u32(link::QUEUES_IN, 1);
+    message.put_u32(attribute::QUEUES_OUT, 1);
+    message.put_u32(attribute::QUEUES_IN, 1);
     if let Some(mtu) = mtu {
-        message.put_u32(link::MTU, mtu);
+        message.put_u32(attribute::MTU, mtu);
     }
 }
 
@@ -197,9 +200,9 @@ pub(crate) fn set_port(index: u32, isolated: bool, hairpin: bool) -> Message {
     const HAIRPIN: u16 = 4;
     const ISOLATED: u16 = 33;
     let mut message = Message::new(NEW_LINK, 0, &header(index, 0, 0));
-    message.nest(link::INFO, |info| {
-        info.put_text(link::INFO_PORT_KIND, "bridge");
-        info.nest(link::INFO_PORT_DATA, |data| {
+    message.nest(attribute::INFO, |info| {
+        info.put_text(attribute::INFO_PORT_KIND, "bridge");
+        info.nest(attribute::INFO_PORT_DATA, |data| {
             data.put(ISOLATED, &[u8::from(isolated)]);
             data.put(HAIRPIN, &[u8::from(hairpin)]);
         });
@@ -227,22 +230,22 @@ pub(crate) fn new_macvlan(macvlan: &Macvlan<'_>) -> Message {
         MacvlanMode::Passthru => 8,
     };
     let mut message = Message::new(NEW_LINK, flag::CREATE | flag::EXCLUSIVE, &header(0, 0, 0));
-    message.put_text(link::NAME, macvlan.inside);
-    message.put_u32(link::PARENT, macvlan.parent);
+    message.put_text(attribute::NAME, macvlan.inside);
+    message.put_u32(attribute::PARENT, macvlan.parent);
     message.put(
-        link::NAMESPACE,
+        attribute::NAMESPACE,
         &macvlan.namespace.as_raw_fd().to_ne_bytes(),
     );
     if let Some(mtu) = macvlan.mtu {
-        message.put_u32(link::MTU, mtu);
+        message.put_u32(attribute::MTU, mtu);
     }
     // With passthru the parent's address is the container's.
     if macvlan.mode != MacvlanMode::Passthru {
-        message.put(link::ADDRESS, &macvlan.mac.0);
+        message.put(attribute::ADDRESS, &macvlan.mac.0);
     }
-    message.nest(link::INFO, |info| {
-        info.put_text(link::INFO_KIND, "macvlan");
-        info.nest(link::INFO_DATA, |data| data.put_u32(MODE, mode));
+    message.nest(attribute::INFO, |info| {
+        info.put_text(attribute::INFO_KIND, "macvlan");
+        info.nest(attribute::INFO_DATA, |data| data.put_u32(MODE, mode));
     });
     message
 }
@@ -251,10 +254,12 @@ pub(crate) fn new_macvlan(macvlan: &Macvlan<'_>) -> Message {
 pub(crate) fn new_vlan(name: &str, parent: u32, tag: u16) -> Message {
     const TAG: u16 = 1;
     let mut message = new_up(name);
-    message.put_u32(link::PARENT, parent);
-    message.nest(link::INFO, |info| {
-        info.put_text(link::INFO_KIND, "vlan");
-        info.nest(link::INFO_DATA, |data| data.put(TAG, &tag.to_ne_bytes()));
+    message.put_u32(attribute::PARENT, parent);
+    message.nest(attribute::INFO, |info| {
+        info.put_text(attribute::INFO_KIND, "vlan");
+        info.nest(attribute::INFO_DATA, |data| {
+            data.put(TAG, &tag.to_ne_bytes())
+        });
     });
     message
 }
@@ -262,14 +267,16 @@ pub(crate) fn new_vlan(name: &str, parent: u32, tag: u16) -> Message {
 /// An interface that leads nowhere.
 pub(crate) fn new_dummy(name: &str) -> Message {
     let mut message = new_up(name);
-    message.nest(link::INFO, |info| info.put_text(link::INFO_KIND, "dummy"));
+    message.nest(attribute::INFO, |info| {
+        info.put_text(attribute::INFO_KIND, "dummy")
+    });
     message
 }
 
 fn new_up(name: &str) -> Message {
     let flags = flag::CREATE | flag::EXCLUSIVE;
     let mut message = Message::new(NEW_LINK, flags, &header(0, UP, UP));
-    message.put_text(link::NAME, name);
+    message.put_text(attribute::NAME, name);
     message
 }
 
@@ -285,7 +292,7 @@ pub(crate) fn delete(index: u32) -> Message {
 pub(crate) fn configure4(index: u32, settings: &[(u16, u32)]) -> Message {
     const CONFIGURATION: u16 = 1;
     let mut message = Message::new(NEW_LINK, 0, &header(index, 0, 0));
-    message.nest(link::FAMILIES, |families| {
+    message.nest(attribute::FAMILIES, |families| {
         families.nest(u16::from(IPV4), |family| {
             family.nest(CONFIGURATION, |settings_of| {
                 for (number, value) in settings {
@@ -302,7 +309,7 @@ pub(crate) fn no_version_6(index: u32) -> Message {
     const GENERATION: u16 = 8;
     const NONE: u8 = 1;
     let mut message = Message::new(NEW_LINK, 0, &header(index, 0, 0));
-    message.nest(link::FAMILIES, |families| {
+    message.nest(attribute::FAMILIES, |families| {
         families.nest(u16::from(IPV6), |family| family.put(GENERATION, &[NONE]));
     });
     message

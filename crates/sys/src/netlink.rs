@@ -299,6 +299,8 @@ impl Socket {
     /// (RTNLGRP_*, NFNLGRP_*).
     pub fn listen(family: Family, groups: &[u32]) -> Result<Self> {
         let socket = Self::new(family, SocketFlags::NONBLOCK)?;
+        // A socket without a number is passed over as if the news were of its own doing.
+        socket.port()?;
         for group in groups {
             socket.set(libc::NETLINK_ADD_MEMBERSHIP, *group)?;
         }

@@ -301,7 +301,7 @@ fn base_chains(closed: bool) -> Vec<Chain> {
         .interface_in(MetaKey::InInterface, BRIDGES)
         .to(loopback4())
         .drop();
-    let local = || Build::new().is_local().jump("published");
+    let local = || Build::new().for_this_host().jump("published");
     let to_published = || local().because("what is for this host may be for a container");
     let not4 = Build::new().to(loopback4()).back();
     let not6 = Build::new().to(loopback6).back();

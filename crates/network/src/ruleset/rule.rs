@@ -78,7 +78,7 @@ impl Build {
     }
 
     /// The destination is an address of this host.
-    pub(super) fn is_local(self) -> Self {
+    pub(super) fn for_this_host(self) -> Self {
         self.then(Expression::DestinationType { to: 0 })
             .compare(Compare::Equal, LOCAL.to_ne_bytes().to_vec())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::error::Errno;
 use crate::netlink::{Attributes, Message, Received, Result, Socket};
 
 use super::{Chain, Data, Elements, INET, SUBSYSTEM, Set, Table, general, kept, read_verdict};
@@ -25,6 +26,14 @@ pub struct Listed {
 
 /// What is in the table of this name; empty when there is no such table.
 pub fn list(socket: &mut Socket, table: &str) -> Result<Listed> {
+    match list_all(socket, table) {
+        // It, or a set of it, went meanwhile.
+        Err(error) if error.errno == Errno::NOENT => Ok(Listed::default()),
+        listed => listed,
+    }
+}
+
+fn list_all(socket: &mut Socket, table: &str) -> Result<Listed> {
     let request = |kind, set: Option<&str>| {
         let mut message = Message::new(kind, 0, &general(INET, 0));
         message.put_text(1, table);
