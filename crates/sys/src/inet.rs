@@ -233,6 +233,7 @@ mod tests {
         let asker_is = local_address(&asker).unwrap();
         send_datagram(&asker, b"question", None).unwrap();
         let mut room = [0; 100];
+        crate::process::wait_readable(&server).unwrap();
         let (length, from) = receive_datagram(&server, &mut room).unwrap().unwrap();
         assert_eq!((&room[..length], from), (&b"question"[..], Some(asker_is)));
         send_datagram(&stranger, b"lie", Some(asker_is)).unwrap();
