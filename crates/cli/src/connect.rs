@@ -22,7 +22,7 @@ use crate::print;
 pub const DEFAULT_HOST: &str = "unix:///run/brig/brig.sock";
 const SOCKET: &str = "brig.sock";
 /// How long a daemon may take to answer after its start.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long somebody else's daemon may take after ours gave way to it.
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(2);
 

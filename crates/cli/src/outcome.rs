@@ -11,7 +11,7 @@ use crate::connect::Daemon;
 use crate::error::CliError;
 
 /// How long a daemon may stay away once the container's streams have ended.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The question as it was first asked.

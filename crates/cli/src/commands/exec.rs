@@ -16,7 +16,7 @@ use crate::session::{End, Session, Signals, Target, Wish};
 use crate::{print, terminal};
 
 /// How long the daemon may take to learn, or to come back and tell, how a session ended.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(args: ExecArgs, context: Context) -> Result<u8, CliError> {
     let detach_keys = keys::detach_keys(args.detach_keys.as_deref())?;
