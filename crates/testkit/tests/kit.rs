@@ -17,7 +17,9 @@ fn a_terminal_types_and_shows() {
 
 #[test]
 fn a_terminal_is_resized() {
-    let script = "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.02; done";
+    // Told twice: of the rows, and of the columns. Until both have changed the terminal must stay.
+    let script = "trap 'size=$(stty size); echo $size; [ \"$size\" = \"33 101\" ] && exit 0' WINCH; \
+                  echo ready; while :; do sleep 0.02; done";
     let mut terminal = Terminal::start(Command::new("sh").args(["-c", script]));
     terminal.expect("ready");
     terminal.resize(33, 101);
