@@ -4,6 +4,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use oci_spec::runtime::{Linux, Spec};
+use sys::ahead::NetworkAhead;
 use sys::cgroup::{Cgroup, Join, Layout};
 use sys::clone::{Child, Clone3};
 use sys::mount::Mounted;
@@ -119,12 +120,14 @@ fn at(request: &CreateRequest<'_>, step: &'static str) -> Result<(), Error> {
 fn planned(
     request: &mut CreateRequest<'_>,
     undo: &mut Undo,
-) -> Result<(Plan, Option<Program>), Error> {
+) -> Result<(Plan, Option<Program>, Option<NetworkAhead>), Error> {
     at(request, "configuration")?;
     let mut plan = prepare::plan(request)?;
-    if let Some(made) = request.network.take() {
-        crate::network::use_made(&mut plan.namespaces, made);
-    }
+    let at_once = !plan.devices_to_move.is_empty();
+    let ahead = match request.network.take() {
+        Some(network) => crate::network::use_made(&mut plan.namespaces, network, at_once)?,
+        None => None,
+    };
     check_stdio(&plan, &request.stdio)?;
     let default = Linux::default();
     let linux = request.spec.linux().as_ref().unwrap_or(&default);
@@ -140,11 +143,11 @@ fn planned(
     }
     at(request, "bind-sources")?;
     prepare::sources(&mut plan)?;
-    Ok((plan, seccomp))
+    Ok((plan, seccomp, ahead))
 }
 
 fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Error> {
-    let (mut plan, seccomp) = planned(&mut request, undo)?;
+    let (mut plan, seccomp, ahead) = planned(&mut request, undo)?;
     at(&request, "cgroup")?;
     let layout = crate::cgroup::detect()?;
     let awaited = begin_cgroup(&request, &plan, &layout, undo)?;
@@ -170,7 +173,7 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     let (child, maker) = clone(
         &request,
         &plan,
-        (&join, awaited.as_ref()),
+        (&join, awaited.as_ref(), ahead.as_ref()),
         seccomp.as_ref(),
         (maker, init),
         gate,
@@ -179,7 +182,7 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
         pid: child.pid,
         started: 0,
     };
-    if undo.awaited.is_some() {
+    if undo.awaited.is_some() || ahead.is_some() {
         // Both have something to do now. Where it may run for good it finds out by itself, later.
         let _ = sys::sched::begin_elsewhere(process.pid);
     }
@@ -199,7 +202,7 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
         let _ = maker.send(ToInit::Start);
     }
     // While the copy works: what can be done now need not be done while it waits to be started.
-    drop(join);
+    drop((join, ahead));
     let (cgroup, _keeper) = (cgroup.group, cgroup.keeper);
     let process = sys::proc::process_ref(process.pid)
         .doing(|| "read when the container's process started".to_owned())?;
@@ -271,8 +274,9 @@ fn finish_cgroup(made: Option<Made>, undo: &mut Undo, maker: &MakerEnd) -> Resul
     };
     let group = awaited.finish()?;
     undo.cgroup = Some(group.clone());
+    let join = group.join_handles()?;
     // If it has ended by now, what it said of that is still to be read.
-    let _ = maker.send(ToInit::Continue);
+    let _ = maker.send_with(ToInit::Continue, &join.v1_doors());
     Ok(Made {
         group,
         keeper: None,
@@ -317,7 +321,7 @@ fn check_stdio(plan: &Plan, stdio: &Stdio) -> Result<(), Error> {
 fn clone(
     request: &CreateRequest<'_>,
     plan: &Plan,
-    (join, awaited): (&Join, Option<&Cgroup>),
+    (join, awaited, network): (&Join, Option<&Cgroup>, Option<&NetworkAhead>),
     seccomp: Option<&Program>,
     (maker, init): (MakerEnd, InitEnd),
     gate: Option<OwnedFd>,
@@ -327,6 +331,7 @@ fn clone(
         join,
         born_in_cgroup: join.directory().is_some(),
         awaited,
+        network,
         in_cgroup: false,
         gate,
         signals: None,

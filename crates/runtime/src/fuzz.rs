@@ -158,7 +158,7 @@ fn any_message_is_understood_or_refused() {
             assert_eq!(again, message);
         }
         if sys::socket::send(&maker, &text, &[]).is_ok()
-            && let Ok(Some(message)) = init.receive()
+            && let Ok(Some((message, _))) = init.receive()
         {
             let known = [ToInit::Continue, ToInit::Start].contains(&message);
             assert!(known, "{message:?}");

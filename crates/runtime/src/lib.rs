@@ -57,7 +57,7 @@ pub use exec::Joining;
 pub use features::features;
 pub use init::root::link_mount_table;
 pub use nest::{is_apart, nest, nest_again, settle};
-pub use network::make_network;
+pub use network::{Network, begin_network};
 pub use parse::{parse_process, parse_spec};
 pub use prepare::check_id;
 pub use rootless::Rootless;
@@ -91,9 +91,9 @@ pub struct CreateRequest<'a> {
     /// [`Created::start`], which then only tells how that went: for callers with nothing to do in
     /// between. With a gate, or with hooks that run in between, it waits all the same.
     pub start_at_once: bool,
-    /// A network namespace of [`make_network`] for a specification that asks for a new one. None, or
-    /// one that has to belong to a new user namespace: it is made with the others.
-    pub network: Option<OwnedFd>,
+    /// A network namespace for a specification that asks for a new one. None, or one that has to belong
+    /// to a new user namespace: it is made with the others.
+    pub network: Option<Network>,
     /// Who makes the cgroup.
     pub cgroup_driver: CgroupDriver,
     /// Whether the container may go without a cgroup where the caller may make none.

@@ -128,7 +128,7 @@ fn close() -> Result<(), Error> {
 
 /// The exit code.
 fn help(line: &InitEnd, pid: i32, maps: &IdMaps) -> i32 {
-    if !matches!(line.receive(), Ok(Some(ToInit::Continue))) {
+    if !matches!(line.receive(), Ok(Some((ToInit::Continue, _)))) {
         return 1;
     }
     let answer = match id_maps::write(pid, maps) {

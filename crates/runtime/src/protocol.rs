@@ -6,7 +6,7 @@
 //!     ── clone3 ──────────────────────────────────►  steps of Enter
 //!     ◄── Born + pidfd ────────────────────────────  (only through an usher, which says it)
 //!     ── Continue ────────────────────────────────►  (only with a user namespace: ids are mapped)
-//!     ── Continue ────────────────────────────────►  (only if the cgroup is made meanwhile: it is there)
+//!     ── Continue ────────────────────────────────►  (only if the cgroup is made meanwhile: its doors)
 //!     ◄──────────── Translate + mount, namespace ──  (only what a user namespace may not do itself)
 //!     ── Continue ────────────────────────────────►
 //!     ◄───────────────────────────────── AtHooks ──  steps of Root, before the old root goes
@@ -173,7 +173,11 @@ impl MakerEnd {
     }
 
     pub(crate) fn send(&self, message: ToInit) -> Result<(), Error> {
-        let sent = send(self.0.as_fd(), &message, &[]);
+        self.send_with(message, &[])
+    }
+
+    pub(crate) fn send_with(&self, message: ToInit, fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
+        let sent = send(self.0.as_fd(), &message, fds);
         sent.doing(|| "write to the container's process".to_owned())
     }
 
@@ -205,9 +209,9 @@ impl InitEnd {
         sys::fd::write_once(&self.0, &text)
     }
 
-    /// The maker's next message; nothing when it is gone.
-    pub(crate) fn receive(&self) -> sys::Result<Option<ToInit>> {
-        receive(self.0.as_fd()).map(|message| message.map(|(message, _)| message))
+    /// The maker's next message and what came along; nothing when it is gone.
+    pub(crate) fn receive(&self) -> sys::Result<Option<(ToInit, Vec<OwnedFd>)>> {
+        receive(self.0.as_fd())
     }
 }
 

@@ -14,6 +14,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use crate::error::{Named, Result, retry};
 use crate::fd;
 use crate::mount::{self, Attributes, Change};
+use crate::passed::Passed;
 
 /// Opens a program so that nobody can write to it by way of its processes: execute it by this
 /// descriptor ([`crate::process::execute_fd`]), any number of times.
@@ -54,6 +55,20 @@ fn copied(program: &Path) -> Result<OwnedFd> {
     // Not the descriptor that was written by: a file that is open for writing is not executed.
     fd::open_read(&fd::proc_path(std::os::fd::AsFd::as_fd(&to)))
 }
+
+/// Keeps what [`open_sealed`] opened open in this program when it is executed from it, and names the
+/// variable by which it is found then, as `NAME=value`. Closed, the mount is taken apart, and that waits
+/// for an RCU grace period: for every processor that has something to do.
+pub fn pass_on(sealed: OwnedFd) -> Result<String> {
+    PASSED.pass_on(sealed, 0)
+}
+
+/// What this process has passed on to itself, once: to be closed when there is time.
+pub fn passed_on() -> Option<OwnedFd> {
+    PASSED.take().map(|(sealed, _)| sealed)
+}
+
+static PASSED: Passed = Passed::new("BRIG_SEALED");
 
 /// Whether this process was executed from a place that cannot be written through it.
 pub fn is_sealed() -> Result<bool> {

@@ -7,8 +7,10 @@
 //! Boundary types: [`Error`] and [`Errno`], and each module's own.
 
 mod error;
+mod passed;
 
 pub mod activation;
+pub mod ahead;
 pub mod caps;
 pub mod cgroup;
 pub mod clone;

@@ -1,14 +1,20 @@
 //! The loopback interface of a new network namespace, which the kernel makes but leaves down.
 #![allow(unsafe_code, reason = "SIOCSIFFLAGS has no safe wrapper")]
 
-use std::os::fd::AsRawFd;
-
+use rustix::ioctl::{Setter, ioctl};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use crate::error::{Named, Result, check};
+use crate::error::{Named, Result};
 
 /// Brings `lo` of the calling thread's network namespace up; the kernel gives it 127.0.0.1 and ::1.
 pub fn bring_up() -> Result<()> {
+    up().named("ioctl SIOCSIFFLAGS")
+}
+
+/// The same without the C library and its errno.
+pub(crate) fn up() -> rustix::io::Result<()> {
+    /// SIOCSIFFLAGS of linux/sockios.h.
+    const SET_FLAGS: rustix::ioctl::Opcode = 0x8914;
     // Any socket will do to address the namespace's devices (netdevice(7)); this family is the one
     // that is always there.
     let socket = rustix::net::socket_with(
@@ -16,8 +22,7 @@ pub fn bring_up() -> Result<()> {
         SocketType::DGRAM,
         SocketFlags::CLOEXEC,
         None,
-    )
-    .named("socket")?;
+    )?;
     let mut name = [0; libc::IFNAMSIZ];
     for (to, from) in name.iter_mut().zip(c"lo".to_bytes()) {
         *to = libc::c_char::from_ne_bytes([*from]);
@@ -29,14 +34,7 @@ pub fn bring_up() -> Result<()> {
     };
     // SAFETY: SIOCSIFFLAGS reads one `struct ifreq` with a NUL-terminated name, which lives here,
     // and its flags member, which is the one initialised.
-    let answer = unsafe {
-        libc::ioctl(
-            socket.as_raw_fd(),
-            libc::SIOCSIFFLAGS as _,
-            &raw const request,
-        )
-    };
-    check("ioctl SIOCSIFFLAGS", answer.into()).map(drop)
+    unsafe { ioctl(&socket, Setter::<SET_FLAGS, _>::new(request)) }
 }
 
 #[cfg(test)]

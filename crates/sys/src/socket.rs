@@ -22,7 +22,7 @@ use crate::error::{Errno, Error, Named, Result, retry};
 use crate::fd;
 
 /// Descriptors that may travel beside one message, the memfd of a long one not counted.
-pub const MAX_FDS: usize = 8;
+pub const MAX_FDS: usize = 16;
 
 /// A longer message travels as a memfd: the kernel would want one contiguous buffer for it.
 const INLINE: usize = 32 * 1024;

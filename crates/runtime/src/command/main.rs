@@ -21,8 +21,11 @@ mod verbs;
 mod words;
 
 use std::ffi::OsString;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
+use sys::ahead::NetworkAhead;
 use sys::process::Strings;
 
 use failure::{Doing, Failure};
@@ -84,7 +87,7 @@ fn verb(name: &OsString, typed: Vec<OsString>, globals: &Words, log: &mut Log) -
     check_arguments(verb, words.arguments.len())?;
     if verb.enters {
         let nested = verbs::nest(verb, &words)?;
-        execute_sealed(log, nested)?;
+        execute_sealed(log, nested, || Handed::over(verb, &words))?;
     }
     log.take_warnings();
     let global = Global::new(globals, std::mem::take(log))?;
@@ -145,9 +148,9 @@ pub(crate) fn is_nested() -> bool {
 
 /// Executes this program once more, through a read-only mount, unless it was already: a copy of it
 /// will be seen inside the container, and must not be writable from there (`sys::exe`). And where it
-/// has entered a user namespace, to which it belongs only then (`nested`).
-fn execute_sealed(log: &Log, nested: bool) -> Result<(), Failure> {
-    use std::os::fd::AsFd;
+/// has entered a user namespace, to which it belongs only then (`nested`). What takes long is begun
+/// with before.
+fn execute_sealed(log: &Log, nested: bool, handed: impl FnOnce() -> Handed) -> Result<(), Failure> {
     use std::os::unix::ffi::OsStrExt;
     let action = "execute a sealed copy of this program";
     if !nested && sys::exe::is_sealed().doing(action)? {
@@ -157,19 +160,59 @@ fn execute_sealed(log: &Log, nested: bool) -> Result<(), Failure> {
             "instead of \"runc exeseal: using overlayfs for sealed /proc/self/exe\": \
              a read-only mount that is attached nowhere",
         );
+        let seal = sys::exe::passed_on();
+        *SEAL.lock().unwrap_or_else(PoisonError::into_inner) = seal;
         return Ok(());
     }
     let mut args: Vec<_> = std::env::args_os().collect();
     if let (true, Some(name)) = (nested, args.first_mut()) {
         *name = NESTED.into();
     }
-    let env = environment(nested);
+    let mut env = environment(nested);
     let execute = || -> sys::Result<()> {
         let arguments = Strings::new(args.iter().map(|arg| arg.as_bytes()))?;
         let program = sys::exe::open_sealed("/proc/self/exe".as_ref())?;
+        if !nested {
+            env.extend(handed().variables(&program)?);
+        }
         sys::process::execute_fd(program.as_fd(), &arguments, &Strings::new(&env)?).map(drop)
     };
     execute().doing(action)
+}
+
+/// What the program gets of itself when it is executed once more.
+struct Handed {
+    /// Not where the caller passes on descriptors by number, among which these would be.
+    fits: bool,
+    network: Option<NetworkAhead>,
+}
+
+impl Handed {
+    fn over(verb: &Verb, words: &Words) -> Self {
+        let fits = !words.given("preserve-fds") && std::env::var_os("LISTEN_FDS").is_none();
+        let network = fits.then(|| verbs::begin(verb, words)).flatten();
+        Self { fits, network }
+    }
+
+    /// The variables that tell of it.
+    fn variables(self, program: &OwnedFd) -> sys::Result<Vec<Vec<u8>>> {
+        if !self.fits {
+            return Ok(Vec::new());
+        }
+        let seal = sys::exe::pass_on(sys::fd::duplicate(program)?)?;
+        let network = self.network.map(NetworkAhead::pass_on).transpose()?;
+        let all = std::iter::once(seal).chain(network);
+        Ok(all.map(String::into_bytes).collect())
+    }
+}
+
+/// Keeps the mount that this program was executed from.
+static SEAL: Mutex<Option<OwnedFd>> = Mutex::new(None);
+
+/// Lets it go, which takes time: when there is nothing else to do.
+pub(crate) fn let_go_of_seal() {
+    let seal = SEAL.lock().unwrap_or_else(PoisonError::into_inner).take();
+    drop(seal);
 }
 
 /// The variables that this program reads. Others are nobody's business in the container's namespace, to

@@ -2,6 +2,7 @@
 //! lost with the machine's uptime, as the container is, so nothing waits for the disk.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use oci_spec::runtime::Spec;
 use runtime::{Container, Saved};
@@ -62,11 +63,19 @@ impl Status {
 impl Record {
     /// What the record says, corrected by what the kernel says.
     pub(crate) fn status(&self) -> Status {
-        match (
-            sys::proc::is_alive(self.saved.process),
-            self.started,
-            self.paused,
-        ) {
+        self.status_if(sys::proc::is_alive(self.saved.process))
+    }
+
+    /// The same for who has the container in hand.
+    pub(crate) fn status_of(&self, container: Option<&Container>) -> Status {
+        let ended = |container: &Container| {
+            sys::pidfd::ended_within(container.pidfd(), Duration::ZERO).unwrap_or(false)
+        };
+        self.status_if(container.is_some_and(|container| !ended(container)))
+    }
+
+    fn status_if(&self, is_alive: bool) -> Status {
+        match (is_alive, self.started, self.paused) {
             (false, ..) => Status::Stopped,
             (true, _, true) => Status::Paused,
             (true, true, false) => Status::Running,

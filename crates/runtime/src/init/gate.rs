@@ -101,12 +101,17 @@ fn wait_for_start(gate: &OwnedFd, signals: Option<&Signals>) -> Outcome {
 
 /// Waits for the maker's word. Without a maker there is no container.
 pub(crate) fn expect(channel: &InitEnd, expected: ToInit) -> Outcome {
+    receive(channel, expected).map(drop)
+}
+
+/// The same, with what comes along.
+pub(crate) fn receive(channel: &InitEnd, expected: ToInit) -> Result<Vec<OwnedFd>, Failure> {
     let received = channel
         .receive()
         .during(|| "hear from the maker".to_owned())?;
     match received {
-        Some(message) if message == expected => Ok(()),
-        Some(message) => {
+        Some((message, fds)) if message == expected => Ok(fds),
+        Some((message, _)) => {
             let message = format!("expected {expected:?}, got {message:?}");
             Err(Failure::new(ErrorKind::Internal, message))
         }

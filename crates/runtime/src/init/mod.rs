@@ -27,6 +27,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use oci_spec::runtime::Hook;
+use sys::ahead::NetworkAhead;
 use sys::cgroup::{Cgroup, Join};
 use sys::event::Signals;
 use sys::mount::Mounted;
@@ -49,6 +50,8 @@ pub(crate) struct Init<'a> {
     pub(crate) born_in_cgroup: bool,
     /// The cgroup, if its maker says when it is there.
     pub(crate) awaited: Option<&'a Cgroup>,
+    /// The network that is being made.
+    pub(crate) network: Option<&'a NetworkAhead>,
     /// Whether this process is in its cgroup, all of it.
     pub(crate) in_cgroup: bool,
     pub(crate) gate: Option<OwnedFd>,

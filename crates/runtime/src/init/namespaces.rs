@@ -37,8 +37,8 @@ pub(crate) fn enter_awaited_cgroup(init: &mut Init<'_>) -> Outcome {
     let (Some(cgroup), false) = (init.awaited, init.in_cgroup) else {
         return Ok(());
     };
-    super::gate::expect(&init.launch.channel, ToInit::Continue)?;
-    let entered = cgroup.join_handles().and_then(|join| join.enter_v1());
+    let doors = super::gate::receive(&init.launch.channel, ToInit::Continue)?;
+    let entered = cgroup.join_through(doors).and_then(|join| join.enter_v1());
     entered.during(|| "enter the cgroup".to_owned())?;
     init.in_cgroup = true;
     cpus(init)?;
@@ -68,6 +68,17 @@ pub(crate) fn join(init: &mut Init<'_>) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// After everything that needs no network, because it is being made meanwhile; before what shows it
+/// (sysfs) or is told of it.
+pub(crate) fn join_awaited(init: &mut Init<'_>) -> Outcome {
+    let Some(network) = init.network else {
+        return Ok(());
+    };
+    let network = network.receive();
+    let network = network.during(|| "make a network namespace".to_owned())?;
+    enter(network, Namespaces::NETWORK)
 }
 
 /// After those that are joined, of which none owns others here. Those that clone3(2) did not make.

@@ -76,8 +76,13 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
     step(Phase::Enter, "keyring", |init| {
         keyring::join(&mut init.launch)
     }),
-    step(Phase::Enter, "loopback", namespaces::loopback),
     step(Phase::Enter, "host-name", namespaces::host_name),
+    step(
+        Phase::Enter,
+        "join-awaited-namespaces",
+        namespaces::join_awaited,
+    ),
+    step(Phase::Enter, "loopback", namespaces::loopback),
     step(Phase::Root, "propagation", root::cut_propagation),
     step(Phase::Root, "root", root::attach),
     step(Phase::Root, "mount-table-link", root::mount_table_link),

@@ -13,6 +13,8 @@ use crate::error::{Doing, Error};
 pub(crate) struct NamespacePlan {
     /// Made.
     pub(crate) new: Namespaces,
+    /// Joined as soon as the maker has them.
+    pub(crate) awaited: Namespaces,
     /// Joined, in the order in which the kernel wants it.
     pub(crate) join: Vec<(Namespaces, OwnedFd)>,
     /// The kinds of those joined that the caller is in itself: nothing may be changed in them.
@@ -57,11 +59,11 @@ impl NamespacePlan {
         (self.all() - self.of_caller).contains(kind)
     }
 
-    /// All kinds made or joined.
+    /// All kinds made or joined, now or later.
     pub(crate) fn all(&self) -> Namespaces {
         self.join
             .iter()
-            .fold(self.new, |all, (kind, _)| all | *kind)
+            .fold(self.new | self.awaited, |all, (kind, _)| all | *kind)
     }
 
     /// The descriptor of a joined one.
@@ -118,6 +120,7 @@ pub(super) fn namespaces(linux: &Linux) -> Result<NamespacePlan, Error> {
     join.sort_by_key(|(kind, _)| order(*kind));
     Ok(NamespacePlan {
         new,
+        awaited: Namespaces::empty(),
         join,
         of_caller,
         id_maps: id_maps(linux, new, seen)?,

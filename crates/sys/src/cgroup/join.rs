@@ -105,6 +105,11 @@ impl Join {
         self.v2.as_ref().map(|d| d.directory.as_fd())
     }
 
+    /// The doors of version 1, for [`Cgroup::join_through`] in another process.
+    pub fn v1_doors(&self) -> Vec<BorrowedFd<'_>> {
+        self.tasks.iter().map(|door| door.file.as_fd()).collect()
+    }
+
     #[cfg(test)]
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         let v1 = self.tasks.iter().map(|d| d.path.clone());
@@ -143,6 +148,21 @@ impl Cgroup {
     /// Opens what a child needs to enter.
     pub fn join_handles(&self) -> Result<Join, Error> {
         Join::open(&self.dirs)
+    }
+
+    /// What a child needs to enter version 1, where somebody else has opened it: [`Join::v1_doors`] of
+    /// the same cgroup. Opens it itself where that has not come along.
+    pub fn join_through(&self, doors: Vec<OwnedFd>) -> Result<Join, Error> {
+        let v1 = self.dirs.iter().filter(|d| d.version == Version::V1);
+        let paths: Vec<_> = v1.map(|dir| dir.path.join("tasks")).collect();
+        if paths.len() != doors.len() {
+            return self.join_handles();
+        }
+        let door = |(path, file)| Door { path, file };
+        Ok(Join {
+            tasks: paths.into_iter().zip(doors).map(door).collect(),
+            v2: None,
+        })
     }
 
     /// Moves the calling process, which must have one thread only, into every hierarchy.

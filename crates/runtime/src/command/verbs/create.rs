@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
-use runtime::{CreateRequest, Created, Saved, SharedRoot, Stdio};
+use runtime::{CreateRequest, Created, Network, Saved, SharedRoot, Stdio};
+use sys::ahead::NetworkAhead;
 
 use super::{ID, add_environment, flags, trace};
 use crate::failure::{Failure, OnFile};
@@ -51,7 +52,12 @@ fn create(global: &Global, words: &Words) -> Outcome {
     })
 }
 
-fn make_waiting(global: &Global, place: &Place, making: &Making<'_>, bundle: Bundle) -> Outcome {
+fn make_waiting(
+    global: &Global,
+    place: &Place,
+    making: &Making<'_>,
+    mut bundle: Bundle,
+) -> Outcome {
     let gate = place.gate();
     let listener = sys::socket::listen(&gate, sys::socket::Kind::Messages);
     let listener = listener.on_file("listen on", &gate)?;
@@ -151,12 +157,26 @@ pub(crate) fn nest(verb: &Verb, words: &Words) -> Result<bool, Failure> {
     Ok(true)
 }
 
+/// Begins with what takes longest in a container that is likely to be made: whether it may be is found
+/// out later.
+pub(crate) fn begin(verb: &Verb, words: &Words) -> Option<NetworkAhead> {
+    let makes = [VERB.name, super::run::VERB.name].contains(&verb.name);
+    if !makes || sys::process::user() != 0 {
+        return None;
+    }
+    let bundle = words.path("bundle").unwrap_or(Path::new("."));
+    let text = read_configuration(&bundle.join("config.json")).ok()?;
+    runtime::begin_network(&text)
+}
+
 /// A bundle and its configuration.
 pub(super) struct Bundle {
     pub(super) dir: PathBuf,
     pub(super) spec: Spec,
     /// Whether this program entered the container's user namespace for want of rights.
     nested: bool,
+    /// A network that was begun with.
+    network: Option<Network>,
 }
 
 impl Bundle {
@@ -171,8 +191,12 @@ impl Bundle {
         let text = read_configuration(&path)?;
         let spec =
             runtime::parse_spec(&text).map_err(|source| Failure::Malformed { path, source })?;
-        let nested = false;
-        Ok(Self { dir, spec, nested })
+        Ok(Self {
+            dir,
+            spec,
+            nested: false,
+            network: NetworkAhead::passed_on().map(Network::Ahead),
+        })
     }
 
     pub(super) fn wants_terminal(&self) -> bool {
@@ -258,7 +282,7 @@ impl Bundle {
 
     /// Makes the container, after its place was told what will be there.
     pub(super) fn create(
-        &self,
+        &mut self,
         global: &Global,
         place: &Place,
         making: &Making<'_>,
@@ -291,7 +315,7 @@ impl Bundle {
             parent_death_signal: None,
             gate,
             start_at_once,
-            network: None,
+            network: self.network.take(),
             cgroup_driver: global.driver,
             rootless: global.rootless,
             preserve_fds: making.passed.count(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Capabilities, Capability, Process};
-use runtime::{ExecRequest, Stdio};
+use runtime::{Container, ExecRequest, Stdio};
 use sys::sched::Numbers;
 
 use super::create::{own_size, size_of, write_pid};
@@ -57,12 +57,9 @@ fn exec_in(global: &Global, words: &Words) -> Outcome {
     let passed = Passed::look(words.number("preserve-fds")?.unwrap_or(0))?;
     let place = Place::of(&global.root, words.id()?)?;
     let record = place.read()?;
-    check_status(record.status(), words.has("ignore-paused"))?;
-    if record.nested && sys::process::user() != 0 {
-        runtime::nest_again(&record.saved).map_err(|error| not_entered(error, &record))?;
-    }
+    let container = enter(&record, words.has("ignore-paused"))?;
     let missing = || Failure::NoContainer(place.id.clone());
-    let container = record.container()?.ok_or_else(missing)?;
+    let container = container.ok_or_else(missing)?;
     let process = process(words, &record, passed)?;
     let wants_terminal = process.terminal().unwrap_or(false);
     let detach = words.has("detach");
@@ -113,6 +110,18 @@ fn exec_in(global: &Global, words: &Words) -> Outcome {
         among_orphans: None,
     }
     .wait()
+}
+
+/// The container, if something may be executed in it.
+fn enter(record: &Record, ignore_paused: bool) -> Result<Option<Container>, Failure> {
+    if record.nested && sys::process::user() != 0 {
+        check_status(record.status(), ignore_paused)?;
+        runtime::nest_again(&record.saved).map_err(|error| not_entered(error, record))?;
+        return record.container();
+    }
+    let container = record.container()?;
+    check_status(record.status_of(container.as_ref()), ignore_paused)?;
+    Ok(container)
 }
 
 /// The CPUs that the process ran on until it was in the cgroup.

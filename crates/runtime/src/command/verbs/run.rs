@@ -74,7 +74,7 @@ fn run(global: &Global, words: &Words) -> Outcome {
 fn run_in(
     global: &Global,
     place: &Place,
-    bundle: Bundle,
+    mut bundle: Bundle,
     running: &Running<'_>,
     notify: Option<Notify>,
 ) -> Outcome {

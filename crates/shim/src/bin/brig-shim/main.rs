@@ -29,6 +29,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use runtime::Network;
 use shim::protocol::{self, Launch, Reply};
 use sys::process::CommandLine;
 use sys::{event, socket, spawn};
@@ -93,14 +94,14 @@ fn is_spare() -> bool {
 
 /// What is made while nobody waits for it.
 struct Ahead {
-    network: OwnedFd,
+    network: Network,
     title: CommandLine,
 }
 
 impl Ahead {
     fn make() -> Result<Self, Failure> {
         Ok(Self {
-            network: runtime::make_network()?,
+            network: Network::make()?,
             title: CommandLine::find().map_err(Failure::of("find the own command line"))?,
         })
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use runtime::Network;
 use shim::log::Writer;
 use shim::protocol::{self, ExitRecord, Launch, Notice};
 use sys::event::{Event, Interest, Poller, Signals};
@@ -97,7 +98,7 @@ pub(crate) struct Connection {
 
 impl Server {
     /// Listens, for a container that is not there yet. Its network may be.
-    pub(crate) fn new(launch: Launch, network: Option<OwnedFd>) -> Result<Self, Failure> {
+    pub(crate) fn new(launch: Launch, network: Option<Network>) -> Result<Self, Failure> {
         let poller = Poller::new().map_err(Failure::of("make an epoll set"))?;
         let signals = Signals::take(Some(&[Signal::CHLD]), true);
         let signals = signals.map_err(Failure::of("take signals"))?;

@@ -1,10 +1,9 @@
 //! `runtime`, linked into this process: no command is executed on the way.
 
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use oci_spec::runtime::{Process, Spec};
-use runtime::{Container, CreateRequest, Created, ExecRequest, Joining, Stdio};
+use runtime::{Container, CreateRequest, Created, ExecRequest, Joining, Network, Stdio};
 use shim::protocol::Launch;
 use types::{Mount, Signal};
 
@@ -19,7 +18,7 @@ pub(crate) struct Linked {
     rootfs: Vec<Mount>,
     fail_at: Option<String>,
     /// A network namespace made ahead.
-    network: Option<OwnedFd>,
+    network: Option<Network>,
     phase: Phase,
 }
 
@@ -31,7 +30,7 @@ enum Phase {
 }
 
 impl Linked {
-    pub(crate) fn new(launch: &Launch, network: Option<OwnedFd>) -> Self {
+    pub(crate) fn new(launch: &Launch, network: Option<Network>) -> Self {
         Self {
             id: launch.id.clone(),
             bundle: launch.bundle.clone(),
@@ -59,7 +58,7 @@ impl Backend for Linked {
             // Nobody could reap it, read its output or answer for it.
             parent_death_signal: Some(Signal::KILL),
             gate: None,
-            network: self.network.take(),
+            network: self.network.take().or_else(|| Network::begin(spec)),
             cgroup_driver: runtime::CgroupDriver::Direct,
             rootless: runtime::Rootless::No,
             preserve_fds: 0,

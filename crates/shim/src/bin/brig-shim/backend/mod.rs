@@ -6,7 +6,7 @@ mod linked;
 use std::os::fd::OwnedFd;
 
 use oci_spec::runtime::{Process, Spec};
-use runtime::{Joining, Stdio};
+use runtime::{Joining, Network, Stdio};
 use shim::protocol::Launch;
 use types::{ProcessRef, Signal};
 
@@ -56,7 +56,7 @@ pub(crate) struct Made {
 }
 
 /// The one the launch asks for. Ours may be given a network namespace that is there already.
-pub(crate) fn choose(launch: &Launch, network: Option<OwnedFd>) -> Box<dyn Backend> {
+pub(crate) fn choose(launch: &Launch, network: Option<Network>) -> Box<dyn Backend> {
     match &launch.foreign_runtime {
         None => Box::new(linked::Linked::new(launch, network)),
         Some(binary) => Box::new(foreign::Foreign::new(binary, launch, &launch.dir)),
