@@ -6,7 +6,7 @@
 debian_mirror() {
     [ -n "${BRIG_DEBIAN_MIRROR:-}" ] && { echo "$BRIG_DEBIAN_MIRROR"; return; }
     apt-get indextargets --format '$(ORIGIN) $(LABEL) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-        awk '$1 == "Debian" && $2 == "Debian" && $3 == "main" { print $4; exit }'
+        awk '$1 == "Debian" && $2 == "Debian" && $3 == "main" && !found++ { print $4 }'
 }
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -70,7 +70,7 @@ own_lists() {
 version_of() {
     local conf=
     [ "$1" = here ] || conf=$(private_apt "$1") || return 1
-    APT_CONFIG=$conf apt-cache madison "$2" 2>/dev/null | awk -F'|' -v p="$3" '{ gsub(/ /, "", $2) } $2 ~ p { print $2; exit }'
+    APT_CONFIG=$conf apt-cache madison "$2" 2>/dev/null | awk -F'|' -v p="$3" '{ gsub(/ /, "", $2) } $2 ~ p && !found++ { print $2 }'
 }
 
 # docker_client DIR PACKAGE PATTERN SUITE...: one client, from the first suite that has it.
@@ -183,7 +183,7 @@ kernel_package() {
     local conf=
     [ "$1" = here ] || conf=$(private_apt "$1") || return 1
     APT_CONFIG=$conf apt-cache depends "linux-image-cloud-$(dpkg --print-architecture)" 2>/dev/null |
-        sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p' | grep -m1 .
+        awk '$1 == "Depends:" && $2 ~ /^linux-image-/ && !found++ { print $2 } END { exit !found }'
 }
 
 # The engines and runtimes to measure against, each in the user land of its own Debian.

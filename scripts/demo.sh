@@ -75,7 +75,7 @@ show brig images
 show brig run -d --name web -m 64m --cpus 0.5 --network host \
     -v "$work/site:/srv:ro" -v "$work/web.conf:/etc/web.conf:ro" \
     debian lighttpd -D -f /etc/web.conf
-for _ in $(seq 100); do
+for _ in $(seq 600); do
     curl -s -o /dev/null "http://127.0.0.1:$port/" && break
     sleep 0.05
 done

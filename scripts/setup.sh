@@ -37,7 +37,7 @@ toolchain() {
     have rustup || return 0
     local musl
     musl="$(uname -m)-unknown-linux-musl"
-    (cd "$repo" && rustup target list --installed) | grep -qx "$musl" && return
+    (cd "$repo" && rustup target list --installed) | grep -x "$musl" >/dev/null && return
     say "adding the $musl target"
     (cd "$repo" && quiet rustup target add "$musl") ||
         warn "no $musl target: the static binaries will be linked with glibc instead"
@@ -45,7 +45,7 @@ toolchain() {
 
 cargo_deny() {
     local version=0.20.2 root=$cache/tools/cargo-deny
-    [ -x "$root/bin/cargo-deny" ] && "$root/bin/cargo-deny" --version 2>/dev/null | grep -q " $version" && return
+    [ -x "$root/bin/cargo-deny" ] && "$root/bin/cargo-deny" --version 2>/dev/null | grep " $version" >/dev/null && return
     say "building cargo-deny $version, once"
     # Unoptimised: it builds in a third of the time and is run for a second.
     (cd "$repo" && CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR=$cache/build/cargo-deny retry quiet cargo install \

@@ -51,7 +51,12 @@ if [ "$(id -u)" = 0 ]; then
 else
     echo "SKIP: the conformance suite needs root" | tee "$logs/conformance"
 fi
-tests machine 'vm:' cargo xtask vm-test --quick
+if compgen -G "$cache/vm/kernel/boot/vmlinuz-*" >/dev/null; then
+    tests machine 'vm:' cargo xtask vm-test --quick
+else
+    : >"$logs/machine"
+    echo 'SKIP: vm-test: there is no kernel for the virtual machine' | tee "$logs/no-machine"
+fi
 if [ -e "$cache/peers/bookworm/.complete" ]; then
     tests dropin 'dropin:' cargo xtask dropin --suite bookworm --runtime "$BRIG_DIST/brig-runtime"
 else
@@ -59,10 +64,18 @@ else
 fi
 
 # The machine and the suite count what they skipped themselves.
-skips=$(cat "$logs"/{lint,tests,conformance,dropin} | grep -c '^SKIP: ' || true)
+skips=$(cat "$logs"/{lint,tests,conformance,no-machine,dropin} 2>/dev/null | grep -c '^SKIP: ' || true)
 skipped=$((skips + $(sum machine 'vm:' skipped) + $(sum conformance 'conformance:' skipped)))
 grep -h '^SKIP: ' "$logs"/* | sort | uniq -c | sort -rn || true
+# Why, and then which: a log is read from its end.
+for name in ${broken[@]+"${broken[@]}"}; do
+    say "what failed: $name"
+    awk -f scripts/failures.awk "$logs/$name" | tee "$logs/why-$name"
+done
 say "took $((SECONDS - begun)) s"
-[ ${#broken[@]} = 0 ] || printf 'failed: %s\n' "${broken[@]}"
+for name in ${broken[@]+"${broken[@]}"}; do
+    echo "failed: $name"
+    sed -nE 's/^-- ([a-z0-9_:]+)$/    \1/p' "$logs/why-$name"
+done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ] && [ ${#broken[@]} = 0 ]

@@ -182,6 +182,25 @@ fn a_body_of_another_kind_or_too_long_is_refused() {
     assert_eq!(daemon.ask("GET /_ping", ""), "200 OK");
 }
 
+/// More than a socket holds: an answer that does not wait for it would cut it off.
+#[test]
+fn who_is_refused_may_end_first() {
+    let roots = Roots::new();
+    let Some(daemon) = Daemon::start(&roots) else {
+        return;
+    };
+    let body = " ".repeat(800 << 10);
+    for (request, status) in [
+        ("POST /containers/create?name=-x", "400 "),
+        ("POST /v1.23/containers/create", "400 "),
+        ("POST /nothing", "404 "),
+        ("POST /containers/nosuch/start", "404 "),
+    ] {
+        let answer = daemon.ask(request, &body);
+        assert!(answer.starts_with(status), "{request}: {answer}");
+    }
+}
+
 #[test]
 fn the_typed_client_and_the_daemon_understand_each_other() {
     let roots = Roots::new();

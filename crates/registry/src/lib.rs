@@ -21,6 +21,7 @@ mod config;
 mod credentials;
 mod error;
 mod feed;
+mod fetch;
 #[cfg(test)]
 mod fuzz;
 mod header;
@@ -51,6 +52,7 @@ pub use config::{
 pub use credentials::{Credential, Credentials};
 pub use error::{Action, Error};
 pub use feed::Source;
+pub use fetch::Fetched;
 pub use hosts::HostFile;
 pub use login::Login;
 pub use manifest::{Content, Descriptor, Malformed, Manifest};

@@ -26,6 +26,25 @@ pub enum Error {
          image is referenced in multiple repositories"
     )]
     ManyRepositories(String),
+    /// Removing the last platform of an image that is here.
+    #[error(
+        "conflict: unable to delete the last platform of {0} that is here - \
+         remove the image itself"
+    )]
+    LastPlatform(String),
+    /// Removing a platform that a container needs.
+    #[error(
+        "conflict: unable to delete manifest {manifest} of {image} (cannot be forced) - \
+         container {container} is using it"
+    )]
+    PlatformInUse {
+        /// As the caller named it.
+        image: String,
+        /// The manifest, as listings show it.
+        manifest: String,
+        /// The container, as listings show it.
+        container: String,
+    },
     /// Removing what a container needs.
     #[error(
         "conflict: unable to delete {image} (must be forced) - \
@@ -271,9 +290,11 @@ impl Error {
             Self::NoSuchImage(_) | Self::NoContainer(_) | Self::NoPlatform { .. } => {
                 ErrorKind::NotFound
             }
-            Self::ManyRepositories(_) | Self::InUse { .. } | Self::NameTaken { .. } => {
-                ErrorKind::Conflict
-            }
+            Self::ManyRepositories(_)
+            | Self::InUse { .. }
+            | Self::LastPlatform(_)
+            | Self::PlatformInUse { .. }
+            | Self::NameTaken { .. } => ErrorKind::Conflict,
             Self::Ambiguous(_)
             | Self::Reference(_)
             | Self::TagWithDigest(_)

@@ -379,6 +379,19 @@ impl Storage {
         image::remove(&self.store, name, force)
     }
 
+    /// Removes what an image is for these platforms; the image and its names stay, with what is left.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchImage`], [`Error::NoPlatform`], [`Error::LastPlatform`], and
+    /// [`Error::PlatformInUse`].
+    pub fn remove_platforms(
+        &self,
+        name: &str,
+        platforms: &[Platform],
+    ) -> Result<Vec<Removed>, Error> {
+        image::forget(&self.store, name, platforms)
+    }
+
     /// Makes a container: its record, its directories and the writable layer on `record.image`, in
     /// one transaction. `throwaway` ones need not survive a power cut.
     ///

@@ -393,6 +393,11 @@ fn insert_image(tx: &Transaction<'_>, image: &NewImage) -> Result<(), Error> {
     for (position, diff_id) in (0_i64..).zip(&manifest.layers) {
         layers.execute(params![id, digest, position, diff_id.to_string()])?;
     }
+    recount(tx, &image.id)
+}
+
+/// Says anew how large an image is.
+pub(crate) fn recount(tx: &Transaction<'_>, image: &Digest) -> Result<(), Error> {
     tx.prepare_cached(
         "UPDATE images SET size =
             (SELECT coalesce(sum(size), 0) FROM content
@@ -401,7 +406,7 @@ fn insert_image(tx: &Transaction<'_>, image: &NewImage) -> Result<(), Error> {
                 WHERE diff_id IN (SELECT diff_id FROM image_layers WHERE image = ?1))
          WHERE id = ?1",
     )?
-    .execute([id])?;
+    .execute([image.to_string()])?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use testkit::registry::Registry;
-use testkit::{Brig, clients, root};
+use testkit::{Brig, Client, clients, root};
 
 fn with_busybox(name: &str) -> Brig {
     let brig = Brig::start();
@@ -183,6 +183,98 @@ fn platforms_are_chosen() {
     let file = file.to_str().unwrap();
     brig.brig(&["save", "--platform", "linux/s390x", "-o", file, &name])
         .ok();
+    brig.finish();
+}
+
+#[test]
+fn one_platform_goes_and_the_others_stay() {
+    let Some(registry) = Registry::start().filter(|_| root()) else {
+        return;
+    };
+    let brig = Brig::start();
+    let [own, other] = index(&brig, &registry, "multi");
+    let name = format!("{}/multi:v1", registry.address());
+    for client in clients() {
+        if client == Client::Docker20 {
+            continue;
+        }
+        brig.brig(&["pull", "--all-platforms", &name]).ok();
+        let rmi = |platform| brig.with(client, &["rmi", "--platform", platform, &name]);
+        let none = rmi("linux/riscv64");
+        assert!(none.fails(1).contains("linux/riscv64"), "{client:?} {none}");
+        let user = [
+            "create",
+            "--network",
+            "none",
+            "--name",
+            "user",
+            &name,
+            "true",
+        ];
+        brig.brig(&user).ok();
+        let host = brig.brig(&["image", "inspect", "-f", "{{.Architecture}}", &name]);
+        let host = format!("linux/{}", host.ok());
+        let used = rmi(&host);
+        assert!(used.fails(1).contains("is using it"), "{client:?} {used}");
+        brig.brig(&["rm", "user"]).ok();
+        let removed = rmi(&host);
+        assert_eq!(removed.ok(), format!("Deleted: {own}"), "{client:?}");
+        // What is left is what the name means now.
+        let format = ["image", "inspect", "-f", "{{.Architecture}}", &name];
+        assert_eq!(brig.brig(&format).ok(), "s390x");
+        let last = rmi("linux/s390x");
+        assert!(last.fails(1).contains("last platform"), "{client:?} {last}");
+        brig.brig(&["system", "check"]).ok();
+        brig.brig(&["pull", "--platform", &host, &name]).ok();
+        let removed = rmi("linux/s390x");
+        assert_eq!(removed.ok(), format!("Deleted: {other}"), "{client:?}");
+        assert_eq!(format!("linux/{}", brig.brig(&format).ok()), host);
+        brig.brig(&["system", "check"]).ok();
+        brig.brig(&["rmi", &name]).ok();
+    }
+    brig.finish();
+}
+
+/// Without colours, which Docker's client has even where there is no terminal.
+fn plain(text: &str) -> String {
+    let mut parts = text.split('\x1b');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        text + part.split_once('m').map_or(part, |(_, rest)| rest)
+    })
+}
+
+#[test]
+fn the_tree_is_that_of_dockers_client() {
+    let Some(registry) = Registry::start().filter(|_| root()) else {
+        return;
+    };
+    let brig = Brig::start();
+    index(&brig, &registry, "multi");
+    let name = format!("{}/multi:v1", registry.address());
+    brig.brig(&["pull", "--all-platforms", &name]).ok();
+    brig.brig(&["tag", &name, "multi:another"]).ok();
+    let user = [
+        "create",
+        "--network",
+        "none",
+        "--name",
+        "user",
+        &name,
+        "true",
+    ];
+    brig.brig(&user).ok();
+    let tree = brig.brig(&["images", "--tree"]);
+    assert!(tree.ok().contains("└─ linux/s390x"), "{tree}");
+    if clients().contains(&Client::Docker28) {
+        let theirs = brig.with(Client::Docker28, &["images", "--tree"]);
+        let theirs = plain(&theirs.stdout);
+        let (warning, theirs) = theirs.split_once('\n').unwrap();
+        assert!(warning.contains("experimental"), "{warning}");
+        assert_eq!(tree.stdout, theirs);
+    }
+    let both = brig.brig(&["images", "--tree", "-q"]);
+    assert!(both.fails(1).contains("--quiet"), "{both}");
     brig.finish();
 }
 

@@ -9,6 +9,7 @@
 use std::fs;
 use std::process::Command;
 
+use testkit::registry::{Body, Reply, Server};
 use testkit::{Brig, Client, busybox_tar, clients, root};
 
 #[test]
@@ -56,6 +57,38 @@ fn import_reads_every_compression() {
             brig.with(client, &["run", "--rm", "changed"]).ok(),
             "changed"
         );
+    }
+    brig.finish();
+}
+
+#[test]
+fn import_fetches_what_an_address_names() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::start();
+    let tar = fs::read(busybox_tar()).unwrap();
+    let half = tar.len() / 2;
+    let server = Server::start(move |request| match request.target.as_str() {
+        "/moved" => Reply::new(302, "").header("Location", "/bb.tar"),
+        "/bb.tar" => Reply::new(200, tar.clone()),
+        "/cut" => Reply::new(200, "").body(Body::Cut(tar.clone(), half)),
+        _ => Reply::new(404, "there is nothing"),
+    });
+    let url = |path: &str| format!("http://{}/{path}", server.address());
+    for client in clients() {
+        let import = ["import", "-c", "CMD echo fetched", &url("moved"), "bb:url"];
+        let imported = brig.with(client, &import);
+        let lines = imported.lines();
+        assert_eq!(lines[0], format!("Downloading from {}", url("moved")));
+        assert!(lines[1].starts_with("sha256:"), "{client:?} {imported}");
+        assert_eq!(brig.brig(&["run", "--rm", "bb:url"]).ok(), "fetched");
+        brig.brig(&["rmi", "bb:url"]).ok();
+        for (path, says) in [("none", "404"), ("cut", "end of file")] {
+            let failed = brig.with(client, &["import", &url(path), "bb:url"]);
+            assert!(failed.fails(1).contains(says), "{client:?} {failed}");
+        }
+        assert_eq!(brig.brig(&["images", "-q"]).ok(), "");
     }
     brig.finish();
 }

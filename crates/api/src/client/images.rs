@@ -24,6 +24,8 @@ pub struct ImageListQuery {
 /// What is made of an imported tar.
 #[derive(Debug, Clone, Default)]
 pub struct ImportQuery {
+    /// Where the daemon fetches it; none when it comes with the request.
+    pub url: Option<String>,
     /// The name it gets: `repository[:tag]`.
     pub reference: Option<String>,
     /// The message of its history.
@@ -164,7 +166,7 @@ impl Client {
     /// When the daemon refuses at once; later refusals are messages.
     pub async fn image_import(&self, query: &ImportQuery, tar: Body) -> Result<Messages, Error> {
         let mut call = Call::post("/images/create")
-            .query("fromSrc", "-")
+            .query("fromSrc", query.url.as_deref().unwrap_or("-"))
             .query_some("repo", query.reference.as_ref())
             .query_some("message", query.message.as_ref())
             .query_some("platform", query.platform.as_ref());
@@ -409,7 +411,7 @@ impl Client {
         self.send_unit(call).await
     }
 
-    /// Removes a name, and the image with its last.
+    /// Removes a name, and the image with its last; or what it is for some platforms (as JSON).
     ///
     /// # Errors
     /// When there is none or a container needs it.
@@ -418,10 +420,14 @@ impl Client {
         name: &str,
         force: bool,
         no_prune: bool,
+        platforms: &[String],
     ) -> Result<Vec<wire::ImageDeleteItem>, Error> {
-        let call = Call::delete(format!("/images/{}", image_segment(name)))
+        let mut call = Call::delete(format!("/images/{}", image_segment(name)))
             .query_flag("force", force)
             .query_flag("noprune", no_prune);
+        for platform in platforms {
+            call = call.query("platforms", platform);
+        }
         self.send_json(call).await
     }
 

@@ -26,6 +26,9 @@ pub struct ImagesArgs {
     /// Only ids
     #[arg(short, long)]
     pub quiet: bool,
+    /// The platforms of each image below it
+    #[arg(long)]
+    pub tree: bool,
     /// A repository, perhaps with a tag.
     #[arg(hide = true)]
     pub names: Vec<String>,
@@ -40,6 +43,9 @@ pub struct RmiArgs {
     /// Keep parents that have no name
     #[arg(long)]
     pub no_prune: bool,
+    /// Remove only what is for this platform, as os/arch or os/arch/variant; may be repeated
+    #[arg(long, value_name = "strings", value_delimiter = ',')]
+    pub platform: Vec<String>,
     /// The images.
     #[arg(hide = true)]
     pub names: Vec<String>,

@@ -101,15 +101,7 @@ const OF_OTHERS: &[(&str, &str, &str)] = &[
     ),
     ("rm", "--link", "links are not in this version"),
     ("rm", "-l", "links are not in this version"),
-    (
-        "images",
-        "--tree",
-        "the tree of platforms is not in this version",
-    ),
-    ("rmi", "--platform", ONE_PLATFORM),
 ];
-
-const ONE_PLATFORM: &str = "this version removes an image with all its platforms";
 
 /// Why `verb` lacks a flag that Docker's has; none if Docker's lacks it too.
 pub fn why_missing(verb: &str, flag: &str) -> Option<&'static str> {

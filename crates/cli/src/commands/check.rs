@@ -54,13 +54,19 @@ fn tell(report: &CheckReport) -> Result<(), CliError> {
         text.push_str(&format!("{}{remedy}\n", problem.text));
     }
     text.push_str(&format!(
-        "{} images, {} layers, {} blobs: {} problems\n",
-        report.images,
-        report.layers,
-        report.blobs,
-        report.problems.len()
+        "{}, {}, {}: {}\n",
+        count(report.images, "image"),
+        count(report.layers, "layer"),
+        count(report.blobs, "blob"),
+        count(report.problems.len(), "problem")
     ));
     print::out(&text)
+}
+
+fn count(number: impl ToString, what: &str) -> String {
+    let number = number.to_string();
+    let end = if number == "1" { "" } else { "s" };
+    format!("{number} {what}{end}")
 }
 
 fn pull_again(report: &CheckReport) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! `import`
 
+use std::path::Path;
+
 use api::client::{Body, ImportQuery};
 
 use super::Context;
@@ -10,18 +12,19 @@ use crate::print;
 
 pub(super) async fn run(args: ImportArgs, context: Context) -> Result<u8, CliError> {
     let source = args.names[0].as_str();
-    if source.starts_with("http://") || source.starts_with("https://") {
-        return Err(CliError::Invalid(format!(
-            "{source}: this version does not download; fetch it and import the file"
-        )));
-    }
+    let is_url = source.starts_with("http://") || source.starts_with("https://");
     let body = match source {
+        _ if is_url => Body::empty(),
         "-" => Body::reader(stdin()?),
         path => Body::reader(open(path).await?),
     };
+    // The daemon sees no name: without a word of ours the history would say that it came from `-`.
+    let name = Path::new(source).file_name();
+    let from = name.map(|name| format!("Imported from {}", name.to_string_lossy()));
     let query = ImportQuery {
+        url: is_url.then(|| source.to_owned()),
         reference: args.names.get(1).cloned(),
-        message: args.message,
+        message: args.message.or(from),
         changes: args.change,
         platform: args.platform,
     };

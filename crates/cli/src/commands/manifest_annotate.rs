@@ -7,7 +7,6 @@ use crate::args::registry::ManifestAnnotateArgs;
 use crate::error::CliError;
 use crate::manifests::is_known;
 
-#[expect(clippy::unused_async, reason = "as all verbs")]
 pub(super) async fn run(args: ManifestAnnotateArgs, _: Context) -> Result<u8, CliError> {
     let (list, image) = (&args.names[0], &args.names[1]);
     let target = manifest::parse("manifest list", list)?;

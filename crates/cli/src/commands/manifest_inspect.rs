@@ -20,7 +20,9 @@ pub(super) async fn run(args: ManifestInspectArgs, context: Context) -> Result<u
         _ => {
             let list = manifest::parse("manifest list", &args.names[0])?;
             let entry = manifest::lists()?.get(&list, &reference)?;
-            Shown::Image(entry.ok_or_else(|| manifest::no_such(&reference))?)
+            Shown::Image(Box::new(
+                entry.ok_or_else(|| manifest::no_such(&reference))?,
+            ))
         }
     };
     print::out(&print::registry::manifest(&shown, args.verbose)?)?;
@@ -41,7 +43,7 @@ async fn whole(
     let asking = Asking::new(context, args.insecure);
     let manifest = asking.manifest(reference).await?;
     if !is_list(&manifest.descriptor.media_type) {
-        return Ok(Shown::Image(Entry::of(reference, &manifest)?));
+        return Ok(Shown::Image(Box::new(Entry::of(reference, &manifest)?)));
     }
     let entries = match args.verbose {
         true => entries(&asking, reference, &manifest).await?,

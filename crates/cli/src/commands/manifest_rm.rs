@@ -5,7 +5,6 @@ use crate::args::containers::NamesArgs;
 use crate::error::CliError;
 use crate::print;
 
-#[expect(clippy::unused_async, reason = "as all verbs")]
 pub(super) async fn run(args: NamesArgs, _: Context) -> Result<u8, CliError> {
     let lists = manifest::lists()?;
     let mut code = 0;

@@ -34,7 +34,7 @@ pub(super) async fn run(args: PushArgs, context: Context) -> Result<u8, CliError
 }
 
 /// As the API takes it.
-fn platform(text: &str) -> Result<String, CliError> {
+pub(super) fn platform(text: &str) -> Result<String, CliError> {
     let platform: Platform = text
         .parse()
         .map_err(|error: types::InvalidPlatform| CliError::Invalid(error.to_string()))?;

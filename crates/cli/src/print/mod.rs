@@ -8,6 +8,7 @@ pub mod registry;
 pub mod system;
 pub mod table;
 pub mod template;
+pub mod tree;
 pub mod units;
 
 use std::io::{self, Write};

@@ -58,7 +58,7 @@ pub fn found(
 #[derive(Debug)]
 pub enum Shown {
     /// An image.
-    Image(Entry),
+    Image(Box<Entry>),
     /// A list of them.
     List {
         /// As it is.

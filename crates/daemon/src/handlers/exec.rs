@@ -14,6 +14,7 @@ use crate::http::error::Failure;
 use crate::http::hijack::{self, Client, Framing};
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
+use crate::http::unread::Sent;
 
 pub(super) async fn create(app: &App, call: Call) -> Answer {
     let body: Option<wire::ExecCreateRequest> = Call::json(call.request).await?;
@@ -79,7 +80,7 @@ async fn start_over_http(
     name: &str,
     version: api::Version,
     parts: hyper::http::request::Parts,
-    body: hyper::body::Incoming,
+    body: Sent,
 ) -> Answer {
     let request: wire::ExecStartRequest = Call::json(hyper::Request::from_parts(parts, body))
         .await?

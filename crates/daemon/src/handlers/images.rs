@@ -1,12 +1,13 @@
 //! `/images`
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use api::wire;
 use engine::{Engine, Image, ImageUsage, Import, image};
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
-use types::{ErrorKind, ImageRef, Platform};
+use types::{ImageRef, Platform};
 
 use super::image_filter::{Filter, PruneFilter};
 use super::{image_view, transfers};
@@ -30,7 +31,10 @@ pub(super) async fn list(app: &App, call: &Call) -> Answer {
                 Err(failure) => return Ok(Err(failure)),
             };
             let mut lines = Vec::new();
-            for (image, containers) in image::list(engine)? {
+            let mut images = image::list(engine)?;
+            // As Docker's: by when they were made, and not by when they came here.
+            images.sort_by_key(|(image, _)| Reverse(image_view::created(image)));
+            for (image, containers) in images {
                 let Some(shown) = filter.takes(&image) else {
                     continue;
                 };
@@ -125,8 +129,12 @@ fn target(call: &Call) -> Result<Option<ImageRef>, Failure> {
 
 pub(super) async fn remove(app: &App, call: &Call) -> Answer {
     let (name, force) = (call.name.clone(), call.query.flag("force"));
+    let platforms = transfers::platforms(call, "platforms")?;
     let removed = app
-        .blocking(move |engine| image::remove(engine, &name, force))
+        .blocking(move |engine| match platforms.as_slice() {
+            [] => image::remove(engine, &name, force),
+            platforms => image::remove_platforms(engine, &name, platforms),
+        })
         .await?;
     let items: Vec<_> = removed.iter().map(image_view::removed).collect();
     respond::ok(&items)
@@ -166,17 +174,14 @@ pub(super) async fn create(app: &Arc<App>, call: Call) -> Answer {
     match (call.query.get("fromImage"), call.query.get("fromSrc")) {
         (Some(_), _) => transfers::pull(app, &call).await,
         (None, Some("-")) => import(app, call).await,
-        (None, Some(url)) => Err(Failure::new(
-            ErrorKind::Unsupported,
-            format!("cannot import from {url}: only the request's body (fromSrc=-) is supported"),
-        )),
+        (None, Some(url)) => import_from(app, &call, url).await,
         (None, None) => Err(Failure::bad_request("fromImage or fromSrc must be said")),
     }
 }
 
-async fn import(app: &App, call: Call) -> Answer {
-    let import = Import {
-        reference: target(&call)?,
+fn import_of(call: &Call) -> Result<Import, Failure> {
+    Ok(Import {
+        reference: target(call)?,
         platform: call
             .query
             .get("platform")
@@ -184,7 +189,24 @@ async fn import(app: &App, call: Call) -> Answer {
             .transpose()?,
         message: call.query.get("message").unwrap_or_default().to_owned(),
         changes: call.query.all("changes").map(str::to_owned).collect(),
-    };
+    })
+}
+
+/// What the daemon fetches itself. Given up when the client goes.
+async fn import_from(app: &App, call: &Call, url: &str) -> Answer {
+    let id = image::import_from(&app.engine, url, import_of(call)?).await?;
+    let lines = [format!("Downloading from {url}"), id.to_string()];
+    let lines = lines.map(|status| {
+        respond::json_bytes(&wire::Progress {
+            status,
+            ..wire::Progress::default()
+        })
+    });
+    Ok(respond::json_stream(Body::full(lines.concat())))
+}
+
+async fn import(app: &App, call: Call) -> Answer {
+    let import = import_of(&call)?;
     let (mut upload, feed) = Upload::new(call.request.into_body());
     let verb = app.blocking(move |engine| image::import(engine, &mut upload, &import));
     // The body is read to its end even after a failure, or the client would never see the answer.
@@ -199,7 +221,7 @@ async fn import(app: &App, call: Call) -> Answer {
 }
 
 pub(super) async fn load(app: &App, call: Call) -> Answer {
-    let platforms = transfers::platforms(&call)?;
+    let platforms = transfers::platforms(&call, "platform")?;
     let (mut upload, feed) = Upload::new(call.request.into_body());
     let verb = app.blocking(move |engine| image::load(engine, &mut upload, &platforms));
     let (loaded, ()) = tokio::join!(verb, feed);
@@ -222,11 +244,16 @@ pub(super) async fn save(app: &App, call: &Call) -> Answer {
     if names.is_empty() {
         return Err(Failure::bad_request("names must be said"));
     }
-    save_names(app, names, transfers::platforms(call)?).await
+    save_names(app, names, transfers::platforms(call, "platform")?).await
 }
 
 pub(super) async fn save_one(app: &App, call: &Call) -> Answer {
-    save_names(app, vec![call.name.clone()], transfers::platforms(call)?).await
+    save_names(
+        app,
+        vec![call.name.clone()],
+        transfers::platforms(call, "platform")?,
+    )
+    .await
 }
 
 fn check_saved(engine: &Engine, name: &str, platforms: &[Platform]) -> Result<(), engine::Error> {

@@ -170,8 +170,8 @@ pub(super) fn platform_json(call: &Call) -> Result<Option<Platform>, Failure> {
 }
 
 /// The same where several may stand.
-pub(super) fn platforms(call: &Call) -> Result<Vec<Platform>, Failure> {
-    let texts = call.query.all("platform").filter(|text| !text.is_empty());
+pub(super) fn platforms(call: &Call, key: &str) -> Result<Vec<Platform>, Failure> {
+    let texts = call.query.all(key).filter(|text| !text.is_empty());
     texts.map(read_platform).collect()
 }
 

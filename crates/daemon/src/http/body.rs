@@ -10,11 +10,12 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::{Frame, SizeHint};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::error::Failure;
+use super::unread::Sent;
 use crate::busy::Busy;
 
 /// The longest JSON body of a request.
@@ -126,7 +127,7 @@ impl hyper::body::Body for Body {
 }
 
 /// A request's JSON body; an empty one is `None`.
-pub(crate) async fn json<T: DeserializeOwned>(body: Incoming) -> Result<Option<T>, Failure> {
+pub(crate) async fn json<T: DeserializeOwned>(body: Sent) -> Result<Option<T>, Failure> {
     let bytes = bytes(body).await?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
@@ -137,7 +138,7 @@ pub(crate) async fn json<T: DeserializeOwned>(body: Incoming) -> Result<Option<T
 }
 
 /// A request's body as it is.
-pub(crate) async fn bytes(body: Incoming) -> Result<Bytes, Failure> {
+pub(crate) async fn bytes(body: Sent) -> Result<Bytes, Failure> {
     match Limited::new(body, LONGEST_JSON).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Failure::with_status(
@@ -161,7 +162,7 @@ pub(crate) struct Upload {
 
 impl Upload {
     /// The reader, and what feeds it: to be awaited beside the reading.
-    pub(crate) fn new(body: Incoming) -> (Self, impl Future<Output = ()> + Send) {
+    pub(crate) fn new(body: Sent) -> (Self, impl Future<Output = ()> + Send) {
         let (send, pieces) = mpsc::channel(PIECES);
         let upload = Self {
             pieces,
@@ -173,7 +174,7 @@ impl Upload {
 
     /// Sends on what arrives. When the reader has given up, the rest is thrown away: a client reads
     /// the answer only after it has sent everything.
-    async fn feed(mut body: Incoming, send: mpsc::Sender<Result<Bytes, io::Error>>) {
+    async fn feed(mut body: Sent, send: mpsc::Sender<Result<Bytes, io::Error>>) {
         while let Some(frame) = body.frame().await {
             let piece = match frame {
                 Ok(frame) => match frame.into_data() {

@@ -8,7 +8,6 @@ use api::Version;
 use api::stream::{self, Source};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Response, StatusCode};
@@ -20,6 +19,7 @@ use tokio::sync::mpsc;
 
 use super::body::Body;
 use super::respond;
+use super::unread::Sent;
 
 const PIECE: usize = 32 << 10;
 const PIECES: usize = 4;
@@ -115,10 +115,7 @@ async fn copy(mut client: TcpStream, mut container: UnixStream) {
 
 /// For clients that do not ask for an upgrade: the request's body is standard input, the answer's
 /// body is output. The socket is for the shim; the daemon copies.
-pub(crate) fn through_http(
-    body: Incoming,
-    framing: Framing,
-) -> io::Result<(Client, Response<Body>)> {
+pub(crate) fn through_http(body: Sent, framing: Framing) -> io::Result<(Client, Response<Body>)> {
     let (client, response, input) = relay(framing)?;
     // It ends with the connection: the body breaks off.
     tokio::spawn(feed(body, input));
@@ -168,7 +165,7 @@ async fn fetch(mut output: OwnedReadHalf, send: mpsc::Sender<Result<Bytes, io::E
     }
 }
 
-async fn feed(mut body: Incoming, mut input: OwnedWriteHalf) {
+async fn feed(mut body: Sent, mut input: OwnedWriteHalf) {
     while let Some(Ok(frame)) = body.frame().await {
         let data: Bytes = frame.into_data().unwrap_or_default();
         if input.write_all(&data).await.is_err() {

@@ -8,4 +8,5 @@ pub(crate) mod request;
 pub(crate) mod respond;
 pub(crate) mod router;
 pub(crate) mod serve;
+pub(crate) mod unread;
 pub(crate) mod version;

@@ -1,13 +1,13 @@
 //! A request on its way to a handler.
 
 use api::Version;
-use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderMap, UPGRADE};
 use serde::de::DeserializeOwned;
 
 use super::body;
 use super::error::Failure;
 use super::query::Query;
+use super::unread::Sent;
 
 /// A request whose operation is known.
 #[derive(Debug)]
@@ -19,13 +19,13 @@ pub(crate) struct Call {
     /// The part after the question mark.
     pub(crate) query: Query,
     /// The request itself.
-    pub(crate) request: hyper::Request<Incoming>,
+    pub(crate) request: hyper::Request<Sent>,
 }
 
 impl Call {
     /// Its body as JSON.
     pub(crate) async fn json<T: DeserializeOwned>(
-        request: hyper::Request<Incoming>,
+        request: hyper::Request<Sent>,
     ) -> Result<Option<T>, Failure> {
         check_json_type(request.headers())?;
         body::json(request.into_body()).await

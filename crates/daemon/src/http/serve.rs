@@ -22,6 +22,7 @@ use super::query::Query;
 use super::request::Call;
 use super::respond::{self, Answer};
 use super::router::{self, Operation};
+use super::unread::Sent;
 use super::version;
 use crate::app::App;
 use crate::handlers;
@@ -62,6 +63,9 @@ where
 async fn answer(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
     let busy = app.busy.enter();
     let what = format!("{} {}", request.method(), request.uri().path());
+    let (parts, body) = request.into_parts();
+    let (body, unread) = Sent::new(body);
+    let request = Request::from_parts(parts, body);
     let result = match caught(dispatch(app, request)).await {
         Ok(result) => result,
         Err(Panicked) => Err(Failure::new(
@@ -78,6 +82,9 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
         }
     };
     respond::sign(&mut response);
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        unread.drain().await;
+    }
     response
 }
 
@@ -90,7 +97,7 @@ fn log(what: &str, failure: &Failure) {
     }
 }
 
-async fn dispatch(app: Arc<App>, request: Request<Incoming>) -> Answer {
+async fn dispatch(app: Arc<App>, request: Request<Sent>) -> Answer {
     let uri = request.uri();
     let Some(route) = router::route(request.method(), uri.path()) else {
         return Err(Failure::new(ErrorKind::NotFound, "page not found"));

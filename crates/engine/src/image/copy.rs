@@ -3,17 +3,13 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use registry::{Content, Descriptor, Repository};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use types::{Digest, ErrorKind, ImageRef};
 
+use super::arriving::{Arriving, Feed, arriving};
 use super::registries::Asker;
 use crate::{Engine, Error};
-
-/// Pieces on their way from the one repository to the other.
-const AHEAD: usize = 8;
 
 /// An index, or what is in another registry, is not copied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,59 +78,34 @@ async fn give(
     }
     let (source, of, runtime) = (source.clone(), blob.clone(), engine.runtime().clone());
     let open = move |offset| -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(Arriving::start(&runtime, &source, &of, offset)))
+        Ok(Box::new(start(&runtime, &source, &of, offset)))
     };
     Ok(target.upload(blob, Arc::new(open)).await?)
 }
 
-/// A blob on its way here, for a thread that may block.
-struct Arriving {
-    pieces: mpsc::Receiver<Result<Bytes, registry::Error>>,
-    piece: Bytes,
-}
-
-impl Arriving {
-    fn start(runtime: &Handle, source: &Repository, blob: &Descriptor, offset: u64) -> Self {
-        let (send, pieces) = mpsc::channel(AHEAD);
-        let (source, blob) = (source.clone(), blob.clone());
-        // Ends by itself when nobody reads any more.
-        runtime.spawn(async move {
-            if let Err(error) = bring(&source, &blob, offset, &send).await {
-                let _ = send.send(Err(error)).await;
-            }
-        });
-        Self {
-            pieces,
-            piece: Bytes::new(),
-        }
-    }
+/// Begins to bring a blob.
+fn start(runtime: &Handle, source: &Repository, blob: &Descriptor, offset: u64) -> Arriving {
+    let (feed, arriving) = arriving();
+    let (source, blob) = (source.clone(), blob.clone());
+    // Ends by itself when nobody reads any more.
+    runtime.spawn(async move {
+        let brought = bring(&source, &blob, offset, &feed).await;
+        feed.end(brought).await;
+    });
+    arriving
 }
 
 async fn bring(
     source: &Repository,
     blob: &Descriptor,
     offset: u64,
-    send: &mpsc::Sender<Result<Bytes, registry::Error>>,
+    feed: &Feed,
 ) -> Result<(), registry::Error> {
     let mut blob = source.blob(blob, offset).await?;
     while let Some(bytes) = blob.chunk().await? {
-        if send.send(Ok(bytes)).await.is_err() {
+        if !feed.give(bytes).await {
             break;
         }
     }
     Ok(())
-}
-
-impl Read for Arriving {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.piece.is_empty() {
-            match self.pieces.blocking_recv() {
-                None => return Ok(0),
-                Some(piece) => self.piece = piece.map_err(io::Error::other)?,
-            }
-        }
-        let length = buffer.len().min(self.piece.len());
-        buffer[..length].copy_from_slice(&self.piece.split_to(length));
-        Ok(length)
-    }
 }

@@ -1,8 +1,10 @@
 //! Images: thin over the store, with a look at the containers that use them. Blocking, but for
 //! [`pull`] and [`push`], which begin work that is looked at, and [`registries`], whose verbs wait.
 
+mod arriving;
 mod check;
 mod copy;
+mod import;
 pub mod mount;
 mod prune;
 pub mod pull;
@@ -23,8 +25,9 @@ use crate::{Engine, Error};
 
 pub use check::check;
 pub use copy::{NotCopied, copy};
+pub use import::import_from;
 pub use prune::{Pruned, prune};
-pub use remove::{InUse, remove};
+pub use remove::{InUse, remove, remove_platforms};
 pub(crate) use transfer::Transfers;
 pub use transfer::{Failed, Finished, Part, Progress, Stage, Transfer};
 pub use upkeep::Upkeep;

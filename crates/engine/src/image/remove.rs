@@ -1,7 +1,7 @@
 //! `rmi`: what a container needs stays; the refusal names that container.
 
 use storage::{Image, Removed};
-use types::{ContainerId, ErrorKind, ImageRef};
+use types::{ContainerId, ErrorKind, ImageRef, Platform};
 
 use super::missing;
 use crate::{Engine, Error};
@@ -87,6 +87,26 @@ pub fn remove(engine: &Engine, name: &str, force: bool) -> Result<Vec<Removed>, 
         .storage()
         .remove(name, force)
         .map_err(|error| missing(error, name))
+}
+
+/// Removes what an image is for some platforms. The rest of it stays, with its names.
+pub fn remove_platforms(
+    engine: &Engine,
+    name: &str,
+    platforms: &[Platform],
+) -> Result<Vec<Removed>, Error> {
+    let image = engine
+        .storage()
+        .image(name)
+        .map_err(|error| missing(error, name))?;
+    if let Some(place) = super::mount::of(engine, &image.id) {
+        return Err(InUse::Mounted {
+            image: image.id.short().to_owned(),
+            place,
+        }
+        .into());
+    }
+    Ok(engine.storage().remove_platforms(name, platforms)?)
 }
 
 fn refuse(engine: &Engine, image: &Image, name: &str, force: bool) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 mod changes;
 mod config;
 pub(crate) mod documents;
+mod forget;
 pub(crate) mod gzip;
 mod import;
 pub(crate) mod layers;
@@ -14,6 +15,7 @@ mod save;
 mod tag;
 mod variants;
 
+pub(crate) use forget::forget;
 pub(crate) use import::{import, write};
 pub(crate) use load::{diff_ids, load, pair};
 pub(crate) use query::{find, list};

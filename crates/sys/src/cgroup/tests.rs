@@ -463,7 +463,7 @@ fn limits_that_depend_on_each_other_change_together() {
 
 #[test]
 fn a_threaded_subtree_limits_no_memory() {
-    let Some(scratch) = Scratch::new("threaded") else {
+    let Some(scratch) = Scratch::new("threaded-memory") else {
         return;
     };
     if scratch.layout.mode() != Mode::Unified {

@@ -1,0 +1,67 @@
+//! What anybody serves under an address: fetched as a stranger, with the configuration's certificates and
+//! proxies.
+
+use bytes::Bytes;
+use reqwest::{Method, Response, StatusCode, Url};
+
+use crate::answer::why;
+use crate::error::{Action, Error};
+use crate::route::{self, Security};
+use crate::session::{Call, Purpose, Session};
+use crate::transmit::name_of;
+use crate::{Client, Credentials};
+
+/// Bytes on their way here. They end where their sender says they end.
+#[derive(Debug)]
+pub struct Fetched {
+    session: Session,
+    response: Response,
+}
+
+impl Client {
+    /// Begins to fetch what an address (`http` or `https`) names.
+    ///
+    /// # Errors
+    /// When it is no such address, and when nobody serves it.
+    pub async fn fetch(&self, url: &str) -> Result<Fetched, Error> {
+        let invalid = |why: &str| Error::Invalid(format!("cannot fetch {url}: {why}"));
+        let parsed = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
+        if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
+            return Err(invalid("an address with http or https is expected"));
+        }
+        let mut endpoint = route::own(&self.shared.config, &name_of(&parsed), "");
+        if parsed.scheme() == "http" {
+            // It was typed so.
+            endpoint.security = Security::Plain;
+        }
+        let purpose = Purpose {
+            action: Action::Pull,
+            repository: None,
+            what: format!("fetch {url}"),
+            scopes: Vec::new(),
+        };
+        let nobody = Credentials::anonymous();
+        let mut session = Session::new(&self.shared, endpoint, (&nobody, ""), purpose);
+        session.guest = true;
+        let response = session.send(&Call::new(Method::GET, parsed)).await?;
+        match response.status() {
+            StatusCode::OK => Ok(Fetched { session, response }),
+            _ => Err(session.refusal(response).await),
+        }
+    }
+}
+
+impl Fetched {
+    /// The next bytes; none at the end.
+    ///
+    /// # Errors
+    /// When the connection breaks, or brings nothing for long.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let stall = self.session.shared.stall();
+        match tokio::time::timeout(stall, self.response.chunk()).await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(error)) => Err(self.session.unreachable(why(error))),
+            Err(_) => Err(self.session.stalled()),
+        }
+    }
+}
