@@ -287,7 +287,7 @@ fn come_and_go(net: &NetworkPlan, shared: &std::sync::Mutex<Shared>, number: usi
     };
     change(Change::Publish(vec![port.clone()]));
     change(Change::Unpublish(vec![port]));
-    if number % 4 == 0 {
+    if number.is_multiple_of(4) {
         attachment.detach(&container).unwrap();
         assert_eq!(inside(&container).len(), 1);
     }

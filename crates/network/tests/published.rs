@@ -229,6 +229,12 @@ fn a_list_says_who_may_use_a_port() {
     assert!(reached(&server, &world.client, MACHINE, 8080).is_some());
     world.publish(allowing(&["::/0"]));
     assert!(not_reached(&server, &world.client, MACHINE, 8080));
+    // Where the host's own rules decide, nothing is translated past them.
+    world.publish(Published {
+        host_policy: true,
+        ..published(8081, "172.30.0.2", 80, "br0")
+    });
+    assert!(not_reached(&server, &world.client, MACHINE, 8081));
 }
 
 #[test]

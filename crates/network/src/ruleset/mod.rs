@@ -86,7 +86,8 @@ pub struct Published {
     pub bridge: String,
     /// Who may use it; empty: everybody. The host itself always may.
     pub allow: Vec<Cidr>,
-    /// Whether the host's own rules for incoming packets (its input chains) decide as well.
+    /// Whether the host's own rules for incoming packets (its input chains) decide. The kernel then translates
+    /// nothing for this port: it is there for a program that listens on the host and passes on what it is sent.
     pub host_policy: bool,
 }
 

@@ -134,6 +134,10 @@ impl Ruleset {
 
     /// Where one port stands: set, key, value.
     fn port_elements(&self, port: &Published, names: &Names) -> Vec<(&'static str, Vec<u8>, Data)> {
+        // What is translated never comes to the host's input chains.
+        if port.host_policy {
+            return Vec::new();
+        }
         let verdict = Data::Verdict(verdict_on(port));
         if self.is_routed(port) {
             let key = port_key(port, Some(port.target), port.target_port);
@@ -247,7 +251,7 @@ fn allow_name(port: &Published) -> String {
 
 /// Who may use a port, if there is a list.
 fn allow_chain(port: &Published) -> Option<Chain> {
-    if port.allow.is_empty() {
+    if port.allow.is_empty() || port.host_policy {
         return None;
     }
     let ipv4 = port.target.is_ipv4();
