@@ -1,13 +1,16 @@
 //! Blobs on their way here.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
+use reqwest::header::{ACCEPT_RANGES, CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
+use tokio::sync::mpsc;
 
 use crate::answer::why;
 use crate::error::{Action, Error};
+use crate::ranges::{Ahead, PIECE, Pace};
 use crate::route::Need;
 use crate::session::{Call, Session};
 use crate::transmit::name_of;
@@ -16,7 +19,8 @@ use crate::{Descriptor, Repository, header};
 /// A connection that brings less than this before it breaks was no progress.
 const PROGRESS: u64 = 64 << 10;
 
-/// A blob on its way here. A cut or stalled connection is taken up again where it ended; what comes is
+/// A blob on its way here. Where one connection is slow, the rest of a long one comes by several. A cut or
+/// stalled connection is taken up again where it ended; what comes is
 /// never more than the descriptor's size, and its end before that is an error. The digest is for who
 /// stores it to verify.
 #[derive(Debug)]
@@ -33,10 +37,18 @@ pub struct Blob {
     brought: u64,
     /// How often in a row there was no progress.
     failures: u32,
+    /// Where it ends for this connection: others bring what follows.
+    end: u64,
+    /// Whether it is a piece of one that comes by several connections.
+    piece: bool,
+    /// Whether it may not come by more than one connection.
+    alone: bool,
+    pace: Pace,
+    ahead: Option<Ahead>,
 }
 
 /// One place that may have it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Place {
     session: Session,
     url: Url,
@@ -63,6 +75,11 @@ impl Repository {
             skip: 0,
             brought: 0,
             failures: 0,
+            end: descriptor.size,
+            piece: false,
+            alone: false,
+            pace: Pace::new(),
+            ahead: None,
         };
         if offset < descriptor.size {
             blob.connect().await?;
@@ -106,18 +123,28 @@ impl Blob {
     /// When the registry does not give the rest, however often it is asked.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
-            if self.offset == self.descriptor.size {
+            if self.offset == self.end {
                 self.response = None;
-                return Ok(None);
+                if self.ahead.is_none() {
+                    return Ok(None);
+                }
+                match self.from_ahead().await {
+                    Some(bytes) => return Ok(Some(bytes)),
+                    None => continue,
+                }
             }
             let Some(response) = &mut self.response else {
                 self.connect().await?;
                 continue;
             };
             let stall = self.places[0].session.shared.stall();
+            let asked = Instant::now();
             let error = match tokio::time::timeout(stall, response.chunk()).await {
                 Ok(Ok(Some(bytes))) => match self.take(bytes) {
-                    Some(bytes) => return Ok(Some(bytes)),
+                    Some(bytes) => {
+                        self.look(bytes.len(), asked.elapsed());
+                        return Ok(Some(bytes));
+                    }
                     None => continue,
                 },
                 Ok(Ok(None)) => self
@@ -128,6 +155,110 @@ impl Blob {
             };
             self.cut(error).await?;
         }
+    }
+
+    /// Lets others bring what follows, if this connection is what is slow.
+    fn look(&mut self, bytes: usize, waited: Duration) {
+        let most = self.session().shared.config.limits.ranges;
+        if self.alone || self.ahead.is_some() || most < 2 || self.skip > 0 {
+            return;
+        }
+        let left = self.end - self.offset;
+        if !self.pace.count(bytes, waited, left) || !self.gives_ranges() {
+            return;
+        }
+        // This connection brings the next piece, as it is under way.
+        let from = self.offset + PIECE;
+        let mut ahead = Ahead::new(from);
+        self.fill(&mut ahead);
+        if !ahead.is_empty() {
+            tracing::debug!(
+                offset = self.offset,
+                "fetching the rest by several connections"
+            );
+            self.end = from;
+            self.ahead = Some(ahead);
+        }
+    }
+
+    fn gives_ranges(&self) -> bool {
+        self.response.as_ref().is_some_and(|response| {
+            let said = response.headers().get(ACCEPT_RANGES);
+            response.status() == StatusCode::PARTIAL_CONTENT
+                || said.is_some_and(|units| units.as_bytes() == b"bytes")
+        })
+    }
+
+    fn fill(&self, ahead: &mut Ahead) {
+        let shared = &self.session().shared;
+        // One comes by the connection that was there before.
+        let most = shared.config.limits.ranges as usize - 1;
+        ahead.fill(
+            &shared.room,
+            most,
+            self.descriptor.size,
+            |from, to, send| self.piece(from, to).bring(send),
+        );
+    }
+
+    /// A piece of it.
+    fn piece(&self, from: u64, to: u64) -> Self {
+        Self {
+            descriptor: self.descriptor.clone(),
+            repository: self.repository.clone(),
+            places: self.places.iter().take(1).cloned().collect(),
+            offset: from,
+            response: None,
+            skip: 0,
+            brought: 0,
+            failures: 0,
+            end: to,
+            piece: true,
+            alone: true,
+            pace: Pace::new(),
+            ahead: None,
+        }
+    }
+
+    async fn bring(mut self, send: mpsc::UnboundedSender<Result<Bytes, Error>>) {
+        loop {
+            let (piece, last) = match self.chunk().await {
+                Ok(Some(bytes)) => (Ok(bytes), false),
+                Ok(None) => return,
+                Err(error) => (Err(error), true),
+            };
+            if send.send(piece).is_err() || last {
+                return;
+            }
+        }
+    }
+
+    /// The next bytes of those that others bring. When they bring no more, this one goes on by itself.
+    async fn from_ahead(&mut self) -> Option<Bytes> {
+        if let Some(mut ahead) = self.ahead.take() {
+            self.fill(&mut ahead);
+            self.ahead = Some(ahead);
+        }
+        let next = match &mut self.ahead {
+            Some(ahead) => ahead.next().await,
+            None => None,
+        };
+        match next {
+            Some(Ok(bytes)) => {
+                self.offset += bytes.len() as u64;
+                self.end = self.offset;
+                return Some(bytes);
+            }
+            Some(Err(error)) => {
+                tracing::debug!(offset = self.offset, %error, "going on by one connection");
+                self.alone = true;
+            }
+            None => {}
+        }
+        self.ahead = None;
+        self.end = self.descriptor.size;
+        self.pace = Pace::new();
+        None
     }
 
     /// Where the next chunk begins.
@@ -150,7 +281,7 @@ impl Blob {
         let skipped = usize::try_from(self.skip).map_or(bytes.len(), |s| s.min(bytes.len()));
         self.skip -= skipped as u64;
         let mut wanted = bytes.split_off(skipped);
-        let rest = self.descriptor.size - self.offset;
+        let rest = self.end - self.offset;
         wanted.truncate(usize::try_from(rest).unwrap_or(usize::MAX));
         self.offset += wanted.len() as u64;
         // What had been here before is no progress.
@@ -210,12 +341,19 @@ impl Blob {
     async fn ask(&self) -> Result<(Response, u64), Error> {
         let Place { session, url } = &self.places[0];
         let mut call = Call::new(Method::GET, url.clone());
-        if self.offset > 0 {
-            let range = HeaderValue::from_str(&format!("bytes={}-", self.offset));
+        if self.offset > 0 || self.piece {
+            let last = match self.end < self.descriptor.size {
+                true => (self.end - 1).to_string(),
+                false => String::new(),
+            };
+            let range = HeaderValue::from_str(&format!("bytes={}-{last}", self.offset));
             call = call.with(RANGE, range.map_err(|e| session.broken(e.to_string()))?);
         }
         let response = session.send(&call).await?;
         match response.status() {
+            StatusCode::OK if self.piece => {
+                Err(session.broken("was asked for a part of a blob and sent all of it"))
+            }
             StatusCode::OK => self.whole(&response).map(|()| (response, self.offset)),
             StatusCode::PARTIAL_CONTENT => self.part(&response).map(|()| (response, 0)),
             _ => Err(self.refusal(response).await),

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
 use types::ImageRef;
 
 use crate::header::Challenge;
 use crate::pool::Pool;
+use crate::ranges::PIECES;
 use crate::route::{self, Endpoint};
 use crate::token::Tokens;
 use crate::{Config, Credentials, Error, Repository};
@@ -30,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) pool: Pool,
     pub(crate) tokens: Tokens,
+    /// For pieces of long blobs, in memory.
+    pub(crate) room: Arc<Semaphore>,
     /// What has been learnt of each host. Held for look-ups only.
     hosts: Mutex<HashMap<String, Learnt>>,
 }
@@ -55,6 +59,7 @@ impl Client {
                 config,
                 pool,
                 tokens: Tokens::default(),
+                room: Arc::new(Semaphore::new(PIECES)),
                 hosts: Mutex::default(),
             }),
         })

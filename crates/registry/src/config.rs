@@ -186,6 +186,9 @@ pub struct Limits {
     pub backoff_milliseconds: u64,
     /// Uploads are sent in chunks of so many bytes; 0 sends each blob as a whole.
     pub upload_chunk: u64,
+    /// How many pieces of one long blob may come at once where one connection is slow; 0 and 1 leave
+    /// it with one connection.
+    pub ranges: u32,
 }
 
 impl Default for Limits {
@@ -197,6 +200,7 @@ impl Default for Limits {
             longest_wait_seconds: 60,
             backoff_milliseconds: 250,
             upload_chunk: 0,
+            ranges: 4,
         }
     }
 }

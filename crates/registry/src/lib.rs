@@ -31,6 +31,7 @@ mod manifest;
 mod pool;
 mod proxy;
 mod push;
+mod ranges;
 mod referrers;
 mod repository;
 mod resolve;

@@ -316,3 +316,89 @@ async fn a_foreign_layer_comes_from_its_maker() {
     assert!(repository.blob(&descriptor, 0).await.is_err());
     assert_eq!(maker.lines().len(), 1);
 }
+
+/// Answers for a part of a blob, at a pace that one connection cannot do anything about.
+fn slow_part(request: &Request, blob: &[u8], broken: Option<u64>) -> Reply {
+    let bounds = request.header("range").map(|range| {
+        let (first, last) = range
+            .strip_prefix("bytes=")
+            .unwrap()
+            .split_once('-')
+            .unwrap();
+        let last = last.parse::<usize>().unwrap_or(blob.len() - 1);
+        (first.parse::<usize>().unwrap(), last)
+    });
+    let slow = |part: &[u8]| Body::Slow(part.to_vec(), 64 << 10, 4);
+    match bounds {
+        None => Reply::new(200, "")
+            .header("Accept-Ranges", "bytes")
+            .body(slow(blob)),
+        Some((first, _)) if broken == Some(first as u64) => Reply::new(500, "no"),
+        Some((first, last)) => Reply::new(206, "")
+            .header(
+                "Content-Range",
+                &format!("bytes {first}-{last}/{}", blob.len()),
+            )
+            .body(slow(&blob[first..=last])),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_blob_comes_by_several_connections_where_one_is_slow() {
+    let blob = Arc::new(noise(9, 26 << 20));
+    let descriptor = describe(LAYER, &blob);
+    // Whole; and with a piece that nobody gives.
+    for broken in [false, true] {
+        let served = blob.clone();
+        let broken_at = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let server = Server::start(move |request| {
+            let order = std::sync::atomic::Ordering::SeqCst;
+            let first = request.header("range").and_then(|range| {
+                let range = range.strip_prefix("bytes=")?.split('-').next()?;
+                range.parse::<u64>().ok()
+            });
+            if let Some(first) = first.filter(|_| broken) {
+                let _ = broken_at.compare_exchange(0, first, order, order);
+            }
+            // The first piece that is asked for is refused while it is asked for as a piece.
+            let whole = request.header("range").is_some_and(|r| r.ends_with('-'));
+            let refused = (!whole && broken).then(|| broken_at.load(order));
+            slow_part(request, &served, refused.filter(|at| *at > 0))
+        });
+        let repository = at(server.address(), "slow:1");
+        let fetched = drain(repository.blob(&descriptor, 0).await.unwrap()).await;
+        assert!(fetched.unwrap() == *blob, "broken: {broken}");
+        let requests = server.requests();
+        let piece = |r: &&Request| r.header("range").is_some_and(|r| !r.ends_with('-'));
+        let pieces = requests.iter().filter(piece).count();
+        assert!(pieces >= 3, "{pieces} pieces, broken: {broken}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_connection_is_kept_where_that_is_wanted_or_all_there_is() {
+    let blob = Arc::new(noise(10, 21 << 20));
+    let descriptor = describe(LAYER, &blob);
+    for (ranges, gives) in [(1, true), (4, false)] {
+        let served = blob.clone();
+        let server = Server::start(move |_| {
+            let reply = Reply::new(200, "").body(Body::Slow(served.to_vec(), 256 << 10, 4));
+            match gives {
+                true => reply.header("Accept-Ranges", "bytes"),
+                false => reply,
+            }
+        });
+        let mut config = impatient();
+        config.limits.ranges = ranges;
+        let client = registry::Client::new(config).unwrap();
+        let repository = anonymous(&client, &format!("{}/slow:1", server.address()));
+        let fetched = drain(repository.blob(&descriptor, 0).await.unwrap()).await;
+        assert!(fetched.unwrap() == *blob);
+        assert!(
+            server
+                .requests()
+                .iter()
+                .all(|r| r.header("range").is_none())
+        );
+    }
+}
