@@ -153,6 +153,20 @@ WRAPPER
     chmod +x "$dir/bin/skopeo"
 }
 
+# Docker's library for Python, in an environment of its own.
+docker_py() {
+    local dir=$cache/tools/docker-py version=7.2.0
+    [ "$("$dir/bin/python" -c 'import docker; print(docker.__version__)' 2>/dev/null)" = "$version" ] && return
+    say "installing docker-py $version"
+    rm -rf "$dir"
+    if quiet python3 -m venv "$dir" &&
+        retry quiet "$dir/bin/python" -m pip install -q --disable-pip-version-check "docker==$version"; then
+        return
+    fi
+    rm -rf "$dir"
+    warn "docker-py is not to be had from this machine's index of packages: its tests are skipped"
+}
+
 # A registry for tests. Unpacked, because the package would start it as a service of the machine.
 docker_registry() {
     local dir=$cache/tools/docker-registry suite

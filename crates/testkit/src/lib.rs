@@ -41,7 +41,7 @@ pub use images::{busybox_tar, debian_tar};
 pub use leftovers::{Leftovers, cgroups};
 pub use output::Output;
 pub use processes::{Process, kill, processes_naming};
-pub use programs::{Client, clients, program};
+pub use programs::{Client, clients, docker_py, program};
 pub use signing::Signing;
 pub use terminal::Terminal;
 pub use wait::{until, within};

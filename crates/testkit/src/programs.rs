@@ -40,6 +40,16 @@ pub fn clients() -> Vec<Client> {
     all.into_iter().filter(there).collect()
 }
 
+/// A Python with docker-py. Says so when this machine has none.
+pub fn docker_py() -> Option<PathBuf> {
+    let path = cache().join("tools/docker-py/bin/python");
+    let there = path.exists();
+    if !there {
+        eprintln!("SKIP: docker-py is not on this machine (scripts/setup.sh test)");
+    }
+    there.then_some(path)
+}
+
 /// One of our programs, as scripts/build.sh put it.
 ///
 /// Panics when it was not built.
