@@ -46,7 +46,7 @@ const NONE: &str = "<none>";
 pub fn list(images: &[ImageSummary], style: &Style) -> Result<String, CliError> {
     let lines: Vec<Named<'_>> = images
         .iter()
-        .flat_map(|image| names(image, style.wants_digests()))
+        .flat_map(|image| names(image, style))
         .collect();
     if style.quiet && style.format == Format::Table {
         return Ok(lines.iter().fold(String::new(), |mut text, line| {
@@ -57,7 +57,7 @@ pub fn list(images: &[ImageSummary], style: &Style) -> Result<String, CliError> 
     }
     if style.format != Format::Table {
         let rows: Vec<Row> = lines.iter().map(|line| row(line, style)).collect();
-        return template::rows(&style.format, &rows, &headings());
+        return template::rows(&raw(style), &rows, &headings());
     }
     let mut columns = vec!["REPOSITORY", "TAG"];
     if style.digests {
@@ -68,13 +68,31 @@ pub fn list(images: &[ImageSummary], style: &Style) -> Result<String, CliError> 
     Ok(table::table(&columns, &cells))
 }
 
-fn names(image: &ImageSummary, digests: bool) -> Vec<Named<'_>> {
+/// `raw` is Docker's name for a template.
+fn raw(style: &Style) -> Format {
+    if style.format != Format::Template("raw".to_owned()) {
+        return style.format.clone();
+    }
+    if style.quiet {
+        return Format::Template("image_id: {{.ID}}".to_owned());
+    }
+    let digest = match style.digests {
+        true => "digest: {{.Digest}}\n",
+        false => "",
+    };
+    Format::Template(format!(
+        "repository: {{{{.Repository}}}}\ntag: {{{{.Tag}}}}\n{digest}image_id: {{{{.ID}}}}\n\
+         created_at: {{{{.CreatedAt}}}}\nvirtual_size: {{{{.Size}}}}\n"
+    ))
+}
+
+fn names<'a>(image: &'a ImageSummary, style: &Style) -> Vec<Named<'a>> {
     let mut lines = Vec::new();
     for text in &image.repo_tags {
         let Some((repository, tag)) = text.rsplit_once(':').filter(|(r, _)| *r != NONE) else {
             continue;
         };
-        let digest = if digests {
+        let digest = if style.wants_digests() {
             digest_of(image, repository)
         } else {
             NONE
@@ -95,7 +113,7 @@ fn names(image: &ImageSummary, digests: bool) -> Vec<Named<'_>> {
                 image,
                 repository,
                 tag: NONE,
-                digest: if digests { digest } else { NONE },
+                digest: if style.digests { digest } else { "" },
             });
         }
     }
@@ -222,7 +240,7 @@ pub fn history(steps: &[HistoryItem], style: &HistoryStyle) -> Result<String, Cl
     let rows: Vec<Row> = steps.iter().map(|step| step_row(step, style)).collect();
     let headings = Row::from([
         ("Comment", "COMMENT".to_owned()),
-        ("CreatedAt", String::new()),
+        ("CreatedAt", "CREATED AT".to_owned()),
         ("CreatedBy", "CREATED BY".to_owned()),
         ("CreatedSince", "CREATED".to_owned()),
         ("ID", "IMAGE".to_owned()),

@@ -15,11 +15,14 @@ pub fn objects(found: &[Value], failures: &[String], format: Option<&str>) -> Re
     match format.unwrap_or_default() {
         "" => out(&indented(found)?)?,
         "json" => {
-            for object in found {
-                out(&format!("{object}\n"))?;
-            }
+            let objects: Vec<String> = found.iter().map(Value::to_string).collect();
+            out(&format!("[{}]\n", objects.join(",")))?;
         }
         text => {
+            if found.is_empty() {
+                // An empty line, as by Docker's client.
+                out("\n")?;
+            }
             for object in found {
                 out(&format!("{}\n", template::document(text, object)?))?;
             }

@@ -3,7 +3,7 @@
 //! The template engine keeps maps without order, JSON must keep it: the `json` function looks up
 //! the text of what it is given in a table made from the document being printed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 
 use gtmpl_ng::{Context, Func, FuncError, Template, Value};
@@ -16,6 +16,8 @@ thread_local! {
     /// JSON texts by the rendered form of the value, for the one document being printed.
     /// Template functions are plain function pointers: there is no other way to hand it to them.
     static ORDERED: RefCell<HashMap<String, String>> = RefCell::new(HashMap::new());
+    /// Whether what is printed is a line of a listing.
+    static LISTING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What `--format` asks for.
@@ -57,12 +59,8 @@ pub type Row = BTreeMap<&'static str, String>;
 pub fn rows(format: &Format, rows: &[Row], headings: &Row) -> Result<String, CliError> {
     match format {
         Format::Json | Format::Table => rows.iter().try_fold(String::new(), |mut text, row| {
-            let object: serde_json::Map<String, Json> = row
-                .iter()
-                .filter(|(name, _)| **name != "Label")
-                .map(|(name, value)| ((*name).to_owned(), in_json(name, value)))
-                .collect();
-            text.push_str(&escaped(&Json::Object(object).to_string()));
+            let fields = row.iter().map(|(name, value)| (*name, value.clone()));
+            text.push_str(&line(fields));
             text.push('\n');
             Ok(text)
         }),
@@ -73,6 +71,15 @@ pub fn rows(format: &Format, rows: &[Row], headings: &Row) -> Result<String, Cli
             Ok(table::align(&lines))
         }
     }
+}
+
+/// A line of a listing as JSON.
+fn line<'a>(fields: impl Iterator<Item = (&'a str, String)>) -> String {
+    let object: serde_json::Map<String, Json> = fields
+        .filter(|(name, _)| *name != "Label")
+        .map(|(name, value)| (name.to_owned(), in_json(name, &value)))
+        .collect();
+    escaped(&Json::Object(object).to_string())
 }
 
 /// Platforms are objects, and this daemon names none.
@@ -99,6 +106,7 @@ fn escaped(json: &str) -> String {
 
 fn each(template: &str, rows: &[Row]) -> Result<String, CliError> {
     let template = compile(template)?;
+    LISTING.set(true);
     rows.iter().try_fold(String::new(), |mut text, row| {
         let fields = row
             .iter()
@@ -113,6 +121,7 @@ fn each(template: &str, rows: &[Row]) -> Result<String, CliError> {
 /// Prints one document, as `inspect`, `version` and `info` do.
 pub fn document(template: &str, document: &Json) -> Result<String, CliError> {
     let compiled = compile(&unescape(template))?;
+    LISTING.set(false);
     ORDERED.with_borrow_mut(|table| {
         table.clear();
         remember(document, table);
@@ -236,6 +245,12 @@ fn json(args: &[Value]) -> Result<Value, FuncError> {
     let [value] = args else {
         return Err(bad("json takes one value"));
     };
+    if let (Value::Object(row), true) = (value, LISTING.get()) {
+        let ordered: BTreeMap<&String, &Value> = row.iter().collect();
+        let fields = ordered.into_iter();
+        let text = line(fields.map(|(name, value)| (name.as_str(), text(value))));
+        return Ok(Value::String(text));
+    }
     let plain = key(value);
     let text = ORDERED.with_borrow(|table| table.get(&plain).cloned());
     Ok(Value::String(text.unwrap_or(plain)))
