@@ -128,7 +128,7 @@ impl Blob {
                 if self.ahead.is_none() {
                     return Ok(None);
                 }
-                match self.from_ahead().await {
+                match self.next_ahead().await {
                     Some(bytes) => return Ok(Some(bytes)),
                     None => continue,
                 }
@@ -234,7 +234,7 @@ impl Blob {
     }
 
     /// The next bytes of those that others bring. When they bring no more, this one goes on by itself.
-    async fn from_ahead(&mut self) -> Option<Bytes> {
+    async fn next_ahead(&mut self) -> Option<Bytes> {
         if let Some(mut ahead) = self.ahead.take() {
             self.fill(&mut ahead);
             self.ahead = Some(ahead);
