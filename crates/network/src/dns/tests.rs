@@ -218,10 +218,8 @@ fn the_letters_asked_for_come_back() {
         let mut acts = ask(&mut resolver, now, 1, &question(7, name, TYPE::A));
         if !matches!(acts[..], [Act::Answer { .. }]) {
             let (id, attempt, _, message) = asked(&acts);
-            // It comes back in whatever letters.
-            let small = reply(&message, &[("192.0.2.9", 60)], 0).to_ascii_lowercase();
-            let mut small = small;
-            small[..12].copy_from_slice(&reply(&message, &[("192.0.2.9", 60)], 0)[..12]);
+            let mut small = reply(&message, &[("192.0.2.9", 60)], 0);
+            small[12..].make_ascii_lowercase();
             acts = hear(&mut resolver, now, (id, attempt), &small);
         }
         let Act::Answer { message, .. } = acts.last().unwrap() else {
@@ -444,7 +442,6 @@ fn nobody_answers_and_that_is_told_in_time() {
     assert_eq!(told, ["7 ServerFailure "]);
     assert!(now - start < Duration::from_secs(5), "{:?}", now - start);
     assert_eq!(attempts, 5);
-    // Who has been silent last is asked last, and there is nobody better.
     let acts = ask(&mut resolver, now, 1, &question(7, "other.org", TYPE::A));
     assert!(UPSTREAMS.contains(&asked(&acts).2.as_str()));
 }
@@ -641,7 +638,7 @@ fn a_flood_of_one_container_takes_nothing_from_another() {
     assert_eq!((refused, resolver.waiting()), (200, 100));
     let acts = ask(&mut resolver, now, 2, &question(7, "example.org", TYPE::A));
     assert_eq!(asked(&acts).2, UPSTREAMS[0]);
-    // Names cost nothing, and what it waits for ends with it.
+    // Names cost nothing. What it waits for ends with it.
     let acts = ask(&mut resolver, now, 1, &question(7, "web", TYPE::A));
     assert_eq!(only_answer(&acts), "7 NoError 10.0.0.2");
     let mut acts = Vec::new();

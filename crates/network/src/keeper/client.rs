@@ -180,7 +180,10 @@ impl Keeper {
             Err(error) => return Err(error),
         };
         match self.exchange(&connection, &Call::End, &[]) {
-            Ok(Reply::Failed { kind, .. }) if kind == ErrorKind::Conflict => Ok(false),
+            Ok(Reply::Failed {
+                kind: ErrorKind::Conflict,
+                ..
+            }) => Ok(false),
             Ok(Reply::Failed { kind, message }) => Err(Error::Refused { kind, message }),
             Ok(_) => {
                 *self.idle() = None;

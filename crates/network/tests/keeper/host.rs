@@ -231,7 +231,8 @@ impl Container {
     /// resolver.
     pub(crate) fn run(&self, host: &Host, command: &str) -> String {
         let conf = host.dir.path().join("inner.conf");
-        std::fs::write(&conf, "nameserver 127.0.0.11\noptions ndots:0\n").unwrap();
+        let text = b"nameserver 127.0.0.11\noptions ndots:0\n";
+        sys::file::replace_unsynced(&conf, text, 0o644).unwrap();
         let script = format!(
             "mount --bind {} /etc/resolv.conf && {command}",
             conf.display()

@@ -5,5 +5,6 @@
 mod host;
 mod names;
 mod ports;
+mod rules;
 mod survive;
 mod upstream;

@@ -106,19 +106,19 @@ fn the_hosts_resolvers_are_followed() {
     // By a link, whose target changes.
     let place = host.dir.path().join("elsewhere");
     std::fs::create_dir(&place).unwrap();
-    std::fs::write(place.join("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
+    let target = place.join("resolv.conf");
+    let write = |text: &str| {
+        sys::file::replace_unsynced(&target, text.as_bytes(), 0o644).unwrap();
+    };
+    write("nameserver 127.0.0.1\n");
     let path = host.dir.path().join("resolv.conf");
     std::fs::remove_file(&path).unwrap();
-    symlink(place.join("resolv.conf"), &path).unwrap();
+    symlink(&target, &path).unwrap();
     until("the first resolver", || is("NoError 192.0.2.1"));
-    std::fs::write(place.join("resolv.conf"), "nameserver 127.0.0.2\n").unwrap();
+    write("nameserver 127.0.0.2\n");
     until("the second resolver", || is("NoError 192.0.2.2"));
     // And one that is not there is passed over.
-    std::fs::write(
-        place.join("resolv.conf"),
-        "nameserver 127.0.0.9\nnameserver 127.0.0.1\n",
-    )
-    .unwrap();
+    write("nameserver 127.0.0.9\nnameserver 127.0.0.1\n");
     until("the first resolver", || is("NoError 192.0.2.1"));
     let settings = Settings {
         resolv_conf: host.dir.path().join("none"),

@@ -121,7 +121,7 @@ mod tests {
         }
         assert_eq!(State::load(dir.path()), model);
         // Written half when the process was killed.
-        std::fs::File::options()
+        File::options()
             .append(true)
             .open(dir.path().join(STATE))
             .unwrap()
@@ -133,7 +133,8 @@ mod tests {
     #[test]
     fn a_file_that_is_no_state_is_none() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(STATE), "rubbish\n").unwrap();
+        let path = dir.path().join(STATE);
+        sys::file::replace_unsynced(&path, b"rubbish\n", 0o600).unwrap();
         assert_eq!(State::load(dir.path()), Model::default());
     }
 }
