@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::wire;
 
 /// All answers and their questions together, in bytes, with what it costs to keep one.
-const ROOM: usize = 256 * 1024;
-const COST: usize = 160;
+const ROOM: usize = 128 * 1024;
+const COST: usize = 240;
 
 /// Longer than this nothing is believed, whatever it says (RFC 8767, 4).
 const LONGEST: Duration = Duration::from_secs(24 * 3600);

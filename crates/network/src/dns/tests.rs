@@ -665,7 +665,7 @@ fn the_memory_is_bounded() {
         );
     }
     assert!(
-        (500..2000).contains(&resolver.cached()),
+        (200..1000).contains(&resolver.cached()),
         "{}",
         resolver.cached()
     );
