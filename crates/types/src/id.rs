@@ -82,6 +82,14 @@ id_type!(
     ContainerId
 );
 id_type!(
+    /// Names one network for good.
+    NetworkId
+);
+id_type!(
+    /// Names a container's place in one network, anew at each start.
+    EndpointId
+);
+id_type!(
     /// Names one exec session of a container.
     ExecId
 );

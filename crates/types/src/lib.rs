@@ -14,24 +14,29 @@ mod error_kind;
 pub mod id;
 mod image_ref;
 mod lifecycle;
+mod mac;
 mod mount;
 mod name;
+mod network;
 mod platform;
 mod process;
 mod signal;
 mod units;
 
 pub use container::{
-    ContainerSpec, DeviceRequest, IPC_SYSCTLS, LogConfig, MountKind, MountRequest, NetworkMode,
-    Propagation, Resources, SeccompProfile, Security, Ulimit,
+    ContainerPort, ContainerSpec, DeviceRequest, DnsRequest, EndpointRequest, IPC_SYSCTLS,
+    InvalidPort, LogConfig, MountKind, MountRequest, NetworkMode, Networking, PortRequest,
+    Propagation, Protocol, Resources, SeccompProfile, Security, Ulimit, port_range,
 };
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use error_kind::ErrorKind;
-pub use id::{ContainerId, ExecId, InvalidId};
+pub use id::{ContainerId, EndpointId, ExecId, InvalidId, NetworkId};
 pub use image_ref::{ImageRef, InvalidReference};
 pub use lifecycle::{Change, ExitStatus, Lifecycle, Refused};
+pub use mac::{InvalidMac, MacAddress};
 pub use mount::Mount;
 pub use name::{ContainerName, InvalidName};
+pub use network::{NetworkSpec, PoolSpec};
 pub use platform::{InvalidPlatform, Platform};
 pub use process::ProcessRef;
 pub use signal::{InvalidSignal, Signal};

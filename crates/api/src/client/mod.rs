@@ -13,6 +13,7 @@ mod error;
 mod exec;
 mod hijack;
 mod images;
+mod networks;
 mod request;
 mod system;
 

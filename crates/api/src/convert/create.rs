@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use types::{ContainerSpec, LogConfig, NetworkMode, Platform};
 
-use super::{Refusal, logs, mounts, refuse, resources, security, storage};
+use super::{Refusal, logs, mounts, network, refuse, resources, security, storage};
 use crate::Version;
 use crate::wire::{ContainerConfig, ContainerCreateRequest, HostConfig, Words};
 
@@ -27,14 +27,16 @@ pub fn container_spec(
     } = request;
     refuse::config(&config)?;
     refuse::host_config(&host)?;
-    refuse::networking(&networking_config, &host.network_mode)?;
     check_environment(config.env.as_deref().unwrap_or_default())?;
+    let mode = NetworkMode::parse(&host.network_mode);
+    let mac = config.mac_address.clone();
     let mut spec = portable(config)?;
+    spec.networking = network::networking(&mode, &mac, &host, networking_config, version)?;
+    spec.network = mode;
     spec.platform = platform;
     spec.mounts = mounts::requests(&host, version)?;
     spec.resources = resources::resources(&host)?;
     spec.security = security::security(&host)?;
-    spec.network = network(&host.network_mode)?;
     spec.log = logs::log_config(&host.log_config)?;
     spec.shm_size = shm_size(host.shm_size)?;
     spec.root_size = storage::root_size(&host.storage_opt)?;
@@ -163,18 +165,6 @@ fn exposed_ports(ports: impl Iterator<Item = String>) -> Result<BTreeSet<String>
             }
         })
         .collect()
-}
-
-fn network(mode: &str) -> Result<NetworkMode, Refusal> {
-    match mode {
-        "" | "default" | "bridge" => Ok(NetworkMode::Default),
-        "none" => Ok(NetworkMode::None),
-        "host" => Ok(NetworkMode::Host),
-        _ => Err(Refusal::Unsupported {
-            field: "HostConfig.NetworkMode",
-            instead: format!("there is no {mode:?}, only default, none and host").into(),
-        }),
-    }
 }
 
 fn shm_size(size: i64) -> Result<Option<i64>, Refusal> {

@@ -1,15 +1,13 @@
 //! [`ContainerSpec`] to the wire: what a client sends, and what `inspect` shows.
 
-use std::collections::BTreeMap;
-
 use types::{
     ContainerSpec, MountKind, MountRequest, NetworkMode, Resources, SeccompProfile, Security,
 };
 
-use super::storage;
+use super::{network, storage};
 use crate::wire::{
     BindOptions, ContainerConfig, ContainerCreateRequest, DeviceMapping, Empty, HostConfig,
-    LogConfig, Mount, MountPoint, NetworkingConfig, RestartPolicy, TmpfsOptions, Ulimit, Words,
+    LogConfig, Mount, MountPoint, RestartPolicy, TmpfsOptions, Ulimit, Words,
 };
 
 const DEFAULT_SHM: i64 = 64 << 20;
@@ -19,9 +17,7 @@ pub fn create_request(spec: &ContainerSpec) -> ContainerCreateRequest {
     ContainerCreateRequest {
         config: config(spec),
         host_config: host_config(spec),
-        networking_config: NetworkingConfig {
-            endpoints_config: Some(BTreeMap::new()),
-        },
+        networking_config: network::endpoints(&spec.networking),
     }
 }
 
@@ -88,14 +84,16 @@ fn some<T: Clone>(list: &[T]) -> Option<Vec<T>> {
 }
 
 fn host_config(spec: &ContainerSpec) -> HostConfig {
+    let networking = &spec.networking;
     let mut host = HostConfig {
         binds: some(&binds(&spec.mounts)),
         log_config: LogConfig {
             r#type: spec.log.driver.clone(),
             config: Some(spec.log.options.clone()),
         },
-        network_mode: network(&spec.network).to_owned(),
-        port_bindings: Some(BTreeMap::new()),
+        network_mode: spec.network.to_string(),
+        port_bindings: Some(network::port_bindings(&networking.ports)),
+        publish_all_ports: networking.publish_all,
         restart_policy: RestartPolicy {
             name: "no".to_owned(),
             maximum_retry_count: 0,
@@ -103,9 +101,18 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         auto_remove: spec.auto_remove,
         console_size: spec.console_size,
         annotations: spec.annotations.clone(),
-        dns: Some(Vec::new()),
-        dns_options: Some(Vec::new()),
-        dns_search: Some(Vec::new()),
+        dns: Some(
+            networking
+                .dns
+                .servers
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        ),
+        dns_options: Some(networking.dns.options.clone()),
+        dns_search: Some(networking.dns.search.clone()),
+        extra_hosts: some(&networking.extra_hosts),
+        links: some(&networking.links),
         group_add: some(&spec.groups),
         readonly_rootfs: spec.read_only,
         tmpfs: spec.mounts.iter().filter_map(tmpfs_flag).collect(),
@@ -119,14 +126,6 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
     add_security(&mut host, &spec.security);
     add_resources(&mut host, &spec.resources);
     host
-}
-
-fn network(mode: &NetworkMode) -> &'static str {
-    match mode {
-        NetworkMode::Default => "default",
-        NetworkMode::None => "none",
-        NetworkMode::Host => "host",
-    }
 }
 
 fn add_security(host: &mut HostConfig, security: &Security) {

@@ -7,6 +7,7 @@ mod detach_keys;
 mod echo;
 mod logs;
 mod mounts;
+mod network;
 mod progress;
 mod refuse;
 mod resources;
@@ -23,6 +24,7 @@ pub use auth::{decode_auth, encode_auth};
 pub use create::container_spec;
 pub use detach_keys::detach_keys;
 pub use echo::{create_request, host_config_shown, mount_points};
+pub use network::{endpoint_request, endpoint_settings, ipam, network_request, network_spec};
 pub use progress::progress_bar;
 pub use state::{container_state, exit_code, state_name, status_text};
 pub use time::{human_duration, parse_time, rfc3339};
@@ -38,6 +40,9 @@ pub enum Refusal {
         /// What is wrong and what would be accepted.
         reason: String,
     },
+    /// The same, in the words that Docker's clients know.
+    #[error("{0}")]
+    Said(String),
     /// It makes sense, but this version does not do it.
     #[error("{field} is not supported by this version of Brig: {instead}")]
     Unsupported {
@@ -59,7 +64,7 @@ impl Refusal {
     /// What it is about.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::Invalid { .. } | Self::Said(_) => ErrorKind::Invalid,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
         }
     }

@@ -1,7 +1,7 @@
 //! What this version does not honour, as a table: a field, when it counts as set, and what would be
 //! accepted instead.
 
-use crate::wire::{ContainerConfig, EndpointSettings, HostConfig, NetworkingConfig};
+use crate::wire::{ContainerConfig, HostConfig};
 
 use super::Refusal;
 
@@ -16,12 +16,9 @@ fn other(text: &str, accepted: &[&str]) -> bool {
     !text.is_empty() && !accepted.contains(&text)
 }
 
-const PORTS: &str = "no port can be published yet; use network mode host";
 const LEAVE: &str = "leave it out";
 const NAMESPACE: &str = "every container has a namespace of its own; leave it out or say private";
 const BLOCK_IO: &str = "block I/O cannot be limited yet; leave it out";
-const RESOLVER: &str = "name resolution cannot be configured yet; mount a file over \
-                        /etc/resolv.conf or /etc/hosts";
 const WINDOWS: &str = "it is for Windows containers; leave it out";
 
 const CONFIG: &[Row<ContainerConfig>] = &[
@@ -44,21 +41,9 @@ const CONFIG: &[Row<ContainerConfig>] = &[
         |c| c.network_disabled,
         "use HostConfig.NetworkMode none",
     ),
-    ("MacAddress", |c| !c.mac_address.is_empty(), LEAVE),
 ];
 
 const HOST: &[Row<HostConfig>] = &[
-    (
-        "HostConfig.PortBindings",
-        |h| {
-            h.port_bindings
-                .iter()
-                .flat_map(|map| map.values())
-                .any(|binding| some(binding.as_ref()))
-        },
-        PORTS,
-    ),
-    ("HostConfig.PublishAllPorts", |h| h.publish_all_ports, PORTS),
     (
         "HostConfig.RestartPolicy",
         |h| ["always", "unless-stopped", "on-failure"].contains(&h.restart_policy.name.as_str()),
@@ -78,22 +63,6 @@ const HOST: &[Row<HostConfig>] = &[
         "HostConfig.CgroupnsMode",
         |h| other(&h.cgroupns_mode, &["private"]),
         NAMESPACE,
-    ),
-    ("HostConfig.Dns", |h| some(h.dns.as_ref()), RESOLVER),
-    (
-        "HostConfig.DnsOptions",
-        |h| some(h.dns_options.as_ref()),
-        RESOLVER,
-    ),
-    (
-        "HostConfig.DnsSearch",
-        |h| some(h.dns_search.as_ref()),
-        RESOLVER,
-    ),
-    (
-        "HostConfig.ExtraHosts",
-        |h| some(h.extra_hosts.as_ref()),
-        RESOLVER,
     ),
     (
         "HostConfig.IpcMode",
@@ -117,11 +86,6 @@ const HOST: &[Row<HostConfig>] = &[
         "users are not mapped yet; leave it out or say host",
     ),
     ("HostConfig.Cgroup", |h| !h.cgroup.is_empty(), NAMESPACE),
-    (
-        "HostConfig.Links",
-        |h| some(h.links.as_ref()),
-        "containers cannot be linked yet; leave it out",
-    ),
     (
         "HostConfig.Runtime",
         |h| other(&h.runtime, &["brig"]),
@@ -202,35 +166,6 @@ const HOST: &[Row<HostConfig>] = &[
     ),
 ];
 
-const ENDPOINT: &[Row<EndpointSettings>] = &[
-    (
-        "EndpointsConfig.IPAMConfig",
-        |e| {
-            e.ipam_config.as_ref().is_some_and(|value| {
-                !value.is_null() && value.as_object().is_none_or(|map| !map.is_empty())
-            })
-        },
-        "addresses cannot be chosen yet; leave it out",
-    ),
-    ("EndpointsConfig.Links", |e| some(e.links.as_ref()), LEAVE),
-    (
-        "EndpointsConfig.Aliases",
-        |e| some(e.aliases.as_ref()),
-        LEAVE,
-    ),
-    (
-        "EndpointsConfig.MacAddress",
-        |e| !e.mac_address.is_empty(),
-        LEAVE,
-    ),
-    (
-        "EndpointsConfig.DriverOpts",
-        |e| e.driver_opts.as_ref().is_some_and(|o| !o.is_empty()),
-        LEAVE,
-    ),
-    ("EndpointsConfig.GwPriority", |e| e.gw_priority != 0, LEAVE),
-];
-
 fn check<T>(table: &[Row<T>], value: &T) -> Result<(), Refusal> {
     match table.iter().find(|(_, is_set, _)| is_set(value)) {
         Some((field, _, instead)) => Err(Refusal::Unsupported {
@@ -267,21 +202,4 @@ fn restart_policy(host: &HostConfig) -> Result<(), Refusal> {
             ),
         )),
     }
-}
-
-/// Only the network of the network mode, with nothing said about it.
-pub(super) fn networking(networking: &NetworkingConfig, mode: &str) -> Result<(), Refusal> {
-    for (name, endpoint) in networking.endpoints_config.iter().flatten() {
-        let own = name == mode || ["default", "bridge", "none", "host"].contains(&name.as_str());
-        if !own {
-            return Err(Refusal::Unsupported {
-                field: "NetworkingConfig.EndpointsConfig",
-                instead: "only the networks default, none and host exist".into(),
-            });
-        }
-        if let Some(endpoint) = endpoint {
-            check(ENDPOINT, endpoint)?;
-        }
-    }
-    Ok(())
 }

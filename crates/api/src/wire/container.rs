@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::{
-    ContainerConfig, Descriptor, EndpointSettings, HostConfig, NetworkSettings, go_struct, is_zero,
+    ContainerConfig, Descriptor, EndpointSettings, HostConfig, NetworkSettings, PortSummary,
+    go_struct, is_zero,
 };
 
 go_struct! {
@@ -146,7 +145,7 @@ go_struct! {
         /// Seconds since the epoch.
         pub created: i64,
         /// Published ports.
-        pub ports: Vec<Value>,
+        pub ports: Vec<PortSummary>,
         /// Bytes in the writable layer, if asked for.
         #[serde(skip_serializing_if = "is_zero")]
         pub size_rw: Option<i64>,

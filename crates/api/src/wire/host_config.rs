@@ -191,6 +191,9 @@ go_struct! {
         pub host_ip: String,
         /// Port or range.
         pub host_port: String,
+        /// Brig's own: prefixes of those who may use it; empty means all.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub allow: Vec<String>,
     }
 
     /// A device of the host.

@@ -38,7 +38,12 @@ pub use image::{
     ImageRootFs, ImageSummary, ImagesPruned, ManifestImage, ManifestSize, ManifestSummary,
     UnpackedSize,
 };
-pub use network::{EndpointSettings, NetworkSettings, NetworkingConfig};
+pub use network::{
+    ConfigReference, EndpointIpam, EndpointResource, EndpointSettings, Ipam, IpamPool, IpamStatus,
+    Network, NetworkConnectRequest, NetworkCreateRequest, NetworkCreateResponse,
+    NetworkDisconnectRequest, NetworkSettings, NetworkStatus, NetworkingConfig, NetworksPruned,
+    PortSummary, SubnetStatus,
+};
 pub use progress::{ErrorDetail, Progress, ProgressDetail};
 pub use registry::{
     AuthConfig, AuthResponse, CheckProblem, CheckReport, DistributionInspect, ImageMount,

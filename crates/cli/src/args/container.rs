@@ -1,8 +1,14 @@
 //! The flags of `run` and `create`.
 
-use clap::{ArgAction, Args};
-use types::Ulimit;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use clap::{ArgAction, Args};
+use types::{MacAddress, PortRequest, Ulimit};
+
+use super::networks::{
+    NetworkFlag, add_host, address, ipv4, ipv6, link, mac, network, search_domain,
+};
+use super::publish::publish;
 use super::values::{
     EnvFlag, KeyValue, Stream, TypedMount, bytes, cpus, env, expose, go_int, key_value, label,
     memory_swap, mount, storage_opt, stream, ulimit,
@@ -11,6 +17,9 @@ use super::values::{
 /// What a container is to be, as it was typed.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ContainerFlags {
+    /// Line for /etc/hosts, HOST:address; the address may be host-gateway
+    #[arg(long, value_name = "list", value_parser = add_host)]
+    pub add_host: Vec<String>,
     /// Annotation handed to the OCI runtime
     #[arg(long, value_name = "map", value_parser = key_value)]
     pub annotation: Vec<KeyValue>,
@@ -50,6 +59,15 @@ pub struct ContainerFlags {
     /// Device of the host to give to the container
     #[arg(long, value_name = "list")]
     pub device: Vec<String>,
+    /// Server that names are asked of
+    #[arg(long, value_name = "list", value_parser = address)]
+    pub dns: Vec<IpAddr>,
+    /// Option of resolv.conf(5)
+    #[arg(long, alias = "dns-opt", value_name = "list")]
+    pub dns_option: Vec<String>,
+    /// Domain that names are searched in
+    #[arg(long, value_name = "list", value_parser = search_domain)]
+    pub dns_search: Vec<String>,
     /// NIS domain name inside
     #[arg(long, value_name = "string")]
     pub domainname: Option<String>,
@@ -62,7 +80,7 @@ pub struct ContainerFlags {
     /// File of environment variables
     #[arg(long, value_name = "list")]
     pub env_file: Vec<String>,
-    /// Port the container listens on, as PORT or FIRST-LAST, perhaps with /tcp or /udp (only shown)
+    /// Port the container listens on, as PORT or FIRST-LAST, perhaps with /tcp or /udp
     #[arg(long, value_name = "list", value_parser = expose)]
     pub expose: Vec<Vec<String>>,
     /// Supplementary group of the command
@@ -77,18 +95,33 @@ pub struct ContainerFlags {
     /// Keep standard input open even if nobody is attached
     #[arg(short, long)]
     pub interactive: bool,
+    /// IPv4 address
+    #[arg(long, value_name = "string", value_parser = ipv4)]
+    pub ip: Option<Ipv4Addr>,
+    /// IPv6 address
+    #[arg(long, value_name = "string", value_parser = ipv6)]
+    pub ip6: Option<Ipv6Addr>,
     /// Label, KEY=value
     #[arg(short, long, value_name = "list", value_parser = label)]
     pub label: Vec<String>,
     /// File of labels, one a line
     #[arg(long, value_name = "list")]
     pub label_file: Vec<String>,
+    /// Container known by another name, CONTAINER[:ALIAS]
+    #[arg(long, value_name = "list", value_parser = link)]
+    pub link: Vec<String>,
+    /// Further address of the link
+    #[arg(long, value_name = "list", value_parser = address)]
+    pub link_local_ip: Vec<IpAddr>,
     /// Log driver: json-file or none
     #[arg(long, value_name = "string")]
     pub log_driver: Option<String>,
     /// Option of the log driver, NAME=value
     #[arg(long, value_name = "list")]
     pub log_opt: Vec<String>,
+    /// Hardware address
+    #[arg(long, value_name = "string", value_parser = mac)]
+    pub mac_address: Option<MacAddress>,
     /// Most memory it may use
     #[arg(short, long, value_name = "bytes", value_parser = bytes)]
     pub memory: Option<i64>,
@@ -107,9 +140,12 @@ pub struct ContainerFlags {
     /// Name of the container
     #[arg(long, value_name = "string")]
     pub name: Option<String>,
-    /// Network to connect to: none, host or bridge
-    #[arg(long, visible_alias = "net", value_name = "network")]
-    pub network: Vec<String>,
+    /// Network to connect to: a name, bridge, none, host or container:NAME
+    #[arg(long, visible_alias = "net", value_name = "network", value_parser = network)]
+    pub network: Vec<NetworkFlag>,
+    /// Further name it is found by in its network
+    #[arg(long, alias = "net-alias", value_name = "list")]
+    pub network_alias: Vec<String>,
     /// Ignore the image's health check (this version runs none)
     #[arg(long)]
     pub no_healthcheck: bool,
@@ -128,6 +164,12 @@ pub struct ContainerFlags {
     /// Give it every privilege
     #[arg(long)]
     pub privileged: bool,
+    /// Port to be reached on the host, [ADDRESS:][PORT]:PORT[/PROTOCOL][,allow=PREFIX]
+    #[arg(short, long, value_name = "list", value_parser = publish)]
+    pub publish: Vec<Vec<PortRequest>>,
+    /// Publish every exposed port on a free port of the host
+    #[arg(short = 'P', long)]
+    pub publish_all: bool,
     /// When to pull the image ("always", "missing", "never") (default "missing")
     #[arg(long, value_name = "string")]
     pub pull: Option<String>,

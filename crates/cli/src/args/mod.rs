@@ -8,6 +8,8 @@ pub mod containers;
 mod help;
 pub mod images;
 mod mount;
+pub mod networks;
+pub mod publish;
 mod refusal;
 pub mod registry;
 pub mod unsupported;
@@ -340,6 +342,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         name: "manifest",
         about: "Manage manifests and lists of them in registries",
+    },
+    Group {
+        name: "network",
+        about: "Manage networks",
     },
     Group {
         name: "system",

@@ -58,7 +58,7 @@ fn flags_are_read_as_pflag_reads_them() {
     let args = run_args("run --name a1 --name b2 -e A=1 -e B=2 --net none debian");
     assert_eq!(args.container.name.as_deref(), Some("b2"));
     assert_eq!(args.container.env.len(), 2);
-    assert_eq!(args.container.network, ["none"]);
+    assert_eq!(args.container.network[0].target, "none");
     assert!(run_args("run debian").sig_proxy);
 }
 

@@ -3,27 +3,6 @@
 /// Flags of `run` and `create`, with or without a short form, and why they are missing.
 const OF_RUN: &[(&str, &[&str])] = &[
     (
-        "there is no bridge network in this version",
-        &[
-            "--add-host",
-            "--dns",
-            "--dns-opt",
-            "--dns-option",
-            "--dns-search",
-            "--ip",
-            "--ip6",
-            "--link",
-            "--link-local-ip",
-            "--mac-address",
-            "--network-alias",
-            "--net-alias",
-            "--publish",
-            "-p",
-            "--publish-all",
-            "-P",
-        ],
-    ),
-    (
         "block I/O limits are not in this version",
         &[
             "--blkio-weight",

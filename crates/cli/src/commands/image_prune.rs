@@ -41,7 +41,7 @@ pub(super) async fn run(args: ImagePruneArgs, context: Context) -> Result<u8, Cl
 }
 
 /// Asks the person; anything but yes is no.
-fn sure(warning: &str) -> Result<bool, CliError> {
+pub(super) fn sure(warning: &str) -> Result<bool, CliError> {
     print::out(&format!(
         "{warning}\nAre you sure you want to continue? [y/N] "
     ))?;

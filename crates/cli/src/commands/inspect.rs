@@ -14,9 +14,10 @@ pub(super) async fn run(args: InspectArgs, context: Context) -> Result<u8, CliEr
         None | Some("") => Kind::Any,
         Some("container") => Kind::Container,
         Some("image") => Kind::Image,
+        Some("network") => Kind::Network,
         Some(other) => {
             return Err(CliError::Invalid(format!(
-                "unknown type: {other:?}: must be one of \"container\", \"image\""
+                "unknown type: {other:?}: must be one of \"container\", \"image\", \"network\""
             )));
         }
     };
@@ -54,17 +55,24 @@ enum Kind {
     Any,
     Container,
     Image,
+    Network,
 }
 
 async fn one(daemon: &Daemon, name: &str, kind: Kind, size: bool) -> Result<Value, CliError> {
     let client = &daemon.client;
-    if kind != Kind::Image {
+    if matches!(kind, Kind::Any | Kind::Container) {
         match client.container_inspect_raw(name, size).await {
             Err(error) if kind == Kind::Any && is_missing(&error) => {}
             other => return Ok(other?),
         }
     }
-    match client.image_inspect_raw(name, None).await {
+    if matches!(kind, Kind::Any | Kind::Image) {
+        match client.image_inspect_raw(name, None).await {
+            Err(error) if kind == Kind::Any && is_missing(&error) => {}
+            other => return Ok(other?),
+        }
+    }
+    match client.network_inspect_raw(name, false).await {
         Err(error) if kind == Kind::Any && is_missing(&error) => {
             Err(CliError::Invalid(format!("Error: No such object: {name}")))
         }

@@ -25,6 +25,13 @@ mod manifest_inspect;
 mod manifest_push;
 mod manifest_rm;
 mod many;
+mod network_connect;
+mod network_create;
+mod network_inspect;
+mod network_ls;
+mod network_prune;
+mod network_rm;
+mod port;
 mod ps;
 mod pull;
 mod push;
@@ -49,6 +56,7 @@ use clap::{Args, Command, FromArgMatches};
 use crate::args::container::{CreateArgs, RunArgs};
 use crate::args::containers as c;
 use crate::args::images as i;
+use crate::args::networks as n;
 use crate::args::registry as r;
 use crate::args::{Arity, Invocation, Verb};
 use crate::connect::Daemon;
@@ -149,7 +157,7 @@ const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 40] = [
+pub static VERBS: [Verb; 48] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
     verb!(["container create", "create"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container without starting it", Arity::AtLeast(1), CreateArgs, create::run),
     verb!(["container exec", "exec"], "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container", Arity::AtLeast(2), c::ExecArgs, exec::run),
@@ -157,6 +165,7 @@ pub static VERBS: [Verb; 40] = [
     verb!(["container kill", "kill"], OPTIONS_CONTAINERS, "Send a signal to one or more running containers", Arity::AtLeast(1), c::KillArgs, kill::run),
     verb!(["container logs", "logs"], "[OPTIONS] CONTAINER", "Show what a container wrote", Arity::Exactly(1), c::LogsArgs, logs::run),
     verb!(["container ls", "container list", "container ps", "ps"], "[OPTIONS]", "List containers", Arity::None, c::PsArgs, ps::run),
+    verb!(["container port", "port"], "CONTAINER [PRIVATE_PORT[/PROTO]]", "Show where a container's ports are published", Arity::Between(1, 2), c::NamesArgs, port::run),
     verb!(["container restart", "restart"], OPTIONS_CONTAINERS, "Stop and start one or more containers", Arity::AtLeast(1), c::StopArgs, restart::run),
     verb!(["container rm", "container remove", "rm"], OPTIONS_CONTAINERS, "Remove one or more containers", Arity::AtLeast(1), c::RmArgs, rm::run),
     verb!(["container run", "run"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container from an image and start it", Arity::AtLeast(1), RunArgs, run::run),
@@ -185,6 +194,13 @@ pub static VERBS: [Verb; 40] = [
     verb!(["manifest inspect"], "[OPTIONS] [MANIFEST_LIST] MANIFEST", "Show a manifest, or a list of them", Arity::Between(1, 2), r::ManifestInspectArgs, manifest_inspect::run),
     verb!(["manifest push"], "[OPTIONS] MANIFEST_LIST", "Bring a manifest list to its registry", Arity::Exactly(1), r::ManifestPushArgs, manifest_push::run),
     verb!(["manifest rm"], "MANIFEST_LIST [MANIFEST_LIST...]", "Forget manifest lists that are here", Arity::AtLeast(1), c::NamesArgs, manifest_rm::run),
+    verb!(["network connect"], "[OPTIONS] NETWORK CONTAINER", "Put a container into a network", Arity::Exactly(2), n::NetworkConnectArgs, network_connect::run),
+    verb!(["network create"], "[OPTIONS] NETWORK", "Create a network", Arity::Exactly(1), n::NetworkCreateArgs, network_create::run),
+    verb!(["network disconnect"], "[OPTIONS] NETWORK CONTAINER", "Take a container out of a network", Arity::Exactly(2), n::NetworkDisconnectArgs, network_connect::disconnect),
+    verb!(["network inspect"], "[OPTIONS] NETWORK [NETWORK...]", "Show all about one or more networks", Arity::AtLeast(1), n::NetworkInspectArgs, network_inspect::run),
+    verb!(["network ls", "network list"], "[OPTIONS]", "List networks", Arity::None, n::NetworkLsArgs, network_ls::run),
+    verb!(["network prune"], "[OPTIONS]", "Remove networks that nothing uses", Arity::None, n::NetworkPruneArgs, network_prune::run),
+    verb!(["network rm", "network remove"], "[OPTIONS] NETWORK [NETWORK...]", "Remove one or more networks", Arity::AtLeast(1), n::NetworkRmArgs, network_rm::run),
     verb!(["search"], "[OPTIONS] TERM", "Search a registry for images", Arity::Exactly(1), r::SearchArgs, search::run),
     verb!(["system check"], "[OPTIONS]", "Check whether everything stored is whole", Arity::None, i::CheckArgs, check::run),
     verb!(["system df"], "[OPTIONS]", "Show what images and containers take on disk", Arity::None, i::DfArgs, df::run),

@@ -123,26 +123,7 @@ fn names(c: &ContainerSummary, whole: bool) -> String {
 }
 
 fn ports(c: &ContainerSummary) -> String {
-    let number =
-        |port: &serde_json::Value, field: &str| port.get(field).and_then(serde_json::Value::as_u64);
-    let text = |port: &serde_json::Value, field: &str| {
-        port.get(field)
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let shown: Vec<String> = c
-        .ports
-        .iter()
-        .filter_map(|port| {
-            let inside = format!("{}/{}", number(port, "PrivatePort")?, text(port, "Type"));
-            Some(match number(port, "PublicPort") {
-                Some(public) => format!("{}:{public}->{inside}", text(port, "IP")),
-                None => inside,
-            })
-        })
-        .collect();
-    shown.join(", ")
+    super::ports::shown(&c.ports)
 }
 
 fn size(c: &ContainerSummary) -> String {

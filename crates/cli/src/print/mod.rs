@@ -3,6 +3,8 @@
 pub mod containers;
 pub mod disk;
 pub mod images;
+pub mod networks;
+mod ports;
 pub mod progress;
 pub mod registry;
 pub mod system;

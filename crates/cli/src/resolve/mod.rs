@@ -4,6 +4,8 @@
 mod env;
 pub mod keys;
 mod mounts;
+mod network;
+pub mod networks;
 mod run;
 mod security;
 pub mod time;

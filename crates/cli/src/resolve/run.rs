@@ -1,11 +1,9 @@
 //! `run` and `create`: flags to a specification.
 
 use types::container::LogConfig;
-use types::{
-    ContainerName, ContainerSpec, ImageRef, NetworkMode, Platform, Resources, Security, Signal,
-};
+use types::{ContainerName, ContainerSpec, ImageRef, Platform, Resources, Security, Signal};
 
-use super::{Surroundings, env, keys, mounts, security};
+use super::{Surroundings, env, keys, mounts, network, security};
 use crate::args::container::{ContainerFlags, RunArgs};
 use crate::args::values::Stream;
 use crate::error::CliError;
@@ -140,6 +138,7 @@ fn spec(
     if !is_id(image) {
         image.parse::<ImageRef>().map_err(invalid)?;
     }
+    let (network, networking) = network::networking(flags)?;
     Ok(ContainerSpec {
         image: image.clone(),
         platform: platform(flags.platform.as_deref())?,
@@ -159,7 +158,7 @@ fn spec(
         tty: flags.tty,
         open_stdin: flags.interactive,
         stdin_once: flags.interactive && attach.stdin,
-        exposed_ports: flags.expose.iter().flatten().cloned().collect(),
+        exposed_ports: network::exposed(flags),
         attach: [attach.stdin, attach.stdout, attach.stderr],
         console_size: match around.window {
             Some((rows, columns)) if flags.tty => [rows, columns],
@@ -171,7 +170,8 @@ fn spec(
         read_only: flags.read_only,
         shm_size: flags.shm_size.filter(|size| *size != 0),
         root_size: flags.storage_opt.last().copied().filter(|size| *size != 0),
-        network: network(flags)?,
+        network,
+        networking,
         init: flags.init,
         auto_remove: flags.rm,
         sysctls: flags.sysctl.iter().cloned().collect(),
@@ -204,24 +204,6 @@ fn stop_signal(text: Option<&str>) -> Result<Option<String>, CliError> {
     };
     let _: Signal = text.parse().map_err(invalid)?;
     Ok(Some(text.to_owned()))
-}
-
-fn network(flags: &ContainerFlags) -> Result<NetworkMode, CliError> {
-    match flags.network.as_slice() {
-        [] => Ok(NetworkMode::Default),
-        [one] => match one.strip_prefix("name=").unwrap_or(one) {
-            "none" => Ok(NetworkMode::None),
-            "host" => Ok(NetworkMode::Host),
-            "bridge" | "default" => Ok(NetworkMode::Default),
-            "" => Err(CliError::Invalid("no name set for network".to_owned())),
-            other => Err(CliError::Invalid(format!(
-                "network {other} not found: this version knows none, host and bridge"
-            ))),
-        },
-        [..] => Err(CliError::Invalid(
-            "a container can be in one network only in this version".to_owned(),
-        )),
-    }
 }
 
 fn resources(flags: &ContainerFlags) -> Result<Resources, CliError> {
@@ -445,8 +427,9 @@ mod tests {
             "run --name /- debian",
             "run --platform x/ debian",
             "run --stop-signal FOO debian",
-            "run --network mine debian",
-            "run --network none --network host debian",
+            "run --network none --network mine debian",
+            "run --network mine --network mine debian",
+            "run --network name=mine,ip=10.0.0.1 --ip 10.0.0.2 debian",
             "run --network= debian",
             "run --memory-swappiness 101 debian",
             "run --oom-score-adj 5000 debian",
@@ -465,8 +448,9 @@ mod tests {
         run --name /- debian -> Invalid container name (/-), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed
         run --platform x/ debian -> error parsing specified platform: invalid platform "x/": os/arch[/variant] is expected, as in linux/arm64
         run --stop-signal FOO debian -> Invalid signal: FOO
-        run --network mine debian -> network mine not found: this version knows none, host and bridge
-        run --network none --network host debian -> a container can be in one network only in this version
+        run --network none --network mine debian -> conflicting options: cannot attach both user-defined and non-user-defined network-modes
+        run --network mine --network mine debian -> network "mine" is specified multiple times
+        run --network name=mine,ip=10.0.0.1 --ip 10.0.0.2 debian -> conflicting options: cannot specify both --ip and per-network IPv4 address
         run --network= debian -> no name set for network
         run --memory-swappiness 101 debian -> invalid value: 101. Valid memory swappiness range is 0-100
         run --oom-score-adj 5000 debian -> Invalid value 5000, range for oom score adj is [-1000, 1000]

@@ -10,7 +10,7 @@ use api::convert::{
 use api::wire;
 use engine::container::View;
 use engine::render::{MASKED, READONLY};
-use types::{NetworkMode, Signal};
+use types::Signal;
 
 use crate::handlers::system::STORAGE_DRIVER;
 
@@ -81,12 +81,8 @@ pub(super) fn summary(view: &View, version: Version, now: i64) -> wire::Containe
 }
 
 /// The name of the network it is in.
-pub(super) fn network_name(view: &View) -> &'static str {
-    match view.spec.network {
-        NetworkMode::Default => "bridge",
-        NetworkMode::None => "none",
-        NetworkMode::Host => "host",
-    }
+pub(super) fn network_name(view: &View) -> &str {
+    view.spec.network.network().unwrap_or_default()
 }
 
 fn networks(view: &View) -> wire::SummaryNetworkSettings {

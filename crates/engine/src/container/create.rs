@@ -124,6 +124,7 @@ fn checked(
         files: &Files::default(),
         devices: Vec::new(),
         cgroup_path: super::start::cgroup_path(engine, spec, id),
+        joined_network: None,
         init,
         host: host.facts.clone(),
     })?;

@@ -81,7 +81,7 @@ fn hostname(spec: &ContainerSpec, id: &ContainerId, host_name: &str) -> String {
     match (&spec.hostname, &spec.network) {
         (Some(name), _) if !name.is_empty() => name.clone(),
         (_, NetworkMode::Host) => host_name.to_owned(),
-        (_, NetworkMode::Default | NetworkMode::None) => id.short().to_owned(),
+        (_, _) => id.short().to_owned(),
     }
 }
 

@@ -280,6 +280,7 @@ fn configuration(
         files,
         devices: devices::devices(&fixed.spec)?,
         cgroup_path: cgroup_path(engine, &fixed.spec, &fixed.id),
+        joined_network: None,
         init: &engine.config().init,
         host: engine.host().facts.clone(),
     })?;

@@ -25,6 +25,9 @@ pub struct RenderInput<'a> {
     pub devices: Vec<HostDevice>,
     /// The container's own cgroup, absolute: `/brig/<id>`.
     pub cgroup_path: String,
+    /// The network namespace of another container that it joins, as a path; none makes one of its
+    /// own, or keeps the host's.
+    pub joined_network: Option<std::path::PathBuf>,
     /// `brig-init` on the host; mounted when `spec.init`.
     pub init: &'a Path,
     /// The machine.

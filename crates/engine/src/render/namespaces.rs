@@ -1,7 +1,6 @@
 //! Which namespaces are the container's own.
 
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType};
-use types::NetworkMode;
 
 use super::RenderInput;
 
@@ -13,15 +12,18 @@ pub(super) fn namespaces(input: &RenderInput<'_>) -> Vec<LinuxNamespace> {
         LinuxNamespaceType::Ipc,
         LinuxNamespaceType::Cgroup,
     ];
-    match input.spec.network {
-        NetworkMode::Default | NetworkMode::None => kinds.push(LinuxNamespaceType::Network),
-        NetworkMode::Host => {}
+    let shared = input.joined_network.clone();
+    if input.spec.network.is_private() || shared.is_some() {
+        kinds.push(LinuxNamespaceType::Network);
     }
     kinds
         .into_iter()
         .map(|kind| {
             let mut namespace = LinuxNamespace::default();
             namespace.set_typ(kind);
+            if kind == LinuxNamespaceType::Network {
+                namespace.set_path(shared.clone());
+            }
             namespace
         })
         .collect()

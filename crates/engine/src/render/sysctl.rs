@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use types::{IPC_SYSCTLS, NetworkMode};
+use types::IPC_SYSCTLS;
 
 use super::{Error, RenderInput};
 
 pub(super) fn sysctls(input: &RenderInput<'_>) -> Result<HashMap<String, String>, Error> {
-    let host_network = input.spec.network == NetworkMode::Host;
+    // What of them is another's is not this container's to set.
+    let host_network = !input.spec.network.is_private();
     let mut all = HashMap::new();
     if !host_network {
         // In its own network namespace everybody may ping and bind low ports: there is nothing of
@@ -45,7 +46,7 @@ fn check(name: &str, host_network: bool) -> Result<(), &'static str> {
     }
     if name.starts_with("net.") {
         return match host_network {
-            true => Err("net.* is the host's with host networking"),
+            true => Err("net.* is the host's or another container's in this network mode"),
             false => Ok(()),
         };
     }

@@ -76,6 +76,7 @@ impl Case {
             files: &files,
             devices: self.devices.clone(),
             cgroup_path: "/brig/x".to_owned(),
+            joined_network: None,
             init: Path::new("/lib/brig-init"),
             host: self.host.clone(),
         })
@@ -432,7 +433,7 @@ fn sysctls() {
     insta::assert_snapshot!(changes(|case| {
         sysctl("net.core.somaxconn")(case);
         case.spec.network = NetworkMode::Host;
-    }), @r#"sysctl "net.core.somaxconn" is not allowed: net.* is the host's with host networking"#);
+    }), @r#"sysctl "net.core.somaxconn" is not allowed: net.* is the host's or another container's in this network mode"#);
 }
 
 fn device(path: &str, permissions: &str) -> HostDevice {

@@ -5,6 +5,7 @@
 //! `engine::render` to honour it.
 
 mod mounts;
+mod network;
 mod resources;
 mod security;
 
@@ -15,6 +16,10 @@ use serde::{Deserialize, Serialize};
 use crate::{ImageRef, Platform};
 
 pub use mounts::{MountKind, MountRequest, Propagation};
+pub use network::{
+    ContainerPort, DnsRequest, EndpointRequest, InvalidPort, NetworkMode, Networking, PortRequest,
+    Protocol, port_range,
+};
 pub use resources::{DeviceRequest, Resources, Ulimit};
 pub use security::{SeccompProfile, Security};
 
@@ -85,6 +90,8 @@ pub struct ContainerSpec {
     pub root_size: Option<i64>,
     /// The network.
     pub network: NetworkMode,
+    /// What is asked of networks, ports and names.
+    pub networking: Networking,
     /// Whether a small init reaps zombies and forwards signals as process 1.
     pub init: bool,
     /// Whether it is removed when it ends.
@@ -97,19 +104,6 @@ pub struct ContainerSpec {
     pub security: Security,
     /// Where its output is kept.
     pub log: LogConfig,
-}
-
-/// The network a container is in.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NetworkMode {
-    /// None was named: the default network.
-    #[default]
-    Default,
-    /// A namespace with loopback only.
-    None,
-    /// The host's own network.
-    Host,
 }
 
 /// A log driver and its options.

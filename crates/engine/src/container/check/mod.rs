@@ -5,7 +5,7 @@ mod limits;
 
 use std::collections::BTreeSet;
 
-use types::{ContainerSpec, ErrorKind, MountKind, MountRequest, NetworkMode, Platform};
+use types::{ContainerSpec, ErrorKind, MountKind, MountRequest, NetworkMode, Networking, Platform};
 
 pub(super) use limits::{Machine, limits};
 
@@ -75,6 +75,9 @@ pub enum Invalid {
     /// A limit that cannot be kept.
     #[error("{0}")]
     Limit(limits::Limit),
+    /// What is asked of networks.
+    #[error("networks other than none and host are not supported by this version of Brig")]
+    NoNetworks,
 }
 
 impl Invalid {
@@ -113,6 +116,13 @@ pub(super) fn request(spec: &ContainerSpec) -> Result<(), Invalid> {
     }
     if spec.shm_size.is_some_and(|size| size < 0) {
         return Err(Invalid::ShmSize);
+    }
+    if !matches!(
+        spec.network,
+        NetworkMode::Default | NetworkMode::None | NetworkMode::Host
+    ) || spec.networking != Networking::default()
+    {
+        return Err(Invalid::NoNetworks);
     }
     log(spec)?;
     mounts(&spec.mounts)
