@@ -236,6 +236,7 @@ async fn open_engine(config: &Config) -> Result<Engine, Error> {
         shim: config.shim.clone(),
         init: config.init.clone(),
         foreign_runtime: config.runtime.clone(),
+        network: config.network.clone(),
         registries: config.registries.clone(),
         upkeep: config.upkeep,
         signature_policy: config.signature_policy.clone(),

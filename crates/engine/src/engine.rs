@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use std::time::Duration;
 
+use ::network::keeper::Keeper;
 use shim::Program;
 use storage::{Records, Storage};
 use tokio::runtime::Handle;
@@ -25,8 +26,9 @@ use crate::exec::Session;
 use crate::gone::Gone;
 use crate::host::Host;
 use crate::image::{Transfers, pull, registries};
+use crate::network::table::Networks;
 use crate::table::{Container, Table, lock};
-use crate::{Config, Error, recover, steps};
+use crate::{Config, Error, network, recover, steps};
 
 /// How long closing waits for what is cleaned away. A shim may go on serving its clients for longer;
 /// the next engine cleans up after it.
@@ -64,6 +66,7 @@ struct Inner {
     gone: Mutex<Gone>,
     registries: registries::Shared,
     pulls: Transfers<pull::Key>,
+    networks: Networks,
     runtime: Handle,
     watchers: Mutex<JoinSet<()>>,
     cleaners: Mutex<JoinSet<()>>,
@@ -79,7 +82,9 @@ impl Engine {
         runtime
             .spawn_blocking(move || {
                 let engine = Self::build(config, opening)?;
+                network::recover::load(&engine)?;
                 recover::recover(&engine)?;
+                network::recover::recover(&engine)?;
                 engine.prepare_shim();
                 engine.watch(crate::image::keep(engine.weak()));
                 Ok(engine)
@@ -92,6 +97,7 @@ impl Engine {
         make_containers_dir(&config.run_root)?;
         let storage = Storage::open(&config.data_root)?;
         let path = config.run_root.join("gone");
+        let keeper = Keeper::new(config.network.keeper.clone(), config.run_root.clone());
         let gone = Gone::open(&path).map_err(Error::io(format!("read {}", path.display())))?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -104,6 +110,7 @@ impl Engine {
                     config.signature_policy.clone(),
                 )?,
                 pulls: Transfers::default(),
+                networks: Networks::new(config.network.clone(), keeper),
                 config,
                 table: RwLock::default(),
                 execs: Mutex::default(),
@@ -135,6 +142,9 @@ impl Engine {
         let clean = async { while cleaners.join_next().await.is_some() {} };
         if tokio::time::timeout(CLOSE_PATIENCE, clean).await.is_err() {
             cleaners.shutdown().await;
+        }
+        if let Err(error) = self.blocking(network::recover::leave).await {
+            tracing::warn!(error = %error.chain(), "cannot take networks down");
         }
         if let Err(error) = self.blocking(Self::remove_cgroup_parent).await {
             tracing::warn!(error = %error.chain(), "cannot remove the containers' cgroup");
@@ -214,6 +224,11 @@ impl Engine {
 
     pub(crate) fn ownerless_execs(&self) -> MutexGuard<'_, VecDeque<ExecId>> {
         lock(&self.inner.ownerless_execs)
+    }
+
+    /// The networks.
+    pub(crate) fn networks(&self) -> &Networks {
+        &self.inner.networks
     }
 
     /// How registries are asked.

@@ -174,6 +174,9 @@ pub enum Error {
     /// The log cannot be read.
     #[error(transparent)]
     Logs(#[from] crate::container::LogError),
+    /// Networks.
+    #[error(transparent)]
+    Network(#[from] crate::network::NetworkError),
     /// The step was told to fail by [`crate::Config::fail_at`].
     #[error("the step {0} was told to fail")]
     Injected(String),
@@ -205,6 +208,7 @@ impl Error {
             Self::Storage(error) => error.kind(),
             Self::Top(error) => error.kind(),
             Self::Logs(error) => error.kind(),
+            Self::Network(error) => error.kind(),
             Self::Closing | Self::Interrupted => ErrorKind::Unavailable,
             Self::Io { .. }
             | Self::Kernel { .. }

@@ -13,6 +13,7 @@
 pub mod container;
 pub mod exec;
 pub mod image;
+pub mod network;
 pub mod render;
 pub mod system;
 
@@ -57,6 +58,8 @@ pub struct Config {
     pub init: PathBuf,
     /// Another OCI runtime to drive by its command line; none means our own, in the shim.
     pub foreign_runtime: Option<PathBuf>,
+    /// How networks are made.
+    pub network: network::Settings,
     /// How registries are asked, until [`image::registries::reload`] says otherwise.
     pub registries: image::registries::Config,
     /// What is done for the disk in the background.

@@ -3,12 +3,15 @@
 //! The fixed part never changes after create and is encoded once; the status is changed by closure
 //! only, through [`crate::table::Container::change`].
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use types::{ContainerId, ContainerName, ContainerSpec, Digest, ImageRef, Lifecycle, ProcessRef};
 
 use crate::Error;
 use crate::container::Resolved;
+use crate::network::record::{Endpoint, Ports};
 
 /// The version this engine writes. A reader refuses what is newer than itself.
 const VERSION: u32 = 1;
@@ -38,6 +41,12 @@ pub(crate) struct Status {
     /// The shim of that start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) shim: Option<ProcessRef>,
+    /// The networks it is in, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) networks: BTreeMap<String, Endpoint>,
+    /// What of it is published while it runs.
+    #[serde(default, skip_serializing_if = "Ports::is_empty")]
+    pub(crate) ports: Ports,
 }
 
 impl Status {
@@ -47,7 +56,17 @@ impl Status {
             restarts: 0,
             boot: None,
             shim: None,
+            networks: BTreeMap::new(),
+            ports: Ports::default(),
         }
+    }
+
+    /// Nothing of a network is its own any more but its places in them.
+    pub(crate) fn let_go_of_networks(&mut self) {
+        for endpoint in self.networks.values_mut() {
+            endpoint.live = None;
+        }
+        self.ports = Ports::default();
     }
 }
 
@@ -124,6 +143,7 @@ pub(crate) mod tests {
                 user: String::new(),
                 hostname: "h".to_owned(),
                 labels: std::collections::BTreeMap::default(),
+                exposed_ports: std::collections::BTreeSet::default(),
                 stop_signal: types::Signal::TERM,
                 stop_timeout: 10,
             },
@@ -143,6 +163,7 @@ pub(crate) mod tests {
             restarts: 2,
             boot: Some("boot".into()),
             shim: None,
+            ..Status::created()
         };
         let body = encode(&encode_fixed(&fixed).unwrap(), &status).unwrap();
         assert!(

@@ -10,15 +10,30 @@ pub(crate) mod name {
     pub(crate) const BIND_SOURCES: &str = "start.bind-sources";
     pub(crate) const BUNDLE: &str = "start.bundle";
     pub(crate) const LAUNCH: &str = "start.launch";
+    pub(crate) const ADDRESSES: &str = "start.addresses";
+    pub(crate) const PORTS: &str = "start.ports";
     pub(crate) const FILES: &str = "start.files";
     pub(crate) const USER: &str = "start.user";
     pub(crate) const RENDER: &str = "start.render";
     pub(crate) const CREATE: &str = "start.create";
+    pub(crate) const NETWORK: &str = "start.network";
+    pub(crate) const NAMES: &str = "start.names";
     pub(crate) const ATTACH: &str = "start.attach";
     pub(crate) const WATCH: &str = "start.watch";
     pub(crate) const START: &str = "start.start";
     pub(crate) const RUNNING: &str = "start.record";
 }
+
+/// Those of [`network::attach`], which a start passes before `start.network`.
+const NETWORK_STEPS: [&str; 7] = [
+    "network.open",
+    "network.link",
+    "network.port",
+    "network.addresses",
+    "network.sysctls",
+    "network.bandwidth",
+    "network.settle",
+];
 
 /// Every step of create and start that [`Config::fail_at`] can name: the engine's own, then those of
 /// the shim and its runtime, which a start passes between `start.create` and `start.start`.
@@ -30,15 +45,20 @@ pub fn steps() -> Vec<&'static str> {
         name::BIND_SOURCES,
         name::BUNDLE,
         name::LAUNCH,
+        name::ADDRESSES,
+        name::PORTS,
         name::FILES,
         name::USER,
         name::RENDER,
         name::CREATE,
+        name::NETWORK,
+        name::NAMES,
         name::ATTACH,
         name::WATCH,
         name::START,
         name::RUNNING,
     ];
+    steps.extend(NETWORK_STEPS);
     steps.extend(shim::protocol::steps());
     steps
 }

@@ -271,6 +271,7 @@ async fn clean_up(engine: &Engine, container: &Arc<Container>, shim: Arc<Shim>) 
         engine.blocking(move |engine| {
             // Reaps it if it is ours.
             shim.has_ended();
+            crate::network::attach::release(engine, &container)?;
             remove::remove_run_dir(engine, container.id())?;
             drop_shim(&container, &shim);
             match container.lifecycle() {

@@ -78,6 +78,8 @@ pub(crate) struct Container {
     pub(crate) fixed: Fixed,
     encoded: Box<RawValue>,
     writing: Mutex<()>,
+    /// Held while a network of it comes or goes.
+    pub(crate) networking: Mutex<()>,
     status: RwLock<Status>,
     live: Mutex<Live>,
     progress: watch::Sender<Progress>,
@@ -95,6 +97,7 @@ impl Container {
             encoded: record::encode_fixed(&fixed)?,
             fixed,
             writing: Mutex::default(),
+            networking: Mutex::default(),
             status: RwLock::new(status),
             live: Mutex::default(),
             progress: watch::Sender::new(progress),

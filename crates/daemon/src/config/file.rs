@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::nearest::nearest;
 use super::registries::Table;
-use super::{KEYS, REGISTRIES, Settings};
+use super::{KEYS, NETWORK, REGISTRIES, Settings};
 
 /// Variables beside those of the keys.
 const OTHER_VARIABLES: [&str; 2] = ["BRIGD_CONFIG", "BRIGD_FAIL_AT"];
@@ -112,10 +112,15 @@ impl File<'_> {
             disk_high: self.number("disk-high")?,
             disk_low: self.number("disk-low")?,
             fail_at: None,
-            registries: self.values.get(REGISTRIES).map(|value| Table {
-                file: self.path.to_owned(),
-                value: Some(value.clone()),
-            }),
+            registries: self.table(REGISTRIES),
+            network: self.table(NETWORK),
+        })
+    }
+
+    fn table(&self, key: &str) -> Option<Table> {
+        self.values.get(key).map(|value| Table {
+            file: self.path.to_owned(),
+            value: Some(value.clone()),
         })
     }
 
@@ -190,14 +195,17 @@ impl File<'_> {
     }
 }
 
+/// Keys that only a file has.
+const TABLES: [&str; 2] = [NETWORK, REGISTRIES];
+
 fn is_key(key: &str) -> bool {
-    key == REGISTRIES || KEYS.contains(&key)
+    TABLES.contains(&key) || KEYS.contains(&key)
 }
 
 fn hint(key: &str) -> String {
-    match nearest(key, KEYS.into_iter().chain([REGISTRIES])) {
+    match nearest(key, KEYS.into_iter().chain(TABLES)) {
         Some(meant) => format!("did you mean {meant:?}?"),
-        None => format!("the keys are {}, {REGISTRIES}", KEYS.join(", ")),
+        None => format!("the keys are {}, {}", KEYS.join(", "), TABLES.join(", ")),
     }
 }
 
@@ -230,6 +238,7 @@ pub(super) fn from_environment(
         disk_low: text("disk-low"),
         fail_at: get("BRIGD_FAIL_AT"),
         registries: None,
+        network: None,
     })
 }
 

@@ -107,6 +107,7 @@ impl Flags {
             disk_low: self.disk_low.clone(),
             fail_at: self.fail_at.clone(),
             registries: None,
+            network: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod file;
 mod flags;
 mod nearest;
+mod network;
 mod programs;
 mod registries;
 mod upkeep;
@@ -32,6 +33,9 @@ pub(crate) enum Error {
     /// How registries are reached.
     #[error(transparent)]
     Registries(#[from] registries::Error),
+    /// How networks are made.
+    #[error(transparent)]
+    Network(#[from] network::Error),
     /// The signature policy's file.
     #[error("cannot read the signature policy {}", file.display())]
     Unread {
@@ -104,10 +108,15 @@ pub(crate) struct Settings {
     pub(crate) fail_at: Option<String>,
     /// A table, which only a file can hold.
     pub(crate) registries: Option<registries::Table>,
+    /// The same.
+    pub(crate) network: Option<registries::Table>,
 }
 
 /// The key that only a file has: a table.
 pub(crate) const REGISTRIES: &str = "registries";
+
+/// The same.
+pub(crate) const NETWORK: &str = "network";
 
 /// Every other key, as it stands in a file; flags and the environment have the same names.
 pub(crate) const KEYS: [&str; 15] = [
@@ -154,6 +163,8 @@ pub(crate) struct Config {
     /// What is done for the disk in the background.
     pub(crate) upkeep: engine::image::Upkeep,
     pub(crate) fail_at: Option<String>,
+    /// How networks are made.
+    pub(crate) network: engine::network::Settings,
     /// How registries are reached.
     pub(crate) registries: engine::image::registries::Config,
     /// What images have to fulfil.
@@ -244,6 +255,11 @@ fn complete(
         pid_file: optional("pid-file", source.pick(|s| &s.pid_file))?,
         upkeep: upkeep::upkeep(source)?,
         fail_at: fail_at.filter(|step| !step.is_empty()),
+        network: network::complete(
+            source.pick(|s| &s.network).map(|(_, table)| table).as_ref(),
+            programs::find("brig-net", "network", None)
+                .unwrap_or_else(|_| "/usr/libexec/brig/brig-net".into()),
+        )?,
         registries,
         signature_policy: optional("signature-policy", source.pick(|s| &s.signature_policy))?
             .map(|file| signature_policy(&file))
@@ -463,7 +479,8 @@ mod tests {
             file("a.json", "{\n  \"host\": \"unix:///a\",\n  \"color\": 1\n}"),
             "DIR/a.json, line 3: unknown key \"color\": the keys are blobs, cgroup-parent, \
              data-root, disk-high, disk-low, host, init, log-format, log-level, pid-file, run-root, \
-             runtime, shim, signature-policy, socket-group, registries"
+             runtime, shim, signature-policy, socket-group, \
+             network, registries"
         );
         assert_eq!(
             file("a.toml", "log-level = 3\n"),

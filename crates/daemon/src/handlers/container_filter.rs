@@ -5,7 +5,6 @@ use engine::Engine;
 use engine::container::{self, View};
 use types::{ImageRef, Lifecycle};
 
-use super::container_view::network_name;
 use crate::filter::{label, pattern};
 use crate::http::error::Failure;
 use crate::http::query::Filters;
@@ -88,7 +87,7 @@ impl Filter {
             }
             "before" => self.before.is_some_and(|time| view.created < time),
             "since" => self.since.is_some_and(|time| view.created > time),
-            "network" => any(&|value| value == network_name(view)),
+            "network" => any(&|value| in_network(value, view)),
             "volume" => mount_points(&view.spec.mounts)
                 .iter()
                 .any(|m| any(&|value| value == m.destination || value == m.source)),
@@ -98,10 +97,12 @@ impl Filter {
                     true => value.to_owned(),
                     false => format!("{value}/tcp"),
                 };
-                view.spec.exposed_ports.contains(&port)
+                view.exposed
+                    .iter()
+                    .any(|exposed| exposed.to_string() == port)
             }),
-            // Nothing is published, and nothing belongs to a service.
-            "publish" => false,
+            "publish" => any(&|value| published(value, view)),
+            // Nothing belongs to a service.
             "is-task" => any(&|value| matches!(value, "false" | "0")),
             _ => true,
         }
@@ -130,6 +131,27 @@ fn check(key: &str, values: &[String]) -> Result<(), Failure> {
         | "publish" | "since" | "volume" => Ok(()),
         _ => Err(Failure::bad_request(format!("invalid filter '{key}'"))),
     }
+}
+
+/// By name or id, or the beginning of one.
+fn in_network(value: &str, view: &View) -> bool {
+    let mut networks = view.networks.iter();
+    view.spec.network.network() == Some(value)
+        || networks.any(|network| {
+            network.name == value
+                || !value.is_empty() && network.network.as_str().starts_with(value)
+        })
+}
+
+/// A port of the container that is published, `80`, `80/udp` or a range.
+fn published(value: &str, view: &View) -> bool {
+    let (ports, protocol) = value.split_once('/').unwrap_or((value, "tcp"));
+    let Some((first, last)) = types::port_range(ports) else {
+        return false;
+    };
+    view.ports.iter().any(|port| {
+        (first..=last).contains(&port.port.number) && port.port.protocol.as_str() == protocol
+    })
 }
 
 /// With and without the slash that the API shows.

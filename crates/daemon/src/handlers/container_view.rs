@@ -12,6 +12,7 @@ use engine::container::View;
 use engine::render::{MASKED, READONLY};
 use types::Signal;
 
+use super::network_view;
 use crate::handlers::system::STORAGE_DRIVER;
 
 /// The answer to `inspect`.
@@ -46,10 +47,7 @@ pub(super) fn inspect(view: &View, version: Version) -> wire::ContainerInspect {
         }),
         mounts: mount_points(&view.spec.mounts),
         config: config(view),
-        network_settings: wire::NetworkSettings {
-            networks: networks(view).networks,
-            ..wire::NetworkSettings::default()
-        },
+        network_settings: network_view::settings(view, version),
         ..wire::ContainerInspect::default()
     }
 }
@@ -74,21 +72,12 @@ pub(super) fn summary(view: &View, version: Version, now: i64) -> wire::Containe
                 Default::default()
             },
         },
-        network_settings: networks(view),
+        ports: network_view::summary(view),
+        network_settings: wire::SummaryNetworkSettings {
+            networks: network_view::networks(view, version),
+        },
         mounts: mount_points(&view.spec.mounts),
         ..wire::ContainerSummary::default()
-    }
-}
-
-/// The name of the network it is in.
-pub(super) fn network_name(view: &View) -> &str {
-    view.spec.network.network().unwrap_or_default()
-}
-
-fn networks(view: &View) -> wire::SummaryNetworkSettings {
-    let endpoint = wire::EndpointSettings::default();
-    wire::SummaryNetworkSettings {
-        networks: [(network_name(view).to_owned(), endpoint)].into(),
     }
 }
 
@@ -136,6 +125,11 @@ fn config(view: &View) -> wire::ContainerConfig {
     wire::ContainerConfig {
         hostname: resolved.hostname.clone(),
         user: resolved.user.clone(),
+        exposed_ports: view
+            .exposed
+            .iter()
+            .map(|port| (port.to_string(), wire::Empty {}))
+            .collect(),
         // A bare name removes a variable of the image's; it is none itself.
         env: Some(
             resolved

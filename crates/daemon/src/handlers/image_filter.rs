@@ -134,7 +134,7 @@ impl PruneFilter {
 }
 
 /// A time, or how long ago: `24h`.
-fn until(text: &str) -> Result<i64, Failure> {
+pub(super) fn until(text: &str) -> Result<i64, Failure> {
     let ago = || {
         let span: jiff::SignedDuration = text.parse().ok()?;
         let nanos = i64::try_from(span.as_nanos()).ok()?;

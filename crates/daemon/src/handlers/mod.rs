@@ -10,6 +10,9 @@ mod image_filter;
 mod image_view;
 mod images;
 mod logs;
+mod network_filter;
+mod network_view;
+mod networks;
 mod progress;
 mod registry;
 mod registry_auth;
@@ -69,6 +72,13 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::Manifest => registry::manifest(&app, &call).await,
         Op::ManifestCopy => registry::copy_manifest(&app, &call).await,
         Op::ManifestPut => registry::put_manifest(&app, call).await,
+        Op::NetworkList => networks::list(&app, &call).await,
+        Op::NetworkInspect => networks::inspect(&app, &call).await,
+        Op::NetworkCreate => networks::create(&app, call).await,
+        Op::NetworkRemove => networks::remove(&app, &call).await,
+        Op::NetworkConnect => networks::connect(&app, call).await,
+        Op::NetworkDisconnect => networks::disconnect(&app, call).await,
+        Op::NetworkPrune => networks::prune(&app, &call).await,
         // Both are answered before a handler is looked for.
         Op::Options | Op::Unsupported => Ok(respond::status(hyper::StatusCode::NOT_FOUND)),
     }

@@ -173,7 +173,7 @@ fn plugins() -> wire::Plugins {
     let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
     wire::Plugins {
         volume: Vec::new(),
-        network: names(&["host", "none"]),
+        network: names(&["bridge", "host", "macvlan", "null"]),
         authorization: None,
         log: names(&["json-file", "none"]),
     }

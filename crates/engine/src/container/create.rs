@@ -12,7 +12,7 @@ use crate::render::{self, Identity, RenderInput};
 use crate::steps::name as step;
 use crate::table::Container;
 use crate::undo::Stack;
-use crate::{Engine, Error, clock, image};
+use crate::{Engine, Error, clock, image, network};
 
 /// Makes a container. Blocking.
 pub fn create(
@@ -23,6 +23,7 @@ pub fn create(
     engine.accepts_work()?;
     let id = ContainerId::from_random(random()?);
     let image = find_image(engine, &spec)?;
+    let networks = network::networks_of(engine, &mut spec)?;
     let (resolved, warnings) = checked(engine, &id, &mut spec, &image)?;
     let durability = durability(&spec);
     let mut undo = Stack::new();
@@ -36,6 +37,10 @@ pub fn create(
     });
     engine.passed(step::RESERVE_NAME)?;
     let manifest = image.manifest;
+    let status = Status {
+        networks,
+        ..Status::created()
+    };
     let fixed = Fixed {
         id: id.clone(),
         name,
@@ -45,7 +50,7 @@ pub fn create(
         resolved,
         spec,
     };
-    let container = Arc::new(Container::new(fixed, Status::created())?);
+    let container = Arc::new(Container::new(fixed, status)?);
     let record = container.record(&container.status())?;
     let throwaway = container.fixed.spec.auto_remove;
     let storage = engine.storage();
@@ -101,14 +106,14 @@ fn checked(
 ) -> Result<(Resolved, Vec<String>), Error> {
     let host = engine.host();
     check::request(spec)?;
+    network::request(spec)?;
     check::platform(spec, &image::platform(&image.config), &Platform::host())?;
     let machine = Machine {
         cgroups: host.facts.cgroups,
         cpus: host.cpus,
         available: host.available.clone(),
     };
-    let mut warnings = check::limits(&mut spec.resources, &machine)?;
-    warnings.extend(check::network_warning(spec));
+    let warnings = check::limits(&mut spec.resources, &machine)?;
     mounts::check_sources(&spec.mounts)?;
     let init = &engine.config().init;
     if spec.init && !init.exists() {

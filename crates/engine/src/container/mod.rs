@@ -23,10 +23,11 @@ mod wait;
 use std::path::PathBuf;
 
 use types::{
-    ContainerId, ContainerName, ContainerSpec, Digest, ErrorKind, ExecId, ImageRef, Lifecycle,
-    Refused, Signal,
+    ContainerId, ContainerName, ContainerPort, ContainerSpec, Digest, ErrorKind, ExecId, ImageRef,
+    Lifecycle, Refused, Signal,
 };
 
+use crate::network::{self, EndpointView, Place, PublishedPort};
 use crate::record::Fixed;
 use crate::table::Container;
 use crate::{Engine, Error};
@@ -34,6 +35,7 @@ use crate::{Engine, Error};
 pub use attach::{attach, check_attach};
 pub use check::Invalid;
 pub use create::create;
+pub(crate) use files::write as write_files;
 pub use inspect::{inspect, size};
 pub use kill::kill;
 pub use list::list;
@@ -82,6 +84,12 @@ pub struct View {
     pub files: Files,
     /// Exec sessions that are known.
     pub execs: Vec<ExecId>,
+    /// The networks it is in, by name.
+    pub networks: Vec<EndpointView>,
+    /// The ports that it says it listens on, its image's among them.
+    pub exposed: Vec<ContainerPort>,
+    /// What of them is published while it runs.
+    pub ports: Vec<PublishedPort>,
 }
 
 /// What a container's process comes to: the request over the image's configuration.
@@ -101,6 +109,9 @@ pub struct Resolved {
     pub hostname: String,
     /// Labels, the image's among them.
     pub labels: std::collections::BTreeMap<String, String>,
+    /// Ports that its image says it listens on.
+    #[serde(default)]
+    pub exposed_ports: std::collections::BTreeSet<String>,
     /// The signal that asks it to stop.
     pub stop_signal: Signal,
     /// Seconds between that and SIGKILL; negative waits for ever.
@@ -269,5 +280,18 @@ pub(crate) fn view(engine: &Engine, container: &Container) -> View {
         log_path: log_path(engine, container),
         files: files::paths(&dir),
         execs: container.live().execs.clone(),
+        exposed: network::exposed(fixed),
+        ports: status.ports.shown,
+        networks: status
+            .networks
+            .into_iter()
+            .map(|(name, endpoint)| EndpointView {
+                name,
+                names: network::attach::names(container, &endpoint),
+                network: endpoint.network,
+                place: endpoint.live.as_ref().map(Place::of),
+                request: endpoint.request,
+            })
+            .collect(),
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn resolve(
         user: given(spec.user.as_ref(), image.user().as_ref()),
         hostname: hostname(spec, id, host_name),
         labels,
+        exposed_ports: image.exposed_ports().iter().flatten().cloned().collect(),
         stop_signal: stop_signal(spec, image.stop_signal().as_deref())?,
         stop_timeout: spec.stop_timeout.unwrap_or(STOP_TIMEOUT),
     })

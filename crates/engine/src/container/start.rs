@@ -5,10 +5,14 @@
 //!   sources    directories that -v may make
 //!   bundle     run directory
 //!   launch     the shim is spawned, and gets ready while the next three go on here
+//!   addresses  of every network, in memory; with them what leads out and what is published
+//!   ports      reserved on the host
 //!   files      hosts, hostname, resolv.conf
 //!   user       looked up in the image's layers
 //!   render     config.json
 //!   create     namespaces, root, cgroup; its process waits at the gate
+//!   network    its interfaces, in its namespace
+//!   names      with the rules that lead to its ports
 //!   attach     clients that were waiting are handed to the shim
 //!   watch      from here on an exit is heard of
 //!   start      the gate opens
@@ -17,6 +21,7 @@
 //!
 //! A failure undoes them backwards and leaves `Exited` with the reason, as Docker does.
 
+use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
@@ -28,10 +33,14 @@ use oci_spec::runtime::Spec;
 use shim::{Call, Launch, Reply, Shim, Watch};
 use storage::Durability;
 use types::{
-    Change, ContainerId, ContainerSpec, ErrorKind, ExitStatus, Lifecycle, Mount, ProcessRef, Signal,
+    Change, ContainerId, ContainerSpec, ErrorKind, ExitStatus, Lifecycle, Mount, NetworkMode,
+    ProcessRef, Signal,
 };
 
 use super::{Files, WrongState, devices, files, mounts, remove};
+use crate::network::place::Placement;
+use crate::network::record::{Endpoint, Ports};
+use crate::network::{self, NetworkError};
 use crate::record::Status;
 use crate::render::{self, Identity, RenderInput};
 use crate::steps::name as step;
@@ -116,16 +125,25 @@ fn run<'a>(
     let dir = make_bundle(engine, container, undo)?;
     let snapshot = engine.storage().snapshot(container.id())?;
     let shim = launch(engine, container, &dir, &snapshot.mounts, undo)?;
-    let files = write_files(engine, container)?;
+    let mut placement = place(engine, container, undo)?;
+    network::attach::reserve(engine, container, &mut placement, undo)?;
+    let files = write_files(engine, container, &placement)?;
     let identity = find_user(engine, container, &snapshot.mounts)?;
     let config = configuration(engine, container, &files, identity)?;
     write_config(engine, &dir, &config)?;
-    create(engine, container, &shim)?;
+    let process = create(engine, container, &shim)?;
+    let endpoints = connect(engine, container, process, &placement, undo)?;
     hand_over_clients(engine, container, &shim)?;
     let watch = shim.watch().map_err(Error::Task)?;
     engine.passed(step::WATCH)?;
     let process = open_gate(engine, container, &shim)?;
-    record(engine, container, process, &shim)?;
+    record(
+        engine,
+        container,
+        process,
+        &shim,
+        (endpoints, placement.ports),
+    )?;
     Ok((shim, watch))
 }
 
@@ -248,12 +266,43 @@ pub(crate) fn end_shim(
     Ok(())
 }
 
-fn write_files(engine: &Engine, container: &Container) -> Result<Files, Error> {
+fn write_files(
+    engine: &Engine,
+    container: &Container,
+    placement: &Placement,
+) -> Result<Files, Error> {
     let dir = engine.storage().container_dir(container.id());
-    let fixed = &container.fixed;
-    let files = files::write(&dir, &fixed.spec, &fixed.resolved)?;
+    let files = match joined(engine, container)? {
+        // Those of the container whose network it has.
+        Some(other) => files::paths(&engine.storage().container_dir(other.id())),
+        None => {
+            let addresses = network::files::of_placement(placement);
+            network::files::write(engine, container, &dir, &addresses)?
+        }
+    };
     engine.passed(step::FILES)?;
     Ok(files)
+}
+
+/// The container whose network this one shares.
+fn joined(engine: &Engine, container: &Container) -> Result<Option<Arc<Container>>, Error> {
+    match &container.fixed.spec.network {
+        NetworkMode::Container(who) => engine.find(who).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Its network namespace.
+fn joined_namespace(engine: &Engine, container: &Container) -> Result<Option<PathBuf>, Error> {
+    let Some(other) = joined(engine, container)? else {
+        return Ok(None);
+    };
+    let lifecycle = other.lifecycle();
+    let Some(process) = lifecycle.process() else {
+        let id = other.id().to_string();
+        return Err(NetworkError::NotRunning(id, lifecycle.name()).into());
+    };
+    Ok(Some(PathBuf::from(format!("/proc/{}/ns/net", process.pid))))
 }
 
 fn find_user(engine: &Engine, container: &Container, rootfs: &[Mount]) -> Result<Identity, Error> {
@@ -280,7 +329,7 @@ fn configuration(
         files,
         devices: devices::devices(&fixed.spec)?,
         cgroup_path: cgroup_path(engine, &fixed.spec, &fixed.id),
-        joined_network: None,
+        joined_network: joined_namespace(engine, container)?,
         init: &engine.config().init,
         host: engine.host().facts.clone(),
     })?;
@@ -298,9 +347,43 @@ fn write_config(engine: &Engine, dir: &Path, config: &Spec) -> Result<(), Error>
     engine.passed(step::RENDER)
 }
 
-fn create(engine: &Engine, container: &Container, shim: &Shim) -> Result<(), Error> {
-    process_of(container, "create", shim.call(&Call::Create, &[]))?;
-    engine.passed(step::CREATE)
+fn create(engine: &Engine, container: &Container, shim: &Shim) -> Result<ProcessRef, Error> {
+    let process = process_of(container, "create", shim.call(&Call::Create, &[]))?;
+    engine.passed(step::CREATE)?;
+    Ok(process)
+}
+
+/// Addresses in all networks; nothing of a container that is in none.
+fn place<'a>(
+    engine: &'a Engine,
+    container: &'a Container,
+    undo: &mut Stack<'a>,
+) -> Result<Placement, Error> {
+    if !container.fixed.spec.network.is_connected() {
+        return Ok(Placement::default());
+    }
+    let placement = network::place::place(engine, container)?;
+    let taken = network::place::taken(&placement);
+    undo.push(step::ADDRESSES, move || {
+        network::place::give_back(taken);
+        Ok(())
+    });
+    engine.passed(step::ADDRESSES)?;
+    Ok(placement)
+}
+
+/// Fills the network namespace of the process at the gate.
+fn connect<'a>(
+    engine: &'a Engine,
+    container: &'a Container,
+    process: ProcessRef,
+    placement: &Placement,
+    undo: &mut Stack<'a>,
+) -> Result<BTreeMap<String, Endpoint>, Error> {
+    if !container.fixed.spec.network.is_connected() {
+        return Ok(BTreeMap::new());
+    }
+    network::attach::attach(engine, container, process, placement, undo)
 }
 
 fn open_gate(engine: &Engine, container: &Container, shim: &Shim) -> Result<ProcessRef, Error> {
@@ -343,6 +426,7 @@ fn record(
     container: &Container,
     process: ProcessRef,
     shim: &Shim,
+    (networks, ports): (BTreeMap<String, Endpoint>, Ports),
 ) -> Result<(), Error> {
     let keep = Some((engine.records(), Durability::Process));
     engine.passed(step::RUNNING)?;
@@ -355,6 +439,8 @@ fn record(
         Ok(Status {
             lifecycle: status.lifecycle.on(started).map_err(refused)?,
             shim: sys::proc::process_ref(shim.pid()).ok(),
+            networks,
+            ports,
             ..status
         })
     })?;

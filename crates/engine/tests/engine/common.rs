@@ -160,6 +160,7 @@ impl House {
             shim: shim(),
             init: shim().with_file_name("brig-init"),
             foreign_runtime: None,
+            network: engine::network::Settings::default(),
             registries: image::registries::Config::default(),
             upkeep: image::Upkeep::default(),
             signature_policy: None,

@@ -5,7 +5,7 @@ mod limits;
 
 use std::collections::BTreeSet;
 
-use types::{ContainerSpec, ErrorKind, MountKind, MountRequest, NetworkMode, Networking, Platform};
+use types::{ContainerSpec, ErrorKind, MountKind, MountRequest, Platform};
 
 pub(super) use limits::{Machine, limits};
 
@@ -75,9 +75,6 @@ pub enum Invalid {
     /// A limit that cannot be kept.
     #[error("{0}")]
     Limit(limits::Limit),
-    /// What is asked of networks.
-    #[error("networks other than none and host are not supported by this version of Brig")]
-    NoNetworks,
 }
 
 impl Invalid {
@@ -117,24 +114,8 @@ pub(super) fn request(spec: &ContainerSpec) -> Result<(), Invalid> {
     if spec.shm_size.is_some_and(|size| size < 0) {
         return Err(Invalid::ShmSize);
     }
-    if !matches!(
-        spec.network,
-        NetworkMode::Default | NetworkMode::None | NetworkMode::Host
-    ) || spec.networking != Networking::default()
-    {
-        return Err(Invalid::NoNetworks);
-    }
     log(spec)?;
     mounts(&spec.mounts)
-}
-
-/// What the user should know of the network until there are networks.
-pub(super) fn network_warning(spec: &ContainerSpec) -> Option<String> {
-    (spec.network == NetworkMode::Default).then(|| {
-        "no network was named and this version has no default bridge yet: the container gets the \
-         loopback interface only; use --network host or --network none to say what you want"
-            .to_owned()
-    })
 }
 
 /// Whether the image runs here, and is what was asked for.

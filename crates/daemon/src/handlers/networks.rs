@@ -1,0 +1,160 @@
+//! `/networks`
+
+use std::collections::BTreeMap;
+
+use api::convert::{endpoint_request, ipam, network_spec};
+use api::wire;
+use api::{Version, convert::rfc3339};
+use engine::network::{self, Member, View};
+use hyper::StatusCode;
+
+use super::network_filter::{Filter, PruneFilter};
+use crate::app::App;
+use crate::http::error::Failure;
+use crate::http::request::Call;
+use crate::http::respond::{self, Answer};
+
+pub(super) async fn list(app: &App, call: &Call) -> Answer {
+    let filter = Filter::read(call.query.filters()?)?;
+    let views = app.blocking(|engine| Ok(network::list(engine))).await?;
+    let shown: Vec<_> = views
+        .iter()
+        .filter(|view| filter.takes(view))
+        .map(|view| {
+            let mut network = shown(view, call.version);
+            network.status = None;
+            // Listings have had no containers in them for long, only the place for them.
+            network.containers = (!call.version.has(52)).then(BTreeMap::new);
+            network
+        })
+        .collect();
+    respond::ok(&shown)
+}
+
+pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
+    let name = call.name.clone();
+    if let Some(scope) = call.query.get("scope")
+        && scope != "local"
+    {
+        return Err(Failure::new(
+            types::ErrorKind::NotFound,
+            format!("network {name} not found"),
+        ));
+    }
+    let view = app
+        .blocking(move |engine| network::inspect(engine, &name))
+        .await?;
+    respond::ok(&shown(&view, call.version))
+}
+
+pub(super) async fn create(app: &App, call: Call) -> Answer {
+    let body: Option<wire::NetworkCreateRequest> = Call::json(call.request).await?;
+    let body = body.ok_or_else(|| Failure::bad_request("invalid JSON: got EOF while reading"))?;
+    let spec = network_spec(body);
+    let created = app
+        .blocking(move |engine| network::create(engine, spec))
+        .await?;
+    let answer = wire::NetworkCreateResponse {
+        id: created.id.to_string(),
+        warning: created.warning,
+    };
+    Ok(respond::json(StatusCode::CREATED, &answer))
+}
+
+pub(super) async fn remove(app: &App, call: &Call) -> Answer {
+    let name = call.name.clone();
+    app.blocking(move |engine| network::remove(engine, &name))
+        .await?;
+    respond::no_content()
+}
+
+pub(super) async fn connect(app: &App, call: Call) -> Answer {
+    let name = call.name;
+    let body: Option<wire::NetworkConnectRequest> = Call::json(call.request).await?;
+    let body = body.unwrap_or_default();
+    let mut settings = body.endpoint_config.unwrap_or_default();
+    if !call.version.has(54) {
+        // Older versions did not look at it.
+        settings.mac_address.clear();
+    }
+    let request = endpoint_request(&settings)?;
+    app.blocking(move |engine| network::connect(engine, &name, &body.container, request))
+        .await?;
+    Ok(respond::status(StatusCode::OK))
+}
+
+pub(super) async fn disconnect(app: &App, call: Call) -> Answer {
+    let name = call.name;
+    let body: Option<wire::NetworkDisconnectRequest> = Call::json(call.request).await?;
+    let body = body.unwrap_or_default();
+    app.blocking(move |engine| network::disconnect(engine, &name, &body.container, body.force))
+        .await?;
+    Ok(respond::status(StatusCode::OK))
+}
+
+pub(super) async fn prune(app: &App, call: &Call) -> Answer {
+    let filter = PruneFilter::read(call.query.filters()?)?;
+    let removed = app
+        .blocking(move |engine| network::prune(engine, |view| filter.takes(view)))
+        .await?;
+    respond::ok(&wire::NetworksPruned {
+        networks_deleted: Some(removed).filter(|names| !names.is_empty()),
+    })
+}
+
+fn shown(view: &View, version: Version) -> wire::Network {
+    let spec = &view.spec;
+    let subnets = view.usage.iter().map(|(subnet, used, free)| {
+        let status = wire::SubnetStatus {
+            ips_in_use: *used,
+            dynamic_ips_available: *free,
+        };
+        (subnet.clone(), status)
+    });
+    let connected = !matches!(spec.driver.as_str(), "host" | "null");
+    let ipv4 = spec.ipv4.unwrap_or(true) && connected;
+    wire::Network {
+        name: spec.name.clone(),
+        id: view.id.to_string(),
+        created: rfc3339(view.created),
+        scope: spec.scope.clone(),
+        driver: spec.driver.clone(),
+        enable_ipv4: version.has(48).then_some(ipv4),
+        enable_ipv6: spec.ipv6.unwrap_or(false),
+        ipam: ipam(spec),
+        internal: spec.internal,
+        attachable: spec.attachable,
+        ingress: spec.ingress,
+        config_from: wire::ConfigReference {
+            network: spec.config_from.clone().unwrap_or_default(),
+        },
+        config_only: spec.config_only,
+        containers: Some(
+            view.containers
+                .iter()
+                .map(|member| (member.id.to_string(), resource(member)))
+                .collect(),
+        ),
+        options: spec.options.clone(),
+        labels: spec.labels.clone(),
+        status: version.has(52).then(|| wire::NetworkStatus {
+            ipam: wire::IpamStatus {
+                subnets: subnets.collect(),
+            },
+        }),
+    }
+}
+
+fn resource(member: &Member) -> wire::EndpointResource {
+    let text = |pair: Option<(std::net::IpAddr, u8)>| {
+        pair.map(|(address, prefix)| format!("{address}/{prefix}"))
+            .unwrap_or_default()
+    };
+    wire::EndpointResource {
+        name: member.name.to_string(),
+        endpoint_id: member.place.id.to_string(),
+        mac_address: member.place.mac.clone(),
+        ipv4_address: text(member.place.ipv4),
+        ipv6_address: text(member.place.ipv6),
+    }
+}

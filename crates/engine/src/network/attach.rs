@@ -1,0 +1,347 @@
+//! The part of a start that makes things: the network's device, the container's interfaces, ports,
+//! rules and names; and what takes them away.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use network::keeper::{
+    Change as Told, Endpoint as Named, Network as NamedNetwork, Reservation, Upstream, View,
+};
+use network::ruleset::Change as RuleChange;
+use network::{Cidr, Published};
+use types::{ContainerId, NetworkId, ProcessRef};
+
+use super::error::NetworkError;
+use super::place::{self, Placed, Placement};
+use super::record::{Endpoint, Live, Ports};
+use super::table::{Network, distinct};
+use crate::steps::name as step;
+use crate::table::{Container, lock};
+use crate::undo::Stack;
+use crate::{Engine, Error};
+
+/// The table in a container's own namespace that leads to the resolver.
+const NAMES_TABLE: &str = "brig-names";
+
+/// Opens the network namespace of that very process.
+pub(crate) fn open_namespace(process: ProcessRef) -> Result<OwnedFd, Error> {
+    let failed = || format!("open the network namespace of process {}", process.pid);
+    // Still there after its namespace was opened: it is that process's.
+    let path = format!("/proc/{}/ns/net", process.pid);
+    let namespace = sys::ns::open(Path::new(&path)).map_err(Error::kernel(failed()))?;
+    if !sys::proc::is_alive(process) {
+        return Err(Error::Interrupted);
+    }
+    Ok(namespace)
+}
+
+/// Reserves the ports that are asked for, and says where they are.
+pub(crate) fn reserve<'a>(
+    engine: &'a Engine,
+    container: &'a Container,
+    placement: &mut Placement,
+    undo: &mut Stack<'a>,
+) -> Result<(), Error> {
+    let publications = place::publications(engine, container, placement);
+    if publications.is_empty() {
+        return Ok(());
+    }
+    let networks = engine.networks();
+    let id = container.id();
+    let told: Vec<Told> = publications
+        .iter()
+        .map(|publication| Told::Reserve {
+            id: id.to_string(),
+            reservation: publication.reservation.clone(),
+        })
+        .collect();
+    let reserved = networks
+        .keeper
+        .apply(&told, &[])
+        .map_err(NetworkError::keeper("publish the container's ports"))?;
+    undo.push(step::PORTS, move || {
+        let release = Told::Release { id: id.to_string() };
+        let done = engine.networks().keeper.apply(&[release], &[]);
+        done.map_err(NetworkError::keeper("give back the container's ports"))?;
+        Ok(())
+    });
+    let owner = container.name().as_str();
+    let policy = networks.settings.host_policy;
+    for (publication, port) in publications.iter().zip(reserved) {
+        let ports = &mut placement.ports;
+        ports.shown.extend(place::shown(publication, port));
+        ports.reserved.push(Reservation {
+            port,
+            ..publication.reservation.clone()
+        });
+        let rules = place::rules(publication, port, owner, policy);
+        ports.rules.extend(rules);
+    }
+    engine.passed(step::PORTS)
+}
+
+/// Fills the namespace of a process that waits at the gate.
+pub(crate) fn attach<'a>(
+    engine: &'a Engine,
+    container: &'a Container,
+    process: ProcessRef,
+    placement: &Placement,
+    undo: &mut Stack<'a>,
+) -> Result<BTreeMap<String, Endpoint>, Error> {
+    let namespace = open_namespace(process)?;
+    let mut endpoints = BTreeMap::new();
+    for placed in &placement.endpoints {
+        make(engine, &placed.network)?;
+        let endpoint = join(engine, namespace.as_fd(), placed)?;
+        // Its interfaces go with the namespace, and that with the process.
+        endpoints.insert(placed.network.name().to_owned(), endpoint);
+    }
+    engine.passed(step::NETWORK)?;
+    let ports = &placement.ports;
+    tell(engine, container, process, &namespace, (&endpoints, ports))?;
+    undo.push(step::NAMES, {
+        let networks: Vec<_> = endpoints.values().map(|e| e.network.clone()).collect();
+        let ports = ports.rules.clone();
+        move || forget(engine, container.id(), &networks, &ports)
+    });
+    engine.passed(step::NAMES)?;
+    Ok(endpoints)
+}
+
+/// Puts one interface into a namespace.
+pub(super) fn join(
+    engine: &Engine,
+    namespace: std::os::fd::BorrowedFd<'_>,
+    placed: &Placed,
+) -> Result<Endpoint, Error> {
+    let fail_at = engine.config().fail_at.as_deref();
+    let fail_at = fail_at.and_then(|step| step.strip_prefix("network."));
+    let name = placed.network.name();
+    let attachment = network::attach(namespace, placed.network.plan()?, &placed.plan, fail_at)
+        .map_err(NetworkError::network(format!(
+            "connect the container to network {name}"
+        )))?;
+    Ok(Endpoint {
+        network: placed.network.id().clone(),
+        request: placed.request.clone(),
+        live: Some(Live {
+            id: placed.id.clone(),
+            addresses: placed.addresses.clone(),
+            gateways: placed.gateways.clone(),
+            attachment,
+        }),
+    })
+}
+
+/// Makes what a network needs on the host, once: its device, its rules, its place among the names.
+pub(super) fn make(engine: &Engine, network: &Network) -> Result<(), Error> {
+    let mut made = lock(&network.made);
+    if *made {
+        return Ok(());
+    }
+    let name = network.name();
+    let plan = network.plan()?;
+    network::bridge::make(plan).map_err(NetworkError::network(format!("set up network {name}")))?;
+    let networks = engine.networks();
+    let mut rules = lock(&networks.rules);
+    let mut told = rules.with_network(plan)?;
+    told.push(Told::Network {
+        id: network.id().to_string(),
+        network: named(network),
+    });
+    networks
+        .keeper
+        .apply(&told, &[])
+        .map_err(NetworkError::keeper(format!("set up network {name}")))?;
+    rules.told = true;
+    *made = true;
+    Ok(())
+}
+
+/// Takes away what [`make`] made.
+pub(super) fn unmake(engine: &Engine, network: &Network) -> Result<(), Error> {
+    let mut made = lock(&network.made);
+    let Some(plan) = &network.record.plan else {
+        return Ok(());
+    };
+    let name = network.name();
+    let networks = engine.networks();
+    if *made {
+        let mut told = vec![Told::NoNetwork {
+            id: network.id().to_string(),
+        }];
+        if let Some(bridge) = network.bridge() {
+            let change = RuleChange::RemoveNetwork(bridge.name.clone());
+            told.extend(lock(&networks.rules).change(change));
+        }
+        networks
+            .keeper
+            .apply(&told, &[])
+            .map_err(NetworkError::keeper(format!("remove network {name}")))?;
+        *made = false;
+    }
+    network::bridge::remove(plan)
+        .map_err(NetworkError::network(format!("remove network {name}")))?;
+    Ok(())
+}
+
+pub(super) fn named(network: &Network) -> NamedNetwork {
+    NamedNetwork {
+        name: network.name().to_owned(),
+        internal: network.record.spec.internal,
+        endpoints: BTreeMap::new(),
+    }
+}
+
+/// Has the container's names known, and its questions answered.
+pub(super) fn tell(
+    engine: &Engine,
+    container: &Container,
+    process: ProcessRef,
+    namespace: &OwnedFd,
+    (endpoints, ports): (&BTreeMap<String, Endpoint>, &Ports),
+) -> Result<(), Error> {
+    let what = || format!("set up names for container {}", container.name());
+    let sockets = sys::ns::within(namespace, sys::inet::resolver_sockets)
+        .and_then(|sockets| sockets)
+        .map_err(Error::kernel(what()))?;
+    let port = |socket: &OwnedFd| {
+        let address = sys::inet::local_address(socket);
+        address.map(|a| a.port()).map_err(Error::kernel(what()))
+    };
+    let (udp, tcp) = (port(&sockets[0])?, port(&sockets[1])?);
+    network::ruleset::redirect_names(namespace, NAMES_TABLE, udp, tcp)
+        .map_err(NetworkError::network(what()))?;
+    let mut told = named_endpoints(container, endpoints);
+    told.push(Told::View {
+        id: container.id().to_string(),
+        view: view(engine, container, process, endpoints),
+        sockets: true,
+    });
+    let published = RuleChange::Publish(ports.rules.clone());
+    told.extend(lock(&engine.networks().rules).change(published));
+    let fds = [sockets[0].as_fd(), sockets[1].as_fd()];
+    engine
+        .networks()
+        .keeper
+        .apply(&told, &fds)
+        .map_err(NetworkError::keeper(what()))?;
+    Ok(())
+}
+
+/// The container's names on each of its networks.
+pub(super) fn named_endpoints(
+    container: &Container,
+    endpoints: &BTreeMap<String, Endpoint>,
+) -> Vec<Told> {
+    let told = endpoints.values().filter_map(|endpoint| {
+        Some(Told::Endpoint {
+            network: endpoint.network.to_string(),
+            id: container.id().to_string(),
+            endpoint: Named {
+                names: names(container, endpoint),
+                addresses: addresses(&endpoint.live.as_ref()?.addresses),
+            },
+        })
+    });
+    told.collect()
+}
+
+fn addresses(all: &[Cidr]) -> Vec<IpAddr> {
+    all.iter().map(|cidr| cidr.address()).collect()
+}
+
+/// Name, aliases, short id, host name.
+pub(crate) fn names(container: &Container, endpoint: &Endpoint) -> Vec<String> {
+    let own = [container.name().as_str().to_owned()];
+    let others = [
+        container.id().short().to_owned(),
+        container.fixed.resolved.hostname.clone(),
+    ];
+    distinct(
+        own.into_iter()
+            .chain(endpoint.request.aliases.iter().cloned())
+            .chain(others),
+    )
+}
+
+/// What the container sees.
+pub(super) fn view(
+    engine: &Engine,
+    container: &Container,
+    process: ProcessRef,
+    endpoints: &BTreeMap<String, Endpoint>,
+) -> View {
+    let spec = &container.fixed.spec.networking;
+    let inside = endpoints.values().all(|endpoint| {
+        let network = engine.networks().get(&endpoint.network);
+        network.is_some_and(|network| network.bridge().is_none())
+    });
+    let upstream = |address: &IpAddr| Upstream {
+        address: (*address, 53).into(),
+        inside,
+    };
+    let mut order: Vec<&Endpoint> = endpoints.values().collect();
+    order.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.request.gw_priority));
+    View {
+        networks: order.iter().map(|e| e.network.to_string()).collect(),
+        links: super::links::names(engine, container, endpoints),
+        upstreams: spec.dns.servers.iter().map(upstream).collect(),
+        process: Some(process),
+        ..View::default()
+    }
+}
+
+/// Names and rules of a run are no more.
+fn forget(
+    engine: &Engine,
+    id: &ContainerId,
+    networks: &[NetworkId],
+    ports: &[Published],
+) -> Result<(), Error> {
+    let of_network = |network: &NetworkId| Told::NoEndpoint {
+        network: network.to_string(),
+        id: id.to_string(),
+    };
+    let mut told: Vec<Told> = networks.iter().map(of_network).collect();
+    told.push(Told::NoView { id: id.to_string() });
+    told.push(Told::Release { id: id.to_string() });
+    let unpublished = RuleChange::Unpublish(ports.to_vec());
+    told.extend(lock(&engine.networks().rules).change(unpublished));
+    engine
+        .networks()
+        .keeper
+        .apply(&told, &[])
+        .map_err(NetworkError::keeper("forget the container's names and ports"))?;
+    Ok(())
+}
+
+/// Lets go of everything a run had, in the background of its end.
+pub(crate) fn release(engine: &Engine, container: &Container) -> Result<(), Error> {
+    let status = container.status();
+    let live: Vec<&Endpoint> = status
+        .networks
+        .values()
+        .filter(|endpoint| endpoint.live.is_some())
+        .collect();
+    if live.is_empty() {
+        return Ok(());
+    }
+    let networks: Vec<_> = live.iter().map(|e| e.network.clone()).collect();
+    forget(engine, container.id(), &networks, &status.ports.rules)?;
+    for endpoint in live {
+        if let (Some(network), Some(live)) = (
+            engine.networks().get(&endpoint.network),
+            endpoint.live.as_ref(),
+        ) {
+            network.give_back(&live.addresses);
+        }
+    }
+    container.change(None, |mut status| {
+        status.let_go_of_networks();
+        Ok(status)
+    })?;
+    Ok(())
+}

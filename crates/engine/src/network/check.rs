@@ -1,0 +1,154 @@
+//! What is checked of a container's networks before create touches anything. Wordings are Docker's.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use types::{ContainerSpec, EndpointRequest, NetworkMode};
+
+use super::error::NetworkError;
+use super::record::Endpoint;
+use super::table::PREDEFINED;
+use crate::{Engine, Error};
+
+/// What can be said of the request alone.
+pub(crate) fn request(spec: &ContainerSpec) -> Result<(), NetworkError> {
+    let asked = &spec.networking;
+    let conflict = |reason| Err(NetworkError::Conflict(reason));
+    if let NetworkMode::Container(who) = &spec.network {
+        if who.is_empty() {
+            return Err(NetworkError::setting(
+                "network mode",
+                "invalid container format container:<name|id>",
+            ));
+        }
+        let wrong = [
+            (
+                spec.hostname.as_ref().is_some_and(|name| !name.is_empty()),
+                "hostname and the network mode",
+            ),
+            (
+                !asked.links.is_empty(),
+                "container type network can't be used with links. This would result in undefined \
+                 behavior",
+            ),
+            (!asked.dns.servers.is_empty(), "dns and the network mode"),
+            (
+                !asked.extra_hosts.is_empty(),
+                "custom host-to-IP mapping and the network mode",
+            ),
+            (
+                !asked.ports.is_empty() || asked.publish_all,
+                "port publishing and the container type network mode",
+            ),
+            (
+                !spec.exposed_ports.is_empty(),
+                "port exposing and the container type network mode",
+            ),
+        ];
+        if let Some((_, reason)) = wrong.into_iter().find(|(is, _)| *is) {
+            return conflict(reason);
+        }
+    }
+    if spec.network == NetworkMode::Host && !asked.links.is_empty() {
+        return conflict(
+            "host type networking can't be used with links. This would result in undefined \
+             behavior",
+        );
+    }
+    asked
+        .extra_hosts
+        .iter()
+        .try_for_each(|line| host_line(line))?;
+    let allow = asked.ports.iter().flat_map(|port| &port.allow);
+    for prefix in allow {
+        let is = prefix.parse::<network::Cidr>().is_ok() || prefix.parse::<IpAddr>().is_ok();
+        if !is {
+            return Err(NetworkError::setting(
+                format!("allow {prefix:?}"),
+                "an address or a prefix is expected, as in 10.0.0.0/8",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn host_line(line: &str) -> Result<(), NetworkError> {
+    let parts = line.split_once(':').filter(|(name, _)| !name.is_empty());
+    let Some((name, address)) = parts else {
+        return Err(NetworkError::setting(
+            "extra host",
+            format!("bad format for add-host: {line:?}"),
+        ));
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    if address != "host-gateway" && address.parse::<IpAddr>().is_err() || !name.bytes().all(plain) {
+        return Err(NetworkError::setting(
+            "extra host",
+            format!("invalid IP address in add-host: {address:?}"),
+        ));
+    }
+    Ok(())
+}
+
+/// The networks that the container is to be in, by name. The container whose namespace it shares is
+/// named by its id from then on.
+pub(crate) fn networks_of(
+    engine: &Engine,
+    spec: &mut ContainerSpec,
+) -> Result<BTreeMap<String, Endpoint>, Error> {
+    if let NetworkMode::Container(who) = &spec.network {
+        let other = engine.find(who)?;
+        spec.network = NetworkMode::Container(other.id().to_string());
+    }
+    if !spec.network.is_connected() {
+        return match spec
+            .networking
+            .endpoints
+            .keys()
+            .find(|name| Some(name.as_str()) != spec.network.network())
+        {
+            None => Ok(BTreeMap::new()),
+            Some(_) if spec.network == NetworkMode::None => Err(NetworkError::None.into()),
+            Some(_) => Err(NetworkError::Shared.into()),
+        };
+    }
+    let mode = spec.network.network().unwrap_or_default().to_owned();
+    let mut asked = spec.networking.endpoints.clone();
+    asked.entry(mode).or_default();
+    let mut networks = BTreeMap::new();
+    for (who, request) in asked {
+        let network = engine.networks().find(&who)?;
+        if matches!(network.name(), "host") {
+            return Err(NetworkError::Host.into());
+        }
+        if matches!(network.name(), "none") {
+            return Err(NetworkError::None.into());
+        }
+        network.plan()?;
+        endpoint(network.name(), &request)?;
+        let place = Endpoint {
+            network: network.id().clone(),
+            request,
+            live: None,
+        };
+        networks.insert(network.name().to_owned(), place);
+    }
+    Ok(networks)
+}
+
+/// What can be said of a place in a network alone.
+pub(super) fn endpoint(network: &str, request: &EndpointRequest) -> Result<(), NetworkError> {
+    let fixed = request.ipv4.is_some() || request.ipv6.is_some();
+    if fixed && PREDEFINED.contains(&network) {
+        return Err(NetworkError::StaticOnDefault);
+    }
+    if let Some(mac) = request.mac_address
+        && !network::Mac(mac.0).is_of_one()
+    {
+        return Err(NetworkError::setting(
+            format!("MAC address {mac}"),
+            "it is not the address of one interface",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! `network connect`, while the container runs or not.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use network::keeper::Change as Told;
+use storage::Durability;
+use types::{EndpointRequest, NetworkMode, ProcessRef};
+
+use super::error::NetworkError;
+use super::place;
+use super::record::Endpoint;
+use super::table::Network;
+use super::{attach, check};
+use crate::table::{Container, lock};
+use crate::{Engine, Error};
+
+/// Puts a container into a network. Blocking.
+pub fn connect(
+    engine: &Engine,
+    who: &str,
+    container: &str,
+    request: EndpointRequest,
+) -> Result<(), Error> {
+    engine.accepts_work()?;
+    let network = engine.networks().find(who)?;
+    let container = engine.find(container)?;
+    may_change(&container, &network)?;
+    network.plan()?;
+    check::endpoint(network.name(), &request)?;
+    let _order = lock(&container.networking);
+    if container.status().networks.contains_key(network.name()) {
+        return Err(NetworkError::AlreadyIn {
+            container: container.name().to_string(),
+            network: network.name().to_owned(),
+        }
+        .into());
+    }
+    let endpoint = match container.lifecycle().process() {
+        Some(process) => live(engine, &container, &network, &request, process)?,
+        None => Endpoint {
+            network: network.id().clone(),
+            request,
+            live: None,
+        },
+    };
+    let keep = Some((engine.records(), Durability::Power));
+    container.change(keep, |mut status| {
+        let name = network.name().to_owned();
+        status.networks.insert(name, endpoint);
+        Ok(status)
+    })?;
+    if let Some(process) = container.lifecycle().process() {
+        refresh(engine, &container, process)?;
+    }
+    Ok(())
+}
+
+/// Whether networks of the container can come and go.
+pub(super) fn may_change(container: &Container, network: &Network) -> Result<(), NetworkError> {
+    match (&container.fixed.spec.network, network.name()) {
+        (NetworkMode::Container(_), _) => Err(NetworkError::Shared),
+        (NetworkMode::Host, _) | (_, "host") => Err(NetworkError::Host),
+        (NetworkMode::None, _) | (_, "none") => Err(NetworkError::None),
+        (NetworkMode::Default | NetworkMode::Named(_), _) => Ok(()),
+    }
+}
+
+fn live(
+    engine: &Engine,
+    container: &Container,
+    network: &Arc<Network>,
+    request: &EndpointRequest,
+    process: ProcessRef,
+) -> Result<Endpoint, Error> {
+    let namespace = attach::open_namespace(process)?;
+    let placed = place::place_in(network.clone(), request)?;
+    let joined = attach::make(engine, network)
+        .and_then(|()| attach::join(engine, namespace.as_fd(), &placed))
+        .and_then(|endpoint| {
+            let name = network.name().to_owned();
+            let told = attach::named_endpoints(container, &[(name, endpoint.clone())].into());
+            engine
+                .networks()
+                .keeper
+                .apply(&told, &[])
+                .map_err(NetworkError::keeper("make the container's names known"))?;
+            Ok(endpoint)
+        });
+    if joined.is_err() {
+        network.give_back(&placed.addresses);
+    }
+    joined
+}
+
+/// The way out, the names and the files of a running container, after its networks have changed.
+pub(super) fn refresh(
+    engine: &Engine,
+    container: &Container,
+    process: ProcessRef,
+) -> Result<(), Error> {
+    let namespace = attach::open_namespace(process)?;
+    let endpoints = container.status().networks;
+    let gateways = gateways(engine, &endpoints);
+    network::set_gateways(namespace.as_fd(), &gateways)
+        .map_err(NetworkError::network("set the container's way out"))?;
+    let told = Told::View {
+        id: container.id().to_string(),
+        view: attach::view(engine, container, process, &endpoints),
+        sockets: false,
+    };
+    engine
+        .networks()
+        .keeper
+        .apply(&[told], &[])
+        .map_err(NetworkError::keeper("tell of the container's networks"))?;
+    let dir = engine.storage().container_dir(container.id());
+    super::files::write(
+        engine,
+        container,
+        &dir,
+        &super::files::of_status(&endpoints),
+    )
+    .map(drop)
+}
+
+/// Interface and gateway of the endpoints that lead out.
+fn gateways(
+    engine: &Engine,
+    endpoints: &BTreeMap<String, Endpoint>,
+) -> Vec<(String, std::net::IpAddr)> {
+    let mut live: Vec<_> = endpoints
+        .values()
+        .filter_map(|endpoint| {
+            let network = engine.networks().get(&endpoint.network)?;
+            Some((
+                endpoint.request.gw_priority,
+                network,
+                endpoint.live.as_ref()?,
+            ))
+        })
+        .collect();
+    live.sort_by_key(|(priority, _, _)| std::cmp::Reverse(*priority));
+    let mut gateways = Vec::new();
+    for ipv4 in [true, false] {
+        let out = live.iter().find_map(|(_, network, live)| {
+            let gateway = live.gateways.iter().find(|g| g.is_ipv4() == ipv4)?;
+            place::leads_out(network, ipv4).then(|| (live.attachment.interface.clone(), *gateway))
+        });
+        gateways.extend(out);
+    }
+    gateways
+}

@@ -1,0 +1,176 @@
+//! `network create`
+
+use std::path::Path;
+use std::sync::Arc;
+
+use storage::NetworkRecord;
+use types::{NetworkId, NetworkSpec};
+
+use super::attach;
+use super::error::NetworkError;
+use super::plan::{self, Surroundings};
+use super::record::{self, Record};
+use super::table::{Network, PREDEFINED};
+use crate::container::create::random;
+use crate::table::lock;
+use crate::{Engine, Error, clock};
+
+/// What [`create`] made.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// The new network.
+    pub id: NetworkId,
+    /// What the user should know.
+    pub warning: String,
+}
+
+/// Makes a network. Blocking.
+pub fn create(engine: &Engine, mut spec: NetworkSpec) -> Result<Created, Error> {
+    engine.accepts_work()?;
+    check(&mut spec)?;
+    let networks = engine.networks();
+    let _order = lock(&networks.changing);
+    if networks.table().named(&spec.name).is_some() {
+        return Err(NetworkError::Exists(spec.name).into());
+    }
+    borrow(engine, &mut spec)?;
+    let id = NetworkId::from_random(random()?);
+    let plan = match spec.config_only {
+        true => None,
+        false => Some(planned(engine, &id, &mut spec)?),
+    };
+    let record = Record {
+        id: id.clone(),
+        created: clock::now(),
+        spec,
+        plan,
+    };
+    let network = Network::new(record)?;
+    if network.record.plan.is_some()
+        && let Err(error) = attach::make(engine, &network)
+    {
+        undo(engine, &network);
+        return Err(error);
+    }
+    if let Err(error) = keep(engine, &network.record) {
+        undo(engine, &network);
+        return Err(error);
+    }
+    networks.table_mut().insert(Arc::new(network));
+    Ok(Created {
+        id,
+        warning: String::new(),
+    })
+}
+
+fn undo(engine: &Engine, network: &Network) {
+    if let Err(error) = attach::unmake(engine, network) {
+        tracing::warn!(network = network.name(), error = %error.chain(),
+            "cannot take away what was made of a network");
+    }
+}
+
+/// Writes a record.
+pub(super) fn keep(engine: &Engine, record: &Record) -> Result<(), Error> {
+    let row = NetworkRecord {
+        id: record.id.to_string(),
+        name: record.spec.name.clone(),
+        body: record::encode(record)?,
+    };
+    Ok(engine.storage().networks().insert(&row)?)
+}
+
+/// What can be said of the request alone; empty settings get their defaults.
+fn check(spec: &mut NetworkSpec) -> Result<(), NetworkError> {
+    if PREDEFINED.contains(&spec.name.as_str()) || spec.name == "default" {
+        return Err(NetworkError::Predefined(spec.name.clone()));
+    }
+    let mut bytes = spec.name.bytes();
+    let first = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    if !first || !bytes.all(plain) {
+        return Err(NetworkError::Name(spec.name.clone()));
+    }
+    match spec.driver.as_str() {
+        "" => spec.driver = "bridge".to_owned(),
+        "host" => return Err(NetworkError::OneInstance("host")),
+        "null" | "none" => return Err(NetworkError::OneInstance("null")),
+        "overlay" => return Err(NetworkError::Cluster("the driver overlay")),
+        _ => {}
+    }
+    match spec.scope.as_str() {
+        "" => spec.scope = "local".to_owned(),
+        "local" => {}
+        _ => return Err(NetworkError::Cluster("a scope other than local")),
+    }
+    if spec.ingress {
+        return Err(NetworkError::Cluster("an ingress network"));
+    }
+    match spec.ipam_driver.as_str() {
+        "" => spec.ipam_driver = "default".to_owned(),
+        "default" => {}
+        other => {
+            return Err(NetworkError::setting(
+                "IPAM driver",
+                format!("{other:?}: only default is there"),
+            ));
+        }
+    }
+    if spec.config_only && spec.config_from.is_some() {
+        return Err(NetworkError::setting(
+            "network",
+            "configuration networks cannot depend on another configuration network",
+        ));
+    }
+    Ok(())
+}
+
+/// Takes over the settings of the network that lends them.
+fn borrow(engine: &Engine, spec: &mut NetworkSpec) -> Result<(), NetworkError> {
+    let Some(from) = &spec.config_from else {
+        return Ok(());
+    };
+    let lender = engine.networks().find(from)?;
+    if !lender.record.spec.config_only {
+        return Err(NetworkError::NotConfigOnly(from.clone()));
+    }
+    if !spec.pools.is_empty() || !spec.options.is_empty() {
+        return Err(NetworkError::setting(
+            "network",
+            "user-specified configurations are not supported if the network depends on a \
+             configuration network",
+        ));
+    }
+    let lent = &lender.record.spec;
+    spec.pools.clone_from(&lent.pools);
+    spec.options.clone_from(&lent.options);
+    spec.ipam_options.clone_from(&lent.ipam_options);
+    spec.ipv4 = spec.ipv4.or(lent.ipv4);
+    spec.ipv6 = spec.ipv6.or(lent.ipv6);
+    Ok(())
+}
+
+fn planned(
+    engine: &Engine,
+    id: &NetworkId,
+    spec: &mut NetworkSpec,
+) -> Result<network::NetworkPlan, Error> {
+    let networks = engine.networks();
+    let routes = network::host_routes().map_err(NetworkError::network("look for a free subnet"))?;
+    let around = Surroundings {
+        networks: networks.table().subnets(),
+        routes: &routes,
+        pools: &networks.settings.pools,
+        bridge_exists: &|name| {
+            let ours = networks.table().all();
+            let is = |bridge: &network::BridgePlan| bridge.name == name;
+            link_exists(name) && !ours.iter().any(|network| network.bridge().is_some_and(is))
+        },
+        link_exists: &link_exists,
+    };
+    Ok(plan::plan(id, spec, &around)?)
+}
+
+fn link_exists(name: &str) -> bool {
+    Path::new("/sys/class/net").join(name).exists()
+}

@@ -1,0 +1,169 @@
+//! What networks refuse, in Docker's words where clients know them.
+
+use types::ErrorKind;
+
+/// Why a network verb was refused.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the fields are named as in the sentences")]
+pub enum NetworkError {
+    /// Nothing is known by this id, name or prefix.
+    #[error("network {0} not found")]
+    NotFound(String),
+    /// The beginning of several ids.
+    #[error("network {0} is ambiguous: it is the beginning of several ids")]
+    Ambiguous(String),
+    /// The name is another network's.
+    #[error("network with name {0} already exists")]
+    Exists(String),
+    /// The name is that of a network that is always there.
+    #[error("operation is not permitted on predefined {0} network")]
+    Predefined(String),
+    /// One that is always there cannot be removed.
+    #[error("{0} is a pre-defined network and cannot be removed")]
+    CannotRemove(String),
+    /// A name that is none.
+    #[error(
+        "invalid network name {0:?}: letters, digits, '_', '.' and '-' are expected, a letter or \
+         digit first"
+    )]
+    Name(String),
+    /// A driver of which there is one network only.
+    #[error("only one instance of \"{0}\" network is allowed")]
+    OneInstance(&'static str),
+    /// A driver that is not there.
+    #[error("could not find plugin {0} in v1 plugin registry: plugin \"{0}\" not found")]
+    Driver(String),
+    /// What a cluster would be needed for.
+    #[error("{0} needs a cluster, and this machine is none of one: leave it out")]
+    Cluster(&'static str),
+    /// A setting that makes no sense.
+    #[error("invalid {what}: {reason}")]
+    Setting { what: String, reason: String },
+    /// Its addresses are another network's.
+    #[error(
+        "invalid pool request: Pool overlaps with other one on this address space: {subnet} \
+         overlaps {other} of network {network}"
+    )]
+    Overlaps {
+        subnet: String,
+        other: String,
+        network: String,
+    },
+    /// A network that only lends its settings.
+    #[error("configuration network \"{0}\" cannot be used by containers")]
+    ConfigOnly(String),
+    /// Whose settings were to be borrowed.
+    #[error("{0} is not a configuration network")]
+    NotConfigOnly(String),
+    /// Who is in it.
+    #[error("error while removing network: network {network} has active endpoints ({users})")]
+    InUse { network: String, users: String },
+    /// Who borrows its settings.
+    #[error("configuration network \"{network}\" is in use by network {user}")]
+    Lends { network: String, user: String },
+    /// It is in it already.
+    #[error("endpoint with name {container} already exists in network {network}")]
+    AlreadyIn { container: String, network: String },
+    /// It is not in it.
+    #[error("container {container} is not connected to the network {network}")]
+    NotIn { container: String, network: String },
+    /// The host's network is not left and not joined.
+    #[error("container cannot be disconnected from host network or connected to host network")]
+    Host,
+    /// No network is no network beside others.
+    #[error(
+        "container cannot be connected to multiple networks with one of the networks in private \
+         (none) mode"
+    )]
+    None,
+    /// It has another's network.
+    #[error(
+        "container sharing network namespace with another container or host cannot be connected \
+         to any other network"
+    )]
+    Shared,
+    /// Fixed addresses in the default network.
+    #[error("user specified IP address is supported on user defined networks only")]
+    StaticOnDefault,
+    /// A fixed address in none of the subnets.
+    #[error("invalid endpoint settings: no configured subnet contains IP address {0}")]
+    NoSubnet(String),
+    /// Another has it.
+    #[error("Address already in use: {address} of network {network}")]
+    AddressTaken { address: String, network: String },
+    /// Two options that exclude each other.
+    #[error("conflicting options: {0}")]
+    Conflict(&'static str),
+    /// Another container of ours has the port.
+    #[error("Bind for {place} failed: port is already allocated by container {owner}")]
+    PortTaken { place: String, owner: String },
+    /// The container whose network is shared does not run.
+    #[error("cannot join network namespace of a non running container: container {0} is {1}")]
+    NotRunning(String, &'static str),
+    /// Addresses.
+    #[error(transparent)]
+    Addresses(#[from] network::ipam::Error),
+    /// The kernel.
+    #[error("cannot {what}")]
+    Network {
+        what: String,
+        source: network::Error,
+    },
+    /// Ports and names.
+    #[error("cannot {what}")]
+    Keeper {
+        what: String,
+        source: network::keeper::Error,
+    },
+}
+
+impl NetworkError {
+    /// What it is about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound(_) | Self::Driver(_) => ErrorKind::NotFound,
+            Self::Exists(_) | Self::NotRunning(..) => ErrorKind::Conflict,
+            Self::Predefined(_)
+            | Self::CannotRemove(_)
+            | Self::OneInstance(_)
+            | Self::Overlaps { .. }
+            | Self::InUse { .. }
+            | Self::Lends { .. }
+            | Self::AlreadyIn { .. }
+            | Self::AddressTaken { .. } => ErrorKind::Forbidden,
+            Self::NotIn { .. } | Self::PortTaken { .. } => ErrorKind::Internal,
+            Self::Ambiguous(_)
+            | Self::Name(_)
+            | Self::Cluster(_)
+            | Self::Setting { .. }
+            | Self::ConfigOnly(_)
+            | Self::NotConfigOnly(_)
+            | Self::Host
+            | Self::None
+            | Self::Shared
+            | Self::StaticOnDefault
+            | Self::NoSubnet(_)
+            | Self::Conflict(_) => ErrorKind::Invalid,
+            Self::Addresses(error) => error.kind(),
+            Self::Network { source, .. } => source.kind(),
+            Self::Keeper { source, .. } => source.kind(),
+        }
+    }
+
+    pub(crate) fn setting(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Setting {
+            what: what.into(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn network(what: impl Into<String>) -> impl FnOnce(network::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Network { what, source }
+    }
+
+    pub(crate) fn keeper(what: impl Into<String>) -> impl FnOnce(network::keeper::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Keeper { what, source }
+    }
+}

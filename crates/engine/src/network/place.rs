@@ -1,0 +1,331 @@
+//! What a start decides about networks before anything is made: addresses, the way out, ports.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::sync::Arc;
+
+use network::keeper::{Listen, Reservation};
+use network::{Cidr, Driver, EndpointPlan, GatewayMode, InterfaceName, Published};
+use types::{ContainerPort, EndpointId, EndpointRequest, PortRequest, Protocol};
+
+use super::error::NetworkError;
+use super::plan::{BINDING, PREFIX};
+use super::record::{Ports, PublishedPort};
+use super::table::Network;
+use crate::container::create::random;
+use crate::table::Container;
+use crate::{Engine, Error};
+
+const IFNAME: &str = "com.docker.network.endpoint.ifname";
+const SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
+
+/// A container's place in one network.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(crate) network: Arc<Network>,
+    pub(crate) request: EndpointRequest,
+    pub(crate) id: EndpointId,
+    pub(crate) addresses: Vec<Cidr>,
+    /// The network's.
+    pub(crate) gateways: Vec<IpAddr>,
+    pub(crate) plan: EndpointPlan,
+}
+
+/// All that a start decides; the first endpoint is the one that leads out, if any does.
+#[derive(Debug, Default)]
+pub(crate) struct Placement {
+    pub(crate) endpoints: Vec<Placed>,
+    pub(crate) ports: Ports,
+}
+
+/// One port to reserve and publish.
+#[derive(Debug)]
+pub(super) struct Publication {
+    pub(super) port: ContainerPort,
+    pub(super) allow: Vec<String>,
+    pub(super) reservation: Reservation,
+    /// Where it is shown, and whether rules lead there.
+    pub(super) places: Vec<(IpAddr, Option<IpAddr>)>,
+    pub(super) bridge: String,
+}
+
+/// Takes addresses in every network of the container; gives them all back when one has none.
+pub(crate) fn place(engine: &Engine, container: &Container) -> Result<Placement, Error> {
+    let mut placement = Placement::default();
+    let status = container.status();
+    for (name, endpoint) in &status.networks {
+        let networks = engine.networks();
+        let network = networks.get(&endpoint.network);
+        let network = network.or_else(|| networks.table().named(name));
+        let placed = network
+            .ok_or_else(|| NetworkError::NotFound(name.clone()).into())
+            .and_then(|network| place_in(network, &endpoint.request));
+        match placed {
+            Ok(placed) => placement.endpoints.push(placed),
+            Err(error) => {
+                give_back(taken(&placement));
+                return Err(error);
+            }
+        }
+    }
+    // Names are in order already: what has the higher priority comes before its equals.
+    placement
+        .endpoints
+        .sort_by_key(|placed| std::cmp::Reverse(placed.request.gw_priority));
+    let ways: Vec<Vec<IpAddr>> = ways_out(&placement.endpoints);
+    for (placed, way) in placement.endpoints.iter_mut().zip(ways) {
+        placed.plan.gateways = way;
+    }
+    Ok(placement)
+}
+
+/// What [`place`] took.
+pub(crate) fn taken(placement: &Placement) -> Vec<(Arc<Network>, Vec<Cidr>)> {
+    let of = |placed: &Placed| (placed.network.clone(), placed.addresses.clone());
+    placement.endpoints.iter().map(of).collect()
+}
+
+/// Gives it back.
+pub(crate) fn give_back(taken: Vec<(Arc<Network>, Vec<Cidr>)>) {
+    for (network, addresses) in taken {
+        network.give_back(&addresses);
+    }
+}
+
+/// Takes a place in one network; its plan has no way out yet.
+pub(super) fn place_in(network: Arc<Network>, request: &EndpointRequest) -> Result<Placed, Error> {
+    let id = EndpointId::from_random(random()?);
+    network.plan()?;
+    let addresses = network.take(request.ipv4.map(IpAddr::V4), request.ipv6.map(IpAddr::V6))?;
+    let mut plan = EndpointPlan {
+        interface: interface(&network, request),
+        mac: request.mac_address.map(|mac| network::Mac(mac.0)),
+        addresses: addresses.clone(),
+        gateways: Vec::new(),
+        routes: Vec::new(),
+        sysctls: sysctls(request),
+        bandwidth: network::Bandwidth::default(),
+    };
+    let of_the_link = request.link_local.iter().filter_map(|address| {
+        let prefix = if address.is_ipv4() { 16 } else { 64 };
+        Cidr::new(*address, prefix)
+    });
+    plan.addresses.extend(of_the_link);
+    Ok(Placed {
+        gateways: network.gateways(),
+        request: request.clone(),
+        id,
+        addresses,
+        plan,
+        network,
+    })
+}
+
+fn interface(network: &Network, request: &EndpointRequest) -> InterfaceName {
+    if let Some(name) = request.driver_opts.get(IFNAME) {
+        return InterfaceName::Exact(name.clone());
+    }
+    match network.record.spec.options.get(PREFIX) {
+        Some(prefix) if !prefix.is_empty() => InterfaceName::Numbered(prefix.clone(), 0),
+        _ => InterfaceName::default(),
+    }
+}
+
+/// `net.ipv4.conf.IFNAME.forwarding=1,...`
+fn sysctls(request: &EndpointRequest) -> Vec<(String, String)> {
+    let text = request.driver_opts.get(SYSCTLS);
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=')?;
+        Some((name.trim().to_owned(), value.trim().to_owned()))
+    };
+    text.map(|text| text.split(',').filter_map(pair).collect())
+        .unwrap_or_default()
+}
+
+/// Of each endpoint the gateways that become default routes: of each version those of the first that
+/// leads out.
+pub(super) fn ways_out(endpoints: &[Placed]) -> Vec<Vec<IpAddr>> {
+    let mut missing = [true, true];
+    let mut ways = Vec::new();
+    for placed in endpoints {
+        let mut way = Vec::new();
+        for gateway in &placed.gateways {
+            let version = usize::from(!gateway.is_ipv4());
+            if leads_out(&placed.network, gateway.is_ipv4()) && missing[version] {
+                missing[version] = false;
+                way.push(*gateway);
+            }
+        }
+        ways.push(way);
+    }
+    ways
+}
+
+pub(super) fn leads_out(network: &Network, ipv4: bool) -> bool {
+    let Some(plan) = &network.record.plan else {
+        return false;
+    };
+    let isolated = match &plan.driver {
+        Driver::Bridge(bridge) => {
+            let mode = if ipv4 { bridge.mode4 } else { bridge.mode6 };
+            mode == GatewayMode::Isolated
+        }
+        Driver::Macvlan(macvlan) => macvlan.parent.is_none(),
+    };
+    !plan.internal && !isolated
+}
+
+/// The ports to publish: those asked for, and with `publish_all` the exposed ones.
+pub(super) fn publications(
+    engine: &Engine,
+    container: &Container,
+    placement: &Placement,
+) -> Vec<Publication> {
+    let Some((placed, bridge)) = out_by_bridge(placement) else {
+        return Vec::new();
+    };
+    let spec = &container.fixed.spec.networking;
+    let mut ports = spec.ports.clone();
+    if spec.publish_all {
+        let exposed = super::exposed(&container.fixed);
+        let missing = exposed
+            .into_iter()
+            .filter(|port| !spec.ports.iter().any(|asked| asked.port == *port));
+        ports.extend(missing.map(|port| PortRequest {
+            port,
+            host_ip: None,
+            host_ports: None,
+            allow: Vec::new(),
+        }));
+    }
+    let default = default_address(engine, placed);
+    ports
+        .iter()
+        .map(|port| publication(port, default, placed, &bridge))
+        .collect()
+}
+
+/// The endpoint by which packets from outside come, if it is on a bridge.
+fn out_by_bridge(placement: &Placement) -> Option<(&Placed, String)> {
+    let out = placement
+        .endpoints
+        .iter()
+        .find(|placed| !placed.plan.gateways.is_empty())?;
+    Some((out, out.network.bridge()?.name.clone()))
+}
+
+fn default_address(engine: &Engine, placed: &Placed) -> Option<IpAddr> {
+    let of_network = placed.network.record.spec.options.get(BINDING);
+    let of_network = of_network.and_then(|text| text.parse::<IpAddr>().ok());
+    of_network
+        .filter(|address| !address.is_unspecified())
+        .or(engine.networks().settings.publish_address)
+}
+
+fn publication(
+    asked: &PortRequest,
+    default: Option<IpAddr>,
+    placed: &Placed,
+    bridge: &str,
+) -> Publication {
+    let inside = |ipv4: bool| {
+        let of = placed.addresses.iter().find(|a| a.is_ipv4() == ipv4);
+        of.map(|cidr| cidr.address())
+    };
+    let (v4, v6) = (inside(true), inside(false));
+    let hosts: Vec<IpAddr> = match asked.host_ip.or(default) {
+        Some(address) => vec![address],
+        None if host_has_ipv6() => {
+            vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]
+        }
+        None => vec![Ipv4Addr::UNSPECIFIED.into()],
+    };
+    let number = asked.port.number;
+    let place = |host: &IpAddr| {
+        let same = if host.is_ipv4() { v4 } else { v6 };
+        (*host, same)
+    };
+    let listen = |host: &IpAddr| {
+        // The kernel's rules do not lead from one version to the other, nor from ::1 anywhere.
+        let to = match host {
+            IpAddr::V4(_) if v4.is_none() => v6,
+            IpAddr::V6(_) => v4.or(v6),
+            IpAddr::V4(_) => None,
+        };
+        Listen {
+            address: *host,
+            to: to
+                .filter(|_| asked.port.protocol == Protocol::Tcp || v6.is_none())
+                .map(|address| (address, number).into()),
+        }
+    };
+    let (first, last) = asked.host_ports.unwrap_or((0, 0));
+    Publication {
+        port: asked.port,
+        allow: asked.allow.clone(),
+        reservation: Reservation {
+            protocol: rule_protocol(asked.port.protocol),
+            first,
+            last,
+            inner: number,
+            listen: hosts.iter().map(listen).collect(),
+            port: 0,
+        },
+        places: hosts.iter().map(place).collect(),
+        bridge: bridge.to_owned(),
+    }
+}
+
+fn host_has_ipv6() -> bool {
+    Path::new("/proc/net/if_inet6").exists()
+}
+
+fn rule_protocol(protocol: Protocol) -> network::Protocol {
+    match protocol {
+        Protocol::Tcp => network::Protocol::Tcp,
+        Protocol::Udp => network::Protocol::Udp,
+        Protocol::Sctp => network::Protocol::Sctp,
+    }
+}
+
+/// Where a port is shown once it has a number on the host.
+pub(super) fn shown(publication: &Publication, host_port: u16) -> Vec<PublishedPort> {
+    let place = |(host_ip, _): &(IpAddr, Option<IpAddr>)| PublishedPort {
+        port: publication.port,
+        host_ip: *host_ip,
+        host_port,
+        allow: publication.allow.clone(),
+    };
+    publication.places.iter().map(place).collect()
+}
+
+/// The rules that lead there.
+pub(super) fn rules(
+    publication: &Publication,
+    host_port: u16,
+    owner: &str,
+    host_policy: bool,
+) -> Vec<Published> {
+    let allow: Vec<Cidr> = publication
+        .allow
+        .iter()
+        .filter_map(|text| {
+            let one = || text.parse().ok().map(Cidr::host);
+            text.parse().ok().or_else(one)
+        })
+        .collect();
+    let rule = |(host, target): &(IpAddr, Option<IpAddr>)| {
+        Some(Published {
+            owner: owner.to_owned(),
+            protocol: rule_protocol(publication.port.protocol),
+            host: Some(*host).filter(|host| !host.is_unspecified()),
+            host_port,
+            target: (*target)?,
+            target_port: publication.port.number,
+            bridge: publication.bridge.clone(),
+            allow: allow.clone(),
+            host_policy,
+        })
+    };
+    publication.places.iter().filter_map(rule).collect()
+}

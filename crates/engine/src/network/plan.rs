@@ -1,0 +1,375 @@
+//! A network that is asked for, made into one that can be made: options read, subnets chosen. Pure
+//! but for the routes of the host that come in.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use network::ipam::{Addresses, Pool, choose};
+use network::{BridgePlan, Cidr, Driver, GatewayMode, MacvlanMode, MacvlanPlan, NetworkPlan};
+use types::{NetworkId, NetworkSpec, PoolSpec};
+
+use super::error::NetworkError;
+
+const NAME: &str = "com.docker.network.bridge.name";
+const ICC: &str = "com.docker.network.bridge.enable_icc";
+const MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
+const MODE4: &str = "com.docker.network.bridge.gateway_mode_ipv4";
+const MODE6: &str = "com.docker.network.bridge.gateway_mode_ipv6";
+const INHIBIT: &str = "com.docker.network.bridge.inhibit_ipv4";
+const TRUSTED: &str = "com.docker.network.bridge.trusted_host_interfaces";
+const HOST4: &str = "com.docker.network.host_ipv4";
+const HOST6: &str = "com.docker.network.host_ipv6";
+const MTU: &str = "com.docker.network.driver.mtu";
+/// Where its containers' ports are published that name no address.
+pub(super) const BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
+/// What its containers' interfaces are called.
+pub(super) const PREFIX: &str = "com.docker.network.container_iface_prefix";
+
+/// What is already taken, and where more is taken from.
+pub(super) struct Surroundings<'a> {
+    /// Subnets of other networks, by their names.
+    pub(super) networks: Vec<(String, Cidr)>,
+    /// Routes of the host.
+    pub(super) routes: &'a [Cidr],
+    /// Where subnets are taken from.
+    pub(super) pools: &'a [Pool],
+    /// Whether a bridge of this name is there and somebody else's.
+    pub(super) bridge_exists: &'a dyn Fn(&str) -> bool,
+    /// Whether the host has an interface of this name.
+    pub(super) link_exists: &'a dyn Fn(&str) -> bool,
+}
+
+/// Subnets and plan; what was chosen is written into `spec`.
+pub(super) fn plan(
+    id: &NetworkId,
+    spec: &mut NetworkSpec,
+    around: &Surroundings<'_>,
+) -> Result<NetworkPlan, NetworkError> {
+    let driver = match spec.driver.as_str() {
+        "bridge" => Driver::Bridge(bridge(id, spec, around)?),
+        "macvlan" => Driver::Macvlan(macvlan(id, spec, around)?),
+        other => return Err(NetworkError::Driver(other.to_owned())),
+    };
+    let subnets = subnets(spec, around)?;
+    Ok(NetworkPlan {
+        name: spec.name.clone(),
+        driver,
+        subnets: subnets.iter().map(Addresses::gateway).collect(),
+        mtu: number(&spec.options, MTU)?,
+        internal: spec.internal,
+    })
+}
+
+fn bridge(
+    id: &NetworkId,
+    spec: &NetworkSpec,
+    around: &Surroundings<'_>,
+) -> Result<BridgePlan, NetworkError> {
+    let options = &spec.options;
+    let name = match options.get(NAME) {
+        Some(name) => name.clone(),
+        None => format!("br-{}", id.short()),
+    };
+    network::bridge::check_name(&name)
+        .map_err(|error| NetworkError::setting(NAME, error.to_string()))?;
+    let masquerade = flag(options, MASQUERADE, true)?;
+    let snat = [HOST4, HOST6].iter().filter_map(|key| {
+        let text = options.get(*key)?;
+        let parsed = text.parse::<IpAddr>();
+        Some(parsed.map_err(|_| NetworkError::setting(*key, format!("{text:?} is no address"))))
+    });
+    Ok(BridgePlan {
+        borrowed: options.contains_key(NAME) && (around.bridge_exists)(&name),
+        icc: flag(options, ICC, true)?,
+        mode4: mode(options, MODE4, spec.internal)?,
+        mode6: mode(options, MODE6, spec.internal)?,
+        masquerade4: masquerade,
+        masquerade6: masquerade,
+        snat: snat.collect::<Result<_, _>>()?,
+        trusted: options
+            .get(TRUSTED)
+            .map(|names| names.split(':').map(str::to_owned).collect())
+            .unwrap_or_default(),
+        no_address4: flag(options, INHIBIT, false)?,
+        ..BridgePlan::new(name)
+    })
+}
+
+fn macvlan(
+    id: &NetworkId,
+    spec: &NetworkSpec,
+    around: &Surroundings<'_>,
+) -> Result<MacvlanPlan, NetworkError> {
+    let options = &spec.options;
+    let mode = match options.get("macvlan_mode").map(String::as_str) {
+        None | Some("" | "bridge") => MacvlanMode::Bridge,
+        Some("private") => MacvlanMode::Private,
+        Some("vepa") => MacvlanMode::Vepa,
+        Some("passthru") => MacvlanMode::Passthru,
+        Some(other) => {
+            return Err(NetworkError::setting(
+                "macvlan_mode",
+                format!(
+                    "requested macvlan mode '{other}' is not valid, 'bridge', 'private', 'vepa' or 'passthru' is"
+                ),
+            ));
+        }
+    };
+    let parent = options.get("parent").filter(|parent| !parent.is_empty());
+    if let Some(parent) = parent {
+        network::bridge::check_name(parent)
+            .map_err(|error| NetworkError::setting("parent", error.to_string()))?;
+    }
+    Ok(MacvlanPlan {
+        parent: parent.filter(|_| !spec.internal).cloned(),
+        parent_is_ours: parent
+            .filter(|_| !spec.internal)
+            .is_some_and(|parent| !(around.link_exists)(parent)),
+        dummy: format!("dm-{}", id.short()),
+        mode,
+    })
+}
+
+fn flag(
+    options: &BTreeMap<String, String>,
+    key: &str,
+    default: bool,
+) -> Result<bool, NetworkError> {
+    match options
+        .get(key)
+        .map(|text| text.to_ascii_lowercase())
+        .as_deref()
+    {
+        None | Some("") => Ok(default),
+        Some("1" | "t" | "true") => Ok(true),
+        Some("0" | "f" | "false") => Ok(false),
+        Some(other) => Err(NetworkError::setting(
+            key,
+            format!("{other:?}: true or false is expected"),
+        )),
+    }
+}
+
+fn number(options: &BTreeMap<String, String>, key: &str) -> Result<Option<u32>, NetworkError> {
+    match options.get(key).map(String::as_str) {
+        None | Some("" | "0") => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| {
+            NetworkError::setting(key, format!("{text:?}: a number of bytes is expected"))
+        }),
+    }
+}
+
+fn mode(
+    options: &BTreeMap<String, String>,
+    key: &str,
+    internal: bool,
+) -> Result<GatewayMode, NetworkError> {
+    match options.get(key).map(String::as_str) {
+        None | Some("" | "nat") => Ok(GatewayMode::Nat),
+        Some("nat-unprotected") => Ok(GatewayMode::NatUnprotected),
+        Some("routed") => Ok(GatewayMode::Routed),
+        Some("isolated") if internal => Ok(GatewayMode::Isolated),
+        Some("isolated") => Err(NetworkError::setting(
+            key,
+            "gateway mode 'isolated' can only be used for an internal network",
+        )),
+        Some(other) => Err(NetworkError::setting(
+            key,
+            format!(
+                "unknown gateway mode {other}: nat, nat-unprotected, routed or isolated is expected"
+            ),
+        )),
+    }
+}
+
+/// The subnets with their gateways: those asked for, and one of each version that is wanted and has
+/// none.
+fn subnets(
+    spec: &mut NetworkSpec,
+    around: &Surroundings<'_>,
+) -> Result<Vec<Addresses>, NetworkError> {
+    let mut taken: Vec<Cidr> = around.networks.iter().map(|(_, cidr)| *cidr).collect();
+    taken.extend(around.routes);
+    let given = spec.pools.iter().filter(|pool| !pool.subnet.is_empty());
+    let mut versions: Vec<bool> = Vec::new();
+    for pool in given.clone() {
+        versions.push(parse(&pool.subnet, "subnet")?.is_ipv4());
+    }
+    let wanted = [
+        (true, spec.ipv4.unwrap_or(true)),
+        (false, spec.ipv6.unwrap_or(false)),
+    ];
+    if wanted.iter().all(|(_, wanted)| !wanted) {
+        return Err(NetworkError::setting(
+            "network",
+            "IPv4 or IPv6 must be enabled",
+        ));
+    }
+    let mut pools: Vec<PoolSpec> = given.cloned().collect();
+    for (ipv4, wanted) in wanted {
+        if wanted && !versions.contains(&ipv4) {
+            let subnet = choose(around.pools, ipv4, &taken)?;
+            // A gateway or a range may be asked for without its subnet: then it must fit.
+            pools.push(PoolSpec {
+                subnet: subnet.to_string(),
+                ..PoolSpec::default()
+            });
+        }
+    }
+    let mut all = Vec::new();
+    for pool in &mut pools {
+        let addresses = addresses(pool)?;
+        clash(addresses.subnet(), around)?;
+        pool.gateway = addresses.gateway().address().to_string();
+        all.push(addresses);
+    }
+    if versions.contains(&false) {
+        spec.ipv6 = Some(true);
+    }
+    spec.pools = pools;
+    Ok(all)
+}
+
+fn clash(subnet: Cidr, around: &Surroundings<'_>) -> Result<(), NetworkError> {
+    match around
+        .networks
+        .iter()
+        .find(|(_, other)| other.overlaps(subnet))
+    {
+        Some((network, other)) => Err(NetworkError::Overlaps {
+            subnet: subnet.to_string(),
+            other: other.network().to_string(),
+            network: network.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Who has what in a range, as long as nobody has anything.
+pub(super) fn addresses(pool: &PoolSpec) -> Result<Addresses, NetworkError> {
+    let subnet = parse(&pool.subnet, "subnet")?;
+    let gateway = match pool.gateway.as_str() {
+        "" => None,
+        text => Some(address(text, "gateway")?),
+    };
+    let range = match pool.ip_range.as_str() {
+        "" => None,
+        text => Some(parse(text, "ip-range")?),
+    };
+    let auxiliary = pool.auxiliary.iter().map(|(name, text)| {
+        let parsed = address(text, "aux-address")?;
+        Ok((name.clone(), parsed))
+    });
+    let auxiliary: Result<BTreeMap<_, _>, NetworkError> = auxiliary.collect();
+    Ok(Addresses::new(subnet, gateway, range, auxiliary?)?)
+}
+
+fn parse(text: &str, what: &str) -> Result<Cidr, NetworkError> {
+    text.parse()
+        .map_err(|error: network::InvalidAddress| NetworkError::setting(what, error.to_string()))
+}
+
+fn address(text: &str, what: &str) -> Result<IpAddr, NetworkError> {
+    text.parse()
+        .map_err(|_| NetworkError::setting(what, format!("{text:?} is no address")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(change: impl FnOnce(&mut NetworkSpec)) -> Result<(NetworkSpec, NetworkPlan), String> {
+        let mut spec = NetworkSpec {
+            name: "n".into(),
+            driver: "bridge".into(),
+            ..NetworkSpec::default()
+        };
+        change(&mut spec);
+        let pools = [
+            Pool::new("10.8.0.0/16".parse().unwrap(), 24).unwrap(),
+            Pool::new("fd00::/48".parse().unwrap(), 64).unwrap(),
+        ];
+        let around = Surroundings {
+            networks: vec![("old".into(), "10.8.0.1/24".parse().unwrap())],
+            routes: &["10.8.1.0/24".parse().unwrap()],
+            pools: &pools,
+            bridge_exists: &|name| name == "theirs",
+            link_exists: &|_| true,
+        };
+        let id = NetworkId::from_random([0xab; 32]);
+        let plan = plan(&id, &mut spec, &around).map_err(|error| error.to_string())?;
+        Ok((spec, plan))
+    }
+
+    fn options(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let owned = |(k, v): &(&str, &str)| ((*k).to_owned(), (*v).to_owned());
+        pairs.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn free_subnets_are_chosen_and_written_down() {
+        let (spec, plan) = made(|spec| spec.ipv6 = Some(true)).unwrap();
+        let subnets: Vec<String> = plan.subnets.iter().map(Cidr::to_string).collect();
+        assert_eq!(subnets, ["10.8.2.1/24", "fd00::1/64"]);
+        assert_eq!(spec.pools[0].subnet, "10.8.2.0/24");
+        assert_eq!(spec.pools[0].gateway, "10.8.2.1");
+        let Driver::Bridge(bridge) = plan.driver else {
+            panic!()
+        };
+        assert_eq!(bridge, BridgePlan::new("br-abababababab"));
+    }
+
+    #[test]
+    fn options_are_dockers() {
+        let (_, plan) = made(|spec| {
+            spec.internal = true;
+            spec.options = options(&[
+                (NAME, "theirs"),
+                (ICC, "false"),
+                (MODE4, "isolated"),
+                (MODE6, "routed"),
+                (MTU, "1400"),
+            ]);
+        })
+        .unwrap();
+        assert_eq!(plan.mtu, Some(1400));
+        let Driver::Bridge(bridge) = plan.driver else {
+            panic!()
+        };
+        assert!(bridge.borrowed && !bridge.icc && bridge.masquerade4);
+        assert_eq!(
+            (bridge.mode4, bridge.mode6),
+            (GatewayMode::Isolated, GatewayMode::Routed)
+        );
+    }
+
+    #[test]
+    fn refusals_name_what_is_wrong() {
+        let pool = |subnet: &str, gateway: &str| PoolSpec {
+            subnet: subnet.into(),
+            gateway: gateway.into(),
+            ..PoolSpec::default()
+        };
+        let refused = |change: &dyn Fn(&mut NetworkSpec)| made(|spec| change(spec)).unwrap_err();
+        assert_eq!(
+            refused(&|s| s.pools = vec![pool("10.8.0.0/16", "")]),
+            "invalid pool request: Pool overlaps with other one on this address space: 10.8.0.0/16 \
+             overlaps 10.8.0.0/24 of network old"
+        );
+        assert_eq!(
+            refused(&|s| s.driver = "overlay".into()),
+            "could not find plugin overlay in v1 plugin registry: plugin \"overlay\" not found"
+        );
+        assert_eq!(
+            refused(&|s| s.options = options(&[(ICC, "perhaps")])),
+            "invalid com.docker.network.bridge.enable_icc: \"perhaps\": true or false is expected"
+        );
+        assert!(
+            refused(&|s| s.pools = vec![pool("10.9.0.5/24", "")])
+                .contains("10.9.0.0/24 is the network")
+        );
+        assert!(refused(&|s| s.pools = vec![pool("10.9.0.0/24", "10.7.0.1")]).contains("10.7.0.1"));
+        assert!(refused(&|s| s.ipv4 = Some(false)).contains("must be enabled"));
+        assert!(refused(&|s| s.options = options(&[(MODE4, "isolated")])).contains("internal"));
+    }
+}

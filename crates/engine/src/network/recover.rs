@@ -1,0 +1,262 @@
+//! Networks after a start of the daemon: records read, addresses of running containers taken back,
+//! what belongs to those that have ended let go of. Packets pass meanwhile.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use network::keeper::{Change as Told, Model};
+use network::ruleset::Change as RuleChange;
+use types::{NetworkId, NetworkSpec, PoolSpec};
+
+use super::error::NetworkError;
+use super::plan::{self, Surroundings};
+use super::record::{self, Record};
+use super::table::{Network, PREDEFINED};
+use super::{attach, create};
+use crate::container::create::random;
+use crate::table::{Container, lock};
+use crate::{Engine, Error, clock};
+
+/// Reads the records; makes those of the networks that are always there. Before containers are
+/// recovered.
+pub(crate) fn load(engine: &Engine) -> Result<(), Error> {
+    let networks = engine.networks();
+    for row in engine.storage().networks().all()? {
+        match record::decode(&row.body) {
+            Ok(record) if record.spec.name == "bridge" => {
+                let default = default_network(engine, Some(record))?;
+                networks.table_mut().insert(Arc::new(default));
+            }
+            Ok(record) => match Network::new(record) {
+                Ok(network) => networks.table_mut().insert(Arc::new(network)),
+                Err(error) => {
+                    tracing::error!(network = row.name, %error, "a network is passed over")
+                }
+            },
+            Err(reason) => {
+                tracing::error!(network = row.name, reason, "a network is passed over");
+            }
+        }
+    }
+    for name in PREDEFINED {
+        if networks.table().named(name).is_none() {
+            let network = predefined(engine, name)?;
+            create::keep(engine, &network.record)?;
+            networks.table_mut().insert(Arc::new(network));
+        }
+    }
+    Ok(())
+}
+
+fn predefined(engine: &Engine, name: &str) -> Result<Network, Error> {
+    if name == "bridge" {
+        return default_network(engine, None);
+    }
+    let driver = if name == "none" { "null" } else { name };
+    Ok(Network::new(Record {
+        id: NetworkId::from_random(random()?),
+        created: clock::now(),
+        spec: NetworkSpec {
+            name: name.to_owned(),
+            driver: driver.to_owned(),
+            scope: "local".to_owned(),
+            ..NetworkSpec::default()
+        },
+        plan: None,
+    })?)
+}
+
+/// As the configuration has it now; its subnet stays what it was unless the configuration names one.
+fn default_network(engine: &Engine, known: Option<Record>) -> Result<Network, Error> {
+    let networks = engine.networks();
+    let settings = &networks.settings;
+    let (id, created, pools) = match known {
+        Some(record) => (record.id, record.created, record.spec.pools),
+        None => (NetworkId::from_random(random()?), clock::now(), Vec::new()),
+    };
+    let mut spec = NetworkSpec {
+        name: "bridge".to_owned(),
+        driver: "bridge".to_owned(),
+        scope: "local".to_owned(),
+        ipv6: Some(settings.ipv6),
+        pools: match settings.subnet {
+            None => pools,
+            Some(subnet) => vec![PoolSpec {
+                subnet: subnet.network().to_string(),
+                gateway: Some(subnet.address())
+                    .filter(|address| *address != subnet.first())
+                    .map(|address| address.to_string())
+                    .unwrap_or_default(),
+                ..PoolSpec::default()
+            }],
+        },
+        options: default_options(engine),
+        ..NetworkSpec::default()
+    };
+    let routes = match spec.pools.is_empty() {
+        true => network::host_routes().map_err(NetworkError::network("look for a free subnet"))?,
+        false => Vec::new(),
+    };
+    let around = Surroundings {
+        networks: Vec::new(),
+        routes: &routes,
+        pools: &settings.pools,
+        bridge_exists: &|_| false,
+        link_exists: &|_| false,
+    };
+    let plan = plan::plan(&id, &mut spec, &around)?;
+    Ok(Network::new(Record {
+        id,
+        created,
+        spec,
+        plan: Some(plan),
+    })?)
+}
+
+fn default_options(engine: &Engine) -> BTreeMap<String, String> {
+    let settings = &engine.networks().settings;
+    let address = settings.publish_address;
+    let address = address.map_or_else(|| "0.0.0.0".to_owned(), |a| a.to_string());
+    [
+        (
+            "com.docker.network.bridge.default_bridge",
+            "true".to_owned(),
+        ),
+        (
+            "com.docker.network.bridge.enable_icc",
+            settings.icc.to_string(),
+        ),
+        (
+            "com.docker.network.bridge.enable_ip_masquerade",
+            "true".to_owned(),
+        ),
+        (plan::BINDING, address),
+        ("com.docker.network.bridge.name", settings.bridge.clone()),
+        (
+            "com.docker.network.driver.mtu",
+            settings.mtu.unwrap_or(1500).to_string(),
+        ),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect()
+}
+
+/// After containers have been recovered: takes back what those that run have, and lets go of the rest.
+pub(crate) fn recover(engine: &Engine) -> Result<(), Error> {
+    let mut model = Model::default();
+    let mut rules = Vec::new();
+    for container in engine.table().all() {
+        let status = container.status();
+        if status
+            .networks
+            .values()
+            .all(|endpoint| endpoint.live.is_none())
+        {
+            continue;
+        }
+        if status.lifecycle.is_running() {
+            take_back(engine, &container, &mut model, &mut rules);
+        } else {
+            forget(engine, &container)?;
+        }
+    }
+    if model.is_empty() {
+        return dismiss(engine);
+    }
+    let networks = engine.networks();
+    model.rules = lock(&networks.rules).after(&rules)?;
+    networks
+        .keeper
+        .replace(&model)
+        .map_err(NetworkError::keeper("take back names and ports"))?;
+    Ok(())
+}
+
+fn take_back(
+    engine: &Engine,
+    container: &Container,
+    model: &mut Model,
+    rules: &mut Vec<RuleChange>,
+) {
+    let status = container.status();
+    for endpoint in status.networks.values() {
+        let (Some(network), Some(live)) =
+            (engine.networks().get(&endpoint.network), &endpoint.live)
+        else {
+            continue;
+        };
+        for address in &live.addresses {
+            if let Err(error) = network.take_this(address.address()) {
+                tracing::warn!(container = %container.id(), %error, "an address is another's");
+            }
+        }
+        if !std::mem::replace(&mut lock(&network.made), true)
+            && let Some(plan) = &network.record.plan
+        {
+            rules.push(RuleChange::AddNetwork(plan.clone()));
+            let id = network.id().to_string();
+            model.apply(Told::Network {
+                id,
+                network: attach::named(&network),
+            });
+        }
+    }
+    for told in attach::named_endpoints(container, &status.networks) {
+        model.apply(told);
+    }
+    if let Some(process) = status.lifecycle.process() {
+        model.apply(Told::View {
+            id: container.id().to_string(),
+            view: attach::view(engine, container, process, &status.networks),
+            sockets: false,
+        });
+    }
+    for reservation in &status.ports.reserved {
+        model.apply(Told::Reserve {
+            id: container.id().to_string(),
+            reservation: reservation.clone(),
+        });
+    }
+    rules.push(RuleChange::Publish(status.ports.rules.clone()));
+}
+
+/// What a run had that ended while nobody looked.
+fn forget(engine: &Engine, container: &Container) -> Result<(), Error> {
+    let keep = Some((engine.records(), storage::Durability::Process));
+    container.change(keep, |mut status| {
+        status.let_go_of_networks();
+        Ok(status)
+    })?;
+    Ok(())
+}
+
+/// Takes away everything that the kernel has of networks, if no container needs it: as the daemon ends.
+pub(crate) fn leave(engine: &Engine) -> Result<(), Error> {
+    let used = engine.table().all().iter().any(|container| {
+        let status = container.status();
+        status
+            .networks
+            .values()
+            .any(|endpoint| endpoint.live.is_some())
+    });
+    if used {
+        return Ok(());
+    }
+    for network in engine.networks().table().all() {
+        attach::unmake(engine, &network)?;
+    }
+    lock(&engine.networks().rules).told = false;
+    dismiss(engine)
+}
+
+/// Ends the keeper, if one runs, with all that it keeps.
+fn dismiss(engine: &Engine) -> Result<(), Error> {
+    let keeper = &engine.networks().keeper;
+    let failed = || NetworkError::keeper("end the keeper of networks");
+    if !keeper.end().map_err(failed())? {
+        keeper.replace(&Model::default()).map_err(failed())?;
+        keeper.end().map_err(failed())?;
+    }
+    Ok(())
+}

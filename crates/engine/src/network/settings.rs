@@ -1,0 +1,94 @@
+//! What the daemon's configuration says of networks.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use network::Cidr;
+use network::ipam::{Pool, default_pools, ula_pool};
+
+/// How networks are made on this machine.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `brig-net`, which keeps ports, names and rules while the daemon does not run.
+    pub keeper: PathBuf,
+    /// The device of the default network.
+    pub bridge: String,
+    /// The nftables table with all rules.
+    pub table: String,
+    /// Gateway and subnet of the default network, `10.88.0.1/16`; none takes a free one.
+    pub subnet: Option<Cidr>,
+    /// Where networks that name no subnet get theirs from.
+    pub pools: Vec<Pool>,
+    /// Whether the default network has IPv6.
+    pub ipv6: bool,
+    /// Bytes of the largest packet on the default network; none leaves the kernel's.
+    pub mtu: Option<u32>,
+    /// Whether containers of the default network reach each other.
+    pub icc: bool,
+    /// Where ports are published that name no address; none is all of the host's.
+    pub publish_address: Option<IpAddr>,
+    /// Whether published ports obey the host's own rules for incoming packets.
+    pub host_policy: bool,
+    /// Whether the host is made to pass packets on, where it does not.
+    pub ip_forward: bool,
+    /// Whether rules are made at all.
+    pub firewall: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let machine = std::fs::read("/etc/machine-id").unwrap_or_default();
+        let mut pools = default_pools();
+        pools.push(ula_pool(&machine));
+        Self {
+            keeper: PathBuf::from("/usr/lib/brig/brig-net"),
+            bridge: "brig0".to_owned(),
+            table: "brig".to_owned(),
+            subnet: None,
+            pools,
+            ipv6: false,
+            mtu: None,
+            icc: true,
+            publish_address: None,
+            host_policy: false,
+            ip_forward: true,
+            firewall: true,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads [`Settings::subnet`]; why not, in words.
+    pub fn set_subnet(&mut self, text: &str) -> Result<(), String> {
+        let parsed: Result<Cidr, _> = text.parse();
+        self.subnet = Some(parsed.map_err(|error| format!("subnet: {error}"))?);
+        Ok(())
+    }
+
+    /// Reads [`Settings::pools`], each a range and the length of its subnets' prefixes; why not, in
+    /// words.
+    pub fn set_pools<'a>(
+        &mut self,
+        pools: impl Iterator<Item = (&'a str, u8)>,
+    ) -> Result<(), String> {
+        let pool = |(base, size): (&str, u8)| {
+            let base: Cidr = base.parse().map_err(|error| format!("pools: {error}"))?;
+            Pool::new(base, size).map_err(|error| format!("pools: {error}"))
+        };
+        self.pools = pools.map(pool).collect::<Result<_, String>>()?;
+        Ok(())
+    }
+
+    /// What is wrong with names, in words.
+    pub fn check(&self) -> Result<(), String> {
+        network::bridge::check_name(&self.bridge).map_err(|error| format!("bridge: {error}"))?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        match !self.table.is_empty() && self.table.len() <= 64 && self.table.bytes().all(plain) {
+            true => Ok(()),
+            false => Err(format!(
+                "table: {:?}: letters, digits, '-' and '_' are expected",
+                self.table
+            )),
+        }
+    }
+}
