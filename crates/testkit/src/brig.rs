@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 use crate::leftovers::{Leftovers, cgroups, children};
+use crate::network::Network;
 use crate::output::{Output, words};
 use crate::processes::{kill, processes_naming};
 use crate::programs::{Client, program};
@@ -31,6 +32,7 @@ pub struct Setup {
 pub struct Brig {
     root: TempDir,
     parent: String,
+    network: Network,
     setup: Setup,
     daemon: Option<Child>,
 }
@@ -67,9 +69,12 @@ impl Brig {
         for directory in ["home", "run"] {
             fs::create_dir(root.path().join(directory)).unwrap();
         }
+        let network = Network::new(number);
+        fs::write(root.path().join("brigd.toml"), network.config()).unwrap();
         Self {
             root,
             parent,
+            network,
             setup,
             daemon: None,
         }
@@ -125,8 +130,11 @@ impl Brig {
             .arg(self.run_root())
             .arg("--host")
             .arg(self.host())
-            .args(["--cgroup-parent", &self.parent, "--log-level", "debug"])
-            .args(&self.setup.flags);
+            .args(["--cgroup-parent", &self.parent, "--log-level", "debug"]);
+        if !self.setup.flags.iter().any(|flag| flag == "--config") {
+            command.arg("--config").arg(self.root.path().join("brigd.toml"));
+        }
+        command.args(&self.setup.flags);
         self.environment(&mut command);
         command
             .stdin(Stdio::null())
@@ -191,6 +199,11 @@ impl Brig {
     /// The daemon's `--cgroup-parent`.
     pub fn cgroup_parent(&self) -> &str {
         &self.parent
+    }
+
+    /// The daemon's networks.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// The daemon's process id.
@@ -313,7 +326,10 @@ impl Brig {
 
     /// What this daemon and its containers have on the machine now.
     pub fn leftovers(&self) -> Leftovers {
-        Leftovers::find(self.root.path(), &self.parent)
+        Leftovers {
+            links: self.network.ports(),
+            ..Leftovers::find(self.root.path(), &self.parent)
+        }
     }
 
     /// Removes every container, ends the daemon, and panics when anything is left.
@@ -323,8 +339,13 @@ impl Brig {
         for id in all.lines() {
             self.brig(&["rm", "--force", id]).ok();
         }
+        let networks = self.brig(&["network", "ls", "--quiet", "--filter", "type=custom"]);
+        for id in networks.lines() {
+            self.brig(&["network", "rm", id]).ok();
+        }
         self.stop_daemon();
         self.expect_nothing_left();
+        assert_eq!(self.network.links(), Vec::<String>::new(), "links are left");
     }
 
     /// Panics when anything but an idle daemon is left.
@@ -333,7 +354,9 @@ impl Brig {
         let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
         loop {
             let mut left = self.leftovers();
-            left.processes.retain(|p| !p.contains("brigd"));
+            let runs = self.daemon.is_some();
+            let idle = |p: &String| p.contains("brigd") || runs && p.contains("brig-net");
+            left.processes.retain(|p| !idle(p));
             if left.is_empty() {
                 return;
             }

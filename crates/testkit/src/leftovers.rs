@@ -17,6 +17,8 @@ pub struct Leftovers {
     pub processes: Vec<String>,
     /// Containers' files below the data and the run root.
     pub files: Vec<PathBuf>,
+    /// Interfaces of containers that are on this machine's side.
+    pub links: Vec<String>,
 }
 
 impl Leftovers {
@@ -42,6 +44,7 @@ impl Leftovers {
                 .iter()
                 .flat_map(|of| children(&root.join(of)))
                 .collect(),
+            links: Vec::new(),
         }
     }
 
@@ -58,6 +61,9 @@ impl fmt::Display for Leftovers {
         }
         for process in &self.processes {
             writeln!(f, "process {process}")?;
+        }
+        for link in &self.links {
+            writeln!(f, "interface {link}")?;
         }
         for path in self.cgroups.iter().chain(&self.files) {
             writeln!(f, "{}", path.display())?;

@@ -59,6 +59,8 @@ fn each_step_that_fails_undoes_those_before_it() {
             "kernel.msgmax=4096",
             "--oom-score-adj",
             "500",
+            "-p",
+            "80",
             "bb",
             "sleep",
             "1000",

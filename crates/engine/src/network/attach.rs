@@ -314,7 +314,9 @@ fn forget(
         .networks()
         .keeper
         .apply(&told, &[])
-        .map_err(NetworkError::keeper("forget the container's names and ports"))?;
+        .map_err(NetworkError::keeper(
+            "forget the container's names and ports",
+        ))?;
     Ok(())
 }
 

@@ -222,7 +222,9 @@ impl Network {
     /// An address that a container has already.
     pub(crate) fn take_this(&self, address: IpAddr) -> Result<(), NetworkError> {
         let mut all = lock(&self.addresses);
-        let range = all.iter_mut().find(|range| range.subnet().contains(address));
+        let range = all
+            .iter_mut()
+            .find(|range| range.subnet().contains(address));
         match range.map(|range| range.take_this(address)) {
             Some(Err(error)) => Err(self.refused(error)),
             Some(Ok(_)) | None => Ok(()),

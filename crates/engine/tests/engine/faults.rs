@@ -28,8 +28,17 @@ async fn every_step_fails_and_leaves_nothing() {
         );
         house.finish().await;
     }
-    // Hooks are what a container of ours has none of; every other step must have been tried.
-    not_passed.retain(|step| !step.ends_with("-hooks"));
+    // Hooks are what a container of ours has none of, and these have no network; every other step must
+    // have been tried.
+    const NETWORK: [&str; 4] = [
+        "start.addresses",
+        "start.ports",
+        "start.network",
+        "start.names",
+    ];
+    not_passed.retain(|step| {
+        !step.ends_with("-hooks") && !step.starts_with("network.") && !NETWORK.contains(step)
+    });
     assert!(not_passed.is_empty(), "no start passes {not_passed:?}");
 }
 
