@@ -142,7 +142,7 @@ pub(crate) mod tests {
                 working_dir: String::new(),
                 user: String::new(),
                 hostname: "h".to_owned(),
-                labels: std::collections::BTreeMap::default(),
+                labels: BTreeMap::new(),
                 exposed_ports: std::collections::BTreeSet::default(),
                 stop_signal: types::Signal::TERM,
                 stop_timeout: 10,

@@ -156,6 +156,7 @@ pub(super) fn make(engine: &Engine, network: &Network) -> Result<(), Error> {
         .apply(&told, &[])
         .map_err(NetworkError::keeper(format!("set up network {name}")))?;
     rules.told = true;
+    networks.watch_keeper();
     *made = true;
     Ok(())
 }

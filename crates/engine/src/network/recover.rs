@@ -170,6 +170,7 @@ pub(crate) fn recover(engine: &Engine) -> Result<(), Error> {
         .keeper
         .replace(&model)
         .map_err(NetworkError::keeper("take back names and ports"))?;
+    networks.watch_keeper();
     Ok(())
 }
 
@@ -233,6 +234,7 @@ fn forget(engine: &Engine, container: &Container) -> Result<(), Error> {
 
 /// Takes away everything that the kernel has of networks, if no container needs it: as the daemon ends.
 pub(crate) fn leave(engine: &Engine) -> Result<(), Error> {
+    engine.networks().unwatch();
     let used = engine.table().all().iter().any(|container| {
         let status = container.status();
         status

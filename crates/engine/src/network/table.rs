@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use network::ipam::Addresses;
 use network::keeper::Keeper;
@@ -23,15 +25,26 @@ use crate::table::lock;
 /// Names of networks that are always there.
 pub(crate) const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
 
+/// Between two attempts to start a keeper that does not start.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// All networks.
 #[derive(Debug)]
 pub(crate) struct Networks {
     pub(crate) settings: Settings,
-    pub(crate) keeper: Keeper,
+    pub(crate) keeper: Arc<Keeper>,
+    watch: Watch,
     pub(crate) rules: Mutex<Rules>,
     table: RwLock<Table>,
     /// Held while a network is made or removed, from the look at the others to the record.
     pub(crate) changing: Mutex<()>,
+}
+
+/// Whether somebody looks after the keeper.
+#[derive(Debug, Default)]
+struct Watch {
+    begun: AtomicBool,
+    over: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -53,10 +66,38 @@ impl Networks {
         Self {
             rules: Mutex::new(Rules::new(&settings)),
             settings,
-            keeper,
+            keeper: Arc::new(keeper),
+            watch: Watch::default(),
             table: RwLock::default(),
             changing: Mutex::default(),
         }
+    }
+
+    /// From now on a keeper that dies is started again, by a thread that ends with [`Networks::unwatch`]
+    /// and the keeper. It holds nothing else of the engine.
+    pub(crate) fn watch_keeper(&self) {
+        if self.watch.begun.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (keeper, over) = (self.keeper.clone(), self.watch.over.clone());
+        let thread = std::thread::Builder::new().name("keeper".to_owned());
+        let begun = thread.spawn(move || {
+            while !over.load(Ordering::Acquire) {
+                let ended = keeper.ensure().and_then(|()| keeper.wait_for_end(None));
+                if let Err(error) = ended {
+                    tracing::warn!(%error, "cannot look after the keeper of networks");
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        });
+        if let Err(error) = begun {
+            tracing::warn!(%error, "nobody looks after the keeper of networks");
+        }
+    }
+
+    /// The keeper may end.
+    pub(crate) fn unwatch(&self) {
+        self.watch.over.store(true, Ordering::Release);
     }
 
     pub(crate) fn table(&self) -> RwLockReadGuard<'_, Table> {

@@ -31,6 +31,7 @@ pub(super) fn resolved() -> Resolved {
         working_dir: String::new(),
         user: String::new(),
         hostname: "box".to_owned(),
+        exposed_ports: Default::default(),
         labels: BTreeMap::new(),
         stop_signal: Signal::TERM,
         stop_timeout: 10,
