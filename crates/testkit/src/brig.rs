@@ -132,7 +132,9 @@ impl Brig {
             .arg(self.host())
             .args(["--cgroup-parent", &self.parent, "--log-level", "debug"]);
         if !self.setup.flags.iter().any(|flag| flag == "--config") {
-            command.arg("--config").arg(self.root.path().join("brigd.toml"));
+            command
+                .arg("--config")
+                .arg(self.root.path().join("brigd.toml"));
         }
         command.args(&self.setup.flags);
         self.environment(&mut command);

@@ -40,13 +40,21 @@ fn heard(brig: &Brig, from: &str, whom: &str) -> String {
 fn address(brig: &Brig, container: &str, network: &str) -> String {
     let inspect = brig.inspect(container);
     let endpoint = &inspect["NetworkSettings"]["Networks"][network];
-    endpoint["IPAddress"].as_str().unwrap_or_default().to_owned()
+    endpoint["IPAddress"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn port(brig: &Brig, container: &str, inside: &str) -> u16 {
-    let out = brig.brig(&["port", container, inside]).ok();
+    let out = brig.brig(&["port", container, inside]).ok().to_owned();
     let first = out.lines().next().unwrap_or_default();
-    first.rsplit(':').next().unwrap_or_default().parse().unwrap()
+    first
+        .rsplit(':')
+        .next()
+        .unwrap_or_default()
+        .parse()
+        .unwrap()
 }
 
 #[test]
@@ -56,15 +64,21 @@ fn containers_find_each_other_by_name() {
     }
     let brig = Brig::with_image();
     brig.brig(&["network", "create", "shop"]).ok();
-    serve(&brig, "web", &["--network", "shop", "--network-alias", "front"]);
+    serve(
+        &brig,
+        "web",
+        &["--network", "shop", "--network-alias", "front"],
+    );
     let sleep = ["--network", "shop", "bb", "sleep", "1000"];
-    brig.brig(&[&["run", "-d", "--name", "user"][..], &sleep].concat()).ok();
+    brig.brig(&[&["run", "-d", "--name", "user"][..], &sleep].concat())
+        .ok();
     for name in ["web", "front", "web.shop"] {
         assert_eq!(heard(&brig, "user", name), "web", "{name}");
     }
     // On the default network too.
     serve(&brig, "old", &[]);
-    brig.brig(&["run", "-d", "--name", "olduser", "bb", "sleep", "1000"]).ok();
+    brig.brig(&["run", "-d", "--name", "olduser", "bb", "sleep", "1000"])
+        .ok();
     assert_eq!(heard(&brig, "olduser", "old"), "old");
     // Networks are apart.
     let web = address(&brig, "web", "shop");
@@ -95,13 +109,18 @@ fn a_published_port_is_reached_from_the_host() {
         Some(out.stdout.trim().to_owned()).filter(|text| !text.is_empty())
     });
     assert_eq!(heard, "web");
-    let ps = brig.brig(&["ps", "--format", "{{.Ports}}"]).ok();
+    let ps = brig.brig(&["ps", "--format", "{{.Ports}}"]).ok().to_owned();
     assert!(ps.contains(&format!("0.0.0.0:{number}->80/tcp")), "{ps}");
     // A port in use is refused with the name of who has it, and nothing is left of the attempt.
     let taken = format!("{number}:80");
-    let refused = brig.brig(&["run", "-d", "--name", "late", "-p", &taken, "bb", "sleep", "9"]);
+    let refused = brig.brig(&[
+        "run", "-d", "--name", "late", "-p", &taken, "bb", "sleep", "9",
+    ]);
     let words = refused.fails(125);
-    assert!(words.contains("web") || words.contains("brig-net"), "{words}");
+    assert!(
+        words.contains("web") || words.contains("brig-net"),
+        "{words}"
+    );
     brig.brig(&["rm", "late"]).ok();
     brig.finish();
 }
@@ -114,7 +133,17 @@ fn traffic_goes_on_while_the_daemon_is_killed() {
     let mut brig = Brig::with_image();
     brig.brig(&["network", "create", "shop"]).ok();
     serve(&brig, "web", &["--network", "shop", "-p", "80"]);
-    let user = ["run", "-d", "--name", "user", "--network", "shop", "bb", "sleep", "1000"];
+    let user = [
+        "run",
+        "-d",
+        "--name",
+        "user",
+        "--network",
+        "shop",
+        "bb",
+        "sleep",
+        "1000",
+    ];
     brig.brig(&user).ok();
     let number = port(&brig, "web", "80");
     let address_before = address(&brig, "web", "shop");
@@ -125,7 +154,17 @@ fn traffic_goes_on_while_the_daemon_is_killed() {
     assert_eq!(said(([127, 0, 0, 1], number).into()), "web");
     assert_eq!(heard(&brig, "user", "web"), "web");
     // Its address is not handed out again.
-    let late = ["run", "-d", "--name", "late", "--network", "shop", "bb", "sleep", "1000"];
+    let late = [
+        "run",
+        "-d",
+        "--name",
+        "late",
+        "--network",
+        "shop",
+        "bb",
+        "sleep",
+        "1000",
+    ];
     brig.brig(&late).ok();
     assert_ne!(address(&brig, "late", "shop"), address_before);
     brig.finish();
@@ -139,19 +178,43 @@ fn networks_are_joined_and_left_while_a_container_runs() {
     let brig = Brig::with_image();
     for client in clients() {
         brig.with(client, &["network", "create", "a"]).ok();
-        brig.with(client, &["network", "create", "--internal", "b"]).ok();
-        let run = ["run", "-d", "--name", "c", "--network", "a", "bb", "sleep", "1000"];
+        brig.with(client, &["network", "create", "--internal", "b"])
+            .ok();
+        let run = [
+            "run",
+            "-d",
+            "--name",
+            "c",
+            "--network",
+            "a",
+            "bb",
+            "sleep",
+            "1000",
+        ];
         brig.with(client, &run).ok();
-        brig.with(client, &["network", "connect", "--alias", "sea", "b", "c"]).ok();
-        let links = brig.with(client, &["exec", "c", "ls", "/sys/class/net"]).ok();
+        brig.with(client, &["network", "connect", "--alias", "sea", "b", "c"])
+            .ok();
+        let links = brig
+            .with(client, &["exec", "c", "ls", "/sys/class/net"])
+            .ok()
+            .to_owned();
         assert!(links.contains("eth1"), "{client:?}: {links}");
-        let again = brig.with(client, &["network", "connect", "b", "c"]).fails(1);
+        let again = brig
+            .with(client, &["network", "connect", "b", "c"])
+            .fails(1)
+            .to_owned();
         assert!(again.contains("already exists in network b"), "{again}");
-        let used = brig.with(client, &["network", "rm", "b"]).fails(1);
+        let used = brig
+            .with(client, &["network", "rm", "b"])
+            .fails(1)
+            .to_owned();
         assert!(used.contains("has active endpoints"), "{used}");
         assert!(used.contains("\"c\""), "{used}");
         brig.with(client, &["network", "disconnect", "b", "c"]).ok();
-        let links = brig.with(client, &["exec", "c", "ls", "/sys/class/net"]).ok();
+        let links = brig
+            .with(client, &["exec", "c", "ls", "/sys/class/net"])
+            .ok()
+            .to_owned();
         assert!(!links.contains("eth1"), "{client:?}: {links}");
         brig.with(client, &["rm", "-f", "c"]).ok();
         brig.with(client, &["network", "rm", "a", "b"]).ok();
@@ -173,17 +236,30 @@ fn addresses_are_chosen_and_kept_apart() {
     let wanted = format!("{base}.200");
     let mac = "02:42:00:00:00:c8";
     let flags = ["--network", "fixed", "--ip", &wanted, "--mac-address", mac];
-    brig.brig(&[&["run", "-d", "--name", "one"][..], &flags, &["bb", "sleep", "1000"]].concat())
-        .ok();
+    brig.brig(
+        &[
+            &["run", "-d", "--name", "one"][..],
+            &flags,
+            &["bb", "sleep", "1000"],
+        ]
+        .concat(),
+    )
+    .ok();
     let inspect = brig.inspect("one");
     let endpoint = &inspect["NetworkSettings"]["Networks"]["fixed"];
     assert_eq!(endpoint["IPAddress"], *wanted);
     assert_eq!(endpoint["MacAddress"], *mac);
     let taken = brig.brig(&["run", "--network", "fixed", "--ip", &wanted, "bb", "true"]);
     assert!(taken.fails(125).contains("Address already in use"));
-    let default = brig.brig(&["run", "--rm", "--ip", "10.1.2.3", "bb", "true"]).fails(125);
+    let default = brig
+        .brig(&["run", "--rm", "--ip", "10.1.2.3", "bb", "true"])
+        .fails(125)
+        .to_owned();
     assert!(default.contains("user defined networks only"), "{default}");
-    let overlap = brig.brig(&["network", "create", "--subnet", &subnet, "again"]).fails(1);
+    let overlap = brig
+        .brig(&["network", "create", "--subnet", &subnet, "again"])
+        .fails(1)
+        .to_owned();
     assert!(overlap.contains("Pool overlaps"), "{overlap}");
     brig.finish();
 }
@@ -196,7 +272,10 @@ fn a_network_is_shared_or_absent() {
     let brig = Brig::with_image();
     serve(&brig, "web", &["--hostname", "shown"]);
     let run = ["run", "--rm", "--network", "container:web", "bb"];
-    let own = brig.brig(&[&run[..], &["cat", "/etc/hosts"]].concat()).ok();
+    let own = brig
+        .brig(&[&run[..], &["cat", "/etc/hosts"]].concat())
+        .ok()
+        .to_owned();
     assert!(own.contains(&address(&brig, "web", "bridge")), "{own}");
     let heard = until("an answer on the loopback", || {
         let ask = ["sh", "-c", "nc -w 5 127.0.0.1 80 </dev/null"];
@@ -204,11 +283,30 @@ fn a_network_is_shared_or_absent() {
         Some(out.stdout.trim().to_owned()).filter(|text| !text.is_empty())
     });
     assert_eq!(heard, "web");
-    let none = brig.brig(&["run", "--rm", "--network", "none", "bb", "ls", "/sys/class/net"]);
+    let none = brig.brig(&[
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "bb",
+        "ls",
+        "/sys/class/net",
+    ]);
     assert_eq!(none.ok(), "lo");
-    let conflict = brig.brig(&["run", "--network", "container:web", "-p", "80", "bb", "true"]);
+    let conflict = brig.brig(&[
+        "run",
+        "--network",
+        "container:web",
+        "-p",
+        "80",
+        "bb",
+        "true",
+    ]);
     assert!(conflict.fails(125).contains("conflicting options"));
-    let missing = brig.brig(&["run", "--network", "nope", "bb", "true"]).fails(125);
+    let missing = brig
+        .brig(&["run", "--network", "nope", "bb", "true"])
+        .fails(125)
+        .to_owned();
     assert!(missing.contains("network nope not found"), "{missing}");
     brig.finish();
 }
@@ -221,22 +319,43 @@ fn networks_are_listed_shown_and_pruned() {
     let brig = Brig::start();
     for client in clients() {
         let create = ["network", "create", "--label", "tier=web", "shop"];
-        let id = brig.with(client, &create).ok();
-        let again = brig.with(client, &create).fails(1);
-        assert!(again.contains("network with name shop already exists"), "{again}");
-        let names = brig.with(client, &["network", "ls", "--format", "{{.Name}}"]).ok();
+        let id = brig.with(client, &create).ok().to_owned();
+        let again = brig.with(client, &create).fails(1).to_owned();
+        assert!(
+            again.contains("network with name shop already exists"),
+            "{again}"
+        );
+        let names = brig
+            .with(client, &["network", "ls", "--format", "{{.Name}}"])
+            .ok()
+            .to_owned();
         assert_eq!(names, "bridge\nhost\nnone\nshop", "{client:?}");
         let filter = ["network", "ls", "-q", "--no-trunc", "-f", "label=tier=web"];
         assert_eq!(brig.with(client, &filter).ok(), id);
         let shown = brig.with(client, &["network", "inspect", "shop"]).json();
         let network: &Value = &shown[0];
         assert_eq!(network["Driver"], "bridge");
-        assert!(network["IPAM"]["Config"][0]["Gateway"].is_string(), "{network}");
-        let gone = brig.with(client, &["network", "prune", "-f"]).ok();
+        assert!(
+            network["IPAM"]["Config"][0]["Gateway"].is_string(),
+            "{network}"
+        );
+        let gone = brig
+            .with(client, &["network", "prune", "-f"])
+            .ok()
+            .to_owned();
         assert!(gone.contains("shop"), "{gone}");
-        let refused = brig.with(client, &["network", "rm", "bridge"]).fails(1);
-        assert!(refused.contains("bridge is a pre-defined network"), "{refused}");
-        let missing = brig.with(client, &["network", "inspect", "shop"]).fails(1);
+        let refused = brig
+            .with(client, &["network", "rm", "bridge"])
+            .fails(1)
+            .to_owned();
+        assert!(
+            refused.contains("bridge is a pre-defined network"),
+            "{refused}"
+        );
+        let missing = brig
+            .with(client, &["network", "inspect", "shop"])
+            .fails(1)
+            .to_owned();
         assert!(missing.contains("network shop not found"), "{missing}");
     }
     brig.finish();
@@ -262,7 +381,7 @@ fn hosts_and_resolver_files_say_what_was_asked() {
     ];
     let run = |file: &str| {
         let args = [&["run", "--rm"][..], &flags, &["bb", "cat", file]].concat();
-        brig.with(Client::Brig, &args).ok()
+        brig.with(Client::Brig, &args).ok().to_owned()
     };
     let hosts = run("/etc/hosts");
     assert!(hosts.contains("10.9.8.7\tdb"), "{hosts}");
@@ -282,7 +401,15 @@ fn a_name_that_nobody_has_is_answered_at_once() {
         return;
     }
     let brig = Brig::with_image();
-    let run = ["run", "--rm", "--dns", "127.0.0.1", "bb", "nslookup", "nobody.invalid"];
+    let run = [
+        "run",
+        "--rm",
+        "--dns",
+        "127.0.0.1",
+        "bb",
+        "nslookup",
+        "nobody.invalid",
+    ];
     // Nobody listens at that server: the answer says so, or is none, but it comes.
     let out = brig.brig(&run);
     assert!(!out.stdout.contains("Address 1: 10."), "{out}");
