@@ -389,6 +389,27 @@ impl Drop for Brig {
         for top in cgroups(&self.parent) {
             remove_cgroup(&top);
         }
+        self.take_down_networks();
+    }
+}
+
+impl Brig {
+    /// Has a daemon find that nothing runs, and end: it takes down what it made of networks.
+    fn take_down_networks(&mut self) {
+        if !self.run_root().join("net.state").exists() {
+            return;
+        }
+        let Ok(mut daemon) = self.daemon_command().spawn() else {
+            return;
+        };
+        let socket = self.socket();
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !ping(&socket) && std::time::Instant::now() < end {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        kill("TERM", daemon.id());
+        // It may have been dead already.
+        let _ = daemon.wait();
     }
 }
 

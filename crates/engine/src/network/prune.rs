@@ -14,7 +14,8 @@ pub fn prune(engine: &Engine, takes: impl Fn(&View) -> bool) -> Result<Vec<Strin
     let networks = engine.networks();
     let _order = lock(&networks.changing);
     let mut removed = Vec::new();
-    for network in networks.table().all() {
+    let all = networks.table().all();
+    for network in all {
         let goes = |network: &Network| !network.is_predefined() && !is_used(engine, network);
         if !goes(&network) || !takes(&super::list::view(engine, &network)) {
             continue;

@@ -146,7 +146,8 @@ fn default_options(engine: &Engine) -> BTreeMap<String, String> {
 pub(crate) fn recover(engine: &Engine) -> Result<(), Error> {
     let mut model = Model::default();
     let mut rules = Vec::new();
-    for container in engine.table().all() {
+    let containers = engine.table().all();
+    for container in containers {
         let status = container.status();
         if status
             .networks
@@ -245,7 +246,8 @@ pub(crate) fn leave(engine: &Engine) -> Result<(), Error> {
     if used {
         return Ok(());
     }
-    for network in engine.networks().table().all() {
+    let networks = engine.networks().table().all();
+    for network in networks {
         attach::unmake(engine, &network)?;
     }
     lock(&engine.networks().rules).told = false;
