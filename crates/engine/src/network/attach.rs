@@ -11,7 +11,7 @@ use network::keeper::{
 };
 use network::ruleset::Change as RuleChange;
 use network::{Cidr, Published};
-use types::{ContainerId, NetworkId, ProcessRef};
+use types::{ContainerId, ErrorKind, NetworkId, ProcessRef};
 
 use super::error::NetworkError;
 use super::place::{self, Placed, Placement};
@@ -60,7 +60,7 @@ pub(crate) fn reserve<'a>(
     let reserved = networks
         .keeper
         .apply(&told, &[])
-        .map_err(NetworkError::keeper("publish the container's ports"))?;
+        .map_err(|error| refused(engine, error))?;
     undo.push(step::PORTS, move || {
         let release = Told::Release { id: id.to_string() };
         let done = engine.networks().keeper.apply(&[release], &[]);
@@ -80,6 +80,24 @@ pub(crate) fn reserve<'a>(
         ports.rules.extend(rules);
     }
     engine.passed(step::PORTS)
+}
+
+/// Who has a port is known to people by a name.
+fn refused(engine: &Engine, error: network::keeper::Error) -> NetworkError {
+    match error {
+        network::keeper::Error::Refused {
+            kind: ErrorKind::Conflict,
+            mut message,
+        } => {
+            let containers = engine.table().all();
+            for container in containers {
+                let name = container.name().as_str();
+                message = message.replace(container.id().as_str(), name);
+            }
+            NetworkError::PortTaken(message)
+        }
+        error => NetworkError::keeper("publish the container's ports")(error),
+    }
 }
 
 /// Fills the namespace of a process that waits at the gate.

@@ -94,9 +94,9 @@ pub enum NetworkError {
     /// Two options that exclude each other.
     #[error("conflicting options: {0}")]
     Conflict(&'static str),
-    /// Another container of ours has the port.
-    #[error("Bind for {place} failed: port is already allocated by container {owner}")]
-    PortTaken { place: String, owner: String },
+    /// Somebody has the port.
+    #[error("{0}: port is already allocated")]
+    PortTaken(String),
     /// The container whose network is shared does not run.
     #[error("cannot join network namespace of a non running container: container {0} is {1}")]
     NotRunning(String, &'static str),
@@ -122,7 +122,7 @@ impl NetworkError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound(_) | Self::Driver(_) => ErrorKind::NotFound,
-            Self::Exists(_) | Self::NotRunning(..) => ErrorKind::Conflict,
+            Self::Exists(_) | Self::NotRunning(..) | Self::PortTaken(_) => ErrorKind::Conflict,
             Self::Predefined(_)
             | Self::CannotRemove(_)
             | Self::OneInstance(_)
@@ -131,7 +131,7 @@ impl NetworkError {
             | Self::Lends { .. }
             | Self::AlreadyIn { .. }
             | Self::AddressTaken { .. } => ErrorKind::Forbidden,
-            Self::NotIn { .. } | Self::PortTaken { .. } => ErrorKind::Internal,
+            Self::NotIn { .. } => ErrorKind::Internal,
             Self::Ambiguous(_)
             | Self::Name(_)
             | Self::Cluster(_)
