@@ -21,7 +21,7 @@ use crate::container::remove;
 use crate::container::start::{EXIT_RECORD, cgroup_path};
 use crate::readable::Readable;
 use crate::table::Container;
-use crate::{Engine, Error, clock, exec};
+use crate::{Engine, Error, clock, exec, network};
 
 /// How long a shim may go on serving clients after its container has ended.
 const SHIM_DRAIN: Duration = Duration::from_secs(60);
@@ -271,7 +271,10 @@ async fn clean_up(engine: &Engine, container: &Arc<Container>, shim: Arc<Shim>) 
         engine.blocking(move |engine| {
             // Reaps it if it is ours.
             shim.has_ended();
-            crate::network::attach::release(engine, &container)?;
+            if let Err(error) = network::attach::release(engine, &container) {
+                tracing::warn!(container = %container.id(), error = %error.chain(),
+                    "cannot let go of a container's networks");
+            }
             remove::remove_run_dir(engine, container.id())?;
             drop_shim(&container, &shim);
             match container.lifecycle() {
