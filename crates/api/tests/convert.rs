@@ -86,6 +86,7 @@ fn bind(
             read_only_non_recursive: false,
             read_only_force_recursive: false,
             bind_mode: mode.map(str::to_owned),
+            id_map: None,
         },
         target: target.into(),
         read_only: true,
@@ -220,7 +221,6 @@ fn a_spec_survives_the_way_over_the_wire() {
 
 /// What a client may say, and the field that is refused.
 const UNSUPPORTED: &[(&str, &str)] = &[
-    (r#"{"Volumes": {"/v": {}}}"#, "Volumes"),
     (r#"{"Healthcheck": {"Test": ["CMD", "x"]}}"#, "Healthcheck"),
     (r#"{"NetworkDisabled": true}"#, "NetworkDisabled"),
     (
@@ -228,25 +228,8 @@ const UNSUPPORTED: &[(&str, &str)] = &[
         "HostConfig.RestartPolicy",
     ),
     (
-        r#"{"HostConfig": {"Binds": ["data:/d"]}}"#,
-        "HostConfig.Binds",
-    ),
-    (r#"{"HostConfig": {"Binds": ["/d"]}}"#, "HostConfig.Binds"),
-    (
-        r#"{"HostConfig": {"Mounts": [{"Type": "volume", "Target": "/x"}]}}"#,
+        r#"{"HostConfig": {"Mounts": [{"Type": "cluster", "Target": "/x"}]}}"#,
         "HostConfig.Mounts",
-    ),
-    (
-        r#"{"HostConfig": {"Mounts": [{"Type": "image", "Target": "/x"}]}}"#,
-        "HostConfig.Mounts",
-    ),
-    (
-        r#"{"HostConfig": {"VolumeDriver": "nfs"}}"#,
-        "HostConfig.VolumeDriver",
-    ),
-    (
-        r#"{"HostConfig": {"VolumesFrom": ["a"]}}"#,
-        "HostConfig.VolumesFrom",
     ),
     (
         r#"{"HostConfig": {"CgroupnsMode": "host"}}"#,
@@ -491,7 +474,33 @@ const SENSELESS: &[(&str, &str)] = &[
     ),
     (
         r#"{"HostConfig": {"Mounts": [{"Type": "odd", "Target": "/b"}]}}"#,
-        "invalid HostConfig.Mounts: mount type unknown: \"odd\"; bind and tmpfs are supported",
+        "invalid HostConfig.Mounts: mount type unknown: \"odd\"; bind, volume, tmpfs and image are known",
+    ),
+    (
+        r#"{"HostConfig": {"Binds": ["/a:/b:nocopy"]}}"#,
+        "invalid HostConfig.Binds: invalid volume specification: '/a:/b:nocopy': invalid mode: \
+         nocopy",
+    ),
+    (
+        r#"{"HostConfig": {"Binds": ["db:/b:rslave"]}}"#,
+        "invalid HostConfig.Binds: invalid volume specification: 'db:/b:rslave': invalid mode: \
+         rslave",
+    ),
+    (
+        r#"{"HostConfig": {"Binds": ["a/b:/b"]}}"#,
+        "invalid HostConfig.Binds: create a/b: \"a/b\" includes invalid characters for a local \
+         volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a \
+         host directory, use absolute path",
+    ),
+    (
+        r#"{"HostConfig": {"Mounts": [{"Type": "volume", "Source": "db", "Target": "/b", "VolumeOptions": {"Subpath": "a/../../c"}}]}}"#,
+        "invalid HostConfig.Mounts: invalid mount config for type \"volume\": subpath must be a \
+         relative path within the volume: \"a/../../c\"",
+    ),
+    (
+        r#"{"HostConfig": {"Mounts": [{"Type": "image", "Target": "/b"}]}}"#,
+        "invalid HostConfig.Mounts: invalid mount config for type \"image\": field Source must \
+         not be empty",
     ),
     (
         r#"{"HostConfig": {"SecurityOpt": ["nonsense"]}}"#,
@@ -566,7 +575,7 @@ fn old_clients_mean_shallow_read_only() {
                     read_only_non_recursive,
                     ..
                 } => read_only_non_recursive,
-                MountKind::Tmpfs { .. } => false,
+                _ => false,
             })
             .collect()
     };
@@ -577,8 +586,12 @@ fn old_clients_mean_shallow_read_only() {
 #[test]
 fn inspect_shows_dockers_defaults() {
     let spec = spec_of(with(&json!({"HostConfig": {
-        "Binds": ["/a:/b:ro,rslave"],
-        "Mounts": [{"Type": "tmpfs", "Target": "/t"}],
+        "Binds": ["/a:/b:ro,rslave", "db:/d:nocopy"],
+        "Mounts": [
+            {"Type": "tmpfs", "Target": "/t"},
+            {"Type": "volume", "Source": "kept", "Target": "/k", "ReadOnly": true},
+            {"Type": "image", "Source": "other", "Target": "/i"},
+        ],
         "Tmpfs": {"/u": "size=1m"},
     }})))
     .expect("accepted");
@@ -591,9 +604,16 @@ fn inspect_shows_dockers_defaults() {
         ),
         ("bridge", 64 << 20, "json-file")
     );
-    assert_eq!(shown.binds, Some(vec!["/a:/b:ro,rslave".to_owned()]));
+    assert_eq!(
+        shown.binds,
+        Some(
+            ["/a:/b:ro,rslave", "db:/d:nocopy"]
+                .map(str::to_owned)
+                .into()
+        )
+    );
     assert_eq!(shown.tmpfs["/u"], "size=1m");
-    let points: Vec<String> = mount_points(&spec.mounts)
+    let points: Vec<String> = mount_points(&spec.mounts, |name| format!("/volumes/{name}"))
         .iter()
         .map(|p| serde_json::to_string(p).expect("JSON"))
         .collect();
@@ -601,7 +621,10 @@ fn inspect_shows_dockers_defaults() {
         points,
         [
             r#"{"Type":"bind","Source":"/a","Destination":"/b","Mode":"ro,rslave","RW":false,"Propagation":"rslave"}"#,
+            r#"{"Type":"volume","Name":"db","Source":"/volumes/db","Destination":"/d","Driver":"local","Mode":"nocopy","RW":true,"Propagation":""}"#,
             r#"{"Type":"tmpfs","Source":"","Destination":"/t","Mode":"","RW":true,"Propagation":""}"#,
+            r#"{"Type":"volume","Name":"kept","Source":"/volumes/kept","Destination":"/k","Driver":"local","Mode":"z","RW":false,"Propagation":""}"#,
+            r#"{"Type":"image","Source":"other","Destination":"/i","Mode":"","RW":false,"Propagation":""}"#,
         ]
     );
     assert_eq!(LogConfig::default().driver, "json-file");

@@ -28,6 +28,7 @@ use crate::host::Host;
 use crate::image::{Transfers, pull, registries};
 use crate::network::table::Networks;
 use crate::table::{Container, Table, lock};
+use crate::volume::Places;
 use crate::{Config, Error, network, recover, steps};
 
 /// How long closing waits for what is cleaned away. A shim may go on serving its clients for longer;
@@ -67,6 +68,7 @@ struct Inner {
     registries: registries::Shared,
     pulls: Transfers<pull::Key>,
     networks: Networks,
+    places: Places,
     runtime: Handle,
     watchers: Mutex<JoinSet<()>>,
     cleaners: Mutex<JoinSet<()>>,
@@ -102,6 +104,7 @@ impl Engine {
         Ok(Self {
             inner: Arc::new(Inner {
                 records: storage.records(),
+                places: Places::read(&storage)?,
                 storage,
                 host: Host::detect()?,
                 shim: Program::open(&config.shim),
@@ -234,6 +237,11 @@ impl Engine {
     /// How registries are asked.
     pub(crate) fn registries(&self) -> &registries::Shared {
         &self.inner.registries
+    }
+
+    /// Where volumes are.
+    pub(crate) fn places(&self) -> &Places {
+        &self.inner.places
     }
 
     /// The pulls under way.

@@ -52,6 +52,9 @@ pub enum Error {
         /// The state that was wanted.
         state: &'static str,
     },
+    /// A request about volumes that cannot be.
+    #[error(transparent)]
+    Volume(#[from] crate::volume::Refused),
     /// The image is in use.
     #[error(transparent)]
     ImageInUse(#[from] crate::image::InUse),
@@ -200,6 +203,7 @@ impl Error {
             Self::Ambiguous(_) => ErrorKind::Invalid,
             Self::NotCopied(error) => error.kind(),
             Self::NameTaken { .. } | Self::State(_) | Self::ImageInUse(_) => ErrorKind::Conflict,
+            Self::Volume(error) => error.kind(),
             Self::Invalid(error) => error.kind(),
             Self::Render(error) => error.kind(),
             Self::NotModified { .. } => ErrorKind::NotModified,

@@ -16,6 +16,7 @@ pub mod image;
 pub mod network;
 pub mod render;
 pub mod system;
+pub mod volume;
 
 mod clock;
 mod engine;

@@ -121,7 +121,11 @@ pub(crate) fn decode(id: &ContainerId, body: &str) -> Result<(Fixed, Status), Er
             "it has version {version}, written by a newer program; {VERSION} is the newest known"
         ))));
     }
-    let Read { fixed, status } = serde_json::from_str(body).map_err(failed)?;
+    let Read { mut fixed, status } = serde_json::from_str(body).map_err(failed)?;
+    // Written before there was more than what was asked for.
+    if fixed.resolved.mounts.is_empty() {
+        fixed.resolved.mounts.clone_from(&fixed.spec.mounts);
+    }
     Ok((fixed, status))
 }
 
@@ -146,6 +150,7 @@ pub(crate) mod tests {
                 exposed_ports: std::collections::BTreeSet::default(),
                 stop_signal: types::Signal::TERM,
                 stop_timeout: 10,
+                mounts: Vec::new(),
             },
             image: Digest::sha256([1; 32]),
             image_ref: None,

@@ -142,7 +142,7 @@ fn planned(
             .map_or(Ok(()), |dir| root.note(dir))?;
     }
     at(request, "bind-sources")?;
-    prepare::sources(&mut plan)?;
+    prepare::sources(&mut plan, request.bundle)?;
     Ok((plan, seccomp, ahead))
 }
 

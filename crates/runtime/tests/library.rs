@@ -302,6 +302,7 @@ fn overlay(bundle: &Bundle, layers: usize) -> Vec<Mount> {
             format!("workdir={}", dir("work").display()),
         ],
         lower,
+        subpath: None,
     }]
 }
 

@@ -14,13 +14,14 @@ use crate::Durability;
 use crate::error::Error;
 
 /// The format this program writes.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Each format's step from the one before.
 const MIGRATIONS: [&str; FORMAT as usize] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
 ];
 
 /// KiB of pages SQLite may keep: the daemon is small, the hot rows fit.
@@ -259,7 +260,7 @@ mod tests {
         let error = Database::open(&file, Path::new("/data")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the data root /data is of format 7, made by a newer version: this one knows up to 3"
+            "the data root /data is of format 7, made by a newer version: this one knows up to 4"
         );
         assert_eq!(std::fs::read(&file).unwrap(), before);
     }

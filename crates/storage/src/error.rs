@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use types::{Digest, ErrorKind, ImageRef};
+use types::{Digest, ErrorKind, ImageRef, VolumeName};
 
 /// What an operation of the store refuses or fails at.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +180,66 @@ pub enum Error {
          project quotas are needed, as ext4 and xfs have them when mounted with prjquota"
     )]
     NoQuota(PathBuf),
+    /// A volume's options that cannot be.
+    #[error("{0}")]
+    VolumeOptions(String),
+    /// A size of a volume where the file system has no project quotas.
+    #[error(
+        "quota size requested but no quota support: the file system of {0} needs project quotas, \
+         as ext4 and xfs have them when mounted with prjquota"
+    )]
+    NoVolumeQuota(PathBuf),
+    /// No volume of that name.
+    #[error("get {0}: no such volume")]
+    NoSuchVolume(String),
+    /// A volume that has the name already.
+    #[error("a volume with the name {0} exists already")]
+    VolumeExists(VolumeName),
+    /// A container has it.
+    #[error("{what} {name}: volume is in use - [{}]", Ids(.users))]
+    VolumeInUse {
+        /// What was to be done.
+        what: &'static str,
+        /// The volume.
+        name: VolumeName,
+        /// The containers.
+        users: Vec<types::ContainerId>,
+    },
+    /// An import that would replace files.
+    #[error(
+        "the volume {0} is not empty: import into a new one, or say that what it has is to be \
+         replaced"
+    )]
+    VolumeNotEmpty(VolumeName),
+    /// Somebody else gave a volume other content meanwhile.
+    #[error("the content of the volume {0} was replaced by somebody else meanwhile")]
+    VolumeChanged(VolumeName),
+    /// A volume whose files are not the store's.
+    #[error(
+        "the volume {name} cannot be {what}: its files are where its options say, not in the store"
+    )]
+    VolumeElsewhere {
+        /// The volume.
+        name: VolumeName,
+        /// What was to be done.
+        what: &'static str,
+    },
+    /// No snapshot of that name.
+    #[error("the volume {volume} has no snapshot {name}")]
+    NoSuchSnapshot {
+        /// The volume.
+        volume: VolumeName,
+        /// The snapshot.
+        name: String,
+    },
+    /// A snapshot that has the name already.
+    #[error("the volume {volume} has a snapshot {name} already")]
+    SnapshotExists {
+        /// The volume.
+        volume: VolumeName,
+        /// The snapshot.
+        name: String,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -272,6 +332,16 @@ pub enum Malformed {
     TooMany(usize),
 }
 
+/// Ids in a list.
+struct Ids<'a>(&'a [types::ContainerId]);
+
+impl std::fmt::Display for Ids<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ids: Vec<_> = self.0.iter().map(types::ContainerId::as_str).collect();
+        f.write_str(&ids.join(", "))
+    }
+}
+
 /// The entry's name as the end of a clause.
 struct Named<'a>(&'a Option<String>);
 
@@ -287,14 +357,21 @@ impl Error {
     /// What it is about.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoSuchImage(_) | Self::NoContainer(_) | Self::NoPlatform { .. } => {
-                ErrorKind::NotFound
-            }
+            Self::NoSuchImage(_)
+            | Self::NoContainer(_)
+            | Self::NoPlatform { .. }
+            | Self::NoSuchVolume(_)
+            | Self::NoSuchSnapshot { .. } => ErrorKind::NotFound,
             Self::ManyRepositories(_)
             | Self::InUse { .. }
             | Self::LastPlatform(_)
             | Self::PlatformInUse { .. }
-            | Self::NameTaken { .. } => ErrorKind::Conflict,
+            | Self::NameTaken { .. }
+            | Self::VolumeExists(_)
+            | Self::VolumeInUse { .. }
+            | Self::VolumeNotEmpty(_)
+            | Self::VolumeChanged(_)
+            | Self::SnapshotExists { .. } => ErrorKind::Conflict,
             Self::Ambiguous(_)
             | Self::Reference(_)
             | Self::TagWithDigest(_)
@@ -305,10 +382,14 @@ impl Error {
             | Self::NotAnImageArchive
             | Self::Document { .. }
             | Self::Image { .. }
+            | Self::VolumeOptions(_)
             | Self::Change { .. } => ErrorKind::Invalid,
             Self::Layer { source, .. } => source.kind(),
             Self::Locked { .. } => ErrorKind::Unavailable,
-            Self::Newer { .. } | Self::NoQuota(_) => ErrorKind::Unsupported,
+            Self::Newer { .. }
+            | Self::NoQuota(_)
+            | Self::NoVolumeQuota(_)
+            | Self::VolumeElsewhere { .. } => ErrorKind::Unsupported,
             // A layer may ask for what no file system does, but a full disk is the usual case.
             Self::File { .. }
             | Self::Place { .. }

@@ -37,6 +37,7 @@ mod tar;
 mod temp;
 mod trash;
 mod usage;
+mod volume;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -55,8 +56,12 @@ pub use pull::{Busy, Committed, Ingest, Layer, Missing, Opened, Pull, Wanted};
 pub use push::{Push, PushBlob};
 pub use records::Records;
 pub use relieve::{Relieved, Watermarks};
+pub use snapshot::Parts;
 use store::Store;
 pub use usage::{ContainerUsage, DiskUsage, ImageUsage};
+pub use volume::{
+    ANONYMOUS, Backing, CopiedTree, NewContent, NewVolume, StagedVolume, Volume, VolumeSnapshot,
+};
 
 /// The store under one data root. Cheap to clone; safe to share between threads. Nobody else opens
 /// the root until the last clone is dropped.
@@ -413,6 +418,33 @@ impl Storage {
         throwaway: bool,
     ) -> Result<Snapshot, Error> {
         snapshot::create(&self.store, record, Some(manifest), throwaway)
+    }
+
+    /// As [`Storage::create_container_on`], with volumes and further images, all in one transaction.
+    ///
+    /// # Errors
+    /// As [`Storage::create_container`]; [`Error::NoSuchVolume`] when one was removed meanwhile.
+    pub fn create_container_with(
+        &self,
+        record: &Record,
+        manifest: Option<&Digest>,
+        throwaway: bool,
+        parts: Parts,
+    ) -> Result<Snapshot, Error> {
+        snapshot::create_with(&self.store, record, manifest, throwaway, parts)
+    }
+
+    /// As [`Storage::remove_container`], and with it the volumes that were made with it and that no
+    /// other container has.
+    ///
+    /// # Errors
+    /// When the database or the disk fails.
+    pub fn remove_container_with_volumes(
+        &self,
+        id: &ContainerId,
+        durability: Durability,
+    ) -> Result<(), Error> {
+        snapshot::remove_with_volumes(&self.store, id, durability)
     }
 
     /// Removes a container: its record and its writable layer, in one transaction; its files in the

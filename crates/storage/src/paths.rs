@@ -9,6 +9,7 @@
 //! layers/<n>/record         what else their archives said
 //! layers/<n>/<hex>          how such an archive becomes compressed content again
 //! containers/<id>/          a container's files; upper and work are its writable layer
+//! volumes/<n>/data          a volume's files, or those of a snapshot of one
 //! partial/<hex>             content that a pull has not finished
 //! tmp/                      what is being written
 //! trash/                    what is being removed
@@ -67,6 +68,14 @@ impl Paths {
         self.containers().join(id.as_str())
     }
 
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
+    pub(crate) fn volume(&self, number: u64) -> PathBuf {
+        self.volumes().join(layer_name(number))
+    }
+
     pub(crate) fn partials(&self) -> PathBuf {
         self.root.join("partial")
     }
@@ -86,6 +95,9 @@ impl Paths {
 
 /// What overlayfs shows.
 pub(crate) const DIFF: &str = "diff";
+
+/// What containers see of a volume.
+pub(crate) const DATA: &str = "data";
 
 /// The lower layer of an image that has none: overlayfs wants one.
 pub(crate) const EMPTY_LAYER: u64 = 0;

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::gc;
 use crate::paths::{self, DIFF, EMPTY_LAYER};
 use crate::store::{Store, make_dir};
+use crate::volume;
 
 /// Finishes or undoes it; returns the first free layer number.
 pub(crate) fn recover(store: &Store) -> Result<u64, Error> {
@@ -33,6 +34,15 @@ pub(crate) fn recover(store: &Store) -> Result<u64, Error> {
     make_dir(&empty, 0o755)?;
     store.trash.empty();
     Ok(known.layers.iter().max().unwrap_or(&EMPTY_LAYER) + 1)
+}
+
+/// Throws away directories that no volume names; returns the first free number.
+pub(crate) fn volumes(store: &Store) -> Result<u64, Error> {
+    let known: HashSet<u64> = store.read(volume::numbers)?.into_iter().collect();
+    remove_unknown(store, &store.paths.volumes(), |name| {
+        paths::layer_number(name).is_some_and(|number| known.contains(&number))
+    })?;
+    Ok(known.iter().max().map_or(0, |highest| highest + 1))
 }
 
 /// Names that belong to somebody.

@@ -11,6 +11,7 @@ use types::{ContainerId, Digest, Mount};
 use crate::error::Error;
 use crate::paths::{DIFF, EMPTY_LAYER};
 use crate::store::Store;
+use crate::volume::{self, Settled, StagedVolume};
 use crate::{Durability, Image, Record, Snapshot, quota, records, usage};
 
 pub(crate) const UPPER: &str = "upper";
@@ -28,6 +29,61 @@ pub(crate) fn create(
         records::insert(tx, record)?;
         lower(tx, &record.id)
     })
+}
+
+/// The same with volumes and images that it mounts: what has to be made of them is named in the same
+/// transaction.
+pub(crate) fn create_with(
+    store: &Store,
+    record: &Record,
+    manifest: Option<&Digest>,
+    throwaway: bool,
+    parts: Parts,
+) -> Result<Snapshot, Error> {
+    // Volumes with names outlive the container, and are to survive a power cut.
+    let keeps = parts.volumes.iter().any(|volume| volume.outlives());
+    let durability = durability(throwaway && !keeps);
+    let mut settled = Settled::default();
+    let dir = store.paths.container(&record.id);
+    make_dirs(&dir)?;
+    let rows = store.write(durability, |tx| {
+        insert(tx, &record.id, &record.image, manifest, throwaway)?;
+        records::insert(tx, record)?;
+        settled = volume::references(tx, &record.id, &parts.volumes)?;
+        for image in &parts.images {
+            let sql = "INSERT OR IGNORE INTO container_images VALUES (?1, ?2)";
+            tx.prepare_cached(sql)?
+                .execute([record.id.as_str(), &image.to_string()])?;
+        }
+        lower(tx, &record.id)
+    });
+    match rows {
+        Ok(lower) => {
+            volume::done(store, parts.volumes, &settled);
+            Ok(mounts(store, &record.id, &lower, throwaway))
+        }
+        Err(error) => {
+            // The first error is the one to tell; what stays is removed at the next open.
+            let _ = store.trash.discard(&dir);
+            Err(error)
+        }
+    }
+}
+
+/// What a container has beside its own image.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Volumes.
+    pub volumes: Vec<StagedVolume>,
+    /// Images that it mounts.
+    pub images: Vec<Digest>,
+}
+
+fn durability(throwaway: bool) -> Durability {
+    match throwaway {
+        true => Durability::Process,
+        false => Durability::Power,
+    }
 }
 
 /// Makes a container's directories and the row of its writable layer.
@@ -52,12 +108,7 @@ fn with_dirs(
 ) -> Result<Snapshot, Error> {
     let dir = store.paths.container(id);
     make_dirs(&dir)?;
-    let durability = if throwaway {
-        Durability::Process
-    } else {
-        Durability::Power
-    };
-    match store.write(durability, rows) {
+    match store.write(durability(throwaway), rows) {
         Ok(lower) => Ok(mounts(store, id, &lower, throwaway)),
         Err(error) => {
             // The first error is the one to tell; what stays is removed at the next open.
@@ -111,6 +162,27 @@ pub(crate) fn remove(store: &Store, id: &ContainerId, durability: Durability) ->
         delete(tx, id)
     })?;
     quota::lift(store, project);
+    discard_dir(store, id)
+}
+
+/// The same, and the volumes that were made with it and that nobody else has.
+pub(crate) fn remove_with_volumes(
+    store: &Store,
+    id: &ContainerId,
+    durability: Durability,
+) -> Result<(), Error> {
+    let (project, volumes) = store.write(durability, |tx| {
+        let own = volume::own(tx, id)?;
+        records::delete(tx, id)?;
+        Ok((
+            delete(tx, id)?,
+            volume::delete_unused(tx, &store.paths, &own)?,
+        ))
+    })?;
+    quota::lift(store, project);
+    for number in volumes {
+        volume::discard(store, number);
+    }
     discard_dir(store, id)
 }
 
@@ -234,6 +306,7 @@ pub(crate) fn image(store: &Store, image: &Image) -> Result<Mount, Error> {
             .iter()
             .map(|number| store.paths.layer(*number).join(DIFF))
             .collect(),
+        subpath: None,
     })
 }
 
@@ -245,6 +318,7 @@ fn nothing(store: &Store) -> Mount {
         target: "/".into(),
         options: vec!["bind".to_owned(), "ro".to_owned()],
         lower: Vec::new(),
+        subpath: None,
     }
 }
 
@@ -274,6 +348,7 @@ fn mounts(store: &Store, id: &ContainerId, lower: &[u64], throwaway: bool) -> Sn
         target: "/".into(),
         options,
         lower,
+        subpath: None,
     };
     Snapshot {
         mounts: vec![mount],

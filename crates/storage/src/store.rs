@@ -29,6 +29,8 @@ pub(crate) struct Store {
     pub partials: Partials,
     state: Mutex<State>,
     layer: AtomicU64,
+    volume: AtomicU64,
+    first_volume: u64,
     /// The first number that was free when the store was opened.
     first: u64,
     temporary: AtomicU64,
@@ -51,7 +53,7 @@ impl Store {
         };
         make_dir(root, 0o710)?;
         let lock = lock(&paths)?;
-        let shown = [paths.layers(), paths.containers()];
+        let shown = [paths.layers(), paths.containers(), paths.volumes()];
         for dir in paths.blobs().iter().chain(&shown) {
             make_dir(dir, 0o710)?;
         }
@@ -69,6 +71,8 @@ impl Store {
                 leases: Leases::default(),
             }),
             layer: AtomicU64::new(0),
+            volume: AtomicU64::new(0),
+            first_volume: 0,
             first: 0,
             temporary: AtomicU64::new(0),
             _lock: lock,
@@ -76,6 +80,8 @@ impl Store {
         let layers = crate::recover::recover(&store)?;
         store.layer = AtomicU64::new(layers);
         store.first = layers;
+        store.first_volume = crate::recover::volumes(&store)?;
+        store.volume = AtomicU64::new(store.first_volume);
         Ok(store)
     }
 
@@ -115,6 +121,16 @@ impl Store {
     /// Whether a layer's number was given since the store was opened: what has it may be on its way.
     pub(crate) fn is_new(&self, number: u64) -> bool {
         number >= self.first
+    }
+
+    /// Whether a volume's directory was made since the store was opened: it may be on its way.
+    pub(crate) fn is_new_volume(&self, number: u64) -> bool {
+        number >= self.first_volume
+    }
+
+    /// The number of a new directory of a volume.
+    pub(crate) fn next_volume(&self) -> u64 {
+        self.volume.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The number of a new layer.

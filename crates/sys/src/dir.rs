@@ -117,6 +117,26 @@ impl Dir {
             .map(File::from)
     }
 
+    /// Opens a regular file in it, for reading; anything else is EINVAL. It is looked at before it is
+    /// opened: to open a device is to use it, and somebody may put one there at any moment.
+    pub fn open_regular(&self, name: &OsStr) -> Result<File> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let there = retry(|| rustix::fs::openat(&self.0, name, flags, Mode::empty()));
+        let there = there.named("openat")?;
+        let stat = rustix::fs::fstat(&there).named("fstat")?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(crate::error::Error {
+                call: "open",
+                errno: crate::error::Errno::INVAL,
+            });
+        }
+        let path = fd::proc_path(there.as_fd());
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        retry(|| rustix::fs::open(&path, flags, Mode::empty()))
+            .named("open")
+            .map(File::from)
+    }
+
     /// Where a symbolic link in it points.
     pub fn read_symlink(&self, name: &OsStr) -> Result<CString> {
         rustix::fs::readlinkat(&self.0, name, Vec::new()).named("readlinkat")

@@ -81,6 +81,8 @@ impl Errno {
     pub const NOSYS: Self = Self(libc::ENOSYS);
     /// No data available.
     pub const NODATA: Self = Self(libc::ENODATA);
+    /// A name or a path is too long.
+    pub const NAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
     /// Operation not supported.
     pub const OPNOTSUPP: Self = Self(libc::EOPNOTSUPP);
 

@@ -14,6 +14,7 @@ pub mod ahead;
 pub mod caps;
 pub mod cgroup;
 pub mod clone;
+pub mod copy;
 pub mod dir;
 pub mod disk;
 pub mod event;

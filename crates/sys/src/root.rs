@@ -83,6 +83,14 @@ impl Root {
         self.resolve(path.as_ref(), OFlags::PATH, ResolveFlags::NO_SYMLINKS)
     }
 
+    /// Opens what is there without any right but to name it (O_PATH), by a path that never leaves the
+    /// directory: `..` and symbolic links that would lead out of it are refused with EXDEV, and not
+    /// taken for what they would mean if the directory were the root.
+    pub fn open_beneath(&self, path: impl AsRef<Path>) -> Result<OwnedFd> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        self.resolve_by(path.as_ref(), OFlags::PATH, resolve)
+    }
+
     /// Opens a directory.
     pub fn open_dir(&self, path: impl AsRef<Path>) -> Result<OwnedFd> {
         self.resolve(
@@ -190,6 +198,10 @@ impl Root {
 
     fn resolve(&self, path: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd> {
         let resolve = resolve | ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        self.resolve_by(path, flags, resolve)
+    }
+
+    fn resolve_by(&self, path: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd> {
         // openat2(2) answers an empty path with ENOENT.
         let path = if path.as_os_str().is_empty() {
             Path::new(".")
@@ -362,6 +374,22 @@ mod tests {
         root.make_file("var/lock").unwrap();
         assert!(inside.join("run/deep/lock").is_file());
         assert_eq!(root.make_dirs("a").unwrap_err().errno, Errno::LOOP);
+    }
+
+    #[test]
+    fn what_leads_out_is_refused_beneath() {
+        let (dir, root) = tree();
+        let inside = dir.path().join("root");
+        std::fs::create_dir_all(inside.join("a/b")).unwrap();
+        for (name, target) in [("out", "/etc"), ("up", ".."), ("within", "a/b")] {
+            symlink(target, inside.join(name)).unwrap();
+        }
+        root.open_beneath("within").unwrap();
+        root.open_beneath("a/../a").unwrap();
+        for path in ["out", "up", "..", "a/../..", "/etc", "a/../../root"] {
+            let error = root.open_beneath(path).unwrap_err();
+            assert_eq!(error.errno, Errno(libc::EXDEV), "{path}");
+        }
     }
 
     #[test]

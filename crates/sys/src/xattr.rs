@@ -3,8 +3,9 @@
 //! The kernel has calls relative to a directory only since 6.13, so the name is reached through
 //! `/proc/self/fd`, which resolves the directory's part by descriptor and not by text.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::XattrFlags;
 
@@ -27,6 +28,26 @@ pub fn get(dir: impl AsFd, name: &OsStr, key: &OsStr) -> Result<Vec<u8>> {
     Ok(value)
 }
 
+/// The keys of the attributes of `name` in `dir` that this process may see; none where the file
+/// system has no attributes.
+pub fn list(dir: impl AsFd, name: &OsStr) -> Result<Vec<OsString>> {
+    let path = fd::proc_path(dir.as_fd()).join(name);
+    // What nearly always suffices, then the kernel's limit (XATTR_LIST_MAX).
+    for room in [1 << 10, 64 << 10] {
+        let mut keys = vec![0; room];
+        match rustix::fs::llistxattr(&path, keys.as_mut_slice()) {
+            Err(rustix::io::Errno::OPNOTSUPP) => return Ok(Vec::new()),
+            Err(rustix::io::Errno::RANGE) if room < 64 << 10 => {}
+            listed => {
+                keys.truncate(listed.named("llistxattr")?);
+                let keys = keys.split(|byte| *byte == 0).filter(|key| !key.is_empty());
+                return Ok(keys.map(|key| OsStr::from_bytes(key).to_owned()).collect());
+            }
+        }
+    }
+    Ok(Vec::new())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,7 +60,14 @@ mod tests {
         let (name, key) = (OsStr::new("f"), OsStr::new("user.note"));
         dir.create_file(name).unwrap();
         match set(&dir, name, key, b"a\nb\0c") {
-            Ok(()) => assert_eq!(get(&dir, name, key).unwrap(), b"a\nb\0c"),
+            Ok(()) => {
+                assert_eq!(get(&dir, name, key).unwrap(), b"a\nb\0c");
+                set(&dir, name, OsStr::new("user.more"), b"").unwrap();
+                let mut keys = list(&dir, name).unwrap();
+                keys.retain(|key| key.as_bytes().starts_with(b"user."));
+                keys.sort();
+                assert_eq!(keys, ["user.more", "user.note"]);
+            }
             Err(error) => {
                 use std::io::Write as _;
                 let mut out = std::io::stderr();

@@ -22,11 +22,12 @@ mod platform;
 mod process;
 mod signal;
 mod units;
+mod volume;
 
 pub use container::{
-    ContainerPort, ContainerSpec, DeviceRequest, DnsRequest, EndpointRequest, IPC_SYSCTLS,
+    ContainerPort, ContainerSpec, DeviceRequest, DnsRequest, EndpointRequest, IPC_SYSCTLS, IdMap,
     InvalidPort, LogConfig, MountKind, MountRequest, NetworkMode, Networking, PortRequest,
-    Propagation, Protocol, Resources, SeccompProfile, Security, Ulimit, port_range,
+    Propagation, Protocol, Resources, SeccompProfile, Security, Ulimit, VolumeRequest, port_range,
 };
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use error_kind::ErrorKind;
@@ -41,3 +42,4 @@ pub use platform::{InvalidPlatform, Platform};
 pub use process::ProcessRef;
 pub use signal::{InvalidSignal, Signal};
 pub use units::{InvalidSize, parse_bytes, parse_cpus};
+pub use volume::{InvalidVolumeName, VolumeName};

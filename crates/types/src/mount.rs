@@ -20,4 +20,8 @@ pub struct Mount {
     /// kernel takes them one by one and a page of text is too short for many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lower: Vec<PathBuf>,
+    /// The part of it that is mounted: a path that must not lead out of it, looked up when it is
+    /// mounted. None is all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subpath: Option<PathBuf>,
 }

@@ -16,6 +16,7 @@ mod images;
 mod networks;
 mod request;
 mod system;
+mod volumes;
 
 use std::sync::Mutex;
 

@@ -28,9 +28,11 @@ pub fn container_spec(
     refuse::config(&config)?;
     refuse::host_config(&host)?;
     check_environment(config.env.as_deref().unwrap_or_default())?;
+    let volumes = mounts::volumes(&config)?;
     let mode = NetworkMode::parse(&host.network_mode);
     let mac = config.mac_address.clone();
     let mut spec = portable(config)?;
+    spec.volumes = volumes;
     spec.networking = network::networking(&mode, &mac, &host, networking_config, version)?;
     spec.network = mode;
     spec.platform = platform;
@@ -89,6 +91,8 @@ fn on_host(spec: &mut ContainerSpec, host: HostConfig) {
     spec.init = host.init.unwrap_or(false);
     spec.auto_remove = host.auto_remove;
     spec.sysctls = host.sysctls;
+    spec.volumes_from = host.volumes_from.unwrap_or_default();
+    spec.volume_driver = said(host.volume_driver).filter(|name| name != "local");
 }
 
 pub(super) fn said(text: String) -> Option<String> {

@@ -2,13 +2,18 @@
 
 use types::{
     ContainerSpec, MountKind, MountRequest, NetworkMode, Resources, SeccompProfile, Security,
+    VolumeName, VolumeRequest,
 };
 
 use super::{network, storage};
 use crate::wire::{
-    BindOptions, ContainerConfig, ContainerCreateRequest, DeviceMapping, Empty, HostConfig,
-    LogConfig, Mount, MountPoint, RestartPolicy, TmpfsOptions, Ulimit, Words,
+    BindOptions, ContainerConfig, ContainerCreateRequest, DeviceMapping, DriverConfig, Empty,
+    HostConfig, ImageOptions, LogConfig, Mount, MountPoint, RestartPolicy,
+    TmpfsOptions, Ulimit, VolumeOptions, Words,
 };
+
+/// The driver of volumes.
+const LOCAL: &str = "local";
 
 const DEFAULT_SHM: i64 = 64 << 20;
 
@@ -42,7 +47,6 @@ pub fn host_config_shown(spec: &ContainerSpec) -> HostConfig {
 }
 
 fn config(spec: &ContainerSpec) -> ContainerConfig {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let [attach_stdin, attach_stdout, attach_stderr] = spec.attach;
     ContainerConfig {
         hostname: text(&spec.hostname),
@@ -62,7 +66,10 @@ fn config(spec: &ContainerSpec) -> ContainerConfig {
         env: some(&spec.env),
         cmd: spec.command.clone().map(Words),
         image: spec.image.clone(),
-        volumes: None,
+        volumes: (!spec.volumes.is_empty()).then(|| {
+            let paths = spec.volumes.iter();
+            paths.map(|path| (path.clone(), Empty {})).collect()
+        }),
         working_dir: text(&spec.working_dir),
         entrypoint: spec
             .entrypoint
@@ -77,6 +84,10 @@ fn config(spec: &ContainerSpec) -> ContainerConfig {
         stop_timeout: spec.stop_timeout,
         ..ContainerConfig::default()
     }
+}
+
+fn text(text: &Option<String>) -> String {
+    text.clone().unwrap_or_default()
 }
 
 fn some<T: Clone>(list: &[T]) -> Option<Vec<T>> {
@@ -99,6 +110,8 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
             maximum_retry_count: 0,
         },
         auto_remove: spec.auto_remove,
+        volumes_from: some(&spec.volumes_from),
+        volume_driver: text(&spec.volume_driver),
         console_size: spec.console_size,
         annotations: spec.annotations.clone(),
         dns: Some(
@@ -189,16 +202,24 @@ fn ulimit(limit: &types::Ulimit) -> Ulimit {
 
 /// What came as `-v`.
 fn binds(mounts: &[MountRequest]) -> Vec<String> {
-    let bind = |mount: &MountRequest| match &mount.kind {
-        MountKind::Bind {
-            source,
-            bind_mode: Some(mode),
-            ..
-        } => Some(match mode.as_str() {
+    let bind = |mount: &MountRequest| {
+        let (source, mode) = match &mount.kind {
+            MountKind::Bind {
+                source,
+                bind_mode: Some(mode),
+                ..
+            } => (source.as_str(), mode),
+            MountKind::Volume(VolumeRequest {
+                name: Some(name),
+                bind_mode: Some(mode),
+                ..
+            }) => (name.as_str(), mode),
+            _ => return None,
+        };
+        Some(match mode.as_str() {
             "" => format!("{source}:{}", mount.target),
             mode => format!("{source}:{}:{mode}", mount.target),
-        }),
-        _ => None,
+        })
     };
     mounts.iter().filter_map(bind).collect()
 }
@@ -232,6 +253,22 @@ fn long_mount(mount: &MountRequest) -> Option<Mount> {
             bind_options: bind_options(&mount.kind),
             ..long
         }),
+        MountKind::Volume(volume) if volume.bind_mode.is_none() => Some(Mount {
+            r#type: "volume".to_owned(),
+            source: volume
+                .name
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            volume_options: volume_options(volume),
+            ..long
+        }),
+        MountKind::Image { source, subpath } => Some(Mount {
+            r#type: "image".to_owned(),
+            source: source.clone(),
+            image_options: subpath.clone().map(|subpath| ImageOptions { subpath }),
+            ..long
+        }),
         MountKind::Tmpfs {
             size,
             mode,
@@ -254,6 +291,20 @@ fn long_mount(mount: &MountRequest) -> Option<Mount> {
     }
 }
 
+fn volume_options(volume: &VolumeRequest) -> Option<VolumeOptions> {
+    let driver = DriverConfig {
+        name: text(&volume.driver),
+        options: (!volume.options.is_empty()).then(|| volume.options.clone()),
+    };
+    let options = VolumeOptions {
+        no_copy: volume.no_copy,
+        labels: (!volume.labels.is_empty()).then(|| volume.labels.clone()),
+        driver_config: (driver != DriverConfig::default()).then_some(driver),
+        subpath: text(&volume.subpath),
+    };
+    (options != VolumeOptions::default()).then_some(options)
+}
+
 fn bind_options(kind: &MountKind) -> Option<BindOptions> {
     let MountKind::Bind {
         propagation,
@@ -261,6 +312,7 @@ fn bind_options(kind: &MountKind) -> Option<BindOptions> {
         recursive,
         read_only_non_recursive,
         read_only_force_recursive,
+        id_map,
         ..
     } = kind
     else {
@@ -274,13 +326,17 @@ fn bind_options(kind: &MountKind) -> Option<BindOptions> {
         create_mountpoint: *create_source,
         read_only_non_recursive: *read_only_non_recursive,
         read_only_force_recursive: *read_only_force_recursive,
+        id_map: id_map.map(|ids| ids.to_string()).unwrap_or_default(),
     };
     (options != BindOptions::default()).then_some(options)
 }
 
 /// Mounts as `inspect` and listings show them. What came as `--tmpfs` is in the host's half only,
-/// as with Docker.
-pub fn mount_points(mounts: &[MountRequest]) -> Vec<MountPoint> {
+/// as with Docker. `place` says where a volume is on the host.
+pub fn mount_points(
+    mounts: &[MountRequest],
+    place: impl Fn(&VolumeName) -> String,
+) -> Vec<MountPoint> {
     let point = |mount: &MountRequest| match &mount.kind {
         MountKind::Bind {
             source,
@@ -294,6 +350,32 @@ pub fn mount_points(mounts: &[MountRequest]) -> Vec<MountPoint> {
             mode: bind_mode.clone().unwrap_or_default(),
             rw: !mount.read_only,
             propagation: propagation.map_or("rprivate", |p| p.as_str()).to_owned(),
+            ..MountPoint::default()
+        }),
+        MountKind::Volume(volume) => Some(MountPoint {
+            r#type: "volume".to_owned(),
+            name: volume
+                .name
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            source: volume.name.as_ref().map(&place).unwrap_or_default(),
+            destination: mount.target.clone(),
+            driver: volume.driver.clone().unwrap_or_else(|| LOCAL.to_owned()),
+            mode: match volume.bind_mode.as_deref() {
+                Some(mode) if !mode.is_empty() => mode.to_owned(),
+                // As dockerd has it, where labels are shared unless somebody says otherwise.
+                _ if !volume.own => "z".to_owned(),
+                _ => String::new(),
+            },
+            rw: !mount.read_only,
+            ..MountPoint::default()
+        }),
+        MountKind::Image { source, .. } => Some(MountPoint {
+            r#type: "image".to_owned(),
+            source: source.clone(),
+            destination: mount.target.clone(),
+            ..MountPoint::default()
         }),
         MountKind::Tmpfs {
             flag_options: None, ..

@@ -24,6 +24,7 @@ pub use auth::{decode_auth, encode_auth};
 pub use create::container_spec;
 pub use detach_keys::detach_keys;
 pub use echo::{create_request, host_config_shown, mount_points};
+pub use mounts::Mode;
 pub use network::{endpoint_request, endpoint_settings, ipam, network_request, network_spec};
 pub use progress::progress_bar;
 pub use state::{container_state, exit_code, state_name, status_text};

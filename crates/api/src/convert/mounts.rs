@@ -1,23 +1,22 @@
-//! Binds, tmpfs and the long form of mounts.
+//! Binds, volumes, tmpfs and the long form of mounts.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use types::{MountKind, MountRequest, Propagation};
+use types::{IdMap, MountKind, MountRequest, Propagation, VolumeName, VolumeRequest};
 
 use super::Refusal;
 use crate::Version;
-use crate::wire::{BindOptions, HostConfig, Mount, TmpfsOptions};
+use crate::wire::{BindOptions, ContainerConfig, HostConfig, Mount, TmpfsOptions, VolumeOptions};
 
 const BINDS: &str = "HostConfig.Binds";
 const MOUNTS: &str = "HostConfig.Mounts";
 const TMPFS: &str = "HostConfig.Tmpfs";
-const NO_VOLUMES: &str = "there are no volumes yet; bind an absolute host path";
+const VOLUMES: &str = "Volumes";
 
-fn no_volumes(name: &str) -> Refusal {
-    Refusal::Unsupported {
-        field: BINDS,
-        instead: format!("{name:?} names a volume, and {NO_VOLUMES}").into(),
-    }
+/// Paths at which a container has volumes of its own: `-v PATH`.
+pub(super) fn volumes(config: &ContainerConfig) -> Result<BTreeSet<String>, Refusal> {
+    let paths = config.volumes.iter().flat_map(|volumes| volumes.keys());
+    paths.map(|path| target(VOLUMES, path, path)).collect()
 }
 
 /// All that is mounted, in the order Docker shows it.
@@ -92,13 +91,23 @@ fn shallow_by_version(read_only: bool, version: Version) -> bool {
     read_only && !version.has(44)
 }
 
-/// `source:target[:mode]`
+/// `source:target[:mode]`, or the target of a volume of the container's own.
 fn from_bind(text: &str, version: Version) -> Result<MountRequest, Refusal> {
     let parts: Vec<&str> = text.split(':').collect();
     let (from, to, mode) = match parts[..] {
         [from, to] => (from, to, ""),
         [from, to, mode] => (from, to, mode),
-        [_] => return Err(no_volumes(text)),
+        [to] => {
+            return Ok(MountRequest {
+                kind: MountKind::Volume(VolumeRequest::default()),
+                target: target(BINDS, text, to)?,
+                read_only: false,
+            });
+        }
+        // An address of ids has a colon of its own.
+        [from, to, mode, group] if mode.contains("idmap=") => {
+            return named_bind(text, from, to, &format!("{mode}:{group}"), version);
+        }
         _ => {
             return Err(Refusal::invalid(
                 BINDS,
@@ -106,6 +115,16 @@ fn from_bind(text: &str, version: Version) -> Result<MountRequest, Refusal> {
             ));
         }
     };
+    named_bind(text, from, to, mode, version)
+}
+
+fn named_bind(
+    text: &str,
+    from: &str,
+    to: &str,
+    mode: &str,
+    version: Version,
+) -> Result<MountRequest, Refusal> {
     let to = target(BINDS, text, to)?;
     if from.is_empty() {
         return Err(Refusal::invalid(
@@ -113,15 +132,38 @@ fn from_bind(text: &str, version: Version) -> Result<MountRequest, Refusal> {
             format!("invalid volume specification: '{text}'"),
         ));
     }
-    if !from.starts_with('/') {
-        return Err(no_volumes(from));
-    }
-    let (read_only, propagation) = bind_mode(mode).ok_or_else(|| {
+    let wrong = || {
         Refusal::invalid(
             BINDS,
             format!("invalid volume specification: '{text}': invalid mode: {mode}"),
         )
-    })?;
+    };
+    let Mode {
+        read_only,
+        propagation,
+        no_copy,
+        id_map,
+    } = Mode::parse(mode).ok_or_else(wrong)?;
+    if !from.starts_with('/') {
+        // What is said of binds only.
+        if propagation.is_some() || id_map.is_some() {
+            return Err(wrong());
+        }
+        let volume = VolumeRequest {
+            name: Some(volume_name(BINDS, from)?),
+            no_copy,
+            bind_mode: Some(mode.to_owned()),
+            ..VolumeRequest::default()
+        };
+        return Ok(MountRequest {
+            kind: MountKind::Volume(volume),
+            target: to,
+            read_only,
+        });
+    }
+    if no_copy {
+        return Err(wrong());
+    }
     Ok(MountRequest {
         kind: MountKind::Bind {
             source: source(BINDS, from)?,
@@ -131,34 +173,63 @@ fn from_bind(text: &str, version: Version) -> Result<MountRequest, Refusal> {
             read_only_non_recursive: shallow_by_version(read_only, version),
             read_only_force_recursive: false,
             bind_mode: Some(mode.to_owned()),
+            id_map,
         },
         target: to,
         read_only,
     })
 }
 
-/// Read-only or not and the propagation; none if a word is unknown or a second one of its sort.
-fn bind_mode(mode: &str) -> Option<(bool, Option<Propagation>)> {
-    let (mut access, mut propagation) = (None, None);
-    let (mut label, mut consistency) = (false, false);
-    if mode.is_empty() {
-        return Some((false, None));
-    }
-    for word in mode.split(',') {
-        let again = match word {
-            "ro" | "rw" => access.replace(word == "ro").is_some(),
-            // Relabelling is for SELinux, consistency for Docker Desktop: nothing to do here.
-            "z" | "Z" => std::mem::replace(&mut label, true),
-            "consistent" | "cached" | "delegated" | "default" => {
-                std::mem::replace(&mut consistency, true)
+/// The mode part of `-v`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Mode {
+    /// `ro`
+    pub read_only: bool,
+    /// `rslave`, ...
+    pub propagation: Option<Propagation>,
+    /// `nocopy`
+    pub no_copy: bool,
+    /// `idmap` or `idmap=UID:GID`
+    pub id_map: Option<IdMap>,
+}
+
+impl Mode {
+    /// Reads words between commas; none if one is unknown or a second one of its sort.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (mut access, mut propagation, mut copy, mut id_map) = (None, None, None, None);
+        let (mut label, mut consistency) = (None, None);
+        for word in text.split(',').filter(|_| !text.is_empty()) {
+            let again = match word {
+                "ro" | "rw" => access.replace(word == "ro").is_some(),
+                // Labels are SELinux's, as with a dockerd that is not told to use it; consistency is
+                // Docker Desktop's: nothing to do here.
+                "z" | "Z" => label.replace(()).is_some(),
+                "consistent" | "cached" | "delegated" | "default" => {
+                    consistency.replace(()).is_some()
+                }
+                "nocopy" => copy.replace(()).is_some(),
+                _ if word == "idmap" || word.starts_with("idmap=") => {
+                    let map = IdMap::parse(word.strip_prefix("idmap="))?;
+                    id_map.replace(map).is_some()
+                }
+                _ => propagation.replace(Propagation::parse(word)?).is_some(),
+            };
+            if again {
+                return None;
             }
-            _ => propagation.replace(Propagation::parse(word)?).is_some(),
-        };
-        if again {
-            return None;
         }
+        Some(Self {
+            read_only: access.unwrap_or(false),
+            propagation,
+            no_copy: copy.is_some(),
+            id_map,
+        })
     }
-    Some((access.unwrap_or(false), propagation))
+}
+
+fn volume_name(field: &'static str, name: &str) -> Result<VolumeName, Refusal> {
+    let named = |error| Refusal::invalid(field, format!("create {name}: {error}"));
+    name.parse::<VolumeName>().map_err(named)
 }
 
 /// `--tmpfs target:options`
@@ -180,13 +251,15 @@ fn from_mount(mount: &Mount, version: Version) -> Result<MountRequest, Refusal> 
     match mount.r#type.as_str() {
         "bind" => long_bind(mount, version),
         "tmpfs" => long_tmpfs(mount),
-        "volume" | "image" | "cluster" => Err(Refusal::Unsupported {
+        "volume" => long_volume(mount, version),
+        "image" => long_image(mount),
+        "cluster" => Err(Refusal::Unsupported {
             field: MOUNTS,
-            instead: "only mounts of type bind and tmpfs are".into(),
+            instead: "mounts of type bind, volume, tmpfs and image are".into(),
         }),
         other => Err(Refusal::invalid(
             MOUNTS,
-            format!("mount type unknown: {other:?}; bind and tmpfs are supported"),
+            format!("mount type unknown: {other:?}; bind, volume, tmpfs and image are known"),
         )),
     }
 }
@@ -227,6 +300,7 @@ fn long_bind(mount: &Mount, version: Version) -> Result<MountRequest, Refusal> {
         create_mountpoint,
         read_only_non_recursive: shallow,
         read_only_force_recursive: forced,
+        id_map,
     } = mount.bind_options.clone().unwrap_or_default();
     let known = Propagation::parse(&propagation);
     if known.is_none() && !propagation.is_empty() {
@@ -262,10 +336,88 @@ fn long_bind(mount: &Mount, version: Version) -> Result<MountRequest, Refusal> {
             read_only_non_recursive: shallow || shallow_by_version(mount.read_only, version),
             read_only_force_recursive: forced,
             bind_mode: None,
+            id_map: match id_map.as_str() {
+                "" => None,
+                text => Some(IdMap::parse(Some(text)).ok_or_else(|| {
+                    bad(
+                        mount,
+                        &format!("invalid ids {text:?}: auto or UID:GID is expected"),
+                    )
+                })?),
+            },
         },
         target: long_target(mount)?,
         read_only: mount.read_only,
     })
+}
+
+fn long_volume(mount: &Mount, version: Version) -> Result<MountRequest, Refusal> {
+    only(mount, "VolumeOptions")?;
+    let VolumeOptions {
+        no_copy,
+        labels,
+        driver_config,
+        subpath,
+    } = mount.volume_options.clone().unwrap_or_default();
+    let name = match mount.source.as_str() {
+        "" => None,
+        name => Some(volume_name(MOUNTS, name)?),
+    };
+    let driver = driver_config.unwrap_or_default();
+    // Older clients cannot have meant it.
+    let subpath = Some(subpath).filter(|_| version.has(45));
+    Ok(MountRequest {
+        kind: MountKind::Volume(VolumeRequest {
+            name,
+            driver: Some(driver.name).filter(|name| !name.is_empty()),
+            options: driver.options.unwrap_or_default(),
+            labels: labels.unwrap_or_default(),
+            no_copy,
+            subpath: relative(mount, subpath.unwrap_or_default())?,
+            ..VolumeRequest::default()
+        }),
+        target: long_target(mount)?,
+        read_only: mount.read_only,
+    })
+}
+
+fn long_image(mount: &Mount) -> Result<MountRequest, Refusal> {
+    only(mount, "ImageOptions")?;
+    if mount.source.is_empty() {
+        return Err(bad(mount, "field Source must not be empty"));
+    }
+    let options = mount.image_options.clone().unwrap_or_default();
+    Ok(MountRequest {
+        kind: MountKind::Image {
+            source: mount.source.clone(),
+            subpath: relative(mount, options.subpath)?,
+        },
+        target: long_target(mount)?,
+        read_only: true,
+    })
+}
+
+/// A path that stays within, as far as its text says: links are looked at when it is mounted.
+fn relative(mount: &Mount, path: String) -> Result<Option<String>, Refusal> {
+    let mut depth = 0_i32;
+    let stays = path.split('/').all(|part| {
+        depth += match part {
+            "" | "." => 0,
+            ".." => -1,
+            _ => 1,
+        };
+        depth >= 0
+    });
+    if !stays || path.starts_with('/') || path.contains('\0') {
+        return Err(bad(
+            mount,
+            &format!(
+                "subpath must be a relative path within the {}: {path:?}",
+                mount.r#type
+            ),
+        ));
+    }
+    Ok(Some(path).filter(|path| !path.is_empty()))
 }
 
 fn long_tmpfs(mount: &Mount) -> Result<MountRequest, Refusal> {

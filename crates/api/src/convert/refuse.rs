@@ -23,11 +23,6 @@ const WINDOWS: &str = "it is for Windows containers; leave it out";
 
 const CONFIG: &[Row<ContainerConfig>] = &[
     (
-        "Volumes",
-        |c| c.volumes.as_ref().is_some_and(|v| !v.is_empty()),
-        "there are no volumes yet; bind an absolute host path or use a tmpfs",
-    ),
-    (
         "Healthcheck",
         |c| {
             c.healthcheck
@@ -48,16 +43,6 @@ const HOST: &[Row<HostConfig>] = &[
         "HostConfig.RestartPolicy",
         |h| ["always", "unless-stopped", "on-failure"].contains(&h.restart_policy.name.as_str()),
         "containers are not started again by themselves yet; use no",
-    ),
-    (
-        "HostConfig.VolumeDriver",
-        |h| other(&h.volume_driver, &["local"]),
-        "there are no volumes yet; leave it out",
-    ),
-    (
-        "HostConfig.VolumesFrom",
-        |h| some(h.volumes_from.as_ref()),
-        "there are no volumes yet; bind absolute host paths",
     ),
     (
         "HostConfig.CgroupnsMode",

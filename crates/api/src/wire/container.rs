@@ -53,12 +53,18 @@ go_struct! {
 
     /// A mount as it was made.
     pub struct MountPoint {
-        /// `bind`, `tmpfs`.
+        /// `bind`, `volume`, `tmpfs`, `image`.
         pub r#type: String,
+        /// Of a volume.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub name: String,
         /// Path on the host.
         pub source: String,
         /// Path inside.
         pub destination: String,
+        /// Of a volume.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub driver: String,
         /// Mode text of `-v`.
         pub mode: String,
         /// Whether it can be written to.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ContainerSummary, ImageSummary, go_struct, is_zero};
+use super::{ContainerSummary, ImageSummary, Volume, go_struct, is_zero};
 
 go_struct! {
     /// The answer to `GET /system/df`: lists before API 1.53, sums from 1.52.
@@ -18,7 +18,7 @@ go_struct! {
         pub containers: Option<Vec<ContainerSummary>>,
         /// Volumes.
         #[serde(skip_serializing_if = "is_zero")]
-        pub volumes: Option<Vec<Value>>,
+        pub volumes: Option<Vec<Volume>>,
         /// What builds keep.
         #[serde(skip_serializing_if = "is_zero")]
         pub build_cache: Option<Vec<Value>>,

@@ -238,10 +238,10 @@ go_struct! {
         pub bind_options: Option<BindOptions>,
         /// For `volume`.
         #[serde(skip_serializing_if = "is_zero")]
-        pub volume_options: Option<Value>,
+        pub volume_options: Option<VolumeOptions>,
         /// For `image`.
         #[serde(skip_serializing_if = "is_zero")]
-        pub image_options: Option<Value>,
+        pub image_options: Option<ImageOptions>,
         /// For `tmpfs`.
         #[serde(skip_serializing_if = "is_zero")]
         pub tmpfs_options: Option<TmpfsOptions>,
@@ -267,6 +267,42 @@ go_struct! {
         /// Whether it must cover all.
         #[serde(skip_serializing_if = "is_zero")]
         pub read_only_force_recursive: bool,
+        /// Brig's own: whose files are shown as the container's user's, `auto` or `UID:GID`.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub id_map: String,
+    }
+
+    /// How a volume is mounted.
+    pub struct VolumeOptions {
+        /// Whether an empty one stays empty.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub no_copy: bool,
+        /// Labels, should it have to be made.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub labels: Option<BTreeMap<String, String>>,
+        /// Who keeps it, should it have to be made.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub driver_config: Option<DriverConfig>,
+        /// The part of it that is mounted.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub subpath: String,
+    }
+
+    /// A driver of volumes.
+    pub struct DriverConfig {
+        /// Its name; empty is `local`.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub name: String,
+        /// Its options.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub options: Option<BTreeMap<String, String>>,
+    }
+
+    /// How an image is mounted.
+    pub struct ImageOptions {
+        /// The part of it that is mounted.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub subpath: String,
     }
 
     /// How a tmpfs behaves.

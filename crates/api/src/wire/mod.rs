@@ -15,6 +15,7 @@ mod network;
 mod progress;
 mod registry;
 mod system;
+mod volume;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -30,8 +31,8 @@ pub use exec::{
     ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecProcessConfig, ExecStartRequest,
 };
 pub use host_config::{
-    BindOptions, DeviceMapping, HostConfig, LogConfig, Mount, PortBinding, RestartPolicy,
-    TmpfsOptions, Ulimit,
+    BindOptions, DeviceMapping, DriverConfig, HostConfig, ImageOptions, LogConfig, Mount,
+    PortBinding, RestartPolicy, TmpfsOptions, Ulimit, VolumeOptions,
 };
 pub use image::{
     Descriptor, HistoryItem, ImageConfig, ImageDeleteItem, ImageInspect, ImageMetadata,
@@ -52,6 +53,11 @@ pub use registry::{
 pub use system::{
     Commit, Component, ComponentDetails, Info, Plugins, RegistryConfig, RegistryIndex, Runtime,
     Swarm, Version, VersionPlatform,
+};
+
+pub use volume::{
+    Volume, VolumeCopied, VolumeCreateRequest, VolumeList, VolumeSnapshot, VolumeUsage,
+    VolumesPruned,
 };
 
 /// Reads `null` as the zero value, as Go does.

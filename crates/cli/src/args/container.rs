@@ -212,9 +212,15 @@ pub struct ContainerFlags {
     /// User the command runs as (format: <name|uid>[:<group|gid>])
     #[arg(short, long, value_name = "string")]
     pub user: Option<String>,
-    /// Mount a directory of the host, as SOURCE:TARGET[:OPTIONS]
+    /// Mount a volume or a directory of the host, as [SOURCE:]TARGET[:OPTIONS]
     #[arg(short, long, value_name = "list")]
     pub volume: Vec<String>,
+    /// Driver of volumes that have to be made (local)
+    #[arg(long, value_name = "string")]
+    pub volume_driver: Option<String>,
+    /// Mount what another container has mounted, as CONTAINER[:ro]
+    #[arg(long, value_name = "list")]
+    pub volumes_from: Vec<String>,
     /// Working directory inside
     #[arg(short, long, value_name = "string")]
     pub workdir: Option<String>,

@@ -14,6 +14,7 @@ mod refusal;
 pub mod registry;
 pub mod unsupported;
 pub mod values;
+pub mod volumes;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
@@ -350,6 +351,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         name: "system",
         about: "Manage Brig",
+    },
+    Group {
+        name: "volume",
+        about: "Manage volumes",
     },
 ];
 

@@ -160,8 +160,21 @@ fn flags_are_dockers() {
         return;
     }
     /// Brig's own.
-    const VERBS_OF_OURS: [&str; 3] = ["image mount", "image unmount", "system check"];
-    const FLAGS_OF_OURS: [(&str, &str); 1] = [("pull", "--all-platforms")];
+    const VERBS_OF_OURS: [&str; 9] = [
+        "image mount",
+        "image unmount",
+        "system check",
+        "volume clone",
+        "volume export",
+        "volume import",
+        "volume rename",
+        "volume restore",
+        "volume snapshot",
+    ];
+    const FLAGS_OF_OURS: [(&str, &str); 2] = [
+        ("pull", "--all-platforms"),
+        ("volume create", "--size bytes"),
+    ];
     let mut differences = Vec::new();
     for verb in VERBS.iter().filter(|v| !VERBS_OF_OURS.contains(&v.name())) {
         let name = verb.name();

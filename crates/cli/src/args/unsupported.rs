@@ -25,10 +25,6 @@ const OF_RUN: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "volumes are not in this version",
-        &["--volume-driver", "--volumes-from"],
-    ),
-    (
         "namespaces shared with others are not in this version",
         &["--cgroupns", "--ipc", "--pid", "--userns", "--uts"],
     ),
@@ -80,7 +76,19 @@ const OF_OTHERS: &[(&str, &str, &str)] = &[
     ),
     ("rm", "--link", "links are not in this version"),
     ("rm", "-l", "links are not in this version"),
+    ("volume create", "--availability", CLUSTER),
+    ("volume create", "--group", CLUSTER),
+    ("volume create", "--limit-bytes", CLUSTER),
+    ("volume create", "--required-bytes", CLUSTER),
+    ("volume create", "--scope", CLUSTER),
+    ("volume create", "--secret", CLUSTER),
+    ("volume create", "--sharing", CLUSTER),
+    ("volume create", "--topology-preferred", CLUSTER),
+    ("volume create", "--topology-required", CLUSTER),
+    ("volume create", "--type", CLUSTER),
 ];
+
+const CLUSTER: &str = "there is no cluster: such volumes are not in this version";
 
 /// Why `verb` lacks a flag that Docker's has; none if Docker's lacks it too.
 pub fn why_missing(verb: &str, flag: &str) -> Option<&'static str> {

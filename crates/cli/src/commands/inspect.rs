@@ -15,9 +15,10 @@ pub(super) async fn run(args: InspectArgs, context: Context) -> Result<u8, CliEr
         Some("container") => Kind::Container,
         Some("image") => Kind::Image,
         Some("network") => Kind::Network,
+        Some("volume") => Kind::Volume,
         Some(other) => {
             return Err(CliError::Invalid(format!(
-                "unknown type: {other:?}: must be one of \"container\", \"image\", \"network\""
+                "unknown type: {other:?}: must be one of \"container\", \"image\", \"network\", \"volume\""
             )));
         }
     };
@@ -56,6 +57,7 @@ enum Kind {
     Container,
     Image,
     Network,
+    Volume,
 }
 
 async fn one(daemon: &Daemon, name: &str, kind: Kind, size: bool) -> Result<Value, CliError> {
@@ -72,7 +74,13 @@ async fn one(daemon: &Daemon, name: &str, kind: Kind, size: bool) -> Result<Valu
             other => return Ok(other?),
         }
     }
-    match client.network_inspect_raw(name, false).await {
+    if matches!(kind, Kind::Any | Kind::Network) {
+        match client.network_inspect_raw(name, false).await {
+            Err(error) if kind == Kind::Any && is_missing(&error) => {}
+            other => return Ok(other?),
+        }
+    }
+    match client.volume_inspect_raw(name).await {
         Err(error) if kind == Kind::Any && is_missing(&error) => {
             Err(CliError::Invalid(format!("Error: No such object: {name}")))
         }

@@ -46,6 +46,13 @@ mod stop;
 mod tag;
 mod top;
 mod version;
+mod volume_change;
+mod volume_create;
+mod volume_inspect;
+mod volume_ls;
+mod volume_prune;
+mod volume_rm;
+mod volume_transfer;
 mod wait;
 
 use std::future::Future;
@@ -58,6 +65,7 @@ use crate::args::containers as c;
 use crate::args::images as i;
 use crate::args::networks as n;
 use crate::args::registry as r;
+use crate::args::volumes as v;
 use crate::args::{Arity, Invocation, Verb};
 use crate::connect::Daemon;
 use crate::error::{CliError, Manner};
@@ -157,7 +165,7 @@ const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 48] = [
+pub static VERBS: [Verb; 59] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
     verb!(["container create", "create"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container without starting it", Arity::AtLeast(1), CreateArgs, create::run),
     verb!(["container exec", "exec"], "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container", Arity::AtLeast(2), c::ExecArgs, exec::run),
@@ -206,4 +214,15 @@ pub static VERBS: [Verb; 48] = [
     verb!(["system df"], "[OPTIONS]", "Show what images and containers take on disk", Arity::None, i::DfArgs, df::run),
     verb!(["system info", "info"], "[OPTIONS]", "Show facts about the daemon and its machine", Arity::None, i::FormatArgs, info::run),
     verb!(["version"], "[OPTIONS]", "Show the versions of client and daemon", Arity::None, i::FormatArgs, version::run),
+    verb!(["volume clone"], "VOLUME NEW_VOLUME", "Make a volume with the content of another one", Arity::Exactly(2), c::NamesArgs, volume_change::clone),
+    verb!(["volume create"], "[OPTIONS] [VOLUME]", "Make a volume", Arity::AtMost(1), v::VolumeCreateArgs, volume_create::run),
+    verb!(["volume export"], "[OPTIONS] VOLUME", "Write a volume's files to a tar archive (on standard output by default)", Arity::Exactly(1), v::VolumeExportArgs, volume_transfer::export),
+    verb!(["volume import"], "[OPTIONS] VOLUME [file|-]", "Make a volume of a tar archive", Arity::Between(1, 2), v::VolumeImportArgs, volume_transfer::import),
+    verb!(["volume inspect"], "[OPTIONS] VOLUME [VOLUME...]", "Show all about one or more volumes", Arity::AtLeast(1), v::VolumeInspectArgs, volume_inspect::run),
+    verb!(["volume ls", "volume list"], "[OPTIONS]", "List volumes", Arity::None, v::VolumeLsArgs, volume_ls::run),
+    verb!(["volume prune"], "[OPTIONS]", "Remove volumes that nothing uses", Arity::None, v::VolumePruneArgs, volume_prune::run),
+    verb!(["volume rename"], "VOLUME NEW_NAME", "Give a volume another name", Arity::Exactly(2), c::NamesArgs, volume_change::rename),
+    verb!(["volume restore"], "VOLUME SNAPSHOT", "Bring back what a snapshot of a volume kept", Arity::Exactly(2), c::NamesArgs, volume_change::restore),
+    verb!(["volume rm", "volume remove"], "[OPTIONS] VOLUME [VOLUME...]", "Remove one or more volumes", Arity::AtLeast(1), v::VolumeRmArgs, volume_rm::run),
+    verb!(["volume snapshot"], "[OPTIONS] VOLUME SNAPSHOT", "Keep what a volume holds now under a name", Arity::Exactly(2), v::VolumeSnapshotArgs, volume_change::snapshot),
 ];

@@ -1,6 +1,7 @@
 //! `save`
 
 use std::fs::File;
+use std::future::Future;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 
@@ -11,27 +12,38 @@ use crate::args::images::SaveArgs;
 use crate::error::CliError;
 
 pub(super) async fn run(args: SaveArgs, context: Context) -> Result<u8, CliError> {
-    let output = args.output.as_deref().filter(|path| !path.is_empty());
+    let daemon = &context.daemon;
+    let archive = async {
+        daemon.connect().await?;
+        Ok(daemon
+            .client
+            .image_save(&args.names, &args.platform)
+            .await?)
+    };
+    write(args.output.as_deref(), archive).await?;
+    Ok(0)
+}
+
+/// Writes an archive where it is wanted; it is asked for once that is known.
+pub(super) async fn write(
+    output: Option<&str>,
+    archive: impl Future<Output = Result<Download, CliError>>,
+) -> Result<(), CliError> {
+    let output = output.filter(|path| !path.is_empty());
     if output.is_none() && std::io::stdout().is_terminal() {
         return Err(CliError::Invalid(
             "cowardly refusing to save to a terminal. Use the -o flag or redirect".to_owned(),
         ));
     }
-    context.daemon.connect().await?;
-    let archive = context
-        .daemon
-        .client
-        .image_save(&args.names, &args.platform)
-        .await?;
+    let archive = archive.await?;
     match output {
-        Some(path) => to_file(archive, path).await?,
+        Some(path) => to_file(archive, path).await,
         None => {
             let out = std::io::stdout().as_fd().try_clone_to_owned();
             let out = out.map(File::from).map_err(written)?;
-            copy(archive, out).await?;
+            copy(archive, out).await
         }
     }
-    Ok(0)
 }
 
 fn written(source: std::io::Error) -> CliError {

@@ -1,6 +1,6 @@
 //! `system df`.
 
-use api::wire::{ContainerSummary, DiskUsage, ImageSummary, KindUsage};
+use api::wire::{ContainerSummary, DiskUsage, ImageSummary, KindUsage, Volume};
 use serde::de::DeserializeOwned;
 
 use super::template::{self, Format, Row};
@@ -53,7 +53,7 @@ fn row(name: &str, sums: &Option<KindUsage>) -> Row {
     ])
 }
 
-/// Each image and each container.
+/// Each image, container and volume.
 pub fn details(usage: &DiskUsage, now: i64) -> String {
     let images: Vec<ImageSummary> = items(&usage.image_usage);
     let containers: Vec<ContainerSummary> = items(&usage.container_usage);
@@ -90,7 +90,24 @@ pub fn details(usage: &DiskUsage, now: i64) -> String {
         ],
         &containers,
     );
+    text += "\nLocal Volumes space usage:\n\n";
+    let volumes: Vec<Volume> = items(&usage.volume_usage);
+    let volumes: Vec<Vec<String>> = volumes.iter().map(volume_cells).collect();
+    text += &table::table(&["VOLUME NAME", "LINKS", "SIZE"], &volumes);
     text
+}
+
+fn volume_cells(volume: &Volume) -> Vec<String> {
+    let usage = volume.usage_data.clone().unwrap_or_default();
+    vec![
+        volume.name.clone(),
+        usage.ref_count.to_string(),
+        match usage.size {
+            // Its files are not the store's.
+            ..0 => "N/A".to_owned(),
+            size => units::size(size),
+        },
+    ]
 }
 
 fn items<T: DeserializeOwned>(sums: &Option<KindUsage>) -> Vec<T> {
@@ -119,11 +136,16 @@ fn image_cells(image: &ImageSummary, now: i64) -> Vec<String> {
 fn container_cells(container: &ContainerSummary, now: i64) -> Vec<String> {
     const COMMAND: usize = 20;
     let name = container.names.first().map_or("", String::as_str);
+    let local = container
+        .mounts
+        .iter()
+        .filter(|mount| mount.r#type == "volume");
+    let local = local.count();
     vec![
         units::short_id(&container.id).to_owned(),
         container.image.clone(),
         format!("\"{}\"", units::ellipsis(&container.command, COMMAND)),
-        "0".to_owned(),
+        local.to_string(),
         units::size(container.size_rw.unwrap_or_default()),
         units::ago(container.created, now),
         container.status.clone(),

@@ -12,6 +12,7 @@ pub mod table;
 pub mod template;
 pub mod tree;
 pub mod units;
+pub mod volumes;
 
 use std::io::{self, Write};
 

@@ -1,17 +1,32 @@
 //! `-v`, `--mount`, `--tmpfs` and `--device`.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use types::{DeviceRequest, MountKind, MountRequest, Propagation};
+use api::convert::Mode;
+use types::{DeviceRequest, MountKind, MountRequest, VolumeName, VolumeRequest};
 
 use crate::args::container::ContainerFlags;
 use crate::error::CliError;
 
+/// What is mounted.
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    /// What was said of a source.
+    pub(super) mounts: Vec<MountRequest>,
+    /// Where there are to be volumes that nobody names: `-v PATH`.
+    pub(super) volumes: BTreeSet<String>,
+}
+
 /// All mounts: `-v`, then `--tmpfs`, then `--mount`, no two at one place.
-pub(super) fn mounts(flags: &ContainerFlags, cwd: &Path) -> Result<Vec<MountRequest>, CliError> {
+pub(super) fn mounts(flags: &ContainerFlags, cwd: &Path) -> Result<Mounts, CliError> {
     let mut mounts = Vec::new();
+    let mut volumes = BTreeSet::new();
     for text in &flags.volume {
-        mounts.push(volume(text, cwd)?);
+        match text.contains(':') {
+            true => mounts.push(volume(text, cwd)?),
+            false => drop(volumes.insert(target(text, text)?)),
+        }
     }
     for text in &flags.tmpfs {
         mounts.push(tmpfs(text)?);
@@ -34,7 +49,22 @@ pub(super) fn mounts(flags: &ContainerFlags, cwd: &Path) -> Result<Vec<MountRequ
             )));
         }
     }
-    Ok(mounts)
+    Ok(Mounts { mounts, volumes })
+}
+
+/// An absolute path inside.
+fn target(text: &str, target: &str) -> Result<String, CliError> {
+    let invalid =
+        |why: &str| CliError::Invalid(format!("invalid volume specification: '{text}': {why}"));
+    if !target.starts_with('/') {
+        return Err(invalid(&format!(
+            "invalid mount path: '{target}' mount path must be absolute"
+        )));
+    }
+    if clean(Path::new(target)) == Path::new("/") {
+        return Err(invalid("destination can't be '/'"));
+    }
+    Ok(target.to_owned())
 }
 
 /// `source:target[:mode]`.
@@ -48,34 +78,44 @@ fn volume(text: &str, cwd: &Path) -> Result<MountRequest, CliError> {
         )));
     }
     let (source, target, mode) = match parts[..] {
-        [_] => {
-            return Err(CliError::Invalid(format!(
-                "-v {text} asks for an anonymous volume: volumes are not in this version, \
-                 mount a directory (SOURCE:TARGET) or a tmpfs (--tmpfs)"
-            )));
+        [source, target] => (source, target, String::new()),
+        [source, target, mode] => (source, target, mode.to_owned()),
+        // The ids of idmap=UID:GID.
+        [source, target, mode, group] if mode.contains("idmap=") => {
+            (source, target, format!("{mode}:{group}"))
         }
-        [source, target] => (source, target, None),
-        [source, target, mode] => (source, target, Some(mode)),
         _ => return Err(invalid("too many colons")),
     };
-    if !target.starts_with('/') {
-        return Err(invalid(&format!(
-            "invalid mount path: '{target}' mount path must be absolute"
-        )));
-    }
-    if clean(Path::new(target)) == Path::new("/") {
-        return Err(invalid("destination can't be '/'"));
-    }
+    let target = self::target(text, target)?;
+    let wrong = || CliError::Invalid(format!("invalid mode: {mode}"));
+    let Mode {
+        read_only,
+        propagation,
+        no_copy,
+        id_map,
+    } = Mode::parse(&mode).ok_or_else(wrong)?;
     if !source.starts_with(['/', '.', '~']) {
-        return Err(CliError::Invalid(format!(
-            "-v {text} names the volume \"{source}\": volumes are not in this version, \
-             mount a directory instead (/{source} or ./{source})"
-        )));
+        if propagation.is_some() || id_map.is_some() {
+            return Err(wrong());
+        }
+        let name = source.parse::<VolumeName>();
+        let name =
+            name.map_err(|problem| CliError::Invalid(format!("create {source}: {problem}")))?;
+        let volume = VolumeRequest {
+            name: Some(name),
+            no_copy,
+            bind_mode: Some(mode),
+            ..VolumeRequest::default()
+        };
+        return Ok(MountRequest {
+            kind: MountKind::Volume(volume),
+            target,
+            read_only,
+        });
     }
-    let read = mode.map(|mode| {
-        read_mode(mode).ok_or_else(|| CliError::Invalid(format!("invalid mode: {mode}")))
-    });
-    let (read_only, propagation) = read.transpose()?.unwrap_or((false, None));
+    if no_copy {
+        return Err(wrong());
+    }
     Ok(MountRequest {
         kind: MountKind::Bind {
             source: absolute(source, cwd),
@@ -84,31 +124,12 @@ fn volume(text: &str, cwd: &Path) -> Result<MountRequest, CliError> {
             recursive: true,
             read_only_non_recursive: false,
             read_only_force_recursive: false,
-            bind_mode: Some(mode.unwrap_or_default().to_owned()),
+            bind_mode: Some(mode),
+            id_map,
         },
-        target: target.to_owned(),
+        target,
         read_only,
     })
-}
-
-/// Read-only or not, and the propagation, from `ro,rslave`; none if a word is unknown or said twice.
-fn read_mode(mode: &str) -> Option<(bool, Option<Propagation>)> {
-    let (mut access, mut propagation, mut label, mut consistency) = (None, None, None, None);
-    for word in mode.split(',') {
-        let earlier = match word {
-            "ro" | "rw" => access.replace(word == "ro").is_some(),
-            // SELinux labels, and Docker Desktop's caching: neither exists here.
-            "z" | "Z" => label.replace(word).is_some(),
-            "cached" | "delegated" | "consistent" | "default" => {
-                consistency.replace(word).is_some()
-            }
-            _ => propagation.replace(Propagation::parse(word)?).is_some(),
-        };
-        if earlier {
-            return None;
-        }
-    }
-    Some((access.unwrap_or(false), propagation))
 }
 
 /// `target[:options]`. The options are the daemon's to judge.
@@ -214,23 +235,35 @@ mod tests {
             "/a:/",
             ":/b",
             "data:/b",
-            "/b",
+            "data:/b:ro,nocopy",
+            "data:/b:rslave",
+            "da/ta:/b",
+            "/a:/b:nocopy",
+            "/a:/b:idmap",
+            "/a:/b:idmap=1000:100,ro",
+            "/a:/b:idmap=x",
             "/a:/b:ro:x",
         ]
         .map(show);
         insta::assert_snapshot!(lines.join("\n"), @r#"
-        /a:/b -> MountRequest { kind: Bind { source: "/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("") }, target: "/b", read_only: false }
-        ./a:/b:ro -> MountRequest { kind: Bind { source: "/home/me/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("ro") }, target: "/b", read_only: true }
-        ../a/./c:/b:rslave,ro -> MountRequest { kind: Bind { source: "/home/a/c", propagation: Some(Rslave), create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("rslave,ro") }, target: "/b", read_only: true }
-        /a:/b:z,cached -> MountRequest { kind: Bind { source: "/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("z,cached") }, target: "/b", read_only: false }
+        /a:/b -> MountRequest { kind: Bind { source: "/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some(""), id_map: None }, target: "/b", read_only: false }
+        ./a:/b:ro -> MountRequest { kind: Bind { source: "/home/me/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("ro"), id_map: None }, target: "/b", read_only: true }
+        ../a/./c:/b:rslave,ro -> MountRequest { kind: Bind { source: "/home/a/c", propagation: Some(Rslave), create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("rslave,ro"), id_map: None }, target: "/b", read_only: true }
+        /a:/b:z,cached -> MountRequest { kind: Bind { source: "/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("z,cached"), id_map: None }, target: "/b", read_only: false }
         /a:/b:zz -> invalid mode: zz
         /a:/b:ro,rw -> invalid mode: ro,rw
         /a:/b: -> invalid spec: /a:/b:: empty section between colons
         /a:b -> invalid volume specification: '/a:b': invalid mount path: 'b' mount path must be absolute
         /a:/ -> invalid volume specification: '/a:/': destination can't be '/'
         :/b -> invalid spec: :/b: empty section between colons
-        data:/b -> -v data:/b names the volume "data": volumes are not in this version, mount a directory instead (/data or ./data)
-        /b -> -v /b asks for an anonymous volume: volumes are not in this version, mount a directory (SOURCE:TARGET) or a tmpfs (--tmpfs)
+        data:/b -> MountRequest { kind: Volume(VolumeRequest { name: Some(VolumeName("data")), own: false, driver: None, options: {}, labels: {}, no_copy: false, subpath: None, bind_mode: Some("") }), target: "/b", read_only: false }
+        data:/b:ro,nocopy -> MountRequest { kind: Volume(VolumeRequest { name: Some(VolumeName("data")), own: false, driver: None, options: {}, labels: {}, no_copy: true, subpath: None, bind_mode: Some("ro,nocopy") }), target: "/b", read_only: true }
+        data:/b:rslave -> invalid mode: rslave
+        da/ta:/b -> create da/ta: "da/ta" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path
+        /a:/b:nocopy -> invalid mode: nocopy
+        /a:/b:idmap -> MountRequest { kind: Bind { source: "/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("idmap"), id_map: Some(Owner) }, target: "/b", read_only: false }
+        /a:/b:idmap=1000:100,ro -> MountRequest { kind: Bind { source: "/a", propagation: None, create_source: true, recursive: true, read_only_non_recursive: false, read_only_force_recursive: false, bind_mode: Some("idmap=1000:100,ro"), id_map: Some(Ids(1000, 100)) }, target: "/b", read_only: true }
+        /a:/b:idmap=x -> invalid mode: idmap=x
         /a:/b:ro:x -> invalid volume specification: '/a:/b:ro:x': too many colons
         "#);
     }

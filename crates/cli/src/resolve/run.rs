@@ -138,6 +138,7 @@ fn spec(
     if !is_id(image) {
         image.parse::<ImageRef>().map_err(invalid)?;
     }
+    let mounts = mounts::mounts(flags, &around.cwd)?;
     let (network, networking) = network::networking(flags)?;
     Ok(ContainerSpec {
         image: image.clone(),
@@ -166,7 +167,10 @@ fn spec(
         },
         stop_signal: stop_signal(flags.stop_signal.as_deref())?,
         stop_timeout: flags.stop_timeout,
-        mounts: mounts::mounts(flags, &around.cwd)?,
+        mounts: mounts.mounts,
+        volumes: mounts.volumes,
+        volumes_from: flags.volumes_from.clone(),
+        volume_driver: flags.volume_driver.clone().filter(|name| !name.is_empty()),
         read_only: flags.read_only,
         shm_size: flags.shm_size.filter(|size| *size != 0),
         root_size: flags.storage_opt.last().copied().filter(|size| *size != 0),

@@ -1,10 +1,11 @@
 //! Filters of `GET /containers/json`.
 
-use api::convert::{exit_code, mount_points, state_name};
+use api::convert::{exit_code, state_name};
 use engine::Engine;
 use engine::container::{self, View};
 use types::{ImageRef, Lifecycle};
 
+use super::container_view;
 use crate::filter::{label, pattern};
 use crate::http::error::Failure;
 use crate::http::query::Filters;
@@ -88,9 +89,9 @@ impl Filter {
             "before" => self.before.is_some_and(|time| view.created < time),
             "since" => self.since.is_some_and(|time| view.created > time),
             "network" => any(&|value| in_network(value, view)),
-            "volume" => mount_points(&view.spec.mounts)
-                .iter()
-                .any(|m| any(&|value| value == m.destination || value == m.source)),
+            "volume" => container_view::mounts(view).iter().any(|m| {
+                any(&|value| value == m.destination || value == m.source || value == m.name)
+            }),
             "health" => any(&|value| value == "none"),
             "expose" => any(&|value| {
                 let port = match value.contains('/') {

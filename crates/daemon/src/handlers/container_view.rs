@@ -1,5 +1,6 @@
 //! Containers as the API shows them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use api::Version;
@@ -10,7 +11,7 @@ use api::convert::{
 use api::wire;
 use engine::container::View;
 use engine::render::{MASKED, READONLY};
-use types::Signal;
+use types::{MountKind, MountRequest, Signal};
 
 use super::network_view;
 use crate::handlers::system::STORAGE_DRIVER;
@@ -45,7 +46,7 @@ pub(super) fn inspect(view: &View, version: Version) -> wire::ContainerInspect {
             data: None,
             name: STORAGE_DRIVER.to_owned(),
         }),
-        mounts: mount_points(&view.spec.mounts),
+        mounts: mounts(view),
         config: config(view),
         network_settings: network_view::settings(view, version),
         ..wire::ContainerInspect::default()
@@ -76,9 +77,36 @@ pub(super) fn summary(view: &View, version: Version, now: i64) -> wire::Containe
         network_settings: wire::SummaryNetworkSettings {
             networks: network_view::networks(view, version),
         },
-        mounts: mount_points(&view.spec.mounts),
+        mounts: mounts(view),
         ..wire::ContainerSummary::default()
     }
+}
+
+/// All that is mounted.
+pub(super) fn mounts(view: &View) -> Vec<wire::MountPoint> {
+    mount_points(&view.resolved.mounts, |name| {
+        view.places
+            .get(name)
+            .map(|place| shown(place))
+            .unwrap_or_default()
+    })
+}
+
+/// Where it has volumes of its own: asked for, or by its image.
+fn own_volumes(view: &View) -> Option<BTreeMap<String, wire::Empty>> {
+    let own = |mount: &&MountRequest| {
+        matches!(&mount.kind, MountKind::Volume(volume) if volume.own)
+            && !view
+                .spec
+                .mounts
+                .iter()
+                .any(|asked| asked.target == mount.target)
+    };
+    let paths = view.resolved.mounts.iter().filter(own);
+    let paths: BTreeMap<_, _> = paths
+        .map(|mount| (mount.target.clone(), wire::Empty {}))
+        .collect();
+    (!paths.is_empty()).then_some(paths)
 }
 
 fn shown(path: &Path) -> String {
@@ -143,6 +171,7 @@ fn config(view: &View) -> wire::ContainerConfig {
         entrypoint: some(&resolved.entrypoint).map(wire::Words),
         working_dir: resolved.working_dir.clone(),
         labels: Some(resolved.labels.clone()),
+        volumes: own_volumes(view),
         stop_signal: match &view.spec.stop_signal {
             Some(text) => text.clone(),
             None if resolved.stop_signal != Signal::TERM => resolved.stop_signal.to_string(),

@@ -99,10 +99,15 @@ pub(super) async fn remove(app: &App, call: &Call) -> Answer {
             "link is not supported by this version of Brig: containers have no links",
         ));
     }
-    let force = call.query.flag("force");
+    let (force, volumes) = (call.query.flag("force"), call.query.flag("v"));
     let (engine, name) = (app.engine.clone(), call.name.clone());
-    app.finish(async move { container::remove(&engine, &name, force).await })
-        .await?;
+    app.finish(async move {
+        match volumes {
+            true => container::remove_with_volumes(&engine, &name, force).await,
+            false => container::remove(&engine, &name, force).await,
+        }
+    })
+    .await?;
     respond::no_content()
 }
 

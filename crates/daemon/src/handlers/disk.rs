@@ -7,7 +7,7 @@ use engine::image::{self, Usage};
 use engine::{Engine, container};
 use serde_json::Value;
 
-use super::{container_view, image_view};
+use super::{container_view, image_view, volumes};
 use crate::app::App;
 use crate::http::error::Failure;
 use crate::http::request::Call;
@@ -33,6 +33,11 @@ pub(super) async fn usage(app: &App, call: &Call) -> Answer {
         })
         .await?;
     let containers = containers(&app.engine, &usage, version);
+    let volumes = match asked.is_empty() || asked.iter().any(|kind| kind == "volume") {
+        true => app.blocking(engine::volume::usage).await?,
+        false => Vec::new(),
+    };
+    let volumes: Vec<_> = volumes.iter().map(volumes::line).collect();
     let verbose = call.query.flag("verbose");
     let wants = |kind: &str| asked.is_empty() || asked.iter().any(|a| a == kind);
     let mut answer = wire::DiskUsage::default();
@@ -40,14 +45,20 @@ pub(super) async fn usage(app: &App, call: &Call) -> Answer {
         let some = |kind, sums: wire::KindUsage| wants(kind).then_some(sums);
         answer.image_usage = some("image", image_sums(&usage, &images, verbose));
         answer.container_usage = some("container", container_sums(&containers, verbose));
-        answer.volume_usage = some("volume", wire::KindUsage::default());
+        answer.volume_usage = some(
+            "volume",
+            wire::KindUsage {
+                items: items(&volumes, verbose),
+                ..volumes::sums(&volumes)
+            },
+        );
         answer.build_cache_usage = some("build-cache", wire::KindUsage::default());
     }
     if !version.has(53) {
         answer.layers_size = wants("image").then(|| bytes(usage.total()));
         answer.images = wants("image").then_some(images);
         answer.containers = wants("container").then_some(containers);
-        answer.volumes = wants("volume").then(Vec::new);
+        answer.volumes = wants("volume").then_some(volumes);
         answer.build_cache = wants("build-cache").then(Vec::new);
     }
     respond::ok(&answer)

@@ -19,6 +19,8 @@ mod registry_auth;
 mod store;
 mod system;
 mod transfers;
+mod volume_filter;
+mod volumes;
 
 use std::sync::Arc;
 
@@ -72,6 +74,18 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::Manifest => registry::manifest(&app, &call).await,
         Op::ManifestCopy => registry::copy_manifest(&app, &call).await,
         Op::ManifestPut => registry::put_manifest(&app, call).await,
+        Op::VolumeList => volumes::list(&app, &call).await,
+        Op::VolumeCreate => volumes::create(&app, call).await,
+        Op::VolumeInspect => volumes::inspect(&app, &call).await,
+        Op::VolumeRemove => volumes::remove(&app, &call).await,
+        Op::VolumePrune => volumes::prune(&app, &call).await,
+        Op::VolumeExport => volumes::export(&app, &call).await,
+        Op::VolumeImport => volumes::import(&app, call).await,
+        Op::VolumeClone => volumes::clone(&app, &call).await,
+        Op::VolumeRename => volumes::rename(&app, &call).await,
+        Op::VolumeSnapshot => volumes::snapshot(&app, &call).await,
+        Op::VolumeSnapshotRemove => volumes::forget_snapshot(&app, &call).await,
+        Op::VolumeRestore => volumes::restore(&app, &call).await,
         Op::NetworkList => networks::list(&app, &call).await,
         Op::NetworkInspect => networks::inspect(&app, &call).await,
         Op::NetworkCreate => networks::create(&app, call).await,

@@ -6,9 +6,9 @@ use storage::{Durability, Image};
 use types::{ContainerId, ContainerName, ContainerSpec, Platform};
 
 use super::check::{self, Machine};
-use super::{Created, Files, Resolved, mounts, names, resolve};
+use super::{Created, Files, Resolved, mounts, names, resolve, volumes};
 use crate::record::{Fixed, Status};
-use crate::render::{self, Identity, RenderInput};
+use crate::render::{self, Identity, Placed, RenderInput};
 use crate::steps::name as step;
 use crate::table::Container;
 use crate::undo::Stack;
@@ -36,6 +36,8 @@ pub fn create(
         }
     });
     engine.passed(step::RESERVE_NAME)?;
+    let parts = volumes::stage(engine, &resolved.mounts, &image)?;
+    let names: Vec<_> = parts.volumes.iter().map(|v| v.name().clone()).collect();
     let manifest = image.manifest;
     let status = Status {
         networks,
@@ -54,18 +56,20 @@ pub fn create(
     let record = container.record(&container.status())?;
     let throwaway = container.fixed.spec.auto_remove;
     let storage = engine.storage();
-    match container.fixed.spec.platform {
-        None => storage.create_container(&record, throwaway)?,
-        Some(_) => storage.create_container_on(&record, &manifest, throwaway)?,
-    };
+    let manifest = container.fixed.spec.platform.is_some().then_some(&manifest);
+    storage.create_container_with(&record, manifest, throwaway, parts)?;
     undo.push(step::RECORD, {
         let id = id.clone();
-        move || Ok(engine.storage().remove_container(&id, durability)?)
+        move || {
+            let storage = engine.storage();
+            Ok(storage.remove_container_with_volumes(&id, durability)?)
+        }
     });
     engine.passed(step::RECORD)?;
     if let Some(size) = container.fixed.spec.root_size {
         storage.limit(&id, size.unsigned_abs())?;
     }
+    volumes::remember(engine, &names);
     engine.table_mut().insert(container);
     undo.keep();
     Ok(Created { id, warnings })
@@ -119,7 +123,9 @@ fn checked(
     if spec.init && !init.exists() {
         return Err(check::Invalid::NoInit(init.display().to_string()).into());
     }
-    let resolved = resolve::resolve(spec, image.config.config().as_ref(), id, &host.name)?;
+    let config = image.config.config().as_ref();
+    let mut resolved = resolve::resolve(spec, config, id, &host.name)?;
+    resolved.mounts = volumes::mounts(engine, spec, config)?;
     // Rendered once for its refusals; the real one at start knows the user and the devices.
     render::spec(&RenderInput {
         id,
@@ -132,6 +138,7 @@ fn checked(
         joined_network: None,
         init,
         host: host.facts.clone(),
+        placed: &Placed::default(),
     })?;
     Ok((resolved, warnings))
 }

@@ -18,13 +18,15 @@ mod restart;
 pub(crate) mod start;
 mod stop;
 mod top;
+mod volumes;
 mod wait;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use types::{
     ContainerId, ContainerName, ContainerPort, ContainerSpec, Digest, ErrorKind, ExecId, ImageRef,
-    Lifecycle, Refused, Signal,
+    Lifecycle, MountKind, MountRequest, Refused, Signal, VolumeName,
 };
 
 use crate::network::{self, EndpointView, Place, PublishedPort};
@@ -40,7 +42,7 @@ pub use inspect::{inspect, size};
 pub use kill::kill;
 pub use list::list;
 pub use logs::{LogError, logs};
-pub use remove::remove;
+pub use remove::{remove, remove_with_volumes};
 pub use resize::resize;
 pub use restart::restart;
 pub use start::start;
@@ -84,6 +86,8 @@ pub struct View {
     pub files: Files,
     /// Exec sessions that are known.
     pub execs: Vec<ExecId>,
+    /// Where its volumes are on the host.
+    pub places: BTreeMap<VolumeName, PathBuf>,
     /// The networks it is in, by name.
     pub networks: Vec<EndpointView>,
     /// The ports that it says it listens on, its image's among them.
@@ -108,7 +112,7 @@ pub struct Resolved {
     /// The host name.
     pub hostname: String,
     /// Labels, the image's among them.
-    pub labels: std::collections::BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
     /// Ports that its image says it listens on.
     #[serde(default)]
     pub exposed_ports: std::collections::BTreeSet<String>,
@@ -116,6 +120,9 @@ pub struct Resolved {
     pub stop_signal: Signal,
     /// Seconds between that and SIGKILL; negative waits for ever.
     pub stop_timeout: i64,
+    /// All that is mounted, with names for volumes that had none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<MountRequest>,
 }
 
 /// Files of the host mounted into a container.
@@ -280,6 +287,7 @@ pub(crate) fn view(engine: &Engine, container: &Container) -> View {
         log_path: log_path(engine, container),
         files: files::paths(&dir),
         execs: container.live().execs.clone(),
+        places: places(engine, &fixed.resolved.mounts),
         exposed: network::exposed(fixed),
         ports: status.ports.shown,
         networks: status
@@ -294,4 +302,13 @@ pub(crate) fn view(engine: &Engine, container: &Container) -> View {
             })
             .collect(),
     }
+}
+
+fn places(engine: &Engine, mounts: &[MountRequest]) -> BTreeMap<VolumeName, PathBuf> {
+    let names = mounts.iter().filter_map(|mount| match &mount.kind {
+        MountKind::Volume(volume) => volume.name.as_ref(),
+        _ => None,
+    });
+    let placed = names.filter_map(|name| Some((name.clone(), engine.places().of(name)?)));
+    placed.collect()
 }

@@ -128,6 +128,7 @@ mod tests {
                 read_only_non_recursive: false,
                 read_only_force_recursive: false,
                 bind_mode: None,
+                id_map: None,
             },
             target: "/x".to_owned(),
             read_only: false,

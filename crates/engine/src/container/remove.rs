@@ -12,6 +12,15 @@ use crate::{Engine, Error, clock, exec};
 
 /// Removes it; `force` kills it first. Returns when its name is free again.
 pub async fn remove(engine: &Engine, who: &str, force: bool) -> Result<(), Error> {
+    remove_and(engine, who, force, false).await
+}
+
+/// The same, with the volumes that were made with it and that no other container has.
+pub async fn remove_with_volumes(engine: &Engine, who: &str, force: bool) -> Result<(), Error> {
+    remove_and(engine, who, force, true).await
+}
+
+async fn remove_and(engine: &Engine, who: &str, force: bool, volumes: bool) -> Result<(), Error> {
     let container = engine.find(who)?;
     let mut progress = container.progress();
     if force {
@@ -28,7 +37,7 @@ pub async fn remove(engine: &Engine, who: &str, force: bool) -> Result<(), Error
     }
     let done = {
         let container = container.clone();
-        engine.blocking(move |engine| forget(engine, &container))
+        engine.blocking(move |engine| forget(engine, &container, volumes))
     };
     done.await?;
     let task = {
@@ -100,7 +109,7 @@ fn claim(container: &Container) -> Result<(), Error> {
 }
 
 /// Deletes the record of a container in `Removing`, frees its name and tells those who wait.
-fn forget(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
+fn forget(engine: &Engine, container: &Arc<Container>, volumes: bool) -> Result<(), Error> {
     let durability = super::create::durability(&container.fixed.spec);
     if container.fixed.spec.auto_remove
         && let Some(status) = container.lifecycle().exit_status()
@@ -109,10 +118,13 @@ fn forget(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
         let id = container.id().clone();
         engine.gone().remember(id, status.clone());
     }
-    if let Err(error) = engine
-        .storage()
-        .remove_container(container.id(), durability)
-    {
+    let storage = engine.storage();
+    // Of a container that goes when it ends they go too.
+    let removed = match volumes || container.fixed.spec.auto_remove {
+        true => storage.remove_container_with_volumes(container.id(), durability),
+        false => storage.remove_container(container.id(), durability),
+    };
+    if let Err(error) = removed {
         let error = Error::from(error);
         let status = ExitStatus {
             error: format!("it could not be removed: {}", error.chain()),
@@ -148,7 +160,7 @@ pub(crate) fn forget_ended(engine: &Engine, container: &Arc<Container>) -> bool 
     if claim(container).is_err() {
         return false;
     }
-    match forget(engine, container) {
+    match forget(engine, container, true) {
         Ok(()) => true,
         Err(error) => {
             tracing::error!(container = %container.id(), error = %error.chain(),
@@ -163,7 +175,7 @@ pub(crate) fn finish(engine: &Engine, container: &Arc<Container>) -> Result<(), 
     if !matches!(container.lifecycle(), Lifecycle::Removing { .. }) {
         claim(container)?;
     }
-    forget(engine, container)
+    forget(engine, container, false)
 }
 
 /// Removes a container's run directory, if it is there.

@@ -36,6 +36,7 @@ pub(super) fn resolve(
         exposed_ports: image.exposed_ports().iter().flatten().cloned().collect(),
         stop_signal: stop_signal(spec, image.stop_signal().as_deref())?,
         stop_timeout: spec.stop_timeout.unwrap_or(STOP_TIMEOUT),
+        mounts: spec.mounts.clone(),
     })
 }
 

@@ -33,16 +33,16 @@ use oci_spec::runtime::Spec;
 use shim::{Call, Launch, Reply, Shim, Watch};
 use storage::Durability;
 use types::{
-    Change, ContainerId, ContainerSpec, ErrorKind, ExitStatus, Lifecycle, Mount, NetworkMode,
-    ProcessRef, Signal,
+    Change, ContainerId, ContainerSpec, ErrorKind, ExitStatus, Lifecycle, Mount, MountRequest,
+    NetworkMode, ProcessRef, Signal,
 };
 
-use super::{Files, WrongState, devices, files, mounts, remove};
+use super::{Files, WrongState, devices, files, mounts, remove, volumes};
 use crate::network::place::Placement;
 use crate::network::record::{Endpoint, Ports};
 use crate::network::{self, NetworkError};
 use crate::record::Status;
-use crate::render::{self, Identity, RenderInput};
+use crate::render::{self, Identity, Placed, RenderInput};
 use crate::steps::name as step;
 use crate::supervise;
 use crate::table::Container;
@@ -120,16 +120,18 @@ fn run<'a>(
     undo: &mut Stack<'a>,
 ) -> Result<(Arc<Shim>, Watch), Error> {
     engine.passed(step::CLAIM)?;
-    let spec = &container.fixed.spec;
-    make_sources(engine, spec, undo)?;
+    make_sources(engine, &container.fixed.resolved.mounts, undo)?;
     let dir = make_bundle(engine, container, undo)?;
-    let snapshot = engine.storage().snapshot(container.id())?;
+    let mut snapshot = engine.storage().snapshot(container.id())?;
+    let placed = volumes::place(engine, &container.fixed.resolved.mounts)?;
+    let more = volumes::beyond_configuration(engine, &placed)?;
+    snapshot.mounts.extend(more);
     let shim = launch(engine, container, &dir, &snapshot.mounts, undo)?;
     let mut placement = place(engine, container, undo)?;
     network::attach::reserve(engine, container, &mut placement, undo)?;
     let files = write_files(engine, container, &placement)?;
     let identity = find_user(engine, container, &snapshot.mounts)?;
-    let config = configuration(engine, container, &files, identity)?;
+    let config = configuration(engine, container, &files, identity, &placed)?;
     write_config(engine, &dir, &config)?;
     let process = create(engine, container, &shim)?;
     let endpoints = connect(engine, container, process, &placement, undo)?;
@@ -149,11 +151,11 @@ fn run<'a>(
 
 fn make_sources<'a>(
     engine: &Engine,
-    spec: &ContainerSpec,
+    requests: &[MountRequest],
     undo: &mut Stack<'a>,
 ) -> Result<(), Error> {
-    mounts::check_sources(&spec.mounts)?;
-    let made = mounts::make_sources(&spec.mounts)?;
+    mounts::check_sources(requests)?;
+    let made = mounts::make_sources(requests)?;
     undo.push(step::BIND_SOURCES, move || {
         mounts::remove_sources(&made);
         Ok(())
@@ -319,6 +321,7 @@ fn configuration(
     container: &Container,
     files: &Files,
     identity: Identity,
+    placed: &Placed,
 ) -> Result<Spec, Error> {
     let fixed = &container.fixed;
     let spec = render::spec(&RenderInput {
@@ -332,6 +335,7 @@ fn configuration(
         joined_network: joined_namespace(engine, container)?,
         init: &engine.config().init,
         host: engine.host().facts.clone(),
+        placed,
     })?;
     Ok(spec)
 }

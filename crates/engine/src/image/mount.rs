@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use storage::Image;
 use sys::mount::{Attributes, Change, Mounted};
 use sys::overlay::Overlay;
+use sys::root::Root;
 use types::{Digest, Mount, Platform};
 
 use crate::{Engine, Error};
@@ -59,6 +60,33 @@ pub(super) fn of(engine: &Engine, id: &Digest) -> Option<PathBuf> {
     Some(place(engine, id)).filter(|place| is_mounted(place))
 }
 
+/// An image's files for reading by this process: mounted for nobody else, and gone with the result.
+pub(crate) fn open(engine: &Engine, image: &Image) -> Result<Root, Error> {
+    let mount = engine.storage().mount_image(image)?;
+    let what = || format!("read the image {}", image.id.short());
+    if mount.kind == "bind" {
+        return Root::open(&mount.source).map_err(Error::kernel(what()));
+    }
+    if sys::overlay::can_be_detached() {
+        let mounted = overlay(&mount).mount().map_err(Error::kernel(what()))?;
+        return Ok(Root::new(mounted.into_fd()));
+    }
+    // Older kernels mount it at a path only, where others see it for a moment.
+    let name = types::ContainerId::from_random(crate::container::create::random()?);
+    let place = engine.config().run_root.join("images").join(name.short());
+    std::fs::create_dir_all(&place).map_err(Error::io(what()))?;
+    let mounted = overlay(&mount).mount_at(&place);
+    let gone = match &mounted {
+        Ok(_) => sys::mount::detach(&place),
+        Err(_) => Ok(()),
+    };
+    // It is empty by now, or the failure itself is what matters.
+    let _ = std::fs::remove_dir(&place);
+    let mounted = mounted.map_err(Error::kernel(what()))?;
+    gone.map_err(Error::kernel(what()))?;
+    Ok(Root::new(mounted.into_fd()))
+}
+
 fn place(engine: &Engine, id: &Digest) -> PathBuf {
     let name = id.to_string().replace(':', "-");
     engine.config().run_root.join("images").join(name)
@@ -93,18 +121,22 @@ fn made(mount: &Mount, place: &Path) -> sys::Result<Option<Mounted>> {
         mounted.change(change, false)?;
         return Ok(Some(mounted));
     }
+    let overlay = overlay(mount);
+    if sys::overlay::can_be_detached() {
+        return overlay.mount().map(Some);
+    }
+    overlay.mount_at(place).map(|_| None)
+}
+
+fn overlay(mount: &Mount) -> Overlay {
     let parameters = mount.options.iter().filter(|option| *option != "ro");
     let parameter = |option: &String| match option.split_once('=') {
         Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
         None => (option.clone(), None),
     };
-    let overlay = Overlay {
+    Overlay {
         lower: mount.lower.clone(),
         parameters: parameters.map(parameter).collect(),
         attributes: Attributes::READ_ONLY,
-    };
-    if sys::overlay::can_be_detached() {
-        return overlay.mount().map(Some);
     }
-    overlay.mount_at(place).map(|_| None)
 }

@@ -1,8 +1,9 @@
 //! What rendering needs to know.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use types::{ContainerId, ContainerSpec};
+use types::{ContainerId, ContainerSpec, Mount};
 
 use crate::container::{Files, Resolved};
 
@@ -32,6 +33,17 @@ pub struct RenderInput<'a> {
     pub init: &'a Path,
     /// The machine.
     pub host: HostFacts,
+    /// What is mounted where, as far as the request does not say.
+    pub placed: &'a Placed,
+}
+
+/// What is looked up for mounts when a container starts, by where they are inside.
+#[derive(Debug, Clone, Default)]
+pub struct Placed {
+    /// What mounts its volumes and images.
+    pub mounts: BTreeMap<String, Mount>,
+    /// Owner and group of bind sources whose ids are translated.
+    pub owners: BTreeMap<String, (u32, u32)>,
 }
 
 /// Who a process is, in numbers.

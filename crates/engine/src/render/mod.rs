@@ -24,7 +24,8 @@ use std::collections::HashMap;
 use oci_spec::runtime::{Linux, Process, Root, Spec};
 
 pub use error::Error;
-pub use input::{DeviceKind, ExecInput, HostDevice, HostFacts, Identity, RenderInput};
+pub use input::{DeviceKind, ExecInput, HostDevice, HostFacts, Identity, Placed, RenderInput};
+pub(crate) use mounts::plain;
 pub use security::{MASKED, READONLY};
 
 /// Renders the configuration. The root is `rootfs` in the bundle.
@@ -60,7 +61,7 @@ fn linux(input: &RenderInput<'_>) -> Result<Linux, Error> {
     linux.set_sysctl(Some(sysctl::sysctls(input)?));
     linux.set_masked_paths(security::masked_paths(input));
     linux.set_readonly_paths(security::readonly_paths(input));
-    linux.set_rootfs_propagation(mounts::root_propagation(&input.spec.mounts));
+    linux.set_rootfs_propagation(mounts::root_propagation(&input.resolved.mounts));
     linux.set_seccomp(seccomp::filter(security, &capabilities, &input.host)?);
     Ok(linux)
 }

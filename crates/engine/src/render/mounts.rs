@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use oci_spec::runtime::Mount;
-use types::{MountKind, MountRequest, Propagation};
+use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder, Mount};
+use types::{IdMap, MountKind, MountRequest, Propagation};
 
 use super::process::INIT;
 use super::{Error, HostFacts, RenderInput, tmpfs};
@@ -138,12 +138,14 @@ fn user_mounts(input: &RenderInput<'_>) -> Result<Vec<(String, Mount)>, Error> {
             return Err(refuse(&request.target, "duplicate mount point"));
         }
         let mount = match &request.kind {
-            MountKind::Bind { .. } => bind(&target, request, &input.host)?,
+            MountKind::Bind { .. } => bind(&target, request, input)?,
             MountKind::Tmpfs { .. } => tmpfs_mount(&target, request)?,
+            MountKind::Volume(_) => volume(&target, request, input)?,
+            MountKind::Image { .. } => mount(&target, "overlay", "overlay", &["ro"]),
         };
         Ok((target, mount))
     };
-    input.spec.mounts.iter().map(render).collect()
+    input.resolved.mounts.iter().map(render).collect()
 }
 
 fn refuse(target: &str, reason: &str) -> Error {
@@ -161,8 +163,16 @@ fn clean(target: &str) -> Result<String, Error> {
     if target.contains('\0') {
         return Err(refuse(target, "a path has no zero byte"));
     }
+    match plain(target) {
+        root if root == "/" => Err(refuse(target, "destination can't be '/'")),
+        target => Ok(target),
+    }
+}
+
+/// A path without `.`, `..` and doubled slashes.
+pub(crate) fn plain(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
-    for part in target.split('/') {
+    for part in path.split('/') {
         match part {
             "" | "." => {}
             ".." => {
@@ -171,19 +181,86 @@ fn clean(target: &str) -> Result<String, Error> {
             part => parts.push(part),
         }
     }
-    if parts.is_empty() {
-        return Err(refuse(target, "destination can't be '/'"));
-    }
-    Ok(format!("/{}", parts.join("/")))
+    format!("/{}", parts.join("/"))
 }
 
-fn bind(target: &str, request: &MountRequest, host: &HostFacts) -> Result<Mount, Error> {
+/// A volume, as storage says it is mounted.
+fn volume(target: &str, request: &MountRequest, input: &RenderInput<'_>) -> Result<Mount, Error> {
+    // Before it starts nobody knows.
+    let unknown = || types::Mount {
+        kind: "bind".to_owned(),
+        source: "/".into(),
+        target: target.into(),
+        options: vec!["bind".to_owned()],
+        lower: Vec::new(),
+        subpath: None,
+    };
+    let placed = input.placed.mounts.get(target);
+    let placed = placed.cloned().unwrap_or_else(unknown);
+    let source = placed.source.to_str();
+    let source = source.ok_or_else(|| refuse(target, "its source has no name in Unicode"))?;
+    let own: Vec<&str> = placed.options.iter().map(String::as_str).collect();
+    let mut options = [own.as_slice(), &["rprivate"]].concat();
+    if request.read_only {
+        options.push("ro");
+    }
+    Ok(mount(target, &placed.kind, source, &options))
+}
+
+/// The mappings by which two users change places in a mount: what belongs to `owner` outside is
+/// `user`'s inside, and the other way round, so that nobody's files are without an owner.
+fn swapped(owner: u32, user: u32) -> Vec<LinuxIdMapping> {
+    let line = |outside, inside, size| (outside, inside, size);
+    let (low, high) = (owner.min(user), owner.max(user));
+    // The last number is nobody's.
+    let mut lines = vec![line(0, 0, low)];
+    if low == high {
+        lines.push(line(low, low, 1));
+    } else {
+        lines.push(line(low, high, 1));
+        lines.push(line(low + 1, low + 1, high - low - 1));
+        lines.push(line(high, low, 1));
+    }
+    lines.push(line(high + 1, high + 1, u32::MAX - high - 1));
+    let mapping = |(outside, inside, size): (u32, u32, u32)| {
+        let builder = LinuxIdMappingBuilder::default();
+        let builder = builder.container_id(outside).host_id(inside).size(size);
+        // All three are said: nothing can be missing.
+        builder.build().ok()
+    };
+    let lines = lines.into_iter().filter(|(_, _, size)| *size > 0);
+    lines.filter_map(mapping).collect()
+}
+
+fn translate(
+    mount: &mut Mount,
+    ids: IdMap,
+    target: &str,
+    input: &RenderInput<'_>,
+) -> Result<(), Error> {
+    if input.host.kernel < (5, 12) {
+        return Err(refuse(target, "translated ids need Linux 5.12"));
+    }
+    let identity = &input.identity;
+    let (user, group) = match ids {
+        IdMap::Ids(user, group) => (user, group),
+        // Before it starts nobody knows.
+        IdMap::Owner => input.placed.owners.get(target).copied().unwrap_or_default(),
+    };
+    mount.set_uid_mappings(Some(swapped(user, identity.uid)));
+    mount.set_gid_mappings(Some(swapped(group, identity.gid)));
+    Ok(())
+}
+
+fn bind(target: &str, request: &MountRequest, input: &RenderInput<'_>) -> Result<Mount, Error> {
+    let host = &input.host;
     let MountKind::Bind {
         source,
         propagation,
         recursive,
         read_only_non_recursive,
         read_only_force_recursive,
+        id_map,
         ..
     } = &request.kind
     else {
@@ -205,7 +282,11 @@ fn bind(target: &str, request: &MountRequest, host: &HostFacts) -> Result<Mount,
         ));
     }
     options.push(propagation.unwrap_or(Propagation::Rprivate).as_str());
-    Ok(mount(target, "bind", source, &options))
+    let mut mount = mount(target, "bind", source, &options);
+    if let Some(ids) = id_map {
+        translate(&mut mount, *ids, target, input)?;
+    }
+    Ok(mount)
 }
 
 /// How deep read-only goes.

@@ -35,6 +35,7 @@ pub(super) fn resolved() -> Resolved {
         labels: BTreeMap::new(),
         stop_signal: Signal::TERM,
         stop_timeout: 10,
+        mounts: Vec::new(),
     }
 }
 
@@ -69,10 +70,14 @@ impl Case {
             hosts: "/c/hosts".into(),
             resolv_conf: "/c/resolv.conf".into(),
         };
+        let resolved = Resolved {
+            mounts: self.spec.mounts.clone(),
+            ..self.resolved.clone()
+        };
         spec(&RenderInput {
             id: &id,
             spec: &self.spec,
-            resolved: &self.resolved,
+            resolved: &resolved,
             identity: self.identity.clone(),
             files: &files,
             devices: self.devices.clone(),
@@ -80,6 +85,7 @@ impl Case {
             joined_network: None,
             init: Path::new("/lib/brig-init"),
             host: self.host.clone(),
+            placed: &Placed::default(),
         })
     }
 }
@@ -475,6 +481,7 @@ fn bind(target: &str) -> MountRequest {
             read_only_non_recursive: false,
             read_only_force_recursive: false,
             bind_mode: None,
+            id_map: None,
         },
         target: target.to_owned(),
         read_only: false,

@@ -167,6 +167,7 @@ mod tests {
                 target: "/".into(),
                 options: vec![format!("upperdir={}", self.dir("upper").display())],
                 lower: vec![self.dir("middle"), self.dir("bottom")],
+                subpath: None,
             };
             read_in_layers(&[mount], "etc/passwd").unwrap()
         }

@@ -176,6 +176,7 @@ async fn the_daemon_that_is_killed() {
                 read_only_non_recursive: false,
                 read_only_force_recursive: false,
                 bind_mode: None,
+                id_map: None,
             },
             target: "/go".into(),
             read_only: false,

@@ -101,6 +101,7 @@ async fn bind_mounts_of_the_host() {
             read_only_non_recursive: false,
             read_only_force_recursive: false,
             bind_mode: None,
+            id_map: None,
         },
         target: target.to_owned(),
         read_only: false,

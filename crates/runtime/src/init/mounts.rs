@@ -6,8 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use sys::cgroup::Cgroup;
 use sys::mount::{Attributes, Change, Mounted, Propagation};
 use sys::ns::Namespaces;
+use sys::overlay::Overlay;
 use sys::root::{Kind, Root};
-use types::ErrorKind;
+use types::{ErrorKind, Mount};
 
 use super::{Init, Outcome, copy_up, gate, namespaces};
 use crate::Rootless;
@@ -130,6 +131,12 @@ impl Maker<'_> {
                 let (mounted, is_dir) = self.clone_inside(mount, path, translator.as_ref())?;
                 self.bind(mount, &mounted, is_dir)?;
             }
+            MountSource::Layers(overlay, path, at) => {
+                let mounted = layers(overlay, path.as_deref(), at, mount)?;
+                let is_dir = sys::root::kind(&mounted)
+                    .during(|| format!("look at the image on {}", mount.target.display()))?;
+                self.bind(mount, &mounted, is_dir == Kind::Directory)?;
+            }
             MountSource::Existing => remount(self.root, mount)?,
             MountSource::CgroupViews(views) => match self.awaited {
                 None => cgroup_views(self.root, mount, views)?,
@@ -138,7 +145,7 @@ impl Maker<'_> {
                     cgroup_views(self.root, mount, &views)?;
                 }
             },
-            MountSource::Path(path) => {
+            MountSource::Given(Mount { source: path, .. }) | MountSource::Path(path) => {
                 let message = format!("the source {} was not opened", path.display());
                 return Err(Failure::new(ErrorKind::Internal, message));
             }
@@ -282,6 +289,30 @@ impl Maker<'_> {
             Failure::new(ErrorKind::Invalid, message)
         })
     }
+}
+
+/// A part of an image: mounted as a whole for a moment, where only this process sees it.
+fn layers(
+    overlay: &Overlay,
+    path: Option<&Path>,
+    at: &Path,
+    mount: &MountPlan,
+) -> Result<Mounted, Failure> {
+    let action = || match path {
+        Some(path) => format!(
+            "mount {} of an image on {}",
+            path.display(),
+            mount.target.display()
+        ),
+        None => format!("mount an image on {}", mount.target.display()),
+    };
+    let whole = overlay.mount_at(at).during(action)?;
+    let root = Root::new(whole.into_fd());
+    let part = prepare::part(&root, path.unwrap_or(Path::new(".")), false);
+    let gone = sys::mount::detach(at);
+    let part = part.during(action)?;
+    gone.during(action)?;
+    Ok(part)
 }
 
 /// The machine's own of a file system that may not be mounted anew.

@@ -20,6 +20,7 @@ use sys::mount::{Mounted, Propagation};
 use sys::ns::Namespaces;
 use sys::overlay::Overlay;
 use sys::root::Node;
+use types::Mount;
 
 use crate::error::Error;
 use crate::mount_options::MountOptions;
@@ -27,7 +28,7 @@ use crate::resctrl::ResctrlPlan;
 use crate::{CreateRequest, SharedRoot};
 
 use environment::Environment;
-pub(crate) use mounts::{borrowed, cgroup_views, sources, views};
+pub(crate) use mounts::{borrowed, cgroup_views, part, sources, views};
 use mounts::{directory, root};
 pub(crate) use namespaces::{IdMaps, NamespacePlan};
 pub(crate) use net_devices::NetDevice;
@@ -110,6 +111,11 @@ pub(crate) enum MountSource {
     Path(PathBuf),
     /// The clone; whether it is of a directory.
     Bind(Mounted, bool),
+    /// What the request says instead of the specification, to be mounted by [`sources`].
+    Given(Mount),
+    /// Layers of which a part is mounted, or that this kernel mounts only where paths lead, which is
+    /// at this one for a moment.
+    Layers(Overlay, Option<PathBuf>, PathBuf),
     /// A path in the container, where an earlier mount is in the way to it or below it, and by which
     /// user namespace its ids are translated.
     Inside(PathBuf, Option<OwnedFd>),

@@ -8,7 +8,7 @@ use sys::cgroup::Cgroup;
 use sys::mount::{Attributes, Change, Mounted, Propagation};
 use sys::ns::Namespaces;
 use sys::overlay::Overlay;
-use sys::root::Kind;
+use sys::root::{Kind, Root};
 use types::Mount;
 
 use super::{
@@ -26,11 +26,10 @@ const MOST: usize = 100_000;
 
 /// All mounts in the order in which they are made: those of the root file system first.
 pub(super) fn mounts(request: &CreateRequest<'_>) -> Result<Vec<MountPlan>, Error> {
-    let inside_root = request
-        .rootfs
-        .iter()
-        .skip(1)
-        .map(|mount| Ok(part_of_root(mount)));
+    let more = request.rootfs.get(1..).unwrap_or_default();
+    let named = |mount: &&Mount| given(request.spec, mount);
+    let inside_root = more.iter().filter(|mount| !named(mount));
+    let inside_root = inside_root.map(|mount| Ok(part_of_root(mount)));
     let asked = request.spec.mounts().iter().flatten();
     let count = request.spec.mounts().as_ref().map_or(0, Vec::len);
     if count > MOST {
@@ -40,10 +39,23 @@ pub(super) fn mounts(request: &CreateRequest<'_>) -> Result<Vec<MountPlan>, Erro
     let mut all: Vec<_> = inside_root
         .chain(asked.map(|mount| from_spec(request.bundle, mount)))
         .collect::<Result<_, _>>()?;
+    for mount in more.iter().filter(named) {
+        let named = all.iter_mut().find(|plan| plan.target == mount.target);
+        if let Some(plan) = named {
+            plan.source = MountSource::Given(mount.clone());
+        }
+    }
     if let (true, Some(root)) = (request.rootfs.is_empty(), request.spec.root()) {
         look_inside(&mut all, &from_bundle(request.bundle, root.path()));
     }
     Ok(all)
+}
+
+/// Whether the specification has a mount in this one's place: then it says in which order and with
+/// which options, and the request what is mounted.
+fn given(spec: &Spec, mount: &Mount) -> bool {
+    let mut asked = spec.mounts().iter().flatten();
+    asked.any(|asked| *asked.destination() == mount.target)
 }
 
 /// Paths that lead into the root from outside mean what is inside: as a destination always, and as a
@@ -274,13 +286,17 @@ pub(crate) fn borrowed(options: &MountOptions) -> Vec<sys::mount::Parameter<'_>>
 /// Clones what is bound from the host. Here and not in the container, because only the host's view
 /// has these paths, and because a clone of the host's mount keeps its ties to it, which propagation
 /// options are about.
-pub(crate) fn sources(plan: &mut Plan) -> Result<(), Error> {
+pub(crate) fn sources(plan: &mut Plan, bundle: &Path) -> Result<(), Error> {
     let mut translators = Translators::default();
     for mount in &mut plan.mounts {
         if let (MountSource::Inside(_, translator), Some(ids)) = (&mut mount.source, &mount.ids) {
             let namespace = translators.of(ids, &plan.namespaces, &mount.target)?;
             let kept = sys::fd::duplicate(namespace);
             *translator = Some(kept.doing(|| "keep a user namespace".to_owned())?);
+        }
+        if let MountSource::Given(given) = &mount.source {
+            mount.source = made(given, &mount.options, bundle)?;
+            continue;
         }
         let MountSource::Path(path) = &mount.source else {
             continue;
@@ -299,6 +315,65 @@ pub(crate) fn sources(plan: &mut Plan) -> Result<(), Error> {
         mount.source = MountSource::Bind(cloned, is_dir);
     }
     Ok(())
+}
+
+/// Mounts what the request gave: here, where its devices, directories and servers are the machine's.
+fn made(given: &Mount, options: &MountOptions, bundle: &Path) -> Result<MountSource, Error> {
+    let action = || {
+        let (source, target) = (given.source.display(), given.target.display());
+        match &given.subpath {
+            Some(path) => format!("mount {} of {source} on {target}", path.display()),
+            None => format!("mount {source} on {target}"),
+        }
+    };
+    let recursive = options.bind.unwrap_or(false);
+    let mounted = match given.kind.as_str() {
+        "overlay" => return layers(given, bundle),
+        "bind" => match &given.subpath {
+            None => sys::mount::bind(&given.source, recursive).doing(action)?,
+            Some(path) => {
+                let root = Root::open(&given.source).doing(action)?;
+                part(&root, path, recursive).doing(action)?
+            }
+        },
+        kind => {
+            let own = MountOptions::parse(&given.options);
+            let parameters = borrowed(&own);
+            let source = given.source.to_str();
+            let mounted = sys::mount::file_system(kind, source, &parameters, own.attributes())
+                .doing(action)?;
+            match &given.subpath {
+                None => mounted,
+                Some(path) => part(&Root::new(mounted.into_fd()), path, false).doing(action)?,
+            }
+        }
+    };
+    let is_dir = sys::root::kind(&mounted).doing(action)? == Kind::Directory;
+    Ok(MountSource::Bind(mounted, is_dir))
+}
+
+/// A part of what is mounted: its path is looked up now, and leads nowhere outside.
+pub(crate) fn part(root: &Root, path: &Path, recursive: bool) -> sys::Result<Mounted> {
+    sys::mount::bind_fd(root.open_beneath(path)?, recursive)
+}
+
+fn layers(given: &Mount, bundle: &Path) -> Result<MountSource, Error> {
+    let options = MountOptions::parse(&given.options);
+    let overlay = Overlay {
+        lower: given.lower.clone(),
+        attributes: options.attributes(),
+        parameters: options.parameters,
+    };
+    if given.subpath.is_some() || !sys::overlay::can_be_detached() {
+        let path = given.subpath.clone();
+        return Ok(MountSource::Layers(overlay, path, bundle.to_owned()));
+    }
+    let count = overlay.lower.len();
+    let target = given.target.display();
+    let mounted = overlay
+        .mount()
+        .doing(|| format!("mount an image of {count} layers on {target}"))?;
+    Ok(MountSource::Bind(mounted, true))
 }
 
 /// The user namespaces by which mounts translate ids, one for the same mappings.

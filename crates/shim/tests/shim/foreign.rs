@@ -147,6 +147,7 @@ fn another_runtime_gets_its_root_mounted() {
                 .map(|n| format!("{n}dir={}", layer(n).display()))
                 .into(),
             lower: vec![lower.path().to_owned()],
+            subpath: None,
         }];
         let guest = guest.start();
         assert_eq!(guest.wait().code, 0);

@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::gc::parse_digest;
 use crate::layer::{LastOf, Rebuilt, verify};
 use crate::paths::{self, DIFF};
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::temp::Hashed;
 
 const BUFFER: usize = 128 << 10;
@@ -61,6 +61,8 @@ pub struct Checked {
     pub layers: usize,
     /// Images.
     pub images: usize,
+    /// Volumes.
+    pub volumes: usize,
     /// What is wrong; nothing in a whole store.
     pub problems: Vec<Problem>,
 }
@@ -166,6 +168,7 @@ pub(crate) fn check(
         }
         checked.blobs += 1;
     }
+    volumes(store, check, &mut checked)?;
     strangers(store, check, &mut checked)?;
     Ok(checked)
 }
@@ -263,6 +266,25 @@ fn told(layer: &Layer, verified: crate::layer::Verified) -> Result<Option<String
     Ok((verified.diff_id != layer.diff_id).then(|| format!("hashes to {}", verified.diff_id)))
 }
 
+/// Volumes without their directory. What was in it is lost: a repair makes an empty one.
+fn volumes(store: &Store, check: &Check<'_>, checked: &mut Checked) -> Result<(), Error> {
+    let volumes = store.read(|db| crate::volume::all(db, &store.paths))?;
+    checked.volumes = volumes.len();
+    for volume in volumes.iter().filter(|volume| !volume.path.is_dir()) {
+        let remade = check.repair && store::make_dir(&volume.path, 0o755).is_ok();
+        checked.problems.push(Problem {
+            text: format!("the files of the volume {} are gone", volume.name),
+            remedy: if remade {
+                Remedy::Mended
+            } else {
+                Remedy::Repair
+            },
+            images: Vec::new(),
+        });
+    }
+    Ok(())
+}
+
 /// Files that no row names and nobody is bringing.
 fn strangers(store: &Arc<Store>, check: &Check<'_>, checked: &mut Checked) -> Result<(), Error> {
     // Under the store's lock, so that nothing comes or goes meanwhile.
@@ -280,19 +302,25 @@ fn strangers(store: &Arc<Store>, check: &Check<'_>, checked: &mut Checked) -> Re
         .map(paths::layer_name)
         .collect();
     layers.insert(paths::layer_name(paths::EMPTY_LAYER));
+    let volumes = crate::volume::numbers(state.database.read())?;
+    let volumes: HashSet<_> = volumes.into_iter().map(paths::layer_name).collect();
     let [sha256, sha512] = store.paths.blobs();
     let places = [
         (sha256, &blobs),
         (sha512, &blobs),
         (store.paths.layers(), &layers),
+        (store.paths.volumes(), &volumes),
     ];
     for (dir, known) in places {
         for entry in std::fs::read_dir(&dir).map_err(Error::file("read", &dir))? {
             let entry = entry.map_err(Error::file("read", &dir))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             // Layers that are being unpacked have higher numbers than any that are done.
-            let coming = paths::layer_number(&name).is_some_and(|number| store.is_new(number));
-            if known.contains(&name) || (dir == store.paths.layers() && coming) {
+            let coming = paths::layer_number(&name).is_some_and(|number| {
+                (dir == store.paths.layers() && store.is_new(number))
+                    || (dir == store.paths.volumes() && store.is_new_volume(number))
+            });
+            if known.contains(&name) || coming {
                 continue;
             }
             let remedy = match check.repair && store.trash.discard(&entry.path()).is_ok() {

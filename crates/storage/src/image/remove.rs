@@ -84,7 +84,8 @@ fn names_meant(
 
 /// Ids of all images that containers need.
 pub(crate) fn in_use(db: &Connection) -> Result<HashSet<String>, Error> {
-    let sql = "SELECT image FROM containers UNION SELECT image FROM snapshots";
+    let sql = "SELECT image FROM containers UNION SELECT image FROM snapshots
+        UNION SELECT image FROM container_images";
     let mut query = db.prepare_cached(sql)?;
     let rows = query.query_map([], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -93,7 +94,8 @@ pub(crate) fn in_use(db: &Connection) -> Result<HashSet<String>, Error> {
 /// A container that needs the image.
 fn user(tx: &Transaction<'_>, id: &Digest) -> Result<Option<String>, Error> {
     let sql = "SELECT id FROM containers WHERE image = ?1
-        UNION SELECT container FROM snapshots WHERE image = ?1 LIMIT 1";
+        UNION SELECT container FROM snapshots WHERE image = ?1
+        UNION SELECT container FROM container_images WHERE image = ?1 LIMIT 1";
     Ok(tx
         .prepare_cached(sql)?
         .query_row([id.to_string()], |row| row.get(0))

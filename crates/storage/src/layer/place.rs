@@ -33,6 +33,10 @@ pub(super) struct Placer<'a> {
     /// The directory that holds the layer's own.
     outer: Arc<Dir>,
     room: Room,
+    /// What that is called.
+    name: &'static str,
+    /// Whether names may stand for whiteouts.
+    layered: bool,
     root: Rc<Dir>,
     parents: HashMap<Vec<u8>, Rc<Dir>>,
     times: Times,
@@ -48,11 +52,23 @@ impl<'a> Placer<'a> {
         let name = OsStr::new(DIFF);
         outer.make_dir(name)?;
         outer.set_mode(name, 0o755)?;
-        let root = Rc::new(outer.open_dir(name)?);
+        Self::within(outer, DIFF, true, trash)
+    }
+
+    /// In the directory `name` of `outer`, which is there and empty.
+    pub(super) fn within(
+        outer: Dir,
+        name: &'static str,
+        layered: bool,
+        trash: &'a Trash,
+    ) -> sys::Result<Self> {
+        let root = Rc::new(outer.open_dir(OsStr::new(name))?);
         let outer = Arc::new(outer);
         Ok(Self {
             room: Room::new(Arc::clone(&outer)),
             outer,
+            name,
+            layered,
             root,
             parents: HashMap::new(),
             times: Times::default(),
@@ -70,6 +86,9 @@ impl<'a> Placer<'a> {
     ) -> Result<(), Error> {
         let path = clean(&entry.path).map_err(|m| data.broken(m))?;
         let name = last(&path);
+        if !self.layered {
+            return self.place_named(entry, &path, data);
+        }
         match whiteout::meaning(name).map_err(|m| data.broken(m))? {
             Meaning::Name => self.place_named(entry, &path, data),
             Meaning::Removed(name) => {
@@ -95,7 +114,7 @@ impl<'a> Placer<'a> {
     pub(super) fn finish(self) -> Result<u64, Error> {
         for (path, time) in self.times.inside_out() {
             let answer = match self.root.open_in_root(parent(path)) {
-                _ if path.is_empty() => self.outer.set_modified(OsStr::new(DIFF), time),
+                _ if path.is_empty() => self.outer.set_modified(OsStr::new(self.name), time),
                 Ok(dir) => dir.set_modified(OsStr::from_bytes(last(path)), time),
                 Err(error) => Err(error),
             };
@@ -145,7 +164,7 @@ impl<'a> Placer<'a> {
         if entry.kind != Kind::Directory {
             return Err(data.broken(Malformed::Name(entry.name())));
         }
-        attributes(&self.outer, OsStr::new(DIFF), entry)
+        attributes(&self.outer, OsStr::new(self.name), entry)
             .map_err(|e| failed("set the attributes of", b"/", e))?;
         self.times
             .keep(b"", entry.modified)

@@ -74,10 +74,51 @@ pub(crate) fn unpack(
     if format == Format::Plain {
         return unpack_hashed(store, stream, algorithm);
     }
+    decoded(stream, format, |plain| {
+        unpack_hashed(store, plain, algorithm)
+    })
+}
+
+/// Puts the files of an archive into the directory `name` of `outer`, which is empty: those of a
+/// volume, of which every name stands for itself.
+pub(crate) fn unpack_files(
+    store: &Store,
+    outer: Dir,
+    name: &'static str,
+    stream: impl BufRead + Send,
+    format: Format,
+) -> Result<(), Error> {
+    let root = store.paths.root.clone();
+    let placer = Placer::within(outer, name, false, &store.trash);
+    let placer = placer.map_err(Error::file("open", &root))?;
+    if format == Format::Plain {
+        return place_files(placer, stream);
+    }
+    decoded(stream, format, |plain| place_files(placer, plain))
+}
+
+fn place_files(mut placer: Placer<'_>, stream: impl BufRead) -> Result<(), Error> {
+    let mut reader = Reader::new(stream);
+    while let Some(entry) = reader.next()? {
+        placer.place(&entry, &mut reader)?;
+    }
+    reader.drain()?;
+    if reader.offset() == 0 {
+        return Err(reader.broken(Malformed::Empty));
+    }
+    placer.finish().map(drop)
+}
+
+/// Calls `take` with the stream decompressed.
+fn decoded<T>(
+    stream: impl BufRead + Send,
+    format: Format,
+    take: impl FnOnce(pipe::Receive) -> Result<T, Error>,
+) -> Result<T, Error> {
     std::thread::scope(|scope| {
         let (sender, receiver) = pipe::pipe();
         let decoder = scope.spawn(move || decompress(stream, format, sender));
-        let unpacked = unpack_hashed(store, receiver, algorithm);
+        let unpacked = take(receiver);
         let decoded = decoder
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -37,7 +37,7 @@ pub(super) fn meaning(name: &[u8]) -> Result<Meaning<'_>, Malformed> {
 
 /// Whether a layer may not bring this attribute: overlayfs would take it for its own and could be led
 /// to files the image does not have; labels and signatures are the host's to give.
-pub(super) fn is_reserved(key: &[u8]) -> bool {
+pub(crate) fn is_reserved(key: &[u8]) -> bool {
     key.starts_with(b"trusted.overlay.")
         || key.starts_with(b"user.overlay.")
         || matches!(key, b"security.selinux" | b"security.ima" | b"security.evm")

@@ -24,3 +24,4 @@ mod pull;
 mod quota;
 mod relieve;
 mod usage;
+mod volumes;

@@ -76,6 +76,14 @@ pub(crate) fn assert_clean(root: &Path) {
     assert_eq!(names(&root.join("tmp")), [""; 0], "temporary files");
     let containers = column("SELECT container FROM snapshots");
     assert_eq!(names(&root.join("containers")), containers, "containers");
+    let numbers = "SELECT CAST(number AS TEXT) FROM volumes
+        UNION SELECT CAST(number AS TEXT) FROM volume_snapshots";
+    let mut volumes: Vec<_> = column(numbers)
+        .iter()
+        .map(|n| base_36(n.parse().unwrap()))
+        .collect();
+    volumes.sort();
+    assert_eq!(names(&root.join("volumes")), volumes, "volumes");
     let mut layers: Vec<_> = column("SELECT CAST(number AS TEXT) FROM layers")
         .iter()
         .map(|n| base_36(n.parse().unwrap()))

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ImageRef, Platform};
 
-pub use mounts::{MountKind, MountRequest, Propagation};
+pub use mounts::{IdMap, MountKind, MountRequest, Propagation, VolumeRequest};
 pub use network::{
     ContainerPort, DnsRequest, EndpointRequest, InvalidPort, NetworkMode, Networking, PortRequest,
     Protocol, port_range,
@@ -80,8 +80,14 @@ pub struct ContainerSpec {
     pub stop_signal: Option<String>,
     /// Seconds between that signal and SIGKILL; negative waits for ever; none means 10.
     pub stop_timeout: Option<i64>,
-    /// Binds and tmpfs.
+    /// What is mounted into it.
     pub mounts: Vec<MountRequest>,
+    /// Paths inside at which it has volumes of its own: `-v PATH`.
+    pub volumes: BTreeSet<String>,
+    /// Containers whose mounts it has too, `NAME[:MODE]`.
+    pub volumes_from: Vec<String>,
+    /// Who keeps volumes that have to be made for it; none is `local`.
+    pub volume_driver: Option<String>,
     /// Whether the root is read-only.
     pub read_only: bool,
     /// Size of `/dev/shm` in bytes; none means 64 MiB.

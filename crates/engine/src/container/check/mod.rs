@@ -224,6 +224,8 @@ pub(super) fn kind(mount: &MountRequest) -> &'static str {
     match mount.kind {
         MountKind::Bind { .. } => "bind",
         MountKind::Tmpfs { .. } => "tmpfs",
+        MountKind::Volume(_) => "volume",
+        MountKind::Image { .. } => "image",
     }
 }
 

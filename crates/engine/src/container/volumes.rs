@@ -1,0 +1,236 @@
+//! The mounts of a container: those asked for, those of other containers, those that its image asks
+//! for; and the volumes and images among them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use oci_spec::image::Config;
+use storage::{ANONYMOUS, Image, NewVolume, Parts, StagedVolume};
+use sys::dir::Dir;
+use sys::root::Root;
+use types::{ContainerSpec, IdMap, Mount, MountKind, MountRequest, VolumeName, VolumeRequest};
+
+use super::check::Invalid;
+use crate::render::{self, Placed};
+use crate::{Engine, Error, image, volume};
+
+/// Everything that is mounted: what other containers have, unless something else is asked for there;
+/// what is asked for; and volumes of the container's own where the image wants some and nothing is.
+pub(super) fn mounts(
+    engine: &Engine,
+    spec: &ContainerSpec,
+    config: Option<&Config>,
+) -> Result<Vec<MountRequest>, Error> {
+    volume::check_driver(spec.volume_driver.as_deref())?;
+    let mut all = spec.mounts.clone();
+    let mut taken: BTreeSet<String> = all.iter().map(|m| render::plain(&m.target)).collect();
+    let wanted = config.and_then(|config| config.volumes().clone());
+    let wanted = wanted.unwrap_or_default();
+    let mut from_others: BTreeMap<String, MountRequest> = BTreeMap::new();
+    for text in &spec.volumes_from {
+        for mount in of_other(engine, text)? {
+            from_others.insert(render::plain(&mount.target), mount);
+        }
+    }
+    for (target, mount) in from_others {
+        if !spec.volumes.contains(&target) && taken.insert(target) {
+            all.push(mount);
+        }
+    }
+    for path in spec.volumes.iter().chain(&wanted) {
+        let target = render::plain(path);
+        if target != "/" && taken.insert(target.clone()) {
+            all.push(MountRequest {
+                kind: MountKind::Volume(VolumeRequest::default()),
+                target,
+                read_only: false,
+            });
+        }
+    }
+    for mount in &mut all {
+        complete(engine, spec, mount)?;
+    }
+    Ok(all)
+}
+
+/// What `--volumes-from` names, `CONTAINER[:MODE]`.
+fn of_other(engine: &Engine, text: &str) -> Result<Vec<MountRequest>, Error> {
+    let (name, mode) = text.split_once(':').unwrap_or((text, "rw"));
+    let invalid = |reason: String| Invalid::Mount {
+        kind: "volume",
+        reason,
+    };
+    let read_only = match mode {
+        "ro" => true,
+        "rw" | "" | "z" | "Z" => false,
+        other => return Err(invalid(format!("invalid mode for volumes-from: {other}")).into()),
+    };
+    let other = engine.find(name)?;
+    let mounts = other.fixed.resolved.mounts.iter().cloned();
+    let ours = |mut mount: MountRequest| {
+        mount.read_only |= read_only;
+        if let MountKind::Volume(volume) = &mut mount.kind {
+            volume.no_copy = true;
+        }
+        mount
+    };
+    Ok(mounts.map(ours).collect())
+}
+
+/// Gives it the name it has not been given, and an image's name the image that it means now.
+fn complete(engine: &Engine, spec: &ContainerSpec, mount: &mut MountRequest) -> Result<(), Error> {
+    match &mut mount.kind {
+        MountKind::Volume(of) => {
+            if of.driver.is_none() {
+                of.driver.clone_from(&spec.volume_driver);
+            }
+            volume::check_driver(of.driver.as_deref())?;
+            if of.name.is_none() {
+                of.name = Some(volume::anonymous()?);
+                of.own = true;
+                of.labels.insert(ANONYMOUS.to_owned(), String::new());
+            }
+        }
+        MountKind::Image { source, .. } => {
+            let found = engine.storage().image(source);
+            let found = found.map_err(|error| Invalid::Mount {
+                kind: "image",
+                reason: image::missing(error, source).to_string(),
+            })?;
+            *source = found.id.to_string();
+        }
+        MountKind::Bind { .. } | MountKind::Tmpfs { .. } => {}
+    }
+    Ok(())
+}
+
+/// Volumes and images that the container is about to have. Volumes that are empty are given what the
+/// image has at their place.
+pub(super) fn stage(
+    engine: &Engine,
+    mounts: &[MountRequest],
+    image: &Image,
+) -> Result<Parts, Error> {
+    let mut parts = Parts::default();
+    let mut names: BTreeSet<&VolumeName> = BTreeSet::new();
+    let mut files = None;
+    for mount in mounts {
+        match &mount.kind {
+            MountKind::Volume(of) => {
+                let Some(name) = of.name.as_ref().filter(|name| names.insert(name)) else {
+                    continue;
+                };
+                let new = NewVolume {
+                    name: name.clone(),
+                    options: of.options.clone(),
+                    labels: of.labels.clone(),
+                };
+                let mut staged = engine.storage().stage_volume(new, of.own)?;
+                if !of.no_copy && of.subpath.is_none() && staged.wants_content()? {
+                    let root = match files.take() {
+                        Some(root) => root,
+                        None => image::mount::open(engine, image)?,
+                    };
+                    copy_up(&root, &mount.target, &mut staged)?;
+                    files = Some(root);
+                }
+                parts.volumes.push(staged);
+            }
+            MountKind::Image { source, .. } => {
+                parts.images.push(engine.storage().image(source)?.id);
+            }
+            MountKind::Bind { .. } | MountKind::Tmpfs { .. } => {}
+        }
+    }
+    Ok(parts)
+}
+
+/// The path is resolved by the kernel inside the image, whose links lead nowhere else.
+fn copy_up(image: &Root, target: &str, volume: &mut StagedVolume) -> Result<(), Error> {
+    let from = match image.open_dir(target) {
+        Ok(dir) => Dir::from(dir),
+        // There is nothing, or no directory.
+        Err(_) => return Ok(()),
+    };
+    volume.fill(&from)?;
+    Ok(())
+}
+
+/// Remembers where the volumes of a new container are.
+pub(super) fn remember(engine: &Engine, names: &[VolumeName]) {
+    for name in names {
+        // One that somebody has removed already has no place.
+        if let Ok(volume) = engine.storage().volume(name.as_str()) {
+            engine.places().remember(&volume);
+        }
+    }
+}
+
+/// Where everything is that is mounted now, and whose it is, as far as the request does not say.
+pub(super) fn place(engine: &Engine, mounts: &[MountRequest]) -> Result<Placed, Error> {
+    let mut placed = Placed::default();
+    let _held = engine.places().hold();
+    for mount in mounts {
+        let target = render::plain(&mount.target);
+        match &mount.kind {
+            MountKind::Volume(of) => {
+                let found = place_volume(engine, of, &target)?;
+                placed.mounts.insert(target, found);
+            }
+            MountKind::Image { source, subpath } => {
+                let image = engine.storage().image(source)?;
+                let found = engine.storage().mount_image(&image)?;
+                let found = put(found, &target, subpath.as_ref());
+                placed.mounts.insert(target, found);
+            }
+            MountKind::Bind {
+                source,
+                id_map: Some(IdMap::Owner),
+                ..
+            } => {
+                let what = || format!("look at the bind source {source}");
+                let status = std::fs::metadata(source).map_err(Error::io(what()))?;
+                placed.owners.insert(target, (status.uid(), status.gid()));
+            }
+            MountKind::Bind { .. } | MountKind::Tmpfs { .. } => {}
+        }
+    }
+    Ok(placed)
+}
+
+fn place_volume(engine: &Engine, of: &VolumeRequest, target: &str) -> Result<Mount, Error> {
+    let name = of.name.as_ref().map(VolumeName::as_str).unwrap_or_default();
+    let volume = engine.storage().volume(name)?;
+    Ok(put(volume.mount()?, target, of.subpath.as_ref()))
+}
+
+fn put(mount: Mount, target: &str, subpath: Option<&String>) -> Mount {
+    Mount {
+        target: target.into(),
+        subpath: subpath.map(PathBuf::from),
+        ..mount
+    }
+}
+
+/// Those of them that a runtime's configuration cannot say.
+pub(super) fn beyond_configuration(engine: &Engine, placed: &Placed) -> Result<Vec<Mount>, Error> {
+    let more = placed.mounts.values();
+    let more: Vec<Mount> = more
+        .filter(|mount| mount.subpath.is_some() || mount.kind != "bind")
+        .cloned()
+        .collect();
+    if let (Some(mount), Some(runtime)) = (more.first(), &engine.config().foreign_runtime) {
+        return Err(Invalid::Mount {
+            kind: "volume",
+            reason: format!(
+                "{}: a part of a volume, an image, or a volume with a device is mounted by Brig's \
+                 own runtime only, not by {}",
+                mount.target.display(),
+                Path::new(runtime).display()
+            ),
+        }
+        .into());
+    }
+    Ok(more)
+}

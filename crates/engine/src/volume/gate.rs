@@ -1,0 +1,94 @@
+//! Where volumes are, in memory; and the order between starts, which look that up, and those who give
+//! a volume another directory.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use storage::{Storage, Volume};
+use types::{Lifecycle, VolumeName};
+
+use super::Refused;
+use crate::{Engine, Error};
+
+/// Where volumes are.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    paths: RwLock<HashMap<VolumeName, PathBuf>>,
+    /// Held by a start while it looks up directories, and by who replaces one from the moment at
+    /// which it sees that no container runs that has it.
+    gate: RwLock<()>,
+}
+
+impl Places {
+    pub(crate) fn read(storage: &Storage) -> Result<Self, Error> {
+        let places = Self::default();
+        for volume in storage.volumes()? {
+            places.remember(&volume);
+        }
+        Ok(places)
+    }
+
+    pub(crate) fn remember(&self, volume: &Volume) {
+        let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
+        paths.insert(volume.name.clone(), volume.path.clone());
+    }
+
+    pub(super) fn forget(&self, name: &str) {
+        let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
+        paths.retain(|known, _| known.as_str() != name);
+    }
+
+    /// Where a volume was when it was last looked at.
+    pub(crate) fn of(&self, name: &VolumeName) -> Option<PathBuf> {
+        let paths = self.paths.read().unwrap_or_else(PoisonError::into_inner);
+        paths.get(name).cloned()
+    }
+
+    /// No directory is replaced as long as this is held.
+    pub(crate) fn hold(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Replaces what a volume holds, unless a container runs that has it: who starts later finds the new
+/// content.
+pub(super) fn replace(
+    engine: &Engine,
+    name: &str,
+    replace: impl FnOnce() -> Result<(), Error>,
+) -> Result<(), Error> {
+    let places = engine.places();
+    let _alone = places.gate.write().unwrap_or_else(PoisonError::into_inner);
+    refuse_running(engine, name)?;
+    replace()?;
+    places.remember(&engine.storage().volume(name)?);
+    Ok(())
+}
+
+/// Refuses a volume that a container has which runs or is being started.
+pub(super) fn refuse_running(engine: &Engine, name: &str) -> Result<(), Error> {
+    let users = match engine.storage().volume(name) {
+        Ok(volume) => volume.users,
+        // It is about to be made.
+        Err(storage::Error::NoSuchVolume(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let containers = users.iter().filter_map(|id| engine.find(id.as_str()).ok());
+    let busy = |lifecycle| {
+        matches!(
+            lifecycle,
+            Lifecycle::Running { .. } | Lifecycle::Starting { .. }
+        )
+    };
+    for container in containers {
+        if busy(container.lifecycle()) {
+            return Err(Refused::Running {
+                volume: name.to_owned(),
+                container: container.name().to_string(),
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
