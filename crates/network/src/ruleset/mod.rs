@@ -2,6 +2,7 @@
 //!
 //! [`Ruleset`] says what there is; [`render`](Ruleset::render) turns it into the table, a pure function;
 //! a [`Firewall`] puts the table in place all at once, or a single [`Change`] of it.
+//! [`Ruleset::explain`] says of a packet what the table does with it, and why.
 
 use std::net::IpAddr;
 
@@ -10,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::address::Cidr;
 use crate::plan::{BridgePlan, Driver, NetworkPlan};
 
+mod explain;
 mod firewall;
 mod names;
 mod render;
 mod rule;
 
+pub use explain::{Explanation, Outcome, Packet};
 pub use firewall::{Firewall, Watch};
 pub use names::{RESOLVER, redirect_names};
 pub(crate) use rule::address_bytes;

@@ -126,7 +126,7 @@ impl Ruleset {
         table
     }
 
-    fn is_routed(&self, port: &Published) -> bool {
+    pub(super) fn is_routed(&self, port: &Published) -> bool {
         self.networks.iter().filter_map(bridge_of).any(|bridge| {
             bridge.name == port.bridge && mode(bridge, port.target.is_ipv4()) == GatewayMode::Routed
         })
