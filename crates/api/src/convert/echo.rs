@@ -8,8 +8,8 @@ use types::{
 use super::{network, storage};
 use crate::wire::{
     BindOptions, ContainerConfig, ContainerCreateRequest, DeviceMapping, DriverConfig, Empty,
-    HostConfig, ImageOptions, LogConfig, Mount, MountPoint, RestartPolicy,
-    TmpfsOptions, Ulimit, VolumeOptions, Words,
+    HostConfig, ImageOptions, LogConfig, Mount, MountPoint, RestartPolicy, TmpfsOptions, Ulimit,
+    VolumeOptions, Words,
 };
 
 /// The driver of volumes.

@@ -71,10 +71,8 @@ pub(crate) fn write(
 /// The host's configuration with what is asked for in its place; `resolver` is then the only server.
 fn resolver_conf(of_host: &str, dns: &DnsRequest, resolver: Option<&str>) -> String {
     let words = |name: &str| -> Vec<String> {
-        let lines = of_host.lines().filter_map(|line| line.strip_prefix(name));
-        let last = lines
-            .filter(|rest| rest.starts_with([' ', '\t']))
-            .next_back();
+        let mut lines = of_host.lines().filter_map(|line| line.strip_prefix(name));
+        let last = lines.rfind(|rest| rest.starts_with([' ', '\t']));
         last.unwrap_or_default()
             .split_whitespace()
             .map(str::to_owned)

@@ -21,6 +21,8 @@ use crate::store::Store;
 
 const BUFFER: usize = 128 << 10;
 const BLOCK: u64 = 512;
+/// The same of memory.
+const BYTES: usize = 512;
 /// Directories open at a time. What lies deeper is refused.
 const MAX_DEPTH: usize = 256;
 /// What a header has room for: names, and the eleven octal digits of sizes and times.
@@ -55,7 +57,7 @@ pub(super) fn export(root: &Dir, out: &mut dyn Write) -> Result<(), Error> {
     export.all(root)?;
     export
         .out
-        .write_all(&[0; 2 * BLOCK as usize])
+        .write_all(&[0; 2 * BYTES])
         .and_then(|()| export.out.flush())
         .map_err(Error::Output)
 }
@@ -203,7 +205,7 @@ impl Export<'_> {
             map.push_str(&format!("{offset}\n{length}\n"));
         }
         let mut map = map.into_bytes();
-        map.resize(map.len().next_multiple_of(BLOCK as usize), 0);
+        map.resize(map.len().next_multiple_of(BYTES), 0);
         let data: u64 = pieces.iter().map(|(_, length)| length).sum();
         records.add(b"GNU.sparse.major", b"1");
         records.add(b"GNU.sparse.minor", b"0");
@@ -248,7 +250,7 @@ impl Export<'_> {
 
     fn pad(&mut self, size: u64) -> Result<(), Error> {
         let padding = usize::try_from(size.next_multiple_of(BLOCK) - size).unwrap_or(0);
-        let zeros = [0; BLOCK as usize];
+        let zeros = [0; BYTES];
         self.out.write_all(&zeros[..padding]).map_err(Error::Output)
     }
 

@@ -148,7 +148,7 @@ impl Backing {
             } => Mount {
                 kind: kind.clone(),
                 source: device.into(),
-                options: options.iter().map(with_address).collect::<Result<_, _>>()?,
+                options: options.iter().map(|option| with_address(option)).collect::<Result<_, _>>()?,
                 ..bind(directory, false, &[])
             },
         })
@@ -156,12 +156,12 @@ impl Backing {
 }
 
 /// Kernels know servers by address only.
-fn with_address(option: &String) -> Result<String, Error> {
+fn with_address(option: &str) -> Result<String, Error> {
     let Some(name) = option.strip_prefix("addr=") else {
-        return Ok(option.clone());
+        return Ok(option.to_owned());
     };
     if name.parse::<IpAddr>().is_ok() {
-        return Ok(option.clone());
+        return Ok(option.to_owned());
     }
     let unknown = || {
         invalid(format!(
