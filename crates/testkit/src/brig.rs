@@ -131,14 +131,10 @@ impl Brig {
             .arg("--host")
             .arg(self.host())
             .args(["--cgroup-parent", &self.parent, "--log-level", "debug"]);
-        if !self.setup.flags.iter().any(|flag| flag == "--config") {
-            command
-                .arg("--config")
-                .arg(self.root.path().join("brigd.toml"));
-        }
         command.args(&self.setup.flags);
         self.environment(&mut command);
         command
+            .env("BRIGD_CONFIG", self.config_file())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
@@ -201,6 +197,11 @@ impl Brig {
     /// The daemon's `--cgroup-parent`.
     pub fn cgroup_parent(&self) -> &str {
         &self.parent
+    }
+
+    /// The daemon's configuration file, unless `--config` names another.
+    pub fn config_file(&self) -> PathBuf {
+        self.root.path().join("brigd.toml")
     }
 
     /// The daemon's networks.

@@ -236,6 +236,7 @@ fn the_client_starts_a_daemon_and_says_so() {
             .env("BRIGD_RUN_ROOT", brig.run_root());
         command
             .env("BRIGD_HOST", brig.host())
+            .env("BRIGD_CONFIG", brig.config_file())
             .env("BRIGD_CGROUP_PARENT", brig.cgroup_parent());
         brig.finish_command(&mut command)
     };

@@ -97,7 +97,8 @@ pub(crate) fn networks_of(
     spec: &mut ContainerSpec,
 ) -> Result<BTreeMap<String, Endpoint>, Error> {
     if let NetworkMode::Container(who) = &spec.network {
-        let other = engine.find(who)?;
+        let other = engine.find(who);
+        let other = other.map_err(|error| unknown(error, who))?;
         spec.network = NetworkMode::Container(other.id().to_string());
     }
     if !spec.network.is_connected() {
@@ -117,7 +118,8 @@ pub(crate) fn networks_of(
     asked.entry(mode).or_default();
     let mut networks = BTreeMap::new();
     for (who, request) in asked {
-        let network = engine.networks().find(&who)?;
+        let network = engine.networks().find(&who);
+        let network = network.map_err(|error| unknown(error.into(), &who))?;
         if matches!(network.name(), "host") {
             return Err(NetworkError::Host.into());
         }
@@ -134,6 +136,15 @@ pub(crate) fn networks_of(
         networks.insert(network.name().to_owned(), place);
     }
     Ok(networks)
+}
+
+/// "Not found" would mean the image to whoever asks for a container: clients pull it then.
+fn unknown(error: Error, who: &str) -> Error {
+    match error {
+        Error::NoContainer(_) => NetworkError::NoContainer(who.to_owned()).into(),
+        Error::Network(NetworkError::NotFound(_)) => NetworkError::Unknown(who.to_owned()).into(),
+        error => error,
+    }
 }
 
 /// What can be said of a place in a network alone.

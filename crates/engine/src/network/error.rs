@@ -9,6 +9,12 @@ pub enum NetworkError {
     /// Nothing is known by this id, name or prefix.
     #[error("network {0} not found")]
     NotFound(String),
+    /// The same, of a network that a container asks for.
+    #[error("network {0} not found")]
+    Unknown(String),
+    /// The container whose network is asked for.
+    #[error("No such container: {0}")]
+    NoContainer(String),
     /// The beginning of several ids.
     #[error("network {0} is ambiguous: it is the beginning of several ids")]
     Ambiguous(String),
@@ -133,6 +139,8 @@ impl NetworkError {
             | Self::AddressTaken { .. } => ErrorKind::Forbidden,
             Self::NotIn { .. } => ErrorKind::Internal,
             Self::Ambiguous(_)
+            | Self::Unknown(_)
+            | Self::NoContainer(_)
             | Self::Name(_)
             | Self::Cluster(_)
             | Self::Setting { .. }
