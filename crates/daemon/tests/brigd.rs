@@ -92,9 +92,19 @@ const ANSWERS: &[(&str, &str, &str)] = &[
     ),
     (
         "POST /containers/create",
-        r#"{"Image":"nosuch","HostConfig":{"PublishAllPorts":true}}"#,
-        "501 HostConfig.PublishAllPorts is not supported by this version of Brig: no port can \
-             be published yet; use network mode host",
+        r#"{"Image":"nosuch","HostConfig":{"CpuCount":1}}"#,
+        "501 HostConfig.CpuCount is not supported by this version of Brig: it is for Windows \
+             containers; leave it out",
+    ),
+    (
+        "POST /containers/create",
+        r#"{"Image":"nosuch","HostConfig":{"PortBindings":{"http/tcp":[]}}}"#,
+        "400 invalid port specification: \"http/tcp\"",
+    ),
+    (
+        "POST /networks/create",
+        r#"{"Name":"bridge"}"#,
+        "403 operation is not permitted on predefined bridge network",
     ),
     (
         "POST /containers/create",

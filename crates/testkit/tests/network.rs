@@ -1,5 +1,7 @@
 //! Networks from the outside: names, ports, addresses, isolation, and what is left of them.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;

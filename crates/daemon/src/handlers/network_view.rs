@@ -16,7 +16,11 @@ pub(super) fn settings(view: &View, version: Version) -> wire::NetworkSettings {
     let runs = view.lifecycle.is_running();
     let own = view.spec.network.is_private() && runs;
     let shown = wire::NetworkSettings {
-        sandbox_id: if own { view.id.to_string() } else { String::new() },
+        sandbox_id: if own {
+            view.id.to_string()
+        } else {
+            String::new()
+        },
         sandbox_key: match view.lifecycle.process() {
             Some(process) if own => format!("/proc/{}/ns/net", process.pid),
             _ => String::new(),

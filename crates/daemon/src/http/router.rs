@@ -343,7 +343,7 @@ mod tests {
                 "/images/x/y@sha256:0",
                 "ImageRemove x/y@sha256:0 -",
             ),
-            ("GET", "/networks/", "Unsupported  -"),
+            ("GET", "/networks/", "NetworkList  -"),
             ("OPTIONS", "/anything/at/all", "Options  -"),
             ("POST", "/containers/json", "-"),
             ("PATCH", "/containers/json", "-"),
