@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use network::keeper::protocol::STATE;
 use network::keeper::{Change as Told, Model};
-use network::ruleset::Change as RuleChange;
+use network::ruleset::{Change as RuleChange, Firewall};
 use types::{NetworkId, NetworkSpec, PoolSpec};
 
 use super::error::NetworkError;
@@ -254,7 +255,8 @@ pub(crate) fn leave(engine: &Engine) -> Result<(), Error> {
     dismiss(engine)
 }
 
-/// Ends the keeper, if one runs, with all that it keeps.
+/// Ends the keeper, if one runs, with all that it keeps; of one that was killed, what it left behind:
+/// the next one would resume from it.
 fn dismiss(engine: &Engine) -> Result<(), Error> {
     let keeper = &engine.networks().keeper;
     let failed = || NetworkError::keeper("end the keeper of networks");
@@ -262,5 +264,12 @@ fn dismiss(engine: &Engine) -> Result<(), Error> {
         keeper.replace(&Model::default()).map_err(failed())?;
         keeper.end().map_err(failed())?;
     }
-    Ok(())
+    let state = engine.config().run_root.join(STATE);
+    if !state.exists() {
+        return Ok(());
+    }
+    Firewall::open()
+        .and_then(|mut firewall| firewall.remove(&engine.networks().settings.table))
+        .map_err(NetworkError::network("remove the rules of networks"))?;
+    std::fs::remove_file(&state).map_err(Error::io(format!("remove {}", state.display())))
 }
