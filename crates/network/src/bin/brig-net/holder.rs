@@ -68,6 +68,9 @@ fn entry(line: &str) -> Option<Entry> {
 fn address(word: &str) -> Option<SocketAddr> {
     let (ip, port) = word.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
+    if !matches!(ip.len(), 8 | 32) {
+        return None;
+    }
     let mut bytes = Vec::new();
     for part in ip.as_bytes().chunks(8) {
         let part = u32::from_str_radix(std::str::from_utf8(part).ok()?, 16).ok()?;
