@@ -244,7 +244,7 @@ mod tests {
         let (from, to) = (temp.path().join("from"), temp.path().join("to"));
         std::fs::create_dir_all(from.join("a/b")).unwrap();
         std::fs::create_dir(&to).unwrap();
-        std::fs::write(from.join("a/file"), "text").unwrap();
+        sys::file::replace_unsynced(&from.join("a/file"), b"text", 0o644).unwrap();
         std::fs::hard_link(from.join("a/file"), from.join("a/b/again")).unwrap();
         symlink("/etc/passwd", from.join("a/link")).unwrap();
         let secret = std::fs::Permissions::from_mode(0o4710);

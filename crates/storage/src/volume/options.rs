@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn servers_are_told_by_address() {
-        let address = |text: &str| with_address(&text.to_owned());
+        let address = |text: &str| with_address(text);
         assert_eq!(address("addr=10.0.0.1").unwrap(), "addr=10.0.0.1");
         assert_eq!(address("vers=4").unwrap(), "vers=4");
         assert!(address("addr=").is_err());
