@@ -61,7 +61,29 @@ const HIDDEN_TOOLS: [&str; 2] = [
 const DISK_MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "ext4"];
 
 /// What containers and tests need; loaded from the disk.
-const LATER_MODULES: [&str; 5] = ["overlay", "veth", "virtio-rng", "loop", "quota_v2"];
+const LATER_MODULES: [&str; 20] = [
+    "overlay",
+    "virtio-rng",
+    "loop",
+    "quota_v2",
+    // What a kernel with modprobe loads by itself when networks ask for it.
+    "veth",
+    "bridge",
+    "macvlan",
+    "dummy",
+    "sch_tbf",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_nat",
+    "nft_masq",
+    "nft_redir",
+    "nft_fib_inet",
+    "nft_fib_ipv4",
+    "nft_fib_ipv6",
+    "nft_reject_inet",
+    "nft_dup_ipv4",
+];
 
 const INIT: &str = r#"#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /new
