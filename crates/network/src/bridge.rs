@@ -132,6 +132,8 @@ fn fill(
     found: &Found,
 ) -> Result<(), Error> {
     let doing = || format!("set up the bridge {}", bridge.name);
+    let speaks6 = network.subnets.iter().any(|subnet| !subnet.is_ipv4());
+    link::distrust(&bridge.name, speaks6).doing(doing)?;
     let settings = [(setting::ROUTE_LOCALNET, 1), (setting::SEND_REDIRECTS, 0)];
     let has = link::addresses(socket).doing(doing)?;
     let wanted = addresses(network, bridge);

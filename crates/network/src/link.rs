@@ -253,7 +253,7 @@ pub(crate) fn new_macvlan(macvlan: &Macvlan<'_>) -> Message {
 /// A VLAN of an interface.
 pub(crate) fn new_vlan(name: &str, parent: u32, tag: u16) -> Message {
     const TAG: u16 = 1;
-    let mut message = new_up(name);
+    let mut message = new_down(name);
     message.put_u32(attribute::PARENT, parent);
     message.nest(attribute::INFO, |info| {
         info.put_text(attribute::INFO_KIND, "vlan");
@@ -266,18 +266,39 @@ pub(crate) fn new_vlan(name: &str, parent: u32, tag: u16) -> Message {
 
 /// An interface that leads nowhere.
 pub(crate) fn new_dummy(name: &str) -> Message {
-    let mut message = new_up(name);
+    let mut message = new_down(name);
     message.nest(attribute::INFO, |info| {
         info.put_text(attribute::INFO_KIND, "dummy")
     });
     message
 }
 
-fn new_up(name: &str) -> Message {
+fn new_down(name: &str) -> Message {
     let flags = flag::CREATE | flag::EXCLUSIVE;
-    let mut message = Message::new(NEW_LINK, flags, &header(0, UP, UP));
+    let mut message = Message::new(NEW_LINK, flags, &header(0, 0, 0));
     message.put_text(attribute::NAME, name);
     message
+}
+
+/// Has this host not believe the routers that containers say they are: to be done before the interface is
+/// up. Without `speaks6` the host does not speak IPv6 there at all.
+pub(crate) fn distrust(name: &str, speaks6: bool) -> sys::Result<()> {
+    let name = name.replace('.', "/");
+    let disable = if speaks6 { "0" } else { "1" };
+    for (setting, value) in [("accept_ra", "0"), ("disable_ipv6", disable)] {
+        let setting = format!("net.ipv6.conf.{name}.{setting}");
+        let done = match sys::sysctl::get(&setting) {
+            Ok(has) if has == value => Ok(()),
+            Ok(_) => sys::sysctl::set(&setting, value),
+            Err(error) => Err(error),
+        };
+        match done {
+            // A kernel without IPv6.
+            Err(error) if error.errno == sys::Errno::NOENT => {}
+            done => done?,
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn up(index: u32) -> Message {

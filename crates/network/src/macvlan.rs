@@ -58,7 +58,16 @@ fn find(socket: &mut Socket, name: &str) -> Result<Option<Found>, Error> {
 fn make(socket: &mut Socket, name: &str, new: sys::netlink::Message) -> Result<u32, Error> {
     let doing = || format!("make the interface {name}");
     socket.run(vec![new]).doing(doing)?;
-    Ok(link::find(socket, name).doing(doing)?.index)
+    let index = link::find(socket, name).doing(doing)?.index;
+    // It is the containers' alone: the host needs no IPv6 there.
+    let done = link::distrust(name, false)
+        .doing(doing)
+        .and_then(|()| socket.run(vec![link::up(index)]).doing(doing));
+    if done.is_err() {
+        // What is reported is why it failed.
+        let _ = socket.run(vec![link::delete(index)]);
+    }
+    done.map(|()| index)
 }
 
 /// Name and tag of `eth0.10`.
