@@ -20,8 +20,18 @@ mod setting {
 }
 
 /// Makes a network's bridge in the calling thread's namespace, or gives the one that is there what is missing.
-/// Nothing has to be made for a macvlan network.
+/// Nothing has to be made for a macvlan network. Its rules ([`crate::ruleset`]) must keep others from what
+/// listens on the host's 127.0.0.0/8, which published ports need to be passed on from there.
 pub fn make(network: &NetworkPlan) -> Result<(), Error> {
+    make_with(network, true)
+}
+
+/// As [`make`], for a host on which no rules are made: what listens on 127.0.0.0/8 is for the host alone.
+pub fn make_unguarded(network: &NetworkPlan) -> Result<(), Error> {
+    make_with(network, false)
+}
+
+fn make_with(network: &NetworkPlan, guarded: bool) -> Result<(), Error> {
     let Driver::Bridge(bridge) = &network.driver else {
         return Ok(());
     };
@@ -40,7 +50,7 @@ pub fn make(network: &NetworkPlan) -> Result<(), Error> {
     if bridge.borrowed {
         return Ok(());
     }
-    let done = fill(&mut socket, network, bridge, &found);
+    let done = fill(&mut socket, (network, bridge), &found, guarded);
     if done.is_err() && made {
         // What is reported is why it failed.
         let _ = socket.run(vec![link::delete(found.index)]);
@@ -127,14 +137,17 @@ fn create(socket: &mut Socket, network: &NetworkPlan, bridge: &BridgePlan) -> Re
 
 fn fill(
     socket: &mut Socket,
-    network: &NetworkPlan,
-    bridge: &BridgePlan,
+    (network, bridge): (&NetworkPlan, &BridgePlan),
     found: &Found,
+    guarded: bool,
 ) -> Result<(), Error> {
     let doing = || format!("set up the bridge {}", bridge.name);
     let speaks6 = network.subnets.iter().any(|subnet| !subnet.is_ipv4());
     link::distrust(&bridge.name, speaks6).doing(doing)?;
-    let settings = [(setting::ROUTE_LOCALNET, 1), (setting::SEND_REDIRECTS, 0)];
+    let settings = [
+        (setting::ROUTE_LOCALNET, u32::from(guarded)),
+        (setting::SEND_REDIRECTS, 0),
+    ];
     let has = link::addresses(socket).doing(doing)?;
     let wanted = addresses(network, bridge);
     let mut messages = vec![link::configure4(found.index, &settings)];

@@ -161,7 +161,11 @@ pub(super) fn make(engine: &Engine, network: &Network) -> Result<(), Error> {
     }
     let name = network.name();
     let plan = network.plan()?;
-    network::bridge::make(plan).map_err(NetworkError::network(format!("set up network {name}")))?;
+    let made_by = match engine.networks().settings.firewall {
+        true => network::bridge::make,
+        false => network::bridge::make_unguarded,
+    };
+    made_by(plan).map_err(NetworkError::network(format!("set up network {name}")))?;
     let networks = engine.networks();
     let mut rules = lock(&networks.rules);
     let mut told = rules.with_network(plan)?;
