@@ -252,9 +252,12 @@ fn publication(
             IpAddr::V6(_) => v4.or(v6),
             IpAddr::V4(_) => None,
         };
+        // Who is passed on is not known to the rules any more: a list of sources would be in vain.
+        let open = asked.allow.is_empty() || host.is_loopback();
         Listen {
             address: *host,
             to: to
+                .filter(|_| open)
                 .filter(|_| asked.port.protocol == Protocol::Tcp || v6.is_none())
                 .map(|address| (address, number).into()),
         }
