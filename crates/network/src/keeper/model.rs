@@ -227,7 +227,16 @@ impl Model {
                     network.endpoints.remove(&id);
                 }
             }
-            Change::View { id, view, .. } => drop(self.views.insert(id, view)),
+            Change::View {
+                id,
+                mut view,
+                sockets,
+            } => {
+                if let Some(known) = self.views.get(&id).filter(|_| !sockets) {
+                    view.ports = known.ports;
+                }
+                self.views.insert(id, view);
+            }
             Change::NoView { id } => drop(self.views.remove(&id)),
             Change::Reserve { id, reservation } => {
                 let all = self.ports.entry(id).or_default();

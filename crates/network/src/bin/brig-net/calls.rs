@@ -301,15 +301,20 @@ impl Server {
             self.resolving.remove_view(&self.poller, id);
         }
         for (id, view) in &model.views {
+            let mut view = view.clone();
+            // The daemon does not know them.
+            if let Some(known) = old.get(id).filter(|_| view.ports == [0, 0]) {
+                view.ports = known.ports;
+            }
             let sockets = match taken.view(id) {
                 None if self.resolving.has_view(id) => Ok(None),
-                None => again(id, view).map(Some),
+                None => again(id, &view).map(Some),
                 given => Ok(given),
             };
             let set = sockets
-                .and_then(|sockets| self.resolving.set_view(&self.poller, id, view, sockets));
+                .and_then(|sockets| self.resolving.set_view(&self.poller, id, &view, sockets));
             match set {
-                Ok(()) => drop(self.model.views.insert(id.clone(), view.clone())),
+                Ok(()) => drop(self.model.views.insert(id.clone(), view)),
                 Err(failure) => failures.push(failure),
             }
         }
