@@ -351,7 +351,7 @@ pub(crate) fn release(engine: &Engine, container: &Container) -> Result<(), Erro
         .values()
         .filter(|endpoint| endpoint.live.is_some())
         .collect();
-    if live.is_empty() {
+    if live.is_empty() && status.ports.is_empty() {
         return Ok(());
     }
     let networks: Vec<_> = live.iter().map(|e| e.network.clone()).collect();

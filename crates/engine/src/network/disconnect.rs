@@ -5,6 +5,7 @@ use network::ruleset::Change as RuleChange;
 use storage::Durability;
 
 use super::error::NetworkError;
+use super::record::Ports;
 use super::{attach, connect};
 use crate::table::lock;
 use crate::{Engine, Error};
@@ -27,10 +28,19 @@ pub fn disconnect(engine: &Engine, who: &str, container: &str, force: bool) -> R
         .into());
     };
     let process = container.lifecycle().process();
+    let mut lost = false;
     if let (Some(process), Some(live)) = (process, &endpoint.live) {
         let namespace = attach::open_namespace(process)?;
-        let published = container.status().ports.rules;
+        let ports = container.status().ports;
         let addresses: Vec<_> = live.addresses.iter().map(|a| a.address()).collect();
+        // All ports of a run lead to one endpoint of it.
+        let proxied = ports.reserved.iter().flat_map(|r| &r.listen);
+        lost = proxied
+            .filter_map(|listen| listen.to)
+            .map(|to| to.ip())
+            .chain(ports.rules.iter().map(|port| port.target))
+            .any(|target| addresses.contains(&target));
+        let published = ports.rules;
         let its = published
             .into_iter()
             .filter(|port| addresses.contains(&port.target));
@@ -39,6 +49,10 @@ pub fn disconnect(engine: &Engine, who: &str, container: &str, force: bool) -> R
             network: network.id().to_string(),
             id: container.id().to_string(),
         }];
+        if lost {
+            let id = container.id().to_string();
+            told.push(Told::Release { id });
+        }
         let unpublished = RuleChange::Unpublish(its);
         told.extend(lock(&engine.networks().rules).change(unpublished));
         engine
@@ -57,6 +71,9 @@ pub fn disconnect(engine: &Engine, who: &str, container: &str, force: bool) -> R
     let keep = Some((engine.records(), Durability::Power));
     container.change(keep, |mut status| {
         status.networks.remove(network.name());
+        if lost {
+            status.ports = Ports::default();
+        }
         Ok(status)
     })?;
     match container.lifecycle().process() {

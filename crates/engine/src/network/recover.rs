@@ -221,7 +221,15 @@ fn take_back(
             reservation: reservation.clone(),
         });
     }
-    rules.push(RuleChange::Publish(status.ports.rules.clone()));
+    let endpoints = status.networks.values();
+    let live = endpoints.filter_map(|endpoint| endpoint.live.as_ref());
+    let addresses: Vec<_> = live
+        .flat_map(|live| &live.addresses)
+        .map(|address| address.address())
+        .collect();
+    let mut published = status.ports.rules.clone();
+    published.retain(|port| addresses.contains(&port.target));
+    rules.push(RuleChange::Publish(published));
 }
 
 /// What a run had that ended while nobody looked.
