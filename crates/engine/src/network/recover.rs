@@ -173,7 +173,34 @@ pub(crate) fn recover(engine: &Engine) -> Result<(), Error> {
         .replace(&model)
         .map_err(NetworkError::keeper("take back names and ports"))?;
     networks.watch_keeper();
+    tell_left_out(engine, &model);
     Ok(())
+}
+
+/// Says whose ports and names could not be taken back; why is in the keeper's log.
+fn tell_left_out(engine: &Engine, wanted: &Model) {
+    let kept = match engine.networks().keeper.model() {
+        Ok(kept) => kept,
+        Err(error) => {
+            tracing::warn!(%error, "cannot see what the keeper of networks has taken back");
+            return;
+        }
+    };
+    for container in wanted.views.keys() {
+        if !kept.views.contains_key(container) {
+            tracing::error!(
+                container,
+                "nobody answers the container's questions of names"
+            );
+        }
+    }
+    for (container, ports) in &wanted.ports {
+        let has = kept.ports.get(container).map_or(0, Vec::len);
+        if has < ports.len() {
+            let missing = ports.len() - has;
+            tracing::error!(container, missing, "ports of the container are another's");
+        }
+    }
 }
 
 fn take_back(

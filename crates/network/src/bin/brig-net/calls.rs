@@ -56,8 +56,12 @@ impl Server {
                 .apply(changes, fds)
                 .map(|ports| Reply::Applied { ports }),
             Call::Replace { model } => {
-                let failures = self.replace(*model, &mut Taken::default());
-                match failures.into_iter().next() {
+                let (left_out, failed) = self.replace(*model, &mut Taken::default());
+                // Who asked sees in the model what was left out.
+                for failure in &left_out {
+                    self.log(&failure.message);
+                }
+                match failed.into_iter().next() {
                     None => Ok(Reply::Done),
                     Some(first) => Err(first),
                 }
@@ -265,15 +269,21 @@ impl Server {
         Ok(())
     }
 
-    /// Keeps exactly this. What cannot be is left out and told of.
-    pub(crate) fn replace(&mut self, model: Model, taken: &mut Taken) -> Vec<Failure> {
+    /// Keeps exactly this. Views and ports that cannot be are left out: why is told first, and then what
+    /// concerns all.
+    pub(crate) fn replace(
+        &mut self,
+        model: Model,
+        taken: &mut Taken,
+    ) -> (Vec<Failure>, Vec<Failure>) {
+        let mut left_out = Vec::new();
         let mut failures = Vec::new();
         self.model.settings = model.settings.clone();
         self.host = Host::new(&model.settings.resolv_conf);
         self.follow_host();
         self.replace_networks(&model);
-        self.replace_views(&model, taken, &mut failures);
-        self.replace_ports(&model, taken, &mut failures);
+        self.replace_views(&model, taken, &mut left_out);
+        self.replace_ports(&model, taken, &mut left_out);
         if let Err(failure) = self.replace_rules(model.rules) {
             failures.push(failure);
         }
@@ -281,7 +291,7 @@ impl Server {
             Ok(state) => self.state = state,
             Err(failure) => failures.push(failure),
         }
-        failures
+        (left_out, failures)
     }
 
     fn replace_networks(&mut self, model: &Model) {

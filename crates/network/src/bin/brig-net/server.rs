@@ -78,7 +78,8 @@ impl Server {
             next_caller: 0,
             leaving: false,
         };
-        for failure in server.replace(model, &mut taken) {
+        let (left_out, failed) = server.replace(model, &mut taken);
+        for failure in left_out.into_iter().chain(failed) {
             server.log(&failure.message);
         }
         Ok(server)
