@@ -442,3 +442,50 @@ fn a_manifest_under_another_name_is_judged_too() {
     assert_eq!(stage.brig.brig(&["images", "-aq"]).ok(), "");
     stage.brig.finish();
 }
+
+/// What is here already, because it was good under another name, is judged like what comes.
+#[test]
+fn an_index_cannot_rename_what_is_here() {
+    let Some(stage) = Stage::new() else {
+        return;
+    };
+    let brig = &stage.brig;
+    let old = stage.name("gpg:1");
+    stage.demand(&stage.gpg());
+    brig.brig(&["pull", &old]).ok();
+    let address = stage.registry.address();
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = ask(address, "GET /v2/gpg/manifests/1", "", b"");
+    let document: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": INDEX,
+        "manifests": [{
+            "mediaType": document["mediaType"].as_str().unwrap_or(kind),
+            "digest": stage.digest(&manifest), "size": manifest.len(),
+        }],
+    });
+    let body = index.to_string();
+    ask(address, "PUT /v2/gpg/manifests/2", INDEX, body.as_bytes());
+    let new = stage.name("gpg:2");
+    for more in [&[][..], &["--all-platforms"]] {
+        let refused = brig.brig(&[&["pull"], more, &[new.as_str()]].concat());
+        assert!(
+            refused.code == 1
+                && refused
+                    .stderr
+                    .contains("is not allowed by the signature policy"),
+            "{more:?} {refused}"
+        );
+    }
+    brig.brig(&["image", "inspect", &new]).fails(1);
+    // Where it counts, the manifest is kept and not the index that nobody signed.
+    let repository = r#""signedIdentity":{"type":"matchRepository"}}"#;
+    stage.demand(&stage.gpg().replace('}', &format!(",{repository}")));
+    brig.brig(&["pull", &new]).ok();
+    let id = |name: &str| {
+        let format = ["image", "inspect", "-f", "{{.Id}}", name];
+        brig.brig(&format).ok().to_owned()
+    };
+    assert_eq!(id(&new), id(&old));
+    stage.brig.finish();
+}

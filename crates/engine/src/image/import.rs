@@ -9,6 +9,7 @@ use crate::{Engine, Error};
 /// A tar that somebody serves as an image of one layer. Given up when it is dropped.
 pub async fn import_from(engine: &Engine, url: &str, import: Import) -> Result<Digest, Error> {
     engine.accepts_work()?;
+    super::signatures::check_import(engine)?;
     let fetched = engine.registries().client().fetch(url).await?;
     let (feed, mut tar) = arriving();
     let imported = engine.blocking(move |engine| super::import(engine, &mut tar, &import));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::{Credentials, Repository};
+use registry::{Credentials, Manifest, Repository};
 use storage::{Committed, Ingest, Opened, Wanted};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -89,9 +89,7 @@ impl Puller {
             self.reporter.begin(Vec::new());
             return Ok(finished);
         }
-        let manifest = self.repository.resolve().await?;
-        let (engine, repository) = (&self.engine, &self.repository);
-        self.gate.first(engine, repository, &manifest).await?;
+        let manifest = self.root().await?;
         let root = descriptor(&manifest.descriptor);
         let (document, wanted) = (manifest.bytes.clone(), self.request.wanted());
         let pull = self
@@ -103,6 +101,7 @@ impl Puller {
             .await?;
         let pull = Arc::new(pull);
         self.documents(&pull).await?;
+        self.gate.last(self.manifests(&pull).await?)?;
         let parts = self.parts(&pull).await?;
         self.reporter.begin(parts);
         self.layers(&pull).await?;
@@ -113,6 +112,40 @@ impl Puller {
             fresh: committed.fresh,
             note: None,
         })
+    }
+
+    /// What the image is made of: what the reference names. An index that has not passed is not kept, so
+    /// that nothing else of it can be used later: then it is what it has for the platform, and that has to
+    /// pass, whether it is here or not.
+    async fn root(&mut self) -> Result<Manifest, Error> {
+        let mut manifest = self.repository.resolve().await?;
+        let (engine, repository) = (&self.engine, &self.repository);
+        self.gate.first(engine, repository, &manifest).await?;
+        let Wanted::Platform(platform) = self.request.wanted() else {
+            return Ok(manifest);
+        };
+        for _ in 0..=storage::MAX_NESTING {
+            if self.gate.has_passed() {
+                break;
+            }
+            let index = descriptor(&manifest.descriptor);
+            let named = storage::choose(&index, &manifest.bytes, &platform)?;
+            manifest = repository.manifest(&to_registry(&named)).await?;
+            self.gate.first(engine, repository, &manifest).await?;
+        }
+        // Still an index, nested deeper than is looked.
+        self.gate.last(vec![descriptor(&manifest.descriptor)])?;
+        Ok(manifest)
+    }
+
+    /// All manifests that the image will have, as far as they are known.
+    async fn manifests(
+        &self,
+        pull: &Arc<storage::Pull>,
+    ) -> Result<Vec<storage::Descriptor>, Error> {
+        let asked = pull.clone();
+        let known = self.engine.blocking(move |_| Ok(asked.manifests()?));
+        known.await
     }
 
     /// Whether what the reference names here is what it names there: a question that registries do not
@@ -152,6 +185,7 @@ impl Puller {
         loop {
             let asked = pull.clone();
             let missing = self.engine.blocking(move |_| Ok(asked.missing()?)).await?;
+            self.known(pull).await?;
             if missing.documents.is_empty() {
                 return Ok(());
             }
@@ -162,6 +196,19 @@ impl Puller {
                 self.engine.blocking(taken).await?;
             }
         }
+    }
+
+    /// Manifests that were here have to pass like those that come.
+    async fn known(&mut self, pull: &Arc<storage::Pull>) -> Result<(), Error> {
+        if self.gate.has_passed() {
+            return Ok(());
+        }
+        for known in self.gate.unjudged(self.manifests(pull).await?) {
+            let manifest = self.repository.manifest(&to_registry(&known)).await?;
+            let (engine, repository) = (&self.engine, &self.repository);
+            self.gate.next(engine, repository, &manifest).await?;
+        }
+        Ok(())
     }
 
     async fn document(&mut self, wanted: &storage::Descriptor) -> Result<Vec<u8>, Error> {

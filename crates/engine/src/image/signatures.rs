@@ -2,7 +2,8 @@
 //!
 //! What counts is the manifest whose bytes are stored, before anything of the image is: that of the
 //! platform that is pulled (as containers/image has it), or an index that names it, because who signs an
-//! index signs what it names. Archives carry no signatures, so that a rule which asks for one refuses them.
+//! index signs what it names. An index that is not signed only tells where that manifest is, and is not kept;
+//! with all its platforms it is, when each of its manifests has passed, those that are here already too. Archives carry no signatures, so that a rule which asks for one refuses them.
 
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -14,6 +15,7 @@ use bytes::Bytes;
 pub use registry::signatures::{InvalidPolicy, Refusal};
 use registry::signatures::{MAX_SIGNATURE, Rule, Signatures, Subject};
 use registry::{Content, Manifest, Repository};
+use storage::Descriptor;
 use types::{Digest, ImageRef};
 
 use crate::{Engine, Error};
@@ -90,6 +92,8 @@ pub(super) struct Gate {
     /// What is named by manifests that have passed. Who makes an index says what its entries are, so that
     /// everything else has to pass as a manifest, whatever it is called there.
     named: HashSet<Digest>,
+    /// The manifests that have passed.
+    judged: HashSet<Digest>,
 }
 
 impl Gate {
@@ -104,6 +108,7 @@ impl Gate {
             policy,
             image: image.clone(),
             named: HashSet::new(),
+            judged: HashSet::new(),
         };
         match &gate.policy {
             Some(policy) if policy.rules.of_image(image).rejects() => {
@@ -120,7 +125,12 @@ impl Gate {
         self.policy.is_none()
     }
 
-    /// The first thing that came: an image has to pass, an index may.
+    /// Whether all that the root of the pull names is good, because the root is, or nothing is asked.
+    pub(super) fn has_passed(&self) -> bool {
+        self.passed
+    }
+
+    /// What the pull begins with: an image has to pass, an index may.
     ///
     /// # Errors
     /// [`Error::Untrusted`], and when signatures cannot be fetched.
@@ -159,8 +169,29 @@ impl Gate {
         if let Content::Image { config, .. } = &manifest.content {
             self.check(engine, repository, manifest).await?;
             self.named.insert(config.digest.clone());
+            self.judged.insert(manifest.descriptor.digest.clone());
         }
         Ok(())
+    }
+
+    /// Those of the manifests of an image that have not passed, wherever they come from.
+    pub(super) fn unjudged(&self, manifests: Vec<Descriptor>) -> Vec<Descriptor> {
+        let open = |manifest: &Descriptor| !self.passed && !self.judged.contains(&manifest.digest);
+        manifests.into_iter().filter(open).collect()
+    }
+
+    /// The last look before an image is there: nothing of it may have come by unseen.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`] when one of its manifests has not passed.
+    pub(super) fn last(&self, manifests: Vec<Descriptor>) -> Result<(), Error> {
+        match &self.policy {
+            Some(policy) if !self.unjudged(manifests).is_empty() => {
+                let rule = policy.rules.of_image(&self.image);
+                self.judge(policy, &rule, b"", &Signatures::default())
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn check(

@@ -14,7 +14,7 @@ pub(crate) const MAX_DOCUMENT: u64 = 8 << 20;
 pub(crate) const MAX_LAYERS: usize = 500;
 
 /// Indexes that list indexes.
-pub(crate) const MAX_NESTING: usize = 3;
+pub const MAX_NESTING: usize = 3;
 /// Marks a signed statement about an image, which stands among images and is none.
 pub(crate) const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 

@@ -20,6 +20,7 @@ pub use ingest::Ingest;
 pub use partial::Busy;
 pub(crate) use partial::Partials;
 pub(crate) use plan::best;
+pub use plan::choose;
 use plan::{Chosen, Needs, Plan};
 
 /// Which manifests of an index are wanted.
@@ -148,6 +149,15 @@ impl Pull {
             layers.push(Layer { descriptor, here });
         }
         Ok(layers)
+    }
+
+    /// All manifests that will be part of the image, as far as they are known: those that have been
+    /// brought, and those that were here.
+    ///
+    /// # Errors
+    /// As [`Pull::missing`].
+    pub fn manifests(&self) -> Result<Vec<Descriptor>, Error> {
+        Ok(self.needs()?.manifests)
     }
 
     /// The manifest that will be unpacked.

@@ -40,6 +40,8 @@ pub(super) struct Needs {
     pub missing: Vec<Descriptor>,
     /// Those that are.
     pub documents: Vec<Descriptor>,
+    /// Those of them that are manifests.
+    pub manifests: Vec<Descriptor>,
     /// All layers, each once.
     pub layers: Vec<Descriptor>,
     /// The manifest to be unpacked.
@@ -142,6 +144,7 @@ impl Plan {
             }
             Some(Known::Manifest(manifest)) => {
                 needs.documents.push(descriptor.clone());
+                needs.manifests.push(descriptor.clone());
                 self.manifest(descriptor, manifest, choose, needs)?;
             }
             Some(Known::Index(_)) if depth == MAX_NESTING => {
@@ -230,6 +233,25 @@ impl Needs {
             return Err(Error::image(what(), problem));
         }
         Ok(self.seen.insert(descriptor.digest.clone()))
+    }
+}
+
+/// What an index, which is `document`, has for this platform: a manifest, or an index that has it. Of an
+/// index that shall not be kept itself.
+///
+/// # Errors
+/// [`Error::NoPlatform`], and when the document is no index.
+pub fn choose(
+    root: &Descriptor,
+    document: &[u8],
+    platform: &Platform,
+) -> Result<Descriptor, Error> {
+    let what = format!("document {}", root.digest);
+    match documents::parse_document(&what, document)? {
+        Document::Manifest(_) => Err(Error::image(&what, "is no index")),
+        Document::Index(index) => best(&index, platform)
+            .map(Descriptor::from)
+            .ok_or_else(|| no_platform(root, &index, platform)),
     }
 }
 
