@@ -222,11 +222,13 @@ impl Dir {
         .named("fchownat")
     }
 
-    /// Changes the permission bits of `name`, which must not be a symbolic link: the kernel would
-    /// follow it (fchmodat(2) knows no other way before Linux 6.6).
+    /// Changes the permission bits of `name`; EOPNOTSUPP for a symbolic link, which has none.
     pub fn set_mode(&self, name: &OsStr, mode: u32) -> Result<()> {
-        rustix::fs::chmodat(&self.0, name, Mode::from_raw_mode(mode), AtFlags::empty())
-            .named("fchmodat")
+        let name = CString::new(name.as_bytes()).map_err(|_| crate::error::Error {
+            call: "fchmodat2",
+            errno: crate::error::Errno::INVAL,
+        })?;
+        crate::pin::set_mode_at(self.0.as_fd(), &name, mode)
     }
 
     /// Changes the modification time of `name` and sets its access time to the same.
@@ -305,7 +307,7 @@ fn is_dot(name: &CStr) -> bool {
     matches!(name.to_bytes(), b"." | b"..")
 }
 
-fn timestamps((seconds, nanos): (i64, u32)) -> Timestamps {
+pub(crate) fn timestamps((seconds, nanos): (i64, u32)) -> Timestamps {
     let time = Timespec {
         tv_sec: seconds,
         tv_nsec: nanos.into(),
@@ -336,7 +338,7 @@ const STAT_BLOCK: u64 = 512;
     clippy::useless_conversion,
     reason = "widths differ between processors"
 )]
-fn status(stat: &Stat) -> Status {
+pub(crate) fn status(stat: &Stat) -> Status {
     Status {
         kind: kind(FileType::from_raw_mode(stat.st_mode)),
         mode: stat.st_mode & 0o7777,

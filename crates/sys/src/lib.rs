@@ -34,6 +34,7 @@ pub mod nft;
 pub mod ns;
 pub mod overlay;
 pub mod pidfd;
+pub mod pin;
 pub mod proc;
 pub mod process;
 pub mod pty;

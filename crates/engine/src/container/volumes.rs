@@ -127,7 +127,10 @@ pub(super) fn stage(
                     labels: of.labels.clone(),
                 };
                 let mut staged = engine.storage().stage_volume(new, of.own)?;
-                if !of.no_copy && of.subpath.is_none() && staged.wants_content()? {
+                // Containers that run see their volume change by nobody's hand but their own.
+                let in_use = volume::busy(engine, staged.users()).is_some();
+                let copies = !of.no_copy && of.subpath.is_none() && !in_use;
+                if copies && staged.wants_content()? {
                     let root = match files.take() {
                         Some(root) => root,
                         None => image::mount::open(engine, image)?,

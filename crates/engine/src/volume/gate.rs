@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use storage::{Storage, Volume};
-use types::{Lifecycle, VolumeName};
+use types::{ContainerId, Lifecycle, VolumeName};
 
 use super::Refused;
+use crate::table::Container;
 use crate::{Engine, Error};
 
 /// Where volumes are.
@@ -74,21 +75,23 @@ pub(super) fn refuse_running(engine: &Engine, name: &str) -> Result<(), Error> {
         Err(storage::Error::NoSuchVolume(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let containers = users.iter().filter_map(|id| engine.find(id.as_str()).ok());
-    let busy = |lifecycle| {
+    match busy(engine, &users) {
+        None => Ok(()),
+        Some(container) => Err(Refused::Running {
+            volume: name.to_owned(),
+            container: container.name().to_string(),
+        }
+        .into()),
+    }
+}
+
+/// One of these containers that runs or is being started.
+pub(crate) fn busy(engine: &Engine, users: &[ContainerId]) -> Option<Arc<Container>> {
+    let mut containers = users.iter().filter_map(|id| engine.find(id.as_str()).ok());
+    containers.find(|container| {
         matches!(
-            lifecycle,
+            container.lifecycle(),
             Lifecycle::Running { .. } | Lifecycle::Starting { .. }
         )
-    };
-    for container in containers {
-        if busy(container.lifecycle()) {
-            return Err(Refused::Running {
-                volume: name.to_owned(),
-                container: container.name().to_string(),
-            }
-            .into());
-        }
-    }
-    Ok(())
+    })
 }

@@ -15,7 +15,7 @@ use crate::{Engine, Error};
 pub use change::{clone, forget_snapshot, rename, restore, snapshot};
 pub use create::{Request, create};
 pub(crate) use create::{anonymous, check_driver};
-pub(crate) use gate::Places;
+pub(crate) use gate::{Places, busy};
 pub use prune::{Pruned, prune};
 pub use remove::remove;
 pub use storage::{ANONYMOUS, Backing, CopiedTree, Volume, VolumeSnapshot};

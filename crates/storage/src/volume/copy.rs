@@ -2,15 +2,18 @@
 //! where the file system can.
 //!
 //! Somebody may change what is read meanwhile, and lead nowhere by it: no name is followed, and what
-//! is opened has been looked at.
+//! is opened has been looked at. The same holds for what is written: containers may have the volume,
+//! and owner, mode, attributes and times are given to what was made, not to what has its name now.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
 use sys::Errno;
 use sys::copy::Copied;
 use sys::dir::{self, Dir, Entries, Kind, Node, Status};
+use sys::pin::Pinned;
 
 use crate::layer::is_reserved;
 
@@ -77,7 +80,7 @@ pub(crate) fn tree(from: &Dir, to: &Dir) -> Result<CopiedTree, Failure> {
             });
         }
     }
-    attributes(from, to, here, &status).map_err(at_root)?;
+    attributes(from, here, &Pinned::of(to), &status).map_err(at_root)?;
     Ok(copy.copied)
 }
 
@@ -101,7 +104,7 @@ impl Copy {
             let Some(entry) = level.entries.next() else {
                 let done = levels.pop();
                 if let (Some(done), Some(above)) = (done, levels.last()) {
-                    attributes(&above.from, &above.to, &done.name, &done.status)?;
+                    attributes(&above.from, &done.name, &Pinned::of(&done.to), &done.status)?;
                     self.path.truncate(done.length);
                 }
                 continue;
@@ -147,7 +150,7 @@ impl Copy {
         let (major, minor) = status.device;
         match status.kind {
             Kind::Directory => return directory(from, to, name, status, depth).map(Some),
-            Kind::File => self.file(from, to, name)?,
+            Kind::File => return self.file(from, to, name, &status).map(|()| None),
             Kind::Symlink => to.make_symlink(name, dir::name(&from.read_symlink(name)?))?,
             Kind::CharDevice => to.make_node(name, Node::CharDevice(major, minor))?,
             Kind::BlockDevice => to.make_node(name, Node::BlockDevice(major, minor))?,
@@ -155,7 +158,7 @@ impl Copy {
             // A socket without its listener is good for nothing.
             Kind::Socket | Kind::Unknown => return Ok(None),
         }
-        attributes(from, to, name, &status)?;
+        attributes(from, name, &made(to, name, &status)?, &status)?;
         Ok(None)
     }
 
@@ -173,14 +176,14 @@ impl Copy {
         Ok(true)
     }
 
-    fn file(&mut self, from: &Dir, to: &Dir, name: &OsStr) -> sys::Result<()> {
+    fn file(&mut self, from: &Dir, to: &Dir, name: &OsStr, status: &Status) -> sys::Result<()> {
         let source = from.open_regular(name)?;
         let copy = to.create_file(name)?;
         match sys::copy::content(&source, &copy)? {
             Copied::ByReference => self.copied.by_reference += 1,
             Copied::Bytes => self.copied.by_bytes += 1,
         }
-        Ok(())
+        attributes(from, name, &Pinned::of(&copy), status)
     }
 }
 
@@ -209,11 +212,30 @@ fn directory(
     })
 }
 
-/// The owner first, because changing it clears set-id bits and capabilities; the times last.
-fn attributes(from: &Dir, to: &Dir, name: &OsStr, status: &Status) -> sys::Result<()> {
-    to.set_owner(name, status.uid, status.gid)?;
+/// The link, device or pipe that was just made; EAGAIN when somebody has put something else there.
+fn made(to: &Dir, name: &OsStr, status: &Status) -> sys::Result<Pinned> {
+    let made = Pinned::open(to, name)?;
+    let there = made.status()?;
+    if there.kind != status.kind || there.device != status.device {
+        return Err(sys::Error {
+            call: "openat",
+            errno: Errno::AGAIN,
+        });
+    }
+    Ok(made)
+}
+
+/// From `name` to its copy. The owner first, because changing it clears set-id bits and capabilities;
+/// the times last.
+fn attributes<F: AsFd>(
+    from: &Dir,
+    name: &OsStr,
+    to: &Pinned<F>,
+    status: &Status,
+) -> sys::Result<()> {
+    to.set_owner(status.uid, status.gid)?;
     if status.kind != Kind::Symlink {
-        to.set_mode(name, status.mode)?;
+        to.set_mode(status.mode)?;
     }
     for key in sys::xattr::list(from, name)? {
         if is_reserved(key.as_bytes()) {
@@ -223,13 +245,13 @@ fn attributes(from: &Dir, to: &Dir, name: &OsStr, status: &Status) -> sys::Resul
             Err(error) if error.errno == Errno::NODATA => continue,
             answer => answer?,
         };
-        match sys::xattr::set(to, name, &key, &value) {
+        match to.set_xattr(&key, &value) {
             // The file system has none of that kind, or not on links and devices.
             Err(error) if matches!(error.errno, Errno::OPNOTSUPP | Errno::PERM) => {}
             answer => answer?,
         }
     }
-    to.set_modified(name, status.modified)
+    to.set_modified(status.modified)
 }
 
 #[cfg(test)]

@@ -148,7 +148,10 @@ impl Backing {
             } => Mount {
                 kind: kind.clone(),
                 source: device.into(),
-                options: options.iter().map(|option| with_address(option)).collect::<Result<_, _>>()?,
+                options: options
+                    .iter()
+                    .map(|option| with_address(option))
+                    .collect::<Result<_, _>>()?,
                 ..bind(directory, false, &[])
             },
         })

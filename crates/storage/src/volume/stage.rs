@@ -48,6 +48,11 @@ impl StagedVolume {
         &self.new.name
     }
 
+    /// Containers that have it already, running or not.
+    pub fn users(&self) -> &[ContainerId] {
+        self.found.as_ref().map_or(&[], |found| &found.users)
+    }
+
     /// Whether it stays when the container goes.
     pub(crate) fn outlives(&self) -> bool {
         !self.own

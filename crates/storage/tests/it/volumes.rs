@@ -92,7 +92,10 @@ fn a_volume_in_use_stays() {
     made(&data.storage, "db");
     let id = create(&data, 1, &[("db", false), ("made-with-it", true)]);
     let storage = &data.storage;
-    assert_eq!(storage.volume("db").unwrap().users, std::slice::from_ref(&id));
+    assert_eq!(
+        storage.volume("db").unwrap().users,
+        std::slice::from_ref(&id)
+    );
     let error = storage.remove_volume("db").unwrap_err();
     assert_eq!(
         error.to_string(),
