@@ -113,7 +113,9 @@ fn delete(
     let id = image.id.to_string();
     for manifest in doomed {
         let ids = [id.clone(), manifest.to_string()];
-        let sql = "SELECT container FROM snapshots WHERE image = ?1 AND manifest = ?2 LIMIT 1";
+        // Which manifest of it a container mounts is not recorded: none goes then.
+        let sql = "SELECT container FROM snapshots WHERE image = ?1 AND manifest = ?2
+            UNION SELECT container FROM container_images WHERE image = ?1 LIMIT 1";
         let mut query = tx.prepare_cached(sql)?;
         let user: Option<String> = query.query_row(ids.clone(), |row| row.get(0)).optional()?;
         if let Some(container) = user {
