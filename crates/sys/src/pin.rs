@@ -117,7 +117,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let (inside, outside) = (temp.path().join("in"), temp.path().join("outside"));
         std::fs::create_dir(&inside).unwrap();
-        std::fs::write(&outside, "").unwrap();
+        crate::file::replace_unsynced(&outside, b"", 0o644).unwrap();
         std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o600)).unwrap();
         symlink(&outside, inside.join("name")).unwrap();
         let dir = Dir::open(&inside).unwrap();
@@ -134,7 +134,7 @@ mod tests {
     fn what_is_pinned_is_changed_wherever_its_name_went() {
         let temp = tempfile::tempdir().unwrap();
         let outside = temp.path().join("outside");
-        std::fs::write(&outside, "").unwrap();
+        crate::file::replace_unsynced(&outside, b"", 0o644).unwrap();
         std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o600)).unwrap();
         let dir = Dir::open(temp.path()).unwrap();
         let made = dir.create_file(OsStr::new("made")).unwrap();
