@@ -79,7 +79,7 @@ fn volumes_are_made_listed_and_removed() {
         assert_eq!(random.len(), 64, "{random}");
         assert_eq!(volume(&["create", "db"]).ok(), "db");
         assert_eq!(filtered(&brig, client, "label=tier=1"), set(&["cache"]));
-        assert_eq!(filtered(&brig, client, "name=^ca"), set(&["cache"]));
+        assert_eq!(filtered(&brig, client, "name=^cache"), set(&["cache"]));
         assert_eq!(filtered(&brig, client, "driver=other"), set(&[]));
         let listed = volume(&["ls"]);
         let heading = listed.lines()[0].starts_with("DRIVER    VOLUME NAME");
