@@ -168,13 +168,14 @@ impl Container {
     pub fn begin_exec(&self, request: &ExecRequest<'_>) -> Result<Joining, Error> {
         let process = self.check(request)?;
         let own = self.cgroup.join_below(request.cgroups)?;
-        match self.begin_in(&own, request, &process) {
+        let begun = match self.begin_in(&own, request, &process) {
             Err(error) if error.is_busy_cgroup() && request.cgroups.is_empty() => {
                 let beside = Group::join_beside(self.process().pid)?;
                 self.begin_in(&beside, request, &process)
             }
             answer => answer,
-        }
+        };
+        begun.and_then(Joining::identified)
     }
 
     /// Hears what the process has to say by now, without waiting; whether its command has been
@@ -291,29 +292,15 @@ impl Container {
         } else {
             spawn(joiner, maker)?
         };
-        let process = sys::proc::process_ref(child.pid);
-        let mut joining = Joining {
-            process: ProcessRef {
-                pid: child.pid,
-                started: 0,
-            },
+        Ok(Joining {
+            process: None,
             maker,
             child,
             terminal: None,
             awaits_birth: hidden,
             awaits_terminal: matches!(request.stdio, Stdio::Terminal { .. }),
             since: Instant::now(),
-        };
-        match process.doing(|| "read when the process started".to_owned()) {
-            Ok(process) => {
-                joining.process = process;
-                Ok(joining)
-            }
-            Err(error) => {
-                joining.kill_and_reap();
-                Err(error)
-            }
-        }
+        })
     }
 
     /// Passes the listener of a supervised filter on.
@@ -394,7 +381,8 @@ fn spawn(mut joiner: Joiner<'_>, maker: MakerEnd) -> Result<(Child, MakerEnd), E
 pub struct Joining {
     maker: MakerEnd,
     child: Child,
-    process: ProcessRef,
+    /// Read for callers that have other processes to tell it from.
+    process: Option<ProcessRef>,
     terminal: Option<OwnedFd>,
     /// Whether it is yet to appear in the container, as another process.
     awaits_birth: bool,
@@ -404,9 +392,26 @@ pub struct Joining {
 }
 
 impl Joining {
-    /// The process, a child of the caller.
+    /// The process, a child of the caller who began it ([`Container::begin_exec`]).
     pub fn process(&self) -> ProcessRef {
-        self.process
+        self.process.unwrap_or(ProcessRef {
+            pid: self.child.pid,
+            started: 0,
+        })
+    }
+
+    fn identified(mut self) -> Result<Self, Error> {
+        let process = sys::proc::process_ref(self.child.pid);
+        match process.doing(|| "read when the process started".to_owned()) {
+            Ok(process) => {
+                self.process = Some(process);
+                Ok(self)
+            }
+            Err(error) => {
+                self.kill_and_reap();
+                Err(error)
+            }
+        }
     }
 
     /// When it is given up: processes of the container see it, and whoever may signal it may stop
@@ -418,7 +423,7 @@ impl Joining {
     /// Once its command has been executed.
     pub fn finish(self) -> Executed {
         Executed {
-            process: self.process,
+            pid: self.child.pid,
             pidfd: self.child.pidfd,
             terminal: self.terminal,
         }
@@ -438,7 +443,9 @@ impl Joining {
         if sys::pidfd::ended_within(&hidden.pidfd, FAREWELL).is_ok_and(|ended| ended) {
             let _ = sys::pidfd::wait(&hidden.pidfd);
         }
-        self.process = sys::proc::process_ref(pid).doing(action)?;
+        if self.process.is_some() {
+            self.process = Some(sys::proc::process_ref(pid).doing(action)?);
+        }
         self.maker.send(ToInit::Continue)
     }
 

@@ -44,7 +44,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use oci_spec::runtime::{Process, Spec};
-use types::{Mount, ProcessRef, Signal};
+use types::{Mount, Signal};
 
 pub use cgroup::{CgroupDriver, SystemdFailure, merge_resources, planned as planned_cgroup};
 pub use checkpoint::{
@@ -58,7 +58,7 @@ pub use features::features;
 pub use init::root::link_mount_table;
 pub use nest::{is_apart, nest, nest_again, settle};
 pub use network::{Network, begin_network};
-pub use parse::{parse_process, parse_spec};
+pub use parse::{parse_process, parse_resources, parse_spec};
 pub use prepare::check_id;
 pub use rootless::Rootless;
 pub use saved::{Saved, SavedDirectory};
@@ -149,8 +149,8 @@ pub struct ExecRequest<'a> {
 /// A process joined to a container.
 #[derive(Debug)]
 pub struct Executed {
-    /// The process, a child of the caller.
-    pub process: ProcessRef,
+    /// The process, a child of the caller, who has not reaped it.
+    pub pid: i32,
     /// The same, to wait for.
     pub pidfd: OwnedFd,
     /// The master of its terminal, if it has one.

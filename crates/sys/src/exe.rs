@@ -25,7 +25,7 @@ pub fn open_sealed(program: &Path) -> Result<OwnedFd> {
     mounted(program).or_else(|_| copied(program))
 }
 
-fn mounted(program: &Path) -> Result<OwnedFd> {
+pub(crate) fn mounted(program: &Path) -> Result<OwnedFd> {
     let mounted = mount::bind(program, false)?;
     let change = Change {
         set: Attributes::READ_ONLY | Attributes::NO_SUID,
@@ -68,7 +68,10 @@ pub fn passed_on() -> Option<OwnedFd> {
     PASSED.take().map(|(sealed, _)| sealed)
 }
 
-static PASSED: Passed = Passed::new("BRIG_SEALED");
+static PASSED: Passed = Passed::new(VARIABLE);
+
+/// Tells of what was passed on.
+pub(crate) const VARIABLE: &str = "BRIG_SEALED";
 
 /// Whether this process was executed from a place that cannot be written through it.
 pub fn is_sealed() -> Result<bool> {

@@ -17,6 +17,7 @@ pub mod clone;
 pub mod copy;
 pub mod dir;
 pub mod disk;
+pub mod early;
 pub mod event;
 pub mod exe;
 pub mod fd;

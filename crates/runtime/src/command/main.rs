@@ -22,7 +22,6 @@ mod words;
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use sys::ahead::NetworkAhead;
@@ -38,20 +37,30 @@ use words::{Read, Verb, Words};
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
+// `run` and `create` have to begin with a network namespace before that, and do it themselves.
+sys::seal_before_main!(c"exec");
+
 /// What a verb answers: its exit code.
 type Outcome = Result<u8, Failure>;
 
-fn main() -> ExitCode {
+fn main() -> ! {
+    let code = exit_code();
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+    // What else there is to tidy up goes with the process, at less cost.
+    sys::process::exit_now(code.into())
+}
+
+fn exit_code() -> u8 {
     let mut log = Log::default();
     match run(&mut log) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(failure) => {
             match &failure {
                 // On standard error it is the command's own word, not this program's.
                 Failure::Command(error) if log.file.is_none() => eprintln!("{error}"),
                 _ => log.error(&failure.chain()),
             }
-            ExitCode::from(failure.exit_code())
+            failure.exit_code()
         }
     }
 }

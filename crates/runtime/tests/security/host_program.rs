@@ -99,6 +99,51 @@ fn the_first_process_is_no_way_to_the_program() {
     bundle.assert_nothing_left();
 }
 
+/// Who joins does so before anything else, and once. Nothing passed on by number is in the way of that.
+#[test]
+fn who_joins_is_executed_through_the_mount_first() {
+    need_containers!();
+    let bundle = Bundle::new(&["sleep", "1000"]);
+    bundle.write();
+    crate::help::start(&bundle);
+    if !Path::new("/usr/bin/strace").exists() {
+        say("SKIP: no strace (Debian: strace)");
+        delete(&bundle);
+        return;
+    }
+    for preserved in [false, true] {
+        let flags: &[&str] = if preserved {
+            &["--preserve-fds", "1"]
+        } else {
+            &[]
+        };
+        let words = [&["exec"], flags, &["ID", "true"]];
+        let command = bundle.command(&words.concat());
+        let script = "exec 3</dev/null strace -qq -e trace=execveat,open_tree,mount_setattr,clone3 \
+                      -o trace \"$0\" \"$@\"";
+        let output = std::process::Command::new("sh")
+            .args(["-c", script])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .current_dir(bundle.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let trace = std::fs::read_to_string(bundle.path().join("trace")).unwrap();
+        let calls: Vec<_> = trace
+            .lines()
+            .filter_map(|line| line.split_once('('))
+            .collect();
+        let names: Vec<_> = calls.iter().map(|(name, _)| *name).collect();
+        assert_eq!(
+            names,
+            ["open_tree", "mount_setattr", "execveat", "clone3"],
+            "{trace}"
+        );
+    }
+    delete(&bundle);
+}
+
 /// What is executed must be sealed, whatever this machine lets the runtime do: without the right to
 /// mount it is a sealed copy in memory.
 #[test]

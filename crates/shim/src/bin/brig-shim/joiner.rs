@@ -72,11 +72,12 @@ impl Server {
 
     fn admit(&mut self, joiner: Joiner) {
         let _ = self.tools.poller.remove(joiner.joining.as_fd());
+        let process = joiner.joining.process();
         let executed = joiner.joining.finish();
-        let own = joiner.exit.filter(|(pid, _)| *pid == executed.process.pid);
+        let own = joiner.exit.filter(|(pid, _)| *pid == process.pid);
         let exit = own.map(|(_, exit)| exit);
         let ends = joiner.half.complete(executed.terminal);
-        let reply = self.add_exec(joiner.id, joiner.client, ends, executed.process, exit);
+        let reply = self.add_exec(joiner.id, joiner.client, ends, process, exit);
         self.answer_later(joiner.caller, &reply);
     }
 
