@@ -475,6 +475,9 @@ fn translate(maker: &MakerEnd, fds: Vec<OwnedFd>, below: bool) -> Result<(), Err
 pub(crate) fn ended(pidfd: &OwnedFd) -> Error {
     let how = match sys::pidfd::wait(pidfd) {
         Ok(sys::pidfd::Exit::Code(code)) => format!("exit code {code}"),
+        Ok(sys::pidfd::Exit::Signal(9)) => {
+            "killed by signal 9, which a memory limit that is too low does".to_owned()
+        }
         Ok(sys::pidfd::Exit::Signal(signal)) => format!("killed by signal {signal}"),
         Err(error) => error.to_string(),
     };

@@ -4,13 +4,14 @@
 //! Only what it does not understand is looked at a second time, so an ordinary configuration costs
 //! nothing more.
 
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::{LinuxResources, Process, Spec};
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Error, Map, Value, json};
 
 use crate::warning::warn;
 
 mod place;
+mod shape;
 
 /// Reads a configuration (config.json).
 pub fn parse_spec(text: &[u8]) -> Result<Spec, Error> {
@@ -54,13 +55,21 @@ pub fn parse_process(text: &[u8]) -> Result<Process, Error> {
     parse(text, translate_process)
 }
 
+/// Reads new limits (linux.resources).
+pub fn parse_resources(text: &[u8]) -> Result<LinuxResources, Error> {
+    let resources = serde_json::from_slice(text)?;
+    shape::check(text)?;
+    Ok(resources)
+}
+
 fn parse<T: DeserializeOwned>(
     text: &[u8],
     translate: impl FnOnce(&mut Map<String, Value>) -> Result<(), Error>,
 ) -> Result<T, Error> {
     let first = match serde_json::from_slice(text) {
         Err(error) if error.is_data() => error,
-        answer => return answer,
+        Ok(document) => return shape::check(text).map(|()| document),
+        Err(error) => return Err(error),
     };
     let mut value: Value = serde_json::from_slice(text)?;
     let first = Error::custom(format!("{}{first}", place::of(text, &first)));
@@ -74,7 +83,8 @@ fn parse<T: DeserializeOwned>(
         return Err(first);
     }
     // As text again: to read a value would be all that code a second time.
-    serde_json::from_slice(&serde_json::to_vec(&value)?)
+    let document = serde_json::from_slice(&serde_json::to_vec(&value)?)?;
+    shape::check(text).map(|()| document)
 }
 
 fn object<'a>(

@@ -390,6 +390,59 @@ fn processes_go_to_the_pidfd_socket() {
     bundle.assert_nothing_left();
 }
 
+/// Whoever is told of a failure will not look for what was executed.
+#[test]
+fn what_cannot_be_handed_out_is_ended() {
+    need_containers!();
+    let bundle = sleeping();
+    let alone = || {
+        let pids: Value =
+            serde_json::from_str(&succeed(&bundle, &["ps", "-f", "json", "ID"])).unwrap();
+        pids.as_array().unwrap().len() == 1
+    };
+    for flags in [
+        ["--pid-file", "missing/pid"].as_slice(),
+        &["--pidfd-socket", "missing"],
+        &["--tty", "--console-socket", "missing"],
+    ] {
+        let words = [&["exec", "-d"], flags, &["ID", "sleep", "1000"]].concat();
+        // What is executed must not hold the pipes of a command that succeeds by mistake.
+        let mut command = bundle.command(&words);
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert_eq!(status.unwrap().code(), Some(255), "{words:?}");
+        support::until("it has ended", alone);
+    }
+    delete(&bundle);
+}
+
+/// As by runc, which has them looked at by the reader of its flags.
+#[test]
+fn flags_that_are_no_numbers_are_misused() {
+    let bundle = Bundle::new(&["true"]);
+    for words in [
+        ["exec", "-g", "x", "ID", "true"],
+        ["exec", "--preserve-fds", "x", "ID", "true"],
+    ] {
+        let output = bundle.output(&words);
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        assert!(text(&output.stderr).contains("\\\"x\\\""), "{words:?}");
+    }
+}
+
+#[test]
+fn a_capability_that_nobody_knows_is_warned_of() {
+    need_containers!();
+    let bundle = sleeping();
+    let output = bundle.output(&["exec", "--cap", "CAP_FROB", "ID", "echo", "done"]);
+    assert_eq!(text(&output.stdout), "done\n");
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("level=warning") && said.contains("[CAP_FROB]"),
+        "{said}"
+    );
+    delete(&bundle);
+}
+
 #[test]
 fn containers_have_session_keyrings_of_their_own() {
     need_containers!();

@@ -123,6 +123,31 @@ const VALUES: &[(&str, &str, &str)] = &[
     ),
     ("/root/path", "[]", "root.path: invalid type: sequence"),
     (
+        "/linux",
+        "[]",
+        "linux is a list where an object is expected",
+    ),
+    (
+        "/process/user",
+        "[]",
+        "process.user is a list where an object is expected",
+    ),
+    (
+        "/hooks",
+        "[]",
+        "hooks is a list where an object is expected",
+    ),
+    (
+        "/linux/resources/pids",
+        "[0]",
+        "linux.resources.pids is a list where an object is expected",
+    ),
+    (
+        "/linux/resources/memory",
+        "{\"limit\": -2}",
+        "linux.resources.memory.limit: -2 is no size",
+    ),
+    (
         "/root/readonly",
         "0",
         "root.readonly: invalid type: integer `0`, expected a boolean",
@@ -505,7 +530,7 @@ fn text_that_is_no_configuration_is_refused() {
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("nothing", b"".to_vec(), "EOF while parsing"),
         ("blanks", b" \n\n ".to_vec(), "EOF while parsing"),
-        ("a list", b"[]".to_vec(), "ociVersion"),
+        ("a list", b"[]".to_vec(), "a list where an object"),
         ("null", b"null".to_vec(), "invalid type: null"),
         ("a word", b"true".to_vec(), "invalid type: boolean `true`"),
         ("an empty object", b"{}".to_vec(), "ociVersion"),

@@ -21,6 +21,9 @@ pub(crate) fn limits(resources: &LinuxResources, mode: Mode) -> Result<Limits, E
         let reason = "names files of cgroup version 2, and this machine has version 1";
         return Err(Error::invalid("linux.resources.unified", reason));
     }
+    if let Some(memory) = resources.memory() {
+        check_memory(memory)?;
+    }
     let hugetlb = resources.hugepage_limits().iter().flatten();
     let bytes = |limit: i64| u64::try_from(limit).unwrap_or(u64::MAX);
     let network = resources.network().as_ref();
@@ -64,6 +67,24 @@ fn rdma(resources: &LinuxResources) -> Vec<Rdma> {
     let mut all: Vec<Rdma> = resources.rdma().iter().flatten().map(one).collect();
     all.sort_by(|a, b| a.device.cmp(&b.device));
     all
+}
+
+fn check_memory(memory: &LinuxMemory) -> Result<(), Error> {
+    let all = [
+        ("limit", memory.limit()),
+        ("reservation", memory.reservation()),
+        ("swap", memory.swap()),
+        ("kernelTCP", memory.kernel_tcp()),
+    ];
+    let wrong = all
+        .into_iter()
+        .find(|(_, value)| value.is_some_and(|value| value < -1));
+    let Some((name, Some(value))) = wrong else {
+        return Ok(());
+    };
+    let field = format!("linux.resources.memory.{name}");
+    let reason = format!("{value} is no size: bytes, or -1 for unlimited, are expected");
+    Err(Error::invalid(&field, &reason))
 }
 
 /// The limit of all kernel memory is left out: the kernel has dropped them. So is `useHierarchy`: every

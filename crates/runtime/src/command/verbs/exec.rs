@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Capabilities, Capability, Process};
-use runtime::{Container, ExecRequest, Stdio};
+use runtime::{Container, ExecRequest, Executed, Stdio};
 use sys::sched::Numbers;
+use types::Signal;
 
 use super::create::{own_size, size_of, write_pid};
 use super::{flags, trace};
@@ -12,6 +13,7 @@ use crate::failure::{Failure, OnFile};
 use crate::foreground::{Foreground, take_signals};
 use crate::global::Global;
 use crate::listen::Passed;
+use crate::log::Log;
 use crate::state_file::{Place, Record, Status};
 use crate::words::{Flag, MANY, Verb, Words};
 use crate::{Outcome, console};
@@ -50,6 +52,11 @@ pub(super) const VERB: Verb = Verb {
 };
 
 fn exec(global: &Global, words: &Words) -> Outcome {
+    // Flags that are misused, as with every verb.
+    words.number::<u32>("preserve-fds")?;
+    for gid in words.all("additional-gids")? {
+        id("additional-gids", gid)?;
+    }
     exec_in(global, words).map_err(|failure| Failure::Exec(Box::new(failure)))
 }
 
@@ -60,7 +67,7 @@ fn exec_in(global: &Global, words: &Words) -> Outcome {
     let container = enter(&record, words.has("ignore-paused"))?;
     let missing = || Failure::NoContainer(place.id.clone());
     let container = container.ok_or_else(missing)?;
-    let process = process(words, &record, passed)?;
+    let process = process(global, words, &record, passed)?;
     let wants_terminal = process.terminal().unwrap_or(false);
     let detach = words.has("detach");
     let console_socket = words.path("console-socket");
@@ -86,21 +93,18 @@ fn exec_in(global: &Global, words: &Words) -> Outcome {
         cgroups: &cgroups,
     });
     let mut executed = executed.map_err(|error| not_executed(error, &cgroups, &record))?;
-    let pid = executed.process.pid;
+    let pid = executed.pid;
     trace(&global.log, pid, "setns_init: about to exec");
     if let Some(cpus) = first_cpus(&process) {
         global
             .log
             .debug(&format!("nsexec[{pid}]: affinity: {cpus}"));
     }
-    if let (Some(socket), Some(master)) = (console_socket, &executed.terminal) {
-        console::send(socket, master)?;
-        executed.terminal = None;
+    if let Err(failure) = hand_out(words, &mut executed) {
+        // The caller, who is told of a failure, will not look for it.
+        let _ = sys::pidfd::send_signal(&executed.pidfd, Signal::KILL);
+        return Err(failure);
     }
-    if let Some(socket) = words.path("pidfd-socket") {
-        console::send_process(socket, &executed.pidfd)?;
-    }
-    write_pid(words.path("pid-file"), executed.process.pid)?;
     let Some(signals) = signals else { return Ok(0) };
     Foreground {
         pidfd: &executed.pidfd,
@@ -110,6 +114,18 @@ fn exec_in(global: &Global, words: &Words) -> Outcome {
         among_orphans: None,
     }
     .wait()
+}
+
+/// Sends terminal and process where the command line says, and writes the pid file.
+fn hand_out(words: &Words, executed: &mut Executed) -> Result<(), Failure> {
+    if let (Some(socket), Some(master)) = (words.path("console-socket"), &executed.terminal) {
+        console::send(socket, master)?;
+        executed.terminal = None;
+    }
+    if let Some(socket) = words.path("pidfd-socket") {
+        console::send_process(socket, &executed.pidfd)?;
+    }
+    write_pid(words.path("pid-file"), executed.pid)
 }
 
 /// The container, if something may be executed in it.
@@ -190,10 +206,19 @@ fn not_entered(error: runtime::Error, record: &Record) -> Failure {
 }
 
 /// Of a file, or the container's own with what the command line changes.
-fn process(words: &Words, record: &Record, passed: Passed) -> Result<Process, Failure> {
+fn process(
+    global: &Global,
+    words: &Words,
+    record: &Record,
+    passed: Passed,
+) -> Result<Process, Failure> {
     let mut process = match words.path("process") {
         Some(path) => read_process(path)?,
-        None => typed(words, record.spec.process().clone().unwrap_or_default())?,
+        None => typed(
+            global,
+            words,
+            record.spec.process().clone().unwrap_or_default(),
+        )?,
     };
     let mut env = process.env().clone().unwrap_or_default();
     env.extend(passed.environment());
@@ -211,7 +236,7 @@ fn read_process(path: &Path) -> Result<Process, Failure> {
     })
 }
 
-fn typed(words: &Words, mut process: Process) -> Result<Process, Failure> {
+fn typed(global: &Global, words: &Words, mut process: Process) -> Result<Process, Failure> {
     let command: Option<Vec<_>> = (1..words.arguments.len())
         .map(|place| words.word(place).map(|word| word.map(str::to_owned)))
         .collect::<Result<_, _>>()?;
@@ -237,7 +262,7 @@ fn typed(words: &Words, mut process: Process) -> Result<Process, Failure> {
         process.set_no_new_privileges(Some(words.has("no-new-privs")));
     }
     set_user(words, &mut process)?;
-    add_capabilities(&words.all("cap")?, &mut process)?;
+    add_capabilities(&words.all("cap")?, &mut process, &global.log);
     Ok(process)
 }
 
@@ -271,9 +296,9 @@ fn id(flag: &str, text: &str) -> Result<u32, Failure> {
     })
 }
 
-fn add_capabilities(names: &[&str], process: &mut Process) -> Result<(), Failure> {
+fn add_capabilities(names: &[&str], process: &mut Process, log: &Log) {
     if names.is_empty() {
-        return Ok(());
+        return;
     }
     let mut sets = process.capabilities().clone().unwrap_or_default();
     // A capability is ambient only where it is inheritable too: those of who has none are left alone.
@@ -283,9 +308,13 @@ fn add_capabilities(names: &[&str], process: &mut Process) -> Result<(), Failure
         .is_some_and(|set| !set.is_empty());
     for name in names {
         let bare = name.trim_start_matches("CAP_");
-        let one: Capability = bare
-            .parse()
-            .map_err(|_| Failure::Usage(format!("--cap: there is no capability {name:?}")))?;
+        // As those of a configuration that cannot be granted.
+        let Ok(one) = bare.parse::<Capability>() else {
+            log.warning(&format!(
+                "ignoring unknown or unavailable capabilities: [{name}]: names as in CAP_CHOWN are expected"
+            ));
+            continue;
+        };
         let with = |set: &Option<Capabilities>| {
             let mut set = set.clone().unwrap_or_default();
             set.insert(one);
@@ -299,5 +328,4 @@ fn add_capabilities(names: &[&str], process: &mut Process) -> Result<(), Failure
         }
     }
     process.set_capabilities(Some(sets));
-    Ok(())
 }

@@ -85,7 +85,7 @@ fn signal_all(record: &Record, signal: Signal, tolerant: bool) -> Result<(), Fai
 }
 
 fn signal(word: Option<&str>) -> Result<Signal, Failure> {
-    let word = word.unwrap_or("TERM");
+    let word = word.filter(|word| !word.is_empty()).unwrap_or("TERM");
     word.parse().map_err(|_| {
         let message = format!("unknown signal {word:?}: a name as in TERM or a number is expected");
         Failure::Usage(message)
@@ -100,6 +100,7 @@ mod tests {
     fn signals_have_names_and_numbers() {
         let number = |word| signal(word).map(Signal::number).ok();
         assert_eq!(number(None), Some(15));
+        assert_eq!(number(Some("")), Some(15));
         assert_eq!(number(Some("SIGkill")), Some(9));
         assert_eq!(number(Some("hup")), Some(1));
         assert_eq!(number(Some("10")), Some(10));

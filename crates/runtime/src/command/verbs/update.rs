@@ -1,7 +1,7 @@
 //! `update`: change the limits of a container while it runs.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
     LinuxBlockIo, LinuxCpu, LinuxIntelRdt, LinuxMemory, LinuxPids, LinuxResources, Spec,
@@ -111,8 +111,13 @@ fn from_file(path: &Path) -> Result<LinuxResources, Failure> {
             .and_then(|file| sys::fd::read_to_end(file, MOST))
             .on_file("read", path)?
     };
-    serde_json::from_slice(&text).map_err(|source| Failure::Malformed {
-        path: path.to_owned(),
+    let from_stdin = || PathBuf::from("standard input");
+    runtime::parse_resources(&text).map_err(|source| Failure::Malformed {
+        path: if path == Path::new("-") {
+            from_stdin()
+        } else {
+            path.to_owned()
+        },
         source,
     })
 }
