@@ -15,7 +15,14 @@ work=$(mktemp -d /tmp/brig-demo.XXXXXX)
 export PATH=$target/dist:$PATH
 export BRIGD_DATA_ROOT=$work/data BRIGD_RUN_ROOT=$work/run BRIGD_CGROUP_PARENT=/${work##*/}
 export BRIGD_HOST=unix://$work/run/brig.sock BRIG_HOST=unix://$work/run/brig.sock
-unset BRIG_AUTOSTART BRIGD_CONFIG
+export BRIGD_CONFIG=$work/brigd.toml
+unset BRIG_AUTOSTART
+# A bridge and a table of rules of its own too: ${work##*.} is six letters and digits.
+cat >"$BRIGD_CONFIG" <<CONF
+[network]
+bridge = "demo${work##*.}"
+table = "demo${work##*.}"
+CONF
 
 # Ends the daemon that the client started, and removes everything of it.
 cleanup() {
@@ -62,8 +69,7 @@ mkdir "$work/site"
 echo "Hello from the hold." >"$work/site/index.html"
 cat >"$work/web.conf" <<CONF
 server.document-root = "/srv"
-server.bind = "127.0.0.1"
-server.port = $port
+server.port = 80
 server.errorlog = "/dev/stderr"
 index-file.names = ("index.html")
 CONF
@@ -72,7 +78,7 @@ cd "$work"
 ln -s "$cache/images/debian.tar" debian.tar
 show brig import debian.tar debian
 show brig images
-show brig run -d --name web -m 64m --cpus 0.5 --network host \
+show brig run -d --name web -m 64m --cpus 0.5 -p "$port:80" \
     -v "$work/site:/srv:ro" -v "$work/web.conf:/etc/web.conf:ro" \
     debian lighttpd -D -f /etc/web.conf
 for _ in $(seq 600); do
