@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use types::{ContainerId, ContainerName, ContainerSpec, Digest, ImageRef, Lifecycle, ProcessRef};
+use types::{
+    ContainerId, ContainerName, ContainerSpec, Digest, ImageRef, Lifecycle, ProcessRef, Resources,
+};
 
 use crate::Error;
 use crate::container::Resolved;
@@ -47,6 +49,9 @@ pub(crate) struct Status {
     /// What of it is published while it runs.
     #[serde(default, skip_serializing_if = "Ports::is_empty")]
     pub(crate) ports: Ports,
+    /// Its limits, once they have been changed; none: as create was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) limits: Option<Resources>,
 }
 
 impl Status {
@@ -58,6 +63,7 @@ impl Status {
             shim: None,
             networks: BTreeMap::new(),
             ports: Ports::default(),
+            limits: None,
         }
     }
 

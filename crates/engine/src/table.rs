@@ -5,6 +5,7 @@
 //! - `Container::status`, `Container::live`: values, never held over I/O.
 //! - the table's own: held to look up and to insert, never over I/O.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::os::unix::net::UnixStream;
@@ -14,7 +15,7 @@ use serde_json::value::RawValue;
 use shim::{AttachOptions, Shim};
 use storage::{Durability, Record, Records};
 use tokio::sync::watch;
-use types::{Change, ContainerId, ContainerName, ExecId, ExitStatus, Lifecycle};
+use types::{Change, ContainerId, ContainerName, ContainerSpec, ExecId, ExitStatus, Lifecycle};
 
 use crate::Error;
 use crate::record::{self, Fixed, Status};
@@ -117,6 +118,17 @@ impl Container {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// What was asked for, with the limits as they are now.
+    pub(crate) fn spec(&self) -> Cow<'_, ContainerSpec> {
+        match self.status().limits {
+            None => Cow::Borrowed(&self.fixed.spec),
+            Some(resources) => Cow::Owned(ContainerSpec {
+                resources,
+                ..self.fixed.spec.clone()
+            }),
+        }
     }
 
     pub(crate) fn lifecycle(&self) -> Lifecycle {

@@ -6,11 +6,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use network::ruleset::{Change, Firewall, Protocol, Published, Ruleset};
-use network::{
-    Bandwidth, BridgePlan, Driver, EndpointPlan, InterfaceName, NetworkPlan, Rate, attach, bridge,
-};
+use network::{BridgePlan, Driver, EndpointPlan, InterfaceName, NetworkPlan, attach, bridge};
 use sys::netlink::{Family, Socket};
 use sys::ns::{self, Namespaces, within};
+use types::{Bandwidth, Rate};
 
 type Failure = Box<dyn std::error::Error>;
 

@@ -10,9 +10,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use serde::{Deserialize, Serialize};
 use sys::Errno;
 use sys::netlink::{Family, Message, Socket};
+use types::Bandwidth;
 
 use crate::address::{Cidr, Mac};
-use crate::bandwidth::{self, Bandwidth, Counters};
+use crate::bandwidth::{self, Counters};
 use crate::bridge::{check_name, missing_is_well};
 use crate::error::{Doing, Error};
 use crate::link::{self, Macvlan, Veth};

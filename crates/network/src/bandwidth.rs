@@ -5,29 +5,11 @@ use std::os::fd::AsFd;
 use serde::{Deserialize, Serialize};
 use sys::Errno;
 use sys::netlink::{Attributes, Family, Message, Socket, flag};
+use types::{Bandwidth, Rate};
 
 use crate::attach::Attachment;
 use crate::error::{Doing, Error};
 use crate::link;
-
-/// Limits of one endpoint. `Default` has none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bandwidth {
-    /// What comes to it.
-    pub ingress: Option<Rate>,
-    /// What it sends.
-    pub egress: Option<Rate>,
-}
-
-/// A rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rate {
-    /// Bytes a second in the long run.
-    pub bytes: u64,
-    /// Bytes that may go at once after a silence; `None`: what a twentieth of a second lets through, 64 KiB at
-    /// least.
-    pub burst: Option<u64>,
-}
 
 /// What has passed an endpoint, in its own view.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,19 +32,17 @@ pub struct Counters {
     pub dropped_out: u64,
 }
 
-impl Rate {
-    /// The bytes that may go at once.
-    fn bucket(self) -> u32 {
-        const LEAST: u64 = 64 << 10;
-        let burst = self.burst.unwrap_or((self.bytes / 20).max(LEAST));
-        u32::try_from(burst).unwrap_or(u32::MAX)
-    }
+/// The bytes that may go at once.
+fn bucket(rate: Rate) -> u32 {
+    const LEAST: u64 = 64 << 10;
+    let burst = rate.burst.unwrap_or((rate.bytes / 20).max(LEAST));
+    u32::try_from(burst).unwrap_or(u32::MAX)
 }
 
 /// Bytes that wait for their turn before others are dropped: 50 ms of the rate, a burst at least.
 fn queue(rate: Rate) -> u32 {
     let wait = u32::try_from(rate.bytes / 20).unwrap_or(u32::MAX);
-    wait.max(rate.bucket()).max(128 << 10)
+    wait.max(bucket(rate)).max(128 << 10)
 }
 
 /// What the endpoint receives is shaped where the host sends it, what it sends where it sends it.
@@ -197,7 +177,7 @@ fn tbf(index: u32, rate: Rate) -> Message {
     message.put_text(KIND, "tbf");
     message.nest(OPTIONS, |options| {
         options.put(PARAMETERS, &parameters(rate));
-        options.put_u32(BURST, rate.bucket());
+        options.put_u32(BURST, bucket(rate));
         if u32::try_from(rate.bytes).is_err() {
             options.put(RATE64, &rate.bytes.to_ne_bytes());
         }

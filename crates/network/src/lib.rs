@@ -25,7 +25,7 @@ pub mod ruleset;
 
 pub use address::{Cidr, InvalidAddress, Mac};
 pub use attach::{Attachment, STEPS, attach, set_gateways};
-pub use bandwidth::{Bandwidth, Counters, Rate};
+pub use bandwidth::Counters;
 pub use error::Error;
 pub use host::{enable_forwarding, host_routes};
 pub use plan::{

@@ -42,7 +42,7 @@ fn machine() -> std::os::fd::OwnedFd {
 
 /// An endpoint that passes every step.
 fn full(address: &str) -> EndpointPlan {
-    let rate = network::Rate {
+    let rate = types::Rate {
         bytes: 1 << 20,
         burst: None,
     };
@@ -51,7 +51,7 @@ fn full(address: &str) -> EndpointPlan {
             "net.ipv4.conf.IFNAME.log_martians".to_owned(),
             "1".to_owned(),
         )],
-        bandwidth: network::Bandwidth {
+        bandwidth: types::Bandwidth {
             ingress: Some(rate),
             egress: Some(rate),
         },
@@ -372,7 +372,7 @@ fn limits_are_set_changed_and_counted() {
     world.add(&net);
     let one = world.container(&net, &full("172.30.0.2/24"));
     let server = listen(&one, 80);
-    let none = network::Bandwidth::default();
+    let none = types::Bandwidth::default();
     one.attachment.limit(&one, &none).unwrap();
     one.attachment.limit(&one, &none).unwrap();
     let before = one.attachment.counters(&one).unwrap();
@@ -381,11 +381,11 @@ fn limits_are_set_changed_and_counted() {
     assert!(after.bytes_in > before.bytes_in && after.bytes_out > before.bytes_out);
     assert!(after.packets_in > before.packets_in && after.packets_out > before.packets_out);
     // More than fits the bucket and the queue is dropped, and that is counted.
-    let rate = Some(network::Rate {
+    let rate = Some(types::Rate {
         bytes: 1000,
         burst: Some(3000),
     });
-    let slow = network::Bandwidth {
+    let slow = types::Bandwidth {
         ingress: rate,
         egress: rate,
     };
@@ -443,7 +443,7 @@ fn macvlan_containers_are_on_the_lan() {
     assert!(reached(&server, &two, "198.51.100.50", 80).is_some());
     assert!(one.attachment.counters(&one).unwrap().bytes_in > 0);
     one.attachment
-        .limit(&one, &network::Bandwidth::default())
+        .limit(&one, &types::Bandwidth::default())
         .unwrap();
     for container in [&one, &two] {
         container.attachment.detach(container).unwrap();

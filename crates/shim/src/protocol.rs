@@ -134,6 +134,11 @@ pub enum Call {
         /// Rows and columns.
         size: [u16; 2],
     },
+    /// Change its limits to these, which are all it has.
+    Update {
+        /// The OCI `linux.resources` object as JSON text.
+        resources: String,
+    },
     /// Say how things stand.
     State,
     /// Turn this connection into a stream of notices; what already happened is told first.

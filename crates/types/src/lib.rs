@@ -8,6 +8,7 @@
 //! Boundary types: [`ContainerId`], [`ContainerName`], [`ImageRef`], [`Digest`], [`Platform`],
 //! [`ContainerSpec`], [`Mount`], [`Lifecycle`], [`ErrorKind`].
 
+mod bandwidth;
 pub mod container;
 mod digest;
 mod error_kind;
@@ -24,6 +25,7 @@ mod signal;
 mod units;
 mod volume;
 
+pub use bandwidth::{Bandwidth, InvalidRate, Rate};
 pub use container::{
     ContainerPort, ContainerSpec, DeviceRequest, DnsRequest, EndpointRequest, IPC_SYSCTLS, IdMap,
     InvalidPort, LogConfig, MountKind, MountRequest, NetworkMode, Networking, PortRequest,

@@ -239,6 +239,28 @@ impl Client {
             .await
     }
 
+    /// Changes its limits; what the request does not say stays. Returns warnings.
+    ///
+    /// # Errors
+    /// When a limit cannot be kept.
+    pub async fn container_update(
+        &self,
+        who: &str,
+        request: &wire::HostConfig,
+    ) -> Result<wire::ContainerUpdateResponse, Error> {
+        let call = Call::post(container(who, "update")).json(request);
+        self.send_json(call).await
+    }
+
+    /// What it uses, from two looks within a second, or one if it does not run.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn container_stats(&self, who: &str) -> Result<wire::ContainerStats, Error> {
+        let call = Call::get(container(who, "stats")).query("stream", "false");
+        self.send_json(call).await
+    }
+
     /// Changes its terminal's size, rows and columns.
     ///
     /// # Errors

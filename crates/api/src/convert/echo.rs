@@ -1,15 +1,15 @@
 //! [`ContainerSpec`] to the wire: what a client sends, and what `inspect` shows.
 
 use types::{
-    ContainerSpec, MountKind, MountRequest, NetworkMode, Resources, SeccompProfile, Security,
+    ContainerSpec, MountKind, MountRequest, NetworkMode, Rate, Resources, SeccompProfile, Security,
     VolumeName, VolumeRequest,
 };
 
 use super::{network, storage};
 use crate::wire::{
     BindOptions, ContainerConfig, ContainerCreateRequest, DeviceMapping, DriverConfig, Empty,
-    HostConfig, ImageOptions, LogConfig, Mount, MountPoint, RestartPolicy, TmpfsOptions, Ulimit,
-    VolumeOptions, Words,
+    HostConfig, ImageOptions, LogConfig, Mount, MountPoint, NetRate, RestartPolicy, TmpfsOptions,
+    Ulimit, VolumeOptions, Words,
 };
 
 /// The driver of volumes.
@@ -44,6 +44,13 @@ pub fn host_config_shown(spec: &ContainerSpec) -> HostConfig {
         },
         ..shown
     }
+}
+
+/// The request that changes a container's limits to these.
+pub fn update_request(change: &Resources) -> HostConfig {
+    let mut host = HostConfig::default();
+    add_resources(&mut host, change);
+    host
 }
 
 fn config(spec: &ContainerSpec) -> ContainerConfig {
@@ -182,6 +189,15 @@ fn add_resources(host: &mut HostConfig, asked: &Resources) {
     host.pids_limit = asked.pids_limit;
     host.ulimits = Some(asked.ulimits.iter().map(ulimit).collect());
     host.oom_score_adj = i64::from(asked.oom_score_adj.unwrap_or(0));
+    host.net_ingress = asked.bandwidth.ingress.map(net_rate);
+    host.net_egress = asked.bandwidth.egress.map(net_rate);
+}
+
+fn net_rate(rate: Rate) -> NetRate {
+    NetRate {
+        rate: rate.bytes,
+        burst: rate.burst.unwrap_or_default(),
+    }
 }
 
 fn device(device: &types::DeviceRequest) -> DeviceMapping {

@@ -1,10 +1,10 @@
 //! Limits: what needs no look at the machine is checked here.
 
-use types::{DeviceRequest, Resources, Ulimit};
+use types::{Bandwidth, DeviceRequest, Rate, Resources, Ulimit};
 
-use super::Refusal;
 use super::create::said;
-use crate::wire::{self, HostConfig};
+use super::{Refusal, refuse};
+use crate::wire::{self, HostConfig, NetRate};
 
 const LEAST_MEMORY: i64 = 6 << 20;
 
@@ -28,7 +28,53 @@ pub(super) fn resources(host: &HostConfig) -> Result<Resources, Refusal> {
         devices: devices(host.devices.as_deref().unwrap_or_default())?,
         oom_score_adj: oom_score_adj(host.oom_score_adj)?,
         cgroup_parent: said(host.cgroup_parent.clone()),
+        bandwidth: Bandwidth::default().changed(bandwidth(host)?),
     })
+}
+
+/// `POST /containers/{id}/update`: what is not said stays as it is.
+///
+/// # Errors
+/// Names the field that makes no sense or is not supported.
+pub fn resources_change(host: &HostConfig) -> Result<Resources, Refusal> {
+    refuse::host_config(host)?;
+    // Swap alone is well if there is a limit of memory already.
+    let alone = HostConfig {
+        memory_swap: if host.memory == 0 {
+            0
+        } else {
+            host.memory_swap
+        },
+        ..host.clone()
+    };
+    Ok(Resources {
+        memory_swap: set(host.memory_swap),
+        // Zero lifts the limit here.
+        pids_limit: host.pids_limit.map(|n| if n > 0 { n } else { -1 }),
+        bandwidth: bandwidth(host)?,
+        ..resources(&alone)?
+    })
+}
+
+fn bandwidth(host: &HostConfig) -> Result<Bandwidth, Refusal> {
+    Ok(Bandwidth {
+        ingress: rate("HostConfig.NetIngress", host.net_ingress.as_ref())?,
+        egress: rate("HostConfig.NetEgress", host.net_egress.as_ref())?,
+    })
+}
+
+fn rate(field: &'static str, asked: Option<&NetRate>) -> Result<Option<Rate>, Refusal> {
+    let Some(asked) = asked else {
+        return Ok(None);
+    };
+    let rate = Rate {
+        bytes: asked.rate,
+        burst: Some(asked.burst).filter(|burst| *burst != 0),
+    };
+    match rate.fault() {
+        Some(reason) => Err(Refusal::invalid(field, reason)),
+        None => Ok(Some(rate)),
+    }
 }
 
 /// Zero is not said.

@@ -202,6 +202,12 @@ go_struct! {
         pub message: String,
     }
 
+    /// The answer to `POST /containers/{id}/update`.
+    pub struct ContainerUpdateResponse {
+        /// What the user should know; null if nothing.
+        pub warnings: Option<Vec<String>>,
+    }
+
     /// The answer to `GET /containers/{id}/top`.
     pub struct ContainerTop {
         /// Rows.

@@ -167,6 +167,21 @@ go_struct! {
         /// Whether a small init is process 1.
         #[serde(skip_serializing_if = "is_zero")]
         pub init: Option<bool>,
+        /// Brig's own: what comes on each network.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub net_ingress: Option<NetRate>,
+        /// Brig's own: what is sent on each network.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub net_egress: Option<NetRate>,
+    }
+
+    /// Brig's own: how much may pass.
+    pub struct NetRate {
+        /// Bytes a second; 0 is no limit.
+        pub rate: u64,
+        /// Bytes that may go at once; 0 leaves it to the daemon.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub burst: u64,
     }
 
     /// A log driver.

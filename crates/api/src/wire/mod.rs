@@ -14,6 +14,7 @@ mod image;
 mod network;
 mod progress;
 mod registry;
+mod stats;
 mod system;
 mod volume;
 
@@ -22,8 +23,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use config::{ContainerConfig, ContainerCreateRequest, Healthcheck};
 pub use container::{
     ContainerCreateResponse, ContainerInspect, ContainerState, ContainerSummary, ContainerTop,
-    ContainerWaitResponse, GraphDriver, MountPoint, SummaryHostConfig, SummaryNetworkSettings,
-    WaitError,
+    ContainerUpdateResponse, ContainerWaitResponse, GraphDriver, MountPoint, SummaryHostConfig,
+    SummaryNetworkSettings, WaitError,
 };
 pub use disk::{DiskUsage, KindUsage};
 pub use error::ErrorResponse;
@@ -31,7 +32,7 @@ pub use exec::{
     ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecProcessConfig, ExecStartRequest,
 };
 pub use host_config::{
-    BindOptions, DeviceMapping, DriverConfig, HostConfig, ImageOptions, LogConfig, Mount,
+    BindOptions, DeviceMapping, DriverConfig, HostConfig, ImageOptions, LogConfig, Mount, NetRate,
     PortBinding, RestartPolicy, TmpfsOptions, Ulimit, VolumeOptions,
 };
 pub use image::{
@@ -49,6 +50,10 @@ pub use progress::{ErrorDetail, Progress, ProgressDetail};
 pub use registry::{
     AuthConfig, AuthResponse, CheckProblem, CheckReport, DistributionInspect, ImageMount,
     OciPlatform, PushResult, RegistryManifest, SearchResult,
+};
+pub use stats::{
+    BlockIoCount, BlockIoStats, ContainerStats, CpuStats, CpuUsage, MemoryStats, NetworkStats,
+    PidsStats, ThrottlingData,
 };
 pub use system::{
     Commit, Component, ComponentDetails, Info, Plugins, RegistryConfig, RegistryIndex, Runtime,

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use clap::{ArgAction, Args};
-use types::{MacAddress, PortRequest, Ulimit};
+use types::{MacAddress, PortRequest, Rate, Ulimit};
 
 use super::networks::{
     NetworkFlag, add_host, address, ipv4, ipv6, link, mac, network, search_domain,
@@ -11,7 +11,7 @@ use super::networks::{
 use super::publish::publish;
 use super::values::{
     EnvFlag, KeyValue, Stream, TypedMount, bytes, cpus, env, expose, go_int, key_value, label,
-    memory_swap, mount, storage_opt, stream, ulimit,
+    memory_swap, mount, rate, storage_opt, stream, ulimit,
 };
 
 /// What a container is to be, as it was typed.
@@ -140,6 +140,12 @@ pub struct ContainerFlags {
     /// Name of the container
     #[arg(long, value_name = "string")]
     pub name: Option<String>,
+    /// Most that it may send on each network, RATE[:BURST] as in 8mbit
+    #[arg(long, value_name = "rate", value_parser = rate)]
+    pub net_egress: Option<Rate>,
+    /// Most that it may receive on each network, RATE[:BURST] as in 8mbit
+    #[arg(long, value_name = "rate", value_parser = rate)]
+    pub net_ingress: Option<Rate>,
     /// Network to connect to: a name, bridge, none, host or container:NAME
     #[arg(long, visible_alias = "net", value_name = "network", value_parser = network)]
     pub network: Vec<NetworkFlag>,

@@ -2,7 +2,9 @@
 
 use clap::{ArgAction, Args};
 
-use super::values::{EnvFlag, KeyValue, env, filter, go_int};
+use types::Rate;
+
+use super::values::{EnvFlag, KeyValue, bytes, cpus, env, filter, go_int, memory_swap, rate};
 
 /// How `--format` is explained wherever it may print a table.
 pub const FORMAT_LIST: &str = "How to print:\n'table':            columns with headings (default)\n\
@@ -182,6 +184,70 @@ pub struct AttachArgs {
     #[arg(long, default_value = "true")]
     pub sig_proxy: bool,
     /// The container.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `update`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct UpdateArgs {
+    /// Period of the scheduler's bandwidth limit, in microseconds
+    #[arg(long, value_name = "int", value_parser = go_int)]
+    pub cpu_period: Option<i64>,
+    /// Processor time allowed in each period, in microseconds
+    #[arg(long, value_name = "int", value_parser = go_int)]
+    pub cpu_quota: Option<i64>,
+    /// Weight of its share of the processors, 1024 being usual
+    #[arg(short = 'c', long, value_name = "int", value_parser = go_int)]
+    pub cpu_shares: Option<i64>,
+    /// Processors' worth of time it may use
+    #[arg(long, value_name = "decimal", value_parser = cpus)]
+    pub cpus: Option<i64>,
+    /// Processors it may run on (0-3, 0,1)
+    #[arg(long, value_name = "string")]
+    pub cpuset_cpus: Option<String>,
+    /// Memory nodes it may use (0-3, 0,1)
+    #[arg(long, value_name = "string")]
+    pub cpuset_mems: Option<String>,
+    /// Most memory it may use
+    #[arg(short, long, value_name = "bytes", value_parser = bytes)]
+    pub memory: Option<i64>,
+    /// Memory under which reclaim spares it
+    #[arg(long, value_name = "bytes", value_parser = bytes)]
+    pub memory_reservation: Option<i64>,
+    /// Most memory and swap together: '-1' lifts the limit on swap
+    #[arg(long, value_name = "bytes", value_parser = memory_swap)]
+    pub memory_swap: Option<i64>,
+    /// Most that it may send on each network, RATE[:BURST] as in 8mbit; 0 lifts the limit
+    #[arg(long, value_name = "rate", value_parser = rate)]
+    pub net_egress: Option<Rate>,
+    /// Most that it may receive on each network, RATE[:BURST] as in 8mbit; 0 lifts the limit
+    #[arg(long, value_name = "rate", value_parser = rate)]
+    pub net_ingress: Option<Rate>,
+    /// Most processes it may have (-1 for no limit)
+    #[arg(long, value_name = "int", value_parser = go_int)]
+    pub pids_limit: Option<i64>,
+    /// The containers.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `stats`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct StatsArgs {
+    /// Show all containers, not only those that run
+    #[arg(short, long)]
+    pub all: bool,
+    /// How to print
+    #[arg(long, value_name = "string", help = FORMAT_LIST)]
+    pub format: Option<String>,
+    /// Show one look and end
+    #[arg(long)]
+    pub no_stream: bool,
+    /// Do not shorten anything
+    #[arg(long)]
+    pub no_trunc: bool,
+    /// The containers; none is those that run.
     #[arg(hide = true)]
     pub names: Vec<String>,
 }

@@ -171,7 +171,13 @@ fn flags_are_dockers() {
         "volume restore",
         "volume snapshot",
     ];
-    const FLAGS_OF_OURS: [(&str, &str); 2] = [
+    const FLAGS_OF_OURS: [(&str, &str); 8] = [
+        ("create", "--net-egress rate"),
+        ("create", "--net-ingress rate"),
+        ("run", "--net-egress rate"),
+        ("run", "--net-ingress rate"),
+        ("update", "--net-egress rate"),
+        ("update", "--net-ingress rate"),
         ("pull", "--all-platforms"),
         ("volume create", "--size bytes"),
     ];

@@ -74,6 +74,19 @@ const OF_OTHERS: &[(&str, &str, &str)] = &[
         "--checkpoint-dir",
         "checkpoints are not in this version",
     ),
+    ("update", "--blkio-weight", BLOCK_IO),
+    ("update", "--cpu-rt-period", REAL_TIME),
+    ("update", "--cpu-rt-runtime", REAL_TIME),
+    (
+        "update",
+        "--kernel-memory",
+        "the kernel has no such limit any more",
+    ),
+    (
+        "update",
+        "--restart",
+        "restart policies are not in this version",
+    ),
     ("rm", "--link", "links are not in this version"),
     ("rm", "-l", "links are not in this version"),
     ("volume create", "--availability", CLUSTER),
@@ -87,6 +100,9 @@ const OF_OTHERS: &[(&str, &str, &str)] = &[
     ("volume create", "--topology-required", CLUSTER),
     ("volume create", "--type", CLUSTER),
 ];
+
+const BLOCK_IO: &str = "block I/O limits are not in this version";
+const REAL_TIME: &str = "real-time scheduling is not in this version";
 
 const CLUSTER: &str = "there is no cluster: such volumes are not in this version";
 

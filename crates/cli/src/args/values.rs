@@ -1,7 +1,7 @@
 //! Values of flags, checked as soon as they are typed. The errors are what comes after
 //! `invalid argument "x" for "--flag" flag:`.
 
-use types::{InvalidSize, Ulimit};
+use types::{InvalidRate, InvalidSize, Rate, Ulimit};
 
 pub use super::mount::{TypedMount, mount};
 
@@ -85,6 +85,12 @@ pub fn storage_opt(text: &str) -> Result<i64, BadValue> {
             "there is no storage option {text:?}: size=BYTES is expected, as in size=10g"
         ))),
     }
+}
+
+/// How many bytes a second.
+pub fn rate(text: &str) -> Result<Rate, BadValue> {
+    text.parse()
+        .map_err(|error: InvalidRate| BadValue(error.to_string()))
 }
 
 /// A size in bytes, or -1.

@@ -42,9 +42,11 @@ mod run;
 mod save;
 mod search;
 mod start;
+mod stats;
 mod stop;
 mod tag;
 mod top;
+mod update;
 mod version;
 mod volume_change;
 mod volume_create;
@@ -165,7 +167,7 @@ const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 59] = [
+pub static VERBS: [Verb; 61] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
     verb!(["container create", "create"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container without starting it", Arity::AtLeast(1), CreateArgs, create::run),
     verb!(["container exec", "exec"], "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container", Arity::AtLeast(2), c::ExecArgs, exec::run),
@@ -178,8 +180,10 @@ pub static VERBS: [Verb; 59] = [
     verb!(["container rm", "container remove", "rm"], OPTIONS_CONTAINERS, "Remove one or more containers", Arity::AtLeast(1), c::RmArgs, rm::run),
     verb!(["container run", "run"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container from an image and start it", Arity::AtLeast(1), RunArgs, run::run),
     verb!(["container start", "start"], OPTIONS_CONTAINERS, "Start one or more containers that exist", Arity::AtLeast(1), c::StartArgs, start::run),
+    verb!(["container stats", "stats"], "[OPTIONS] [CONTAINER...]", "Show what containers use, as they use it", Arity::AtLeast(0), c::StatsArgs, stats::run),
     verb!(["container stop", "stop"], OPTIONS_CONTAINERS, "Stop one or more running containers", Arity::AtLeast(1), c::StopArgs, stop::run),
     verb!(["container top", "top"], "CONTAINER [ps OPTIONS]", "Show the processes of a container", Arity::AtLeast(1), c::TopArgs, top::run),
+    verb!(["container update", "update"], OPTIONS_CONTAINERS, "Change the limits of one or more containers", Arity::AtLeast(1), c::UpdateArgs, update::run),
     verb!(["container wait", "wait"], CONTAINERS, "Wait until one or more containers end, then print their exit codes", Arity::AtLeast(1), c::NamesArgs, wait::run),
     verb!(["image history", "history"], "[OPTIONS] IMAGE", "Show how an image was made", Arity::Exactly(1), i::HistoryArgs, history::run),
     verb!(["image import", "import"], "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]", "Make an image of a root file system's tar archive", Arity::Between(1, 2), i::ImportArgs, import::run),

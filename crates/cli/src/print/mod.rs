@@ -7,6 +7,7 @@ pub mod networks;
 mod ports;
 pub mod progress;
 pub mod registry;
+pub mod stats;
 pub mod system;
 pub mod table;
 pub mod template;

@@ -1,7 +1,9 @@
 //! `run` and `create`: flags to a specification.
 
 use types::container::LogConfig;
-use types::{ContainerName, ContainerSpec, ImageRef, Platform, Resources, Security, Signal};
+use types::{
+    Bandwidth, ContainerName, ContainerSpec, ImageRef, Platform, Resources, Security, Signal,
+};
 
 use super::{Surroundings, env, keys, mounts, network, security};
 use crate::args::container::{ContainerFlags, RunArgs};
@@ -254,6 +256,10 @@ fn resources(flags: &ContainerFlags) -> Result<Resources, CliError> {
         devices: devices.collect::<Result<_, _>>()?,
         oom_score_adj: score,
         cgroup_parent: flags.cgroup_parent.clone().filter(|dir| !dir.is_empty()),
+        bandwidth: Bandwidth::default().changed(Bandwidth {
+            ingress: flags.net_ingress,
+            egress: flags.net_egress,
+        }),
     })
 }
 

@@ -206,6 +206,18 @@ pub(super) async fn top(app: &App, call: &Call) -> Answer {
     })
 }
 
+pub(super) async fn update(app: &App, call: Call) -> Answer {
+    let name = call.name;
+    let body: Option<wire::HostConfig> = Call::json(call.request).await?;
+    let change = convert::resources_change(&body.unwrap_or_default())?;
+    let warnings = app
+        .blocking(move |engine| container::update(engine, &name, &change))
+        .await?;
+    respond::ok(&wire::ContainerUpdateResponse {
+        warnings: Some(warnings).filter(|warnings| !warnings.is_empty()),
+    })
+}
+
 pub(super) async fn resize(app: &App, call: &Call) -> Answer {
     let size = size_query(call)?;
     let name = call.name.clone();

@@ -16,6 +16,7 @@ mod networks;
 mod progress;
 mod registry;
 mod registry_auth;
+mod stats;
 mod store;
 mod system;
 mod transfers;
@@ -48,6 +49,8 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::ContainerAttach => attach::attach(&app, call),
         Op::ContainerWait => containers::wait(&app, &call),
         Op::ContainerRemove => containers::remove(&app, &call).await,
+        Op::ContainerStats => stats::stats(&app, &call).await,
+        Op::ContainerUpdate => containers::update(&app, call).await,
         Op::ExecCreate => exec::create(&app, call).await,
         Op::ExecStart => exec::start(&app, call).await,
         Op::ExecResize => exec::resize(&app, &call).await,

@@ -112,12 +112,7 @@ fn checked(
     check::request(spec)?;
     network::request(spec)?;
     check::platform(spec, &image::platform(&image.config), &Platform::host())?;
-    let machine = Machine {
-        cgroups: host.facts.cgroups,
-        cpus: host.cpus,
-        available: host.available.clone(),
-    };
-    let warnings = check::limits(&mut spec.resources, &machine)?;
+    let warnings = check::limits(&mut spec.resources, &Machine::of(host))?;
     mounts::check_sources(&spec.mounts)?;
     let init = &engine.config().init;
     if spec.init && !init.exists() {

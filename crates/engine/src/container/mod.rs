@@ -16,8 +16,10 @@ mod resize;
 mod resolve;
 mod restart;
 pub(crate) mod start;
+mod stats;
 mod stop;
 mod top;
+mod update;
 mod volumes;
 mod wait;
 
@@ -46,8 +48,10 @@ pub use remove::{remove, remove_with_volumes};
 pub use resize::resize;
 pub use restart::restart;
 pub use start::start;
+pub use stats::{Sample, Usage, stats};
 pub use stop::stop;
 pub use top::{TopError, top};
+pub use update::update;
 pub use wait::wait;
 
 /// What [`create`] made.
@@ -278,7 +282,7 @@ pub(crate) fn view(engine: &Engine, container: &Container) -> View {
         id: fixed.id.clone(),
         name: fixed.name.clone(),
         created: fixed.created,
-        spec: fixed.spec.clone(),
+        spec: container.spec().into_owned(),
         resolved: fixed.resolved.clone(),
         image: fixed.image.clone(),
         image_ref: fixed.image_ref.clone(),

@@ -324,9 +324,10 @@ fn configuration(
     placed: &Placed,
 ) -> Result<Spec, Error> {
     let fixed = &container.fixed;
+    let asked = container.spec();
     let spec = render::spec(&RenderInput {
         id: &fixed.id,
-        spec: &fixed.spec,
+        spec: &asked,
         resolved: &fixed.resolved,
         identity,
         files,

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use types::{ContainerSpec, EndpointRequest, NetworkMode};
 
 use super::error::NetworkError;
+use super::limit;
 use super::record::Endpoint;
 use super::table::PREDEFINED;
 use crate::{Engine, Error};
@@ -13,6 +14,7 @@ use crate::{Engine, Error};
 /// What can be said of the request alone.
 pub(crate) fn request(spec: &ContainerSpec) -> Result<(), NetworkError> {
     let asked = &spec.networking;
+    limit::has_own(&spec.network, spec.resources.bandwidth)?;
     let conflict = |reason| Err(NetworkError::Conflict(reason));
     if let NetworkMode::Container(who) = &spec.network {
         if who.is_empty() {
@@ -128,6 +130,7 @@ pub(crate) fn networks_of(
         }
         network.plan()?;
         endpoint(network.name(), &request)?;
+        limit::of_endpoint(&network, &request, spec.resources.bandwidth)?;
         let place = Endpoint {
             network: network.id().clone(),
             request,

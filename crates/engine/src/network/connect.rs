@@ -12,7 +12,7 @@ use super::error::NetworkError;
 use super::place;
 use super::record::Endpoint;
 use super::table::Network;
-use super::{attach, check};
+use super::{attach, check, limit};
 use crate::table::{Container, lock};
 use crate::{Engine, Error};
 
@@ -29,6 +29,8 @@ pub fn connect(
     may_change(&container, &network)?;
     network.plan()?;
     check::endpoint(network.name(), &request)?;
+    let limits = container.spec().resources.bandwidth;
+    limit::of_endpoint(&network, &request, limits)?;
     let _order = lock(&container.networking);
     if container.status().networks.contains_key(network.name()) {
         return Err(NetworkError::AlreadyIn {
@@ -75,7 +77,8 @@ fn live(
     process: ProcessRef,
 ) -> Result<Endpoint, Error> {
     let namespace = attach::open_namespace(process)?;
-    let placed = place::place_in(network.clone(), request)?;
+    let limits = container.spec().resources.bandwidth;
+    let placed = place::place_in(network.clone(), request, limits)?;
     let joined = attach::make(engine, network)
         .and_then(|()| attach::join(engine, namespace.as_fd(), &placed))
         .and_then(|endpoint| {

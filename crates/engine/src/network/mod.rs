@@ -13,6 +13,7 @@ mod create;
 mod disconnect;
 mod error;
 pub(crate) mod files;
+pub(crate) mod limit;
 mod links;
 mod list;
 pub(crate) mod place;
@@ -28,6 +29,7 @@ pub(crate) mod table;
 use std::net::IpAddr;
 
 use network::Cidr;
+pub use network::Counters;
 use types::{
     ContainerId, ContainerName, ContainerPort, EndpointId, EndpointRequest, NetworkId, NetworkSpec,
 };

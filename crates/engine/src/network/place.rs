@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use network::keeper::{Listen, Reservation};
 use network::{Cidr, Driver, EndpointPlan, GatewayMode, InterfaceName, Published};
-use types::{ContainerPort, EndpointId, EndpointRequest, PortRequest, Protocol};
+use types::{Bandwidth, ContainerPort, EndpointId, EndpointRequest, PortRequest, Protocol};
 
 use super::error::NetworkError;
+use super::limit;
 use super::plan::{BINDING, PREFIX};
 use super::record::{Ports, PublishedPort};
 use super::table::Network;
@@ -53,13 +54,18 @@ pub(super) struct Publication {
 pub(crate) fn place(engine: &Engine, container: &Container) -> Result<Placement, Error> {
     let mut placement = Placement::default();
     let status = container.status();
+    let limits = status
+        .limits
+        .as_ref()
+        .unwrap_or(&container.fixed.spec.resources);
+    let limits = limits.bandwidth;
     for (name, endpoint) in &status.networks {
         let networks = engine.networks();
         let network = networks.get(&endpoint.network);
         let network = network.or_else(|| networks.table().named(name));
         let placed = network
             .ok_or_else(|| NetworkError::NotFound(name.clone()).into())
-            .and_then(|network| place_in(network, &endpoint.request));
+            .and_then(|network| place_in(network, &endpoint.request, limits));
         match placed {
             Ok(placed) => placement.endpoints.push(placed),
             Err(error) => {
@@ -93,9 +99,14 @@ pub(crate) fn give_back(taken: Vec<(Arc<Network>, Vec<Cidr>)>) {
 }
 
 /// Takes a place in one network; its plan has no way out yet.
-pub(super) fn place_in(network: Arc<Network>, request: &EndpointRequest) -> Result<Placed, Error> {
+pub(super) fn place_in(
+    network: Arc<Network>,
+    request: &EndpointRequest,
+    of_container: Bandwidth,
+) -> Result<Placed, Error> {
     let id = EndpointId::from_random(random()?);
     network.plan()?;
+    let bandwidth = limit::of_endpoint(&network, request, of_container)?;
     let addresses = network.take(request.ipv4.map(IpAddr::V4), request.ipv6.map(IpAddr::V6))?;
     let mut plan = EndpointPlan {
         interface: interface(&network, request),
@@ -104,7 +115,7 @@ pub(super) fn place_in(network: Arc<Network>, request: &EndpointRequest) -> Resu
         gateways: Vec::new(),
         routes: Vec::new(),
         sysctls: sysctls(request),
-        bandwidth: network::Bandwidth::default(),
+        bandwidth,
     };
     let of_the_link = request.link_local.iter().filter_map(|address| {
         let prefix = if address.is_ipv4() { 16 } else { 64 };

@@ -26,6 +26,7 @@ use oci_spec::runtime::{Linux, Process, Root, Spec};
 pub use error::Error;
 pub use input::{DeviceKind, ExecInput, HostDevice, HostFacts, Identity, Placed, RenderInput};
 pub(crate) use mounts::plain;
+pub(crate) use resources::limits;
 pub use security::{MASKED, READONLY};
 
 /// Renders the configuration. The root is `rootfs` in the bundle.

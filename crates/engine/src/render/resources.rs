@@ -9,13 +9,18 @@ use super::{Error, RenderInput, devices};
 const PERIOD: u64 = 100_000;
 
 pub(super) fn resources(input: &RenderInput<'_>) -> Result<LinuxResources, Error> {
-    let asked = &input.spec.resources;
-    let mut resources = LinuxResources::default();
+    let mut resources = limits(&input.spec.resources);
     resources.set_devices(Some(devices::rules(input)?));
+    Ok(resources)
+}
+
+/// The part of them that can be changed while it runs.
+pub(crate) fn limits(asked: &Resources) -> LinuxResources {
+    let mut resources = LinuxResources::default();
     resources.set_memory(memory(asked));
     resources.set_cpu(cpu(asked));
     resources.set_pids(pids(asked));
-    Ok(resources)
+    resources
 }
 
 fn memory(asked: &Resources) -> Option<LinuxMemory> {

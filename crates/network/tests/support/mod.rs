@@ -96,7 +96,7 @@ pub(crate) fn endpoint(addresses: &[&str], gateways: &[&str]) -> EndpointPlan {
         gateways: gateways.iter().map(|text| ip(text)).collect(),
         routes: Vec::new(),
         sysctls: Vec::new(),
-        bandwidth: network::Bandwidth::default(),
+        bandwidth: types::Bandwidth::default(),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Bandwidth;
+
 /// What a container may use. None means no limit, or the kernel's default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -38,6 +40,13 @@ pub struct Resources {
     pub oom_score_adj: Option<i32>,
     /// The cgroup under which the container's own is made; none means the daemon's setting.
     pub cgroup_parent: Option<String>,
+    /// Bytes a second on each of its networks.
+    #[serde(skip_serializing_if = "no_limits")]
+    pub bandwidth: Bandwidth,
+}
+
+fn no_limits(bandwidth: &Bandwidth) -> bool {
+    *bandwidth == Bandwidth::default()
 }
 
 /// One resource limit.

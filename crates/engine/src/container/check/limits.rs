@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 
 use sys::cgroup::Capabilities;
-use types::Resources;
+use types::{Bandwidth, Rate, Resources};
 
 use super::Invalid;
+use crate::host::Host;
 
 const MIB: i64 = 1024 * 1024;
 /// Below this the runtime itself does not fit.
@@ -19,6 +20,16 @@ pub(in crate::container) struct Machine {
     pub(in crate::container) cpus: usize,
     /// Processors and memory nodes there are, as in `0-2,4`.
     pub(in crate::container) available: (String, String),
+}
+
+impl Machine {
+    pub(in crate::container) fn of(host: &Host) -> Self {
+        Self {
+            cgroups: host.facts.cgroups,
+            cpus: host.cpus,
+            available: host.available.clone(),
+        }
+    }
 }
 
 /// A limit that cannot be kept.
@@ -37,6 +48,21 @@ pub enum Limit {
     SwapAlone,
     #[error("invalid memory-swap: {0} is no number of bytes; -1 means no limit")]
     SwapRange(i64),
+    #[error(
+        "Memory limit should be smaller than already set memoryswap limit, update the memoryswap \
+         at the same time"
+    )]
+    AboveSwap,
+    #[error("Conflicting options: {new} cannot be updated as {old} has already been set")]
+    Excludes {
+        new: &'static str,
+        old: &'static str,
+    },
+    #[error("{field}: {reason}")]
+    Rate {
+        field: &'static str,
+        reason: &'static str,
+    },
     #[error("Minimum memory limit can not be less than memory reservation limit, see usage")]
     MemoryBelowReservation,
     #[error("Invalid value: {0}, valid memory swappiness range is 0-100")]
@@ -277,6 +303,12 @@ fn rest(asked: &mut Resources, machine: &Machine, warnings: &mut Vec<String>) ->
         && !(-1000..=1000).contains(&score)
     {
         return Err(Limit::OomScoreAdj(score));
+    }
+    let Bandwidth { ingress, egress } = asked.bandwidth;
+    for (field, rate) in [("net-ingress", ingress), ("net-egress", egress)] {
+        if let Some(reason) = rate.and_then(Rate::fault) {
+            return Err(Limit::Rate { field, reason });
+        }
     }
     for ulimit in &asked.ulimits {
         let unlimited = |value: i64| if value < 0 { i64::MAX } else { value };

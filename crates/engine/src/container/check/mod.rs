@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use types::{ContainerSpec, ErrorKind, MountKind, MountRequest, Platform};
 
-pub(super) use limits::{Machine, limits};
+pub(super) use limits::{Limit, Machine, limits};
 
 /// What a request says that cannot be.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -74,7 +74,7 @@ pub enum Invalid {
     ShmSize,
     /// A limit that cannot be kept.
     #[error("{0}")]
-    Limit(limits::Limit),
+    Limit(Limit),
 }
 
 impl Invalid {

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::{LinuxResources, Process, Spec};
 use shim::protocol::{self, AttachOptions, Call, Notice, Reply, State, Streams};
 use sys::pidfd::Exit;
 use sys::socket;
@@ -86,6 +86,7 @@ impl Server {
             }
             Call::Kill { signal } => self.kill(signal),
             Call::Resize { exec, size } => self.resize(exec.as_ref(), size),
+            Call::Update { resources } => self.update(&resources),
             Call::State => Ok(Reply::State(self.state())),
             Call::Watch => Ok(Reply::Done),
             Call::Shutdown => self.shut_down(),
@@ -275,6 +276,17 @@ impl Server {
             .ok_or_else(|| Failure::conflict("it has no terminal"))?;
         sys::pty::set_size(terminal, size[0], size[1])
             .map_err(Failure::of("change the terminal's size"))?;
+        Ok(Reply::Done)
+    }
+
+    fn update(&self, resources: &str) -> Result<Reply, Failure> {
+        if !matches!(self.phase, Phase::Started(_)) {
+            return Err(Failure::conflict("the container is not running"));
+        }
+        let resources: LinuxResources = serde_json::from_str(resources).map_err(|e| {
+            Failure::new(ErrorKind::Invalid, format!("the limits are not OCI's: {e}"))
+        })?;
+        self.backend.update(&resources)?;
         Ok(Reply::Done)
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::{LinuxResources, Process, Spec};
 use runtime::{Container, CreateRequest, Created, ExecRequest, Joining, Network, Stdio};
 use shim::protocol::Launch;
 use types::{Mount, Signal};
@@ -118,6 +118,13 @@ impl Backend for Linked {
             Phase::Running(container) => Ok(container.kill(signal)?),
             Phase::Absent => Err(Failure::conflict("the container is not running")),
         }
+    }
+
+    fn update(&self, resources: &LinuxResources) -> Result<(), Failure> {
+        let Phase::Running(container) = &self.phase else {
+            return Err(Failure::conflict("the container is not running"));
+        };
+        Ok(container.update(resources)?)
     }
 
     fn oom_killed(&self) -> bool {

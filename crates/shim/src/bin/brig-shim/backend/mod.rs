@@ -5,7 +5,7 @@ mod linked;
 
 use std::os::fd::OwnedFd;
 
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::{LinuxResources, Process, Spec};
 use runtime::{Joining, Network, Stdio};
 use shim::protocol::Launch;
 use types::{ProcessRef, Signal};
@@ -30,6 +30,9 @@ pub(crate) trait Backend {
 
     /// Signals the first process.
     fn kill(&mut self, signal: Signal) -> Result<(), Failure>;
+
+    /// Changes its limits to these, which are all it has; access to devices stays as it is.
+    fn update(&self, resources: &LinuxResources) -> Result<(), Failure>;
 
     /// Whether the out-of-memory killer has struck.
     fn oom_killed(&self) -> bool;

@@ -17,7 +17,7 @@ mod rootfs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::{LinuxResources, Process, Spec};
 use runtime::{Joining, Stdio};
 use shim::protocol::Launch;
 use types::{Mount, ProcessRef, Signal};
@@ -140,6 +140,15 @@ impl Backend for Foreign {
             .as_ref()
             .ok_or_else(|| Failure::conflict("the container is not running"))?;
         sys::pidfd::send_signal(process, signal).map_err(Failure::of("signal the container"))
+    }
+
+    fn update(&self, resources: &LinuxResources) -> Result<(), Failure> {
+        let text = serde_json::to_vec(resources).map_err(Failure::of("write the limits"))?;
+        let file = self.command.dir.join("resources.json");
+        sys::file::replace_unsynced(&file, &text, 0o600)
+            .map_err(Failure::of("write the limits"))?;
+        self.command
+            .run(&["update", "--resources", "resources.json", &self.id])
     }
 
     fn oom_killed(&self) -> bool {

@@ -1,0 +1,194 @@
+//! `update`: other limits, while the container runs or not.
+
+use shim::Call;
+use storage::Durability;
+use types::{Lifecycle, Resources};
+
+use super::WrongState;
+use super::check::{self, Invalid, Machine};
+use crate::network::limit;
+use crate::record::Status;
+use crate::table::{Container, lock};
+use crate::undo::Stack;
+use crate::{Engine, Error, render};
+
+/// Changes a container's limits by what `change` says; the rest stays. Returns warnings. Blocking.
+pub fn update(engine: &Engine, who: &str, change: &Resources) -> Result<Vec<String>, Error> {
+    engine.accepts_work()?;
+    let container = engine.find(who)?;
+    let _order = lock(&container.networking);
+    let before = container.lifecycle();
+    may_change(&container, &before)?;
+    let old = container.spec().resources.clone();
+    let mut new = merged(&old, change).map_err(Invalid::Limit)?;
+    let warnings = check::limits(&mut new, &Machine::of(engine.host()))?;
+    limit::check(engine, &container, new.bandwidth)?;
+    let mut undo = Stack::new();
+    if before.is_running() {
+        limit::apply(engine, &container, new.bandwidth)?;
+        undo.push("bandwidth", || {
+            limit::apply(engine, &container, old.bandwidth)
+        });
+        tell_shim(&container, &new)?;
+    }
+    let keep = Some((engine.records(), Durability::Power));
+    container.change(keep, |status| {
+        // A start that came between has the old ones.
+        if status.lifecycle.process() != before.process() {
+            may_change(&container, &status.lifecycle)?;
+        }
+        Ok(Status {
+            limits: Some(new),
+            ..status
+        })
+    })?;
+    undo.keep();
+    Ok(warnings)
+}
+
+fn may_change(container: &Container, lifecycle: &Lifecycle) -> Result<(), WrongState> {
+    match lifecycle {
+        Lifecycle::Starting { .. } => Err(WrongState::Starting(container.id().clone())),
+        Lifecycle::Removing { .. } | Lifecycle::Dead { .. } => {
+            Err(WrongState::Removing(container.id().clone()))
+        }
+        Lifecycle::Created | Lifecycle::Running { .. } | Lifecycle::Exited { .. } => Ok(()),
+    }
+}
+
+fn tell_shim(container: &Container, resources: &Resources) -> Result<(), Error> {
+    let not_running = || WrongState::NotRunning(container.id().clone());
+    let shim = container.shim().ok_or_else(not_running)?;
+    let resources = serde_json::to_string(&render::limits(resources));
+    let resources = resources.map_err(|source| Error::Encode {
+        what: "a container's limits",
+        source,
+    })?;
+    shim.call(&Call::Update { resources }, &[])
+        .map_err(Error::Task)?;
+    Ok(())
+}
+
+/// `old` with what `new` says. What only a new container can have stays.
+fn merged(old: &Resources, new: &Resources) -> Result<Resources, check::Limit> {
+    excluded(old, new)?;
+    let memory = new.memory.or(old.memory);
+    let swap = new.memory_swap.or(old.memory_swap);
+    let kept = new.memory.is_some() && new.memory_swap.is_none();
+    if let (true, Some(memory), Some(swap)) = (kept, memory, swap)
+        && (0..memory).contains(&swap)
+    {
+        return Err(check::Limit::AboveSwap);
+    }
+    Ok(Resources {
+        memory,
+        memory_swap: swap,
+        memory_reservation: new.memory_reservation.or(old.memory_reservation),
+        nano_cpus: new.nano_cpus.or(old.nano_cpus),
+        cpu_shares: new.cpu_shares.or(old.cpu_shares),
+        cpu_period: new.cpu_period.or(old.cpu_period),
+        cpu_quota: new.cpu_quota.or(old.cpu_quota),
+        cpuset_cpus: new.cpuset_cpus.clone().or(old.cpuset_cpus.clone()),
+        cpuset_mems: new.cpuset_mems.clone().or(old.cpuset_mems.clone()),
+        pids_limit: new.pids_limit.or(old.pids_limit),
+        bandwidth: old.bandwidth.changed(new.bandwidth),
+        ..old.clone()
+    })
+}
+
+/// Processors are limited in one way or the other.
+fn excluded(old: &Resources, new: &Resources) -> Result<(), check::Limit> {
+    const NANO: &str = "Nano CPUs";
+    const PERIOD: &str = "CPU Period";
+    const QUOTA: &str = "CPU Quota";
+    let pairs = [
+        (
+            new.nano_cpus.is_some() && old.cpu_period.is_some(),
+            NANO,
+            PERIOD,
+        ),
+        (
+            new.nano_cpus.is_some() && old.cpu_quota.is_some(),
+            NANO,
+            QUOTA,
+        ),
+        (
+            new.cpu_period.is_some() && old.nano_cpus.is_some(),
+            PERIOD,
+            NANO,
+        ),
+        (
+            new.cpu_quota.is_some() && old.nano_cpus.is_some(),
+            QUOTA,
+            NANO,
+        ),
+    ];
+    match pairs.into_iter().find(|(clash, _, _)| *clash) {
+        Some((_, new, old)) => Err(check::Limit::Excludes { new, old }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{Bandwidth, Rate};
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_named_stays() {
+        let rate = |bytes| Some(Rate { bytes, burst: None });
+        let old = Resources {
+            memory: Some(64 << 20),
+            cpu_shares: Some(512),
+            oom_kill_disable: true,
+            bandwidth: Bandwidth {
+                ingress: rate(1000),
+                egress: rate(2000),
+            },
+            ..Resources::default()
+        };
+        let change = Resources {
+            pids_limit: Some(5),
+            bandwidth: Bandwidth {
+                ingress: rate(0),
+                egress: rate(3000),
+            },
+            ..Resources::default()
+        };
+        let expected = Resources {
+            pids_limit: Some(5),
+            bandwidth: Bandwidth {
+                ingress: None,
+                egress: rate(3000),
+            },
+            ..old.clone()
+        };
+        assert_eq!(merged(&old, &change).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_contradicts_what_is_there_is_refused() {
+        let with = |change: &dyn Fn(&mut Resources)| {
+            let mut resources = Resources::default();
+            change(&mut resources);
+            resources
+        };
+        let refused = |old: &Resources, new: &Resources| merged(old, new).unwrap_err().to_string();
+        let memory = with(&|r| (r.memory, r.memory_swap) = (Some(64 << 20), Some(96 << 20)));
+        let more = with(&|r| r.memory = Some(128 << 20));
+        assert!(refused(&memory, &more).contains("already set memoryswap limit"));
+        let (nano, quota) = (
+            with(&|r| r.nano_cpus = Some(500_000_000)),
+            with(&|r| r.cpu_quota = Some(5000)),
+        );
+        assert_eq!(
+            refused(&nano, &quota),
+            "Conflicting options: CPU Quota cannot be updated as Nano CPUs has already been set"
+        );
+        assert_eq!(
+            refused(&quota, &nano),
+            "Conflicting options: Nano CPUs cannot be updated as CPU Quota has already been set"
+        );
+    }
+}
