@@ -54,13 +54,15 @@ pub(crate) fn soak(args: &Soak) -> Result<()> {
     )
 }
 
-/// Changes at random what others write: configurations, messages, records, filters, layers, manifests.
+/// Changes at random what others write: configurations, messages, records, filters, layers, manifests,
+/// Dockerfiles.
 pub(crate) fn fuzz(args: &Fuzz) -> Result<()> {
     let seconds = args.seconds.to_string();
     let seconds = [("BRIG_FUZZ_SECONDS", seconds.as_str())];
     tests(&["-p", "runtime", "--lib"], &["fuzz::"], &seconds)?;
     tests(&["-p", "runtime", "--test", "fuzz"], &["any_"], &seconds)?;
     tests(&["-p", "registry", "--lib"], &["fuzz::"], &seconds)?;
+    tests(&["-p", "builder", "--lib"], &["fuzz::"], &seconds)?;
     tests(&["-p", "storage", "--test", "it"], &["fuzz::"], &seconds)?;
     tests(
         &["-p", "sys", "--lib"],

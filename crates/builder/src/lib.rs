@@ -1,12 +1,22 @@
 //! Dockerfile -> instructions -> graph -> cached, concurrent execution; the BuildKit protocols.
 //!
-//! What stands so far is pure: [`dockerfile`] reads the language, [`expand`] its variables, [`ignore`] the
-//! files of a context that are left out. Nothing here opens a file, asks a clock or knows a container.
+//! What stands so far is pure. [`dockerfile`] reads the language, [`expand`] its variables, [`ignore`] the
+//! files of a context that are left out; [`plan`] makes of a file and options a [`graph`] of operations and
+//! an image's configuration, [`check`] says what is likely not meant. Nothing here opens a file, asks a
+//! clock or a registry, or knows a container: what a base image says is given to the planner.
+//!
+//! Boundary types: [`dockerfile::Dockerfile`], [`plan::Options`], [`plan::Plan`], [`graph::Graph`]. The
+//! graph is where the doors meet: a Dockerfile by the classic API or by BuildKit's, and LLB.
 
+pub mod check;
 pub mod dockerfile;
 pub mod expand;
+#[cfg(test)]
+mod fuzz;
 mod go;
+pub mod graph;
 pub mod ignore;
+pub mod plan;
 mod source;
 mod suggest;
 
