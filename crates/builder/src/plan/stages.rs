@@ -177,7 +177,7 @@ impl Planner<'_> {
             return Ok(index);
         }
         let sentence = format!("target stage {} could not be found", go::quote(name));
-        let names = self.units.iter().map(|unit| unit.shown.as_str());
+        let names = self.units.iter().filter_map(|unit| unit.name.as_deref());
         let sentence = suggest::hint(sentence, name, names, true);
         Err(Error::new(Span::default(), sentence))
     }
