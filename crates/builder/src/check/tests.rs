@@ -32,150 +32,148 @@ fn found(text: &str) -> Vec<String> {
     found_with(text, &options())
 }
 
+/// A file, and what is found in it.
+const FILES: &[(&str, &[&str])] = &[
+    (
+        "FROM scratch AS Base\n",
+        &["1 StageNameCasing: Stage name 'Base' should be lowercase"],
+    ),
+    (
+        "FROM scratch as a\n",
+        &["1 FromAsCasing: 'as' and 'FROM' keywords' casing do not match"],
+    ),
+    (
+        "from scratch AS a\n",
+        &["1 FromAsCasing: 'AS' and 'from' keywords' casing do not match"],
+    ),
+    (
+        "FROM scratch\nCOPY a \\\n\nb\n",
+        &["4 NoEmptyContinuation: Empty continuation line"],
+    ),
+    (
+        "FROM scratch\nenv A=1\nUser b\n",
+        &[
+            "2 ConsistentInstructionCasing: Command 'env' should match the case of the command majority (uppercase)",
+            "3 ConsistentInstructionCasing: Command 'User' should match the case of the command majority (uppercase)",
+        ],
+    ),
+    (
+        "from scratch\nuser a\nUSER b\n",
+        &[
+            "3 ConsistentInstructionCasing: Command 'USER' should match the case of the command majority (lowercase)",
+        ],
+    ),
+    (
+        "FROM scratch AS a\nFROM scratch AS a\n",
+        &["2 DuplicateStageName: Duplicate stage name \"a\", stage names should be unique"],
+    ),
+    (
+        "FROM scratch AS context\n",
+        &[
+            "1 ReservedStageName: Stage name should not use the same name as reserved stage \"context\"",
+        ],
+    ),
+    (
+        "FROM scratch\nENTRYPOINT a\nCMD b\n",
+        &[
+            "2 JSONArgsRecommended: JSON arguments recommended for ENTRYPOINT to prevent unintended behavior related to OS signals",
+            "3 JSONArgsRecommended: JSON arguments recommended for CMD to prevent unintended behavior related to OS signals",
+        ],
+    ),
+    ("FROM scratch\nSHELL [\"a\"]\nCMD b\n", &[]),
+    (
+        "FROM scratch\nMAINTAINER a\n",
+        &["2 MaintainerDeprecated: Maintainer instruction is deprecated in favor of using label"],
+    ),
+    (
+        "ARG VARIANT=a\nFROM scratch$VARIENT\n",
+        &["2 UndefinedArgInFrom: FROM argument 'VARIENT' is not declared (did you mean VARIANT?)"],
+    ),
+    (
+        "FROM scratch\nWORKDIR a\nWORKDIR b\n",
+        &[
+            "2 WorkdirRelativePath: Relative workdir \"a\" can have unexpected results if the base image changes",
+        ],
+    ),
+    ("FROM scratch\nWORKDIR /a\nWORKDIR b\n", &[]),
+    (
+        "FROM scratch\nCOPY $foo .\nENV PATHS=$PAHT\n",
+        &[
+            "2 UndefinedVar: Usage of undefined variable '$foo'",
+            "3 UndefinedVar: Usage of undefined variable '$PAHT' (did you mean $PATH?)",
+        ],
+    ),
+    ("FROM scratch\nARG foo\nCOPY $foo .\nRUN $bar\n", &[]),
+    (
+        "FROM scratch\nCMD [\"a\"]\nCMD [\"b\"]\n",
+        &[
+            "2 MultipleInstructionsDisallowed: Multiple CMD instructions should not be used in the same stage because only the last one will be used",
+        ],
+    ),
+    (
+        "FROM scratch\nENV a b\nLABEL c d\n",
+        &[
+            "2 LegacyKeyValueFormat: \"ENV key=value\" should be used instead of legacy \"ENV key value\" format",
+            "3 LegacyKeyValueFormat: \"LABEL key=value\" should be used instead of legacy \"LABEL key value\" format",
+        ],
+    ),
+    (
+        "FROM --platform=${TARGETPLATFORM} scratch\n",
+        &[
+            "1 RedundantTargetPlatform: Setting platform to predefined ${TARGETPLATFORM} in FROM is redundant as this is the default behavior",
+        ],
+    ),
+    (
+        "FROM scratch\nARG API_KEY\nENV MY_PASSWORD=a PUBLIC_KEY=b TOKEN_FILE=c MONKEY=d\n",
+        &[
+            "2 SecretsUsedInArgOrEnv: Do not use ARG or ENV instructions for sensitive data (ARG \"API_KEY\")",
+            "3 SecretsUsedInArgOrEnv: Do not use ARG or ENV instructions for sensitive data (ENV \"MY_PASSWORD\")",
+        ],
+    ),
+    (
+        "FROM --platform=linux/arm64 scratch AS a\n",
+        &[
+            "1 FromPlatformFlagConstDisallowed: FROM --platform flag should not use constant value \"linux/arm64\"",
+        ],
+    ),
+    (
+        "FROM --platform=linux/arm64 scratch AS build_arm64\nFROM --platform=$BUILDPLATFORM scratch\n",
+        &[],
+    ),
+    (
+        "FROM scratch\nEXPOSE 80/TcP\n",
+        &[
+            "2 ExposeProtoCasing: Defined protocol '80/TcP' in EXPOSE instruction should be lowercase",
+        ],
+    ),
+    (
+        "FROM scratch\nEXPOSE 127.0.0.1:80:80\n",
+        &[
+            "2 ExposeInvalidFormat: EXPOSE instruction should not define an IP address or host-port mapping, found '127.0.0.1:80:80'",
+        ],
+    ),
+    ("# a\nFROM scratch AS b\n", &[]),
+    (
+        "# check=experimental=all\n\n# a\nFROM scratch AS b\n# c is for x\nARG c\n# e\nARG f g\n",
+        &[
+            "4 InvalidDefinitionDescription: Comment for FROM should follow the format: `# b <description>`",
+            "8 InvalidDefinitionDescription: Comment for ARG should follow the format: `# <arg_key> <description>`",
+        ],
+    ),
+    (
+        "# check=skip=MaintainerDeprecated, StageNameCasing;error=false\nFROM scratch AS A\nMAINTAINER a\n",
+        &[],
+    ),
+    (
+        "FROM scratch\n# check=skip=JSONArgsRecommended\nCMD a\n",
+        &[],
+    ),
+];
+
 #[test]
 fn every_rule_finds_and_says_so() {
-    let table: [(&str, &[&str]); 28] = [
-        (
-            "FROM scratch AS Base\n",
-            &["1 StageNameCasing: Stage name 'Base' should be lowercase"],
-        ),
-        (
-            "FROM scratch as a\n",
-            &["1 FromAsCasing: 'as' and 'FROM' keywords' casing do not match"],
-        ),
-        (
-            "from scratch AS a\n",
-            &["1 FromAsCasing: 'AS' and 'from' keywords' casing do not match"],
-        ),
-        (
-            "FROM scratch\nCOPY a \\\n\nb\n",
-            &["4 NoEmptyContinuation: Empty continuation line"],
-        ),
-        (
-            "FROM scratch\nenv A=1\nUser b\n",
-            &[
-                "2 ConsistentInstructionCasing: Command 'env' should match the case of the command majority (uppercase)",
-                "3 ConsistentInstructionCasing: Command 'User' should match the case of the command majority (uppercase)",
-            ],
-        ),
-        (
-            "from scratch\nuser a\nUSER b\n",
-            &[
-                "3 ConsistentInstructionCasing: Command 'USER' should match the case of the command majority (lowercase)",
-            ],
-        ),
-        (
-            "FROM scratch AS a\nFROM scratch AS a\n",
-            &["2 DuplicateStageName: Duplicate stage name \"a\", stage names should be unique"],
-        ),
-        (
-            "FROM scratch AS context\n",
-            &[
-                "1 ReservedStageName: Stage name should not use the same name as reserved stage \"context\"",
-            ],
-        ),
-        (
-            "FROM scratch\nENTRYPOINT a\nCMD b\n",
-            &[
-                "2 JSONArgsRecommended: JSON arguments recommended for ENTRYPOINT to prevent unintended behavior related to OS signals",
-                "3 JSONArgsRecommended: JSON arguments recommended for CMD to prevent unintended behavior related to OS signals",
-            ],
-        ),
-        ("FROM scratch\nSHELL [\"a\"]\nCMD b\n", &[]),
-        (
-            "FROM scratch\nMAINTAINER a\n",
-            &[
-                "2 MaintainerDeprecated: Maintainer instruction is deprecated in favor of using label",
-            ],
-        ),
-        (
-            "ARG VARIANT=a\nFROM scratch$VARIENT\n",
-            &[
-                "2 UndefinedArgInFrom: FROM argument 'VARIENT' is not declared (did you mean VARIANT?)",
-            ],
-        ),
-        (
-            "FROM scratch\nWORKDIR a\nWORKDIR b\n",
-            &[
-                "2 WorkdirRelativePath: Relative workdir \"a\" can have unexpected results if the base image changes",
-            ],
-        ),
-        ("FROM scratch\nWORKDIR /a\nWORKDIR b\n", &[]),
-        (
-            "FROM scratch\nCOPY $foo .\nENV PATHS=$PAHT\n",
-            &[
-                "2 UndefinedVar: Usage of undefined variable '$foo'",
-                "3 UndefinedVar: Usage of undefined variable '$PAHT' (did you mean $PATH?)",
-            ],
-        ),
-        ("FROM scratch\nARG foo\nCOPY $foo .\nRUN $bar\n", &[]),
-        (
-            "FROM scratch\nCMD [\"a\"]\nCMD [\"b\"]\n",
-            &[
-                "2 MultipleInstructionsDisallowed: Multiple CMD instructions should not be used in the same stage because only the last one will be used",
-            ],
-        ),
-        (
-            "FROM scratch\nENV a b\nLABEL c d\n",
-            &[
-                "2 LegacyKeyValueFormat: \"ENV key=value\" should be used instead of legacy \"ENV key value\" format",
-                "3 LegacyKeyValueFormat: \"LABEL key=value\" should be used instead of legacy \"LABEL key value\" format",
-            ],
-        ),
-        (
-            "FROM --platform=${TARGETPLATFORM} scratch\n",
-            &[
-                "1 RedundantTargetPlatform: Setting platform to predefined ${TARGETPLATFORM} in FROM is redundant as this is the default behavior",
-            ],
-        ),
-        (
-            "FROM scratch\nARG API_KEY\nENV MY_PASSWORD=a PUBLIC_KEY=b TOKEN_FILE=c MONKEY=d\n",
-            &[
-                "2 SecretsUsedInArgOrEnv: Do not use ARG or ENV instructions for sensitive data (ARG \"API_KEY\")",
-                "3 SecretsUsedInArgOrEnv: Do not use ARG or ENV instructions for sensitive data (ENV \"MY_PASSWORD\")",
-            ],
-        ),
-        (
-            "FROM --platform=linux/arm64 scratch AS a\n",
-            &[
-                "1 FromPlatformFlagConstDisallowed: FROM --platform flag should not use constant value \"linux/arm64\"",
-            ],
-        ),
-        (
-            "FROM --platform=linux/arm64 scratch AS build_arm64\nFROM --platform=$BUILDPLATFORM scratch\n",
-            &[],
-        ),
-        (
-            "FROM scratch\nEXPOSE 80/TcP\n",
-            &[
-                "2 ExposeProtoCasing: Defined protocol '80/TcP' in EXPOSE instruction should be lowercase",
-            ],
-        ),
-        (
-            "FROM scratch\nEXPOSE 127.0.0.1:80:80\n",
-            &[
-                "2 ExposeInvalidFormat: EXPOSE instruction should not define an IP address or host-port mapping, found '127.0.0.1:80:80'",
-            ],
-        ),
-        ("# a\nFROM scratch AS b\n", &[]),
-        (
-            "# check=experimental=all\n\n# a\nFROM scratch AS b\n# c is for x\nARG c\n# e\nARG f g\n",
-            &[
-                "4 InvalidDefinitionDescription: Comment for FROM should follow the format: `# b <description>`",
-                "8 InvalidDefinitionDescription: Comment for ARG should follow the format: `# <arg_key> <description>`",
-            ],
-        ),
-        (
-            "# check=skip=MaintainerDeprecated, StageNameCasing;error=false\nFROM scratch AS A\nMAINTAINER a\n",
-            &[],
-        ),
-        (
-            "FROM scratch\n# check=skip=JSONArgsRecommended\nCMD a\n",
-            &[],
-        ),
-    ];
-    for (text, wanted) in table {
-        assert_eq!(found(text), wanted, "{text}");
+    for (text, wanted) in FILES {
+        assert_eq!(found(text), *wanted, "{text}");
     }
 }
 

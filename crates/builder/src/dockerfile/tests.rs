@@ -259,128 +259,131 @@ fn empty_continuations_are_told() {
     assert_eq!(file.empty_continuations, [crate::Span::lines(6, 6)]);
 }
 
+/// A file, and the place and sentence of what is wrong with it.
+const MISTAKES: &[(&str, &str)] = &[
+    ("", "0:0 the Dockerfile cannot be empty"),
+    ("\n# a\n", "2:1 file with no instructions"),
+    ("ARG a\n", "1:1 dockerfile contains no stages to build"),
+    ("RUN a\n", "1:1 no build stage in current context"),
+    (
+        "FROM a\n RUNN b\n",
+        "2:2 dockerfile parse error on line 2: unknown instruction: RUNN (did you mean RUN?)",
+    ),
+    (
+        "FROM a b\n",
+        "1:1 dockerfile parse error on line 1: FROM requires either one or three arguments",
+    ),
+    (
+        "FROM a AS 1\n",
+        "1:1 dockerfile parse error on line 1: invalid name for build stage: \"1\", name can't start with a number or contain symbols",
+    ),
+    (
+        "FROM a\nCOPY \\\n  --form=a b c\n",
+        "3:3 dockerfile parse error on line 2: unknown flag: --form (did you mean from?)",
+    ),
+    (
+        "FROM a\nCOPY --link=maybe b c\n",
+        "2:6 dockerfile parse error on line 2: expecting boolean value for flag link, not: maybe",
+    ),
+    (
+        "FROM a\nCOPY --link --link b c\n",
+        "2:13 dockerfile parse error on line 2: duplicate flag specified: link",
+    ),
+    (
+        "FROM a\nCOPY --from b c\n",
+        "2:6 dockerfile parse error on line 2: missing a value on flag: from",
+    ),
+    (
+        "FROM a\nCOPY b\n",
+        "2:1 dockerfile parse error on line 2: COPY requires at least two arguments, but only one was provided. Destination could not be determined",
+    ),
+    (
+        "FROM a\nCOPY b <<E\nE\n",
+        "2:1 dockerfile parse error on line 2: COPY cannot accept a heredoc as a destination",
+    ),
+    ("FROM a\nRUN <<E\nb\n", "2:1 unterminated heredoc"),
+    (
+        "FROM a\nENV\n",
+        "2:1 dockerfile parse error on line 2: ENV requires at least one argument",
+    ),
+    (
+        "FROM a\nENV b\n",
+        "2:1 dockerfile parse error on line 2: ENV must have two arguments",
+    ),
+    (
+        "FROM a\nENV b=1 \\\n c\n",
+        "3:2 dockerfile parse error on line 2: Syntax error - can't find = in \"c\". Must be of the form: name=value",
+    ),
+    (
+        "FROM a\nENV =1\n",
+        "2:5 dockerfile parse error on line 2: ENV names can not be blank",
+    ),
+    (
+        "FROM a\nARG =1\n",
+        "2:5 dockerfile parse error on line 2: ARG names can not be blank",
+    ),
+    (
+        "FROM a\nCMD [1]\n",
+        "2:1 dockerfile parse error on line 2: when using JSON array syntax, arrays must be comprised of strings only",
+    ),
+    (
+        "FROM a\nSHELL sh\n",
+        "2:1 dockerfile parse error on line 2: SHELL requires the arguments to be in JSON form",
+    ),
+    (
+        "FROM a\nVOLUME [\"\"]\n",
+        "2:1 dockerfile parse error on line 2: VOLUME specified can not be an empty string",
+    ),
+    (
+        "FROM a\nUSER\n",
+        "2:1 dockerfile parse error on line 2: USER requires exactly one argument",
+    ),
+    (
+        "FROM a\nONBUILD ONBUILD RUN b\n",
+        "2:1 dockerfile parse error on line 2: Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed",
+    ),
+    (
+        "FROM a\nONBUILD from b\n",
+        "2:1 dockerfile parse error on line 2: FROM isn't allowed as an ONBUILD trigger",
+    ),
+    (
+        "FROM a\nONBUILD COPY --x=1 b c\n",
+        "2:14 dockerfile parse error on line 2: unknown flag: --x",
+    ),
+    (
+        "FROM a\nHEALTHCHECK CMD\n",
+        "2:1 dockerfile parse error on line 2: Missing command after HEALTHCHECK CMD",
+    ),
+    (
+        "FROM a\nHEALTHCHECK WHAT\n",
+        "2:1 dockerfile parse error on line 2: Unknown type \"WHAT\" in HEALTHCHECK (try CMD)",
+    ),
+    (
+        "FROM a\nHEALTHCHECK --interval=1us CMD b\n",
+        "2:1 dockerfile parse error on line 2: Interval \"interval\" cannot be less than 1ms",
+    ),
+    (
+        "FROM a\nHEALTHCHECK --retries=-1 CMD b\n",
+        "2:1 dockerfile parse error on line 2: --retries cannot be negative (-1)",
+    ),
+    (
+        "FROM a\nRUN --mount=type=cash,target=/b c\n",
+        "2:5 dockerfile parse error on line 2: unsupported mount type \"cash\" (did you mean cache?)",
+    ),
+    (
+        "FROM a\nRUN --network=web b\n",
+        "2:1 dockerfile parse error on line 2: invalid network mode \"web\"",
+    ),
+    (
+        "FROM a\nRUN --security=x b\n",
+        "2:1 dockerfile parse error on line 2: security \"x\" is not valid",
+    ),
+];
+
 #[test]
 fn mistakes_are_placed_and_named() {
-    for (text, wanted) in [
-        ("", "0:0 the Dockerfile cannot be empty"),
-        ("\n# a\n", "2:1 file with no instructions"),
-        ("ARG a\n", "1:1 dockerfile contains no stages to build"),
-        ("RUN a\n", "1:1 no build stage in current context"),
-        (
-            "FROM a\n RUNN b\n",
-            "2:2 dockerfile parse error on line 2: unknown instruction: RUNN (did you mean RUN?)",
-        ),
-        (
-            "FROM a b\n",
-            "1:1 dockerfile parse error on line 1: FROM requires either one or three arguments",
-        ),
-        (
-            "FROM a AS 1\n",
-            "1:1 dockerfile parse error on line 1: invalid name for build stage: \"1\", name can't start with a number or contain symbols",
-        ),
-        (
-            "FROM a\nCOPY \\\n  --form=a b c\n",
-            "3:3 dockerfile parse error on line 2: unknown flag: --form (did you mean from?)",
-        ),
-        (
-            "FROM a\nCOPY --link=maybe b c\n",
-            "2:6 dockerfile parse error on line 2: expecting boolean value for flag link, not: maybe",
-        ),
-        (
-            "FROM a\nCOPY --link --link b c\n",
-            "2:13 dockerfile parse error on line 2: duplicate flag specified: link",
-        ),
-        (
-            "FROM a\nCOPY --from b c\n",
-            "2:6 dockerfile parse error on line 2: missing a value on flag: from",
-        ),
-        (
-            "FROM a\nCOPY b\n",
-            "2:1 dockerfile parse error on line 2: COPY requires at least two arguments, but only one was provided. Destination could not be determined",
-        ),
-        (
-            "FROM a\nCOPY b <<E\nE\n",
-            "2:1 dockerfile parse error on line 2: COPY cannot accept a heredoc as a destination",
-        ),
-        ("FROM a\nRUN <<E\nb\n", "2:1 unterminated heredoc"),
-        (
-            "FROM a\nENV\n",
-            "2:1 dockerfile parse error on line 2: ENV requires at least one argument",
-        ),
-        (
-            "FROM a\nENV b\n",
-            "2:1 dockerfile parse error on line 2: ENV must have two arguments",
-        ),
-        (
-            "FROM a\nENV b=1 \\\n c\n",
-            "3:2 dockerfile parse error on line 2: Syntax error - can't find = in \"c\". Must be of the form: name=value",
-        ),
-        (
-            "FROM a\nENV =1\n",
-            "2:5 dockerfile parse error on line 2: ENV names can not be blank",
-        ),
-        (
-            "FROM a\nARG =1\n",
-            "2:5 dockerfile parse error on line 2: ARG names can not be blank",
-        ),
-        (
-            "FROM a\nCMD [1]\n",
-            "2:1 dockerfile parse error on line 2: when using JSON array syntax, arrays must be comprised of strings only",
-        ),
-        (
-            "FROM a\nSHELL sh\n",
-            "2:1 dockerfile parse error on line 2: SHELL requires the arguments to be in JSON form",
-        ),
-        (
-            "FROM a\nVOLUME [\"\"]\n",
-            "2:1 dockerfile parse error on line 2: VOLUME specified can not be an empty string",
-        ),
-        (
-            "FROM a\nUSER\n",
-            "2:1 dockerfile parse error on line 2: USER requires exactly one argument",
-        ),
-        (
-            "FROM a\nONBUILD ONBUILD RUN b\n",
-            "2:1 dockerfile parse error on line 2: Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed",
-        ),
-        (
-            "FROM a\nONBUILD from b\n",
-            "2:1 dockerfile parse error on line 2: FROM isn't allowed as an ONBUILD trigger",
-        ),
-        (
-            "FROM a\nONBUILD COPY --x=1 b c\n",
-            "2:14 dockerfile parse error on line 2: unknown flag: --x",
-        ),
-        (
-            "FROM a\nHEALTHCHECK CMD\n",
-            "2:1 dockerfile parse error on line 2: Missing command after HEALTHCHECK CMD",
-        ),
-        (
-            "FROM a\nHEALTHCHECK WHAT\n",
-            "2:1 dockerfile parse error on line 2: Unknown type \"WHAT\" in HEALTHCHECK (try CMD)",
-        ),
-        (
-            "FROM a\nHEALTHCHECK --interval=1us CMD b\n",
-            "2:1 dockerfile parse error on line 2: Interval \"interval\" cannot be less than 1ms",
-        ),
-        (
-            "FROM a\nHEALTHCHECK --retries=-1 CMD b\n",
-            "2:1 dockerfile parse error on line 2: --retries cannot be negative (-1)",
-        ),
-        (
-            "FROM a\nRUN --mount=type=cash,target=/b c\n",
-            "2:5 dockerfile parse error on line 2: unsupported mount type \"cash\" (did you mean cache?)",
-        ),
-        (
-            "FROM a\nRUN --network=web b\n",
-            "2:1 dockerfile parse error on line 2: invalid network mode \"web\"",
-        ),
-        (
-            "FROM a\nRUN --security=x b\n",
-            "2:1 dockerfile parse error on line 2: security \"x\" is not valid",
-        ),
-    ] {
-        assert_eq!(error(text), wanted, "{text:?}");
+    for (text, wanted) in MISTAKES {
+        assert_eq!(error(text), *wanted, "{text:?}");
     }
 }
 

@@ -523,93 +523,96 @@ fn an_empty_result_is_none() {
     assert_eq!(plan.image.config.working_dir, "/");
 }
 
+/// A file, and how the sentence about it begins.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "FROM a AS x\nFROM x AS x\nFROM a/UPPER\n",
+        "3: failed to parse stage name \"a/UPPER\"",
+    ),
+    ("ARG N\nFROM $N\n", "2: base name ($N) should not be blank"),
+    (
+        "FROM --platform=$N debian\n",
+        "1: empty platform value from expression $N",
+    ),
+    (
+        "FROM --platform=a/b/c/d debian\n",
+        "1: failed to parse platform a/b/c/d: invalid platform",
+    ),
+    (
+        "FROM debian AS a\nCOPY --from=a x y\n",
+        "1: circular dependency detected on stage: a",
+    ),
+    (
+        "FROM debian\nCOPY --from=3 x y\n",
+        "2: invalid stage index 3",
+    ),
+    (
+        "FROM debian\nCOPY --from=-1 x y\n",
+        "2: invalid stage index -1",
+    ),
+    (
+        "FROM debian\nARG A\nCOPY --from=$A x y\n",
+        "3: variable expansion is not supported for --from",
+    ),
+    (
+        "FROM debian\nCOPY --chmod=8888 x y\n",
+        "2: invalid chmod parameter: '8888'. it should be octal string",
+    ),
+    (
+        "FROM debian\nCOPY --chmod=rwx x y\n",
+        "2: invalid chmod parameter: 'rwx'",
+    ),
+    (
+        "FROM debian\nCOPY https://h/a y\n",
+        "2: source can't be a URL for COPY",
+    ),
+    (
+        "FROM debian\nCOPY git@h:a.git y\n",
+        "2: source can't be a git ref for COPY",
+    ),
+    (
+        "FROM debian\nADD --checksum=sha256:1 a y\n",
+        "2: checksum requires HTTP(S) or Git sources",
+    ),
+    (
+        "FROM debian\nADD --checksum=sha256:1 https://h/a b y\n",
+        "2: checksum can't be specified for multiple sources",
+    ),
+    (
+        "FROM debian\nADD --checksum=x https://h/a y\n",
+        "2: invalid digest \"x\"",
+    ),
+    (
+        "FROM debian\nRUN --mount=type=tmpfs,target=/ a\n",
+        "2: invalid mount target \"/\"",
+    ),
+    (
+        "FROM debian\nARG T=cash\nRUN --mount=type=$T,target=/b a\n",
+        "3: unsupported mount type \"cash\"",
+    ),
+    ("FROM debian\nEXPOSE a\n", "2: invalid containerPort: a"),
+    ("FROM debian\nSTOPSIGNAL WHAT\n", "2: invalid signal: WHAT"),
+    (
+        "FROM debian\nENV A=${B:?gone}\n",
+        "2: failed to process \"${B:?gone}\": B: gone",
+    ),
+    (
+        "FROM debian\nVOLUME $N\n",
+        "2: VOLUME specified can not be an empty string",
+    ),
+    (
+        "# check=error=true\nFROM debian\nMAINTAINER a\n",
+        "3: lint violation found for rules: MaintainerDeprecated",
+    ),
+    (
+        "# check=what\nFROM debian\n",
+        "0: failed to parse check options: invalid check option \"what\"",
+    ),
+];
+
 #[test]
 fn what_cannot_be_planned_is_said_with_its_line() {
-    for (text, wanted) in [
-        (
-            "FROM a AS x\nFROM x AS x\nFROM a/UPPER\n",
-            "3: failed to parse stage name \"a/UPPER\"",
-        ),
-        ("ARG N\nFROM $N\n", "2: base name ($N) should not be blank"),
-        (
-            "FROM --platform=$N debian\n",
-            "1: empty platform value from expression $N",
-        ),
-        (
-            "FROM --platform=a/b/c/d debian\n",
-            "1: failed to parse platform a/b/c/d: invalid platform",
-        ),
-        (
-            "FROM debian AS a\nCOPY --from=a x y\n",
-            "1: circular dependency detected on stage: a",
-        ),
-        (
-            "FROM debian\nCOPY --from=3 x y\n",
-            "2: invalid stage index 3",
-        ),
-        (
-            "FROM debian\nCOPY --from=-1 x y\n",
-            "2: invalid stage index -1",
-        ),
-        (
-            "FROM debian\nARG A\nCOPY --from=$A x y\n",
-            "3: variable expansion is not supported for --from",
-        ),
-        (
-            "FROM debian\nCOPY --chmod=8888 x y\n",
-            "2: invalid chmod parameter: '8888'. it should be octal string",
-        ),
-        (
-            "FROM debian\nCOPY --chmod=rwx x y\n",
-            "2: invalid chmod parameter: 'rwx'",
-        ),
-        (
-            "FROM debian\nCOPY https://h/a y\n",
-            "2: source can't be a URL for COPY",
-        ),
-        (
-            "FROM debian\nCOPY git@h:a.git y\n",
-            "2: source can't be a git ref for COPY",
-        ),
-        (
-            "FROM debian\nADD --checksum=sha256:1 a y\n",
-            "2: checksum requires HTTP(S) or Git sources",
-        ),
-        (
-            "FROM debian\nADD --checksum=sha256:1 https://h/a b y\n",
-            "2: checksum can't be specified for multiple sources",
-        ),
-        (
-            "FROM debian\nADD --checksum=x https://h/a y\n",
-            "2: invalid digest \"x\"",
-        ),
-        (
-            "FROM debian\nRUN --mount=type=tmpfs,target=/ a\n",
-            "2: invalid mount target \"/\"",
-        ),
-        (
-            "FROM debian\nARG T=cash\nRUN --mount=type=$T,target=/b a\n",
-            "3: unsupported mount type \"cash\"",
-        ),
-        ("FROM debian\nEXPOSE a\n", "2: invalid containerPort: a"),
-        ("FROM debian\nSTOPSIGNAL WHAT\n", "2: invalid signal: WHAT"),
-        (
-            "FROM debian\nENV A=${B:?gone}\n",
-            "2: failed to process \"${B:?gone}\": B: gone",
-        ),
-        (
-            "FROM debian\nVOLUME $N\n",
-            "2: VOLUME specified can not be an empty string",
-        ),
-        (
-            "# check=error=true\nFROM debian\nMAINTAINER a\n",
-            "3: lint violation found for rules: MaintainerDeprecated",
-        ),
-        (
-            "# check=what\nFROM debian\n",
-            "0: failed to parse check options: invalid check option \"what\"",
-        ),
-    ] {
+    for (text, wanted) in MISTAKES {
         let found = error(text);
         assert!(found.starts_with(wanted), "{text:?}: {found}");
     }
