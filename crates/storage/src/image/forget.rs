@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use types::{Digest, Platform};
 
 use super::documents::{self, Document};
@@ -21,7 +21,21 @@ pub(crate) fn forget(
     name: &str,
     platforms: &[Platform],
 ) -> Result<Vec<Removed>, Error> {
+    loop {
+        if let Some(removed) = try_forget(store, name, platforms)? {
+            return Ok(removed);
+        }
+    }
+}
+
+/// None when a pull has brought more of the image meanwhile, which may share what was to go.
+fn try_forget(
+    store: &Arc<Store>,
+    name: &str,
+    platforms: &[Platform],
+) -> Result<Option<Vec<Removed>>, Error> {
     let image = query::find(store, name)?;
+    let before = store.read(|db| whole(db, &image.id))?;
     let variants = variants(store, &image)?;
     let doomed = meant(name, &variants, platforms)?;
     let stays = |variant: &&Variant| !doomed.contains(&variant.descriptor.digest);
@@ -39,11 +53,25 @@ pub(crate) fn forget(
     let mut state = store.state();
     let State { database, leases } = &mut *state;
     let garbage = database.write(Durability::Power, |tx| {
+        if whole(tx, &image.id)? != before {
+            return Ok(None);
+        }
         delete(tx, &image, name, &doomed, &next, &content)?;
-        gc::sweep(tx, leases)
+        gc::sweep(tx, leases).map(Some)
     })?;
+    let Some(garbage) = garbage else {
+        return Ok(None);
+    };
     gc::discard(store, garbage);
-    Ok(doomed.into_iter().map(Removed::Deleted).collect())
+    Ok(Some(doomed.into_iter().map(Removed::Deleted).collect()))
+}
+
+/// All content of an image.
+fn whole(db: &Connection, id: &Digest) -> Result<Vec<String>, Error> {
+    let sql = "SELECT digest FROM image_content WHERE image = ?1 ORDER BY digest";
+    let mut query = db.prepare_cached(sql)?;
+    let rows = query.query_map([id.to_string()], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The manifests that are here for the platforms.

@@ -91,9 +91,16 @@ pub(crate) fn get_manifest(
     })
 }
 
-/// The id that a name means. As Docker has it: a reference first, then an id, then a prefix of one.
+/// The id that a name means. As Docker has it: a whole id first, which no name that somebody gives can
+/// take from its image, then a reference, then a prefix of an id.
 pub(crate) fn resolve(db: &Connection, name: &str) -> Result<Digest, Error> {
     let missing = || Error::NoSuchImage(name.to_owned());
+    if let Some(id) = whole_id(name) {
+        let mut query = db.prepare_cached("SELECT 1 FROM images WHERE id = ?1")?;
+        if query.exists([id.to_string()])? {
+            return Ok(id);
+        }
+    }
     let reference = name.parse::<ImageRef>().ok();
     let by_name = reference
         .map(|reference| named(db, &reference))
@@ -124,6 +131,12 @@ pub(crate) fn resolve(db: &Connection, name: &str) -> Result<Digest, Error> {
         (Some(_), Some(_)) => Err(Error::Ambiguous(name.to_owned())),
         (None, _) => Err(missing()),
     }
+}
+
+/// An id in full, with or without `sha256:`.
+fn whole_id(name: &str) -> Option<Digest> {
+    let plain = || format!("sha256:{name}").parse().ok();
+    name.parse().ok().or_else(plain)
 }
 
 /// What a reference names. With a digest, that is the image's id, and any name of the repository will

@@ -56,8 +56,9 @@ fn names_meant(
     force: bool,
 ) -> Result<Vec<ImageRef>, Error> {
     let reference = name.parse::<ImageRef>().ok();
+    // A whole id is one although a name may be called so.
     let by_name = match &reference {
-        Some(reference) => query::named(tx, reference)?.is_some(),
+        Some(reference) => query::named(tx, reference)?.as_ref() == Some(&image.id),
         None => false,
     };
     if let Some(reference) = reference.filter(|_| by_name) {

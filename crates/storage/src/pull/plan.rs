@@ -48,7 +48,16 @@ pub(super) struct Needs {
     pub chosen: Option<Chosen>,
     /// Those of all documents that are configurations.
     configs: HashSet<Digest>,
-    seen: HashSet<Digest>,
+    seen: HashMap<Digest, Role>,
+}
+
+/// As what a digest is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// A manifest or an index.
+    Document,
+    /// What a manifest has: a configuration or a layer, or both, as of artifacts that have neither.
+    Part,
 }
 
 /// The manifest to be unpacked.
@@ -133,7 +142,7 @@ impl Plan {
         choose: bool,
         needs: &mut Needs,
     ) -> Result<(), Error> {
-        if !needs.take(descriptor)? {
+        if !needs.take(descriptor, Role::Document)? {
             return Ok(());
         }
         match self.documents.get(&descriptor.digest) {
@@ -171,7 +180,7 @@ impl Plan {
             Some(Known::Config(text)) => Some(text.clone()),
             _ => None,
         };
-        if needs.take(&config)? {
+        if needs.take(&config, Role::Part)? {
             needs.configs.insert(config.digest.clone());
             match text {
                 Some(_) => needs.documents.push(config),
@@ -180,7 +189,7 @@ impl Plan {
         }
         let layers: Vec<_> = manifest.layers.iter().map(Descriptor::from).collect();
         for layer in &layers {
-            if needs.take(layer)? {
+            if needs.take(layer, Role::Part)? {
                 needs.layers.push(layer.clone());
             }
         }
@@ -226,13 +235,23 @@ impl Plan {
 
 impl Needs {
     /// Counts content in; false when it has been before.
-    fn take(&mut self, descriptor: &Descriptor) -> Result<bool, Error> {
+    fn take(&mut self, descriptor: &Descriptor, role: Role) -> Result<bool, Error> {
         let what = || format!("content {}", descriptor.digest);
+        match self.seen.get(&descriptor.digest) {
+            Some(before) if *before == role => return Ok(false),
+            // Read as one of the two, it would be missing as the other.
+            Some(_) => {
+                let problem = "is named as a manifest, and as a part of one";
+                return Err(Error::image(what(), problem));
+            }
+            None => {}
+        }
         if self.seen.len() == MAX_CONTENT {
             let problem = format!("is one too many: the most is {MAX_CONTENT} for one image");
             return Err(Error::image(what(), problem));
         }
-        Ok(self.seen.insert(descriptor.digest.clone()))
+        self.seen.insert(descriptor.digest.clone(), role);
+        Ok(true)
     }
 }
 

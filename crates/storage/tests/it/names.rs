@@ -74,6 +74,21 @@ fn by_id_all_names_of_one_repository_go_and_of_several_only_by_force() {
 }
 
 #[test]
+fn no_name_takes_the_place_of_an_id() {
+    let data = Data::new();
+    let wanted = image(&data, "wanted", "wanted");
+    let other = image(&data, "other", "other");
+    // A repository may be called as the algorithm is, and its tag as the digits are.
+    let name = wanted.to_string();
+    data.storage.tag("other", &name.parse().unwrap()).unwrap();
+    assert_eq!(data.storage.image(&name).unwrap().id, wanted);
+    assert_eq!(data.storage.image(wanted.hex()).unwrap().id, wanted);
+    // It is a name like others where there is no image of this id.
+    data.storage.remove("wanted", false).unwrap();
+    assert_eq!(data.storage.image(&name).unwrap().id, other);
+}
+
+#[test]
 fn a_moved_name_leaves_an_image_without_one() {
     let data = Data::new();
     let old = image(&data, "old", "app");

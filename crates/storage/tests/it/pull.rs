@@ -485,3 +485,67 @@ fn what_is_wrong_is_refused_and_not_kept() {
     data.assert_clean();
     assert!(data.storage.images().unwrap().is_empty());
 }
+
+#[test]
+fn what_one_platform_shares_with_another_that_comes_stays_when_it_goes() {
+    let mut remote = Remote::default();
+    let shared = Tar::new().file("shared", b"by both").build();
+    let tar = |name: &str| Tar::new().file(name, name.as_bytes()).build();
+    let mut image = |platform: &str, name: &str| {
+        let own = tar(name);
+        let layers = [
+            (shared.as_slice(), gzip(&shared, 6)),
+            (own.as_slice(), gzip(&own, 6)),
+        ];
+        remote.image(platform, &layers)
+    };
+    let (one, two, three) = (
+        image("linux/amd64", "one"),
+        image("linux/s390x", "two"),
+        image("linux/riscv64", "three"),
+    );
+    let index = remote.index(&[one, two, three]);
+    let data = Data::new();
+    let bring = |platform: &str| {
+        let wanted = Wanted::Platform(platform.parse().unwrap());
+        remote.pull(&data.storage, &index, wanted, "app:1").unwrap();
+    };
+    bring("linux/amd64");
+    let platform = |text: &str| text.parse::<Platform>().unwrap();
+    for _ in 0..20 {
+        bring("linux/s390x");
+        std::thread::scope(|scope| {
+            scope.spawn(|| bring("linux/riscv64"));
+            let gone = [platform("linux/s390x")];
+            data.storage.remove_platforms("app:1", &gone).unwrap();
+        });
+        for stays in ["linux/amd64", "linux/riscv64"] {
+            let image = data.storage.image_on("app:1", &platform(stays));
+            assert_eq!(image.unwrap().layers.len(), 2, "{stays}");
+        }
+        let gone = [platform("linux/riscv64")];
+        data.storage.remove_platforms("app:1", &gone).unwrap();
+    }
+    data.assert_clean();
+}
+
+#[test]
+fn a_manifest_is_no_layer_of_another() {
+    let mut remote = Remote::default();
+    let tar = Tar::new().file("a", b"a").build();
+    let hidden = remote.image("linux/s390x", &[(&tar, gzip(&tar, 6))]);
+    let manifest = remote.blobs[&hidden.digest].clone();
+    // Its layer is the other manifest, byte for byte.
+    let visible = remote.image("linux/amd64", &[(&manifest, manifest.clone())]);
+    let index = remote.index(&[visible, hidden.clone()]);
+    let data = Data::new();
+    let error = remote.pull(&data.storage, &index, Wanted::All, "app:1");
+    assert_eq!(
+        chain(&error.unwrap_err()),
+        format!(
+            "content {} is named as a manifest, and as a part of one",
+            hidden.digest
+        )
+    );
+    data.assert_clean();
+}
