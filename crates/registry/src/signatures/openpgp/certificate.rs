@@ -155,7 +155,7 @@ fn one(packets: &[Packet<'_>]) -> Result<Certificate, String> {
     let whole = primary.signer(word.expires, word.revoked);
     let subkeys = rest.iter().filter(|part| part.packet.tag == packet::SUBKEY);
     for part in subkeys {
-        if let Some(mut signer) = subkey(&primary, part) {
+        if let Some(mut signer) = subkey(&primary, part, first, rest) {
             // It ends with the primary key.
             signer.revoked |= whole.revoked;
             signer.expires = [signer.expires, whole.expires].into_iter().flatten().min();
@@ -173,38 +173,58 @@ struct OwnWord {
 }
 
 impl OwnWord {
-    /// None when it says nothing.
+    /// None when it says nothing. Of each part the newest word counts, and of all parts the newest that
+    /// says something; what the key says of itself goes before what it says of its names (as gpg has it).
     fn of(primary: &Key<'_>, first: &Part<'_>, rest: &[Part<'_>]) -> Option<Self> {
         let key = primary.hashed();
-        let made = |signature: &&Signature<'_>, more: &[u8]| {
-            signature.is_of(&primary.material, &[&key, more])
-        };
-        let mut words: Vec<&Signature<'_>> = Vec::new();
-        let direct = first
-            .signatures
-            .iter()
-            .filter(|s| s.kind == 0x1f && made(s, &[]));
-        words.extend(direct);
-        for part in rest.iter().filter(|part| part.packet.tag != packet::SUBKEY) {
-            let name = named(part.packet);
-            let of_name = part
-                .signatures
-                .iter()
-                .filter(|s| matches!(s.kind, 0x10..=0x13));
-            words.extend(of_name.filter(|s| made(s, &name)));
-        }
-        let revoked = first
-            .signatures
-            .iter()
-            .any(|s| s.kind == 0x20 && made(&s, &[]));
-        words.sort_by_key(|signature| signature.created);
-        let last = words.last()?;
-        Some(Self {
-            flags: words.iter().rev().find_map(|signature| signature.flags),
-            expires: last.key_expires,
-            revoked,
+        let direct = newest(primary, first, &[0x1f], &[&key]);
+        let names = rest.iter().filter(|part| part.packet.tag != packet::SUBKEY);
+        let mut words: Vec<&Signature<'_>> = names
+            .filter_map(|part| {
+                let name = named(part.packet);
+                let kinds = [0x10, 0x11, 0x12, 0x13, NAME_REVOKED];
+                newest(primary, part, &kinds, &[&key, &name])
+            })
+            .filter(|word| word.kind != NAME_REVOKED)
+            .collect();
+        words.sort_by_key(|word| std::cmp::Reverse(word.created));
+        let words: Vec<_> = direct.into_iter().chain(words).collect();
+        (!words.is_empty()).then(|| Self {
+            flags: words.iter().find_map(|word| word.flags),
+            expires: words.iter().find_map(|word| word.key_expires),
+            revoked: is_revoked(primary, 0x20, &[&key], first, rest),
         })
     }
+}
+
+/// A name that is not the key's any more.
+const NAME_REVOKED: u8 = 0x30;
+
+/// What the key has said last about a part of it, in signatures of these kinds over these pieces.
+fn newest<'a, 'b>(
+    primary: &Key<'_>,
+    part: &'b Part<'a>,
+    kinds: &[u8],
+    pieces: &[&[u8]],
+) -> Option<&'b Signature<'a>> {
+    let of_kind = part.signatures.iter().filter(|s| kinds.contains(&s.kind));
+    let made = of_kind.filter(|s| s.is_of(&primary.material, pieces));
+    // Of the same second, the revocation.
+    made.max_by_key(|s| (s.created, s.kind))
+}
+
+/// Whether the key has taken something back. Wherever that stands: keyrings that were put together of
+/// several have it anywhere.
+fn is_revoked(
+    primary: &Key<'_>,
+    kind: u8,
+    pieces: &[&[u8]],
+    first: &Part<'_>,
+    rest: &[Part<'_>],
+) -> bool {
+    let all = std::iter::once(first).chain(rest);
+    all.flat_map(|part| &part.signatures)
+        .any(|s| s.kind == kind && s.is_of(&primary.material, pieces))
 }
 
 /// How a name or an attribute goes into hashes.
@@ -222,20 +242,21 @@ fn named(packet: &Packet<'_>) -> Vec<u8> {
 }
 
 /// A subkey that may sign: the primary key says so, and it says itself whose it is.
-fn subkey(primary: &Key<'_>, part: &Part<'_>) -> Option<Signer> {
+fn subkey(
+    primary: &Key<'_>,
+    part: &Part<'_>,
+    first: &Part<'_>,
+    rest: &[Part<'_>],
+) -> Option<Signer> {
     let key = Key::parse(&part.packet.body).ok()?;
     let (above, below) = (primary.hashed(), key.hashed());
-    let of_primary = |kind| {
-        let (above, below) = (&above, &below);
-        let of_kind = part.signatures.iter().filter(move |s| s.kind == kind);
-        of_kind.filter(move |s| s.is_of(&primary.material, &[above, below]))
-    };
-    let binding = of_primary(0x18).max_by_key(|signature| signature.created)?;
+    let pieces: [&[u8]; 2] = [&above, &below];
+    let binding = newest(primary, part, &[0x18], &pieces)?;
     if binding.flags? & MAY_SIGN == 0 {
         return None;
     }
     let back = Signature::parse(binding.embedded?).ok()?;
-    let own =
-        back.kind == signature::PRIMARY_BINDING && back.is_of(&key.material, &[&above, &below]);
-    own.then(|| key.signer(binding.key_expires, of_primary(0x28).next().is_some()))
+    let own = back.kind == signature::PRIMARY_BINDING && back.is_of(&key.material, &pieces);
+    let revoked = || is_revoked(primary, 0x28, &pieces, first, rest);
+    own.then(|| key.signer(binding.key_expires, revoked()))
 }
