@@ -48,6 +48,12 @@ const HOPELESS: (u64, u64) = (3, 4);
 /// One that is wrong at one of so many at most is the encoder's own: no other is tried.
 const PERFECT: u64 = 5000;
 
+/// How many blocks a stream may have however little text, and for how much text one more.
+const BLOCKS: u64 = 10_000;
+const LEAST_TEXT: u64 = 64;
+/// The beginning of a stream costs as much as so many.
+const STREAM: u64 = 8;
+
 /// Finds the style that guesses best and writes the recipe. It is to be tried before it is trusted.
 pub(crate) fn write<A: Read, S: Read>(
     archive: &dyn Fn() -> io::Result<A>,
@@ -58,7 +64,11 @@ pub(crate) fn write<A: Read, S: Read>(
     for style in TRIED {
         let mut maker = Maker::new(archive()?, style, io::sink());
         maker.limit = TRIAL;
-        maker.stream(BufReader::with_capacity(BUFFER, stream()?))?;
+        match maker.stream(BufReader::with_capacity(BUFFER, stream()?)) {
+            // Not this style, then.
+            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => continue,
+            answer => answer?,
+        }
         // A recipe of more steps would be no shorter than the stream.
         if maker.wrong / HOPELESS.0 <= maker.tokens / HOPELESS.1 {
             best = best.min((maker.wrong, style));
@@ -93,6 +103,7 @@ struct Maker<A, W> {
     /// Tokens, and how many were guessed wrong.
     tokens: u64,
     wrong: u64,
+    blocks: u64,
     /// Tokens after which it ends.
     limit: u64,
 }
@@ -106,6 +117,7 @@ impl<A: Read, W: Write> Maker<A, W> {
             right: 0,
             tokens: 0,
             wrong: 0,
+            blocks: 0,
             limit: u64::MAX,
         }
     }
@@ -115,6 +127,7 @@ impl<A: Read, W: Write> Maker<A, W> {
         while !from.at_end()? && self.tokens < self.limit {
             self.header(&mut from)?;
             self.to.write_all(&[BEGIN])?;
+            self.count_block(STREAM)?;
             self.predictor.begin();
             while self.tokens < self.limit && !self.block(&mut from)? {}
             let partial = from.partial();
@@ -125,6 +138,16 @@ impl<A: Read, W: Write> Maker<A, W> {
             }
         }
         Ok(())
+    }
+
+    /// Fails when there are more than any encoder makes of so much text: each costs far more than the few
+    /// bits that it may have.
+    fn count_block(&mut self, blocks: u64) -> io::Result<()> {
+        self.blocks += blocks;
+        match self.blocks <= BLOCKS + self.predictor.passed() / LEAST_TEXT {
+            true => Ok(()),
+            false => Err(io::Error::other("the stream is of blocks without text")),
+        }
     }
 
     fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -170,6 +193,7 @@ impl<A: Read, W: Write> Maker<A, W> {
 
     /// One block; whether it was the last.
     fn block<R: BufRead>(&mut self, from: &mut BitReader<R>) -> io::Result<bool> {
+        self.count_block(1)?;
         let last = from.take(1)?;
         let kind = from.take(2)?;
         let step = u32::from(BLOCK) | last | kind << 3;
@@ -228,6 +252,7 @@ impl<A: Read, W: Write> Maker<A, W> {
 
     fn token(&mut self, token: Token) -> io::Result<()> {
         self.tokens += 1;
+        self.predictor.bounded()?;
         if token != Token::End {
             if !self.predictor.fits(token)? {
                 return Err(broken());

@@ -15,6 +15,10 @@ const TEXT: usize = 256 << 10;
 /// Matches of the shortest length are not worth a longer distance.
 const FAR: usize = 4096;
 const NONE: u32 = u32::MAX;
+/// What may be looked at however little text there is, and for each byte of it: the most thorough of
+/// encoders look at a hundred places a byte.
+const FREE: u64 = 1 << 26;
+const PER_BYTE: u64 = 256;
 
 /// How an encoder looks for matches.
 #[derive(Debug, Clone, Copy)]
@@ -120,6 +124,8 @@ pub(super) struct Predictor<R> {
     hashed: usize,
     /// The match at the present place, where it was found while looking ahead.
     carried: Option<Found>,
+    /// How much was looked at: places, and words of text.
+    effort: u64,
 }
 
 /// A match: its length and distance; none is shorter than any match.
@@ -142,7 +148,22 @@ impl<R: BufRead> Predictor<R> {
             previous: vec![NONE; REACH],
             hashed: 0,
             carried: None,
+            effort: 0,
         }
+    }
+
+    /// Fails when more was looked at than any encoder would have, for so much text: a stream may be made
+    /// so that guessing it takes for ever.
+    pub(super) fn bounded(&self) -> io::Result<()> {
+        match self.effort <= FREE.saturating_add(self.passed().saturating_mul(PER_BYTE)) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::QuotaExceeded.into()),
+        }
+    }
+
+    /// How much text is behind.
+    pub(super) fn passed(&self) -> u64 {
+        self.begin + self.at as u64
     }
 
     /// Begins a stream that knows nothing of the text before.
@@ -247,6 +268,7 @@ impl<R: BufRead> Predictor<R> {
                 break;
             }
             let length = self.common(from, place, best.length, most);
+            self.effort += 1 + length as u64 / 32;
             if length > best.length && (length > style.least || distance <= FAR) {
                 best = Found { length, distance };
                 if length >= style.nice.min(most) {

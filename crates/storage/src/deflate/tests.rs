@@ -105,6 +105,31 @@ fn what_is_no_gzip_of_the_archive_has_no_recipe() {
     }
 }
 
+#[test]
+fn a_stream_that_would_keep_a_processor_busy_has_no_recipe() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipe = dir.path().join("recipe");
+    let refused = |plain: &[u8], packed: &[u8]| {
+        let error = write(&|| Ok(plain), &|| Ok(packed), &recipe).unwrap_err();
+        assert!(!recipe.exists());
+        error.to_string()
+    };
+    // Blocks with nothing in them, and members too: each costs more than its few bytes.
+    let mut blocks = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0];
+    let mut bits = BitWriter::new(&mut blocks);
+    for block in 0..20_000 {
+        bits.put(u32::from(block == 19_999), 1).unwrap();
+        bits.put(FIXED, 2).unwrap();
+        bits.put(0, 7).unwrap();
+    }
+    bits.align().unwrap();
+    bits.flush().unwrap();
+    blocks.extend([0; 8]);
+    let why = "the stream is of blocks without text";
+    assert_eq!(refused(b"", &blocks), why);
+    assert_eq!(refused(b"", &gzip(b"", 6).repeat(2_000)), why);
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
     #[test]
