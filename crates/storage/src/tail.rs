@@ -106,13 +106,23 @@ impl Tail {
         }
     }
 
-    /// Waits for bytes after the offset; so many are there, none at the end.
-    fn wait(&self) -> io::Result<u64> {
+    /// What it begins with, which is not read by that: so many bytes, fewer only of a file that has no
+    /// more.
+    pub(crate) fn start(&mut self, count: usize) -> io::Result<&[u8]> {
+        if self.filled == 0 {
+            self.wait(count as u64)?;
+        }
+        self.fill_buf()
+    }
+
+    /// Waits for this many bytes after the offset; so many are there, fewer only at the end.
+    fn wait(&self, least: u64) -> io::Result<u64> {
         let mut state = self.shared.state();
         loop {
+            let there = state.length - self.offset;
             match state.end {
-                _ if state.length > self.offset => return Ok(state.length - self.offset),
-                Some(End::Whole(_)) => return Ok(0),
+                _ if there >= least => return Ok(there),
+                Some(End::Whole(_)) => return Ok(there),
                 Some(End::GivenUp) => return Err(gone()),
                 None => {}
             }
@@ -149,7 +159,7 @@ impl BufRead for Tail {
         if self.read == self.filled {
             // Many may wait to be read.
             self.buffer.resize(BUFFER, 0);
-            let there = usize::try_from(self.wait()?).unwrap_or(BUFFER).min(BUFFER);
+            let there = usize::try_from(self.wait(1)?).unwrap_or(BUFFER).min(BUFFER);
             self.file
                 .read_exact_at(&mut self.buffer[..there], self.offset)?;
             self.offset += there as u64;
@@ -218,6 +228,31 @@ mod tests {
         let digest = Digest::sha256([7; 32]);
         head.finish(digest.clone());
         assert_eq!(reader.join().unwrap(), (text, Some(digest)));
+    }
+
+    #[test]
+    fn the_start_is_waited_for() {
+        let (mut file, head, mut tail) = begin();
+        let reader = std::thread::spawn(move || {
+            let start = tail.start(4).unwrap().to_vec();
+            let mut all = Vec::new();
+            tail.read_to_end(&mut all).unwrap();
+            (start, all)
+        });
+        for (length, byte) in (1..).zip(b"begun") {
+            file.write_all(&[*byte]).unwrap();
+            head.grown(length).unwrap();
+        }
+        head.finish(Digest::sha256([7; 32]));
+        let (start, all) = reader.join().unwrap();
+        assert!(start.len() >= 4, "{start:?}");
+        assert_eq!(all, b"begun");
+        // One that is shorter has no more.
+        let (mut file, head, mut tail) = begin();
+        file.write_all(b"b").unwrap();
+        head.grown(1).unwrap();
+        head.finish(Digest::sha256([7; 32]));
+        assert_eq!(tail.start(4).unwrap(), b"b");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Unpacks a layer on a thread of its own while its file grows.
 
-use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -8,7 +7,7 @@ use std::thread::JoinHandle;
 use types::{Algorithm, Digest};
 
 use super::unpack::{Unpacked, unpack, unpack_known};
-use crate::compress::Format;
+use crate::compress::{Format, MAGIC};
 use crate::error::Error;
 use crate::store::Store;
 use crate::tail::{Head, Tail, tail};
@@ -91,7 +90,7 @@ pub(crate) fn unpack_growing(
     content: Algorithm,
     layer: Algorithm,
 ) -> Result<Unpacked, Error> {
-    let format = Format::of(tail.fill_buf().map_err(Error::Input)?);
+    let format = Format::of(tail.start(MAGIC).map_err(Error::Input)?);
     if format == Format::Plain && content == layer {
         // Whoever writes it hashes the same bytes.
         let ending = tail.ending();

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use types::{Algorithm, Digest};
 
-use crate::compress::Format;
+use crate::compress::{Format, MAGIC};
 use crate::error::Error;
 use crate::layer::{self, Unpacked};
 use crate::store::Store;
@@ -138,6 +138,8 @@ fn work(store: &Arc<Store>, shared: &Shared) -> Vec<(Digest, Unpacked)> {
 /// plain archive, which consists of whole blocks. Documents are JSON.
 pub(super) fn looks_like_layer(start: &[u8], size: u64) -> bool {
     match Format::of(start) {
+        // As little as this of it is here yet: whoever unpacks waits for more.
+        _ if start.len() < MAGIC && matches!(start, [0x1f | 0x28 | 0x50..=0x5f, ..]) => true,
         Format::Gzip | Format::Zstd => true,
         Format::Plain => {
             let json = start.first().is_none_or(|byte| b"{[".contains(byte));
@@ -175,6 +177,8 @@ mod tests {
         for (start, size, expected) in [
             (&[0x1f, 0x8b, 8, 0][..], 30, true),
             (&[0x28, 0xb5, 0x2f, 0xfd], 30, true),
+            (&[0x1f], 30, true),
+            (&[0x28, 0xb5], 30, true),
             (&tar, 1024, true),
             (&tar, 512, false),
             (&tar, 1025, false),
