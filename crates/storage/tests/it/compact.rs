@@ -113,6 +113,42 @@ fn what_is_dropped_comes_back_bit_for_bit() {
     drop(dir);
 }
 
+/// One archive as Docker 28.5 pushes it, with Go's own gzip, and as skopeo does, with pgzip.
+const OTHERS: [(&str, &[u8]); 2] = [
+    ("docker", include_bytes!("streams/docker.gz")),
+    ("skopeo", include_bytes!("streams/skopeo.gz")),
+];
+
+#[test]
+fn what_others_have_pushed_is_made_again_or_kept() {
+    for (name, blob) in OTHERS {
+        let mut tar = Vec::new();
+        let mut decoder = flate2::read::MultiGzDecoder::new(blob);
+        decoder.read_to_end(&mut tar).unwrap();
+        let data = Data::new();
+        let mut remote = Remote::default();
+        let root = remote.image(&Platform::host().to_string(), &[(&tar, blob.to_vec())]);
+        remote.pull(&data.storage, &root, host(), name).unwrap();
+        let before = saved(&data.storage, name);
+        let done = data.storage.compact(&AtomicBool::new(false)).unwrap();
+        assert_eq!(done.dropped + done.kept, 1, "{name}");
+        let file = data.root().join("blobs/sha256").join(digest(blob).hex());
+        assert_eq!(file.exists(), done.kept == 1, "{name}");
+        // Docker's is known.
+        assert!(done.dropped == 1 || name != "docker");
+        let push = data.storage.push(name, None).unwrap();
+        let mut again = Vec::new();
+        push.open(&digest(blob), 0)
+            .unwrap()
+            .read_to_end(&mut again)
+            .unwrap();
+        assert!(again == blob, "{name}");
+        drop(push);
+        assert!(saved(&data.storage, name) == before, "{name}");
+        data.assert_clean();
+    }
+}
+
 #[test]
 fn what_cannot_be_made_again_is_kept() {
     let data = Data::new();
