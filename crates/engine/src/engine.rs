@@ -26,7 +26,9 @@ use crate::exec::Session;
 use crate::gone::Gone;
 use crate::host::Host;
 use crate::image::{Transfers, pull, registries};
+use crate::network::forwarding::Mark;
 use crate::network::table::Networks;
+use crate::run_root;
 use crate::table::{Container, Table, lock};
 use crate::volume::Places;
 use crate::{Config, Error, network, recover, steps};
@@ -98,22 +100,25 @@ impl Engine {
     fn build(config: Config, runtime: Handle) -> Result<Self, Error> {
         make_containers_dir(&config.run_root)?;
         let storage = Storage::open(&config.data_root)?;
+        run_root::claim(&config.run_root, &config.data_root)?;
         let path = config.run_root.join("gone");
         let keeper = Keeper::new(config.network.keeper.clone(), config.run_root.clone());
+        let host = Host::detect()?;
+        let mark = Mark::new(&host.boot)?;
         let gone = Gone::open(&path).map_err(Error::io(format!("read {}", path.display())))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 records: storage.records(),
                 places: Places::read(&storage)?,
                 storage,
-                host: Host::detect()?,
+                host,
                 shim: Program::open(&config.shim),
                 registries: registries::Shared::new(
                     config.registries.clone(),
                     config.signature_policy.clone(),
                 )?,
                 pulls: Transfers::default(),
-                networks: Networks::new(config.network.clone(), keeper),
+                networks: Networks::new(config.network.clone(), keeper, mark),
                 config,
                 table: RwLock::default(),
                 execs: Mutex::default(),

@@ -88,6 +88,20 @@ pub enum Error {
         /// The container.
         id: ContainerId,
     },
+    /// The run root is in use for containers of another data root.
+    #[error(
+        "the run root {} holds containers of the data root {}: name another run root for {}, or end \
+         those containers by a daemon of their own", run_root.display(), owner.display(),
+        data_root.display()
+    )]
+    RunRoot {
+        /// Where sockets and bundles are.
+        run_root: std::path::PathBuf,
+        /// Whose they are.
+        owner: std::path::PathBuf,
+        /// Which was to be opened.
+        data_root: std::path::PathBuf,
+    },
     /// The store refused or failed.
     #[error(transparent)]
     Storage(#[from] storage::Error),
@@ -202,7 +216,10 @@ impl Error {
             Self::LongDocument { .. } => ErrorKind::Invalid,
             Self::Ambiguous(_) => ErrorKind::Invalid,
             Self::NotCopied(error) => error.kind(),
-            Self::NameTaken { .. } | Self::State(_) | Self::ImageInUse(_) => ErrorKind::Conflict,
+            Self::NameTaken { .. }
+            | Self::State(_)
+            | Self::ImageInUse(_)
+            | Self::RunRoot { .. } => ErrorKind::Conflict,
             Self::Volume(error) => error.kind(),
             Self::Invalid(error) => error.kind(),
             Self::Render(error) => error.kind(),

@@ -26,6 +26,7 @@ mod host;
 mod readable;
 mod record;
 mod recover;
+mod run_root;
 mod steps;
 mod supervise;
 mod table;

@@ -14,6 +14,7 @@ mod bandwidth;
 pub mod bridge;
 pub mod dns;
 mod error;
+pub mod holder;
 mod host;
 pub mod ipam;
 pub mod keeper;
@@ -27,7 +28,10 @@ pub use address::{Cidr, InvalidAddress, Mac};
 pub use attach::{Attachment, STEPS, attach, set_gateways};
 pub use bandwidth::Counters;
 pub use error::Error;
-pub use host::{enable_forwarding, host_routes};
+pub use host::{
+    Way, base_chains, disable_forwarding, enable_forwarding, forwarding_filters,
+    forwarding_setting, forwards, host_routes, link_exists, own_addresses, way_to,
+};
 pub use plan::{
     BridgePlan, Driver, EndpointPlan, GatewayMode, InterfaceName, MacvlanMode, MacvlanPlan,
     NetworkPlan, Route,

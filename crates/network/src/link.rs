@@ -428,6 +428,25 @@ pub(crate) fn destinations(socket: &mut Socket) -> Result<Vec<Cidr>> {
     Ok(all)
 }
 
+/// By which interface what is sent to an address leaves, and the address that it comes from.
+pub(crate) fn route_to(socket: &mut Socket, to: IpAddr) -> Result<(Option<u32>, Option<IpAddr>)> {
+    const DESTINATION: u16 = 1;
+    const INTERFACE: u16 = 4;
+    const PREFERRED_SOURCE: u16 = 7;
+    let mut fixed = [0; ROUTE];
+    (fixed[0], fixed[1]) = match to {
+        IpAddr::V4(_) => (IPV4, 32),
+        IpAddr::V6(_) => (IPV6, 128),
+    };
+    let mut message = Message::new(GET_ROUTE, 0, &fixed);
+    message.put(DESTINATION, &address_bytes(to));
+    socket.ask(message, |message| {
+        let attributes = Attributes::after(message.body, ROUTE);
+        let source = attributes.get(PREFERRED_SOURCE).and_then(read_address);
+        (attributes.number(INTERFACE), source)
+    })
+}
+
 /// Messages that remove the default routes of the main table.
 pub(crate) fn default_routes(socket: &mut Socket) -> Result<Vec<Message>> {
     const INTERFACE: u16 = 4;

@@ -12,7 +12,7 @@ mod expression;
 mod read;
 
 pub use expression::{Compare, CtKey, Expression, Lookup, MetaKey};
-pub use read::{Listed, expected, list, news_of};
+pub use read::{BaseChain, Listed, base_chains, expected, list, news_of};
 
 const SUBSYSTEM: u16 = 10 << 8;
 const NEW_TABLE: u16 = SUBSYSTEM;

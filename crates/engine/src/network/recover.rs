@@ -22,12 +22,10 @@ use crate::{Engine, Error, clock};
 /// recovered.
 pub(crate) fn load(engine: &Engine) -> Result<(), Error> {
     let networks = engine.networks();
+    let mut default = None;
     for row in engine.storage().networks().all()? {
         match record::decode(&row.body) {
-            Ok(record) if record.spec.name == "bridge" => {
-                let default = default_network(engine, Some(record))?;
-                networks.table_mut().insert(Arc::new(default));
-            }
+            Ok(record) if record.spec.name == "bridge" => default = Some(record),
             Ok(record) => match Network::new(record) {
                 Ok(network) => networks.table_mut().insert(Arc::new(network)),
                 Err(error) => {
@@ -38,6 +36,11 @@ pub(crate) fn load(engine: &Engine) -> Result<(), Error> {
                 tracing::error!(network = row.name, reason, "a network is passed over");
             }
         }
+    }
+    // What the configuration says of it must not be another's: they are all known by now.
+    if let Some(record) = default {
+        let default = default_network(engine, Some(record))?;
+        networks.table_mut().insert(Arc::new(default));
     }
     for name in PREDEFINED {
         if networks.table().named(name).is_none() {
@@ -99,10 +102,10 @@ fn default_network(engine: &Engine, known: Option<Record>) -> Result<Network, Er
         false => Vec::new(),
     };
     let around = Surroundings {
-        networks: Vec::new(),
+        networks: networks.table().subnets(),
         routes: &routes,
         pools: &settings.pools,
-        bridge_exists: &|_| false,
+        bridges: networks.table().bridges(),
         link_exists: &|_| false,
     };
     let plan = plan::plan(&id, &mut spec, &around)?;
@@ -172,6 +175,11 @@ pub(crate) fn recover(engine: &Engine) -> Result<(), Error> {
         .keeper
         .replace(&model)
         .map_err(NetworkError::keeper("take back names and ports"))?;
+    for change in &rules {
+        if let RuleChange::AddNetwork(plan) = change {
+            lock(&networks.rules).forward(plan)?;
+        }
+    }
     networks.watch_keeper();
     tell_left_out(engine, &model);
     Ok(())
@@ -286,7 +294,6 @@ pub(crate) fn leave(engine: &Engine) -> Result<(), Error> {
     for network in networks {
         attach::unmake(engine, &network)?;
     }
-    lock(&engine.networks().rules).told = false;
     dismiss(engine)
 }
 
@@ -300,11 +307,11 @@ fn dismiss(engine: &Engine) -> Result<(), Error> {
         keeper.end().map_err(failed())?;
     }
     let state = engine.config().run_root.join(STATE);
-    if !state.exists() {
-        return Ok(());
+    if state.exists() {
+        Firewall::open()
+            .and_then(|mut firewall| firewall.remove(&engine.networks().settings.table))
+            .map_err(NetworkError::network("remove the rules of networks"))?;
+        std::fs::remove_file(&state).map_err(Error::io(format!("remove {}", state.display())))?;
     }
-    Firewall::open()
-        .and_then(|mut firewall| firewall.remove(&engine.networks().settings.table))
-        .map_err(NetworkError::network("remove the rules of networks"))?;
-    std::fs::remove_file(&state).map_err(Error::io(format!("remove {}", state.display())))
+    lock(&engine.networks().rules).end()
 }

@@ -5,7 +5,8 @@ use network::keeper::Change as Told;
 use network::ruleset::{Change, Ruleset};
 
 use super::Settings;
-use super::error::NetworkError;
+use super::forwarding::Mark;
+use crate::Error;
 
 /// What the keeper has been told of the table.
 #[derive(Debug)]
@@ -15,27 +16,29 @@ pub(crate) struct Rules {
     ip_forward: bool,
     /// The host passes packets on for containers only.
     closed: bool,
+    mark: Mark,
     table: String,
     /// Whether the keeper has a table.
     pub(super) told: bool,
 }
 
 impl Rules {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings, mark: Mark) -> Self {
         Self {
             wanted: settings.firewall,
             ip_forward: settings.ip_forward,
             closed: false,
+            mark,
             table: settings.table.clone(),
             told: false,
         }
     }
 
     /// What has to be said for a network: of the first one all of the table. [`Rules::told`] is the
-    /// caller's to set, once it has been said.
-    pub(super) fn with_network(&mut self, plan: &NetworkPlan) -> Result<Vec<Told>, NetworkError> {
+    /// caller's to set, once it has been said, and then [`Rules::forward`] is to be called.
+    pub(super) fn with_network(&mut self, plan: &NetworkPlan) -> Result<Vec<Told>, Error> {
         let was = self.closed;
-        self.forward(plan)?;
+        self.close(plan)?;
         let mut told = Vec::new();
         if !self.told {
             told.push(Told::Ruleset {
@@ -61,10 +64,10 @@ impl Rules {
     }
 
     /// The table with these changes made, of what was there before the daemon; none where there is none.
-    pub(super) fn after(&mut self, changes: &[Change]) -> Result<Option<Ruleset>, NetworkError> {
+    pub(super) fn after(&mut self, changes: &[Change]) -> Result<Option<Ruleset>, Error> {
         for change in changes {
             if let Change::AddNetwork(plan) = change {
-                self.forward(plan)?;
+                self.close(plan)?;
             }
         }
         let mut rules = self.empty();
@@ -82,25 +85,35 @@ impl Rules {
         }
     }
 
-    /// A host that was no router becomes one for its containers only, and of IPv6 only when a network
-    /// has it: it would no longer listen to the routers around it.
-    fn forward(&mut self, plan: &NetworkPlan) -> Result<(), NetworkError> {
-        let versions = plan.subnets.iter().map(|subnet| subnet.is_ipv4());
-        for ipv4 in versions.filter(|_| self.ip_forward) {
-            let enabled = network::enable_forwarding(ipv4)
-                .map_err(NetworkError::network("make this host pass packets on"))?;
-            if enabled {
-                self.closed = true;
-                tracing::info!(
-                    "this host passes packets on from now on (net.ipv{}), for containers only",
-                    if ipv4 {
-                        "4.ip_forward"
-                    } else {
-                        "6.conf.all.forwarding"
-                    }
-                );
-            }
+    /// A host that is no router is to become one for its containers only: the rules say so before it is
+    /// one.
+    fn close(&mut self, plan: &NetworkPlan) -> Result<(), Error> {
+        self.closed = self.closed || self.mark.closes(&self.versions(plan))?;
+        Ok(())
+    }
+
+    /// Makes this host pass packets on, once the rules are there; of IPv6 only when a network has it: it
+    /// would no longer listen to the routers around it.
+    pub(super) fn forward(&self, plan: &NetworkPlan) -> Result<(), Error> {
+        for ipv4 in self.mark.forward(&self.versions(plan))? {
+            let setting = network::forwarding_setting(ipv4);
+            tracing::info!(
+                "this host passes packets on from now on ({setting}), for containers only"
+            );
         }
         Ok(())
+    }
+
+    /// There are no rules any more, and nothing to pass on.
+    pub(super) fn end(&mut self) -> Result<(), Error> {
+        self.told = false;
+        self.closed = false;
+        self.mark.put_back()
+    }
+
+    /// Those of which a network needs it: whether each is IPv4.
+    fn versions(&self, plan: &NetworkPlan) -> Vec<bool> {
+        let versions = plan.subnets.iter().map(|subnet| subnet.is_ipv4());
+        versions.filter(|_| self.ip_forward).collect()
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use crate::error::Errno;
 use crate::netlink::{Attributes, Message, Received, Result, Socket};
 
-use super::{Chain, Data, Elements, INET, SUBSYSTEM, Set, Table, general, kept, read_verdict};
+use super::{
+    Chain, Data, Elements, INET, Place, SUBSYSTEM, Set, Table, general, kept, read_verdict,
+};
 
 const GET_CHAIN: u16 = SUBSYSTEM | 4;
 const GET_RULE: u16 = SUBSYSTEM | 7;
@@ -22,6 +24,85 @@ pub struct Listed {
     pub chains: BTreeMap<String, Vec<String>>,
     /// Elements of each set and map.
     pub sets: BTreeMap<String, Elements>,
+}
+
+/// A chain that packets pass by themselves, whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseChain {
+    /// `ip`, `ip6`, `inet`, `arp`, `bridge` or `netdev`, as nft(8) calls them.
+    pub family: &'static str,
+    /// Its table.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// `filter`, `nat` or `route`.
+    pub kind: String,
+    /// Where it hangs, if that is on the way of a packet of IPv4 or IPv6.
+    pub hook: Option<Place>,
+    /// Lower ones see a packet earlier.
+    pub priority: i32,
+    /// Whether what passes all its rules is dropped.
+    pub drops: bool,
+}
+
+impl std::fmt::Display for BaseChain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            family,
+            table,
+            name,
+            ..
+        } = self;
+        write!(f, "chain {name} of table {family} {table}")
+    }
+}
+
+/// All of them, in the order in which each hook's are passed.
+pub fn base_chains(socket: &mut Socket) -> Result<Vec<BaseChain>> {
+    const EVERY_FAMILY: u8 = 0;
+    let request = Message::new(GET_CHAIN, 0, &general(EVERY_FAMILY, 0));
+    let mut chains = socket.dump(&request, |message| {
+        let family = *message.body.first()?;
+        read_base_chain(family, Attributes::after(message.body, GENERAL))
+    })?;
+    chains.sort_by_key(|chain| chain.priority);
+    Ok(chains)
+}
+
+/// Nothing if other chains have to jump there (nf_tables(5): it has no hook).
+fn read_base_chain(family: u8, attributes: Attributes<'_>) -> Option<BaseChain> {
+    let hook = Attributes::after(attributes.get(4)?, 0);
+    let number = |bytes: &[u8]| bytes.try_into().ok().map(u32::from_be_bytes);
+    let places = [
+        Place::Prerouting,
+        Place::Input,
+        Place::Forward,
+        Place::Output,
+        Place::Postrouting,
+    ];
+    let place = number(hook.get(1)?)?;
+    let (family, is_ip) = match family {
+        1 => ("inet", true),
+        2 => ("ip", true),
+        3 => ("arp", false),
+        5 => ("netdev", false),
+        7 => ("bridge", false),
+        10 => ("ip6", true),
+        _ => ("", false),
+    };
+    Some(BaseChain {
+        family,
+        table: attributes.text(1)?,
+        name: attributes.text(3)?,
+        kind: attributes.text(7).unwrap_or_default(),
+        hook: usize::try_from(place)
+            .ok()
+            .and_then(|place| places.get(place))
+            .copied()
+            .filter(|_| is_ip),
+        priority: number(hook.get(2)?)?.cast_signed(),
+        drops: attributes.get(5).and_then(number) == Some(0),
+    })
 }
 
 /// What is in the table of this name; empty when there is no such table.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use network::ruleset::Protocol;
+use crate::ruleset::Protocol;
 
 /// Descriptors looked at before it is left unsaid who it is.
 const MOST: usize = 50_000;
@@ -20,7 +20,7 @@ struct Entry {
 const TIME_WAIT: u8 = 6;
 
 /// Whether somebody has a port, and who, as a sentence's end.
-pub(crate) fn find(protocol: Protocol, wanted: SocketAddr) -> Option<String> {
+pub fn find(protocol: Protocol, wanted: SocketAddr) -> Option<String> {
     let name = match protocol {
         Protocol::Tcp => "tcp",
         Protocol::Udp => "udp",
