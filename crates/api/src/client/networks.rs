@@ -75,6 +75,19 @@ impl Client {
             .await
     }
 
+    /// Who has a port of the host, and which rule lets packets to it through or stops them.
+    ///
+    /// # Errors
+    /// When the port or the address is none.
+    pub async fn network_explain(
+        &self,
+        port: &str,
+        from: Option<&str>,
+    ) -> Result<wire::PortExplained, Error> {
+        let call = Call::get("/brig/networks/explain").query("port", port);
+        self.send_json(call.query_some("from", from)).await
+    }
+
     /// Removes those that no container is in.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ pub use network::{
     ConfigReference, EndpointIpam, EndpointResource, EndpointSettings, Ipam, IpamPool, IpamStatus,
     Network, NetworkConnectRequest, NetworkCreateRequest, NetworkCreateResponse,
     NetworkDisconnectRequest, NetworkSettings, NetworkStatus, NetworkingConfig, NetworksPruned,
-    PortSummary, SubnetStatus,
+    PacketExplained, PortExplained, PortSummary, SubnetStatus,
 };
 pub use progress::{ErrorDetail, Progress, ProgressDetail};
 pub use registry::{

@@ -313,6 +313,33 @@ go_struct! {
         pub force: bool,
     }
 
+    /// The answer to `GET /brig/networks/explain`, Brig's own: who has a port, and what becomes of
+    /// packets to it.
+    pub struct PortExplained {
+        /// Who has it, a sentence each.
+        pub owners: Vec<String>,
+        /// By who sends them.
+        pub packets: Vec<PacketExplained>,
+    }
+
+    /// What becomes of one packet.
+    pub struct PacketExplained {
+        /// Who sends it.
+        pub from: String,
+        /// The interface it comes by; empty where no route leads back.
+        pub interface: String,
+        /// The host's address that it is for.
+        pub to: String,
+        /// `container`, `host` or `nobody`: who gets it, if rules of others do not stop it.
+        pub fate: String,
+        /// Brig's rules that are the reason, in order.
+        pub reasons: Vec<String>,
+        /// Chains of others that see it too, in order.
+        pub others: Vec<String>,
+        /// The end, in a sentence.
+        pub verdict: String,
+    }
+
     /// The answer to `POST /networks/prune`.
     pub struct NetworksPruned {
         /// Names.

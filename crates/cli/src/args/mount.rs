@@ -233,7 +233,7 @@ fn put(map: &mut BTreeMap<String, String>, pair: &str) {
 }
 
 /// The fields of one line, quotes taken off.
-fn csv(text: &str) -> Result<Vec<String>, BadValue> {
+pub(super) fn csv(text: &str) -> Result<Vec<String>, BadValue> {
     let mut fields = Vec::new();
     let mut rest = text;
     loop {

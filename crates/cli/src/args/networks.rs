@@ -108,6 +108,17 @@ pub struct NetworkDisconnectArgs {
     pub names: Vec<String>,
 }
 
+/// `network explain`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct NetworkExplainArgs {
+    /// Who sends: an address (default somebody outside, and this host itself)
+    #[arg(long, value_name = "address", value_parser = address)]
+    pub from: Option<IpAddr>,
+    /// The port.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
 /// `network inspect`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct NetworkInspectArgs {
@@ -185,7 +196,7 @@ pub fn network(text: &str) -> Result<NetworkFlag, BadValue> {
         });
     }
     let mut flag = NetworkFlag::default();
-    for field in text.split(',') {
+    for field in super::mount::csv(text)? {
         let (key, value) = field
             .split_once('=')
             .filter(|(key, _)| !key.is_empty())
@@ -335,6 +346,8 @@ mod tests {
             request.driver_opts["com.docker.network.endpoint.ifname"],
             "lan0"
         );
+        let quoted = network("name=a,\"driver-opt=x=1,y=2\",ip=10.0.0.1").unwrap();
+        assert_eq!(quoted.request.driver_opts["x"], "1,y=2");
         let refused = |text| network(text).unwrap_err().to_string();
         assert_eq!(refused("alias=a"), "network name/id is not specified");
         assert_eq!(refused("name=a,colour=b"), "invalid field key colour");

@@ -27,6 +27,7 @@ mod manifest_rm;
 mod many;
 mod network_connect;
 mod network_create;
+mod network_explain;
 mod network_inspect;
 mod network_ls;
 mod network_prune;
@@ -167,7 +168,7 @@ const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 61] = [
+pub static VERBS: [Verb; 62] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
     verb!(["container create", "create"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container without starting it", Arity::AtLeast(1), CreateArgs, create::run),
     verb!(["container exec", "exec"], "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container", Arity::AtLeast(2), c::ExecArgs, exec::run),
@@ -209,6 +210,7 @@ pub static VERBS: [Verb; 61] = [
     verb!(["network connect"], "[OPTIONS] NETWORK CONTAINER", "Put a container into a network", Arity::Exactly(2), n::NetworkConnectArgs, network_connect::run),
     verb!(["network create"], "[OPTIONS] NETWORK", "Create a network", Arity::Exactly(1), n::NetworkCreateArgs, network_create::run),
     verb!(["network disconnect"], "[OPTIONS] NETWORK CONTAINER", "Take a container out of a network", Arity::Exactly(2), n::NetworkDisconnectArgs, network_connect::disconnect),
+    verb!(["network explain"], "[OPTIONS] PORT[/PROTOCOL]", "Show who has a port, and which rule lets packets through or stops them", Arity::Exactly(1), n::NetworkExplainArgs, network_explain::run),
     verb!(["network inspect"], "[OPTIONS] NETWORK [NETWORK...]", "Show all about one or more networks", Arity::AtLeast(1), n::NetworkInspectArgs, network_inspect::run),
     verb!(["network ls", "network list"], "[OPTIONS]", "List networks", Arity::None, n::NetworkLsArgs, network_ls::run),
     verb!(["network prune"], "[OPTIONS]", "Remove networks that nothing uses", Arity::None, n::NetworkPruneArgs, network_prune::run),

@@ -1,8 +1,8 @@
-//! `network ls`.
+//! `network ls` and `network explain`.
 
 use std::collections::BTreeMap;
 
-use api::wire::Network;
+use api::wire::{Network, PortExplained};
 
 use super::template::{self, Format, Row};
 use super::{table, units};
@@ -90,6 +90,30 @@ fn headings() -> Row {
     .into_iter()
     .map(|(name, heading)| (name, heading.to_owned()))
     .collect()
+}
+
+/// `network explain`: who has the port, then each packet's way.
+pub fn explained(port: &str, explained: &PortExplained) -> String {
+    let mut text: String = explained
+        .owners
+        .iter()
+        .map(|owner| format!("{port}: {owner}\n"))
+        .collect();
+    for packet in &explained.packets {
+        text.push_str(&format!("\nfrom {}", packet.from));
+        if !packet.interface.is_empty() {
+            text.push_str(&format!(", by {} to {}", packet.interface, packet.to));
+        }
+        text.push_str(":\n");
+        for reason in &packet.reasons {
+            text.push_str(&format!("  brig   {reason}\n"));
+        }
+        for other in &packet.others {
+            text.push_str(&format!("  others {other}\n"));
+        }
+        text.push_str(&format!("  so     {}\n", packet.verdict));
+    }
+    text
 }
 
 #[cfg(test)]

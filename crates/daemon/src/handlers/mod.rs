@@ -95,6 +95,7 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::NetworkRemove => networks::remove(&app, &call).await,
         Op::NetworkConnect => networks::connect(&app, call).await,
         Op::NetworkDisconnect => networks::disconnect(&app, call).await,
+        Op::NetworkExplain => networks::explain(&app, &call).await,
         Op::NetworkPrune => networks::prune(&app, &call).await,
         // Both are answered before a handler is looked for.
         Op::Options | Op::Unsupported => Ok(respond::status(hyper::StatusCode::NOT_FOUND)),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::convert::{endpoint_request, ipam, network_spec};
 use api::wire;
 use api::{Version, convert::rfc3339};
-use engine::network::{self, Member, View};
+use engine::network::{self, Fate, Member, View};
 use hyper::StatusCode;
 
 use super::network_filter::{Filter, PruneFilter};
@@ -90,6 +90,34 @@ pub(super) async fn disconnect(app: &App, call: Call) -> Answer {
     app.blocking(move |engine| network::disconnect(engine, &name, &body.container, body.force))
         .await?;
     Ok(respond::status(StatusCode::OK))
+}
+
+pub(super) async fn explain(app: &App, call: &Call) -> Answer {
+    let port = call.query.get("port").unwrap_or_default().to_owned();
+    let from = call.query.get("from").map(str::to_owned);
+    let explained = app
+        .blocking(move |engine| network::explain(engine, &port, from.as_deref()))
+        .await?;
+    let packets = explained.packets.into_iter().map(|told| {
+        let fate = match told.fate {
+            Fate::Container => "container",
+            Fate::Host => "host",
+            Fate::Nobody => "nobody",
+        };
+        wire::PacketExplained {
+            from: told.from.to_string(),
+            interface: told.interface.unwrap_or_default(),
+            to: told.to.map(|to| to.to_string()).unwrap_or_default(),
+            fate: fate.to_owned(),
+            reasons: told.reasons,
+            others: told.others,
+            verdict: told.verdict,
+        }
+    });
+    respond::ok(&wire::PortExplained {
+        owners: explained.owners,
+        packets: packets.collect(),
+    })
 }
 
 pub(super) async fn prune(app: &App, call: &Call) -> Answer {

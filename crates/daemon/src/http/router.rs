@@ -75,6 +75,7 @@ pub(crate) enum Operation {
     NetworkConnect,
     NetworkDisconnect,
     NetworkPrune,
+    NetworkExplain,
     Options,
     /// Docker has it, this version does not.
     Unsupported,
@@ -156,6 +157,7 @@ const ROUTES: &[(&str, &str, Operation)] = &[
     ("DELETE", "/networks/{}", Op::NetworkRemove),
     ("POST", "/networks/create", Op::NetworkCreate),
     ("POST", "/networks/prune", Op::NetworkPrune),
+    ("GET", "/brig/networks/explain", Op::NetworkExplain),
     ("POST", "/networks/{}/connect", Op::NetworkConnect),
     ("POST", "/networks/{}/disconnect", Op::NetworkDisconnect),
     ("GET", "/volumes", Op::VolumeList),
