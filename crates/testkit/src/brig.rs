@@ -6,10 +6,12 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
+use crate::hosts::Host;
 use crate::leftovers::{Leftovers, cgroups, children};
 use crate::network::Network;
 use crate::output::{Output, words};
@@ -25,6 +27,10 @@ pub struct Setup {
     pub flags: Vec<String>,
     /// Environment beside the test's own.
     pub environment: Vec<(String, String)>,
+    /// Lines of the configuration's part `[network]`, beside those that keep it apart.
+    pub network: String,
+    /// The host that the daemon runs on, if it is not this machine.
+    pub host: Option<Arc<Host>>,
 }
 
 /// A running daemon with everything of its own.
@@ -70,7 +76,18 @@ impl Brig {
             fs::create_dir(root.path().join(directory)).unwrap();
         }
         let network = Network::new(number);
-        fs::write(root.path().join("brigd.toml"), network.config()).unwrap();
+        let own = network.config();
+        // What is said once more takes the place of what keeps daemons apart.
+        let said = |line: &&str| {
+            let key = line.split(" = ").next().unwrap_or_default();
+            !setup
+                .network
+                .lines()
+                .any(|other| other.starts_with(&format!("{key} = ")))
+        };
+        let lines: Vec<&str> = own.lines().filter(said).collect();
+        let config = format!("{}\n{}", lines.join("\n"), setup.network);
+        fs::write(root.path().join("brigd.toml"), config).unwrap();
         Self {
             root,
             parent,
@@ -122,7 +139,11 @@ impl Brig {
             .append(true)
             .open(log)
             .unwrap();
-        let mut command = Command::new(program("brigd"));
+        let brigd = Command::new(program("brigd"));
+        let mut command = match &self.setup.host {
+            Some(host) => host.place(&brigd),
+            None => brigd,
+        };
         command
             .arg("--data-root")
             .arg(self.data_root())
@@ -348,7 +369,15 @@ impl Brig {
         }
         self.stop_daemon();
         self.expect_nothing_left();
-        assert_eq!(self.network.links(), Vec::<String>::new(), "links are left");
+        let links = match &self.setup.host {
+            Some(host) => {
+                let mut links = host.links();
+                links.retain(|link| *link == self.network.bridge);
+                links
+            }
+            None => self.network.links(),
+        };
+        assert_eq!(links, Vec::<String>::new(), "links are left");
     }
 
     /// Panics when anything but an idle daemon is left.

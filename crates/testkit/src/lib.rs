@@ -24,6 +24,7 @@
 mod address;
 mod brig;
 mod control;
+mod hosts;
 mod images;
 mod leftovers;
 mod network;
@@ -38,6 +39,7 @@ mod wait;
 pub use address::address;
 pub use brig::{Brig, Setup};
 pub use control::{cgroup_of, cgroup_setting, unified_cgroups};
+pub use hosts::{Host, Lan, at};
 pub use images::{busybox_tar, debian_tar};
 pub use leftovers::{Leftovers, cgroups};
 pub use network::Network;

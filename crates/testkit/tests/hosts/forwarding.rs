@@ -1,0 +1,61 @@
+//! A machine that was no router.
+
+use testkit::{Host, Lan, root};
+
+use crate::support::{daemon, idle};
+
+const FORWARD: &str = "net.ipv4.ip_forward";
+
+#[test]
+fn a_machine_becomes_a_router_for_its_containers_only() {
+    if !root() {
+        return;
+    }
+    let lan = Lan::new();
+    // Somebody who would be reached if the machine were a router.
+    let inner = Host::new();
+    let cable = ("lan1", &["192.0.2.1/24"][..]);
+    lan.machine
+        .connect(cable, &inner, ("eth0", &["192.0.2.2/24"]));
+    inner.ip("route add default via 192.0.2.1");
+    lan.router.ip("route add 192.0.2.0/24 via 198.51.100.1");
+    let passed_on = || {
+        let ping = ["busybox", "ping", "-c", "1", "-W", "1", "192.0.2.2"];
+        lan.client.run(&ping).code == 0
+    };
+    let mut brig = daemon(&lan.machine, "");
+    assert_eq!(lan.machine.setting(FORWARD), "0");
+    idle(&brig, "web", &[]);
+    assert_eq!(lan.machine.setting(FORWARD), "1");
+    assert!(!passed_on());
+    // The next daemon still knows, also when no container is left.
+    brig.kill_daemon();
+    brig.start_daemon();
+    assert!(!passed_on());
+    brig.brig(&["rm", "-f", "web"]).ok();
+    brig.kill_daemon();
+    brig.start_daemon();
+    brig.brig(&["run", "--rm", "bb", "true"]).ok();
+    assert!(!passed_on());
+    // Another daemon finds it on, and is the last one.
+    let other = daemon(&lan.machine, "");
+    idle(&other, "twin", &[]);
+    brig.finish();
+    assert_eq!(lan.machine.setting(FORWARD), "1");
+    assert!(!passed_on());
+    other.finish();
+    assert_eq!(lan.machine.setting(FORWARD), "0");
+}
+
+#[test]
+fn a_router_stays_one() {
+    if !root() {
+        return;
+    }
+    let lan = Lan::new();
+    lan.machine.set(FORWARD, "1");
+    let brig = daemon(&lan.machine, "");
+    idle(&brig, "web", &[]);
+    brig.finish();
+    assert_eq!(lan.machine.setting(FORWARD), "1");
+}

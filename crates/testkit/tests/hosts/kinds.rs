@@ -1,0 +1,277 @@
+//! Networks of each kind.
+
+use testkit::{Lan, at, root};
+
+use crate::support::{daemon, endpoint, heard, heard_by, idle, serve, silent};
+
+#[test]
+fn macvlan_containers_are_on_the_lan() {
+    if !root() {
+        return;
+    }
+    let lan = Lan::new();
+    let brig = daemon(&lan.machine, "");
+    let create = [
+        "network",
+        "create",
+        "-d",
+        "macvlan",
+        "-o",
+        "parent=lan0",
+        "--subnet",
+        "198.51.100.0/24",
+        "--gateway",
+        at::ROUTER,
+        "--ip-range",
+        "198.51.100.64/27",
+        "--aux-address",
+        "host=198.51.100.64",
+        "lan",
+    ];
+    brig.brig(&create).ok();
+    serve(&brig, "one", &["--network", "lan", "--ip", "198.51.100.70"]);
+    idle(&brig, "two", &["--network", "lan"]);
+    // Known to the LAN by addresses of their own, without any port published.
+    let said = heard(&lan.client, "198.51.100.70");
+    assert_eq!(said, Some(format!("one {}", at::CLIENT)));
+    assert!(heard_by(&brig, "two", "one").is_some());
+    let address = endpoint(&brig, "two", "lan", "IPAddress");
+    let last: u8 = address.rsplit('.').next().unwrap().parse().unwrap();
+    assert!((65..96).contains(&last) && last != 70, "{address}");
+    let ping = ["exec", "two", "ping", "-c", "1", "-W", "5", at::CLIENT];
+    brig.brig(&ping).ok();
+    // A tag that nobody has made is made, and goes.
+    let tagged = [
+        "network",
+        "create",
+        "-d",
+        "macvlan",
+        "-o",
+        "parent=lan0.7",
+        "tagged",
+    ];
+    brig.brig(&tagged).ok();
+    let run = [
+        "run",
+        "-d",
+        "--name",
+        "three",
+        "--network",
+        "tagged",
+        "bb",
+        "sleep",
+        "1000",
+    ];
+    let three = brig.brig(&run);
+    let tags = !three.stderr.contains("Unknown device type");
+    if tags {
+        three.ok();
+    } else {
+        eprintln!("SKIP: this kernel has no 802.1Q");
+    }
+    let made = |links: Vec<String>| links.iter().any(|link| link == "lan0.7");
+    assert_eq!(made(lan.machine.links()), tags);
+    brig.finish();
+    assert!(!made(lan.machine.links()));
+}
+
+#[test]
+fn gateway_modes_say_how_the_outside_comes_in() {
+    if !root() {
+        return;
+    }
+    let lan = Lan::new();
+    let brig = daemon(&lan.machine, "");
+    let mode = |mode: &str| format!("com.docker.network.bridge.gateway_mode_ipv4={mode}");
+    let routed = ["--subnet", "10.99.1.0/24", "-o", &mode("routed"), "routed"];
+    brig.brig(&[&["network", "create"][..], &routed].concat())
+        .ok();
+    let open = [
+        "--subnet",
+        "10.99.2.0/24",
+        "-o",
+        &mode("nat-unprotected"),
+        "open",
+    ];
+    brig.brig(&[&["network", "create"][..], &open].concat())
+        .ok();
+    let isolated = ["--internal", "-o", &mode("isolated"), "alone"];
+    brig.brig(&[&["network", "create"][..], &isolated].concat())
+        .ok();
+    lan.router.ip("route add 10.99.0.0/16 via 198.51.100.1");
+    serve(&brig, "direct", &["--network", "routed", "-p", "80"]);
+    serve(&brig, "shut", &["--network", "routed"]);
+    serve(&brig, "bare", &["--network", "open"]);
+    let own = |name: &str, network: &str| endpoint(&brig, name, network, "IPAddress");
+    // Published ports are reached at the container's own address, others are not.
+    let said = heard(&lan.client, &own("direct", "routed"));
+    assert_eq!(said, Some(format!("direct {}", at::CLIENT)));
+    assert!(silent(&lan.client, &own("shut", "routed")));
+    let said = heard(&lan.client, &own("bare", "open"));
+    assert_eq!(said, Some(format!("bare {}", at::CLIENT)));
+    // The container comes from its own address too: nothing is translated.
+    let route = brig.brig(&["exec", "direct", "ping", "-c", "1", "-W", "5", at::CLIENT]);
+    route.ok();
+    // An isolated network has no address of the host's.
+    idle(&brig, "user", &["--network", "alone"]);
+    serve(&brig, "friend", &["--network", "alone"]);
+    assert!(heard_by(&brig, "user", "friend").is_some());
+    let bridges = lan.machine.ip("-o -4 address");
+    let subnet = own("user", "alone");
+    let start = subnet.rsplit_once('.').unwrap().0;
+    assert!(!bridges.contains(start), "{bridges} has {start}");
+    brig.finish();
+}
+
+#[test]
+fn an_endpoint_is_as_it_is_asked_for() {
+    if !root() {
+        return;
+    }
+    let lan = Lan::new();
+    let brig = daemon(&lan.machine, "");
+    brig.brig(&["network", "create", "--subnet", "10.99.5.0/24", "a"])
+        .ok();
+    let b = [
+        "network",
+        "create",
+        "--ipv6",
+        "--subnet",
+        "10.99.6.0/24",
+        "--subnet",
+    ];
+    brig.brig(&[&b[..], &["fd00:99:6::/64", "b"]].concat()).ok();
+    let on_a = "name=a,ip=10.99.5.9,mac-address=02:42:0a:63:05:09,alias=first,\
+                driver-opt=com.docker.network.endpoint.ifname=lan5";
+    let on_b = "name=b,ip=10.99.6.9,ip6=fd00:99:6::9,gw-priority=7,link-local-ip=169.254.9.9,\
+                \"driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1,\
+                net.ipv6.conf.IFNAME.accept_ra=0\"";
+    idle(&brig, "web", &["--network", on_a, "--network", on_b]);
+    let shown = brig.brig(&["exec", "web", "ip", "address"]).ok().to_owned();
+    for part in [
+        "lan5",
+        "10.99.5.9/24",
+        "02:42:0a:63:05:09",
+        "10.99.6.9/24",
+        "fd00:99:6::9/64",
+        "169.254.9.9/16",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let route = brig.brig(&["exec", "web", "ip", "route"]).ok().to_owned();
+    assert!(route.contains("default via 10.99.6.1"), "{route}");
+    let martians = "cat /proc/sys/net/ipv4/conf/eth0/log_martians";
+    assert_eq!(brig.brig(&["exec", "web", "sh", "-c", martians]).ok(), "1");
+    // Both networks know it, each by its own names.
+    idle(&brig, "user", &["--network", "a"]);
+    let ping = |name: &str| {
+        brig.brig(&["exec", "user", "ping", "-c", "1", "-W", "5", name])
+            .code
+    };
+    assert_eq!((ping("first"), ping("web")), (0, 0));
+    // The way out follows: to the other network when this one is left, and back.
+    brig.brig(&["network", "disconnect", "b", "web"]).ok();
+    let route = brig.brig(&["exec", "web", "ip", "route"]).ok().to_owned();
+    assert!(route.contains("default via 10.99.5.1 dev lan5"), "{route}");
+    let again = [
+        "network",
+        "connect",
+        "--gw-priority",
+        "9",
+        "--ip",
+        "10.99.6.7",
+        "b",
+        "web",
+    ];
+    brig.brig(&again).ok();
+    let route = brig.brig(&["exec", "web", "ip", "route"]).ok().to_owned();
+    assert!(route.contains("default via 10.99.6.1"), "{route}");
+    // What was asked for is there again after a restart.
+    brig.brig(&["restart", "-t", "0", "web"]).ok();
+    assert_eq!(endpoint(&brig, "web", "b", "IPAddress"), "10.99.6.7");
+    assert_eq!(
+        endpoint(&brig, "web", "a", "MacAddress"),
+        "02:42:0a:63:05:09"
+    );
+    brig.finish();
+}
+
+#[test]
+fn version_6_has_addresses_of_this_machines_own() {
+    if !root() {
+        return;
+    }
+    let lan = Lan::new();
+    let brig = daemon(&lan.machine, "ipv6 = true\n");
+    brig.brig(&["network", "create", "--ipv6", "dual"]).ok();
+    brig.brig(&["network", "create", "--ipv6", "--ipv4=false", "six"])
+        .ok();
+    for network in ["dual", "six", "bridge"] {
+        serve(&brig, network, &["--network", network]);
+        let address = endpoint(&brig, network, network, "GlobalIPv6Address");
+        assert!(address.starts_with("fd"), "{network}: {address:?}");
+        assert!(
+            heard(&lan.machine, &format!("[{address}]")).is_some(),
+            "{network}"
+        );
+        let ping = [
+            "exec",
+            network,
+            "ping",
+            "-6",
+            "-c",
+            "1",
+            "-W",
+            "5",
+            at::CLIENT6,
+        ];
+        brig.brig(&ping).ok();
+    }
+    idle(&brig, "user", &["--network", "six"]);
+    assert!(heard_by(&brig, "user", "six").is_some());
+    brig.finish();
+}
+
+#[test]
+fn hundreds_of_networks_have_a_subnet_each() {
+    if !root() {
+        return;
+    }
+    let lan = Lan::new();
+    let pools = "pools = [{ base = \"10.96.0.0/12\", size = 24 }]\n";
+    let brig = daemon(&lan.machine, pools);
+    let create = |number: usize| {
+        let body = format!("{{\"Name\":\"n{number}\"}}");
+        let answer = brig.http(&format!(
+            "POST /networks/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    };
+    (0..300).for_each(create);
+    let all = brig.brig(&["network", "ls", "-q", "--filter", "type=custom"]);
+    assert_eq!(all.lines().len(), 300);
+    let words: Vec<String> = (0..300).map(|number| format!("n{number}")).collect();
+    let inspect: Vec<&str> = ["network", "inspect"]
+        .into_iter()
+        .chain(words.iter().map(String::as_str))
+        .collect();
+    let shown = brig.brig(&inspect).json();
+    let mut subnets: Vec<String> = shown
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|network| network["IPAM"]["Config"][0]["Subnet"].to_string())
+        .collect();
+    subnets.sort();
+    subnets.dedup();
+    assert_eq!(subnets.len(), 300);
+    brig.brig(&["network", "prune", "-f"]).ok();
+    let links = lan.machine.links();
+    assert!(
+        !links.iter().any(|link| link.starts_with("br-")),
+        "{links:?}"
+    );
+    brig.finish();
+}

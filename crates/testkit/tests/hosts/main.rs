@@ -1,0 +1,9 @@
+//! Networks on a machine of its own: a LAN with a router, and a client outside.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod firewall;
+mod forwarding;
+mod kinds;
+mod ports;
+mod support;
