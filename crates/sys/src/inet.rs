@@ -121,6 +121,13 @@ pub fn local_address(socket: impl AsFd) -> Result<SocketAddr> {
     SocketAddr::try_from(address).named("getsockname")
 }
 
+/// The address of whom a socket is connected to.
+pub fn peer_address(socket: impl AsFd) -> Result<SocketAddr> {
+    let address = rustix::net::getpeername(&socket).named("getpeername")?;
+    let address = address.ok_or(rustix::io::Errno::NOTCONN);
+    address.and_then(SocketAddr::try_from).named("getpeername")
+}
+
 /// Sends a datagram whole, to who it is connected to or to this address; [`Errno::AGAIN`](crate::Errno::AGAIN) when there
 /// is no room.
 pub fn send_datagram(socket: impl AsFd, bytes: &[u8], to: Option<SocketAddr>) -> Result<()> {
@@ -153,9 +160,13 @@ pub fn reset_on_close(socket: impl AsFd) -> Result<()> {
     sockopt::set_socket_linger(socket, Some(Duration::ZERO)).named("setsockopt")
 }
 
-/// Sends what is written at once, and finds out about a peer that is gone without a word.
+/// Sends what is written at once, and finds out within minutes about a peer that is gone without a word, also
+/// when the other direction has ended: the kernel by itself asks after two hours only (tcp(7)).
 pub fn set_up_stream(socket: impl AsFd) -> Result<()> {
     sockopt::set_tcp_nodelay(&socket, true).named("setsockopt")?;
+    sockopt::set_tcp_keepidle(&socket, Duration::from_secs(120)).named("setsockopt")?;
+    sockopt::set_tcp_keepintvl(&socket, Duration::from_secs(30)).named("setsockopt")?;
+    sockopt::set_tcp_keepcnt(&socket, 4).named("setsockopt")?;
     sockopt::set_socket_keepalive(&socket, true).named("setsockopt")
 }
 

@@ -82,15 +82,11 @@ pub fn listen(path: &Path, kind: Kind) -> Result<OwnedFd> {
         Ok(()) | Err(rustix::io::Errno::NOENT) => {}
         Err(errno) => return Err(errno).named("unlinkat"),
     }
+    // The file gets the mode that the socket has (unix(7)): there is no moment in which others see it, and no
+    // path by which another file could get it.
+    let own = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::fchmod(&socket, own).named("fchmod")?;
     rustix::net::bind(&socket, &address(&dir, name)?).named("bind")?;
-    // Nobody can connect before listen(2): the mode is in place in time.
-    rustix::fs::chmodat(
-        &dir,
-        name,
-        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-        rustix::fs::AtFlags::empty(),
-    )
-    .named("fchmodat")?;
     rustix::net::listen(&socket, 128).named("listen")?;
     Ok(socket)
 }

@@ -127,6 +127,8 @@ fn run<'a>(
     let more = volumes::beyond_configuration(engine, &placed)?;
     snapshot.mounts.extend(more);
     let shim = launch(engine, container, &dir, &snapshot.mounts, undo)?;
+    // Its networks neither come nor go until the record says what it has of them.
+    let _order = crate::table::lock(&container.networking);
     let mut placement = place(engine, container, undo)?;
     network::attach::reserve(engine, container, &mut placement, undo)?;
     let files = write_files(engine, container, &placement)?;

@@ -11,7 +11,7 @@ use network::keeper::{
 };
 use network::ruleset::Change as RuleChange;
 use network::{Cidr, Published};
-use types::{ContainerId, ErrorKind, NetworkId, ProcessRef};
+use types::{ContainerId, ErrorKind, NetworkId, ProcessRef, Protocol};
 
 use super::error::NetworkError;
 use super::place::{self, Placed, Placement};
@@ -28,13 +28,13 @@ const NAMES_TABLE: &str = "brig-names";
 /// Opens the network namespace of that very process.
 pub(crate) fn open_namespace(process: ProcessRef) -> Result<OwnedFd, Error> {
     let failed = || format!("open the network namespace of process {}", process.pid);
-    // Still there after its namespace was opened: it is that process's.
     let path = format!("/proc/{}/ns/net", process.pid);
-    let namespace = sys::ns::open(Path::new(&path)).map_err(Error::kernel(failed()))?;
+    let namespace = sys::ns::open(Path::new(&path));
+    // Still there after its namespace was opened: it is that process's.
     if !sys::proc::is_alive(process) {
-        return Err(Error::Interrupted);
+        return Err(NetworkError::Ended.into());
     }
-    Ok(namespace)
+    namespace.map_err(Error::kernel(failed()))
 }
 
 /// Reserves the ports that are asked for, and says where they are.
@@ -49,6 +49,14 @@ pub(crate) fn reserve<'a>(
         return Ok(());
     }
     let networks = engine.networks();
+    let sctp = |publication: &place::Publication| publication.port.protocol == Protocol::Sctp;
+    if networks.settings.host_policy && publications.iter().any(sctp) {
+        return Err(NetworkError::setting(
+            "port of protocol sctp",
+            "with host-policy ports are passed on by a program, which knows tcp and udp only",
+        )
+        .into());
+    }
     let id = container.id();
     let told: Vec<Told> = publications
         .iter()
@@ -57,16 +65,17 @@ pub(crate) fn reserve<'a>(
             reservation: publication.reservation.clone(),
         })
         .collect();
-    let reserved = networks
-        .keeper
-        .apply(&told, &[])
-        .map_err(|error| refused(engine, error))?;
+    // Before the call: one whose answer does not come may have been heard.
     undo.push(step::PORTS, move || {
         let release = Told::Release { id: id.to_string() };
         let done = engine.networks().keeper.apply(&[release], &[]);
         done.map_err(NetworkError::keeper("give back the container's ports"))?;
         Ok(())
     });
+    let reserved = networks
+        .keeper
+        .apply(&told, &[])
+        .map_err(|error| refused(engine, error))?;
     let owner = container.name().as_str();
     let policy = networks.settings.host_policy;
     for (publication, port) in publications.iter().zip(reserved) {
@@ -117,13 +126,13 @@ pub(crate) fn attach<'a>(
         endpoints.insert(placed.network.name().to_owned(), endpoint);
     }
     engine.passed(step::NETWORK)?;
-    let ports = &placement.ports;
-    tell(engine, container, process, &namespace, (&endpoints, ports))?;
     undo.push(step::NAMES, {
         let networks: Vec<_> = endpoints.values().map(|e| e.network.clone()).collect();
-        let ports = ports.rules.clone();
+        let ports = placement.ports.rules.clone();
         move || forget(engine, container.id(), &networks, &ports)
     });
+    let ports = &placement.ports;
+    tell(engine, container, process, &namespace, (&endpoints, ports))?;
     engine.passed(step::NAMES)?;
     Ok(endpoints)
 }
@@ -178,6 +187,7 @@ pub(super) fn make(engine: &Engine, network: &Network) -> Result<(), Error> {
         .apply(&told, &[])
         .map_err(NetworkError::keeper(format!("set up network {name}")))?;
     rules.told = true;
+    rules.forward(plan)?;
     networks.watch_keeper();
     *made = true;
     Ok(())
@@ -317,6 +327,23 @@ pub(super) fn view(
     }
 }
 
+/// A container is no longer known on one network.
+pub(super) fn forget_names(
+    engine: &Engine,
+    id: &ContainerId,
+    network: &NetworkId,
+) -> Result<(), Error> {
+    let told = Told::NoEndpoint {
+        network: network.to_string(),
+        id: id.to_string(),
+    };
+    let keeper = &engine.networks().keeper;
+    keeper
+        .apply(&[told], &[])
+        .map_err(NetworkError::keeper("forget the container's names"))?;
+    Ok(())
+}
+
 /// Names and rules of a run are no more.
 fn forget(
     engine: &Engine,
@@ -345,6 +372,7 @@ fn forget(
 
 /// Lets go of everything a run had, in the background of its end.
 pub(crate) fn release(engine: &Engine, container: &Container) -> Result<(), Error> {
+    let _order = lock(&container.networking);
     let status = container.status();
     let live: Vec<&Endpoint> = status
         .networks

@@ -13,7 +13,9 @@ use super::place;
 use super::record::Endpoint;
 use super::table::Network;
 use super::{attach, check, limit};
+use crate::steps::name as step;
 use crate::table::{Container, lock};
+use crate::undo::Stack;
 use crate::{Engine, Error};
 
 /// Puts a container into a network. Blocking.
@@ -24,14 +26,16 @@ pub fn connect(
     request: EndpointRequest,
 ) -> Result<(), Error> {
     engine.accepts_work()?;
-    let network = engine.networks().find(who)?;
     let container = engine.find(container)?;
+    // Also until a start is over, or what a run has left has been let go of.
+    let _order = lock(&container.networking);
+    let _stays = lock(&engine.networks().changing);
+    let network = engine.networks().find(who)?;
     may_change(&container, &network)?;
     network.plan()?;
     check::endpoint(network.name(), &request)?;
     let limits = container.spec().resources.bandwidth;
     limit::of_endpoint(&network, &request, limits)?;
-    let _order = lock(&container.networking);
     if container.status().networks.contains_key(network.name()) {
         return Err(NetworkError::AlreadyIn {
             container: container.name().to_string(),
@@ -39,23 +43,34 @@ pub fn connect(
         }
         .into());
     }
-    let endpoint = match container.lifecycle().process() {
-        Some(process) => live(engine, &container, &network, &request, process)?,
-        None => Endpoint {
-            network: network.id().clone(),
-            request,
-            live: None,
-        },
-    };
+    let mut undo = Stack::new();
+    match container.lifecycle().process() {
+        Some(process) => live(engine, &container, &network, request, process, &mut undo)?,
+        None => {
+            let endpoint = Endpoint {
+                network: network.id().clone(),
+                request,
+                live: None,
+            };
+            record(engine, &container, &network, endpoint)?;
+        }
+    }
+    undo.keep();
+    Ok(())
+}
+
+fn record(
+    engine: &Engine,
+    container: &Container,
+    network: &Network,
+    endpoint: Endpoint,
+) -> Result<(), Error> {
     let keep = Some((engine.records(), Durability::Power));
     container.change(keep, |mut status| {
         let name = network.name().to_owned();
         status.networks.insert(name, endpoint);
         Ok(status)
     })?;
-    if let Some(process) = container.lifecycle().process() {
-        refresh(engine, &container, process)?;
-    }
     Ok(())
 }
 
@@ -69,32 +84,59 @@ pub(super) fn may_change(container: &Container, network: &Network) -> Result<(),
     }
 }
 
-fn live(
-    engine: &Engine,
-    container: &Container,
-    network: &Arc<Network>,
-    request: &EndpointRequest,
+/// Of a container that runs: interface, names, record, and then what depends on all its networks.
+fn live<'a>(
+    engine: &'a Engine,
+    container: &'a Container,
+    network: &'a Arc<Network>,
+    request: EndpointRequest,
     process: ProcessRef,
-) -> Result<Endpoint, Error> {
+    undo: &mut Stack<'a>,
+) -> Result<(), Error> {
     let namespace = attach::open_namespace(process)?;
     let limits = container.spec().resources.bandwidth;
-    let placed = place::place_in(network.clone(), request, limits)?;
-    let joined = attach::make(engine, network)
-        .and_then(|()| attach::join(engine, namespace.as_fd(), &placed))
-        .and_then(|endpoint| {
-            let name = network.name().to_owned();
-            let told = attach::named_endpoints(container, &[(name, endpoint.clone())].into());
-            engine
-                .networks()
-                .keeper
-                .apply(&told, &[])
-                .map_err(NetworkError::keeper("make the container's names known"))?;
-            Ok(endpoint)
+    let placed = place::place_in(network.clone(), &request, limits)?;
+    let taken = placed.addresses.clone();
+    undo.push(step::ADDRESSES, move || {
+        network.give_back(&taken);
+        Ok(())
+    });
+    attach::make(engine, network)?;
+    let endpoint = attach::join(engine, namespace.as_fd(), &placed)?;
+    if let Some(live) = &endpoint.live {
+        let attachment = live.attachment.clone();
+        let inside = namespace
+            .try_clone()
+            .map_err(Error::io("keep a namespace"))?;
+        undo.push(step::NETWORK, move || {
+            let gone = attachment.detach(&inside);
+            gone.map_err(NetworkError::network("take the container's interface away"))?;
+            Ok(())
         });
-    if joined.is_err() {
-        network.give_back(&placed.addresses);
     }
-    joined
+    engine.passed(step::NETWORK)?;
+    let name = network.name().to_owned();
+    undo.push(step::NAMES, || {
+        attach::forget_names(engine, container.id(), network.id())
+    });
+    let told = attach::named_endpoints(container, &[(name, endpoint.clone())].into());
+    engine
+        .networks()
+        .keeper
+        .apply(&told, &[])
+        .map_err(NetworkError::keeper("make the container's names known"))?;
+    engine.passed(step::NAMES)?;
+    undo.push(step::RUNNING, move || {
+        container.change(Some((engine.records(), Durability::Power)), |mut status| {
+            status.networks.remove(network.name());
+            Ok(status)
+        })?;
+        // Without what has failed: its interface and its names go next.
+        refresh(engine, container, process)
+    });
+    record(engine, container, network, endpoint)?;
+    refresh(engine, container, process)?;
+    engine.passed(step::RUNNING)
 }
 
 /// The way out, the names and the files of a running container, after its networks have changed.

@@ -1,6 +1,5 @@
 //! `network create`
 
-use std::path::Path;
 use std::sync::Arc;
 
 use storage::NetworkRecord;
@@ -161,16 +160,8 @@ fn planned(
         networks: networks.table().subnets(),
         routes: &routes,
         pools: &networks.settings.pools,
-        bridge_exists: &|name| {
-            let ours = networks.table().all();
-            let is = |bridge: &network::BridgePlan| bridge.name == name;
-            link_exists(name) && !ours.iter().any(|network| network.bridge().is_some_and(is))
-        },
-        link_exists: &link_exists,
+        bridges: networks.table().bridges(),
+        link_exists: &network::link_exists,
     };
     Ok(plan::plan(id, spec, &around)?)
-}
-
-fn link_exists(name: &str) -> bool {
-    Path::new("/sys/class/net").join(name).exists()
 }

@@ -3,11 +3,13 @@
 use network::keeper::Change as Told;
 use network::ruleset::Change as RuleChange;
 use storage::Durability;
+use types::ProcessRef;
 
 use super::error::NetworkError;
-use super::record::Ports;
+use super::record::{Live, Ports};
+use super::table::Network;
 use super::{attach, connect};
-use crate::table::lock;
+use crate::table::{Container, lock};
 use crate::{Engine, Error};
 
 /// Takes a container out of a network. With `force`, one that is not there is no error. Blocking.
@@ -28,46 +30,10 @@ pub fn disconnect(engine: &Engine, who: &str, container: &str, force: bool) -> R
         .into());
     };
     let process = container.lifecycle().process();
-    let mut lost = false;
-    if let (Some(process), Some(live)) = (process, &endpoint.live) {
-        let namespace = attach::open_namespace(process)?;
-        let ports = container.status().ports;
-        let addresses: Vec<_> = live.addresses.iter().map(|a| a.address()).collect();
-        // All ports of a run lead to one endpoint of it.
-        let proxied = ports.reserved.iter().flat_map(|r| &r.listen);
-        lost = proxied
-            .filter_map(|listen| listen.to)
-            .map(|to| to.ip())
-            .chain(ports.rules.iter().map(|port| port.target))
-            .any(|target| addresses.contains(&target));
-        let published = ports.rules;
-        let its = published
-            .into_iter()
-            .filter(|port| addresses.contains(&port.target));
-        let its: Vec<_> = its.collect();
-        let mut told = vec![Told::NoEndpoint {
-            network: network.id().to_string(),
-            id: container.id().to_string(),
-        }];
-        if lost {
-            let id = container.id().to_string();
-            told.push(Told::Release { id });
-        }
-        let unpublished = RuleChange::Unpublish(its);
-        told.extend(lock(&engine.networks().rules).change(unpublished));
-        engine
-            .networks()
-            .keeper
-            .apply(&told, &[])
-            .map_err(NetworkError::keeper("forget the container's names"))?;
-        live.attachment
-            .detach(&namespace)
-            .map_err(NetworkError::network(format!(
-                "disconnect the container from network {}",
-                network.name()
-            )))?;
-        network.give_back(&live.addresses);
-    }
+    let lost = match &endpoint.live {
+        Some(live) => leave(engine, &container, &network, live, process)?,
+        None => false,
+    };
     let keep = Some((engine.records(), Durability::Power));
     container.change(keep, |mut status| {
         status.networks.remove(network.name());
@@ -76,8 +42,72 @@ pub fn disconnect(engine: &Engine, who: &str, container: &str, force: bool) -> R
         }
         Ok(status)
     })?;
-    match container.lifecycle().process() {
+    let refreshed = match container.lifecycle().process() {
         Some(process) => connect::refresh(engine, &container, process),
         None => Ok(()),
+    };
+    match refreshed {
+        Err(Error::Network(NetworkError::Ended)) => Ok(()),
+        refreshed => refreshed,
     }
+}
+
+/// Lets go of what a run has in the network: names, ports, interface, addresses. Whether it has lost its
+/// ports with it.
+fn leave(
+    engine: &Engine,
+    container: &Container,
+    network: &Network,
+    live: &Live,
+    process: Option<ProcessRef>,
+) -> Result<bool, Error> {
+    let addresses: Vec<_> = live.addresses.iter().map(|a| a.address()).collect();
+    let Ports {
+        reserved, rules, ..
+    } = container.status().ports;
+    // All ports of a run lead to one endpoint of it.
+    let proxied = reserved.iter().flat_map(|r| &r.listen);
+    let lost = proxied
+        .filter_map(|listen| listen.to)
+        .map(|to| to.ip())
+        .chain(rules.iter().map(|port| port.target))
+        .any(|target| addresses.contains(&target));
+    let its = rules
+        .into_iter()
+        .filter(|port| addresses.contains(&port.target));
+    let id = container.id().to_string();
+    let mut told = vec![Told::NoEndpoint {
+        network: network.id().to_string(),
+        id: id.clone(),
+    }];
+    if lost {
+        told.push(Told::Release { id });
+    }
+    let unpublished = RuleChange::Unpublish(its.collect());
+    told.extend(lock(&engine.networks().rules).change(unpublished));
+    engine
+        .networks()
+        .keeper
+        .apply(&told, &[])
+        .map_err(NetworkError::keeper("forget the container's names"))?;
+    if let Some(process) = process {
+        detach(network, live, process)?;
+    }
+    network.give_back(&live.addresses);
+    Ok(lost)
+}
+
+/// The interface of a run that has ended goes by itself.
+fn detach(network: &Network, live: &Live, process: ProcessRef) -> Result<(), Error> {
+    let namespace = match attach::open_namespace(process) {
+        Err(Error::Network(NetworkError::Ended)) => return Ok(()),
+        opened => opened?,
+    };
+    let what = || {
+        let name = network.name();
+        format!("disconnect the container from network {name}")
+    };
+    let detached = live.attachment.detach(&namespace);
+    detached.map_err(NetworkError::network(what()))?;
+    Ok(())
 }

@@ -55,6 +55,16 @@ pub enum NetworkError {
         other: String,
         network: String,
     },
+    /// Its device is another network's.
+    #[error(
+        "cannot create network {network}: the bridge {bridge} is that of network {owner}: networks \
+         have same bridge name"
+    )]
+    BridgeTaken {
+        network: String,
+        bridge: String,
+        owner: String,
+    },
     /// A network that only lends its settings.
     #[error("configuration network \"{0}\" cannot be used by containers")]
     ConfigOnly(String),
@@ -106,6 +116,9 @@ pub enum NetworkError {
     /// The container whose network is shared does not run.
     #[error("cannot join network namespace of a non running container: container {0} is {1}")]
     NotRunning(String, &'static str),
+    /// Its run is over, or was never begun.
+    #[error("the container's process has ended")]
+    Ended,
     /// Addresses.
     #[error(transparent)]
     Addresses(#[from] network::ipam::Error),
@@ -128,11 +141,14 @@ impl NetworkError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound(_) | Self::Driver(_) => ErrorKind::NotFound,
-            Self::Exists(_) | Self::NotRunning(..) | Self::PortTaken(_) => ErrorKind::Conflict,
+            Self::Exists(_) | Self::NotRunning(..) | Self::PortTaken(_) | Self::Ended => {
+                ErrorKind::Conflict
+            }
             Self::Predefined(_)
             | Self::CannotRemove(_)
             | Self::OneInstance(_)
             | Self::Overlaps { .. }
+            | Self::BridgeTaken { .. }
             | Self::InUse { .. }
             | Self::Lends { .. }
             | Self::AlreadyIn { .. }

@@ -210,9 +210,10 @@ pub(super) fn publications(
         }));
     }
     let default = default_address(engine, placed);
+    let host_policy = engine.networks().settings.host_policy;
     ports
         .iter()
-        .map(|port| publication(port, default, placed, &bridge))
+        .map(|port| publication(port, default, (placed, &bridge), host_policy))
         .collect()
 }
 
@@ -236,8 +237,8 @@ fn default_address(engine: &Engine, placed: &Placed) -> Option<IpAddr> {
 fn publication(
     asked: &PortRequest,
     default: Option<IpAddr>,
-    placed: &Placed,
-    bridge: &str,
+    (placed, bridge): (&Placed, &str),
+    host_policy: bool,
 ) -> Publication {
     let inside = |ipv4: bool| {
         let of = placed.addresses.iter().find(|a| a.is_ipv4() == ipv4);
@@ -256,22 +257,9 @@ fn publication(
         let same = if host.is_ipv4() { v4 } else { v6 };
         (*host, same)
     };
-    let listen = |host: &IpAddr| {
-        // The kernel's rules do not lead from one version to the other, nor from ::1 anywhere.
-        let to = match host {
-            IpAddr::V4(_) if v4.is_none() => v6,
-            IpAddr::V6(_) => v4.or(v6),
-            IpAddr::V4(_) => None,
-        };
-        // Who is passed on is not known to the rules any more: a list of sources would be in vain.
-        let open = asked.allow.is_empty() || host.is_loopback();
-        Listen {
-            address: *host,
-            to: to
-                .filter(|_| open)
-                .filter(|_| asked.port.protocol == Protocol::Tcp || v6.is_none())
-                .map(|address| (address, number).into()),
-        }
+    let listen = |host: &IpAddr| Listen {
+        address: *host,
+        to: passed_on(asked, *host, (v4, v6), host_policy).map(|to| (to, number).into()),
     };
     let (first, last) = asked.host_ports.unwrap_or((0, 0));
     Publication {
@@ -283,6 +271,7 @@ fn publication(
             last,
             inner: number,
             listen: hosts.iter().map(listen).collect(),
+            allow: allowed(&asked.allow),
             port: 0,
         },
         places: hosts.iter().map(place).collect(),
@@ -290,11 +279,33 @@ fn publication(
     }
 }
 
+/// Where the keeper passes on what comes to an address of the host: the kernel's rules lead neither from
+/// one version to the other nor from ::1 anywhere, and with `host_policy` they lead nowhere.
+fn passed_on(
+    asked: &PortRequest,
+    host: IpAddr,
+    (v4, v6): (Option<IpAddr>, Option<IpAddr>),
+    host_policy: bool,
+) -> Option<IpAddr> {
+    let to = match host {
+        IpAddr::V4(_) if host_policy => v4.or(v6),
+        IpAddr::V6(_) if host_policy => v6.or(v4),
+        IpAddr::V4(_) if v4.is_none() => v6,
+        IpAddr::V4(_) => None,
+        IpAddr::V6(_) => v4.or(v6),
+    };
+    if asked.port.protocol != Protocol::Sctp {
+        return to;
+    }
+    // Nobody passes it on. An address that was asked for is refused by the keeper; others are done without.
+    to.filter(|to| asked.host_ip.is_some() && to.is_ipv4() != host.is_ipv4())
+}
+
 fn host_has_ipv6() -> bool {
     Path::new("/proc/net/if_inet6").exists()
 }
 
-fn rule_protocol(protocol: Protocol) -> network::Protocol {
+pub(super) fn rule_protocol(protocol: Protocol) -> network::Protocol {
     match protocol {
         Protocol::Tcp => network::Protocol::Tcp,
         Protocol::Udp => network::Protocol::Udp,
@@ -313,6 +324,15 @@ pub(super) fn shown(publication: &Publication, host_port: u16) -> Vec<PublishedP
     publication.places.iter().map(place).collect()
 }
 
+/// Prefixes and addresses, as they were checked before.
+fn allowed(texts: &[String]) -> Vec<Cidr> {
+    let read = |text: &String| {
+        let one = || text.parse().ok().map(Cidr::host);
+        text.parse().ok().or_else(one)
+    };
+    texts.iter().filter_map(read).collect()
+}
+
 /// The rules that lead there.
 pub(super) fn rules(
     publication: &Publication,
@@ -320,14 +340,7 @@ pub(super) fn rules(
     owner: &str,
     host_policy: bool,
 ) -> Vec<Published> {
-    let allow: Vec<Cidr> = publication
-        .allow
-        .iter()
-        .filter_map(|text| {
-            let one = || text.parse().ok().map(Cidr::host);
-            text.parse().ok().or_else(one)
-        })
-        .collect();
+    let allow = allowed(&publication.allow);
     let rule = |(host, target): &(IpAddr, Option<IpAddr>)| {
         Some(Published {
             owner: owner.to_owned(),

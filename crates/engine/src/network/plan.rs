@@ -33,9 +33,9 @@ pub(super) struct Surroundings<'a> {
     pub(super) routes: &'a [Cidr],
     /// Where subnets are taken from.
     pub(super) pools: &'a [Pool],
-    /// Whether a bridge of this name is there and somebody else's.
-    pub(super) bridge_exists: &'a dyn Fn(&str) -> bool,
-    /// Whether the host has an interface of this name.
+    /// Bridges of other networks, with the networks' names.
+    pub(super) bridges: Vec<(String, String)>,
+    /// Whether the host has an interface of this name, which then is somebody else's.
     pub(super) link_exists: &'a dyn Fn(&str) -> bool,
 }
 
@@ -72,6 +72,14 @@ fn bridge(
     };
     network::bridge::check_name(&name)
         .map_err(|error| NetworkError::setting(NAME, error.to_string()))?;
+    let taken = |(bridge, _): &&(String, String)| *bridge == name;
+    if let Some((_, owner)) = around.bridges.iter().find(taken) {
+        return Err(NetworkError::BridgeTaken {
+            network: spec.name.clone(),
+            bridge: name,
+            owner: owner.clone(),
+        });
+    }
     let masquerade = flag(options, MASQUERADE, true)?;
     let snat = [HOST4, HOST6].iter().filter_map(|key| {
         let text = options.get(*key)?;
@@ -79,7 +87,7 @@ fn bridge(
         Some(parsed.map_err(|_| NetworkError::setting(*key, format!("{text:?} is no address"))))
     });
     Ok(BridgePlan {
-        borrowed: options.contains_key(NAME) && (around.bridge_exists)(&name),
+        borrowed: options.contains_key(NAME) && (around.link_exists)(&name),
         icc: flag(options, ICC, true)?,
         mode4: mode(options, MODE4, spec.internal)?,
         mode6: mode(options, MODE6, spec.internal)?,
@@ -293,8 +301,8 @@ mod tests {
             networks: vec![("old".into(), "10.8.0.1/24".parse().unwrap())],
             routes: &["10.8.1.0/24".parse().unwrap()],
             pools: &pools,
-            bridge_exists: &|name| name == "theirs",
-            link_exists: &|_| true,
+            bridges: vec![("br-old".into(), "old".into())],
+            link_exists: &|name| name == "theirs",
         };
         let id = NetworkId::from_random([0xab; 32]);
         let plan = plan(&id, &mut spec, &around).map_err(|error| error.to_string())?;
@@ -363,6 +371,11 @@ mod tests {
         assert_eq!(
             refused(&|s| s.options = options(&[(ICC, "perhaps")])),
             "invalid com.docker.network.bridge.enable_icc: \"perhaps\": true or false is expected"
+        );
+        assert_eq!(
+            refused(&|s| s.options = options(&[(NAME, "br-old")])),
+            "cannot create network n: the bridge br-old is that of network old: networks have same \
+             bridge name"
         );
         assert!(
             refused(&|s| s.pools = vec![pool("10.9.0.5/24", "")])

@@ -1,6 +1,9 @@
 //! The networks in memory, who has which address in them, and what of them the kernel has.
 //!
-//! Locks, none held over another but the two of making a network (`Network::made`, then the rules):
+//! Locks, in this order:
+//! - `Container::networking`: held while a network of the container comes or goes, and while it starts.
+//! - `Networks::changing`: held while a network is made or removed, or joined by a container that runs.
+//! - `Network::made`, then the rules. None of the following is held over another:
 //! - the table's own: held to look up and to insert.
 //! - `Network::addresses`: held to take and to give back.
 //! - `Network::made`: held while its device is made, so that it is made once.
@@ -17,6 +20,7 @@ use network::{Cidr, Driver, NetworkPlan};
 use types::NetworkId;
 
 use super::error::NetworkError;
+use super::forwarding::Mark;
 use super::record::Record;
 use super::rules::Rules;
 use super::{Settings, plan};
@@ -62,9 +66,9 @@ pub(crate) struct Network {
 }
 
 impl Networks {
-    pub(crate) fn new(settings: Settings, keeper: Keeper) -> Self {
+    pub(crate) fn new(settings: Settings, keeper: Keeper, mark: Mark) -> Self {
         Self {
-            rules: Mutex::new(Rules::new(&settings)),
+            rules: Mutex::new(Rules::new(&settings, mark)),
             settings,
             keeper: Arc::new(keeper),
             watch: Watch::default(),
@@ -155,6 +159,15 @@ impl Table {
             (None, _) => Err(NetworkError::NotFound(who.to_owned())),
             (Some(_), Some(_)) => Err(NetworkError::Ambiguous(who.to_owned())),
         }
+    }
+
+    /// Bridges of all networks, with the networks' names.
+    pub(crate) fn bridges(&self) -> Vec<(String, String)> {
+        let of = |network: &Arc<Network>| {
+            let bridge = network.bridge()?;
+            Some((bridge.name.clone(), network.name().to_owned()))
+        };
+        self.by_id.values().filter_map(of).collect()
     }
 
     /// Subnets of all networks, by their names.

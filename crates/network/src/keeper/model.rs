@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use types::ProcessRef;
 
+use crate::address::Cidr;
 use crate::ruleset::{self, Protocol, Ruleset};
 
 /// All that a keeper keeps.
@@ -108,6 +109,9 @@ pub struct Reservation {
     pub inner: u16,
     /// On which addresses.
     pub listen: Vec<Listen>,
+    /// Who may use it where it is passed on; empty: everybody. The host itself always may.
+    #[serde(default)]
+    pub allow: Vec<Cidr>,
     /// The port that was taken. Filled in by the keeper; a keeper that resumes takes it again.
     #[serde(default)]
     pub port: u16,
@@ -259,6 +263,6 @@ impl Reservation {
     /// Whether the same is wanted, whatever was taken.
     pub fn is_same(&self, other: &Self) -> bool {
         let wanted = |r: &Self| (r.protocol, r.first, r.last, r.inner);
-        wanted(self) == wanted(other) && self.listen == other.listen
+        wanted(self) == wanted(other) && self.listen == other.listen && self.allow == other.allow
     }
 }

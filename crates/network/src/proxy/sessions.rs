@@ -2,7 +2,7 @@
 //! says anything.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -60,13 +60,14 @@ impl Sessions {
         self.sessions.get(&number).map(|s| s.socket.as_fd())
     }
 
-    /// Passes on what clients have sent to the port; `opened` hears of each new session. A datagram
+    /// Passes on what clients have sent to the port, of those who may; `opened` hears of each new session. A datagram
     /// for which there is no room is lost, as any may be.
     pub fn from_clients(
         &mut self,
         port: impl AsFd,
         now: Instant,
         room: &mut [u8],
+        may: impl Fn(IpAddr) -> bool,
         mut opened: impl FnMut(u32, BorrowedFd<'_>),
     ) -> Result<()> {
         for _ in 0..TURN {
@@ -78,6 +79,7 @@ impl Sessions {
             };
             let number = match self.by_client.get(&client) {
                 Some(number) => *number,
+                None if !may(client.ip()) => continue,
                 None => self.open(client, now, &mut opened)?,
             };
             if let Some(session) = self.sessions.get_mut(&number) {

@@ -22,6 +22,7 @@ fn reservation(ports: (u16, u16), listen: &[(IpAddr, Option<SocketAddr>)]) -> Re
         to: *to,
     });
     Reservation {
+        allow: Vec::new(),
         protocol: Protocol::Tcp,
         first: ports.0,
         last: ports.1,
@@ -110,6 +111,7 @@ fn other_protocols_have_ports_too() {
     }
     let host = Host::new();
     let of = |protocol, to| Reservation {
+        allow: Vec::new(),
         protocol,
         ..reservation((5353, 5353), &[(V4, None), (V6, to)])
     };
@@ -133,6 +135,7 @@ fn other_protocols_have_ports_too() {
 /// A port of `[::1]` that leads to this address.
 fn passing(host: &Host, protocol: Protocol, to: SocketAddr) -> SocketAddr {
     let reservation = Reservation {
+        allow: Vec::new(),
         protocol,
         ..reservation((0, 0), &[(ONE, Some(to))])
     };

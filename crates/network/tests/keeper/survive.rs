@@ -23,6 +23,7 @@ fn reserve(host: &Host, to: std::net::SocketAddr) -> u16 {
         },
     ];
     let reservation = Reservation {
+        allow: Vec::new(),
         protocol: Protocol::Tcp,
         first: 0,
         last: 0,

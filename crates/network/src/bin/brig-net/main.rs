@@ -12,7 +12,6 @@
 mod calls;
 mod failure;
 mod handover;
-mod holder;
 mod host;
 mod passing;
 mod ports;

@@ -1,11 +1,12 @@
 //! Connections and datagrams that are passed on through ports.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use network::proxy::{Connection, Pipes, Sessions, Side};
+use network::Cidr;
+use network::proxy::{self, Connection, Pipes, Sessions, Side};
 use sys::event::{Event, Interest, Poller};
 use sys::inet::{self, Transport};
 
@@ -53,12 +54,17 @@ impl Passing {
         poller: &Poller,
         listener: impl AsFd,
         target: SocketAddr,
+        allow: &[Cidr],
     ) -> Accepted {
         for _ in 0..TURN {
             if self.connections.len() >= MOST {
                 return Accepted::Stuck;
             }
             match inet::accept(&listener) {
+                Ok(Some(client)) if !may(&client, allow) => {
+                    // As if nobody listened.
+                    let _ = inet::reset_on_close(&client);
+                }
                 Ok(Some(client)) => self.begin(poller, client, target),
                 Ok(None) => return Accepted::All,
                 Err(_) => return Accepted::Stuck,
@@ -113,14 +119,15 @@ impl Passing {
         poller: &Poller,
         number: u32,
         port: impl AsFd,
-        target: SocketAddr,
+        (target, allow): (SocketAddr, &[Cidr]),
         now: Instant,
     ) {
         self.room.resize(usize::from(u16::MAX), 0);
         let sessions = self.sessions.entry(number);
         let sessions = sessions.or_insert_with(|| Sessions::new(target));
         // What is wrong with one datagram is no reason to leave the others.
-        let _ = sessions.from_clients(port, now, &mut self.room, |session, fd| {
+        let may = |client: IpAddr| proxy::may_use(client, allow);
+        let _ = sessions.from_clients(port, now, &mut self.room, may, |session, fd| {
             let token = Token::Session {
                 port: number,
                 session,
@@ -166,4 +173,16 @@ impl Passing {
             self.room = Vec::new();
         }
     }
+}
+
+/// Whether somebody who has connected may use a port; the host itself always may.
+fn may(client: &OwnedFd, allow: &[Cidr]) -> bool {
+    if allow.is_empty() {
+        return true;
+    }
+    let Ok(from) = inet::peer_address(client) else {
+        return false;
+    };
+    let own = inet::local_address(client).is_ok_and(|local| local.ip() == from.ip());
+    own || proxy::may_use(from.ip(), allow)
 }

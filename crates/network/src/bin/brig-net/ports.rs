@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use network::keeper::{Listen, Reservation};
 use network::ruleset::Protocol;
+use network::{Cidr, holder};
 use sys::Errno;
 use sys::event::{Interest, Poller};
 use sys::inet::{self, Transport};
 use types::ErrorKind;
 
 use crate::failure::Failure;
-use crate::holder;
 use crate::passing::{Accepted, Passing};
 use crate::token::{Token, watch};
 
@@ -40,6 +40,8 @@ struct Port {
     protocol: Protocol,
     address: SocketAddr,
     to: Option<SocketAddr>,
+    /// Who is passed on; empty: everybody.
+    allow: Vec<Cidr>,
     /// None where the kernel has no such protocol: then it is kept by this table alone.
     socket: Option<OwnedFd>,
     watched: Option<Interest>,
@@ -104,7 +106,14 @@ impl Ports {
         let mut last = None;
         for _ in 0..TRIES {
             let first = SocketAddr::new(wanted.listen[0].address, 0);
-            let chosen = inet::bound(transport(wanted.protocol), first, false)
+            let chosen = match inet::bound(transport(wanted.protocol), first, false) {
+                // Nobody of this host has one: any will do that another protocol has free.
+                Err(error) if error.errno == Errno::PROTONOSUPPORT => {
+                    inet::bound(Transport::Tcp, first, false)
+                }
+                bound => bound,
+            };
+            let chosen = chosen
                 .and_then(inet::local_address)
                 .map_err(Failure::of(format!("find a free port of {}", first.ip())))?;
             // Nobody else is given it so soon: the kernel chooses at random.
@@ -129,7 +138,7 @@ impl Ports {
         let mut sockets = sockets.into_iter();
         for listen in &wanted.listen {
             let known = sockets.next().flatten();
-            match self.take_one(owner, wanted.protocol, listen, port, known) {
+            match self.take_one(owner, wanted, listen, port, known) {
                 Ok(number) => numbers.push(number),
                 Err(failure) => {
                     self.give_back(&Taken { port, numbers });
@@ -146,11 +155,12 @@ impl Ports {
     fn take_one(
         &mut self,
         owner: &str,
-        protocol: Protocol,
+        wanted: &Reservation,
         listen: &Listen,
         port: u16,
         known: Option<OwnedFd>,
     ) -> Result<u32, Failure> {
+        let protocol = wanted.protocol;
         let address = SocketAddr::new(listen.address, port);
         if let Some(other) = self.in_the_way(protocol, address) {
             return Err(Failure::conflict(format!(
@@ -171,6 +181,7 @@ impl Ports {
             protocol,
             address,
             to: listen.to,
+            allow: wanted.allow.clone(),
             socket,
             watched: None,
         };
@@ -251,9 +262,12 @@ impl Ports {
             return;
         };
         match port.protocol {
-            Protocol::Udp => self.passing.on_datagrams(poller, number, socket, to, now),
+            Protocol::Udp => {
+                let to = (to, port.allow.as_slice());
+                self.passing.on_datagrams(poller, number, socket, to, now);
+            }
             Protocol::Tcp | Protocol::Sctp => {
-                if self.passing.accept(poller, socket, to) == Accepted::Stuck {
+                if self.passing.accept(poller, socket, to, &port.allow) == Accepted::Stuck {
                     self.watch(poller, number, None);
                     self.stuck.push(number);
                     self.listen_again = Some(now + BREATH);

@@ -25,6 +25,8 @@ pub(crate) struct State {
     file: File,
     whole: u64,
     changes: u64,
+    /// A line may have been written in part, and not been taken away again.
+    torn: bool,
 }
 
 impl State {
@@ -57,6 +59,7 @@ impl State {
             path: path.clone(),
             whole: length(&text),
             changes: 0,
+            torn: false,
         })
     }
 
@@ -64,14 +67,19 @@ impl State {
     pub(crate) fn add(&mut self, changes: &[Change], model: &Model) -> Result<(), Failure> {
         let mut line = message::encode(&changes);
         line.push(b'\n');
-        self.changes += length(&line);
-        if self.changes > MOST.max(self.whole) {
+        if self.torn || self.changes + length(&line) > MOST.max(self.whole) {
             let dir = self.path.parent().unwrap_or(Path::new("/"));
             *self = Self::begin(dir, model)?;
             return Ok(());
         }
-        let failed = || format!("write {:?}", self.path);
-        self.file.write_all(&line).map_err(Failure::of(failed()))
+        let written = self.file.write_all(&line);
+        if written.is_err() {
+            // What came after a part of a line would not be read.
+            self.torn = self.file.set_len(self.whole + self.changes).is_err();
+        } else {
+            self.changes += length(&line);
+        }
+        written.map_err(Failure::of(format!("write {:?}", self.path)))
     }
 }
 
