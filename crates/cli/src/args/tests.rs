@@ -160,9 +160,10 @@ fn flags_are_dockers() {
         return;
     }
     /// Brig's own.
-    const VERBS_OF_OURS: [&str; 9] = [
+    const VERBS_OF_OURS: [&str; 10] = [
         "image mount",
         "image unmount",
+        "network explain",
         "system check",
         "volume clone",
         "volume export",
