@@ -42,6 +42,55 @@ fn compressed_layers_go_where_they_are_not_wanted() {
 }
 
 #[test]
+fn a_disk_above_its_mark_is_relieved_of_what_nobody_needs() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::with_image();
+    let used = std::process::Command::new("df")
+        .args(["--output=pcent"])
+        .arg(brig.data_root())
+        .output()
+        .unwrap();
+    let used: String = String::from_utf8(used.stdout)
+        .unwrap()
+        .chars()
+        .filter(char::is_ascii_digit)
+        .collect();
+    if used.parse::<u8>().unwrap() < 3 {
+        eprintln!("SKIP: less than 3 % of the disk are used: no mark is below");
+        return;
+    }
+    // Of the two images a container needs one; and a pull has left something, days ago.
+    brig.brig(&["create", "--name", "needs", "bb", "true"]).ok();
+    let archive = brig.root().join("other.tar");
+    fs::write(&archive, [0; 1024]).unwrap();
+    brig.brig(&["import", archive.to_str().unwrap(), "other"])
+        .ok();
+    let left = brig.data_root().join("partial").join("a".repeat(64));
+    fs::write(&left, b"half").unwrap();
+    let days = std::time::Duration::from_secs(3 * 24 * 3600);
+    let file = fs::File::options().write(true).open(&left).unwrap();
+    file.set_modified(std::time::SystemTime::now() - days)
+        .unwrap();
+    let names = || {
+        let listed = brig.brig(&["images", "--format", "{{.Repository}}"]);
+        listed.ok().trim().to_owned()
+    };
+    assert_eq!(names(), "other\nbb");
+    brig.stop_daemon();
+    brig.set_flags(&["--disk-high", "2", "--disk-low", "1"]);
+    brig.start_daemon();
+    let names = || brig.brig(&["images", "--format", "{{.Repository}}"]);
+    until("what nobody needs goes", || {
+        (names().ok().trim() == "bb").then_some(())
+    });
+    until("what a pull has left goes", || (!left.exists()).then_some(()));
+    brig.brig(&["rm", "needs"]).ok();
+    brig.finish();
+}
+
+#[test]
 fn a_root_is_held_to_its_size_or_that_is_refused() {
     if !root() {
         return;

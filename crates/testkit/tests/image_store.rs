@@ -168,6 +168,17 @@ fn platforms_are_chosen() {
     assert_ne!(architecture(&[&name]), "s390x");
     let none = brig.brig(&["pull", "--platform", "linux/riscv64", &name]);
     assert!(none.fails(1).contains("linux/riscv64"), "{none}");
+    // One that is for no other platform comes all the same, and it is said.
+    let single = format!("{}/multi:other", registry.address());
+    for client in clients() {
+        let warned = brig.with(client, &["pull", "--platform", "linux/riscv64", &single]);
+        let why = format!(
+            "WARNING: image with reference {single} was found but its platform (linux/s390x) does \
+             not match the specified platform (linux/riscv64)"
+        );
+        assert!(warned.ok().contains(&why), "{client:?} {warned}");
+        brig.brig(&["rmi", &single]).ok();
+    }
     // All of it goes to another repository, with the same digest.
     brig.brig(&["rmi", &name]).ok();
     brig.brig(&["pull", "--all-platforms", &name]).ok();

@@ -61,6 +61,8 @@ const COMMANDS: &[&[&str]] = &[
     &["images", "--format", "{{.Tag}}", "none"],
     &["images", "--format", "{{.ID}}", "-f", "dangling=true"],
     &["images", "--format", "{{.ID}}", "-f", "dangling=false"],
+    &["images", "--format", "{{.ID}}", "-f", "until=24h"],
+    &["images", "--format", "{{.ID}}", "-f", "until=1ms"],
     &["images", "--format", "{{.Tag}}", "-f", "label=team"],
     &["images", "--format", "{{.Tag}}", "-f", "label=team=b"],
     &["images", "--format", "{{.Tag}}", "-f", "reference=*/team/*"],

@@ -43,12 +43,8 @@ impl Filter {
         };
         let mut before = created(take("before"))?;
         let since = created(take("since"))?;
-        if let Some(until) = take("until").first() {
-            let time = parse_time(until).flatten().ok_or_else(|| {
-                Failure::bad_request(format!(
-                    "invalid filter 'until={until}': seconds or RFC 3339 is expected"
-                ))
-            })?;
+        if let Some(text) = take("until").first() {
+            let time = until(text)?;
             before = Some(before.map_or(time, |earlier| earlier.min(time)));
         }
         if let Some(key) = filters.keys().next() {

@@ -252,11 +252,20 @@ impl Client {
             "Status: {what} for {}",
             reference.familiar()
         )))
-        .await
+        .await?;
+        self.tell_note(&finished).await
+    }
+
+    async fn tell_note(&self, finished: &Finished) -> Option<()> {
+        match &finished.note {
+            Some(note) => self.send(progress::line(note.clone())).await,
+            None => Some(()),
+        }
     }
 
     async fn tell_push(&self, reference: &ImageRef, transfer: Transfer) -> Option<()> {
         let finished = self.follow(transfer).await?;
+        self.tell_note(&finished).await?;
         let tag = reference.tag().unwrap_or_default();
         let (digest, size) = (&finished.digest, finished.size);
         let status = format!("{tag}: digest: {digest} size: {size}");
@@ -298,12 +307,7 @@ impl Client {
             }
         };
         match end {
-            Ok(finished) => {
-                if let Some(note) = &finished.note {
-                    self.send(progress::line(note.clone())).await?;
-                }
-                Some(finished)
-            }
+            Ok(finished) => Some(finished),
             Err(Failed { message, .. }) => {
                 self.fail(message).await;
                 None

@@ -110,7 +110,21 @@ impl Puller {
             digest: root.digest,
             size: root.size,
             fresh: committed.fresh,
-            note: None,
+            note: self.other_platform(&committed.image),
+        })
+    }
+
+    /// Said as Docker says it: an image that is for one platform comes whichever is asked for.
+    fn other_platform(&self, image: &storage::Image) -> Option<String> {
+        let wanted = self.request.platform.as_ref()?;
+        let found = super::platform(&image.config);
+        let index = image.id != image.manifest;
+        (!index && !self.request.all_platforms && !wanted.runs(&found)).then(|| {
+            format!(
+                "WARNING: image with reference {} was found but its platform ({found}) does not \
+                 match the specified platform ({wanted})",
+                self.request.reference
+            )
         })
     }
 
