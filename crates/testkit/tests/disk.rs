@@ -85,7 +85,9 @@ fn a_disk_above_its_mark_is_relieved_of_what_nobody_needs() {
     until("what nobody needs goes", || {
         (names().ok().trim() == "bb").then_some(())
     });
-    until("what a pull has left goes", || (!left.exists()).then_some(()));
+    until("what a pull has left goes", || {
+        (!left.exists()).then_some(())
+    });
     brig.brig(&["rm", "needs"]).ok();
     brig.finish();
 }

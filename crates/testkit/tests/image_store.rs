@@ -355,3 +355,80 @@ fn largest_blob(top: &Path) -> std::path::PathBuf {
     }
     largest.1
 }
+
+/// An OCI layout of one image whose configuration and layer are named by SHA-512: an archive to load.
+fn layout_by_sha512(brig: &Brig, name: &str) -> String {
+    let place = brig.root().join("layout");
+    let put = |algorithm: &str, bytes: &[u8]| {
+        let blobs = place.join("blobs").join(algorithm);
+        fs::create_dir_all(&blobs).unwrap();
+        let file = blobs.join("new");
+        fs::write(&file, bytes).unwrap();
+        let sum = tool(&format!("{algorithm}sum"), &[file.to_str().unwrap()]);
+        let digits = sum.split_whitespace().next().unwrap().to_owned();
+        fs::rename(file, blobs.join(&digits)).unwrap();
+        (format!("{algorithm}:{digits}"), bytes.len())
+    };
+    let described = |kind: &str, (digest, size): (String, usize)| {
+        let media_type = format!("application/vnd.oci.image.{kind}");
+        serde_json::json!({ "mediaType": media_type, "digest": digest, "size": size })
+    };
+    let layer = put("sha512", &fs::read(testkit::busybox_tar()).unwrap());
+    let config = serde_json::json!({
+        "architecture": std::env::consts::ARCH.replace("x86_64", "amd64").replace("aarch64", "arm64"),
+        "os": "linux", "config": {}, "rootfs": { "type": "layers", "diff_ids": [layer.0] },
+    });
+    let config = put("sha512", config.to_string().as_bytes());
+    let manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": described("config.v1+json", config), "layers": [described("layer.v1.tar", layer)],
+    });
+    let manifest = put("sha256", manifest.to_string().as_bytes());
+    let mut named = described("manifest.v1+json", manifest);
+    named["annotations"] = serde_json::json!({ "io.containerd.image.name": name });
+    let index = serde_json::json!({ "schemaVersion": 2, "manifests": [named] });
+    fs::write(place.join("index.json"), index.to_string()).unwrap();
+    let version = r#"{"imageLayoutVersion":"1.0.0"}"#;
+    fs::write(place.join("oci-layout"), version).unwrap();
+    let archive = brig.root().join("layout.tar").display().to_string();
+    tool(
+        "tar",
+        &["-C", place.to_str().unwrap(), "-cf", &archive, "."],
+    );
+    archive
+}
+
+fn tool(name: &str, words: &[&str]) -> String {
+    let output = std::process::Command::new(name)
+        .args(words)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{name} {words:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn what_is_named_by_sha512_goes_to_a_registry_and_comes_back() {
+    let Some(registry) = Registry::start().filter(|_| root()) else {
+        return;
+    };
+    let brig = Brig::start();
+    let name = format!("{}/long:1", registry.address());
+    let archive = layout_by_sha512(&brig, &name);
+    brig.brig(&["load", "-i", &archive]).ok();
+    let shown = |brig: &Brig| {
+        let format = "{{.Id}} {{.RootFS.Layers}}";
+        let shown = brig.brig(&["image", "inspect", "-f", format, &name]);
+        shown.ok().to_owned()
+    };
+    let before = shown(&brig);
+    assert!(before.contains("[sha512:"), "{before}");
+    brig.brig(&["push", &name]).ok();
+    brig.brig(&["rmi", &name]).ok();
+    brig.brig(&["pull", &name]).ok();
+    assert_eq!(shown(&brig), before);
+    let ran = brig.brig(&["run", "--rm", "--network", "none", &name, "echo", "here"]);
+    assert_eq!(ran.ok().trim(), "here");
+    brig.brig(&["system", "check"]).ok();
+    brig.finish();
+}
