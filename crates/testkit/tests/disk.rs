@@ -1,6 +1,10 @@
 //! What containers and images may take on the disk, from the outside.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "test files need not survive a crash"
+)]
 
 use std::fs;
 use std::path::PathBuf;
