@@ -142,6 +142,9 @@ fn a_key_ends_when_gpg_says_that_it_ends() {
         assert_eq!(found, *state, "ring {number}");
         // gpg drops a revocation that stands elsewhere, which is no reason to believe the key.
         let strict = number == rings.len() - 1;
-        assert!(strict || said.0 == *state, "ring {number}: gpg says {said:?}");
+        assert!(
+            strict || said.0 == *state,
+            "ring {number}: gpg says {said:?}"
+        );
     }
 }
