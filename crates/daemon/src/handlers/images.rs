@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use api::wire;
+use api::{Version, wire};
 use engine::{Engine, Image, ImageUsage, Import, image};
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
-use types::{ImageRef, Platform};
+use types::{ErrorKind, ImageRef, Platform};
 
 use super::image_filter::{Filter, PruneFilter};
 use super::{image_view, transfers};
@@ -39,14 +39,11 @@ pub(super) async fn list(app: &App, call: &Call) -> Answer {
                     continue;
                 };
                 let mut line = image_view::summary(&image, &shown, containers, version);
-                if version.has(48) {
-                    let descriptor = image::descriptor(engine, &image.id)?;
-                    line.descriptor = Some(image_view::descriptor(&descriptor));
+                match complete(engine, &image, &mut line, version, manifests) {
+                    Ok(()) => lines.push(line),
+                    Err(_) if is_gone(engine, &image) => {}
+                    Err(error) => return Err(error),
                 }
-                if manifests {
-                    line.manifests = Some(variants(engine, &image)?);
-                }
-                lines.push(line);
             }
             if shared {
                 share(engine, &mut lines)?;
@@ -55,6 +52,30 @@ pub(super) async fn list(app: &App, call: &Call) -> Answer {
         })
         .await?;
     respond::ok(&lines?)
+}
+
+/// What is asked of each image by itself.
+fn complete(
+    engine: &Engine,
+    image: &Image,
+    line: &mut wire::ImageSummary,
+    version: Version,
+    manifests: bool,
+) -> Result<(), engine::Error> {
+    if version.has(48) {
+        let descriptor = image::descriptor(engine, &image.id)?;
+        line.descriptor = Some(image_view::descriptor(&descriptor));
+    }
+    if manifests {
+        line.manifests = Some(variants(engine, image)?);
+    }
+    Ok(())
+}
+
+/// Whether somebody has removed it since it was listed.
+fn is_gone(engine: &Engine, image: &Image) -> bool {
+    let found = image::inspect(engine, &image.id.to_string());
+    found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 fn variants(engine: &Engine, image: &Image) -> Result<Vec<wire::ManifestSummary>, engine::Error> {
