@@ -1,4 +1,4 @@
-//! What strangers write, changed at random: Dockerfiles, ignore files, options. Whatever comes, it is taken
+//! What strangers write, changed at random: Dockerfiles, ignore files, options, LLB. Whatever comes, it is taken
 //! or refused with a sentence, and never panics, hangs or grows. `cargo xtask fuzz` runs these for as long
 //! as one likes.
 #![allow(clippy::print_stdout, reason = "a long run says what it has done")]
@@ -8,11 +8,14 @@
 #[expect(dead_code, reason = "no JSON is changed here")]
 mod mutate;
 
+use prost::Message;
+use sha2::{Digest as _, Sha256};
 use types::Platform;
 
 use crate::check::Report;
 use crate::dockerfile::{Dockerfile, directives, parse};
 use crate::ignore::{self, Matcher};
+use crate::llb::{self, pb};
 use crate::plan::{
     Checked, ImageConfig, Known, KnownImage, Options, Outcome, RunConfig, check, plan,
 };
@@ -136,6 +139,83 @@ fn any_ignore_file_is_taken_or_refused() {
             let path = String::from_utf8_lossy(&mutated(random, &paths)).into_owned();
             matcher.matches(&path);
             matcher.prunes(&path);
+        }
+    });
+}
+
+/// Operations of LLB as bytes.
+fn operations() -> Vec<Vec<u8>> {
+    let mount = pb::Mount {
+        dest: "/".into(),
+        input: -1,
+        cache_opt: Some(pb::CacheOpt {
+            id: "c".into(),
+            sharing: 1,
+        }),
+        mount_type: 3,
+        ..pb::Mount::default()
+    };
+    let exec = pb::op::Op::Exec(pb::ExecOp {
+        meta: Some(pb::Meta {
+            args: vec!["a".into()],
+            ..pb::Meta::default()
+        }),
+        mounts: vec![mount],
+        ..pb::ExecOp::default()
+    });
+    let attributes = [("local.followpaths".to_owned(), "[\"a\"]".to_owned())];
+    let source = pb::op::Op::Source(pb::SourceOp {
+        identifier: "local://a".into(),
+        attrs: attributes.into(),
+    });
+    let copy = pb::file_action::Action::Copy(pb::Copy {
+        src: "/a".into(),
+        mode: -1,
+        ..pb::Copy::default()
+    });
+    let action = pb::FileAction {
+        input: -1,
+        secondary_input: -1,
+        action: Some(copy),
+        ..pb::FileAction::default()
+    };
+    let file = pb::op::Op::File(pb::FileOp {
+        actions: vec![action],
+    });
+    let encoded = [exec, source, file].map(|op| pb::Op {
+        op: Some(op),
+        ..pb::Op::default()
+    });
+    encoded.iter().map(Message::encode_to_vec).collect()
+}
+
+#[test]
+fn any_definition_is_taken_or_refused() {
+    let operations = operations();
+    with_seeds(CASES, "definitions", |random| {
+        let sample = random.pick(&operations).clone();
+        let op = bytes(random, &sample);
+        let digest = types::Digest::sha256(Sha256::digest(&op).into());
+        let end = pb::Op {
+            inputs: vec![pb::Input {
+                digest: digest.to_string(),
+                index: 0,
+            }],
+            ..pb::Op::default()
+        };
+        let definition = pb::Definition {
+            def: vec![op, end.encode_to_vec()],
+            ..pb::Definition::default()
+        };
+        let mut encoded = definition.encode_to_vec();
+        if random.below(4) == 0 {
+            encoded = bytes(random, &encoded);
+        }
+        if let Ok(llb) = llb::decode(&encoded) {
+            for (id, vertex) in llb.graph.iter() {
+                assert_eq!(llb.graph.find(vertex.digest()), Some(id));
+                vertex.recipe();
+            }
         }
     });
 }

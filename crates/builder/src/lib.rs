@@ -2,7 +2,8 @@
 //!
 //! What stands so far is pure. [`dockerfile`] reads the language, [`expand`] its variables, [`ignore`] the
 //! files of a context that are left out; [`plan`] makes of a file and options a [`graph`] of operations and
-//! an image's configuration, [`check`] says what is likely not meant. Nothing here opens a file, asks a
+//! an image's configuration, [`llb`] reads the definitions that BuildKit's clients send into the same graph,
+//! [`check`] says what is likely not meant. Nothing here opens a file, asks a
 //! clock or a registry, or knows a container: what a base image says is given to the planner.
 //!
 //! Boundary types: [`dockerfile::Dockerfile`], [`plan::Options`], [`plan::Plan`], [`graph::Graph`]. The
@@ -16,6 +17,7 @@ mod fuzz;
 mod go;
 pub mod graph;
 pub mod ignore;
+pub mod llb;
 pub mod plan;
 mod source;
 mod suggest;
