@@ -92,12 +92,24 @@ fn copy(on: i64, from: i64) -> pb::FileAction {
     }
 }
 
+/// The sentence about what is made.
+fn with(make: &dyn Fn(&mut Made) -> String) -> String {
+    let mut made = Made::default();
+    let last = make(&mut made);
+    error(made.end(&last))
+}
+
+fn ends(make: &dyn Fn(&mut Made) -> String, sentence: &str) {
+    let found = with(make);
+    assert!(found.ends_with(sentence), "{found}");
+}
+
 fn error(definition: pb::Definition) -> String {
     read(definition).unwrap_err().to_string()
 }
 
-#[test]
-fn a_definition_becomes_a_graph() {
+/// One of each kind, and the names of the context, the command, the copies and the end.
+fn one_of_each() -> (Made, [String; 4]) {
     let mut made = Made::default();
     let image = made.op(
         &[],
@@ -163,6 +175,12 @@ fn a_definition_becomes_a_graph() {
             progress_group: None,
         },
     );
+    (made, [local, run, file, diff])
+}
+
+#[test]
+fn a_definition_becomes_a_graph() {
+    let (made, [local, run, file, diff]) = one_of_each();
     let llb = decode(&made.end(&diff).encode_to_vec()).unwrap();
     assert_eq!(llb.graph.iter().count(), 6);
     let vertex = |digest: &str| llb.graph.get(llb.places[&digest.parse().unwrap()]);
@@ -236,21 +254,12 @@ fn an_empty_definition_is_an_empty_result() {
 
 #[test]
 fn wrong_definitions_are_refused() {
-    let with = |make: &dyn Fn(&mut Made) -> String| {
-        let mut made = Made::default();
-        let last = make(&mut made);
-        error(made.end(&last))
-    };
     let gone = format!("sha256:{}", "0".repeat(64));
     assert_eq!(
         with(&|_| gone.clone()),
         format!("invalid LLB definition: the operation {gone} is missing")
     );
     assert!(with(&|_| "x".into()).contains("invalid digest \"x\""));
-    let ends = |make: &dyn Fn(&mut Made) -> String, sentence: &str| {
-        let found = with(make);
-        assert!(found.ends_with(sentence), "{found}");
-    };
     ends(
         &|made| made.op(&[], exec(vec![mount("/", 0, 0)])),
         "input 0 of 0 does not exist",
@@ -287,6 +296,10 @@ fn wrong_definitions_are_refused() {
         &|made| made.op(&[], pb::op::Op::Exec(pb::ExecOp::default())),
         "a command has no meta",
     );
+}
+
+#[test]
+fn wrong_files_and_sources_are_refused() {
     let file = |action| {
         pb::op::Op::File(pb::FileOp {
             actions: vec![action],
