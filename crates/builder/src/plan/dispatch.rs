@@ -20,6 +20,7 @@ impl Planner<'_> {
         let mut unit = std::mem::take(&mut self.units[index]);
         if let Some(base) = unit.base {
             unit.continue_from(&self.units[base]);
+            self.spend(size(&unit), unit.span)?;
         }
         begin(&mut unit);
         let steps = std::mem::take(&mut unit.steps);
@@ -104,6 +105,7 @@ impl Planner<'_> {
         for name in &word.unmatched {
             self.undefined(unit, instruction, name);
         }
+        self.spend(word.text.len(), instruction.span)?;
         Ok(word.text)
     }
 
@@ -454,6 +456,17 @@ impl Planner<'_> {
             None => text.to_uppercase(),
         }
     }
+}
+
+/// How much a unit takes over from its base.
+fn size(unit: &Unit) -> usize {
+    let env: usize = unit
+        .env
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    let history = unit.image.history.iter().map(|line| line.created_by.len());
+    env + history.sum::<usize>()
 }
 
 /// Variables and directory of an image become those of the unit.

@@ -140,6 +140,10 @@ pub fn check(file: &Dockerfile, options: &Options, known: &Known) -> Checked {
     }
 }
 
+/// All words that variables become, and all environments of commands, are together no longer: a small
+/// file must not fill the memory of whoever plans it.
+const MOST_BYTES: usize = 64 << 20;
+
 /// All that planning changes.
 struct Planner<'a> {
     file: &'a Dockerfile,
@@ -164,6 +168,8 @@ struct Planner<'a> {
     /// What is read of the context.
     context_paths: BTreeSet<String>,
     ignored: Option<crate::ignore::Matcher>,
+    /// How many bytes variables may still become.
+    left: usize,
     needs: Vec<ImageRequest>,
 }
 
@@ -199,6 +205,7 @@ impl<'a> Planner<'a> {
             context: None,
             context_paths: BTreeSet::new(),
             ignored: options.ignored().filter(|matcher| !matcher.is_empty()),
+            left: MOST_BYTES,
             needs: Vec::new(),
         };
         planner.make_globals()?;
@@ -220,6 +227,18 @@ impl<'a> Planner<'a> {
             }
         }
         Ok(Some(target))
+    }
+
+    /// Counts what has grown out of variables.
+    fn spend(&mut self, bytes: usize, span: Span) -> Result<(), Error> {
+        let left = self.left.checked_sub(bytes).ok_or_else(|| {
+            let sentence = format!(
+                "the file's variables become more than {MOST_BYTES} bytes of words and environments"
+            );
+            Error::new(span, sentence)
+        })?;
+        self.left = left;
+        Ok(())
     }
 
     fn needs(self) -> Vec<ImageRequest> {

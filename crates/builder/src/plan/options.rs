@@ -189,6 +189,16 @@ impl Options {
             return Ok(());
         }
         match key {
+            "context" => {
+                if let Ok(elsewhere @ (Context::Git(_) | Context::Web(_))) = Context::parse(value) {
+                    self.context = elsewhere;
+                }
+            }
+            "contextkey" => {
+                if let Context::Local(name) = &mut self.context {
+                    value.clone_into(name);
+                }
+            }
             "target" => self.target = Some(value.to_owned()).filter(|name| !name.is_empty()),
             "platform" => self.platforms(value)?,
             "no-cache" => self.no_cache = no_cache(value),
@@ -330,8 +340,12 @@ mod tests {
             ("shm-size", "64"),
             ("ulimit", "nofile=1:2,core=0"),
             ("filename", "x"),
+            ("contextkey", "mine"),
         ])
         .unwrap();
+        assert_eq!(options.context, Context::Local("mine".into()));
+        let remote = Options::from_attributes([("context", "https://h/a.git#b")]).unwrap();
+        assert!(matches!(remote.context, Context::Git(git) if git.reference == "b"));
         assert_eq!(options.platform.to_string(), "linux/arm64");
         assert!(!options.implicit && options.skips_cache(Some("B")) && !options.skips_cache(None));
         assert_eq!(options.contexts["base"], Context::Image("debian:12".into()));

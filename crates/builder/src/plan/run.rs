@@ -70,6 +70,8 @@ impl Planner<'_> {
             args
         };
         let env = unit.env.to_list();
+        let size = env.iter().map(String::len).sum();
+        self.spend(size, instruction.span)?;
         draft.exec.args.clone_from(&args);
         draft.exec.env = env;
         unit.directory().clone_into(&mut draft.exec.directory);

@@ -637,6 +637,24 @@ fn what_cannot_be_planned_is_said_with_its_line() {
 }
 
 #[test]
+fn a_small_file_does_not_become_a_large_plan() {
+    let long = "x".repeat(1 << 20);
+    for line in ["RUN a\n", "FROM s\n"] {
+        let many = match line {
+            "FROM s\n" => (0..80)
+                .map(|n| format!("FROM s{n} AS s{}\n", n + 1))
+                .collect(),
+            line => line.repeat(80),
+        };
+        let error = error(&format!("FROM scratch AS s0\nENV A={long}\n{many}"));
+        assert!(
+            error.ends_with("bytes of words and environments"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn operands_are_what_they_are_called() {
     let plan = easy("FROM debian\nUSER me\nWORKDIR /w\n");
     let (_, vertex) = plan.graph.iter().next_back().unwrap();
