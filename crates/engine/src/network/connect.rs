@@ -132,7 +132,10 @@ fn live<'a>(
             Ok(status)
         })?;
         // Without what has failed: its interface and its names go next.
-        refresh(engine, container, process)
+        match refresh(engine, container, process) {
+            Err(Error::Network(NetworkError::Ended)) => Ok(()),
+            refreshed => refreshed,
+        }
     });
     record(engine, container, network, endpoint)?;
     refresh(engine, container, process)?;

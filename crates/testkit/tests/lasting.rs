@@ -1,0 +1,289 @@
+//! Networks while daemons are killed and containers come and go.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use testkit::{Brig, Setup, root, until};
+
+/// Longer than anything takes that is not lost.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A web server with one page, on port 80.
+fn serve(brig: &Brig, name: &str, flags: &[&str]) {
+    let script = "mkdir /www; echo served >/www/page; exec httpd -f -p 80 -h /www";
+    let mut words = vec!["run", "-d", "--name", name];
+    words.extend(flags);
+    words.extend(["bb", "sh", "-c", script]);
+    brig.brig(&words).ok();
+}
+
+fn port(brig: &Brig, container: &str) -> u16 {
+    let shown = brig.brig(&["port", container, "80"]).ok().to_owned();
+    let first = shown.lines().next().unwrap_or_default();
+    first.rsplit(':').next().unwrap().parse().unwrap()
+}
+
+/// One request on a connection of its own.
+fn request(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET /page HTTP/1.0\r\n\r\n")?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[test]
+fn no_request_is_lost_while_the_daemon_is_killed_and_started() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::with_image();
+    serve(&brig, "web", &["-p", "80"]);
+    let number = port(&brig, "web");
+    let gateway = format!("{}.1:{number}", brig.network().subnet);
+    let ways: Vec<SocketAddr> = vec![
+        ([127, 0, 0, 1], number).into(),
+        gateway.parse().unwrap(),
+        (std::net::Ipv6Addr::LOCALHOST, number).into(),
+    ];
+    let served = |address| request(address).is_ok_and(|text| text.contains("served"));
+    until("the server", || served(ways[0]).then_some(()));
+    let over = AtomicBool::new(false);
+    let counts: Vec<AtomicUsize> = ways.iter().map(|_| AtomicUsize::new(0)).collect();
+    let lost = std::thread::scope(|scope| {
+        let asks = |(address, count): (SocketAddr, &AtomicUsize)| {
+            let mut lost = Vec::new();
+            while !over.load(Ordering::Acquire) {
+                match request(address) {
+                    Ok(text) if text.contains("served") => {}
+                    other => lost.push(format!("{address}: {other:?}")),
+                }
+                count.fetch_add(1, Ordering::AcqRel);
+            }
+            lost
+        };
+        let clients: Vec<_> = ways
+            .iter()
+            .zip(&counts)
+            .map(|(address, count)| scope.spawn(move || asks((*address, count))))
+            .collect();
+        let more = |than: usize| {
+            let before: Vec<usize> = counts.iter().map(|c| c.load(Ordering::Acquire)).collect();
+            until("more requests", || {
+                let now = counts.iter().map(|c| c.load(Ordering::Acquire));
+                let enough = now.zip(&before).all(|(now, before)| now >= before + than);
+                enough.then_some(())
+            });
+        };
+        for _ in 0..4 {
+            brig.kill_daemon();
+            more(20);
+            brig.start_daemon();
+            more(20);
+        }
+        over.store(true, Ordering::Release);
+        let lost = clients
+            .into_iter()
+            .flat_map(|client| client.join().unwrap());
+        lost.collect::<Vec<_>>()
+    });
+    assert_eq!(lost, Vec::<String>::new());
+    brig.finish();
+}
+
+#[test]
+fn names_are_answered_while_no_daemon_runs() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::with_image();
+    brig.brig(&["network", "create", "shop"]).ok();
+    serve(&brig, "web", &["--network", "shop"]);
+    let script = "while :; do if nslookup web >/dev/null 2>&1; then echo known; \
+                  else echo lost; fi; done";
+    let run = [
+        "run",
+        "-d",
+        "--name",
+        "asker",
+        "--network",
+        "shop",
+        "bb",
+        "sh",
+        "-c",
+        script,
+    ];
+    let id = brig.brig(&run).ok().to_owned();
+    let directory = brig.data_root().join("containers").join(&id);
+    let is_log = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "log");
+    let log = until("a log", || {
+        let entries = std::fs::read_dir(&directory).ok()?;
+        entries.flatten().map(|entry| entry.path()).find(is_log)
+    });
+    let told = || std::fs::read_to_string(&log).unwrap_or_default();
+    let more = || {
+        let before = told().lines().count();
+        until("more answers", || {
+            (told().lines().count() > before + 10).then_some(())
+        });
+    };
+    more();
+    brig.kill_daemon();
+    more();
+    brig.start_daemon();
+    more();
+    let text = told();
+    assert!(!text.contains("lost"), "{text}");
+    brig.finish();
+}
+
+#[test]
+fn networks_come_and_go_while_containers_start_and_stop() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    for network in ["a", "b"] {
+        brig.brig(&["network", "create", network]).ok();
+    }
+    let create = [
+        "create",
+        "--name",
+        "cc",
+        "--network",
+        "a",
+        "-p",
+        "80",
+        "bb",
+        "sleep",
+        "1000",
+    ];
+    brig.brig(&create).ok();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..8 {
+                brig.brig(&["start", "cc"]);
+                brig.brig(&["stop", "-t", "0", "cc"]);
+            }
+        });
+        scope.spawn(|| {
+            for _ in 0..16 {
+                brig.brig(&["network", "connect", "b", "cc"]);
+                brig.brig(&["network", "disconnect", "b", "cc"]);
+            }
+        });
+    });
+    // Whatever came first, it is whole now.
+    brig.brig(&["network", "disconnect", "-f", "b", "cc"]);
+    brig.brig(&["start", "cc"]).ok();
+    let links = brig
+        .brig(&["exec", "cc", "ls", "/sys/class/net"])
+        .ok()
+        .to_owned();
+    assert_eq!(links, "eth0\nlo");
+    brig.brig(&["network", "connect", "b", "cc"]).ok();
+    for network in ["a", "b"] {
+        let shown = brig.brig(&["network", "inspect", network]).json();
+        let containers = shown[0]["Containers"].as_object().unwrap();
+        assert_eq!(containers.len(), 1, "{network}: {shown}");
+        // Gateway and container, as of an address that was lost there would be one more.
+        let usage = &shown[0]["Status"]["IPAM"]["Subnets"];
+        let subnets = usage.as_object().unwrap();
+        assert!(
+            subnets.values().all(|subnet| subnet["IPsInUse"] == 2),
+            "{network}: {usage}"
+        );
+    }
+    brig.finish();
+}
+
+#[test]
+fn a_connect_that_fails_leaves_the_container_as_it_was() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::prepare(Setup::default());
+    brig.start_daemon();
+    brig.import_busybox();
+    for network in ["a", "b"] {
+        brig.brig(&["network", "create", network]).ok();
+    }
+    let run = [
+        "run",
+        "-d",
+        "--name",
+        "cc",
+        "--network",
+        "a",
+        "bb",
+        "sleep",
+        "1000",
+    ];
+    brig.brig(&run).ok();
+    let state = |brig: &Brig| {
+        let links = brig
+            .brig(&["exec", "cc", "ip", "-o", "link"])
+            .ok()
+            .to_owned();
+        let route = brig.brig(&["exec", "cc", "ip", "route"]).ok().to_owned();
+        let networks = brig.inspect("cc")["NetworkSettings"]["Networks"].clone();
+        let shown = brig.brig(&["network", "inspect", "b"]).json();
+        let of_b = (shown[0]["Containers"].clone(), shown[0]["Status"].clone());
+        (links.lines().count(), route, networks, of_b)
+    };
+    let before = state(&brig);
+    for step in [
+        "network.open",
+        "network.link",
+        "network.port",
+        "network.addresses",
+        "network.settle",
+        "start.network",
+        "start.names",
+        "start.record",
+    ] {
+        brig.stop_daemon();
+        brig.set_flags(&["--fail-at", step]);
+        brig.start_daemon();
+        let failed = brig.brig(&["network", "connect", "--alias", "sea", "b", "cc"]);
+        assert!(
+            failed.fails(1).contains("was told to fail"),
+            "{step}: {failed}"
+        );
+        assert_eq!(state(&brig), before, "{step}");
+        let asked = brig.brig(&["exec", "cc", "nslookup", "sea"]);
+        assert!(!asked.stdout.contains("Name:"), "{step}: {asked}");
+    }
+    brig.stop_daemon();
+    brig.set_flags(&[]);
+    brig.start_daemon();
+    brig.brig(&["network", "connect", "b", "cc"]).ok();
+    brig.finish();
+}
+
+#[test]
+fn a_bridge_is_one_networks() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::start();
+    let name = format!("{}n", brig.network().bridge);
+    let option = format!("com.docker.network.bridge.name={name}");
+    let create = ["network", "create", "-o", &option];
+    brig.brig(&[&create[..], &["one"]].concat()).ok();
+    let refused = brig.brig(&[&create[..], &["two"]].concat());
+    let words = refused.fails(1);
+    assert!(words.contains("is that of network one"), "{words}");
+    let default = format!("com.docker.network.bridge.name={}", brig.network().bridge);
+    let refused = brig.brig(&["network", "create", "-o", &default, "three"]);
+    let words = refused.fails(1);
+    assert!(words.contains("is that of network bridge"), "{words}");
+    brig.finish();
+}
