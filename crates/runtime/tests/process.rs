@@ -313,6 +313,56 @@ fn ids_groups_and_mask_are_the_users() {
     assert_eq!(bundle.run(), "1000\n1001\n1001 5 6\n0077\n");
 }
 
+/// The profile `brig-test`, as apparmor_parser 3.0 packs it for Linux 5.4 and later:
+///
+/// ```text
+/// profile brig-test flags=(attach_disconnected,mediate_deleted) {
+///   file, capability, network, mount, umount, pivot_root, signal, ptrace, unix,
+///   deny /denied w,
+/// }
+/// ```
+const PROFILE: &[u8] = include_bytes!("data/apparmor.profile");
+
+/// Loads it, or takes it away again.
+fn profile(file: &str, policy: &[u8]) {
+    let input = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut input.as_file(), policy).unwrap();
+    // Where securityfs is mounted is nobody else's business.
+    let script = "s=/sys/kernel/security; [ -d $s/apparmor ] || mount -t securityfs none $s; \
+                  dd bs=64k status=none of=$s/apparmor/$0";
+    let done = std::process::Command::new("unshare")
+        .args(["--mount", "sh", "-c", script, file])
+        .stdin(input.reopen().unwrap())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", text(&done.stderr));
+}
+
+#[test]
+fn a_profile_of_apparmor_confines_who_is_under_it() {
+    needs_containers!();
+    let apparmor = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled");
+    if !apparmor.is_ok_and(|text| text.starts_with('Y')) {
+        return support::skip("SKIP: AppArmor is not enabled in this kernel");
+    }
+    profile(".replace", PROFILE);
+    let script =
+        "cat /proc/self/attr/current; touch /fine && echo made; touch /denied || echo kept";
+    let mut bundle = with_process(script, "apparmorProfile", json!("brig-test"));
+    bundle.config["root"]["readonly"] = json!(false);
+    let said = bundle.run();
+    assert!(said.starts_with("brig-test (enforce)\nmade\n"), "{said}");
+    assert!(
+        said.ends_with("kept\n") && !bundle.in_root("denied").exists(),
+        "{said}"
+    );
+    let running = Running::new(Bundle::new(&["true"]));
+    let under = json!({"args": ["cat", "/proc/self/attr/current"], "apparmorProfile": "brig-test"});
+    assert_eq!(running.succeed(under), "brig-test (enforce)\n");
+    drop(running);
+    profile(".remove", b"brig-test");
+}
+
 #[test]
 fn security_modules_are_there_or_missed() {
     needs_containers!();

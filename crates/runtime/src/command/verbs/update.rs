@@ -143,7 +143,9 @@ fn from_flags(words: &Words) -> Result<LinuxResources, Failure> {
     memory.set_swap(bytes(words, "memory-swap")?);
     let mut io = LinuxBlockIo::default();
     io.set_weight(words.number("blkio-weight")?);
-    let pids = words.number("pids-limit")?.map(|limit| {
+    // As with runc, which takes 0 for what was not asked for.
+    let asked = words.number("pids-limit")?.filter(|limit| *limit != 0);
+    let pids = asked.map(|limit| {
         let mut pids = LinuxPids::default();
         pids.set_limit(limit);
         pids
