@@ -17,10 +17,11 @@ fn skip(reason: &str) {
 
 /// The criu that the setup has fetched, or the machine's.
 fn criu() -> Option<PathBuf> {
-    let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache/tools/criu/bin/criu");
+    let cache = std::env::var_os("BRIG_CACHE").map(PathBuf::from);
+    let cache = cache.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache"));
     let places = [
         std::env::var_os("BRIG_CRIU").map(PathBuf::from),
-        Some(fetched),
+        Some(cache.join("tools/criu/bin/criu")),
         Some("/opt/criu/bin/criu".into()),
         Some("/usr/sbin/criu".into()),
     ];
