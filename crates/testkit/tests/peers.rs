@@ -42,6 +42,24 @@ fn docker_py_does_everything_with_images() {
     brig.finish();
 }
 
+#[test]
+fn docker_py_does_everything_with_networks_and_volumes() {
+    let (Some(python), true) = (docker_py(), root()) else {
+        return;
+    };
+    let brig = Brig::with_image();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker_py/networks.py");
+    let mut command = Command::new(python);
+    let prefix = brig.network().pool.trim_end_matches(".0/24");
+    command
+        .arg(script)
+        .arg(prefix)
+        .env("DOCKER_HOST", brig.host());
+    let done = brig.finish_command(&mut command);
+    assert_eq!(done.ok().split(' ').count(), 7, "{done}");
+    brig.finish();
+}
+
 /// Podman with nothing of this machine's.
 fn podman(brig: &Brig, words: &[&str]) -> String {
     let at = |name: &str| brig.root().join(name);
