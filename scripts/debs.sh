@@ -200,6 +200,27 @@ kernel_package() {
         awk '$1 == "Depends:" && $2 ~ /^linux-image-/ && !found++ { print $2 } END { exit !found }'
 }
 
+# An image of what loads networks, which runs the same in every engine: only unpacked, with what it needs.
+netbench() {
+    local file=$cache/images/netbench.tar mirror
+    [ -f "$file" ] && return
+    mirror=$(debian_mirror)
+    [ -n "$mirror" ] || { warn "no Debian mirror: networks are not measured"; return; }
+    [ -f "$keyring" ] || packages debian-archive-keyring >&2
+    say "making an image with iperf3, wrk, dnsperf and nginx"
+    mkdir -p "$cache/images"
+    if quiet mmdebstrap --mode=root --variant=extract --include=busybox-static,dnsperf,iperf3,nginx-light,wrk \
+        --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+        --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Check-Valid-Until "false"' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        bookworm "$file.new.tar" "deb [signed-by=$keyring] $mirror bookworm main"; then
+        mv "$file.new.tar" "$file"
+    else
+        rm -f "$file.new.tar"
+        warn "could not make that image: networks are not measured"
+    fi
+}
+
 # The engines and runtimes to measure against, each in the user land of its own Debian.
 peers() {
     peer_root bookworm

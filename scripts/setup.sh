@@ -74,4 +74,5 @@ if at_least bench; then
     # Without it the table of where the time goes is left out, with a word that says so.
     if apt-cache show linux-perf >/dev/null 2>&1; then packages linux-perf; fi
     peers
+    netbench
 fi

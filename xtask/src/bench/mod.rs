@@ -6,6 +6,7 @@
 //! ```text
 //!   subject    one engine: how to start it, how to say `run`, `exec`, `ps` to it
 //!   images     pull, push, save, load, with a registry on the loopback
+//!   network    what attaching costs, and what passes: bytes, requests, names
 //!   runtimes   the bare OCI runtimes on one bundle
 //!   measure    rounds, medians
 //!   memory     proportional set sizes from /proc
@@ -20,6 +21,7 @@ mod engines;
 mod images;
 mod measure;
 mod memory;
+mod network;
 mod report;
 mod runtimes;
 mod subject;
@@ -38,7 +40,7 @@ const INSIDE: &str = "BRIG_BENCH_INSIDE";
 /// What the command line says.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What to measure: engine, runtime, images or all.
+    /// What to measure: engine, runtime, images, network or all.
     #[arg(default_value = "all")]
     what: String,
     /// Rounds of the quick measurements; slow ones take a fifth.
@@ -73,9 +75,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if matches!(args.what.as_str(), "all" | "images") {
         images::measure(args, &mut page)?;
     }
+    if matches!(args.what.as_str(), "all" | "network") {
+        network::measure(args, &mut page)?;
+    }
     if page.is_empty() {
         bail!(
-            "nothing is called {:?}: engine, runtime, images or all",
+            "nothing is called {:?}: engine, runtime, images, network or all",
             args.what
         );
     }

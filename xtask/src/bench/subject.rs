@@ -100,6 +100,19 @@ impl Subject {
         quiet(&mut self.command(args))
     }
 
+    /// Makes an image of an archive.
+    pub(crate) fn import(&self, tar: &Path, name: &str) -> Result<()> {
+        // An earlier run may have left it.
+        let _ = self.run(&["rmi", "-f", name]);
+        let tar = fs::File::open(tar).with_context(|| format!("cannot open {}", tar.display()))?;
+        let mut import = self.command(&["import", "-", name]);
+        let output = import.stdin(tar).output().context("cannot import")?;
+        if !output.status.success() {
+            bail!("import: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    }
+
     /// What removes running containers at once. podman would ask them to stop first, and wait.
     pub(crate) fn remove(&self) -> Vec<&'static str> {
         if self.name.starts_with("podman") {
@@ -125,14 +138,67 @@ impl Subject {
 /// Where the measured Brig has what need not survive the machine.
 pub(crate) const RUN_ROOT: &str = "/run/brig-bench";
 
+/// A machine as far as networks are concerned: a network namespace, and a process that keeps it.
+#[derive(Debug)]
+pub(crate) struct Machine(Child);
+
+impl Machine {
+    /// One with a loopback only.
+    pub(crate) fn new() -> Result<Self> {
+        let child = Command::new("unshare")
+            .args(["--net", "--kill-child", "sh", "-c"])
+            .arg("ip link set lo up && echo up && exec sleep 86400")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot make a network namespace")?;
+        let mut machine = Self(child);
+        let mut said = [0; 2];
+        let mut stdout = machine.0.stdout.take().context("no output")?;
+        std::io::Read::read_exact(&mut stdout, &mut said).context("a namespace has no loopback")?;
+        Ok(machine)
+    }
+
+    /// The process that keeps it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// A command on it.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--net=/proc/{}/ns/net", self.pid()))
+            .arg(program);
+        command
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `program`, on that machine if there is one.
+fn on(machine: Option<&Machine>, program: &str) -> Command {
+    machine.map_or_else(|| Command::new(program), |machine| machine.command(program))
+}
+
 /// Brig, from the release build, in a place of its own; by its own client and by docker's.
 pub(crate) fn brig() -> Result<Vec<Subject>> {
+    brig_on(None)
+}
+
+/// The same on a machine of its own.
+pub(crate) fn brig_on(machine: Option<&Machine>) -> Result<Vec<Subject>> {
     let scratch = paths::target().join("bench");
     let _ = fs::remove_dir_all(&scratch);
     fs::create_dir_all(&scratch).context("cannot make a place for Brig")?;
     let dist = paths::dist(true);
     let socket = format!("unix://{}", scratch.join("brig.sock").display());
-    let child = Command::new(dist.join("brigd"))
+    let child = on(machine, &dist.join("brigd").display().to_string())
         .arg("--data-root")
         .arg(scratch.join("data"))
         .args(["--run-root", RUN_ROOT])
@@ -177,18 +243,27 @@ pub(crate) struct Absent {
     pub(crate) why: String,
 }
 
+/// How an engine of a tree is started, on a machine of its own if there is one.
+type Start = fn(&Path, &str, Option<&Machine>) -> Result<Subject>;
+
 /// Docker and podman of one suite of Debian.
 pub(crate) fn peers(suite: &str) -> (Vec<Subject>, Vec<Absent>) {
+    peers_on(suite, [None, None])
+}
+
+/// The same, Docker on the first machine and podman on the other.
+pub(crate) fn peers_on(
+    suite: &str,
+    machines: [Option<&Machine>; 2],
+) -> (Vec<Subject>, Vec<Absent>) {
     let root = paths::cache().join("peers").join(suite);
     let mut there = Vec::new();
     let mut absent = Vec::new();
     let made = prepare(&root);
-    for (name, start) in [
-        ("Docker", docker as fn(&Path, &str) -> Result<Subject>),
-        ("podman", podman),
-    ] {
+    let starts = [("Docker", docker as Start), ("podman", podman)];
+    for ((name, start), machine) in starts.into_iter().zip(machines) {
         let started = match &made {
-            Ok(()) => start(&root, suite),
+            Ok(()) => start(&root, suite, machine),
             Err(error) => Err(anyhow::anyhow!("{error:#}")),
         };
         match started {
@@ -219,25 +294,17 @@ pub(crate) fn prepare(root: &Path) -> Result<()> {
     quiet(Command::new("sh").args(["-ec", script]).arg(root)).map(drop)
 }
 
-fn docker(root: &Path, suite: &str) -> Result<Subject> {
+fn docker(root: &Path, suite: &str, machine: Option<&Machine>) -> Result<Subject> {
     let root_text = root.display().to_string();
-    let child = Command::new("unshare")
-        .args([
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount",
-            // The loopback, and with it a registry, is the machine's. No bridge and no rule is made.
-            "--mount-proc",
-        ])
+    // The loopback, and with it a registry, is this machine's. No bridge and no rule is made there.
+    let nothing = ["--iptables=false", "--bridge=none", "--ip-forward=false"];
+    let networks: &[&str] = if machine.is_some() { &[] } else { &nothing };
+    let child = on(machine, "unshare")
+        .args(["--pid", "--fork", "--kill-child", "--mount", "--mount-proc"])
         .arg(format!("--root={root_text}"))
-        .args([
-            "dockerd",
-            "--host=unix:///run/docker.sock",
-            "--iptables=false",
-            "--bridge=none",
-        ])
-        .args(["--ip-forward=false", "--cgroup-parent=/brig-bench-docker"])
+        .args(["dockerd", "--host=unix:///run/docker.sock"])
+        .args(networks)
+        .arg("--cgroup-parent=/brig-bench-docker")
         .args(["--exec-opt=native.cgroupdriver=cgroupfs"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -267,7 +334,7 @@ fn docker(root: &Path, suite: &str) -> Result<Subject> {
     })
 }
 
-fn podman(root: &Path, _suite: &str) -> Result<Subject> {
+fn podman(root: &Path, _suite: &str, machine: Option<&Machine>) -> Result<Subject> {
     let root_text = root.display().to_string();
     let flags = [
         "--cgroup-manager=cgroupfs",
@@ -275,6 +342,10 @@ fn podman(root: &Path, _suite: &str) -> Result<Subject> {
         "--events-backend=file",
     ];
     let mut prefix = ["chroot", &root_text, "podman"].map(String::from).to_vec();
+    if let Some(machine) = machine {
+        let enter = format!("--net=/proc/{}/ns/net", machine.pid());
+        prefix.splice(0..0, ["nsenter".to_owned(), enter]);
+    }
     prefix.extend(flags.map(String::from));
     ready(Subject {
         name: "podman".to_owned(),
@@ -323,14 +394,10 @@ fn ready(mut subject: Subject) -> Result<Subject> {
             .unwrap_or("?");
         subject.name = format!("{} {short}", subject.name);
     }
-    // An earlier run may have left it.
-    let _ = subject.run(&["rmi", "-f", IMAGE]);
-    let tar = fs::File::open(paths::cache().join("images/busybox.tar"))
-        .context("no busybox image: run scripts/setup.sh test")?;
-    let mut import = subject.command(&["import", "-", IMAGE]);
-    let output = import.stdin(tar).output().context("cannot import")?;
-    if !output.status.success() {
-        bail!("import: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let tar = paths::cache().join("images/busybox.tar");
+    if !tar.exists() {
+        bail!("no busybox image: run scripts/setup.sh test");
     }
+    subject.import(&tar, IMAGE)?;
     Ok(subject)
 }
