@@ -61,6 +61,7 @@ pub(crate) fn measure(args: &Args, page: &mut Page) -> Result<()> {
                 .for_each(|a| page.absent(&a.name, &a.why));
         }
     }
+    let (all, places) = that_work(all, places, page);
     for subject in &all {
         subject.import(&tools, TOOLS)?;
     }
@@ -88,6 +89,18 @@ pub(crate) fn measure(args: &Args, page: &mut Page) -> Result<()> {
     fs::remove_dir_all(&root)?;
     page.versions(all.iter().map(|s| (s.name.as_str(), s.version.as_str())));
     Ok(())
+}
+
+/// Those that put a container into a network; why the others do not is noted.
+fn that_work(all: Vec<Subject>, places: Vec<usize>, page: &mut Page) -> (Vec<Subject>, Vec<usize>) {
+    let mut work = Vec::new();
+    for (subject, place) in all.into_iter().zip(places) {
+        match subject.run(&["run", "--rm", "-p", "18080:80", IMAGE, "true"]) {
+            Ok(_) => work.push((subject, place)),
+            Err(error) => page.absent(&subject.name, &format!("{error:#}")),
+        }
+    }
+    work.into_iter().unzip()
 }
 
 /// The image's tools for the machines themselves.

@@ -289,7 +289,7 @@ pub(crate) fn prepare(root: &Path) -> Result<()> {
         mount -t proc proc proc; mount --rbind /sys sys; mount --rbind /dev dev
         mount -t tmpfs tmpfs run; mount -t tmpfs tmpfs tmp; mkdir -p run/lock var/tmp
         [ -e etc/resolv.conf ] || : > etc/resolv.conf
-        printf '[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\n' \
+        printf '[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\n[network]\nfirewall_driver = "iptables"\n' \
             > run/containers.conf"#;
     quiet(Command::new("sh").args(["-ec", script]).arg(root)).map(drop)
 }
