@@ -141,7 +141,7 @@ type Measurement = (&'static str, fn(&House<'_>) -> Result<f64>);
 
 const MEASUREMENTS: [Measurement; 10] = [
     ("container to container, Gbit/s", |h| {
-        gigabits(h.inside(&["iperf3", "-J", "-t", SECONDS, "-c", "server"]))
+        gigabits(h.inside(&["/usr/bin/iperf3", "-J", "-t", SECONDS, "-c", &h.server]))
     }),
     ("host to container, Gbit/s", |h| {
         gigabits(h.iperf3(h.machine, &h.server, "5201"))
@@ -153,7 +153,7 @@ const MEASUREMENTS: [Measurement; 10] = [
         gigabits(h.iperf3(h.machine, "127.0.0.1", "15201"))
     }),
     ("container to container, requests/s", |h| {
-        requests(h.inside(&["wrk", "-t1", "-c16", "-d2", "http://server:80/"]))
+        requests(h.inside_wrk("-c16"))
     }),
     ("from outside through a published port, requests/s", |h| {
         requests(h.wrk(&h.neighbour, ADDRESSES[0], "-c16"))
@@ -166,7 +166,7 @@ const MEASUREMENTS: [Measurement; 10] = [
     }),
     (
         "container to container, one connection, µs a request",
-        |h| Ok(1e6 / requests(h.inside(&["wrk", "-t1", "-c1", "-d2", "http://server:80/"]))?),
+        |h| Ok(1e6 / requests(h.inside_wrk("-c1"))?),
     ),
     ("a container's name, questions/s", |h| {
         let questions = "printf 'server A\\n' > /tmp/q && \
@@ -176,30 +176,19 @@ const MEASUREMENTS: [Measurement; 10] = [
 ];
 
 impl<'a> House<'a> {
-    /// A network with a server, whose ports are published, and a client.
+    /// A network with a server, whose ports are published.
     fn new(subject: &'a Subject, machine: &'a Machine) -> Result<Self> {
         let neighbour = Machine::new()?;
         join(machine, &neighbour)?;
-        for old in ["server", "client"] {
-            let _ = subject.run(&[&subject.remove()[..], &[old]].concat());
-        }
+        let _ = subject.run(&[&subject.remove()[..], &["server"]].concat());
         let _ = subject.run(&["network", "rm", "bench"]);
         subject.run(&["network", "create", "bench"])?;
-        let start = |name: &str, more: &[&str], script: &str| {
-            let words = ["run", "-d", "--name", name, "--network", "bench"];
-            subject.run(
-                &[
-                    &words,
-                    more,
-                    &[TOOLS, "/usr/bin/busybox", "sh", "-c", script],
-                ]
-                .concat(),
-            )
-        };
         let [iperf3, nginx] = PORTS;
         let ports = [format!("{iperf3}:5201"), format!("{nginx}:80")];
-        start("server", &["-p", &ports[0], "-p", &ports[1]], SERVE)?;
-        start("client", &[], "/usr/bin/busybox sleep 86400")?;
+        let words = ["run", "-d", "--name", "server", "--network", "bench"];
+        let published = ["-p", &ports[0], "-p", &ports[1]];
+        let command = [TOOLS, "/usr/bin/busybox", "sh", "-c", SERVE];
+        subject.run(&[&words[..], &published, &command].concat())?;
         let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
         let server = subject.run(&["inspect", "-f", format, "server"])?;
         let house = Self {
@@ -230,9 +219,15 @@ impl<'a> House<'a> {
         }
     }
 
-    /// A command in the client.
+    /// A command in another container of the network.
     fn inside(&self, words: &[&str]) -> Result<String> {
-        self.subject.run(&[&["exec", "client"], words].concat())
+        let run = ["run", "--rm", "--network", "bench", TOOLS];
+        self.subject.run(&[&run, words].concat())
+    }
+
+    fn inside_wrk(&self, connections: &str) -> Result<String> {
+        let address = format!("http://{}:80/", self.server);
+        self.inside(&["/usr/bin/wrk", "-t1", connections, "-d2", &address])
     }
 
     /// A tool of the image, run on a machine.
@@ -255,7 +250,7 @@ impl<'a> House<'a> {
 
     fn empty(&self) {
         let mut words = self.subject.remove();
-        words.extend(["server", "client"]);
+        words.push("server");
         // The next run finds what could not be removed, and removes it.
         let _ = self.subject.run(&words);
         let _ = self.subject.run(&["network", "rm", "bench"]);
