@@ -21,7 +21,7 @@ use crate::container::remove;
 use crate::container::start::{EXIT_RECORD, cgroup_path};
 use crate::readable::Readable;
 use crate::table::Container;
-use crate::{Engine, Error, clock, exec, network};
+use crate::{Engine, Error, clock, exec, network, volume};
 
 /// How long a shim may go on serving clients after its container has ended.
 const SHIM_DRAIN: Duration = Duration::from_secs(60);
@@ -258,6 +258,7 @@ pub(crate) fn end(engine: &Engine, container: &Arc<Container>, change: Change) {
             "cannot record the end of a container");
         drop(container.step(None, change));
     }
+    volume::memory::release(engine, &container.fixed.resolved.mounts);
     exec::ended_with(engine, container);
 }
 

@@ -214,6 +214,9 @@ pub enum Error {
     /// Somebody else gave a volume other content meanwhile.
     #[error("the content of the volume {0} was replaced by somebody else meanwhile")]
     VolumeChanged(VolumeName),
+    /// A volume of a file system that is not in the kernel.
+    #[error("the volume's type {0:?} is no file system that this machine's kernel has")]
+    NoFileSystem(String),
     /// A volume whose files are not the store's.
     #[error(
         "the volume {name} cannot be {what}: its files are where its options say, not in the store"
@@ -383,6 +386,7 @@ impl Error {
             | Self::Document { .. }
             | Self::Image { .. }
             | Self::VolumeOptions(_)
+            | Self::NoFileSystem(_)
             | Self::Change { .. } => ErrorKind::Invalid,
             Self::Layer { source, .. } => source.kind(),
             Self::Locked { .. } => ErrorKind::Unavailable,

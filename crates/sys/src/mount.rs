@@ -245,6 +245,15 @@ pub fn unique_id(fd: impl AsFd) -> Result<u64> {
     id_as(fd, StatxFlags::MNT_ID | UNIQUE)
 }
 
+/// Whether something is mounted exactly there.
+pub fn is_root(path: &Path) -> bool {
+    let of = |path: &Path| id(std::fs::File::open(path).ok()?).ok();
+    match (of(path), path.parent().and_then(of)) {
+        (Some(own), Some(above)) => own != above,
+        _ => false,
+    }
+}
+
 fn id_as(fd: impl AsFd, wanted: rustix::fs::StatxFlags) -> Result<u64> {
     rustix::fs::statx(fd, c"", rustix::fs::AtFlags::EMPTY_PATH, wanted)
         .named("statx")

@@ -176,6 +176,7 @@ impl Draft {
         Ok(MountKind::Bind {
             source: self
                 .source
+                .filter(|source| !source.is_empty())
                 .ok_or_else(|| BadValue("type=bind needs a source".to_owned()))?,
             propagation: self.propagation,
             create_source: self.create_source,

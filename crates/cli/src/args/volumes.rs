@@ -14,6 +14,9 @@ pub struct VolumeCreateArgs {
     /// Label, NAME or NAME=value
     #[arg(long, value_name = "list")]
     pub label: Vec<String>,
+    /// The name, as Docker's old clients say it.
+    #[arg(long, hide = true)]
+    pub name: Option<String>,
     /// Option of the driver: type, o, device, size
     #[arg(short, long, value_name = "map")]
     pub opt: Vec<String>,

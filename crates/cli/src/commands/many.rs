@@ -10,6 +10,20 @@ use crate::connect::Daemon;
 use crate::error::CliError;
 use crate::print;
 
+/// How it went with a name that does not count as a failure.
+pub(super) enum Done {
+    /// The name is printed.
+    Named,
+    /// There was nothing to do, for this reason.
+    Passed(CliError),
+}
+
+impl From<()> for Done {
+    fn from((): ()) -> Self {
+        Self::Named
+    }
+}
+
 /// One name after the other.
 pub(super) async fn in_turn<F>(
     names: &[String],
@@ -26,13 +40,14 @@ where
 }
 
 /// All names at once: each may take as long as a container takes to end. They are told in order.
-pub(super) async fn at_once<F>(
+pub(super) async fn at_once<F, T>(
     daemon: Daemon,
     names: &[String],
     act: impl Fn(Arc<Daemon>, String) -> F,
 ) -> Result<u8, CliError>
 where
-    F: Future<Output = Result<(), CliError>> + Send + 'static,
+    F: Future<Output = Result<T, CliError>> + Send + 'static,
+    T: Into<Done> + Send + 'static,
 {
     let daemon = Arc::new(daemon);
     let mut tasks = JoinSet::new();
@@ -53,9 +68,13 @@ where
     Ok(code)
 }
 
-fn told(name: &str, result: Result<(), CliError>) -> Result<u8, CliError> {
-    match result {
-        Ok(()) => print::out(&format!("{name}\n")).map(|()| 0),
+fn told(name: &str, result: Result<impl Into<Done>, CliError>) -> Result<u8, CliError> {
+    match result.map(Into::into) {
+        Ok(Done::Named) => print::out(&format!("{name}\n")).map(|()| 0),
+        Ok(Done::Passed(reason)) => {
+            print::complain(&reason.to_string());
+            Ok(0)
+        }
         Err(error) => {
             print::complain(&error.to_string());
             Ok(1)

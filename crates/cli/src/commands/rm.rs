@@ -18,9 +18,11 @@ pub(super) async fn run(args: RmArgs, context: Context) -> Result<u8, CliError> 
         &args.names,
         move |daemon, name| async move {
             match daemon.client.container_remove(&name, query).await {
-                // What is not there need not be removed by force.
-                Err(error) if query.force && error.status() == Some(404) => Err(error.into()),
-                other => Ok(other?),
+                // What is not there need not be removed by force, but is told.
+                Err(error) if query.force && error.status() == Some(404) => {
+                    Ok(many::Done::Passed(error.into()))
+                }
+                other => other.map(|()| many::Done::Named).map_err(CliError::from),
             }
         },
     )

@@ -1,9 +1,10 @@
 //! `save`
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::future::Future;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 
 use api::client::Download;
 
@@ -60,7 +61,10 @@ async fn to_file(archive: Download, path: &str) -> Result<(), CliError> {
         source,
     };
     let part = format!("{path}.part-{}", std::process::id());
-    let file = File::create_new(&part).map_err(at)?;
+    // For nobody else: there may be secrets in it.
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(&part);
+    let file = file.map_err(at)?;
     let done = match copy(archive, file).await {
         Ok(()) => std::fs::rename(&part, path).map_err(at),
         Err(error) => Err(error),

@@ -14,8 +14,18 @@ pub(super) async fn run(args: VolumeCreateArgs, context: Context) -> Result<u8, 
     if let Some(size) = args.size {
         options.insert("size".to_owned(), size);
     }
+    let name = match (args.names.first(), args.name) {
+        (Some(_), Some(_)) => {
+            return Err(CliError::Invalid(
+                "conflicting options: cannot specify a volume-name through both --name and as a \
+                 positional arg"
+                    .to_owned(),
+            ));
+        }
+        (name, flag) => name.cloned().or(flag).unwrap_or_default(),
+    };
     let request = VolumeCreateRequest {
-        name: args.names.first().cloned().unwrap_or_default(),
+        name,
         driver: args.driver.unwrap_or_else(|| "local".to_owned()),
         driver_opts: Some(options),
         labels: Some(pairs(&args.label)),

@@ -33,7 +33,10 @@ pub(super) async fn run(args: VolumePruneArgs, context: Context) -> Result<u8, C
         text.push('\n');
     }
     let bytes = i64::try_from(pruned.space_reclaimed).unwrap_or(i64::MAX);
-    text.push_str(&format!("Total reclaimed space: {}\n", units::size(bytes)));
+    text.push_str(&format!(
+        "Total reclaimed space: {}\n",
+        units::exact_size(bytes)
+    ));
     print::out(&text)?;
     Ok(0)
 }

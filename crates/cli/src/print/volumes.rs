@@ -1,6 +1,7 @@
 //! `volume ls`.
 
 use api::wire::Volume;
+use serde_json::json;
 
 use super::table;
 use super::template::{self, Format, Row};
@@ -45,6 +46,7 @@ fn row(volume: &Volume) -> Row {
         ("Availability", unknown()),
         ("Driver", volume.driver.clone()),
         ("Group", unknown()),
+        ("Label", json!(volume.labels).to_string()),
         ("Labels", labels.join(",")),
         ("Links", unknown()),
         ("Mountpoint", volume.mountpoint.clone()),

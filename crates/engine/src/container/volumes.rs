@@ -204,8 +204,9 @@ pub(super) fn place(engine: &Engine, mounts: &[MountRequest]) -> Result<Placed, 
 
 fn place_volume(engine: &Engine, of: &VolumeRequest, target: &str) -> Result<Mount, Error> {
     let name = of.name.as_ref().map(VolumeName::as_str).unwrap_or_default();
-    let volume = engine.storage().volume(name)?;
-    Ok(put(volume.mount()?, target, of.subpath.as_ref()))
+    let found = engine.storage().volume(name)?;
+    let mount = volume::memory::mount(engine, &found)?;
+    Ok(put(mount, target, of.subpath.as_ref()))
 }
 
 fn put(mount: Mount, target: &str, subpath: Option<&String>) -> Mount {

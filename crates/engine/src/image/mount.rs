@@ -1,7 +1,6 @@
 //! `image mount`: an image's files, read-only, in a directory below the run root. The directory is the
 //! record: there is none after a reboot, as there is no mount.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use storage::Image;
@@ -17,7 +16,7 @@ pub fn mount(engine: &Engine, name: &str, platform: Option<&Platform>) -> Result
     engine.accepts_work()?;
     let image = super::inspect_on(engine, name, platform)?;
     let place = place(engine, &image.id);
-    if is_mounted(&place) {
+    if sys::mount::is_root(&place) {
         return Ok(place);
     }
     let what = || format!("mount image {name}");
@@ -37,7 +36,7 @@ pub fn mount(engine: &Engine, name: &str, platform: Option<&Platform>) -> Result
 pub fn unmount(engine: &Engine, name: &str) -> Result<(), Error> {
     let image = super::inspect(engine, name)?;
     let place = place(engine, &image.id);
-    if !is_mounted(&place) {
+    if !sys::mount::is_root(&place) {
         return Err(Error::NotMounted(name.to_owned()));
     }
     let what = || format!("unmount image {name}");
@@ -50,14 +49,14 @@ pub fn mounted(engine: &Engine) -> Result<Vec<(Image, PathBuf)>, Error> {
     let images = engine.storage().images()?;
     let mounted = images.into_iter().filter_map(|image| {
         let place = place(engine, &image.id);
-        is_mounted(&place).then_some((image, place))
+        sys::mount::is_root(&place).then_some((image, place))
     });
     Ok(mounted.collect())
 }
 
 /// Where this image is mounted, if it is.
 pub(super) fn of(engine: &Engine, id: &Digest) -> Option<PathBuf> {
-    Some(place(engine, id)).filter(|place| is_mounted(place))
+    Some(place(engine, id)).filter(|place| sys::mount::is_root(place))
 }
 
 /// An image's files for reading by this process: mounted for nobody else, and gone with the result.
@@ -90,15 +89,6 @@ pub(crate) fn open(engine: &Engine, image: &Image) -> Result<Root, Error> {
 fn place(engine: &Engine, id: &Digest) -> PathBuf {
     let name = id.to_string().replace(':', "-");
     engine.config().run_root.join("images").join(name)
-}
-
-/// Whether something is mounted exactly there.
-fn is_mounted(place: &Path) -> bool {
-    let id = |path: &Path| sys::mount::id(File::open(path).ok()?).ok();
-    match (id(place), place.parent().and_then(id)) {
-        (Some(own), Some(above)) => own != above,
-        _ => false,
-    }
 }
 
 fn attach(mount: &Mount, place: &Path) -> sys::Result<()> {

@@ -2,13 +2,14 @@
 //! a volume another directory.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use storage::{Storage, Volume};
 use types::{ContainerId, Lifecycle, VolumeName};
 
 use super::Refused;
+use super::memory::Mounted;
 use crate::table::Container;
 use crate::{Engine, Error};
 
@@ -19,6 +20,7 @@ pub(crate) struct Places {
     /// Held by a start while it looks up directories, and by who replaces one from the moment at
     /// which it sees that no container runs that has it.
     gate: RwLock<()>,
+    memory: Mounted,
 }
 
 impl Places {
@@ -46,6 +48,11 @@ impl Places {
         paths.get(name).cloned()
     }
 
+    /// The volumes in memory that are mounted.
+    pub(super) fn memory(&self) -> &Mounted {
+        &self.memory
+    }
+
     /// No directory is replaced as long as this is held.
     pub(crate) fn hold(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read().unwrap_or_else(PoisonError::into_inner)
@@ -65,6 +72,22 @@ pub(super) fn replace(
     replace()?;
     places.remember(&engine.storage().volume(name)?);
     Ok(())
+}
+
+/// Does something to a volume's place, unless a container runs that has it: who starts later finds it
+/// done.
+pub(super) fn unless_running(
+    engine: &Engine,
+    name: &str,
+    act: impl FnOnce(&Path) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let places = engine.places();
+    let _alone = places.gate.write().unwrap_or_else(PoisonError::into_inner);
+    let volume = engine.storage().volume(name)?;
+    match busy(engine, &volume.users) {
+        Some(_) => Ok(()),
+        None => act(&volume.path),
+    }
 }
 
 /// Refuses a volume that a container has which runs or is being started.

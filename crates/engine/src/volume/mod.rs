@@ -3,6 +3,7 @@
 mod change;
 mod create;
 mod gate;
+pub(crate) mod memory;
 mod prune;
 mod remove;
 mod transfer;

@@ -295,7 +295,12 @@ pub(crate) fn sources(plan: &mut Plan, bundle: &Path) -> Result<(), Error> {
             *translator = Some(kept.doing(|| "keep a user namespace".to_owned())?);
         }
         if let MountSource::Given(given) = &mount.source {
-            mount.source = made(given, &mount.options, bundle)?;
+            let source = made(given, &mount.options, bundle)?;
+            if let Some(ids) = &mount.ids {
+                let namespace = translators.of(ids, &plan.namespaces, &mount.target)?;
+                translate_given(given, &source, namespace, &mount.options)?;
+            }
+            mount.source = source;
             continue;
         }
         let MountSource::Path(path) = &mount.source else {
@@ -315,6 +320,25 @@ pub(crate) fn sources(plan: &mut Plan, bundle: &Path) -> Result<(), Error> {
         mount.source = MountSource::Bind(cloned, is_dir);
     }
     Ok(())
+}
+
+fn translate_given(
+    given: &Mount,
+    source: &MountSource,
+    namespace: BorrowedFd<'_>,
+    options: &MountOptions,
+) -> Result<(), Error> {
+    let action = || format!("translate the ids of {}", given.source.display());
+    match source {
+        MountSource::Bind(mounted, _) => mounted
+            .map_ids(namespace, options.map_ids == Some(true))
+            .doing(action),
+        // It is mounted in the container only, where nobody may translate.
+        _ => Err(Error::unsupported(
+            format!("mounts[{}].uidMappings", given.target.display()),
+            "this kernel mounts an image with its own ids only",
+        )),
+    }
 }
 
 /// Mounts what the request gave: here, where its devices, directories and servers are the machine's.

@@ -128,6 +128,7 @@ pub(crate) fn open(backing: &Backing, directory: &std::path::Path) -> Result<Dir
     let mount = backing.mount(directory)?;
     let path = mount.source.clone();
     let failed = || Error::file("mount the volume's", &path);
+    let unknown = |error: &sys::Error| error.call == "fsopen" && error.errno == sys::Errno::NODEV;
     if mount.kind == "bind" {
         return Dir::open(&path).map_err(failed());
     }
@@ -149,8 +150,10 @@ pub(crate) fn open(backing: &Backing, directory: &std::path::Path) -> Result<Dir
         .collect();
     let source = path.to_str();
     let none = sys::mount::Attributes::empty();
-    let mounted =
-        sys::mount::file_system(&mount.kind, source, &parameters, none).map_err(failed())?;
+    let mounted = match sys::mount::file_system(&mount.kind, source, &parameters, none) {
+        Err(error) if unknown(&error) => return Err(Error::NoFileSystem(mount.kind)),
+        answer => answer.map_err(failed())?,
+    };
     Dir::from(mounted.into_fd())
         .open_dir(std::ffi::OsStr::new("."))
         .map_err(failed())

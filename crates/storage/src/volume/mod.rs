@@ -227,11 +227,14 @@ impl Storage {
     /// A volume's files as a tar archive, with owners, modes, times, attributes and hard links.
     ///
     /// # Errors
-    /// [`Error::NoSuchVolume`] before anything is written; when the archive cannot be written.
+    /// [`Error::NoSuchVolume`] before anything is written; when the archive cannot be written;
+    /// [`Error::VolumeChanged`] when the volume was given other content meanwhile, of which the archive
+    /// has nothing and of the old one perhaps not all.
     pub fn export_volume(&self, volume: &str, archive: &mut dyn Write) -> Result<(), Error> {
         let volume = self.volume(volume)?;
         let dir = fresh::open(&volume.backing, &volume.path)?;
-        archive::export(&dir, archive)
+        archive::export(&dir, archive)?;
+        self.store.read(|db| rows::unchanged(db, &volume))
     }
 
     /// Unpacks what a tar archive holds, plain, gzip, zstd, xz or bzip2, to be made a volume's content

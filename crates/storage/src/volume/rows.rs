@@ -128,6 +128,32 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewVolume, number: u64) -> Resu
     Ok(inserted > 0)
 }
 
+/// Refuses a volume that is gone by now, or has other content than it had.
+pub(super) fn unchanged(db: &Connection, volume: &Volume) -> Result<(), Error> {
+    let same = db
+        .prepare_cached("SELECT 1 FROM volumes WHERE name = ?1 AND number = ?2")?
+        .exists(params![volume.name.as_str(), volume.number.cast_signed()])?;
+    match same {
+        true => Ok(()),
+        false => Err(Error::VolumeChanged(volume.name.clone())),
+    }
+}
+
+/// Refuses when the snapshot of this number is gone by now.
+pub(super) fn has_snapshot(
+    tx: &Transaction<'_>,
+    volume: &Volume,
+    number: u64,
+) -> Result<(), Error> {
+    let there = tx
+        .prepare_cached("SELECT 1 FROM volume_snapshots WHERE volume = ?1 AND number = ?2")?
+        .exists(params![volume.name.as_str(), number.cast_signed()])?;
+    match there {
+        true => Ok(()),
+        false => Err(Error::VolumeChanged(volume.name.clone())),
+    }
+}
+
 /// Gives a volume another directory, as long as it has the one it is thought to have.
 pub(super) fn replace(
     tx: &Transaction<'_>,

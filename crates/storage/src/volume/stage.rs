@@ -9,7 +9,7 @@ use types::{ContainerId, VolumeName};
 
 use super::fresh::{self, Fresh};
 use super::options::{self, Backing};
-use super::{CopiedTree, NewVolume, Volume, rows};
+use super::{CopiedTree, NewVolume, Volume, rows, versions};
 use crate::error::Error;
 use crate::paths::Paths;
 use crate::store::Store;
@@ -158,7 +158,11 @@ fn swap(
     let used = tx
         .prepare_cached("SELECT 1 FROM container_volumes WHERE volume = ?1")?
         .exists([found.name.as_str()])?;
-    if used || !rows::replace(tx, &found.name, found.number, fresh.number)? {
+    // Or has had it, and put something there.
+    if used || !versions::is_empty(found)? {
+        return Ok(false);
+    }
+    if !rows::replace(tx, &found.name, found.number, fresh.number)? {
         return Ok(false);
     }
     settled.old.push(found.number);

@@ -32,6 +32,7 @@ pub(super) fn clone(store: &Arc<Store>, from: &str, to: &NewVolume) -> Result<Co
     let fresh = Fresh::make(store, plan.size)?;
     let copied = fresh.fill(&open(&source)?)?;
     store.write(Durability::Power, |tx| {
+        rows::unchanged(tx, &source)?;
         rows::free(tx, &to.name)?;
         rows::insert(tx, to, fresh.number)
     })?;
@@ -54,6 +55,7 @@ pub(super) fn snapshot(store: &Arc<Store>, volume: &str, name: &str) -> Result<C
     let copied = fresh.fill(&open(&source)?)?;
     store.write(Durability::Power, |tx| {
         let now = rows::find(tx, &store.paths, volume)?;
+        rows::unchanged(tx, &source)?;
         if now.snapshots.iter().any(|other| other.name == name) {
             return Err(taken());
         }
@@ -95,7 +97,19 @@ pub struct NewContent {
 enum Target {
     /// One that is to be made with it.
     New(NewVolume),
-    Old(Box<Volume>),
+    /// One that is there, as long as what the content is taken from is still what it was.
+    Old(Box<Volume>, Origin),
+}
+
+/// What the content of a volume that is there is taken from.
+#[derive(Debug, Clone, Copy)]
+enum Origin {
+    /// A snapshot of this number.
+    Snapshot(u64),
+    /// An archive; the volume has to be empty.
+    IntoEmpty,
+    /// An archive.
+    Replacing,
 }
 
 impl NewContent {
@@ -112,7 +126,7 @@ impl NewContent {
     pub fn commit(self) -> Result<(), Error> {
         let number = self.fresh.number;
         match &self.target {
-            Target::Old(volume) => put(&self.store, volume, self.fresh),
+            Target::Old(volume, from) => put(&self.store, volume, *from, self.fresh),
             Target::New(new) => {
                 let insert = self
                     .store
@@ -133,22 +147,30 @@ pub(super) fn restore(
     snapshot: &str,
 ) -> Result<NewContent, Error> {
     let volume = find(store, volume, "restored")?;
-    let kept = snapshot_of(&volume, snapshot)?;
-    let path = store.paths.volume(kept.number).join(crate::paths::DATA);
+    let kept = snapshot_of(&volume, snapshot)?.number;
+    let path = store.paths.volume(kept).join(crate::paths::DATA);
     let from = Dir::open(&path).map_err(Error::file("open", &path))?;
     let fresh = fresh_for(store, &volume)?;
     let copied = fresh.fill(&from)?;
     Ok(NewContent {
         store: Arc::clone(store),
         fresh,
-        target: Target::Old(Box::new(volume)),
+        target: Target::Old(Box::new(volume), Origin::Snapshot(kept)),
         copied,
     })
 }
 
 /// Gives the volume this content.
-fn put(store: &Store, volume: &Volume, fresh: Fresh) -> Result<(), Error> {
+fn put(store: &Store, volume: &Volume, from: Origin, fresh: Fresh) -> Result<(), Error> {
     let replaced = store.write(Durability::Power, |tx| {
+        match from {
+            Origin::Snapshot(number) => rows::has_snapshot(tx, volume, number)?,
+            // A container may have put something there while the archive was read.
+            Origin::IntoEmpty if !is_empty(volume)? => {
+                return Err(Error::VolumeNotEmpty(volume.name.clone()));
+            }
+            Origin::IntoEmpty | Origin::Replacing => {}
+        }
         rows::replace(tx, &volume.name, volume.number, fresh.number)
     })?;
     if !replaced {
@@ -197,14 +219,15 @@ pub(super) fn import(
         store: Arc::clone(store),
         fresh,
         target: match found {
-            Some(volume) => Target::Old(Box::new(volume)),
+            Some(volume) if replace => Target::Old(Box::new(volume), Origin::Replacing),
+            Some(volume) => Target::Old(Box::new(volume), Origin::IntoEmpty),
             None => Target::New(new.clone()),
         },
         copied: CopiedTree::default(),
     })
 }
 
-fn is_empty(volume: &Volume) -> Result<bool, Error> {
+pub(super) fn is_empty(volume: &Volume) -> Result<bool, Error> {
     let mut entries = open(volume)?
         .entries()
         .map_err(Error::file("read", &volume.path))?;

@@ -24,4 +24,5 @@ mod pull;
 mod quota;
 mod relieve;
 mod usage;
+mod volume_races;
 mod volumes;

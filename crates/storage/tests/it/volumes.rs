@@ -657,6 +657,12 @@ fn clones_and_snapshots_share_blocks() {
 }
 
 #[test]
+fn clones_and_snapshots_share_blocks_on_btrfs() {
+    let make = ["mkfs.btrfs", "-q"];
+    on_disk(&make, "loop", 512 << 20, "on_a_disk_with_references");
+}
+
+#[test]
 fn a_volume_is_held_to_its_size() {
     let make = [
         "mkfs.ext4",
