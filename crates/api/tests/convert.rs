@@ -224,10 +224,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     (r#"{"Healthcheck": {"Test": ["CMD", "x"]}}"#, "Healthcheck"),
     (r#"{"NetworkDisabled": true}"#, "NetworkDisabled"),
     (
-        r#"{"HostConfig": {"RestartPolicy": {"Name": "always"}}}"#,
-        "HostConfig.RestartPolicy",
-    ),
-    (
         r#"{"HostConfig": {"Mounts": [{"Type": "cluster", "Target": "/x"}]}}"#,
         "HostConfig.Mounts",
     ),
@@ -418,13 +414,12 @@ const SENSELESS: &[(&str, &str)] = &[
     ),
     (
         r#"{"HostConfig": {"RestartPolicy": {"Name": "sometimes"}}}"#,
-        "invalid HostConfig.RestartPolicy: unknown policy 'sometimes'; use one of 'no', \
+        "invalid restart policy: unknown policy 'sometimes'; use one of 'no', \
          'always', 'on-failure', or 'unless-stopped'",
     ),
     (
         r#"{"HostConfig": {"RestartPolicy": {"Name": "no", "MaximumRetryCount": 2}}}"#,
-        "invalid HostConfig.RestartPolicy: a maximum retry count cannot be used with \
-         restart policy 'no'",
+        "invalid restart policy: maximum retry count can only be used with 'on-failure'",
     ),
     (
         r#"{"HostConfig": {"Binds": ["/a:b"]}}"#,

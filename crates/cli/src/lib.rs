@@ -5,6 +5,7 @@
 //! client never links the engine and knows the daemon only through `api`; it keeps no state
 //! but credentials and the manifest lists that are being put together.
 
+mod archive;
 pub mod args;
 pub mod commands;
 pub mod connect;

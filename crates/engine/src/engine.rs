@@ -31,7 +31,7 @@ use crate::network::table::Networks;
 use crate::run_root;
 use crate::table::{Container, Table, lock};
 use crate::volume::Places;
-use crate::{Config, Error, network, recover, steps, volume};
+use crate::{Config, Error, container, network, recover, steps, volume};
 
 /// How long closing waits for what is cleaned away. A shim may go on serving its clients for longer;
 /// the next engine cleans up after it.
@@ -90,6 +90,7 @@ impl Engine {
                 recover::recover(&engine)?;
                 network::recover::recover(&engine)?;
                 volume::memory::recover(&engine)?;
+                container::restarts::resume(&engine);
                 engine.prepare_shim();
                 engine.watch(crate::image::keep(engine.weak()));
                 Ok(engine)

@@ -52,6 +52,9 @@ pub enum Error {
         /// The state that was wanted.
         state: &'static str,
     },
+    /// A path of a container that cannot be had.
+    #[error(transparent)]
+    NoFile(#[from] crate::container::NoFile),
     /// A request about volumes that cannot be.
     #[error(transparent)]
     Volume(#[from] crate::volume::Refused),
@@ -220,6 +223,7 @@ impl Error {
             | Self::State(_)
             | Self::ImageInUse(_)
             | Self::RunRoot { .. } => ErrorKind::Conflict,
+            Self::NoFile(error) => error.kind(),
             Self::Volume(error) => error.kind(),
             Self::Invalid(error) => error.kind(),
             Self::Render(error) => error.kind(),

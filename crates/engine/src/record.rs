@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use types::{
     ContainerId, ContainerName, ContainerSpec, Digest, ImageRef, Lifecycle, ProcessRef, Resources,
+    RestartPolicy,
 };
 
 use crate::Error;
@@ -35,8 +36,18 @@ pub(crate) struct Fixed {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Status {
     pub(crate) lifecycle: Lifecycle,
+    /// How often it was started again by itself.
     #[serde(default)]
     pub(crate) restarts: u32,
+    /// Whether somebody asked for the end of the last run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) stopped: bool,
+    /// Another name than it was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<ContainerName>,
+    /// Another policy than it was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) restart: Option<RestartPolicy>,
     /// The machine's boot in which it was last started: what runs in another one does not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) boot: Option<String>,
@@ -59,6 +70,9 @@ impl Status {
         Self {
             lifecycle: Lifecycle::Created,
             restarts: 0,
+            stopped: false,
+            name: None,
+            restart: None,
             boot: None,
             shim: None,
             networks: BTreeMap::new(),
@@ -170,6 +184,7 @@ pub(crate) mod tests {
             lifecycle: Lifecycle::Running {
                 process: ProcessRef { pid: 7, started: 9 },
                 started: 3,
+                paused: false,
             },
             restarts: 2,
             boot: Some("boot".into()),

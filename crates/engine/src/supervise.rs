@@ -17,8 +17,8 @@ use storage::Durability;
 use sys::cgroup::Cgroup;
 use types::{Change, ContainerId, ErrorKind, ExitStatus, Lifecycle, ProcessRef, Signal};
 
-use crate::container::remove;
 use crate::container::start::{EXIT_RECORD, cgroup_path};
+use crate::container::{remove, restarts};
 use crate::readable::Readable;
 use crate::table::Container;
 use crate::{Engine, Error, clock, exec, network, volume};
@@ -140,11 +140,24 @@ fn conclude(engine: &Engine, container: &Arc<Container>, shim: &Arc<Shim>, chang
     };
     // Known as under way before anybody is told that the end has come.
     engine.clean(task);
+    let change = restarts::after(engine, container, change);
+    let run = ran(container);
     end(engine, container, change);
+    restarts::begin(engine, container, run);
     if container.fixed.spec.auto_remove && !container.live().held {
         remove::forget_ended(engine, container);
     }
     drop(told);
+}
+
+/// How long the run has lasted by now.
+fn ran(container: &Container) -> Duration {
+    let started = match container.lifecycle() {
+        Lifecycle::Running { started, .. } => started,
+        _ => return Duration::ZERO,
+    };
+    let nanos = clock::now().saturating_sub(started);
+    Duration::from_nanos(nanos.try_into().unwrap_or(0))
 }
 
 /// Cleans up after a run whose end is known, as soon as its shim has served its last client.
@@ -280,9 +293,9 @@ async fn clean_up(engine: &Engine, container: &Arc<Container>, shim: Arc<Shim>) 
             drop_shim(&container, &shim);
             match container.lifecycle() {
                 // The answer to `wait` must not be taken back by a power cut.
-                Lifecycle::Exited { .. } | Lifecycle::Dead { .. } => {
-                    container.flush(engine.records())
-                }
+                Lifecycle::Exited { .. }
+                | Lifecycle::Dead { .. }
+                | Lifecycle::Restarting { .. } => container.flush(engine.records()),
                 _ => Ok(()),
             }
         })

@@ -10,12 +10,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 use shim::{AttachOptions, Shim};
 use storage::{Durability, Record, Records};
 use tokio::sync::watch;
-use types::{Change, ContainerId, ContainerName, ContainerSpec, ExecId, ExitStatus, Lifecycle};
+use types::{
+    Change, ContainerId, ContainerName, ContainerSpec, ExecId, ExitStatus, Lifecycle, RestartPolicy,
+};
 
 use crate::Error;
 use crate::record::{self, Fixed, Status};
@@ -46,6 +49,8 @@ pub(crate) struct Live {
     pub(crate) execs: Vec<ExecId>,
     /// Whether it stays although it would go when it ends: it is being restarted.
     pub(crate) held: bool,
+    /// How long it waited before it was last started again by itself.
+    pub(crate) waited: Duration,
 }
 
 impl Live {
@@ -59,7 +64,7 @@ impl Live {
 /// What those who wait look at.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Progress {
-    /// Whether it is being started or runs.
+    /// Whether it is being started or runs, or will by itself.
     pub(crate) busy: bool,
     /// How often a run, or the attempt at one, has ended.
     pub(crate) ends: u64,
@@ -81,6 +86,8 @@ pub(crate) struct Container {
     writing: Mutex<()>,
     /// Held while a network of it comes or goes.
     pub(crate) networking: Mutex<()>,
+    /// Held while somebody writes to the files of one that does not run, and by its start.
+    pub(crate) writing_files: Mutex<()>,
     status: RwLock<Status>,
     live: Mutex<Live>,
     progress: watch::Sender<Progress>,
@@ -99,6 +106,7 @@ impl Container {
             fixed,
             writing: Mutex::default(),
             networking: Mutex::default(),
+            writing_files: Mutex::default(),
             status: RwLock::new(status),
             live: Mutex::default(),
             progress: watch::Sender::new(progress),
@@ -109,8 +117,15 @@ impl Container {
         &self.fixed.id
     }
 
-    pub(crate) fn name(&self) -> &ContainerName {
-        &self.fixed.name
+    pub(crate) fn name(&self) -> ContainerName {
+        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        status.name.as_ref().unwrap_or(&self.fixed.name).clone()
+    }
+
+    /// When it is started again by itself.
+    pub(crate) fn restart_policy(&self) -> RestartPolicy {
+        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        status.restart.unwrap_or(self.fixed.spec.restart)
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -164,7 +179,12 @@ impl Container {
     pub(crate) fn record(&self, status: &Status) -> Result<Record, Error> {
         Ok(Record {
             id: self.fixed.id.clone(),
-            name: self.fixed.name.as_str().to_owned(),
+            name: status
+                .name
+                .as_ref()
+                .unwrap_or(&self.fixed.name)
+                .as_str()
+                .to_owned(),
             image: self.fixed.image.clone(),
             body: record::encode(&self.encoded, status)?,
         })
@@ -179,7 +199,7 @@ impl Container {
     ) -> Result<Status, Error> {
         let _order = lock(&self.writing);
         let before = self.status();
-        let ended = busy(&before.lifecycle);
+        let ran = runs(&before.lifecycle);
         let after = change(before)?;
         if let Some((records, durability)) = keep {
             records.update(&self.record(&after)?, durability)?;
@@ -188,7 +208,7 @@ impl Container {
         self.progress.send_if_modified(|progress| {
             progress.busy = busy(&after.lifecycle);
             progress.last = after.lifecycle.exit_status().cloned();
-            if ended && !progress.busy {
+            if ran && !runs(&after.lifecycle) {
                 progress.ends += 1;
             }
             true
@@ -226,11 +246,17 @@ impl Container {
     }
 }
 
-fn busy(lifecycle: &Lifecycle) -> bool {
+/// Whether it is on its way to run, or does.
+fn runs(lifecycle: &Lifecycle) -> bool {
     matches!(
         lifecycle,
         Lifecycle::Starting { .. } | Lifecycle::Running { .. }
     )
+}
+
+/// The same, or will by itself.
+fn busy(lifecycle: &Lifecycle) -> bool {
+    runs(lifecycle) || lifecycle.is_restarting()
 }
 
 /// All containers.
@@ -263,14 +289,14 @@ impl Table {
     /// Adds a container under its name.
     pub(crate) fn insert(&mut self, container: Arc<Container>) {
         self.by_name
-            .insert(container.name().clone(), container.id().clone());
+            .insert(container.name(), container.id().clone());
         self.by_id.insert(container.id().clone(), container);
     }
 
     /// Forgets a container and frees its name.
     pub(crate) fn forget(&mut self, container: &Container) {
         self.by_id.remove(container.id());
-        self.release(container.name(), container.id());
+        self.release(&container.name(), container.id());
     }
 
     /// All of them, in no order that means anything.

@@ -214,6 +214,18 @@ pub enum Error {
     /// Somebody else gave a volume other content meanwhile.
     #[error("the content of the volume {0} was replaced by somebody else meanwhile")]
     VolumeChanged(VolumeName),
+    /// A directory where an archive has something else, or the other way round.
+    #[error(
+        "cannot overwrite {} {path:?} with {} {path:?}",
+        if *.directory { "directory" } else { "non-directory" },
+        if *.directory { "non-directory" } else { "directory" }
+    )]
+    Overwrites {
+        /// Whether it is a directory that is there.
+        directory: bool,
+        /// Where.
+        path: String,
+    },
     /// A volume of a file system that is not in the kernel.
     #[error("the volume's type {0:?} is no file system that this machine's kernel has")]
     NoFileSystem(String),
@@ -387,6 +399,7 @@ impl Error {
             | Self::Image { .. }
             | Self::VolumeOptions(_)
             | Self::NoFileSystem(_)
+            | Self::Overwrites { .. }
             | Self::Change { .. } => ErrorKind::Invalid,
             Self::Layer { source, .. } => source.kind(),
             Self::Locked { .. } => ErrorKind::Unavailable,

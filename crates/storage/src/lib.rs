@@ -39,11 +39,13 @@ mod trash;
 mod usage;
 mod volume;
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use sys::dir::Dir;
 use types::{ContainerId, Digest, ImageRef, Mount, Platform};
 
 pub use check::{Check, Checked, Checking, Problem, Remedy};
@@ -52,6 +54,7 @@ pub use descriptor::Descriptor;
 pub use error::{Error, Malformed};
 pub use image::Variant;
 pub use image::documents::MAX_NESTING;
+pub use layer::{Among, unpack_among};
 pub use networks::{NetworkRecord, NetworkRecords};
 pub use pull::{Busy, Committed, Ingest, Layer, Missing, Opened, Pull, Wanted, choose};
 pub use push::{Push, PushBlob};
@@ -63,6 +66,20 @@ pub use usage::{ContainerUsage, DiskUsage, ImageUsage};
 pub use volume::{
     ANONYMOUS, Backing, CopiedTree, NewContent, NewVolume, StagedVolume, Volume, VolumeSnapshot,
 };
+
+/// Writes a tar archive of what `name` of `parent` is, with all that is in it, as `called`. Without that,
+/// of what is in it only. No name is followed.
+///
+/// # Errors
+/// When something cannot be read, or the archive not be written.
+pub fn archive(
+    parent: &Dir,
+    name: &OsStr,
+    called: Option<&[u8]>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    volume::archive::write(parent, name, called, out)
+}
 
 /// The store under one data root. Cheap to clone; safe to share between threads. Nobody else opens
 /// the root until the last clone is dropped.

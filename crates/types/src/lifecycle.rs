@@ -8,6 +8,9 @@
 //!      │                  ▼                   ▼
 //!      └── (never)      Exited ◄───────────────        Exited ── Start ──► Starting
 //!
+//!   Pause and Unpause: of Running, which stays that.
+//!   Again (it ended, and its policy starts it anew): from Running to Restarting, which Start takes to
+//!   Starting and Halt to Exited.
 //!   Remove: from Created, Exited and Dead to Removing.
 //!   Lost (the shim died without a word): from Starting and Running to Dead.
 //!   RemoveFailed: from Removing to Dead, from where Remove may be tried again.
@@ -44,6 +47,9 @@ pub enum Lifecycle {
     Starting {
         /// The end of the last run, if there was one: what it falls back to after a crash.
         previous: Option<ExitStatus>,
+        /// Whether nobody asked for it: its policy did.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
     },
     /// Its command runs.
     Running {
@@ -51,6 +57,16 @@ pub enum Lifecycle {
         process: ProcessRef,
         /// When, in nanoseconds since the Unix epoch.
         started: i64,
+        /// Whether it stands still.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        paused: bool,
+    },
+    /// Its command has ended, and will be started again by itself in a while.
+    Restarting {
+        /// When the ended run began; none if that is not known.
+        started: Option<i64>,
+        /// How it ended.
+        status: ExitStatus,
     },
     /// Its command has ended, or could not be started.
     Exited {
@@ -89,6 +105,14 @@ pub enum Change {
     Failed(ExitStatus),
     /// Its command ended.
     Exited(ExitStatus),
+    /// Its command ended, and is to be started again by itself.
+    Again(ExitStatus),
+    /// It is not to be started again after all.
+    Halt,
+    /// Its processes were made to stand still.
+    Pause,
+    /// They go on.
+    Unpause,
     /// Its shim is gone and left no exit record.
     Lost(ExitStatus),
     /// Somebody wants to remove it.
@@ -112,15 +136,24 @@ impl Lifecycle {
     pub fn on(self, change: Change) -> Result<Self, Refused> {
         use Change as C;
         match (self, change) {
-            (Self::Created, C::Start) => Ok(Self::Starting { previous: None }),
+            (Self::Created, C::Start) => Ok(Self::Starting {
+                previous: None,
+                again: false,
+            }),
+            (Self::Restarting { status, .. }, C::Start) => Ok(Self::Starting {
+                previous: Some(status),
+                again: true,
+            }),
             (Self::Exited { status, .. } | Self::Dead { status, .. }, C::Start) => {
                 Ok(Self::Starting {
                     previous: Some(status),
+                    again: false,
                 })
             }
             (Self::Starting { .. }, C::Started { process, at }) => Ok(Self::Running {
                 process,
                 started: at,
+                paused: false,
             }),
             (Self::Starting { .. }, C::Failed(status)) => Ok(Self::Exited {
                 started: None,
@@ -130,6 +163,13 @@ impl Lifecycle {
                 started: Some(started),
                 status,
             }),
+            (Self::Running { started, .. }, C::Again(status)) => Ok(Self::Restarting {
+                started: Some(started),
+                status,
+            }),
+            (Self::Restarting { started, status }, C::Halt) => Ok(Self::Exited { started, status }),
+            (running @ Self::Running { paused: false, .. }, C::Pause) => Ok(running.paused(true)),
+            (running @ Self::Running { paused: true, .. }, C::Unpause) => Ok(running.paused(false)),
             (Self::Running { started, .. }, C::Lost(status)) => Ok(Self::Dead {
                 started: Some(started),
                 status,
@@ -152,6 +192,7 @@ impl Lifecycle {
                 state @ (Self::Created
                 | Self::Starting { .. }
                 | Self::Running { .. }
+                | Self::Restarting { .. }
                 | Self::Exited { .. }
                 | Self::Removing { .. }
                 | Self::Dead { .. }),
@@ -163,13 +204,27 @@ impl Lifecycle {
         }
     }
 
+    /// The same, standing still or not.
+    fn paused(mut self, still: bool) -> Self {
+        if let Self::Running { paused, .. } = &mut self {
+            *paused = still;
+        }
+        self
+    }
+
     /// The state's name as Docker's API shows it.
     pub fn name(&self) -> &'static str {
         match self {
             // Docker knows no "starting": it shows such a container as created.
-            Self::Created | Self::Starting { previous: None } => "created",
-            Self::Starting { previous: Some(_) } | Self::Exited { .. } => "exited",
-            Self::Running { .. } => "running",
+            Self::Starting { again: true, .. } => "restarting",
+            Self::Created | Self::Starting { previous: None, .. } => "created",
+            Self::Starting {
+                previous: Some(_), ..
+            }
+            | Self::Exited { .. } => "exited",
+            Self::Running { paused: true, .. } => "paused",
+            Self::Running { paused: false, .. } => "running",
+            Self::Restarting { .. } => "restarting",
             Self::Removing { .. } => "removing",
             Self::Dead { .. } => "dead",
         }
@@ -178,6 +233,19 @@ impl Lifecycle {
     /// Whether its command runs.
     pub fn is_running(&self) -> bool {
         matches!(self, Self::Running { .. })
+    }
+
+    /// Whether it runs and stands still.
+    pub fn is_paused(&self) -> bool {
+        matches!(self, Self::Running { paused: true, .. })
+    }
+
+    /// Whether it is to be started again by itself, or just is.
+    pub fn is_restarting(&self) -> bool {
+        matches!(
+            self,
+            Self::Restarting { .. } | Self::Starting { again: true, .. }
+        )
     }
 
     /// The running command's first process.
@@ -191,8 +259,10 @@ impl Lifecycle {
     /// How the last run ended, if one did.
     pub fn exit_status(&self) -> Option<&ExitStatus> {
         match self {
-            Self::Exited { status, .. } | Self::Dead { status, .. } => Some(status),
-            Self::Starting { previous } => previous.as_ref(),
+            Self::Exited { status, .. }
+            | Self::Dead { status, .. }
+            | Self::Restarting { status, .. } => Some(status),
+            Self::Starting { previous, .. } => previous.as_ref(),
             Self::Removing { status } => status.as_ref(),
             Self::Created | Self::Running { .. } => None,
         }
@@ -206,6 +276,10 @@ impl Change {
             Self::Started { .. } => "become running",
             Self::Failed(_) => "fail to start",
             Self::Exited(_) => "exit",
+            Self::Again(_) => "be started again",
+            Self::Halt => "be kept from starting again",
+            Self::Pause => "be paused",
+            Self::Unpause => "go on",
             Self::Lost(_) => "be lost",
             Self::Remove => "be removed",
             Self::RemoveFailed(_) => "fail to be removed",
@@ -230,12 +304,34 @@ mod tests {
         let process = ProcessRef { pid: 7, started: 1 };
         vec![
             ("Created", Lifecycle::Created),
-            ("Starting", Lifecycle::Starting { previous: None }),
+            (
+                "Starting",
+                Lifecycle::Starting {
+                    previous: None,
+                    again: false,
+                },
+            ),
             (
                 "Running",
                 Lifecycle::Running {
                     process,
                     started: 1,
+                    paused: false,
+                },
+            ),
+            (
+                "Running paused",
+                Lifecycle::Running {
+                    process,
+                    started: 1,
+                    paused: true,
+                },
+            ),
+            (
+                "Restarting",
+                Lifecycle::Restarting {
+                    started: Some(1),
+                    status: status(),
                 },
             ),
             (
@@ -263,6 +359,10 @@ mod tests {
             Change::Started { process, at: 1 },
             Change::Failed(status()),
             Change::Exited(status()),
+            Change::Again(status()),
+            Change::Halt,
+            Change::Pause,
+            Change::Unpause,
             Change::Lost(status()),
             Change::Remove,
             Change::RemoveFailed(status()),
@@ -292,16 +392,18 @@ mod tests {
                 .collect();
             table.push(format!("{name}: {}", row.join(" ")));
         }
-        // Columns: Start Started Failed Exited Lost Remove RemoveFailed.
+        // Columns: Start Started Failed Exited Again Halt Pause Unpause Lost Remove RemoveFailed.
         assert_eq!(
             table,
             [
-                "Created: Starting - - - - Removing -",
-                "Starting: - Running Exited - Dead - -",
-                "Running: - - - Exited Dead - -",
-                "Exited: Starting - - - - Removing -",
-                "Removing: - - - - - - Dead",
-                "Dead: Starting - - - - Removing -",
+                "Created: Starting - - - - - - - - Removing -",
+                "Starting: - Running Exited - - - - - Dead - -",
+                "Running: - - - Exited Restarting - Running - Dead - -",
+                "Running paused: - - - Exited Restarting - - Running Dead - -",
+                "Restarting: Starting - - - - Exited - - - - -",
+                "Exited: Starting - - - - - - - - Removing -",
+                "Removing: - - - - - - - - - - Dead",
+                "Dead: Starting - - - - - - - - Removing -",
             ]
         );
     }

@@ -1,9 +1,12 @@
 //! Containers.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::Method;
 use serde_json::Value;
 
 use super::request::{Answer, Call, segment};
-use super::{Client, Download, Error, Filters};
+use super::{Body, Client, Download, Error, Filters};
 use crate::wire;
 
 /// Which containers a listing shows.
@@ -136,6 +139,115 @@ impl Client {
     /// When it does not run.
     pub async fn container_kill(&self, who: &str, signal: Option<&str>) -> Result<(), Error> {
         self.send_unit(Call::post(container(who, "kill")).query_some("signal", signal))
+            .await
+    }
+
+    /// Everything its image and its own layer hold, as a tar archive.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn container_export(&self, who: &str) -> Result<Download, Error> {
+        let answer = self.send(Call::get(container(who, "export"))).await?;
+        Ok(Download {
+            content_type: answer.header("content-type").to_owned(),
+            chunks: answer.chunks(),
+        })
+    }
+
+    /// What it has changed of its image's files.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn container_changes(&self, who: &str) -> Result<Vec<wire::PathChange>, Error> {
+        let changes: Option<_> = self.send_json(Call::get(container(who, "changes"))).await?;
+        Ok(changes.unwrap_or_default())
+    }
+
+    /// What is at a path of it.
+    ///
+    /// # Errors
+    /// When there is no such container or nothing at the path, status 404.
+    pub async fn container_stat(&self, who: &str, path: &str) -> Result<wire::PathStat, Error> {
+        let call = Call::new(Method::HEAD, container(who, "archive")).query("path", path);
+        let answer = self.send(call).await?;
+        stat_of(&answer)
+    }
+
+    /// What is at a path of it, as a tar archive in which that has this name.
+    ///
+    /// # Errors
+    /// As [`Client::container_stat`].
+    pub async fn container_archive(
+        &self,
+        who: &str,
+        path: &str,
+        called: Option<&str>,
+    ) -> Result<(wire::PathStat, Download), Error> {
+        let call = Call::get(container(who, "archive"))
+            .query("path", path)
+            .query_some("called", called);
+        let answer = self.send(call).await?;
+        let stat = stat_of(&answer)?;
+        let download = Download {
+            content_type: answer.header("content-type").to_owned(),
+            chunks: answer.chunks(),
+        };
+        Ok((stat, download))
+    }
+
+    /// Puts what an archive holds into a directory of it, which becomes the container's user's if
+    /// `own`.
+    ///
+    /// # Errors
+    /// When there is no such directory, or something cannot be written.
+    pub async fn container_unpack(
+        &self,
+        who: &str,
+        path: &str,
+        own: bool,
+        archive: Body,
+    ) -> Result<(), Error> {
+        let call = Call::new(Method::PUT, container(who, "archive"))
+            .query("path", path)
+            .query("noOverwriteDirNonDir", "true")
+            .query_flag("copyUIDGID", own);
+        self.send_unit(call.stream(archive)).await
+    }
+
+    /// Gives one another name.
+    ///
+    /// # Errors
+    /// When there is none, or the name is taken.
+    pub async fn container_rename(&self, who: &str, name: &str) -> Result<(), Error> {
+        self.send_unit(Call::post(container(who, "rename")).query("name", name))
+            .await
+    }
+
+    /// Makes its processes stand still.
+    ///
+    /// # Errors
+    /// When it does not run, or stands still.
+    pub async fn container_pause(&self, who: &str) -> Result<(), Error> {
+        self.send_unit(Call::post(container(who, "pause"))).await
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// When it does not stand still.
+    pub async fn container_unpause(&self, who: &str) -> Result<(), Error> {
+        self.send_unit(Call::post(container(who, "unpause"))).await
+    }
+
+    /// Removes all that do not run and that the filters take.
+    ///
+    /// # Errors
+    /// When a filter is unknown.
+    pub async fn containers_prune(
+        &self,
+        filters: &Filters,
+    ) -> Result<wire::ContainersPruned, Error> {
+        self.send_json(Call::post("/containers/prune").filters(filters))
             .await
     }
 
@@ -275,6 +387,16 @@ impl Client {
             .query("w", columns);
         self.send_unit(call).await
     }
+}
+
+/// What the head of an answer says of a path.
+fn stat_of(answer: &Answer) -> Result<wire::PathStat, Error> {
+    let text = answer.header("x-docker-container-path-stat");
+    let json = STANDARD.decode(text).unwrap_or_default();
+    serde_json::from_slice(&json).map_err(|source| Error::Answer {
+        operation: "a question for a path".to_owned(),
+        source,
+    })
 }
 
 fn unless_not_modified(result: Result<(), Error>) -> Result<(), Error> {

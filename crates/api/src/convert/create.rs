@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use types::{ContainerSpec, LogConfig, NetworkMode, Platform};
+use types::{ContainerSpec, LogConfig, NetworkMode, Platform, RestartPolicy};
 
 use super::{Refusal, logs, mounts, network, refuse, resources, security, storage};
 use crate::Version;
@@ -42,6 +42,7 @@ pub fn container_spec(
     spec.log = logs::log_config(&host.log_config)?;
     spec.shm_size = shm_size(host.shm_size)?;
     spec.root_size = storage::root_size(&host.storage_opt)?;
+    spec.restart = restart(&host)?;
     on_host(&mut spec, host);
     Ok(spec)
 }
@@ -93,6 +94,18 @@ fn on_host(spec: &mut ContainerSpec, host: HostConfig) {
     spec.sysctls = host.sysctls;
     spec.volumes_from = host.volumes_from.unwrap_or_default();
     spec.volume_driver = said(host.volume_driver).filter(|name| name != "local");
+}
+
+fn restart(host: &HostConfig) -> Result<RestartPolicy, Refusal> {
+    let asked = &host.restart_policy;
+    let policy = RestartPolicy::from_parts(&asked.name, asked.maximum_retry_count);
+    let policy = policy.map_err(|error| Refusal::Said(error.to_string()))?;
+    match host.auto_remove && policy != RestartPolicy::No {
+        true => Err(Refusal::Said(
+            "can't create 'AutoRemove' container with restart policy".to_owned(),
+        )),
+        false => Ok(policy),
+    }
 }
 
 pub(super) fn said(text: String) -> Option<String> {

@@ -113,8 +113,8 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         port_bindings: Some(network::port_bindings(&networking.ports)),
         publish_all_ports: networking.publish_all,
         restart_policy: RestartPolicy {
-            name: "no".to_owned(),
-            maximum_retry_count: 0,
+            name: spec.restart.name().to_owned(),
+            maximum_retry_count: spec.restart.times().into(),
         },
         auto_remove: spec.auto_remove,
         volumes_from: some(&spec.volumes_from),

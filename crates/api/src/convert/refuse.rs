@@ -40,11 +40,6 @@ const CONFIG: &[Row<ContainerConfig>] = &[
 
 const HOST: &[Row<HostConfig>] = &[
     (
-        "HostConfig.RestartPolicy",
-        |h| ["always", "unless-stopped", "on-failure"].contains(&h.restart_policy.name.as_str()),
-        "containers are not started again by themselves yet; use no",
-    ),
-    (
         "HostConfig.CgroupnsMode",
         |h| other(&h.cgroupns_mode, &["private"]),
         NAMESPACE,
@@ -166,25 +161,5 @@ pub(super) fn config(config: &ContainerConfig) -> Result<(), Refusal> {
 }
 
 pub(super) fn host_config(host: &HostConfig) -> Result<(), Refusal> {
-    restart_policy(host)?;
     check(HOST, host)
-}
-
-fn restart_policy(host: &HostConfig) -> Result<(), Refusal> {
-    const FIELD: &str = "HostConfig.RestartPolicy";
-    let policy = &host.restart_policy;
-    match policy.name.as_str() {
-        "" | "no" if policy.maximum_retry_count != 0 => Err(Refusal::invalid(
-            FIELD,
-            "a maximum retry count cannot be used with restart policy 'no'",
-        )),
-        "" | "no" | "always" | "unless-stopped" | "on-failure" => Ok(()),
-        unknown => Err(Refusal::invalid(
-            FIELD,
-            format!(
-                "unknown policy '{unknown}'; use one of 'no', 'always', 'on-failure', \
-                 or 'unless-stopped'"
-            ),
-        )),
-    }
 }

@@ -11,9 +11,10 @@ pub fn container_state(lifecycle: &Lifecycle) -> ContainerState {
     let status = lifecycle.exit_status();
     ContainerState {
         status: state_name(lifecycle).to_owned(),
-        running: lifecycle.is_running(),
-        paused: false,
-        restarting: false,
+        // One that waits to be started again counts as running to Docker.
+        running: lifecycle.is_running() || lifecycle.is_restarting(),
+        paused: lifecycle.is_paused(),
+        restarting: lifecycle.is_restarting(),
         oom_killed: status.is_some_and(|s| s.oom_killed),
         dead: matches!(lifecycle, Lifecycle::Dead { .. }),
         pid: lifecycle.process().map_or(0, |process| process.pid),
@@ -45,7 +46,9 @@ pub fn exit_code(lifecycle: &Lifecycle) -> i32 {
 fn started(lifecycle: &Lifecycle) -> Option<i64> {
     match lifecycle {
         Lifecycle::Running { started, .. } => Some(*started),
-        Lifecycle::Exited { started, .. } | Lifecycle::Dead { started, .. } => *started,
+        Lifecycle::Exited { started, .. }
+        | Lifecycle::Dead { started, .. }
+        | Lifecycle::Restarting { started, .. } => *started,
         Lifecycle::Created | Lifecycle::Starting { .. } | Lifecycle::Removing { .. } => None,
     }
 }
@@ -62,11 +65,28 @@ pub fn status_text(lifecycle: &Lifecycle, now: i64) -> String {
     let since = |then: i64| human_duration(now.saturating_sub(then) / 1_000_000_000);
     match lifecycle {
         Lifecycle::Created
-        | Lifecycle::Starting { previous: None }
+        | Lifecycle::Starting { previous: None, .. }
         | Lifecycle::Exited { started: None, .. } => "Created".to_owned(),
-        Lifecycle::Running { started, .. } => format!("Up {}", since(*started)),
+        Lifecycle::Running {
+            started, paused, ..
+        } => {
+            let paused = if *paused { " (Paused)" } else { "" };
+            format!("Up {}{paused}", since(*started))
+        }
+        Lifecycle::Restarting { status, .. }
+        | Lifecycle::Starting {
+            previous: Some(status),
+            again: true,
+        } => {
+            format!(
+                "Restarting ({}) {} ago",
+                status.code,
+                since(status.finished)
+            )
+        }
         Lifecycle::Starting {
             previous: Some(status),
+            again: false,
         }
         | Lifecycle::Exited { status, .. } => {
             format!("Exited ({}) {} ago", status.code, since(status.finished))
@@ -125,12 +145,17 @@ mod tests {
         let process = ProcessRef { pid: 7, started: 1 };
         let table = [
             Lifecycle::Created,
-            Lifecycle::Starting { previous: None },
+            Lifecycle::Starting {
+                previous: None,
+                again: false,
+            },
             Lifecycle::Starting {
                 previous: Some(status()),
+                again: false,
             },
             Lifecycle::Running {
                 process,
+                paused: false,
                 started: 40 * SECOND,
             },
             Lifecycle::Exited {

@@ -215,4 +215,20 @@ go_struct! {
         /// Columns.
         pub titles: Vec<String>,
     }
+
+    /// The answer to `POST /containers/prune`.
+    pub struct ContainersPruned {
+        /// Ids.
+        pub containers_deleted: Option<Vec<String>>,
+        /// Bytes.
+        pub space_reclaimed: u64,
+    }
+
+    /// The answer to `POST /build/prune`.
+    pub struct BuildPruned {
+        /// Ids.
+        pub caches_deleted: Option<Vec<String>>,
+        /// Bytes.
+        pub space_reclaimed: u64,
+    }
 }

@@ -4,6 +4,7 @@
 //! fields are skipped. Writing is as dockerd does it: what is a nil slice there is `null` here,
 //! hence the `Option`s around lists; what is left out when empty there is left out here.
 
+mod archive;
 mod config;
 mod container;
 mod disk;
@@ -20,11 +21,12 @@ mod volume;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use archive::{FileKind, PathChange, PathStat, go_mode};
 pub use config::{ContainerConfig, ContainerCreateRequest, Healthcheck};
 pub use container::{
-    ContainerCreateResponse, ContainerInspect, ContainerState, ContainerSummary, ContainerTop,
-    ContainerUpdateResponse, ContainerWaitResponse, GraphDriver, MountPoint, SummaryHostConfig,
-    SummaryNetworkSettings, WaitError,
+    BuildPruned, ContainerCreateResponse, ContainerInspect, ContainerState, ContainerSummary,
+    ContainerTop, ContainerUpdateResponse, ContainerWaitResponse, ContainersPruned, GraphDriver,
+    MountPoint, SummaryHostConfig, SummaryNetworkSettings, WaitError,
 };
 pub use disk::{DiskUsage, KindUsage};
 pub use error::ErrorResponse;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use clap::{ArgAction, Args};
-use types::{MacAddress, PortRequest, Rate, Ulimit};
+use types::{MacAddress, PortRequest, Rate, RestartPolicy, Ulimit};
 
 use super::networks::{
     NetworkFlag, add_host, address, ipv4, ipv6, link, mac, network, search_domain,
@@ -11,7 +11,7 @@ use super::networks::{
 use super::publish::publish;
 use super::values::{
     EnvFlag, KeyValue, Stream, TypedMount, bytes, cpus, env, expose, go_int, key_value, label,
-    memory_swap, mount, rate, storage_opt, stream, ulimit,
+    memory_swap, mount, rate, restart_policy, storage_opt, stream, ulimit,
 };
 
 /// What a container is to be, as it was typed.
@@ -185,6 +185,9 @@ pub struct ContainerFlags {
     /// Make its root read-only
     #[arg(long)]
     pub read_only: bool,
+    /// When to start it again after it has ended: no, always, unless-stopped, on-failure[:N] (default "no")
+    #[arg(long, value_name = "string", value_parser = restart_policy)]
+    pub restart: Option<RestartPolicy>,
     /// Remove the container when it ends
     #[arg(long)]
     pub rm: bool,

@@ -78,6 +78,68 @@ pub struct RmArgs {
     pub names: Vec<String>,
 }
 
+/// `export`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// File to write to, instead of standard output
+    #[arg(short, long, value_name = "string")]
+    pub output: Option<String>,
+    /// The container.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `cp`.
+#[derive(Debug, Clone, Args)]
+pub struct CpArgs {
+    /// Give what is copied to the container's user
+    #[arg(short, long)]
+    pub archive: bool,
+    /// Copy what a link in the source leads to
+    #[arg(short = 'L', long)]
+    pub follow_link: bool,
+    /// Say nothing when it is done
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Source and destination.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `container prune`.
+#[derive(Debug, Clone, Args)]
+pub struct ContainerPruneArgs {
+    /// Only containers of which this holds, NAME=value: until, label, label!
+    #[arg(long, value_name = "filter", value_parser = filter)]
+    pub filter: Vec<KeyValue>,
+    /// Do not ask first
+    #[arg(short, long)]
+    pub force: bool,
+    /// Nothing may stand here.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
+/// `system prune`.
+#[derive(Debug, Clone, Args)]
+pub struct SystemPruneArgs {
+    /// All images that no container uses, not only those without a name
+    #[arg(short, long)]
+    pub all: bool,
+    /// Only what this holds of, NAME=value: until, label, label!
+    #[arg(long, value_name = "filter", value_parser = filter)]
+    pub filter: Vec<KeyValue>,
+    /// Do not ask first
+    #[arg(short, long)]
+    pub force: bool,
+    /// Anonymous volumes too
+    #[arg(long)]
+    pub volumes: bool,
+    /// Nothing may stand here.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
 /// `ps`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PsArgs {

@@ -75,7 +75,8 @@ fn similar_command(known: impl Iterator<Item = &'static str>, word: &str) -> Opt
 fn suggestion(error: &clap::Error, kind: ContextKind) -> Option<String> {
     match error.get(kind)? {
         ContextValue::String(text) => Some(text.clone()),
-        ContextValue::Strings(texts) => texts.first().cloned(),
+        // The most alike comes last.
+        ContextValue::Strings(texts) => texts.last().cloned(),
         _ => None,
     }
 }

@@ -28,7 +28,6 @@ const OF_RUN: &[(&str, &[&str])] = &[
         "namespaces shared with others are not in this version",
         &["--cgroupns", "--ipc", "--pid", "--userns", "--uts"],
     ),
-    ("restart policies are not in this version", &["--restart"]),
     ("other runtimes are not in this version", &["--runtime"]),
     (
         "real-time scheduling is not in this version",

@@ -72,6 +72,12 @@ pub fn go_int(text: &str) -> Result<i64, BadValue> {
     i64::from_str_radix(&signed, radix).map_err(|_| bad("value out of range"))
 }
 
+/// `always`, `on-failure:3`.
+pub fn restart_policy(text: &str) -> Result<types::RestartPolicy, BadValue> {
+    text.parse()
+        .map_err(|error: types::InvalidRestartPolicy| BadValue(error.to_string()))
+}
+
 /// A size in bytes.
 pub fn bytes(text: &str) -> Result<i64, BadValue> {
     Ok(types::parse_bytes(text)?)

@@ -1,9 +1,12 @@
 //! `image prune`
 
+use super::container_prune::{reclaimed, section};
 use super::{Context, ps};
+use api::wire::ImageDeleteItem;
+
 use crate::args::images::ImagePruneArgs;
 use crate::error::CliError;
-use crate::print::{self, units};
+use crate::print;
 use crate::terminal;
 
 const ALL: &str =
@@ -22,22 +25,19 @@ pub(super) async fn run(args: ImagePruneArgs, context: Context) -> Result<u8, Cl
     filters.insert("dangling".to_owned(), dangling);
     context.daemon.connect().await?;
     let pruned = context.daemon.client.images_prune(&filters).await?;
-    let mut text = String::new();
-    let items = pruned.images_deleted.unwrap_or_default();
-    if !items.is_empty() {
-        text.push_str("Deleted Images:\n");
-        for item in items {
-            text.push_str(&match item.untagged.as_str() {
-                "" => format!("deleted: {}\n", item.deleted),
-                name => format!("untagged: {name}\n"),
-            });
-        }
-        text.push('\n');
-    }
-    let bytes = i64::try_from(pruned.space_reclaimed).unwrap_or(i64::MAX);
-    text.push_str(&format!("Total reclaimed space: {}\n", units::size(bytes)));
+    let mut text = removed(pruned.images_deleted.unwrap_or_default());
+    text.push_str(&reclaimed(pruned.space_reclaimed));
     print::out(&text)?;
     Ok(0)
+}
+
+/// What of images went.
+pub(super) fn removed(items: Vec<ImageDeleteItem>) -> String {
+    let lines = items.into_iter().map(|item| match item.untagged.as_str() {
+        "" => format!("deleted: {}", item.deleted),
+        name => format!("untagged: {name}"),
+    });
+    section("Images", &lines.collect::<Vec<_>>())
 }
 
 /// Asks the person; anything but yes is no.

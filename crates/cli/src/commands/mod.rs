@@ -2,9 +2,13 @@
 
 mod attach;
 mod check;
+mod container_prune;
+mod cp;
 mod create;
 mod df;
+mod diff;
 mod exec;
+mod export;
 mod history;
 mod image_inspect;
 mod image_mount;
@@ -32,10 +36,12 @@ mod network_inspect;
 mod network_ls;
 mod network_prune;
 mod network_rm;
+mod pause;
 mod port;
 mod ps;
 mod pull;
 mod push;
+mod rename;
 mod restart;
 mod rm;
 mod rmi;
@@ -45,8 +51,10 @@ mod search;
 mod start;
 mod stats;
 mod stop;
+mod system_prune;
 mod tag;
 mod top;
+mod unpause;
 mod update;
 mod version;
 mod volume_change;
@@ -168,15 +176,21 @@ const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 62] = [
+pub static VERBS: [Verb; 70] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
+    verb!(["container cp", "cp"], "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tbrig cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files between this machine and a container, or two containers", Arity::Exactly(2), c::CpArgs, cp::run),
     verb!(["container create", "create"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container without starting it", Arity::AtLeast(1), CreateArgs, create::run),
+    verb!(["container diff", "diff"], "CONTAINER", "Show which files a container has changed", Arity::Exactly(1), c::NamesArgs, diff::run),
     verb!(["container exec", "exec"], "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container", Arity::AtLeast(2), c::ExecArgs, exec::run),
+    verb!(["container export", "export"], "[OPTIONS] CONTAINER", "Write a container's files to a tar archive (on standard output by default)", Arity::Exactly(1), c::ExportArgs, export::run),
     verb!(["container inspect"], OPTIONS_CONTAINERS, "Show all about one or more containers", Arity::AtLeast(1), c::ContainerInspectArgs, inspect::containers),
     verb!(["container kill", "kill"], OPTIONS_CONTAINERS, "Send a signal to one or more running containers", Arity::AtLeast(1), c::KillArgs, kill::run),
     verb!(["container logs", "logs"], "[OPTIONS] CONTAINER", "Show what a container wrote", Arity::Exactly(1), c::LogsArgs, logs::run),
     verb!(["container ls", "container list", "container ps", "ps"], "[OPTIONS]", "List containers", Arity::None, c::PsArgs, ps::run),
+    verb!(["container pause", "pause"], CONTAINERS, "Make all processes of one or more containers stand still", Arity::AtLeast(1), c::NamesArgs, pause::run),
     verb!(["container port", "port"], "CONTAINER [PRIVATE_PORT[/PROTO]]", "Show where a container's ports are published", Arity::Between(1, 2), c::NamesArgs, port::run),
+    verb!(["container prune"], "[OPTIONS]", "Remove all containers that do not run", Arity::None, c::ContainerPruneArgs, container_prune::run),
+    verb!(["container rename", "rename"], "CONTAINER NEW_NAME", "Give a container another name", Arity::Exactly(2), c::NamesArgs, rename::run),
     verb!(["container restart", "restart"], OPTIONS_CONTAINERS, "Stop and start one or more containers", Arity::AtLeast(1), c::StopArgs, restart::run),
     verb!(["container rm", "container remove", "rm"], OPTIONS_CONTAINERS, "Remove one or more containers", Arity::AtLeast(1), c::RmArgs, rm::run),
     verb!(["container run", "run"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container from an image and start it", Arity::AtLeast(1), RunArgs, run::run),
@@ -184,6 +198,7 @@ pub static VERBS: [Verb; 62] = [
     verb!(["container stats", "stats"], "[OPTIONS] [CONTAINER...]", "Show what containers use, as they use it", Arity::AtLeast(0), c::StatsArgs, stats::run),
     verb!(["container stop", "stop"], OPTIONS_CONTAINERS, "Stop one or more running containers", Arity::AtLeast(1), c::StopArgs, stop::run),
     verb!(["container top", "top"], "CONTAINER [ps OPTIONS]", "Show the processes of a container", Arity::AtLeast(1), c::TopArgs, top::run),
+    verb!(["container unpause", "unpause"], CONTAINERS, "Let the processes of one or more containers go on", Arity::AtLeast(1), c::NamesArgs, unpause::run),
     verb!(["container update", "update"], OPTIONS_CONTAINERS, "Change the limits of one or more containers", Arity::AtLeast(1), c::UpdateArgs, update::run),
     verb!(["container wait", "wait"], CONTAINERS, "Wait until one or more containers end, then print their exit codes", Arity::AtLeast(1), c::NamesArgs, wait::run),
     verb!(["image history", "history"], "[OPTIONS] IMAGE", "Show how an image was made", Arity::Exactly(1), i::HistoryArgs, history::run),
@@ -219,6 +234,7 @@ pub static VERBS: [Verb; 62] = [
     verb!(["system check"], "[OPTIONS]", "Check whether everything stored is whole", Arity::None, i::CheckArgs, check::run),
     verb!(["system df"], "[OPTIONS]", "Show what images and containers take on disk", Arity::None, i::DfArgs, df::run),
     verb!(["system info", "info"], "[OPTIONS]", "Show facts about the daemon and its machine", Arity::None, i::FormatArgs, info::run),
+    verb!(["system prune"], "[OPTIONS]", "Remove what nothing uses", Arity::None, c::SystemPruneArgs, system_prune::run),
     verb!(["version"], "[OPTIONS]", "Show the versions of client and daemon", Arity::None, i::FormatArgs, version::run),
     verb!(["volume clone"], "VOLUME NEW_VOLUME", "Make a volume with the content of another one", Arity::Exactly(2), c::NamesArgs, volume_change::clone),
     verb!(["volume create"], "[OPTIONS] [VOLUME]", "Make a volume", Arity::AtMost(1), v::VolumeCreateArgs, volume_create::run),

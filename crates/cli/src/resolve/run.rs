@@ -2,7 +2,8 @@
 
 use types::container::LogConfig;
 use types::{
-    Bandwidth, ContainerName, ContainerSpec, ImageRef, Platform, Resources, Security, Signal,
+    Bandwidth, ContainerName, ContainerSpec, ImageRef, Platform, Resources, RestartPolicy,
+    Security, Signal,
 };
 
 use super::{Surroundings, env, keys, mounts, network, security};
@@ -180,6 +181,7 @@ fn spec(
         networking,
         init: flags.init,
         auto_remove: flags.rm,
+        restart: restart(flags)?,
         sysctls: flags.sysctl.iter().cloned().collect(),
         resources: resources(flags)?,
         security: privileges(flags, around)?,
@@ -303,6 +305,16 @@ fn log(flags: &ContainerFlags) -> Result<LogConfig, CliError> {
         log.options.insert(key.to_owned(), value.to_owned());
     }
     Ok(log)
+}
+
+fn restart(flags: &ContainerFlags) -> Result<RestartPolicy, CliError> {
+    let policy = flags.restart.unwrap_or_default();
+    match flags.rm && policy != RestartPolicy::No {
+        true => Err(CliError::Invalid(
+            "conflicting options: cannot specify both --restart and --rm".to_owned(),
+        )),
+        false => Ok(policy),
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use engine::Engine;
 use engine::container::{self, View};
 use types::{ImageRef, Lifecycle};
 
-use super::container_view;
+use super::{container_view, image_filter};
 use crate::filter::{label, pattern};
 use crate::http::error::Failure;
 use crate::http::query::Filters;
@@ -107,6 +107,41 @@ impl Filter {
             "is-task" => any(&|value| matches!(value, "false" | "0")),
             _ => true,
         }
+    }
+}
+
+/// Which containers a prune removes.
+#[derive(Debug, Default)]
+pub(super) struct PruneFilter {
+    labels: Vec<String>,
+    not_labels: Vec<String>,
+    until: Option<i64>,
+}
+
+impl PruneFilter {
+    pub(super) fn read(mut filters: Filters) -> Result<Self, Failure> {
+        let mut take = |key: &str| filters.remove(key).unwrap_or_default();
+        let (labels, not_labels) = (take("label"), take("label!"));
+        let until = match take("until").as_slice() {
+            [] => None,
+            [text] => Some(image_filter::until(text)?),
+            _ => return Err(Failure::bad_request("more than one until filter specified")),
+        };
+        match filters.keys().next() {
+            Some(key) => Err(Failure::bad_request(format!("invalid filter '{key}'"))),
+            None => Ok(Self {
+                labels,
+                not_labels,
+                until,
+            }),
+        }
+    }
+
+    pub(super) fn takes(&self, view: &View) -> bool {
+        let labels = &view.resolved.labels;
+        self.labels.iter().all(|l| label(l, labels))
+            && !self.not_labels.iter().any(|l| label(l, labels))
+            && self.until.is_none_or(|time| view.created < time)
     }
 }
 

@@ -6,7 +6,7 @@ use engine::container::{self, View, WaitFor};
 use hyper::StatusCode;
 use types::{ContainerName, Platform, Signal};
 
-use super::container_filter::Filter;
+use super::container_filter::{Filter, PruneFilter};
 use super::container_view;
 use crate::app::App;
 use crate::http::body::Body;
@@ -111,6 +111,53 @@ pub(super) async fn remove(app: &App, call: &Call) -> Answer {
     respond::no_content()
 }
 
+pub(super) async fn rename(app: &App, call: &Call) -> Answer {
+    let new = call.query.get("name").unwrap_or_default();
+    if new.is_empty() || new == "/" {
+        return Err(Failure::bad_request(
+            "Neither old nor new names may be empty",
+        ));
+    }
+    let (who, new) = (call.name.clone(), new.parse::<ContainerName>()?);
+    app.blocking(move |engine| container::rename(engine, &who, new))
+        .await?;
+    respond::no_content()
+}
+
+pub(super) async fn pause(app: &App, call: &Call) -> Answer {
+    let who = call.name.clone();
+    app.blocking(move |engine| container::pause(engine, &who))
+        .await?;
+    respond::no_content()
+}
+
+pub(super) async fn unpause(app: &App, call: &Call) -> Answer {
+    let who = call.name.clone();
+    app.blocking(move |engine| container::unpause(engine, &who))
+        .await?;
+    respond::no_content()
+}
+
+pub(super) async fn prune(app: &App, call: &Call) -> Answer {
+    let filter = PruneFilter::read(call.query.filters()?)?;
+    let engine = app.engine.clone();
+    let pruned = app
+        .finish(async move { container::prune(&engine, |view| filter.takes(view)).await })
+        .await?;
+    respond::ok(&wire::ContainersPruned {
+        containers_deleted: Some(pruned.removed.iter().map(ToString::to_string).collect()),
+        space_reclaimed: pruned.reclaimed,
+    })
+}
+
+/// Nothing is built here yet, so nothing is kept of it: clients ask when they prune everything.
+pub(super) fn prune_builds() -> Answer {
+    respond::ok(&wire::BuildPruned {
+        caches_deleted: None,
+        space_reclaimed: 0,
+    })
+}
+
 /// The head goes out at once: a client that has it knows that no end will be missed.
 pub(super) fn wait(app: &App, call: &Call) -> Answer {
     let condition = match call.query.get("condition") {
@@ -174,7 +221,8 @@ pub(super) async fn list(app: &App, call: &Call) -> Answer {
     let filter = Filter::read(&app.engine, call.query.filters()?).await?;
     let mut views = container::list(&app.engine);
     views.retain(|view| {
-        (all || filter.names_states() || view.lifecycle.is_running()) && filter.takes(view)
+        let lives = view.lifecycle.is_running() || view.lifecycle.is_restarting();
+        (all || filter.names_states() || lives) && filter.takes(view)
     });
     if limit > 0 {
         views.truncate(limit);

@@ -1,5 +1,6 @@
 //! One file a resource. A handler decodes, makes one call of the engine, and encodes.
 
+mod archive;
 mod attach;
 mod container_filter;
 mod container_view;
@@ -51,6 +52,16 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::ContainerRemove => containers::remove(&app, &call).await,
         Op::ContainerStats => stats::stats(&app, &call).await,
         Op::ContainerUpdate => containers::update(&app, call).await,
+        Op::ContainerRename => containers::rename(&app, &call).await,
+        Op::ContainerPause => containers::pause(&app, &call).await,
+        Op::ContainerUnpause => containers::unpause(&app, &call).await,
+        Op::ContainerPrune => containers::prune(&app, &call).await,
+        Op::BuildPrune => containers::prune_builds(),
+        Op::ContainerArchiveStat => archive::stat(&app, &call).await,
+        Op::ContainerArchiveGet => archive::get(&app, &call).await,
+        Op::ContainerArchivePut => archive::put(&app, call).await,
+        Op::ContainerExport => archive::export(&app, &call).await,
+        Op::ContainerChanges => archive::changes(&app, &call).await,
         Op::ExecCreate => exec::create(&app, call).await,
         Op::ExecStart => exec::start(&app, call).await,
         Op::ExecResize => exec::resize(&app, &call).await,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use types::{Lifecycle, Signal};
 
-use super::WrongState;
+use super::{WrongState, pause, restarts};
 use crate::table::Container;
 use crate::{Engine, Error, supervise};
 
@@ -20,19 +20,44 @@ pub async fn kill(engine: &Engine, who: &str, signal: Option<Signal>) -> Result<
         who: who.to_owned(),
         id: container.id().clone(),
     };
+    if restarts::settle(engine, &container).await {
+        return Ok(());
+    }
     if !container.lifecycle().is_running() {
         return Err(not_running().into());
     }
+    if is_asked_to_end(&container, signal) {
+        restarts::stopped(engine, &container)?;
+    }
     match signal {
-        None | Some(Signal::KILL) => kill_and_wait(engine, &container).await,
-        Some(signal) => send(&container, signal),
+        None | Some(Signal::KILL) => {
+            kill_and_wait(engine, &container).await?;
+            // It may have ended by itself just before that was asked for.
+            restarts::halt(engine, &container);
+            Ok(())
+        }
+        Some(signal) => send(engine, &container, signal),
+    }
+}
+
+/// Whether a signal is meant to end it: one that is not the signal that it said is for that is not.
+fn is_asked_to_end(container: &Container, signal: Option<Signal>) -> bool {
+    let own = container.fixed.resolved.stop_signal;
+    let says = container.fixed.spec.stop_signal.is_some();
+    match signal {
+        None | Some(Signal::KILL) => true,
+        Some(signal) => !says || signal == own,
     }
 }
 
 /// Sends a signal. One that comes too late is not an error: the end is on its way to be recorded.
-pub(super) fn send(container: &Container, signal: Signal) -> Result<(), Error> {
+/// One that stands still goes on, or it would not hear of it.
+pub(super) fn send(engine: &Engine, container: &Container, signal: Signal) -> Result<(), Error> {
     match container.lifecycle() {
-        Lifecycle::Running { process, .. } => supervise::signal_process(process, signal).map(drop),
+        Lifecycle::Running { process, .. } => {
+            supervise::signal_process(process, signal)?;
+            pause::go_on(engine, container)
+        }
         _ => Err(WrongState::NotRunning(container.id().clone()).into()),
     }
 }
@@ -44,7 +69,7 @@ pub(super) async fn kill_and_wait(
 ) -> Result<(), Error> {
     let mut progress = container.progress();
     let ends = progress.borrow().ends;
-    send(container, Signal::KILL)?;
+    send(engine, container, Signal::KILL)?;
     let ended = progress.wait_for(|p| p.ends > ends || p.removed);
     if tokio::time::timeout(DEATH, ended).await.is_ok() {
         return Ok(());

@@ -1,6 +1,8 @@
 //! Containers: their data, and one file a verb.
 
+mod archive;
 mod attach;
+mod changes;
 mod check;
 pub(crate) mod create;
 mod devices;
@@ -11,10 +13,16 @@ mod list;
 mod logs;
 mod mounts;
 mod names;
+mod paths;
+mod pause;
+mod prune;
 pub(crate) mod remove;
+mod rename;
 mod resize;
 mod resolve;
 mod restart;
+pub(crate) mod restarts;
+mod rootfs;
 pub(crate) mod start;
 mod stats;
 mod stop;
@@ -36,7 +44,11 @@ use crate::record::Fixed;
 use crate::table::Container;
 use crate::{Engine, Error};
 
+pub use archive::{NoFile, PathStat, PutOptions, export, get, put, stat};
+pub use sys::dir::Kind as FileKind;
+
 pub use attach::{attach, check_attach};
+pub use changes::{ChangeKind, PathChange, changes};
 pub use check::Invalid;
 pub use create::create;
 pub(crate) use files::write as write_files;
@@ -44,7 +56,10 @@ pub use inspect::{inspect, size};
 pub use kill::kill;
 pub use list::list;
 pub use logs::{LogError, logs};
+pub use pause::{pause, unpause};
+pub use prune::{Pruned, prune};
 pub use remove::{remove, remove_with_volumes};
+pub use rename::rename;
 pub use resize::resize;
 pub use restart::restart;
 pub use start::start;
@@ -216,6 +231,29 @@ pub enum WrongState {
         /// The container.
         id: ContainerId,
     },
+    /// It stands still already.
+    #[error("container {0} is already paused")]
+    Paused(ContainerId),
+    /// It runs, and stands still.
+    #[error("cannot start a paused container, try unpause instead")]
+    StartPaused,
+    /// It does not stand still.
+    #[error("container {0} is not paused")]
+    NotPaused(ContainerId),
+    /// It stands still.
+    #[error("container {id} is paused, unpause the container before {what}")]
+    StandsStill {
+        /// The container.
+        id: ContainerId,
+        /// `exec`
+        what: &'static str,
+    },
+    /// It will be started again by itself.
+    #[error("container {0} is restarting, wait until the container is running")]
+    Restarting(ContainerId),
+    /// The new name is the one it has.
+    #[error("renaming a container with the same name as its current name")]
+    SameName,
     /// It may not run when it is removed.
     #[error(
         "cannot remove container \"/{name}\": container is {state}: \
@@ -280,9 +318,12 @@ pub(crate) fn view(engine: &Engine, container: &Container) -> View {
     let dir = engine.storage().container_dir(container.id());
     View {
         id: fixed.id.clone(),
-        name: fixed.name.clone(),
+        name: container.name(),
         created: fixed.created,
-        spec: container.spec().into_owned(),
+        spec: ContainerSpec {
+            restart: container.restart_policy(),
+            ..container.spec().into_owned()
+        },
         resolved: fixed.resolved.clone(),
         image: fixed.image.clone(),
         image_ref: fixed.image_ref.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sys::Errno;
 use types::{Change, ContainerId, ExitStatus, Lifecycle};
 
-use super::{WrongState, kill};
+use super::{WrongState, kill, restarts};
 use crate::table::Container;
 use crate::{Engine, Error, clock, exec};
 
@@ -59,7 +59,7 @@ async fn remove_and(engine: &Engine, who: &str, force: bool, volumes: bool) -> R
 async fn kill_whatever_runs(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
     for _ in 0..3 {
         match container.lifecycle() {
-            Lifecycle::Running { .. } => match kill::kill_and_wait(engine, container).await {
+            Lifecycle::Running { .. } => match kill_for_good(engine, container).await {
                 Ok(()) => {}
                 // It ended by itself meanwhile.
                 Err(Error::State(_)) => {}
@@ -76,9 +76,17 @@ async fn kill_whatever_runs(engine: &Engine, container: &Arc<Container>) -> Resu
             | Lifecycle::Exited { .. }
             | Lifecycle::Dead { .. }
             | Lifecycle::Removing { .. } => return Ok(()),
+            Lifecycle::Restarting { .. } => {
+                restarts::halt(engine, container);
+            }
         }
     }
     Ok(())
+}
+
+async fn kill_for_good(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
+    restarts::stopped(engine, container)?;
+    kill::kill_and_wait(engine, container).await
 }
 
 /// Only in memory: a removal that a crash interrupts has either deleted the record or not.
@@ -89,9 +97,11 @@ fn claim(container: &Container) -> Result<(), Error> {
                 Lifecycle::Removing { .. } => {
                     return Err(WrongState::Removing(container.id().clone()).into());
                 }
-                Lifecycle::Running { .. } | Lifecycle::Starting { .. } => {
+                Lifecycle::Running { .. }
+                | Lifecycle::Starting { .. }
+                | Lifecycle::Restarting { .. } => {
                     return Err(WrongState::CannotRemove {
-                        name: container.name().clone(),
+                        name: container.name(),
                         state: status.lifecycle.name(),
                     }
                     .into());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use types::Signal;
 
-use super::{start, stop};
+use super::{restarts, start, stop};
 use crate::table::Container;
 use crate::{Engine, Error};
 
@@ -17,6 +17,7 @@ pub async fn restart(
 ) -> Result<(), Error> {
     let container = engine.find(who)?;
     let held = Held::new(&container);
+    restarts::settle(engine, &container).await;
     if container.lifecycle().is_running() {
         stop::stop_running(engine, &container, signal, timeout).await?;
     }

@@ -63,7 +63,18 @@ pub fn start(engine: &Engine, who: &str) -> Result<(), Error> {
 }
 
 pub(super) fn start_container(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
-    claim(engine, container)?;
+    claim(engine, container, false)?;
+    claimed(engine, container)
+}
+
+/// The start of one that is started by itself: it counts how often that was.
+pub(super) fn start_again(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
+    engine.accepts_work()?;
+    claim(engine, container, true)?;
+    claimed(engine, container)
+}
+
+fn claimed(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
     let mut undo = Stack::new();
     match run(engine, container, &mut undo) {
         Ok((shim, watch)) => {
@@ -81,8 +92,10 @@ pub(super) fn start_container(engine: &Engine, container: &Arc<Container>) -> Re
 }
 
 /// Only in memory: a start that a crash interrupts is seen by what it left in the run directory.
-fn claim(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
-    refuse(container, &container.lifecycle())?;
+fn claim(engine: &Engine, container: &Arc<Container>, by_itself: bool) -> Result<(), Error> {
+    refuse(container, &container.lifecycle(), by_itself)?;
+    // Somebody may be writing to its files.
+    let _files = crate::table::lock(&container.writing_files);
     // What the last run left is still being cleaned away: a matter of milliseconds.
     let mut progress = container.progress();
     if !progress.borrow().clean {
@@ -90,21 +103,29 @@ fn claim(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
         drop(engine.runtime().block_on(clean));
     }
     container.change(None, |status| {
-        refuse(container, &status.lifecycle)?;
+        refuse(container, &status.lifecycle, by_itself)?;
         let refused = |r| WrongState::refused(&container.fixed, &r);
         Ok(Status {
             lifecycle: status.lifecycle.on(Change::Start).map_err(refused)?,
             boot: Some(engine.host().boot.clone()),
+            restarts: if by_itself { status.restarts + 1 } else { 0 },
+            stopped: false,
             ..status
         })
     })?;
+    if !by_itself {
+        container.live().waited = Duration::ZERO;
+    }
     container.set_clean(false);
     Ok(())
 }
 
-fn refuse(container: &Container, lifecycle: &Lifecycle) -> Result<(), Error> {
+fn refuse(container: &Container, lifecycle: &Lifecycle, by_itself: bool) -> Result<(), Error> {
     match lifecycle {
-        Lifecycle::Running { .. } => Err(Error::NotModified {
+        Lifecycle::Running { paused: true, .. } => Err(WrongState::StartPaused.into()),
+        Lifecycle::Restarting { .. } if by_itself => Ok(()),
+        // To Docker it runs.
+        Lifecycle::Restarting { .. } | Lifecycle::Running { .. } => Err(Error::NotModified {
             id: container.id().clone(),
             state: "running",
         }),

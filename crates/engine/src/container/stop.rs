@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use types::Signal;
 
-use super::{WrongState, kill};
+use super::{WrongState, kill, restarts};
 use crate::table::Container;
 use crate::{Engine, Error};
 
@@ -17,13 +17,19 @@ pub async fn stop(
     timeout: Option<i64>,
 ) -> Result<(), Error> {
     let container = engine.find(who)?;
+    if restarts::settle(engine, &container).await {
+        return Ok(());
+    }
     if !container.lifecycle().is_running() {
         return Err(Error::NotModified {
             id: container.id().clone(),
             state: "stopped",
         });
     }
-    stop_running(engine, &container, signal, timeout).await
+    stop_running(engine, &container, signal, timeout).await?;
+    // It may have ended by itself just before that was asked for.
+    restarts::halt(engine, &container);
+    Ok(())
 }
 
 /// The container ends in the meantime or by this; both are what was wanted.
@@ -34,9 +40,10 @@ pub(super) async fn stop_running(
     timeout: Option<i64>,
 ) -> Result<(), Error> {
     let resolved = &container.fixed.resolved;
+    restarts::stopped(engine, container)?;
     let mut progress = container.progress();
     let ends = progress.borrow().ends;
-    match kill::send(container, signal.unwrap_or(resolved.stop_signal)) {
+    match kill::send(engine, container, signal.unwrap_or(resolved.stop_signal)) {
         Err(Error::State(WrongState::NotRunning(_))) => return Ok(()),
         answer => answer?,
     }

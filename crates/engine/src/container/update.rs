@@ -52,7 +52,10 @@ fn may_change(container: &Container, lifecycle: &Lifecycle) -> Result<(), WrongS
         Lifecycle::Removing { .. } | Lifecycle::Dead { .. } => {
             Err(WrongState::Removing(container.id().clone()))
         }
-        Lifecycle::Created | Lifecycle::Running { .. } | Lifecycle::Exited { .. } => Ok(()),
+        Lifecycle::Created
+        | Lifecycle::Running { .. }
+        | Lifecycle::Restarting { .. }
+        | Lifecycle::Exited { .. } => Ok(()),
     }
 }
 

@@ -10,6 +10,13 @@ use crate::{Engine, Error};
 pub fn create(engine: &Engine, who: &str, request: Request) -> Result<ExecId, Error> {
     engine.accepts_work()?;
     let container = engine.find(who)?;
+    if container.lifecycle().is_paused() {
+        let id = container.id().clone();
+        return Err(WrongState::StandsStill { id, what: "exec" }.into());
+    }
+    if container.lifecycle().is_restarting() {
+        return Err(WrongState::Restarting(container.id().clone()).into());
+    }
     if !container.lifecycle().is_running() {
         return Err(WrongState::NotRunning(container.id().clone()).into());
     }

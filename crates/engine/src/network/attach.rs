@@ -76,7 +76,8 @@ pub(crate) fn reserve<'a>(
         .keeper
         .apply(&told, &[])
         .map_err(|error| refused(engine, error))?;
-    let owner = container.name().as_str();
+    let name = container.name();
+    let owner = name.as_str();
     let policy = networks.settings.host_policy;
     for (publication, port) in publications.iter().zip(reserved) {
         let ports = &mut placement.ports;
@@ -100,8 +101,8 @@ fn refused(engine: &Engine, error: network::keeper::Error) -> NetworkError {
         } => {
             let containers = engine.table().all();
             for container in containers {
-                let name = container.name().as_str();
-                message = message.replace(container.id().as_str(), name);
+                let name = container.name();
+                message = message.replace(container.id().as_str(), name.as_str());
             }
             NetworkError::PortTaken(message)
         }
@@ -341,6 +342,22 @@ pub(super) fn forget_names(
     keeper
         .apply(&[told], &[])
         .map_err(NetworkError::keeper("forget the container's names"))?;
+    Ok(())
+}
+
+/// Has a container that runs known by the name that it has now.
+pub(crate) fn renamed(engine: &Engine, container: &Container) -> Result<(), Error> {
+    if !container.lifecycle().is_running() {
+        return Ok(());
+    }
+    let told = named_endpoints(container, &container.status().networks);
+    if told.is_empty() {
+        return Ok(());
+    }
+    let what = || format!("have container {} known by its new name", container.id());
+    let keeper = &engine.networks().keeper;
+    let answered = keeper.apply(&told, &[]);
+    answered.map(drop).map_err(NetworkError::keeper(what()))?;
     Ok(())
 }
 

@@ -99,7 +99,9 @@ fn decide(facts: &Facts) -> (Vec<Action>, &'static str) {
             (vec![Action::Adopt(*process)], "its shim answers")
         }
         (
-            Lifecycle::Exited { status, .. } | Lifecycle::Dead { status, .. },
+            Lifecycle::Exited { status, .. }
+            | Lifecycle::Dead { status, .. }
+            | Lifecycle::Restarting { status, .. },
             ShimFact::Ended(_, exit),
         ) if status.finished == exit.finished => {
             (vec![Action::AwaitShim], "its shim still serves clients")
@@ -114,6 +116,7 @@ fn decide(facts: &Facts) -> (Vec<Action>, &'static str) {
         (
             Lifecycle::Created
             | Lifecycle::Starting { .. }
+            | Lifecycle::Restarting { .. }
             | Lifecycle::Exited { .. }
             | Lifecycle::Dead { .. },
             ShimFact::Gone | ShimFact::Silent | ShimFact::Waiting,

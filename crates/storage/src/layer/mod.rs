@@ -11,6 +11,7 @@ mod worker;
 
 pub(crate) use place::clean;
 pub(crate) use record::{Rebuilt, get_number, put_number};
+pub use unpack::{Among, unpack_among};
 pub(crate) use unpack::{Unpacked, gave_up, unpack, unpack_files};
 pub(crate) use verify::{LastOf, Verified, verify};
 pub(crate) use whiteout::is_reserved;

@@ -28,6 +28,17 @@ const MAX_PARENTS: usize = 128;
 /// What overlayfs takes for "not here".
 const WHITEOUT: Node = Node::CharDevice(0, 0);
 
+/// What becomes of a directory where something else is to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Clearing<'a> {
+    /// It is thrown away: the same archive brought it.
+    Discard(&'a Trash),
+    /// It is somebody's: removed with all that is in it.
+    Remove,
+    /// It stays, as does what is in a directory's place; that is an error.
+    Refuse,
+}
+
 /// Builds one layer.
 pub(super) struct Placer<'a> {
     /// The directory that holds the layer's own.
@@ -40,7 +51,7 @@ pub(super) struct Placer<'a> {
     root: Rc<Dir>,
     parents: HashMap<Vec<u8>, Rc<Dir>>,
     times: Times,
-    trash: &'a Trash,
+    clearing: Clearing<'a>,
     bytes: u64,
     /// Whether something of the archive is not there any more because of what came later in it.
     replaced: bool,
@@ -52,15 +63,15 @@ impl<'a> Placer<'a> {
         let name = OsStr::new(DIFF);
         outer.make_dir(name)?;
         outer.set_mode(name, 0o755)?;
-        Self::within(outer, DIFF, true, trash)
+        Self::within(outer, DIFF, true, Clearing::Discard(trash))
     }
 
-    /// In the directory `name` of `outer`, which is there and empty.
+    /// In the directory `name` of `outer`, which is there.
     pub(super) fn within(
         outer: Dir,
         name: &'static str,
         layered: bool,
-        trash: &'a Trash,
+        clearing: Clearing<'a>,
     ) -> sys::Result<Self> {
         let root = Rc::new(outer.open_dir(OsStr::new(name))?);
         let outer = Arc::new(outer);
@@ -72,7 +83,7 @@ impl<'a> Placer<'a> {
             root,
             parents: HashMap::new(),
             times: Times::default(),
-            trash,
+            clearing,
             bytes: 0,
             replaced: false,
         })
@@ -134,6 +145,7 @@ impl<'a> Placer<'a> {
         }
         let dir = self.parent(parent(path), data)?;
         let name = OsStr::from_bytes(last(path));
+        self.may_replace(&dir, name, path, entry.kind)?;
         self.room.file().map_err(|e| failed("make", path, e))?;
         match entry.kind {
             Kind::File => self.file(&dir, name, path, entry, data),
@@ -156,6 +168,24 @@ impl<'a> Placer<'a> {
                     .map_err(|e| failed("make the special file", path, e))?;
                 attributes(&dir, name, entry).map_err(|e| failed("set the attributes of", path, e))
             }
+        }
+    }
+
+    /// Refuses to put something else in the place of a directory, and the other way round, where that
+    /// is to be refused.
+    fn may_replace(&self, dir: &Dir, name: &OsStr, path: &[u8], kind: Kind) -> Result<(), Error> {
+        let Clearing::Refuse = self.clearing else {
+            return Ok(());
+        };
+        let Ok(there) = dir.status(name) else {
+            return Ok(());
+        };
+        match (there.kind == FileKind::Directory, kind == Kind::Directory) {
+            (true, true) | (false, false) => Ok(()),
+            (directory, _) => Err(Error::Overwrites {
+                directory,
+                path: format!("/{}", String::from_utf8_lossy(path)),
+            }),
         }
     }
 
@@ -318,7 +348,10 @@ impl<'a> Placer<'a> {
         self.replaced = true;
         match dir.status(name)?.kind {
             FileKind::Directory => {
-                self.trash.discard_at(dir, name)?;
+                match self.clearing {
+                    Clearing::Discard(trash) => trash.discard_at(dir, name)?,
+                    Clearing::Remove | Clearing::Refuse => remove(dir, name, 0)?,
+                }
                 self.parents.clear();
                 self.times.forget(path);
                 Ok(())
@@ -390,6 +423,28 @@ impl<'a> Placer<'a> {
                 _ => failed("open the directory", path, error),
             })
     }
+}
+
+/// Removes a directory with all that is in it.
+fn remove(parent: &Dir, name: &OsStr, depth: usize) -> sys::Result<()> {
+    /// Directories open at a time. What lies deeper is refused.
+    const MAX_DEPTH: usize = 256;
+    if depth == MAX_DEPTH {
+        return Err(sys::Error {
+            call: "unlinkat",
+            errno: Errno::NAMETOOLONG,
+        });
+    }
+    let dir = parent.open_dir(name)?;
+    let entries: Vec<_> = dir.entries()?.collect::<sys::Result<_>>()?;
+    for (entry, _) in entries {
+        let entry = sys::dir::name(&entry);
+        match dir.status(entry)?.kind {
+            FileKind::Directory => remove(&dir, entry, depth + 1)?,
+            _ => dir.remove_file(entry)?,
+        }
+    }
+    parent.remove_dir(name)
 }
 
 /// Writes a file's data; returns how much it was.

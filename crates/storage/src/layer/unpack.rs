@@ -1,17 +1,17 @@
 //! A whole layer from an uncompressed stream.
 
 use std::fs::File;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use sys::dir::Dir;
 use types::{Algorithm, Digest};
 
-use super::place::{Placer, clean, last};
+use super::place::{Clearing, Placer, clean, last};
 use super::record::{RECORD, Recorded};
 use super::whiteout::{self, Meaning};
-use crate::compress::Format;
+use crate::compress::{Format, MAGIC};
 use crate::error::{Error, Malformed};
 use crate::pipe;
 use crate::store::Store;
@@ -89,12 +89,76 @@ pub(crate) fn unpack_files(
     format: Format,
 ) -> Result<(), Error> {
     let root = store.paths.root.clone();
-    let placer = Placer::within(outer, name, false, &store.trash);
+    let placer = Placer::within(outer, name, false, Clearing::Discard(&store.trash));
     let placer = placer.map_err(Error::file("open", &root))?;
     if format == Format::Plain {
         return place_files(placer, stream);
     }
     decoded(stream, format, |plain| place_files(placer, plain))
+}
+
+/// How an archive is put among files that are there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Among {
+    /// Whether a directory may be replaced by something else, and the other way round.
+    pub replace: bool,
+    /// Whose everything becomes; none is whose the archive says.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// Puts the files of an archive into the directory `into` below `root`, among those that are there.
+/// Links lead nowhere out of `root`.
+///
+/// # Errors
+/// When the stream breaks or is no tar archive, and when something cannot be written: what came before
+/// it is there.
+pub fn unpack_among(
+    root: Dir,
+    into: &[u8],
+    mut stream: impl BufRead + Send,
+    among: Among,
+) -> Result<(), Error> {
+    let clearing = match among.replace {
+        true => Clearing::Remove,
+        false => Clearing::Refuse,
+    };
+    let failed = || Error::file("open", std::path::Path::new("/"));
+    let placer = Placer::within(root, ".", false, clearing).map_err(failed())?;
+    let mut start = Vec::with_capacity(MAGIC);
+    let head = stream.by_ref().take(MAGIC as u64).read_to_end(&mut start);
+    head.map_err(Error::Input)?;
+    let format = Format::of(&start);
+    let whole = io::Cursor::new(start).chain(stream);
+    if format == Format::Plain {
+        return place_among(placer, into, whole, among.owner);
+    }
+    decoded(whole, format, |plain| {
+        place_among(placer, into, plain, among.owner)
+    })
+}
+
+fn place_among(
+    mut placer: Placer<'_>,
+    into: &[u8],
+    stream: impl BufRead,
+    owner: Option<(u32, u32)>,
+) -> Result<(), Error> {
+    let mut reader = Reader::new(stream);
+    while let Some(mut entry) = reader.next()? {
+        let below = |path: &[u8]| -> Result<Vec<u8>, Malformed> {
+            Ok([into, clean(path)?.as_slice()].join(&b'/'))
+        };
+        entry.path = below(&entry.path).map_err(|m| reader.broken(m))?;
+        if entry.kind == Kind::HardLink {
+            entry.link = below(&entry.link).map_err(|m| reader.broken(m))?;
+        }
+        if let Some((uid, gid)) = owner {
+            (entry.uid, entry.gid) = (uid, gid);
+        }
+        placer.place(&entry, &mut reader)?;
+    }
+    reader.drain()?;
+    placer.finish().map(drop)
 }
 
 fn place_files(mut placer: Placer<'_>, stream: impl BufRead) -> Result<(), Error> {

@@ -49,12 +49,24 @@ pub(super) fn import(
 
 /// Writes an archive of everything in `root`.
 pub(super) fn export(root: &Dir, out: &mut dyn Write) -> Result<(), Error> {
+    write(root, OsStr::new("."), Some(b"."), out)
+}
+
+/// Writes an archive of what `name` of `parent` is, with all that is in it, as `called`. Without that,
+/// of what is in it only.
+pub(crate) fn write(
+    parent: &Dir,
+    name: &OsStr,
+    called: Option<&[u8]>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
     let mut export = Export {
         out,
-        path: b".".to_vec(),
+        path: called.unwrap_or_default().to_vec(),
+        nameless: called.is_none(),
         linked: HashMap::new(),
     };
-    export.all(root)?;
+    export.all(parent, name)?;
     export
         .out
         .write_all(&[0; 2 * BYTES])
@@ -66,6 +78,8 @@ struct Export<'a> {
     out: &'a mut dyn Write,
     /// Of the entry being written.
     path: Vec<u8>,
+    /// Whether the uppermost directory is not an entry.
+    nameless: bool,
     /// Files of several names: the one that was written.
     linked: HashMap<(u64, u64), Vec<u8>>,
 }
@@ -78,11 +92,15 @@ struct Level {
 }
 
 impl Export<'_> {
-    fn all(&mut self, root: &Dir) -> Result<(), Error> {
-        let here = OsStr::new(".");
-        let status = root.own_status().map_err(|e| self.failed(e))?;
-        self.entry(root, here, &status)?;
-        let dir = root.open_dir(here).map_err(|e| self.failed(e))?;
+    fn all(&mut self, parent: &Dir, name: &OsStr) -> Result<(), Error> {
+        let status = parent.status(name).map_err(|e| self.failed(e))?;
+        if !self.nameless {
+            self.entry(parent, name, &status)?;
+        }
+        if status.kind != Kind::Directory {
+            return Ok(());
+        }
+        let dir = parent.open_dir(name).map_err(|e| self.failed(e))?;
         let names = self.names(&dir)?;
         let mut levels = vec![Level {
             dir,
@@ -96,7 +114,9 @@ impl Export<'_> {
                 continue;
             };
             let name = dir::name(&name);
-            self.path.push(b'/');
+            if !(self.nameless && self.path.is_empty()) {
+                self.path.push(b'/');
+            }
             self.path.extend_from_slice(name.as_bytes());
             let status = match level.dir.status(name) {
                 Err(error) if error.errno == sys::Errno::NOENT => continue,

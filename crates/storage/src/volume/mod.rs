@@ -5,7 +5,7 @@
 //! options name a device is mounted by nobody here: [`Volume::mount`] says how, and the runtime mounts
 //! it inside each container's mount namespace.
 
-mod archive;
+pub(crate) mod archive;
 mod copy;
 mod fresh;
 mod options;
@@ -232,9 +232,11 @@ impl Storage {
     /// has nothing and of the old one perhaps not all.
     pub fn export_volume(&self, volume: &str, archive: &mut dyn Write) -> Result<(), Error> {
         let volume = self.volume(volume)?;
-        let dir = fresh::open(&volume.backing, &volume.path)?;
-        archive::export(&dir, archive)?;
-        self.store.read(|db| rows::unchanged(db, &volume))
+        let unchanged = || self.store.read(|db| rows::unchanged(db, &volume));
+        let dir = fresh::open(&volume.backing, &volume.path);
+        let written = dir.and_then(|dir| archive::export(&dir, archive));
+        written.map_err(|error| versions::because(error, unchanged()))?;
+        unchanged()
     }
 
     /// Unpacks what a tar archive holds, plain, gzip, zstd, xz or bzip2, to be made a volume's content

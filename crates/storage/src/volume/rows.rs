@@ -140,12 +140,8 @@ pub(super) fn unchanged(db: &Connection, volume: &Volume) -> Result<(), Error> {
 }
 
 /// Refuses when the snapshot of this number is gone by now.
-pub(super) fn has_snapshot(
-    tx: &Transaction<'_>,
-    volume: &Volume,
-    number: u64,
-) -> Result<(), Error> {
-    let there = tx
+pub(super) fn has_snapshot(db: &Connection, volume: &Volume, number: u64) -> Result<(), Error> {
+    let there = db
         .prepare_cached("SELECT 1 FROM volume_snapshots WHERE volume = ?1 AND number = ?2")?
         .exists(params![volume.name.as_str(), number.cast_signed()])?;
     match there {

@@ -25,12 +25,25 @@ fn open(volume: &Volume) -> Result<Dir, Error> {
     Dir::open(&volume.path).map_err(Error::file("open", &volume.path))
 }
 
+fn copy(store: &Store, source: &Volume, to: &Fresh) -> Result<CopiedTree, Error> {
+    let copied = open(source).and_then(|from| to.fill(&from));
+    copied.map_err(|error| because(error, store.read(|db| rows::unchanged(db, source))))
+}
+
+/// What is being thrown away has files that are gone: that it is thrown away is the reason to tell.
+pub(super) fn because(error: Error, unchanged: Result<(), Error>) -> Error {
+    match unchanged {
+        Err(changed @ Error::VolumeChanged(_)) => changed,
+        _ => error,
+    }
+}
+
 pub(super) fn clone(store: &Arc<Store>, from: &str, to: &NewVolume) -> Result<CopiedTree, Error> {
     let source = find(store, from, "cloned")?;
     let plan = options::plan(&to.options)?;
     store.write(Durability::Process, |tx| rows::free(tx, &to.name))?;
     let fresh = Fresh::make(store, plan.size)?;
-    let copied = fresh.fill(&open(&source)?)?;
+    let copied = copy(store, &source, &fresh)?;
     store.write(Durability::Power, |tx| {
         rows::unchanged(tx, &source)?;
         rows::free(tx, &to.name)?;
@@ -52,7 +65,7 @@ pub(super) fn snapshot(store: &Arc<Store>, volume: &str, name: &str) -> Result<C
     }
     // Not limited: it is the volume that may not grow.
     let fresh = Fresh::make(store, None)?;
-    let copied = fresh.fill(&open(&source)?)?;
+    let copied = copy(store, &source, &fresh)?;
     store.write(Durability::Power, |tx| {
         let now = rows::find(tx, &store.paths, volume)?;
         rows::unchanged(tx, &source)?;
@@ -149,9 +162,14 @@ pub(super) fn restore(
     let volume = find(store, volume, "restored")?;
     let kept = snapshot_of(&volume, snapshot)?.number;
     let path = store.paths.volume(kept).join(crate::paths::DATA);
-    let from = Dir::open(&path).map_err(Error::file("open", &path))?;
     let fresh = fresh_for(store, &volume)?;
-    let copied = fresh.fill(&from)?;
+    let from = Dir::open(&path).map_err(Error::file("open", &path));
+    let copied = from.and_then(|from| fresh.fill(&from)).map_err(|error| {
+        because(
+            error,
+            store.read(|db| rows::has_snapshot(db, &volume, kept)),
+        )
+    })?;
     Ok(NewContent {
         store: Arc::clone(store),
         fresh,

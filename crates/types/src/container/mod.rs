@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageRef, Platform};
+use crate::{ImageRef, Platform, RestartPolicy};
 
 pub use mounts::{IdMap, MountKind, MountRequest, Propagation, VolumeRequest};
 pub use network::{
@@ -102,6 +102,8 @@ pub struct ContainerSpec {
     pub init: bool,
     /// Whether it is removed when it ends.
     pub auto_remove: bool,
+    /// When it is started again by itself.
+    pub restart: RestartPolicy,
     /// Kernel parameters inside its namespaces, sysctl(8).
     pub sysctls: BTreeMap<String, String>,
     /// Limits.

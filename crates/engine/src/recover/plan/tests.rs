@@ -23,6 +23,7 @@ fn running() -> Lifecycle {
     Lifecycle::Running {
         process: PROCESS,
         started: 1,
+        paused: false,
     }
 }
 
@@ -239,7 +240,10 @@ fn what_had_ended_before() {
             "it ran and ended unrecorded | exit 3@9",
         ),
         (
-            facts(Some(Lifecycle::Starting { previous: None })),
+            facts(Some(Lifecycle::Starting {
+                previous: None,
+                again: false,
+            })),
             "its start was interrupted | kill, clear, exit 128@1000 its start was interrupted",
         ),
     ];

@@ -1,0 +1,16 @@
+//! `export`
+
+use super::Context;
+use super::save::write;
+use crate::args::containers::ExportArgs;
+use crate::error::CliError;
+
+pub(super) async fn run(args: ExportArgs, context: Context) -> Result<u8, CliError> {
+    let daemon = &context.daemon;
+    let archive = async {
+        daemon.connect().await?;
+        Ok(daemon.client.container_export(&args.names[0]).await?)
+    };
+    write(args.output.as_deref(), archive).await?;
+    Ok(0)
+}

@@ -1,0 +1,65 @@
+//! `pause` and `unpause`: the container's cgroup is frozen, or thawed.
+
+use storage::Durability;
+use sys::cgroup::Cgroup;
+use types::{Change, Lifecycle};
+
+use super::WrongState;
+use crate::container::start::cgroup_path;
+use crate::table::Container;
+use crate::{Engine, Error};
+
+/// Makes all processes of a container stand still. Blocking.
+pub fn pause(engine: &Engine, who: &str) -> Result<(), Error> {
+    let container = engine.find(who)?;
+    let id = || container.id().clone();
+    match container.lifecycle() {
+        Lifecycle::Running { paused: true, .. } => return Err(WrongState::Paused(id()).into()),
+        Lifecycle::Running { paused: false, .. } => {}
+        Lifecycle::Restarting { .. } => return Err(WrongState::Restarting(id()).into()),
+        _ => return Err(WrongState::NotRunning(id()).into()),
+    }
+    let cgroup = cgroup(engine, &container)?;
+    let failed = || Error::kernel(format!("pause container {}", container.id()));
+    cgroup.freeze().map_err(failed())?;
+    let keep = Some((engine.records(), Durability::Process));
+    if let Err(error) = container.step(keep, Change::Pause) {
+        // It ended meanwhile, or somebody else was quicker: then it stays as that one made it.
+        if !container.lifecycle().is_paused() {
+            cgroup.thaw().map_err(failed())?;
+        }
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// Lets them go on. Blocking.
+pub fn unpause(engine: &Engine, who: &str) -> Result<(), Error> {
+    let container = engine.find(who)?;
+    if !container.lifecycle().is_paused() {
+        return Err(WrongState::NotPaused(container.id().clone()).into());
+    }
+    go_on(engine, &container)
+}
+
+/// The same for one that is stopped or killed: it could not hear of it. Nothing if it does not stand
+/// still.
+pub(super) fn go_on(engine: &Engine, container: &Container) -> Result<(), Error> {
+    if !container.lifecycle().is_paused() {
+        return Ok(());
+    }
+    let failed = || Error::kernel(format!("unpause container {}", container.id()));
+    cgroup(engine, container)?.thaw().map_err(failed())?;
+    let keep = Some((engine.records(), Durability::Process));
+    match container.step(keep, Change::Unpause) {
+        // It has ended, or goes on by somebody else's hand.
+        Err(Error::State(_)) => Ok(()),
+        answer => answer.map(drop),
+    }
+}
+
+fn cgroup(engine: &Engine, container: &Container) -> Result<Cgroup, Error> {
+    let path = cgroup_path(engine, &container.fixed.spec, container.id());
+    Cgroup::open(&engine.host().cgroups, &path)
+        .map_err(Error::kernel(format!("open the cgroup {path}")))
+}

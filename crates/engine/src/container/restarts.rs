@@ -1,0 +1,201 @@
+//! Containers that are started again by themselves: after an end, as their policy says, later each
+//! time; and when the daemon has come up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use storage::Durability;
+use types::{Change, ExitStatus, Lifecycle, NetworkMode};
+
+use super::start;
+use crate::record::Status;
+use crate::table::Container;
+use crate::{Engine, Error};
+
+/// The first wait, doubled each time.
+const FIRST: Duration = Duration::from_millis(100);
+/// The longest.
+const LONGEST: Duration = Duration::from_secs(60);
+/// A run as long as this one begins anew.
+const LONG_RUN: Duration = Duration::from_secs(10);
+
+/// What an end comes to: the end, or a wait for the next start.
+pub(crate) fn after(engine: &Engine, container: &Container, change: Change) -> Change {
+    let Change::Exited(status) = change else {
+        return change;
+    };
+    let known = container.status();
+    let policy = container.restart_policy();
+    let again = policy.again(status.code, known.restarts, known.stopped);
+    // Held: somebody starts it just now, or it goes.
+    match again && !container.live().held && engine.accepts_work().is_ok() {
+        true => Change::Again(status),
+        false => Change::Exited(status),
+    }
+}
+
+/// Starts a container that waits for it, when its time has come.
+pub(crate) fn begin(engine: &Engine, container: &Arc<Container>, run: Duration) {
+    if !container.lifecycle().is_restarting() {
+        return;
+    }
+    let wait = {
+        let mut live = container.live();
+        live.waited = next(live.waited, run);
+        live.waited
+    };
+    let task = {
+        let (engine, container) = (engine.clone(), container.clone());
+        async move {
+            let mut progress = container.progress();
+            let lifecycle = || container.lifecycle();
+            let halted = progress.wait_for(|p| p.removed || !lifecycle().is_restarting());
+            // Whoever stops it meanwhile ends the wait.
+            if tokio::time::timeout(wait, halted).await.is_ok() {
+                return;
+            }
+            let work = {
+                let container = container.clone();
+                engine.blocking(move |engine| start::start_again(engine, &container))
+            };
+            if let Err(error) = work.await {
+                tracing::warn!(container = %container.id(), error = %error.chain(),
+                    "a container cannot be started again");
+            }
+        }
+    };
+    engine.watch(task);
+}
+
+/// How long to wait after a run of this length, when the last wait was this long.
+fn next(waited: Duration, run: Duration) -> Duration {
+    match waited {
+        _ if run >= LONG_RUN => FIRST,
+        Duration::ZERO => FIRST,
+        waited => (waited * 2).min(LONGEST),
+    }
+}
+
+/// Keeps a container from being started again. False if it was not to be.
+pub(crate) fn halt(engine: &Engine, container: &Container) -> bool {
+    let keep = Some((engine.records(), Durability::Process));
+    let halted = container.change(keep, |status| {
+        let refused = |r| super::WrongState::refused(&container.fixed, &r);
+        Ok(Status {
+            lifecycle: status.lifecycle.on(Change::Halt).map_err(refused)?,
+            stopped: true,
+            ..status
+        })
+    });
+    halted.is_ok()
+}
+
+/// The same for one that may just be on its way from one run to the next: it is waited for.
+pub(super) async fn settle(engine: &Engine, container: &Arc<Container>) -> bool {
+    while container.lifecycle().is_restarting() {
+        if halt(engine, container) {
+            return true;
+        }
+        let mut progress = container.progress();
+        let starts = || {
+            matches!(
+                container.lifecycle(),
+                Lifecycle::Starting { again: true, .. }
+            )
+        };
+        drop(progress.wait_for(|p| p.removed || !starts()).await);
+    }
+    false
+}
+
+/// Remembers that somebody wants it to end.
+pub(super) fn stopped(engine: &Engine, container: &Container) -> Result<(), Error> {
+    if container.restart_policy() == types::RestartPolicy::No || container.status().stopped {
+        return Ok(());
+    }
+    let keep = Some((engine.records(), Durability::Process));
+    let stopped = container.change(keep, |status| {
+        Ok(Status {
+            stopped: true,
+            ..status
+        })
+    });
+    stopped.map(drop)
+}
+
+/// After the daemon's start: those that do not run and should, the ones first whose network others
+/// have.
+pub(crate) fn resume(engine: &Engine) {
+    let mut all = engine.table().all();
+    all.retain(|container| due(engine, container));
+    let joins =
+        |container: &Container| matches!(container.fixed.spec.network, NetworkMode::Container(_));
+    all.sort_by_key(|container| (joins(container), container.fixed.created));
+    if all.is_empty() {
+        return;
+    }
+    let task = {
+        let engine = engine.clone();
+        async move {
+            for container in all {
+                let started = {
+                    let container = container.clone();
+                    engine.blocking(move |engine| start::start_again(engine, &container))
+                };
+                if let Err(error) = started.await {
+                    tracing::warn!(container = %container.id(), error = %error.chain(),
+                        "a container cannot be started");
+                }
+            }
+        }
+    };
+    engine.watch(task);
+}
+
+/// Whether it should run and does not. One that was never started has not been asked to.
+fn due(engine: &Engine, container: &Container) -> bool {
+    let status = container.status();
+    let ended = |end: &ExitStatus| {
+        let policy = container.restart_policy();
+        policy.at_start(end.code, status.stopped)
+    };
+    match &status.lifecycle {
+        Lifecycle::Restarting { .. } => true,
+        Lifecycle::Exited {
+            started: Some(_),
+            status: end,
+        }
+        | Lifecycle::Dead { status: end, .. } => ended(end),
+        // Its start was interrupted by the end of the last daemon.
+        Lifecycle::Exited {
+            started: None,
+            status: end,
+        } => status.boot.as_ref() != Some(&engine.host().boot) && ended(end),
+        Lifecycle::Created
+        | Lifecycle::Starting { .. }
+        | Lifecycle::Running { .. }
+        | Lifecycle::Removing { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wait_is_twice_as_long() {
+        let short = Duration::from_millis(1);
+        let mut wait = Duration::ZERO;
+        let waits: Vec<u128> = (0..12)
+            .map(|_| {
+                wait = next(wait, short);
+                wait.as_millis()
+            })
+            .collect();
+        let expected = [
+            100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000,
+        ];
+        assert_eq!(waits, expected);
+        assert_eq!(next(LONGEST, LONG_RUN), FIRST);
+    }
+}
