@@ -27,6 +27,15 @@ pub enum Error {
         /// What the kernel said.
         source: sys::netlink::Error,
     },
+    /// There is no nftables.
+    #[error(
+        "this kernel has no nftables: load the module nf_tables, use the networks none or host, or do \
+         without rules (firewall = false)"
+    )]
+    NoNftables {
+        /// What the kernel said.
+        source: sys::netlink::Error,
+    },
     /// For tests: the step was told to fail.
     #[error("step {0} was told to fail")]
     Injected(&'static str),
@@ -38,6 +47,7 @@ impl Error {
         match self {
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::Conflict(_) => ErrorKind::Conflict,
+            Self::NoNftables { .. } => ErrorKind::Unsupported,
             Self::System { .. } | Self::Netlink { .. } | Self::Injected(_) => ErrorKind::Internal,
         }
     }

@@ -283,6 +283,20 @@ fn a_network_is_shared_or_absent() {
         Some(out.stdout.trim().to_owned()).filter(|text| !text.is_empty())
     });
     assert_eq!(heard, "web");
+    let host = [
+        "run",
+        "--rm",
+        "--network",
+        "host",
+        "-p",
+        "80:80",
+        "bb",
+        "true",
+    ];
+    let discarded = brig.brig(&host);
+    discarded.ok();
+    let words = "Published ports are discarded when using host network mode";
+    assert!(discarded.stderr.contains(words), "{discarded}");
     let none = brig.brig(&[
         "run",
         "--rm",

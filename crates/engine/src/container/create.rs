@@ -112,7 +112,8 @@ fn checked(
     check::request(spec)?;
     network::request(spec)?;
     check::platform(spec, &image::platform(&image.config), &Platform::host())?;
-    let warnings = check::limits(&mut spec.resources, &Machine::of(host))?;
+    let mut warnings = check::limits(&mut spec.resources, &Machine::of(host))?;
+    warnings.extend(network::warnings(spec));
     mounts::check_sources(&spec.mounts)?;
     let init = &engine.config().init;
     if spec.init && !init.exists() {

@@ -74,6 +74,13 @@ pub(crate) fn request(spec: &ContainerSpec) -> Result<(), NetworkError> {
     Ok(())
 }
 
+/// What is asked for and cannot be had, though the rest can.
+pub(crate) fn warnings(spec: &ContainerSpec) -> Option<String> {
+    let published = !spec.networking.ports.is_empty() || spec.networking.publish_all;
+    (spec.network == NetworkMode::Host && published)
+        .then(|| "Published ports are discarded when using host network mode".to_owned())
+}
+
 fn host_line(line: &str) -> Result<(), NetworkError> {
     let parts = line.split_once(':').filter(|(name, _)| !name.is_empty());
     let Some((name, address)) = parts else {

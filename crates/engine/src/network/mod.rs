@@ -38,7 +38,7 @@ use types::{
 
 use crate::record::Fixed;
 
-pub(crate) use check::{networks_of, request};
+pub(crate) use check::{networks_of, request, warnings};
 pub use connect::connect;
 pub use create::{Created, create};
 pub use disconnect::disconnect;

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use sys::Errno;
 use sys::netlink::{Family, Socket};
 use sys::nft::{self, Batch, Table};
 
@@ -17,8 +18,9 @@ pub struct Firewall {
 impl Firewall {
     /// Of the calling thread's namespace.
     pub fn open() -> Result<Self, Error> {
-        let socket =
-            Socket::open(Family::Netfilter).doing(|| "open a netlink socket".to_owned())?;
+        let socket = said(Socket::open(Family::Netfilter), || {
+            "open a netlink socket".to_owned()
+        })?;
         Ok(Self { socket })
     }
 
@@ -43,8 +45,10 @@ impl Firewall {
     /// Where there is no such table yet, which is quick, or in the place of what is there.
     pub(super) fn put_table(&mut self, table: &Table) -> Result<(), Error> {
         match Batch::create(table).run(&mut self.socket) {
-            Err(error) if error.errno == sys::Errno::EXIST => self.replace_table(table),
-            made => made.doing(|| format!("make the nftables table inet {}", table.name)),
+            Err(error) if error.errno == Errno::EXIST => self.replace_table(table),
+            made => said(made, || {
+                format!("make the nftables table inet {}", table.name)
+            }),
         }
     }
 
@@ -110,5 +114,37 @@ impl Watch {
 impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// Where nothing of nftables is there, that is said, and what can be done.
+fn said<T>(answer: sys::netlink::Result<T>, doing: impl FnOnce() -> String) -> Result<T, Error> {
+    match answer {
+        // netlink(7): no such family of sockets, or nobody of that family for tables.
+        Err(source) if [Errno::PROTONOSUPPORT, Errno::OPNOTSUPP].contains(&source.errno) => {
+            Err(Error::NoNftables { source })
+        }
+        answer => answer.doing(doing),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_tables_is_named() {
+        let error = |errno| {
+            let source = sys::Error {
+                call: "sendmsg",
+                errno,
+            };
+            let answer: sys::netlink::Result<()> = Err(source.into());
+            said(answer, || "make a table".to_owned())
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(error(Errno::OPNOTSUPP).contains("no nftables"));
+        assert_eq!(error(Errno::PERM), "cannot make a table");
     }
 }
