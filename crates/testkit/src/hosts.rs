@@ -1,5 +1,6 @@
 //! Hosts made of network namespaces, with cables between them.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ impl Host {
             let its = std::fs::read_link(host.namespace()).ok()?;
             (its != own).then_some(())
         });
+        host.forget_mark();
         host.ip("link set lo up");
         for setting in ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"] {
             host.set(setting, "0");
@@ -47,6 +49,16 @@ impl Host {
     /// The file of its namespace.
     pub fn namespace(&self) -> PathBuf {
         format!("/proc/{}/ns/net", self.holder.id()).into()
+    }
+
+    /// What a daemon there may have left in the machine's /run, where that has to outlive it: the namespace's
+    /// number is another one's later.
+    fn forget_mark(&self) {
+        if let Ok(namespace) = std::fs::metadata(self.namespace()) {
+            let mark = format!("/run/brig-forwarding-{}", namespace.ino());
+            // Most leave none.
+            let _ = std::fs::remove_file(mark);
+        }
     }
 
     /// A program that runs there.
@@ -130,6 +142,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        self.forget_mark();
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
