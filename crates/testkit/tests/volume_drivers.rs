@@ -1,6 +1,6 @@
 //! Volumes that are no directory of Brig's own: memory, devices, servers; and mounts that cannot be.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
 
 use std::fs;
 use std::path::PathBuf;
