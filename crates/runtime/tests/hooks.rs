@@ -156,6 +156,59 @@ fn hooks_get_the_environment_they_are_given_and_no_other() {
     assert_eq!(read(&log, "dir").trim(), bundle.path().to_str().unwrap());
 }
 
+/// A program that finds the word `run` or `exec` is executed once more, through a mount that it keeps.
+#[test]
+fn a_container_by_the_name_of_a_verb_passes_on_nothing_more() {
+    needs_containers!();
+    let seen = ["other", "run", "exec"].map(|name| {
+        let mut bundle = Bundle::new(&["sleep", "1000"]);
+        bundle.id = name.to_owned();
+        let log = with_log(&mut bundle);
+        let dir = log.display();
+        let look = |at: &str| {
+            format!(
+                "ls /proc/$$/fd > {dir}/{at}; tr '\\0' '\\n' < /proc/$$/environ > {dir}/{at}-env"
+            )
+        };
+        for point in ["createRuntime", "poststart", "poststop"] {
+            bundle.config["hooks"][point] = json!([shell(&look(point))]);
+        }
+        // Not by this process: the child of another test would hold what is open for writing here.
+        let script = format!("#!/bin/sh\n{}\necho PID\n", look("ps"));
+        let write = "printf %s \"$1\" > log/ps-program && chmod +x log/ps-program && mkdir log/bin \
+                     && mv log/ps-program log/bin/ps";
+        let wrote = std::process::Command::new("sh")
+            .args(["-c", write, "sh", &script])
+            .current_dir(bundle.path())
+            .status();
+        assert!(wrote.unwrap().success());
+        let path = format!("{dir}/bin:{}", std::env::var("PATH").unwrap());
+        bundle.write();
+        for words in [
+            &["create", "ID"][..],
+            &["start", "ID"],
+            &["state", "ID"],
+            &["ps", "ID"],
+            &["delete", "-f", "ID"],
+        ] {
+            let null = || std::fs::File::open("/dev/null").unwrap();
+            let mut command = bundle.command(words);
+            command.env("PATH", &path).stdout(null()).stderr(null());
+            assert!(command.status().unwrap().success(), "{words:?}");
+        }
+        bundle.assert_nothing_left();
+        ["createRuntime", "poststart", "ps", "poststop"].map(|at| {
+            let env = read(&log, &format!("{at}-env"));
+            assert!(!env.contains("BRIG_SEALED"), "{name}, {at}: {env}");
+            assert_eq!(env.contains("PATH="), at == "ps", "{name}, {at}: {env}");
+            (at, read(&log, at))
+        })
+    });
+    let [other, named @ ..] = &seen;
+    assert!(other.iter().all(|(_, fds)| fds.starts_with("0\n1\n")));
+    assert!(named.iter().all(|named| named == other), "{seen:?}");
+}
+
 #[test]
 fn a_hook_that_fails_is_the_end_and_what_follows_it_runs() {
     needs_containers!();

@@ -63,15 +63,16 @@ pub fn pass_on(sealed: OwnedFd) -> Result<String> {
     PASSED.pass_on(sealed, 0)
 }
 
-/// What this process has passed on to itself, once: to be closed when there is time.
+/// What this process has passed on to itself, once: to be closed when there is time. Before anything
+/// else is executed: until then it would be inherited.
 pub fn passed_on() -> Option<OwnedFd> {
     PASSED.take().map(|(sealed, _)| sealed)
 }
 
 static PASSED: Passed = Passed::new(VARIABLE);
 
-/// Tells of what was passed on.
-pub(crate) const VARIABLE: &str = "BRIG_SEALED";
+/// The variable that tells of what was passed on. It is for this program alone, not for what it executes.
+pub const VARIABLE: &str = "BRIG_SEALED";
 
 /// Whether this process was executed from a place that cannot be written through it.
 pub fn is_sealed() -> Result<bool> {

@@ -43,6 +43,8 @@ sys::seal_before_main!(c"exec", c"run", c"create");
 type Outcome = Result<u8, Failure>;
 
 fn main() -> ! {
+    // Of every verb: what is done before `main` goes by words, which names of containers may be, too.
+    *SEAL.lock().unwrap_or_else(PoisonError::into_inner) = sys::exe::passed_on();
     let code = exit_code();
     let _ = std::io::Write::flush(&mut std::io::stdout());
     // What else there is to tidy up goes with the process, at less cost.
@@ -169,8 +171,6 @@ fn execute_sealed(log: &Log, nested: bool, keeps: bool) -> Result<(), Failure> {
             "instead of \"runc exeseal: using overlayfs for sealed /proc/self/exe\": \
              a read-only mount that is attached nowhere",
         );
-        let seal = sys::exe::passed_on();
-        *SEAL.lock().unwrap_or_else(PoisonError::into_inner) = seal;
         return Ok(());
     }
     let mut args: Vec<_> = std::env::args_os().collect();
@@ -212,10 +212,14 @@ const READ: &[&str] = &[
     "XDG_RUNTIME_DIR",
 ];
 
+/// The environment, without what this program tells itself.
+pub(crate) fn variables() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| name != sys::exe::VARIABLE)
+}
+
 fn environment(nested: bool) -> Vec<Vec<u8>> {
     use std::os::unix::ffi::OsStrExt;
-    let all = std::env::vars_os();
-    let passed = all.filter(|(name, _)| !nested || READ.iter().any(|read| name == read));
+    let passed = variables().filter(|(name, _)| !nested || READ.iter().any(|read| name == read));
     passed
         .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
         .collect()

@@ -57,7 +57,7 @@ fn listing(options: &[OsString]) -> Result<Option<String>, Failure> {
     }
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     let program = sys::spawn::Spawn::search(OsStr::new("ps"), &path, &args).doing(doing)?;
-    let environment = std::env::vars_os().map(|(mut entry, value)| {
+    let environment = crate::variables().map(|(mut entry, value)| {
         entry.push("=");
         entry.push(value);
         entry
