@@ -106,6 +106,15 @@ impl Material {
             .is_some()
     }
 
+    /// Whether it is known how such signatures of this key are checked.
+    pub(super) fn checks(&self, hash: Hash, algorithm: u8) -> bool {
+        match (self, algorithm) {
+            (Self::Rsa { .. }, 1 | 3) | (Self::Ed25519(_), 22 | 27) => true,
+            (Self::Ecdsa { curve, .. }, 19) => ecdsa(*curve, hash).is_some(),
+            _ => false,
+        }
+    }
+
     fn verify(
         &self,
         hash: Hash,
@@ -123,12 +132,7 @@ impl Material {
                 key.verify(rsa(hash), message, &signed).ok()
             }
             (Self::Ecdsa { curve, point }, 19) => {
-                let (length, with): (_, &'static dyn VerificationAlgorithm) = match (curve, hash) {
-                    (Curve::P256, Hash::Sha256) => (32, &signature::ECDSA_P256_SHA256_FIXED),
-                    (Curve::P384, Hash::Sha384) => (48, &signature::ECDSA_P384_SHA384_FIXED),
-                    (Curve::P521, Hash::Sha512) => (66, &signature::ECDSA_P521_SHA512_FIXED),
-                    _ => return None,
-                };
+                let (length, with) = ecdsa(*curve, hash)?;
                 let mut both = padded(signed.integer()?, length)?;
                 both.extend(padded(signed.integer()?, length)?);
                 UnparsedPublicKey::new(with, point)
@@ -159,6 +163,16 @@ pub(super) fn sha1(message: &[u8]) -> Vec<u8> {
 fn curve<'a>(input: &mut Input<'a>) -> Option<&'a [u8]> {
     let length = input.byte()?;
     input.take(usize::from(length))
+}
+
+/// How long each of the numbers of a signature is, and what checks them.
+fn ecdsa(curve: Curve, hash: Hash) -> Option<(usize, &'static dyn VerificationAlgorithm)> {
+    match (curve, hash) {
+        (Curve::P256, Hash::Sha256) => Some((32, &signature::ECDSA_P256_SHA256_FIXED)),
+        (Curve::P384, Hash::Sha384) => Some((48, &signature::ECDSA_P384_SHA384_FIXED)),
+        (Curve::P521, Hash::Sha512) => Some((66, &signature::ECDSA_P521_SHA512_FIXED)),
+        _ => None,
+    }
 }
 
 fn rsa(hash: Hash) -> &'static RsaParameters {

@@ -80,15 +80,18 @@ impl Keyring {
                 signature.kind
             ));
         }
-        let signers = self.0.iter().flat_map(|one| &one.signers);
-        let mut named = signers.filter(|signer| signature.names(signer)).peekable();
+        let known = self.0.iter().filter(|one| one.is_named(signature));
+        let signers = known.flat_map(|one| one.signers(now).unwrap_or_default());
+        let mut named = signers
+            .filter(|signer| signature.names(&signer.fingerprint))
+            .peekable();
         if named.peek().is_none() {
             return Err(format!(
                 "it is signed by the key {}, which is not trusted",
                 signature.issuer_text()
             ));
         }
-        let made = |signer: &&certificate::Signer| {
+        let made = |signer: &certificate::Signer| {
             !signature.is_weak() && signature.is_of(&signer.material, &[content])
         };
         let Some(signer) = named.find(made) else {

@@ -13,11 +13,20 @@ pub(super) const SUBKEY: u8 = 14;
 pub(super) const ATTRIBUTE: u8 = 17;
 
 /// One packet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Packet<'a> {
     pub(super) tag: u8,
     /// Put together from its parts if it came in some.
     pub(super) body: Cow<'a, [u8]>,
+}
+
+impl Packet<'_> {
+    /// One that outlives what it was read from.
+    pub(super) fn keep(&self) -> Packet<'static> {
+        let body = Cow::Owned(self.body.to_vec());
+        let tag = self.tag;
+        Packet { tag, body }
+    }
 }
 
 /// All packets, at most so many.

@@ -1,6 +1,5 @@
 //! Signature packets (RFC 4880, 5.2).
 
-use super::certificate::Signer;
 use super::material::{Hash, Material};
 use super::packet::Input;
 
@@ -119,10 +118,15 @@ impl<'a> Signature<'a> {
         Some(())
     }
 
-    /// Whether it may be of this key.
-    pub(super) fn names(&self, signer: &Signer) -> bool {
+    /// Whether it may be of the key with this fingerprint.
+    pub(super) fn names(&self, fingerprint: &[u8]) -> bool {
         let of = |wanted: &Option<Vec<u8>>, is: &[u8]| wanted.as_deref().is_none_or(|w| w == is);
-        of(&self.fingerprint, &signer.fingerprint) && of(&self.issuer, signer.id())
+        of(&self.fingerprint, fingerprint) && of(&self.issuer, id(fingerprint))
+    }
+
+    /// Whether it can be said if a key has made it.
+    pub(super) fn is_checked_with(&self, key: &Material) -> bool {
+        key.checks(self.hash, self.algorithm)
     }
 
     /// The key that it names, as people write it.
@@ -157,6 +161,45 @@ impl<'a> Signature<'a> {
             return Err("its signature has expired".to_owned());
         }
         Ok(())
+    }
+}
+
+/// A key's id: the last eight bytes of its fingerprint.
+fn id(fingerprint: &[u8]) -> &[u8] {
+    &fingerprint[fingerprint.len().saturating_sub(8)..]
+}
+
+/// What is known of a signature that cannot be checked.
+#[derive(Debug, Clone)]
+pub(super) struct Unread {
+    pub(super) kind: u8,
+    /// The key's id.
+    issuer: Option<Vec<u8>>,
+}
+
+impl Unread {
+    /// None of a packet in which not even the kind can be read.
+    pub(super) fn of(body: &[u8]) -> Option<Self> {
+        match body.first()? {
+            // RFC 4880, 5.2.2.
+            2 | 3 => Some(Self {
+                kind: *body.get(2)?,
+                issuer: body.get(7..15).map(<[u8]>::to_vec),
+            }),
+            version => {
+                // The same whatever it is hashed by.
+                let read = Signature::read(body, Hash::Sha256).filter(|_| *version == 4);
+                let issuer = read.and_then(|s| s.fingerprint.map(|f| id(&f).to_vec()).or(s.issuer));
+                let kind = *body.get(1)?;
+                Some(Self { kind, issuer })
+            }
+        }
+    }
+
+    /// Whether it may be of the key with this fingerprint.
+    pub(super) fn may_be_of(&self, fingerprint: &[u8]) -> bool {
+        let issuer = self.issuer.as_deref();
+        issuer.is_none_or(|issuer| issuer == id(fingerprint))
     }
 }
 
