@@ -3,15 +3,20 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use sys::dir::{Dir, Node};
 use tar::{Archive, Builder, Entry, EntryType, Header};
 
 /// A block of an archive.
 const BLOCK: u64 = 512;
 /// The most pieces of one file that are taken.
 const MOST_PIECES: usize = 1 << 20;
+/// What is left out of the mode of what is unpacked: it is somebody else's now, who must not become
+/// who it is run by. Directories may keep the sticky bit.
+const SET_ID: u32 = 0o7000;
+const SET_ID_OF_DIRECTORIES: u32 = 0o6000;
 
 /// A writer that knows how much was written.
 #[derive(Debug)]
@@ -100,7 +105,22 @@ impl<W: Write> Pack<W> {
             }
             self.linked.insert(identity, name.to_owned());
         }
-        self.builder.append_path_with_name(path, name).map_err(at)
+        // One with holes is written in pieces whose length is known.
+        let holes = metadata.blocks() * BLOCK < metadata.len();
+        match kind.is_file() && !holes {
+            true => self.file(path, name).map_err(at),
+            false => self.builder.append_path_with_name(path, name).map_err(at),
+        }
+    }
+
+    /// So many bytes as the header says, whatever becomes of the file meanwhile.
+    fn file(&mut self, path: &Path, name: &Path) -> io::Result<()> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        let mut header = Header::new_gnu();
+        header.set_metadata(&metadata);
+        let data = file.chain(io::repeat(0)).take(metadata.len());
+        self.builder.append_data(&mut header, name, data)
     }
 }
 
@@ -109,6 +129,7 @@ pub(crate) fn unpack(archive: impl Read, directory: &str) -> io::Result<()> {
     let mut archive = Archive::new(BufReader::with_capacity(128 << 10, archive));
     archive.set_preserve_permissions(true);
     archive.set_preserve_mtime(true);
+    archive.set_mask(SET_ID);
     let root = std::fs::canonicalize(directory)?;
     // Times and permissions of directories, once nothing is put into them any more.
     let mut directories = Vec::new();
@@ -119,6 +140,8 @@ pub(crate) fn unpack(archive: impl Read, directory: &str) -> io::Result<()> {
         } else if entry.header().entry_type() == EntryType::Directory {
             directories.push((entry.path()?.into_owned(), entry.header().clone()));
             make_dir(&root, &entry.path()?)?;
+        } else if let Some(node) = node(entry.header())? {
+            make_node(&root, &entry.path()?, node, entry.header())?;
         } else if !entry.unpack_in(&root)? {
             let name = entry.path()?.display().to_string();
             return Err(io::Error::other(format!("{name} leads outside")));
@@ -127,8 +150,8 @@ pub(crate) fn unpack(archive: impl Read, directory: &str) -> io::Result<()> {
     for (path, header) in directories.into_iter().rev() {
         let place = inside(&root, &path)?;
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(header.mtime()?);
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(header.mode()?);
-        std::fs::set_permissions(&place, mode)?;
+        let mode = header.mode()? & !SET_ID_OF_DIRECTORIES;
+        std::fs::set_permissions(&place, PermissionsExt::from_mode(mode))?;
         File::open(&place)?.set_modified(time)?;
     }
     Ok(())
@@ -148,6 +171,42 @@ fn make_dir(root: &Path, path: &Path) -> io::Result<()> {
         }
         answer => answer,
     }
+}
+
+/// A device or a named pipe.
+fn node(header: &Header) -> io::Result<Option<Node>> {
+    let device = || -> io::Result<(u32, u32)> {
+        let (major, minor) = (header.device_major()?, header.device_minor()?);
+        Ok((major.unwrap_or(0), minor.unwrap_or(0)))
+    };
+    Ok(match header.entry_type() {
+        EntryType::Fifo => Some(Node::Fifo),
+        EntryType::Char => Some(device().map(|(major, minor)| Node::CharDevice(major, minor))?),
+        EntryType::Block => Some(device().map(|(major, minor)| Node::BlockDevice(major, minor))?),
+        _ => None,
+    })
+}
+
+/// A device is for its owner alone: who could make it in a container need not be let at the machine's.
+fn make_node(root: &Path, path: &Path, node: Node, header: &Header) -> io::Result<()> {
+    let place = inside(root, path)?;
+    let failed = |error: sys::Error| {
+        let error = io::Error::from(error);
+        let text = format!("make the special file {}: {error}", place.display());
+        io::Error::new(error.kind(), text)
+    };
+    if std::fs::symlink_metadata(&place).is_ok_and(|there| !there.is_dir()) {
+        std::fs::remove_file(&place)?;
+    }
+    let name = place.file_name().unwrap_or_default();
+    let parent = Dir::open(place.parent().unwrap_or(root)).map_err(failed)?;
+    parent.make_node(name, node).map_err(failed)?;
+    if node == Node::Fifo {
+        let mode = header.mode()? & !SET_ID;
+        parent.set_mode(name, mode & 0o777).map_err(failed)?;
+    }
+    let time = i64::try_from(header.mtime()?).unwrap_or(i64::MAX);
+    parent.set_modified(name, (time, 0)).map_err(failed)
 }
 
 /// Where a path of an archive is, if no link leads it out of the root.
@@ -212,7 +271,7 @@ impl Sparse {
             io::copy(&mut data.by_ref().take(length), &mut file)?;
         }
         file.set_len(self.size)?;
-        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+        file.set_permissions(PermissionsExt::from_mode(mode & !SET_ID))?;
         file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(time))
     }
 }
@@ -265,6 +324,53 @@ mod tests {
             Path::new("/nowhere")
         );
         assert_eq!(std::fs::metadata(got("holes")).unwrap().len(), 1 << 20);
+    }
+
+    #[test]
+    fn nobody_becomes_somebody_by_what_is_unpacked() {
+        let to = tempfile::tempdir().unwrap();
+        let mut builder = Builder::new(Vec::new());
+        let entries = [
+            ("dir", EntryType::Directory),
+            ("dir/file", EntryType::Regular),
+            ("dir/pipe", EntryType::Fifo),
+        ];
+        for (name, kind) in entries {
+            let mut header = Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_mode(0o7755);
+            header.set_size(0);
+            builder.append_data(&mut header, name, io::empty()).unwrap();
+        }
+        let archive = builder.into_inner().unwrap();
+        unpack(archive.as_slice(), to.path().to_str().unwrap()).unwrap();
+        let seen = entries.map(|(name, _)| {
+            let there = std::fs::symlink_metadata(to.path().join(name)).unwrap();
+            (there.mode() & 0o7777, there.file_type().is_fifo())
+        });
+        assert_eq!(seen, [(0o1755, false), (0o755, false), (0o755, true)]);
+    }
+
+    /// Files of procfs have more than they say, as those have that grow meanwhile.
+    #[test]
+    fn a_file_that_grows_is_cut_off() {
+        let mut builder = Builder::new(Vec::new());
+        builder.follow_symlinks(false);
+        let linked = HashMap::new();
+        let mut pack = Pack { builder, linked };
+        for name in ["first", "second"] {
+            let proc = Path::new("/proc/self/status");
+            pack.entry(proc, Path::new(name)).unwrap();
+        }
+        let archive = pack.builder.into_inner().unwrap();
+        let mut archive = Archive::new(archive.as_slice());
+        let names = archive.entries().unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            let name = entry.path().unwrap().display().to_string();
+            (name, entry.size())
+        });
+        let names: Vec<_> = names.collect();
+        assert_eq!(names, [("first".to_owned(), 0), ("second".to_owned(), 0)]);
     }
 
     #[test]

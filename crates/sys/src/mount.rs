@@ -237,6 +237,15 @@ pub fn id(fd: impl AsFd) -> Result<u64> {
     id_as(fd, rustix::fs::StatxFlags::MNT_ID)
 }
 
+/// The mount that a name in an open directory is on. A link is not followed.
+pub fn id_at(dir: impl AsFd, name: &OsStr) -> Result<u64> {
+    use rustix::fs::{AtFlags, StatxFlags};
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    rustix::fs::statx(dir, name, flags, StatxFlags::MNT_ID)
+        .named("statx")
+        .map(|answer| answer.stx_mnt_id)
+}
+
 /// The same as a number that no other mount ever has, from Linux 6.8 on; before, [`id`].
 pub fn unique_id(fd: impl AsFd) -> Result<u64> {
     use rustix::fs::StatxFlags;

@@ -159,6 +159,75 @@ fn what_does_not_run_has_files_too() {
     brig.finish();
 }
 
+/// An archive leads below what is mounted in a container, whatever directory it is put into.
+#[test]
+fn what_is_mounted_in_one_that_rests_is_not_written_to() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let (host, tree) = (brig.root().join("host"), brig.root().join("tree"));
+    let (flat, device) = (brig.root().join("flat"), brig.root().join("device"));
+    for dir in [&host, &tree.join("bound"), &flat, &device.join("data")] {
+        fs::create_dir_all(dir).unwrap();
+    }
+    fs::write(host.join("file"), "of the machine").unwrap();
+    fs::write(tree.join("bound/file"), "of the archive").unwrap();
+    fs::write(flat.join("bound"), "a file in its place").unwrap();
+    fs::write(device.join("data/file"), "text").unwrap();
+    let from = host.display();
+    for client in clients() {
+        for mode in ["ro", "rw"] {
+            let (bind, volume) = (format!("{from}:/bound:{mode}"), "elsewhere:/data");
+            let make = ["volume", "create", "-o", "type=tmpfs", "-o", "device=none"];
+            brig.with(client, &[&make[..], &["elsewhere"]].concat()).ok();
+            let create = ["create", "--name", "rests", "-v", &bind, "-v", volume];
+            brig.with(client, &[&create[..], &["bb", "true"]].concat())
+                .ok();
+            let put = |tree: &std::path::Path| {
+                let tree = format!("{}/.", tree.display());
+                brig.with(client, &["cp", &tree, "rests:/"])
+            };
+            let copied = put(&tree);
+            let expected = match mode {
+                "ro" => {
+                    assert!(copied.fails(1).contains("ead-only"), "{copied}");
+                    "of the machine"
+                }
+                _ => {
+                    copied.ok();
+                    "of the archive"
+                }
+            };
+            let is = || fs::read_to_string(host.join("file")).unwrap();
+            assert_eq!(is(), expected);
+            put(&flat).fails(1);
+            assert_eq!(is(), expected);
+            // The API's default, which the clients do not use.
+            let archive = Command::new("tar")
+                .args(["--format=ustar", "-cC", flat.to_str().unwrap(), "bound"])
+                .output();
+            let archive = String::from_utf8(archive.unwrap().stdout).unwrap();
+            let answer = brig.http(&format!(
+                "PUT /containers/rests/archive?path=/ HTTP/1.1\r\nHost: brig\r\nConnection: close\r\n\
+                 Content-Length: {}\r\n\r\n{archive}",
+                archive.len()
+            ));
+            assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+            assert_eq!(is(), expected);
+            // What is not mounted now is not written to by mistake.
+            put(&device).fails(1);
+            let into = [device.join("data/file").display().to_string()];
+            let refused = brig.with(client, &["cp", &into[0], "rests:/data/"]);
+            assert_ne!(refused.code, 0, "{refused}");
+            fs::write(host.join("file"), "of the machine").unwrap();
+            brig.with(client, &["rm", "rests"]).ok();
+            brig.with(client, &["volume", "rm", "elsewhere"]).ok();
+        }
+    }
+    brig.finish();
+}
+
 #[test]
 fn what_is_not_to_be_written_is_not() {
     if !root() {

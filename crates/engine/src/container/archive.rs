@@ -37,6 +37,16 @@ pub enum NoFile {
     /// What is mounted there is not.
     #[error("mounted volume is marked read-only")]
     ReadOnlyMount,
+    /// It is mounted only while the container runs.
+    #[error(
+        "what is mounted at {target} of container {who} can be reached only while it runs; start it first"
+    )]
+    OnlyRunning {
+        /// Where it is mounted.
+        target: String,
+        /// The container as it was named.
+        who: String,
+    },
 }
 
 impl NoFile {
@@ -46,6 +56,7 @@ impl NoFile {
             Self::Missing { .. } => ErrorKind::NotFound,
             Self::NoDirectory => ErrorKind::Invalid,
             Self::ReadOnlyRoot | Self::ReadOnlyMount => ErrorKind::Forbidden,
+            Self::OnlyRunning { .. } => ErrorKind::Conflict,
         }
     }
 }
@@ -74,6 +85,7 @@ pub struct PutOptions {
 pub fn stat(engine: &Engine, who: &str, path: &str) -> Result<PathStat, Error> {
     let container = engine.find(who)?;
     rootfs::with(engine, &container, Access::Read, |root| {
+        refuse_only_running(engine, &container, root, (who, path))?;
         look(root, who, path)
     })
 }
@@ -88,6 +100,7 @@ pub fn get(
 ) -> Result<(), Error> {
     let container = engine.find(who)?;
     rootfs::with(engine, &container, Access::Read, |root| {
+        refuse_only_running(engine, &container, root, (who, path))?;
         let stat = look(root, who, path)?;
         let (plain, _) = clean(path);
         let plain = match stat.status.kind {
@@ -123,6 +136,7 @@ pub fn put(
     engine.accepts_work()?;
     let container = engine.find(who)?;
     rootfs::with(engine, &container, Access::Write, |root| {
+        refuse_only_running(engine, &container, root, (who, path))?;
         let into = follow(root, &clean(path).0).map_err(missing(who, path))?;
         let (_, _, status) = find(root, &into).map_err(missing(who, path))?;
         if status.kind != Kind::Directory {
@@ -185,6 +199,24 @@ fn missing<'a>(who: &'a str, path: &'a str) -> impl Fn(sys::Error) -> Error + us
         }
         .into(),
         _ => Error::kernel(format!("look at {path} in container {who}"))(error),
+    }
+}
+
+/// What its start alone mounts is nowhere before that.
+fn refuse_only_running(
+    engine: &Engine,
+    container: &Container,
+    root: &Dir,
+    (who, path): (&str, &str),
+) -> Result<(), Error> {
+    let at = follow(root, &clean(path).0).map_err(missing(who, path))?;
+    match rootfs::only_running(engine, container, &at)? {
+        Some(target) => Err(NoFile::OnlyRunning {
+            target,
+            who: who.to_owned(),
+        }
+        .into()),
+        None => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@
 //! Who works on them has the container's root as a [`Dir`] and resolves every path in that: nothing of
 //! the container is ever a path of the machine, and no program or library of it is ever loaded.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard};
 
 use sys::dir::Dir;
@@ -12,9 +12,9 @@ use sys::mount::{Attributes, Change, Mounted, Propagation};
 use sys::ns::Namespaces;
 use sys::overlay::Overlay;
 use sys::root::Root;
-use types::{Lifecycle, Mount, MountKind};
+use types::{Lifecycle, Mount, MountKind, MountRequest};
 
-use super::WrongState;
+use super::{WrongState, mounts};
 use crate::table::{Container, lock};
 use crate::{Engine, Error};
 
@@ -73,17 +73,20 @@ fn of_layers<T: Send>(
     work: impl FnOnce(&Dir) -> Result<T, Error> + Send,
 ) -> Result<T, Error> {
     let snapshot = engine.storage().snapshot(container.id())?;
-    let mounts = binds(engine, container, access)?;
+    let mounts = mounts_of(engine, container, access)?;
+    let files = Files {
+        layers: &snapshot.mounts,
+        mounts: &mounts,
+        read_only: container.fixed.spec.read_only,
+        access,
+    };
     // It is hidden by what is mounted on it, for this thread only.
     let place = engine.config().run_root.join("containers");
     let done = std::thread::scope(|scope| {
         // A thread of its own: a mount namespace cannot be left behind by one that is used again.
         let thread = scope.spawn(|| {
-            let root = mounted(&snapshot.mounts, &mounts, &place, access);
-            work(&root.map_err(Error::kernel(format!(
-                "mount the files of container {}",
-                container.id()
-            )))?)
+            let what = || format!("mount the files of container {}", container.id());
+            work(&files.mount(&place, what)?)
         });
         thread.join()
     });
@@ -91,82 +94,204 @@ fn of_layers<T: Send>(
     done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// What is mounted in it of the machine's directories and files.
-fn binds(engine: &Engine, container: &Container, access: Access) -> Result<Vec<Mount>, Error> {
-    let mut mounts = Vec::new();
-    if access == Access::Bare {
-        return Ok(mounts);
+/// What is mounted in a container that does not run.
+struct Placed {
+    what: What,
+    target: PathBuf,
+    read_only: bool,
+}
+
+enum What {
+    /// Something of the machine.
+    Bind {
+        source: PathBuf,
+        subpath: Option<PathBuf>,
+        recursive: bool,
+    },
+    /// Mounted by the start only. Nothing is there, and nothing can be put there: it would be hidden.
+    Nothing,
+}
+
+impl Placed {
+    fn nothing(target: &str) -> Self {
+        Self {
+            what: What::Nothing,
+            target: target.into(),
+            read_only: true,
+        }
     }
-    for request in &container.fixed.resolved.mounts {
-        let mount = match &request.kind {
+}
+
+/// What is mounted in it: the machine's directories and files, and places where only a start does.
+fn mounts_of(
+    engine: &Engine,
+    container: &Container,
+    access: Access,
+) -> Result<Vec<Placed>, Error> {
+    let requests = &container.fixed.resolved.mounts;
+    let mut placed = Vec::new();
+    if access == Access::Bare {
+        return Ok(placed);
+    }
+    if access == Access::Write {
+        // As its start would.
+        mounts::make_sources(requests)?;
+    }
+    for request in requests {
+        let target = &request.target;
+        placed.push(match &request.kind {
+            MountKind::Bind {
+                source,
+                create_source: true,
+                ..
+            } if !Path::new(source).exists() => Placed::nothing(target),
             MountKind::Bind {
                 source, recursive, ..
-            } => Mount {
-                kind: "bind".to_owned(),
-                source: source.into(),
-                target: request.target.clone().into(),
-                options: vec![if *recursive { "rbind" } else { "bind" }.to_owned()],
-                lower: Vec::new(),
-                subpath: None,
+            } => Placed {
+                what: What::Bind {
+                    source: source.into(),
+                    subpath: None,
+                    recursive: *recursive,
+                },
+                target: target.into(),
+                read_only: request.read_only,
             },
             MountKind::Volume(volume) => {
                 let Some(name) = &volume.name else { continue };
                 let mount = engine.storage().volume(name.as_str())?.mount()?;
-                Mount {
-                    target: request.target.clone().into(),
-                    subpath: volume.subpath.as_ref().map(Into::into),
-                    ..mount
-                }
+                of_volume(mount, request, volume.subpath.as_ref())
             }
-            // Memory is empty, and images are read-only and have archives of their own.
-            MountKind::Tmpfs { .. } | MountKind::Image { .. } => continue,
-        };
-        if mount.kind == "bind" {
-            mounts.push(mount);
-        }
+            MountKind::Image { .. } => Placed::nothing(target),
+            // Memory is empty.
+            MountKind::Tmpfs { .. } => continue,
+        });
     }
     // Parents before what is mounted in them.
-    mounts.sort_by_key(|mount| mount.target.components().count());
-    Ok(mounts)
+    placed.sort_by_key(|mount| mount.target.components().count());
+    Ok(placed)
 }
 
-/// On the calling thread, which gets a mount namespace of its own.
-fn mounted(layers: &[Mount], mounts: &[Mount], place: &Path, access: Access) -> sys::Result<Dir> {
-    sys::ns::unshare(Namespaces::MOUNT)?;
-    let untied = Change {
-        propagation: Some(Propagation::Private),
-        ..Change::default()
-    };
-    sys::mount::change_fd(Dir::open(Path::new("/"))?, untied, true)?;
-    // Before there is anything of the container's: a path of the machine must not lead through that.
-    let bound = mounts.iter().filter_map(bound).collect::<Vec<_>>();
-    let overlay = overlay(layers, place, access)?;
-    if sys::overlay::can_be_detached() {
-        overlay.mount()?.attach(Dir::open(place)?)?;
-    } else {
-        overlay.mount_at(place)?;
+fn of_volume(mount: Mount, request: &MountRequest, subpath: Option<&String>) -> Placed {
+    if mount.kind != "bind" {
+        return Placed::nothing(&request.target);
     }
-    let root = Root::open(place)?;
-    for (bound, target) in bound {
-        let target = match sys::root::kind(&bound)? {
-            sys::root::Kind::Directory => root.make_dirs(target)?,
-            _ => root.make_file(target)?,
+    let has = |names: &[&str]| mount.options.iter().any(|own| names.contains(&own.as_str()));
+    Placed {
+        read_only: request.read_only || has(&["ro", "rro"]),
+        what: What::Bind {
+            recursive: has(&["rbind"]),
+            source: mount.source,
+            subpath: subpath.map(Into::into),
+        },
+        target: request.target.clone().into(),
+    }
+}
+
+/// Whether a path leads into what only a start mounts: where that is.
+pub(super) fn only_running(
+    engine: &Engine,
+    container: &Container,
+    path: &str,
+) -> Result<Option<String>, Error> {
+    if container.lifecycle().is_running() {
+        return Ok(None);
+    }
+    let mounts = mounts_of(engine, container, Access::Read)?;
+    let innermost = mounts
+        .into_iter()
+        .rfind(|mount| Path::new(path).starts_with(&mount.target));
+    Ok(innermost
+        .filter(|mount| matches!(mount.what, What::Nothing))
+        .map(|mount| mount.target.display().to_string()))
+}
+
+/// The files of a container that does not run.
+struct Files<'a> {
+    layers: &'a [Mount],
+    mounts: &'a [Placed],
+    /// Whether the root is not to be written to.
+    read_only: bool,
+    access: Access,
+}
+
+impl Files<'_> {
+    /// On the calling thread, which gets a mount namespace of its own.
+    fn mount(&self, place: &Path, what: impl Fn() -> String) -> Result<Dir, Error> {
+        self.leave().map_err(Error::kernel(what()))?;
+        // Before there is anything of the container's: a path of the machine must not lead through that.
+        let mut detached = Vec::new();
+        for mount in self.mounts {
+            let of = || format!("{}: mount what is at {}", what(), mount.target.display());
+            let made = detach(mount).map_err(Error::kernel(of()))?;
+            detached.push((made, &mount.target));
+        }
+        self.attach(place, detached).map_err(Error::kernel(what()))
+    }
+
+    fn leave(&self) -> sys::Result<()> {
+        sys::ns::unshare(Namespaces::MOUNT)?;
+        let untied = Change {
+            propagation: Some(Propagation::Private),
+            ..Change::default()
         };
-        bound.attach(target)?;
+        sys::mount::change_fd(Dir::open(Path::new("/"))?, untied, true)
     }
-    Dir::open(place)
+
+    fn attach(&self, place: &Path, detached: Vec<(Mounted, &PathBuf)>) -> sys::Result<Dir> {
+        let overlay = overlay(self.layers, place, self.access)?;
+        if sys::overlay::can_be_detached() {
+            overlay.mount()?.attach(Dir::open(place)?)?;
+        } else {
+            overlay.mount_at(place)?;
+        }
+        let root = Root::open(place)?;
+        for (mount, target) in detached {
+            let target = match sys::root::kind(&mount)? {
+                sys::root::Kind::Directory => root.make_dirs(target)?,
+                _ => root.make_file(target)?,
+            };
+            mount.attach(target)?;
+        }
+        let root = Dir::open(place)?;
+        if self.read_only {
+            // Now that all places for mounts are made.
+            sys::mount::change_fd(&root, READ_ONLY, false)?;
+        }
+        Ok(root)
+    }
 }
 
-/// A mount that is attached nowhere yet, and where it is to be. What is not there cannot be looked into.
-fn bound(mount: &Mount) -> Option<(Mounted, &Path)> {
-    let recursive = mount.options.iter().any(|option| option == "rbind");
-    let bound = match &mount.subpath {
-        None => sys::mount::bind(&mount.source, recursive),
-        Some(part) => Root::open(&mount.source)
-            .and_then(|source| source.open_beneath(part))
-            .and_then(|part| sys::mount::bind_fd(part, recursive)),
+const READ_ONLY: Change = Change {
+    set: Attributes::READ_ONLY,
+    clear: Attributes::empty(),
+    propagation: None,
+};
+
+/// A mount that is attached nowhere yet. What is read-only is so before anybody can reach it.
+fn detach(mount: &Placed) -> sys::Result<Mounted> {
+    let (made, recursive) = match &mount.what {
+        What::Nothing => {
+            let none = sys::mount::file_system("tmpfs", Some("none"), &[], Attributes::empty())?;
+            (none, false)
+        }
+        What::Bind {
+            source,
+            subpath: None,
+            recursive,
+        } => (sys::mount::bind(source, *recursive)?, *recursive),
+        What::Bind {
+            source,
+            subpath: Some(part),
+            recursive,
+        } => {
+            let part = Root::open(source)?.open_beneath(part)?;
+            (sys::mount::bind_fd(part, *recursive)?, *recursive)
+        }
     };
-    Some((bound.ok()?, &mount.target))
+    if mount.read_only {
+        made.change(READ_ONLY, recursive)?;
+    }
+    Ok(made)
 }
 
 /// The container's layers. Who only reads has a layer of memory above them: another mount may have

@@ -346,6 +346,9 @@ impl<'a> Placer<'a> {
     /// Removes what an earlier entry left.
     fn clear(&mut self, dir: &Dir, name: &OsStr, path: &[u8]) -> sys::Result<()> {
         self.replaced = true;
+        if !matches!(self.clearing, Clearing::Discard(_)) {
+            refuse_mount(dir, name)?;
+        }
         match dir.status(name)?.kind {
             FileKind::Directory => {
                 match self.clearing {
@@ -425,7 +428,19 @@ impl<'a> Placer<'a> {
     }
 }
 
-/// Removes a directory with all that is in it.
+/// Refuses to remove what something is mounted on: all that is in it is somebody else's. The kernel does
+/// so itself only in the mount namespace of whoever asks.
+fn refuse_mount(dir: &Dir, name: &OsStr) -> sys::Result<()> {
+    match sys::mount::id_at(dir, name)? == sys::mount::id(dir)? {
+        true => Ok(()),
+        false => Err(sys::Error {
+            call: "unlinkat",
+            errno: Errno::BUSY,
+        }),
+    }
+}
+
+/// Removes a directory with all that is in it, as far as nothing is mounted there.
 fn remove(parent: &Dir, name: &OsStr, depth: usize) -> sys::Result<()> {
     /// Directories open at a time. What lies deeper is refused.
     const MAX_DEPTH: usize = 256;
@@ -439,6 +454,7 @@ fn remove(parent: &Dir, name: &OsStr, depth: usize) -> sys::Result<()> {
     let entries: Vec<_> = dir.entries()?.collect::<sys::Result<_>>()?;
     for (entry, _) in entries {
         let entry = sys::dir::name(&entry);
+        refuse_mount(&dir, entry)?;
         match dir.status(entry)?.kind {
             FileKind::Directory => remove(&dir, entry, depth + 1)?,
             _ => dir.remove_file(entry)?,
