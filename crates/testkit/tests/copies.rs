@@ -180,7 +180,8 @@ fn what_is_mounted_in_one_that_rests_is_not_written_to() {
         for mode in ["ro", "rw"] {
             let (bind, volume) = (format!("{from}:/bound:{mode}"), "elsewhere:/data");
             let make = ["volume", "create", "-o", "type=tmpfs", "-o", "device=none"];
-            brig.with(client, &[&make[..], &["elsewhere"]].concat()).ok();
+            brig.with(client, &[&make[..], &["elsewhere"]].concat())
+                .ok();
             let create = ["create", "--name", "rests", "-v", &bind, "-v", volume];
             brig.with(client, &[&create[..], &["bb", "true"]].concat())
                 .ok();

@@ -123,11 +123,7 @@ impl Placed {
 }
 
 /// What is mounted in it: the machine's directories and files, and places where only a start does.
-fn mounts_of(
-    engine: &Engine,
-    container: &Container,
-    access: Access,
-) -> Result<Vec<Placed>, Error> {
+fn mounts_of(engine: &Engine, container: &Container, access: Access) -> Result<Vec<Placed>, Error> {
     let requests = &container.fixed.resolved.mounts;
     let mut placed = Vec::new();
     if access == Access::Bare {
@@ -175,7 +171,12 @@ fn of_volume(mount: Mount, request: &MountRequest, subpath: Option<&String>) -> 
     if mount.kind != "bind" {
         return Placed::nothing(&request.target);
     }
-    let has = |names: &[&str]| mount.options.iter().any(|own| names.contains(&own.as_str()));
+    let has = |names: &[&str]| {
+        mount
+            .options
+            .iter()
+            .any(|own| names.contains(&own.as_str()))
+    };
     Placed {
         read_only: request.read_only || has(&["ro", "rro"]),
         what: What::Bind {
