@@ -106,7 +106,7 @@ impl Engine {
         let path = config.run_root.join("gone");
         let keeper = Keeper::new(config.network.keeper.clone(), config.run_root.clone());
         let host = Host::detect()?;
-        let mark = Mark::new(&host.boot)?;
+        let mark = Mark::new(&host.boot, &config.run_root)?;
         let gone = Gone::open(&path).map_err(Error::io(format!("read {}", path.display())))?;
         Ok(Self {
             inner: Arc::new(Inner {

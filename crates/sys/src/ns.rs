@@ -9,7 +9,7 @@ use std::path::Path;
 
 use bitflags::bitflags;
 
-use crate::error::{Errno, Error, Result, check};
+use crate::error::{Errno, Error, Named, Result, check};
 use crate::fd;
 
 bitflags! {
@@ -115,6 +115,29 @@ pub fn within<T>(namespace: impl AsFd, f: impl FnOnce() -> T) -> Result<T> {
 /// Moves the calling thread into several namespaces of a process at once (Linux 5.8): all or none.
 pub fn enter_process(pidfd: impl AsFd, kinds: Namespaces) -> Result<()> {
     set(pidfd.as_fd().as_raw_fd(), kinds)
+}
+
+/// A number that the calling thread's network namespace has and no other one ever had since the kernel started
+/// (socket(7), SO_NETNS_COOKIE, of Linux 5.14): a namespace's inode number is another one's later.
+pub fn network_cookie() -> Result<u64> {
+    let kind = rustix::net::SocketType::DGRAM;
+    let flags = rustix::net::SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(rustix::net::AddressFamily::UNIX, kind, flags, None);
+    let socket = socket.named("socket")?;
+    let mut cookie = 0_u64;
+    let mut length: libc::socklen_t = 8;
+    // SAFETY: getsockopt(2) writes at most `length` bytes to a variable that has as many, and the length written;
+    // both live across the call.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    check("getsockopt", answer.into()).map(|_| cookie)
 }
 
 /// Gives the calling thread namespaces of its own; of pid and time kind, its children.

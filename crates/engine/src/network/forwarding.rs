@@ -7,35 +7,50 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::NetworkError;
 use crate::Error;
 
-/// A file with the boot it is about and the versions that were turned on, locked while they change.
+/// A file, locked while it changes: a line with the boot and the namespace it is about and the versions that
+/// were turned on, then one for each daemon that relies on it.
 #[derive(Debug)]
 pub(crate) struct Mark {
     path: PathBuf,
-    boot: String,
+    /// The boot and the namespace, told from others that had its number before.
+    subject: String,
+    /// Who we are among the daemons, and what is there as long as we may be: our run root.
+    user: PathBuf,
 }
 
 /// The file while nobody else has it.
 struct Held<'a> {
     mark: &'a Mark,
     file: File,
+    known: Known,
+}
+
+/// What the file says.
+#[derive(Debug, Default)]
+struct Known {
     /// Whether each is IPv4.
     versions: Vec<bool>,
+    users: Vec<PathBuf>,
 }
 
 impl Mark {
-    /// Of this process's network namespace.
-    pub(crate) fn new(boot: &str) -> Result<Self, Error> {
+    /// Of this process's network namespace, and of the daemon with this run root.
+    pub(crate) fn new(boot: &str, run_root: &Path) -> Result<Self, Error> {
         let namespace = std::fs::metadata("/proc/self/ns/net")
             .map_err(Error::io("look at this daemon's network namespace"))?;
+        // A kernel that has no such number does with the other one.
+        let cookie = sys::ns::network_cookie().unwrap_or_default();
         Ok(Self {
             path: Path::new("/run").join(format!("brig-forwarding-{}", namespace.ino())),
-            boot: boot.to_owned(),
+            subject: format!("{boot}/{cookie}"),
+            user: run_root.to_owned(),
         })
     }
 
@@ -47,23 +62,29 @@ impl Mark {
             }
         }
         let text = std::fs::read_to_string(&self.path).unwrap_or_default();
-        Ok(!self.read(&text).is_empty())
+        Ok(!self.read(&text).versions.is_empty())
     }
 
     /// Has these versions passed on; those that were not, to be heard of.
     pub(super) fn forward(&self, versions: &[bool]) -> Result<Vec<bool>, Error> {
+        if versions.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Also to look: who ends may be turning it off.
+        let mut held = self.hold()?;
         let mut off = Vec::new();
         for ipv4 in versions {
             if !forwards(*ipv4)? {
                 off.push(*ipv4);
             }
         }
-        if off.is_empty() {
-            return Ok(off);
+        held.known.versions.extend(&off);
+        if held.known.versions.is_empty() {
+            // It was a router before, and nobody is to turn that off.
+            return held.remove().map(|()| off);
         }
-        let mut held = self.hold()?;
+        held.known.users.push(self.user.clone());
         // Before it is true: whoever finds it on knows why.
-        held.versions.extend(&off);
         held.write()?;
         for ipv4 in &off {
             network::enable_forwarding(*ipv4)
@@ -77,20 +98,27 @@ impl Mark {
         if !self.path.exists() {
             return Ok(());
         }
-        let held = self.hold()?;
+        let mut held = self.hold()?;
+        let relies = |user: &PathBuf| *user != self.user && user.exists();
+        held.known.users.retain(relies);
+        if !held.known.users.is_empty() {
+            return held.write();
+        }
+        if held.known.versions.is_empty() {
+            return held.remove();
+        }
         let others = network::forwarding_filters().map_err(NetworkError::network(
             "look who else has rules for packets that are passed on",
         ))?;
-        if let (false, Some(other)) = (held.versions.is_empty(), others.first()) {
+        if let Some(other) = others.first() {
             tracing::warn!("this host goes on passing packets on: {other} may need it");
-            return Ok(());
+            return held.write();
         }
-        for ipv4 in &held.versions {
+        for ipv4 in &held.known.versions {
             network::disable_forwarding(*ipv4)
                 .map_err(NetworkError::network("have this host pass no packets on"))?;
         }
-        let gone = std::fs::remove_file(&self.path);
-        gone.map_err(Error::io(format!("remove {}", self.path.display())))
+        held.remove()
     }
 
     fn hold(&self) -> Result<Held<'_>, Error> {
@@ -111,37 +139,55 @@ impl Mark {
                 let mut text = String::new();
                 file.read_to_string(&mut text)
                     .map_err(Error::io(failed()))?;
-                let versions = self.read(&text);
                 return Ok(Held {
                     mark: self,
                     file,
-                    versions,
+                    known: self.read(&text),
                 });
             }
         }
     }
 
-    fn read(&self, text: &str) -> Vec<bool> {
-        let mut words = text.split_whitespace();
-        if words.next() != Some(self.boot.as_str()) {
-            return Vec::new();
+    /// Nothing if it is about another boot or namespace.
+    fn read(&self, text: &str) -> Known {
+        let mut lines = text.lines();
+        let mut words = lines.next().unwrap_or_default().split_whitespace();
+        if words.next() != Some(self.subject.as_str()) {
+            return Known::default();
         }
-        words.map(|word| word == "ipv4").collect()
+        Known {
+            versions: words.map(|word| word == "ipv4").collect(),
+            users: lines.map(PathBuf::from).collect(),
+        }
     }
 }
 
 impl Held<'_> {
     fn write(&mut self) -> Result<(), Error> {
-        self.versions.sort_unstable();
-        self.versions.dedup();
-        let mut text = self.mark.boot.clone();
-        for ipv4 in &self.versions {
-            text.push_str(if *ipv4 { " ipv4" } else { " ipv6" });
+        let Known { versions, users } = &mut self.known;
+        versions.sort_unstable();
+        versions.dedup();
+        users.sort_unstable();
+        users.dedup();
+        let mut text = self.mark.subject.as_bytes().to_vec();
+        for ipv4 in versions {
+            text.extend_from_slice(if *ipv4 { b" ipv4" } else { b" ipv6" });
+        }
+        for user in users {
+            text.push(b'\n');
+            text.extend_from_slice(user.as_os_str().as_bytes());
         }
         let written = (self.file.rewind())
             .and_then(|()| self.file.set_len(0))
-            .and_then(|()| self.file.write_all(text.as_bytes()));
+            .and_then(|()| self.file.write_all(&text));
         written.map_err(Error::io(format!("write {}", self.mark.path.display())))
+    }
+
+    /// There is nothing to know any more.
+    fn remove(self) -> Result<(), Error> {
+        let path = &self.mark.path;
+        let gone = std::fs::remove_file(path);
+        gone.map_err(Error::io(format!("remove {}", path.display())))
     }
 }
 
@@ -153,22 +199,54 @@ fn forwards(ipv4: bool) -> Result<bool, NetworkError> {
 mod tests {
     use super::*;
 
+    fn mark(dir: &Path, subject: &str, user: &str) -> Mark {
+        Mark {
+            path: dir.join("forwarding"),
+            subject: subject.to_owned(),
+            user: dir.join(user),
+        }
+    }
+
     #[test]
-    fn a_mark_is_of_one_boot_and_gathers_versions() {
+    fn a_mark_is_of_one_boot_and_namespace_and_gathers_versions() {
         let dir = tempfile::tempdir().unwrap();
-        let mark = |boot: &str| Mark {
-            path: dir.path().join("forwarding"),
-            boot: boot.to_owned(),
-        };
+        let mark = |subject: &str| mark(dir.path(), subject, "run");
         for version in [true, false, true] {
-            let first = mark("first");
+            let first = mark("first/1");
             let mut held = first.hold().unwrap();
-            held.versions.push(version);
+            held.known.versions.push(version);
             held.write().unwrap();
         }
         let text = std::fs::read_to_string(dir.path().join("forwarding")).unwrap();
-        assert_eq!(text, "first ipv6 ipv4");
-        assert_eq!(mark("first").hold().unwrap().versions, [false, true]);
-        assert_eq!(mark("second").hold().unwrap().versions, [] as [bool; 0]);
+        assert_eq!(text, "first/1 ipv6 ipv4");
+        let versions = |subject: &str| mark(subject).hold().unwrap().known.versions;
+        assert_eq!(versions("first/1"), [false, true]);
+        assert_eq!(versions("first/2"), [] as [bool; 0]);
+        assert_eq!(versions("second/1"), [] as [bool; 0]);
+    }
+
+    #[test]
+    fn what_another_daemon_relies_on_is_left_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (
+            mark(dir.path(), "boot/1", "one"),
+            mark(dir.path(), "boot/1", "two"),
+        );
+        for user in [&one, &two] {
+            std::fs::create_dir(&user.user).unwrap();
+            let mut held = user.hold().unwrap();
+            held.known.users.push(user.user.clone());
+            held.write().unwrap();
+        }
+        // No version stands there, so nothing of this machine is touched.
+        one.put_back().unwrap();
+        assert_eq!(
+            two.hold().unwrap().known.users,
+            std::slice::from_ref(&two.user)
+        );
+        // One that is gone from the machine relies on nothing.
+        std::fs::remove_dir(&two.user).unwrap();
+        one.put_back().unwrap();
+        assert!(!one.path.exists());
     }
 }

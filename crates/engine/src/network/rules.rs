@@ -97,9 +97,16 @@ impl Rules {
     pub(super) fn forward(&self, plan: &NetworkPlan) -> Result<(), Error> {
         for ipv4 in self.mark.forward(&self.versions(plan))? {
             let setting = network::forwarding_setting(ipv4);
-            tracing::info!(
-                "this host passes packets on from now on ({setting}), for containers only"
-            );
+            if self.wanted {
+                tracing::info!(
+                    "this host passes packets on from now on ({setting}), for containers only"
+                );
+            } else {
+                tracing::warn!(
+                    "this host passes packets on from now on ({setting}), for everybody: \
+                     without a firewall nothing keeps others from using it as a router"
+                );
+            }
         }
         Ok(())
     }

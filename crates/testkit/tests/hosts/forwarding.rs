@@ -59,3 +59,20 @@ fn a_router_stays_one() {
     brig.finish();
     assert_eq!(lan.machine.setting(FORWARD), "1");
 }
+
+#[test]
+fn without_rules_the_last_daemon_is_known_too() {
+    if !root() {
+        return;
+    }
+    let lan = Lan::new();
+    let one = daemon(&lan.machine, "firewall = false\n");
+    let other = daemon(&lan.machine, "firewall = false\n");
+    idle(&one, "first", &[]);
+    idle(&other, "second", &[]);
+    assert_eq!(lan.machine.setting(FORWARD), "1");
+    one.finish();
+    assert_eq!(lan.machine.setting(FORWARD), "1");
+    other.finish();
+    assert_eq!(lan.machine.setting(FORWARD), "0");
+}
