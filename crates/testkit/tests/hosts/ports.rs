@@ -1,8 +1,20 @@
 //! Published ports, from every side.
 
+use std::process::Child;
+
 use testkit::{Lan, at, root, until};
 
 use crate::support::{daemon, endpoint, heard, heard_by, idle, serve, silent, silent_to};
+
+/// A program that is ended, also by a test that fails.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 #[test]
 fn a_port_is_reached_from_everywhere_by_both_versions() {
@@ -192,7 +204,7 @@ fn ranges_ephemeral_ports_and_all_exposed_ones() {
         .machine
         .command(&["busybox", "nc", "-l", "-p", "9500"])
         .spawn();
-    let mut listener = listener.unwrap();
+    let listener = Ended(listener.unwrap());
     let refused = until("a listener of the machine's own", || {
         brig.brig(&["rm", "-f", "no"]);
         let run = [
@@ -202,11 +214,10 @@ fn ranges_ephemeral_ports_and_all_exposed_ones() {
         (tried.code != 0).then(|| tried.stderr.clone())
     });
     assert!(
-        refused.contains(&format!("process {} (", listener.id())),
+        refused.contains(&format!("process {} (", listener.0.id())),
         "{refused}"
     );
-    listener.kill().unwrap();
-    listener.wait().unwrap();
+    drop(listener);
     // Ports of the kernel's choice.
     serve(
         &brig,
