@@ -1,5 +1,6 @@
 //! What the host has already.
 
+use sys::Errno;
 use sys::netlink::{Family, Socket};
 use sys::nft::{BaseChain, Place};
 
@@ -62,7 +63,7 @@ pub fn own_addresses() -> Result<Vec<IpAddr>, Error> {
 /// Whether the calling thread's namespace has an interface of this name; also where that cannot be seen.
 pub fn link_exists(name: &str) -> bool {
     let found = Socket::open(Family::Route).and_then(|mut socket| link::find(&mut socket, name));
-    !found.is_err_and(|error| error.errno == sys::Errno::NODEV)
+    !found.is_err_and(|error| error.errno == Errno::NODEV)
 }
 
 /// Whether this host passes packets on between its interfaces, of one version.
@@ -117,9 +118,52 @@ pub fn forwarding_filters() -> Result<Vec<String>, Error> {
     Ok(found)
 }
 
-/// The chains of all nftables tables of the calling thread's namespace that packets pass by themselves.
+/// The chains of all nftables tables of the calling thread's namespace that packets pass by themselves; none
+/// where the kernel has no nftables.
 pub fn base_chains() -> Result<Vec<BaseChain>, Error> {
-    let doing = || "list the chains of nftables".to_owned();
-    let mut socket = Socket::open(Family::Netfilter).doing(doing)?;
-    sys::nft::base_chains(&mut socket).doing(doing)
+    let chains =
+        Socket::open(Family::Netfilter).and_then(|mut socket| sys::nft::base_chains(&mut socket));
+    match chains {
+        Err(error) if has_no_nftables(error.errno) => Ok(Vec::new()),
+        chains => chains.doing(|| "list the chains of nftables".to_owned()),
+    }
+}
+
+/// netlink(7): there is no such family of sockets, or nobody of that family for tables, which is an invalid
+/// question where nothing is to be changed.
+fn has_no_nftables(errno: Errno) -> bool {
+    [Errno::PROTONOSUPPORT, Errno::OPNOTSUPP, Errno::INVAL].contains(&errno)
+}
+
+/// Whether an address is one of this host's. Not if that cannot be told.
+pub fn is_own(address: IpAddr) -> bool {
+    // The way to itself begins and ends there.
+    let way =
+        Socket::open(Family::Route).and_then(|mut socket| link::route_to(&mut socket, address));
+    address.is_loopback() || way.is_ok_and(|(_, own)| own == Some(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_addresses_are_known_and_others_are_not() {
+        for (address, own) in [
+            ("127.0.0.1", true),
+            ("127.1.2.3", true),
+            ("::1", true),
+            ("192.0.2.1", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_own(address.parse().unwrap()), own, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_without_nftables_has_no_chains() {
+        assert!(has_no_nftables(Errno::PROTONOSUPPORT));
+        assert!(has_no_nftables(Errno::OPNOTSUPP));
+        assert!(!has_no_nftables(Errno::PERM));
+    }
 }

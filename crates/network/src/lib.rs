@@ -30,7 +30,7 @@ pub use bandwidth::Counters;
 pub use error::Error;
 pub use host::{
     Way, base_chains, disable_forwarding, enable_forwarding, forwarding_filters,
-    forwarding_setting, forwards, host_routes, link_exists, own_addresses, way_to,
+    forwarding_setting, forwards, host_routes, is_own, link_exists, own_addresses, way_to,
 };
 pub use plan::{
     BridgePlan, Driver, EndpointPlan, GatewayMode, InterfaceName, MacvlanMode, MacvlanPlan,

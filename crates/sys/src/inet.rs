@@ -1,5 +1,6 @@
 //! Internet sockets (ip(7), ipv6(7), tcp(7), udp(7)), none of which ever blocks, and bytes that go
 //! from one to another without being copied (splice(2)).
+#![allow(unsafe_code, reason = "if_nametoindex(3) has no safe wrapper")]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -187,10 +188,13 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).named("pipe2")
 }
 
-/// The number of an interface by its name, for addresses that mean something on one link only.
+/// The number that an interface of the calling thread's network namespace has, by its name: for addresses that
+/// mean something on one link only.
 pub fn interface(name: &str) -> Option<u32> {
-    let text = std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex")).ok()?;
-    text.trim().parse().ok()
+    let name = std::ffi::CString::new(name).ok()?;
+    // SAFETY: if_nametoindex(3) reads a string that ends in a zero byte and lives across the call.
+    let number = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    (number != 0).then_some(number)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! says anything.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,7 @@ impl Sessions {
         port: impl AsFd,
         now: Instant,
         room: &mut [u8],
-        may: impl Fn(IpAddr) -> bool,
+        may: impl Fn(SocketAddr) -> bool,
         mut opened: impl FnMut(u32, BorrowedFd<'_>),
     ) -> Result<()> {
         for _ in 0..TURN {
@@ -79,7 +79,7 @@ impl Sessions {
             };
             let number = match self.by_client.get(&client) {
                 Some(number) => *number,
-                None if !may(client.ip()) => continue,
+                None if !may(client) => continue,
                 None => self.open(client, now, &mut opened)?,
             };
             if let Some(session) = self.sessions.get_mut(&number) {

@@ -346,4 +346,37 @@ mod tests {
             assert_eq!(explain(interface, source, to, number), wanted);
         }
     }
+    #[test]
+    fn who_is_kept_inside_is_known_by_address_or_link() {
+        let mut rules = Ruleset::new("t");
+        rules.change(&network("br0", "172.30.0.1/24", false));
+        rules.change(&network("br1", "172.31.0.1/24", true));
+        let mut isolated = BridgePlan::new("br2");
+        isolated.mode6 = GatewayMode::Isolated;
+        rules.change(&Change::AddNetwork(NetworkPlan {
+            name: "net-br2".to_owned(),
+            driver: Driver::Bridge(isolated),
+            subnets: vec![
+                "172.29.0.1/24".parse().unwrap(),
+                "fd00::1/64".parse().unwrap(),
+            ],
+            mtu: None,
+            internal: false,
+        }));
+        for (source, bridge, kept) in [
+            ("172.30.0.2", "br0", false),
+            ("172.31.0.2", "br1", true),
+            ("172.29.0.2", "br2", false),
+            ("fd00::2", "br2", true),
+            ("203.0.113.2", "eth0", false),
+            ("fe80::1", "br0", false),
+            ("fe80::1", "br1", true),
+            ("fe80::1", "br2", true),
+            ("fe80::1", "eth0", false),
+        ] {
+            let source = source.parse().unwrap();
+            let said = rules.keeps_inside(source, |name| name == bridge);
+            assert_eq!(said, kept, "{source} by {bridge}");
+        }
+    }
 }

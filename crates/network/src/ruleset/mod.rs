@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Cidr;
-use crate::plan::{BridgePlan, Driver, NetworkPlan};
+use crate::plan::{BridgePlan, Driver, GatewayMode, NetworkPlan};
 
 mod explain;
 mod firewall;
@@ -140,6 +140,22 @@ impl Ruleset {
             Change::Close(closed) => self.closed = *closed,
             Change::Unpublish(ports) => self.published.retain(|old| !ports.contains(old)),
         }
+    }
+
+    /// Whether who speaks from this address is on a network that nothing leaves. An address of IPv6 that every
+    /// link has is judged by the bridge it `came_by`.
+    pub fn keeps_inside(&self, source: IpAddr, came_by: impl Fn(&str) -> bool) -> bool {
+        let of_a_link = matches!(source, IpAddr::V6(source) if source.is_unicast_link_local());
+        let bridges = self.networks.iter();
+        let mut bridges = bridges.filter_map(|network| Some((network, bridge_of(network)?)));
+        bridges.any(|(network, bridge)| {
+            if of_a_link {
+                return render::keeps_inside(network, bridge) && came_by(&bridge.name);
+            }
+            let isolated = render::mode(bridge, source.is_ipv4()) == GatewayMode::Isolated;
+            let within = |subnet: &Cidr| subnet.contains(source);
+            (network.internal || isolated) && network.subnets.iter().any(within)
+        })
     }
 
     /// What stands in the way of publishing this port: another one on the same protocol and port whose address

@@ -121,7 +121,10 @@ impl Ruleset {
                     set.elements.insert(key, Some(value));
                 }
             }
-            table.chains.extend(allow_chain(port));
+            // Where the host's own rules decide, only what is routed passes ours.
+            if !port.host_policy || self.is_routed(port) {
+                table.chains.extend(allow_chain(port));
+            }
         }
         table
     }
@@ -134,14 +137,14 @@ impl Ruleset {
 
     /// Where one port stands: set, key, value.
     fn port_elements(&self, port: &Published, names: &Names) -> Vec<(&'static str, Vec<u8>, Data)> {
-        // What is translated never comes to the host's input chains.
-        if port.host_policy {
-            return Vec::new();
-        }
         let verdict = Data::Verdict(verdict_on(port));
         if self.is_routed(port) {
             let key = port_key(port, Some(port.target), port.target_port);
             return vec![(names.routed, key, verdict)];
+        }
+        // What is translated never comes to the host's input chains.
+        if port.host_policy {
+            return Vec::new();
         }
         let key = port_key(port, port.host, port.host_port);
         let (ports, open) = match port.host {
@@ -251,7 +254,7 @@ fn allow_name(port: &Published) -> String {
 
 /// Who may use a port, if there is a list.
 fn allow_chain(port: &Published) -> Option<Chain> {
-    if port.allow.is_empty() || port.host_policy {
+    if port.allow.is_empty() {
         return None;
     }
     let ipv4 = port.target.is_ipv4();
@@ -432,12 +435,12 @@ fn postrouting_rules() -> Vec<Rule> {
     ]
 }
 
-fn mode(bridge: &BridgePlan, ipv4: bool) -> GatewayMode {
+pub(super) fn mode(bridge: &BridgePlan, ipv4: bool) -> GatewayMode {
     if ipv4 { bridge.mode4 } else { bridge.mode6 }
 }
 
 /// Whether what comes from the network stays in it.
-fn keeps_inside(network: &NetworkPlan, bridge: &BridgePlan) -> bool {
+pub(super) fn keeps_inside(network: &NetworkPlan, bridge: &BridgePlan) -> bool {
     let isolated = [bridge.mode4, bridge.mode6].contains(&GatewayMode::Isolated);
     network.internal || isolated
 }
@@ -619,4 +622,50 @@ fn change_elements(batch: &mut Batch, set: &str, before: Option<&Elements>, afte
     };
     batch.delete_elements(set, &only_in(before, after));
     batch.add_elements(set, &only_in(after, before));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Driver, Protocol};
+
+    #[test]
+    fn the_hosts_policy_decides_about_what_is_translated_and_not_about_what_is_routed() {
+        for (mode, routed, chains) in [
+            (GatewayMode::Routed, 1, vec!["allow-tcp-any4-8080"]),
+            (GatewayMode::Nat, 0, vec![]),
+        ] {
+            let mut rules = Ruleset::new("t");
+            let mut bridge = BridgePlan::new("br0");
+            bridge.mode4 = mode;
+            rules.change(&Change::AddNetwork(NetworkPlan {
+                name: "net".to_owned(),
+                driver: Driver::Bridge(bridge),
+                subnets: vec![Cidr::new([172, 30, 0, 1].into(), 24).unwrap()],
+                mtu: None,
+                internal: false,
+            }));
+            rules.change(&Change::Publish(vec![Published {
+                owner: "web".to_owned(),
+                protocol: Protocol::Tcp,
+                host: None,
+                host_port: 8080,
+                target: [172, 30, 0, 2].into(),
+                target_port: 80,
+                bridge: "br0".to_owned(),
+                allow: vec![Cidr::host([10, 0, 0, 1].into())],
+                host_policy: true,
+            }]));
+            let table = rules.render();
+            let elements = |name: &str| {
+                let set = table.sets.iter().find(|set| set.name == name);
+                set.unwrap().elements.len()
+            };
+            assert_eq!(elements("routed4"), routed, "{mode:?}");
+            assert_eq!(elements("ports4") + elements("open4"), 0, "{mode:?}");
+            let names = table.chains.iter().map(|chain| chain.name.as_str());
+            let lists: Vec<&str> = names.filter(|name| name.starts_with("allow-")).collect();
+            assert_eq!(lists, chains, "{mode:?}");
+        }
+    }
 }

@@ -4,10 +4,13 @@ use std::io::{Read, Write};
 use std::net::{
     IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket,
 };
+use std::process::Command;
 use std::time::Duration;
 
 use network::keeper::{Change, Listen, Reservation};
-use network::ruleset::Protocol;
+use network::ruleset::{self, Protocol, Ruleset};
+use network::{BridgePlan, Driver, NetworkPlan};
+use sys::ns;
 use types::ErrorKind;
 
 use crate::host::{Host, PATIENCE, cannot_run, until};
@@ -321,4 +324,83 @@ fn datagrams_pass_and_each_client_is_known_by_a_port_of_its_own() {
     }
     seen.dedup();
     assert_eq!(seen.len(), 5);
+}
+
+/// What a server hears first, of what is said to it over and over, but for what was said `before`.
+fn first_heard(server: &UdpSocket, before: &[&str], say: impl Fn()) -> String {
+    server
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .unwrap();
+    let mut heard = String::new();
+    until("a word", || {
+        say();
+        let mut room = [0; 100];
+        let Ok(length) = server.recv(&mut room) else {
+            return false;
+        };
+        heard = String::from_utf8_lossy(&room[..length]).into_owned();
+        !before.contains(&heard.as_str())
+    });
+    heard
+}
+
+#[test]
+fn datagrams_are_passed_on_for_who_may() {
+    if cannot_run() {
+        return;
+    }
+    let host = Host::new();
+    let other = host.container("other", &["10.9.0.2"], &["front"]);
+    let cable = format!(
+        "ip link add eth0 type veth peer name v0 netns {} && \
+         ip address add 10.9.0.2/24 dev eth0 && ip link set eth0 up",
+        host.pid()
+    );
+    assert_eq!(other.run(&host, &cable), "");
+    let own = "ip address add 10.9.0.1/24 dev v0 && ip link set v0 up";
+    let own = Command::new("sh").args(["-c", own]).status();
+    assert!(own.unwrap().success());
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let gateway = IpAddr::from([10, 9, 0, 1]);
+    let port = |owner: &str, allow: &[&str]| {
+        let reservation = Reservation {
+            allow: allow.iter().map(|range| range.parse().unwrap()).collect(),
+            protocol: Protocol::Udp,
+            ..reservation((0, 0), &[(gateway, Some(server.local_addr().unwrap()))])
+        };
+        let port = host.apply(&[reserve(owner, reservation)])[0];
+        SocketAddr::new(gateway, port)
+    };
+    let (listed, open) = (port("listed", &["203.0.113.0/24"]), port("open", &[]));
+    let outside = ns::within(&other.namespace, || UdpSocket::bind("10.9.0.2:0"));
+    let outside = outside.unwrap().unwrap();
+    let inside = UdpSocket::bind("10.9.0.1:0").unwrap();
+    // Lost where it cannot be sent yet, and said again.
+    let say = |who: &UdpSocket, word: &str, to| drop(who.send_to(word.as_bytes(), to));
+    let heard = first_heard(&server, &[], || {
+        say(&outside, "not on the list", listed);
+        say(&outside, "open to all", open);
+    });
+    assert_eq!(heard, "open to all");
+    let heard = first_heard(&server, &["open to all"], || {
+        say(&inside, "the host itself", listed);
+    });
+    assert_eq!(heard, "the host itself");
+    // What nothing leaves does not use the host's program to leave.
+    let mut rules = Ruleset::new("brig-test");
+    rules.change(&ruleset::Change::AddNetwork(NetworkPlan {
+        name: "kept".to_owned(),
+        driver: Driver::Bridge(BridgePlan::new("v0")),
+        subnets: vec!["10.9.0.1/24".parse().unwrap()],
+        mtu: None,
+        internal: true,
+    }));
+    host.apply(&[Change::Ruleset { rules }]);
+    let fresh = port("fresh", &[]);
+    let before = ["open to all", "the host itself"];
+    let heard = first_heard(&server, &before, || {
+        say(&outside, "kept inside", fresh);
+        say(&inside, "the host again", fresh);
+    });
+    assert_eq!(heard, "the host again");
 }

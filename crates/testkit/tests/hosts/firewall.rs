@@ -1,8 +1,8 @@
 //! The machine's own firewall beside ours, and what is said of both.
 
-use testkit::{Lan, at, root};
+use testkit::{Brig, Host, Lan, at, root};
 
-use crate::support::{daemon, heard, heard_by, idle, serve, silent};
+use crate::support::{daemon, heard, heard_by, idle, serve, silent, silent_to};
 
 #[test]
 fn the_hosts_input_policy_is_obeyed_where_that_is_asked_for() {
@@ -121,9 +121,11 @@ fn networks_are_closed_as_asked() {
     brig.brig(&["network", "create", "--internal", "--ipv6", "inside"])
         .ok();
     // Where frames that only cross a bridge are filtered as well, they are translated on the way across it.
-    let filtered = "/proc/sys/net/bridge/bridge-nf-call-iptables";
-    let off = format!("test ! -e {filtered} || echo 0 >{filtered}");
-    lan.machine.run(&["sh", "-c", &off]).ok();
+    for filtered in ["iptables", "ip6tables"] {
+        let filtered = format!("/proc/sys/net/bridge/bridge-nf-call-{filtered}");
+        let off = format!("test ! -e {filtered} || echo 0 >{filtered}");
+        lan.machine.run(&["sh", "-c", &off]).ok();
+    }
     let icc = "com.docker.network.bridge.enable_icc=false";
     brig.brig(&["network", "create", "-o", icc, "apart"]).ok();
     // Nothing of an internal network leads out, neither to the LAN nor to published ports.
@@ -141,10 +143,82 @@ fn networks_are_closed_as_asked() {
     serve(&brig, "one", &["--network", "apart", "-p", "8081:80"]);
     idle(&brig, "two", &["--network", "apart"]);
     let own = crate::support::endpoint(&brig, "one", "apart", "IPAddress");
-    assert!(crate::support::silent_to(&brig, "two", &own));
+    assert!(silent_to(&brig, "two", &own));
     assert!(heard_by(&brig, "two", "198.51.100.1:8081").is_some());
     assert!(heard(&lan.client, "198.51.100.1:8081").is_some());
     let ping = ["exec", "two", "ping", "-c", "1", "-W", "5", at::CLIENT];
     brig.brig(&ping).ok();
     brig.finish();
+}
+
+/// Gateways of a network, with brackets around those of version 6.
+fn gateways(brig: &Brig, network: &str) -> Vec<String> {
+    let shown = brig.brig(&["network", "inspect", network]).json();
+    let subnets = shown[0]["IPAM"]["Config"].as_array().unwrap();
+    let gateway = |subnet: &serde_json::Value| {
+        let text = subnet["Gateway"].as_str().unwrap().to_owned();
+        match text.contains(':') {
+            true => format!("[{text}]"),
+            false => text,
+        }
+    };
+    subnets.iter().map(gateway).collect()
+}
+
+/// Addresses of version 6 that a host has of its links, as seen from a container's only interface.
+fn of_links(host: &Host) -> Vec<String> {
+    let shown = host.ip("-6 -o address show scope link");
+    let address = |line: &str| {
+        let address = line
+            .split_whitespace()
+            .nth(3)?
+            .split('/')
+            .next()?
+            .to_owned();
+        Some(format!("[{address}%eth0]"))
+    };
+    shown.lines().filter_map(address).collect()
+}
+
+fn published_ports_are_out_of_reach(network: &str) {
+    let lan = Lan::new();
+    let brig = daemon(&lan.machine, network);
+    for (kind, name) in [(&["--internal"][..], "inside"), (&[], "outside")] {
+        let create = [&["network", "create", "--ipv6"], kind, &[name]].concat();
+        brig.brig(&create).ok();
+    }
+    // It has no address of version 6: what comes there is passed on by a program of the host.
+    serve(&brig, "open", &["-p", "8080:80"]);
+    idle(&brig, "kept", &["--network", "inside"]);
+    idle(&brig, "free", &["--network", "outside"]);
+    let (inside, outside) = (gateways(&brig, "inside"), gateways(&brig, "outside"));
+    assert_eq!((inside.len(), outside.len()), (2, 2));
+    for gateway in &outside {
+        let heard = heard_by(&brig, "free", &format!("{gateway}:8080"));
+        assert!(heard.is_some(), "{gateway}");
+    }
+    for gateway in inside.iter().chain(&of_links(&lan.machine)) {
+        let silent = silent_to(&brig, "kept", &format!("{gateway}:8080"));
+        assert!(silent, "{gateway}");
+    }
+    // The host itself is not meant, by whatever address of its own.
+    for gateway in &inside {
+        let heard = heard(&lan.machine, &format!("{gateway}:8080"));
+        assert!(heard.is_some(), "{gateway}");
+    }
+    brig.finish();
+}
+
+#[test]
+fn published_ports_are_out_of_an_internal_networks_reach() {
+    if root() {
+        published_ports_are_out_of_reach("");
+    }
+}
+
+#[test]
+fn and_so_they_are_where_the_hosts_policy_decides() {
+    if root() {
+        published_ports_are_out_of_reach("host-policy = true\n");
+    }
 }

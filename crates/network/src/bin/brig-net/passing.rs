@@ -1,12 +1,13 @@
 //! Connections and datagrams that are passed on through ports.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use network::Cidr;
 use network::proxy::{self, Connection, Pipes, Sessions, Side};
+use network::ruleset::Ruleset;
 use sys::event::{Event, Interest, Poller};
 use sys::inet::{self, Transport};
 
@@ -54,14 +55,16 @@ impl Passing {
         poller: &Poller,
         listener: impl AsFd,
         target: SocketAddr,
-        allow: &[Cidr],
+        users: Users<'_>,
     ) -> Accepted {
         for _ in 0..TURN {
             if self.connections.len() >= MOST {
                 return Accepted::Stuck;
             }
             match inet::accept(&listener) {
-                Ok(Some(client)) if !may(&client, allow) => {
+                Ok(Some(client))
+                    if !inet::peer_address(&client).is_ok_and(|from| users.may(from)) =>
+                {
                     // As if nobody listened.
                     let _ = inet::reset_on_close(&client);
                 }
@@ -119,14 +122,14 @@ impl Passing {
         poller: &Poller,
         number: u32,
         port: impl AsFd,
-        (target, allow): (SocketAddr, &[Cidr]),
+        (target, users): (SocketAddr, Users<'_>),
         now: Instant,
     ) {
         self.room.resize(usize::from(u16::MAX), 0);
         let sessions = self.sessions.entry(number);
         let sessions = sessions.or_insert_with(|| Sessions::new(target));
         // What is wrong with one datagram is no reason to leave the others.
-        let may = |client: IpAddr| proxy::may_use(client, allow);
+        let may = |client| users.may(client);
         let _ = sessions.from_clients(port, now, &mut self.room, may, |session, fd| {
             let token = Token::Session {
                 port: number,
@@ -175,14 +178,24 @@ impl Passing {
     }
 }
 
-/// Whether somebody who has connected may use a port; the host itself always may.
-fn may(client: &OwnedFd, allow: &[Cidr]) -> bool {
-    if allow.is_empty() {
-        return true;
+/// Who may use a port that is passed on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Users<'a> {
+    /// The port's list; empty: everybody.
+    pub(crate) allow: &'a [Cidr],
+    /// The table, where there is one: it never sees what is passed on, which comes from this host then.
+    pub(crate) rules: Option<&'a Ruleset>,
+}
+
+impl Users<'_> {
+    /// Whether somebody may; the host itself always may.
+    fn may(&self, client: SocketAddr) -> bool {
+        let address = client.ip().to_canonical();
+        let came_by = |bridge: &str| match client {
+            SocketAddr::V6(client) => inet::interface(bridge) == Some(client.scope_id()),
+            SocketAddr::V4(_) => false,
+        };
+        let kept = (self.rules).is_some_and(|rules| rules.keeps_inside(address, came_by));
+        (!kept && proxy::may_use(address, self.allow)) || network::is_own(address)
     }
-    let Ok(from) = inet::peer_address(client) else {
-        return false;
-    };
-    let own = inet::local_address(client).is_ok_and(|local| local.ip() == from.ip());
-    own || proxy::may_use(from.ip(), allow)
 }

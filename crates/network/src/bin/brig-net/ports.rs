@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use network::keeper::{Listen, Reservation};
-use network::ruleset::Protocol;
+use network::ruleset::{Protocol, Ruleset};
 use network::{Cidr, holder};
 use sys::Errno;
 use sys::event::{Interest, Poller};
@@ -14,7 +14,7 @@ use sys::inet::{self, Transport};
 use types::ErrorKind;
 
 use crate::failure::Failure;
-use crate::passing::{Accepted, Passing};
+use crate::passing::{Accepted, Passing, Users};
 use crate::token::{Token, watch};
 
 /// Ports of the kernel's choice that are tried until one is free on all addresses.
@@ -253,21 +253,31 @@ impl Ports {
         }
     }
 
-    /// Somebody connects, or has sent a datagram.
-    pub(crate) fn on_port(&mut self, poller: &Poller, number: u32, now: Instant) {
+    /// Somebody connects, or has sent a datagram; `rules` is the table that such a one would be judged by.
+    pub(crate) fn on_port(
+        &mut self,
+        poller: &Poller,
+        number: u32,
+        rules: Option<&Ruleset>,
+        now: Instant,
+    ) {
         let Some(port) = self.held.get(&number) else {
             return;
         };
         let (Some(socket), Some(to)) = (&port.socket, port.to) else {
             return;
         };
+        let users = Users {
+            allow: &port.allow,
+            rules,
+        };
         match port.protocol {
             Protocol::Udp => {
-                let to = (to, port.allow.as_slice());
+                let to = (to, users);
                 self.passing.on_datagrams(poller, number, socket, to, now);
             }
             Protocol::Tcp | Protocol::Sctp => {
-                if self.passing.accept(poller, socket, to, &port.allow) == Accepted::Stuck {
+                if self.passing.accept(poller, socket, to, users) == Accepted::Stuck {
                     self.watch(poller, number, None);
                     self.stuck.push(number);
                     self.listen_again = Some(now + BREATH);

@@ -125,7 +125,10 @@ impl Server {
                 self.resolving
                     .on_upstream(poller, (question, attempt), event, now);
             }
-            Some(Token::Port(number)) => self.ports.on_port(poller, number, now),
+            Some(Token::Port(number)) => {
+                let rules = self.model.rules.as_ref();
+                self.ports.on_port(poller, number, rules, now);
+            }
             Some(Token::Passed(number, side)) => {
                 self.ports.passing.on_side(poller, number, side, event);
             }
