@@ -1,4 +1,5 @@
-//! A network namespace made while the caller does something else: the kernel takes a third of a millisecond for one, more than for all other namespaces together.
+//! A network namespace made while the caller does something else, be it that it executes itself once
+//! more: the kernel takes a third of a millisecond for one, more than for all other namespaces together.
 #![allow(
     unsafe_code,
     reason = "clone(2) into the caller's memory has no safe wrapper"
@@ -14,6 +15,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::thread::UnshareFlags;
 
 use crate::error::{Errno, Error, Named, Result, retry};
+use crate::passed::Passed;
 use crate::socket::{self, Kind};
 
 /// A namespace on its way. Its maker is a process beside the caller that has the caller's memory, sends
@@ -22,13 +24,15 @@ use crate::socket::{self, Kind};
 /// Dropped, it waits for that end, which is a matter of a millisecond.
 #[derive(Debug)]
 pub struct NetworkAhead {
-    /// Of what it sends.
+    /// None once passed on.
     receiver: Option<OwnedFd>,
     /// The pid of a child that only this value reaps.
     maker: i32,
-    /// What it runs on; none where there is no maker.
+    /// None where this program was executed anew since.
     stack: Option<Stack>,
 }
+
+static PASSED: Passed = Passed::new("BRIG_NETWORK_AHEAD");
 
 /// The maker has ended without a word.
 const GONE: Error = Error {
@@ -49,8 +53,9 @@ impl NetworkAhead {
         // In the stack's own memory, which lives as long as the maker does.
         let task = stack.place(Task { sender });
         // SAFETY: clone(2) runs `make` on memory of its own, mapped just now, which nobody else uses and
-        // which is given back only after the end of that process was seen (`drop`). Without CLONE_THREAD
-        // and with no exit signal it is a process apart: nobody but `drop` reaps it.
+        // which is given back only after the end of that process was seen (`drop`), if this program is
+        // not executed anew before, which leaves the old memory to the maker. Without CLONE_THREAD and
+        // with no exit signal it is a process apart: nobody but `drop` reaps it.
         let pid = unsafe { libc::clone(make, stack.top(), libc::CLONE_VM, task.cast()) };
         if pid < 0 {
             let errno = Errno::last();
@@ -70,6 +75,25 @@ impl NetworkAhead {
             receiver: Some(receiver),
             maker: pid,
             stack: Some(stack),
+        })
+    }
+
+    /// Has it survive the execution of this very program, which is to follow: the variable by which it
+    /// is found then, as `NAME=value`.
+    pub fn pass_on(self) -> Result<String> {
+        // The execution does away with the rest of it; without one this process is at its end.
+        let mut ahead = std::mem::ManuallyDrop::new(self);
+        let receiver = ahead.receiver.take().ok_or(GONE)?;
+        PASSED.pass_on(receiver, ahead.maker)
+    }
+
+    /// The one that this process has passed on to itself, once.
+    pub fn passed_on() -> Option<Self> {
+        let (receiver, maker) = PASSED.take()?;
+        Some(Self {
+            receiver: Some(receiver),
+            maker,
+            stack: None,
         })
     }
 

@@ -14,11 +14,11 @@ use std::io::Write;
 use rustix::io::FdFlags;
 
 /// Has the program executed through a read-only mount of its own file before its `main`, if one of its
-/// first words is one of these. For the root of a binary. `main` has to look whether it is
+/// first words is `$word`. For the root of a binary. `main` has to look whether it is
 /// ([`crate::exe::is_sealed`]): this gives up without a word.
 #[macro_export]
 macro_rules! seal_before_main {
-    ($($word:literal),+) => {
+    ($word:literal) => {
         #[used]
         #[allow(
             unsafe_code,
@@ -30,7 +30,7 @@ macro_rules! seal_before_main {
         #[unsafe(link_section = ".init_array")]
         static BEFORE_MAIN: extern "C" fn() = {
             extern "C" fn before_main() {
-                $crate::early::seal(&[$($word),+]);
+                $crate::early::seal($word);
             }
             before_main
         };
@@ -49,11 +49,11 @@ unsafe extern "C" {
 
 /// For [`seal_before_main`] alone: before `main`, once.
 #[doc(hidden)]
-pub fn seal(words: &[&CStr]) {
-    let _given_up = try_seal(words);
+pub fn seal(word: &CStr) {
+    let _given_up = try_seal(word);
 }
 
-fn try_seal(looked_for: &[&CStr]) -> Option<()> {
+fn try_seal(word: &CStr) -> Option<()> {
     // SAFETY: the C library has set it, and nobody else runs that could change it.
     let environment = unsafe { environ };
     if environment.is_null() {
@@ -78,7 +78,7 @@ fn try_seal(looked_for: &[&CStr]) -> Option<()> {
     }
     // SAFETY: as above, of the words.
     let mut typed = (0..LOOKED_THROUGH).map_while(|index| unsafe { string(words.add(index + 1)) });
-    if !typed.any(|typed| looked_for.contains(&typed)) {
+    if !typed.any(|typed| typed == word) {
         return None;
     }
     // SAFETY: as above.

@@ -24,6 +24,7 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
+use sys::ahead::NetworkAhead;
 use sys::process::Strings;
 
 use failure::{Doing, Failure};
@@ -36,8 +37,8 @@ use words::{Read, Verb, Words};
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-// What is not sealed then is sealed by `execute_sealed`.
-sys::seal_before_main!(c"exec", c"run", c"create");
+// `run` and `create` have to begin with a network namespace before that, and do it themselves.
+sys::seal_before_main!(c"exec");
 
 /// What a verb answers: its exit code.
 type Outcome = Result<u8, Failure>;
@@ -97,8 +98,7 @@ fn verb(name: &OsString, typed: Vec<OsString>, globals: &Words, log: &mut Log) -
     check_arguments(verb, words.arguments.len())?;
     if verb.enters {
         let nested = verbs::nest(verb, &words)?;
-        let keeps = !words.given("preserve-fds") && std::env::var_os("LISTEN_FDS").is_none();
-        execute_sealed(log, nested, keeps)?;
+        execute_sealed(log, nested, || Handed::over(verb, &words))?;
     }
     log.take_warnings();
     let global = Global::new(globals, std::mem::take(log))?;
@@ -159,9 +159,9 @@ pub(crate) fn is_nested() -> bool {
 
 /// Executes this program once more, through a read-only mount, unless it was already: a copy of it
 /// will be seen inside the container, and must not be writable from there (`sys::exe`). And where it
-/// has entered a user namespace, to which it belongs only then (`nested`). The mount is kept open unless
-/// the caller passes on descriptors by number (`keeps`), among which it would be.
-fn execute_sealed(log: &Log, nested: bool, keeps: bool) -> Result<(), Failure> {
+/// has entered a user namespace, to which it belongs only then (`nested`). What takes long is begun
+/// with before.
+fn execute_sealed(log: &Log, nested: bool, handed: impl FnOnce() -> Handed) -> Result<(), Failure> {
     use std::os::unix::ffi::OsStrExt;
     let action = "execute a sealed copy of this program";
     if !nested && sys::exe::is_sealed().doing(action)? {
@@ -178,16 +178,41 @@ fn execute_sealed(log: &Log, nested: bool, keeps: bool) -> Result<(), Failure> {
         *name = NESTED.into();
     }
     let mut env = environment(nested);
-    let mut execute = || -> sys::Result<()> {
+    let execute = || -> sys::Result<()> {
         let arguments = Strings::new(args.iter().map(|arg| arg.as_bytes()))?;
         let program = sys::exe::open_sealed("/proc/self/exe".as_ref())?;
-        if !nested && keeps {
-            let seal = sys::exe::pass_on(sys::fd::duplicate(&program)?)?;
-            env.push(seal.into_bytes());
+        if !nested {
+            env.extend(handed().variables(&program)?);
         }
         sys::process::execute_fd(program.as_fd(), &arguments, &Strings::new(&env)?).map(drop)
     };
     execute().doing(action)
+}
+
+/// What the program gets of itself when it is executed once more.
+struct Handed {
+    /// Not where the caller passes on descriptors by number, among which these would be.
+    fits: bool,
+    network: Option<NetworkAhead>,
+}
+
+impl Handed {
+    fn over(verb: &Verb, words: &Words) -> Self {
+        let fits = !words.given("preserve-fds") && std::env::var_os("LISTEN_FDS").is_none();
+        let network = fits.then(|| verbs::begin(verb, words)).flatten();
+        Self { fits, network }
+    }
+
+    /// The variables that tell of it.
+    fn variables(self, program: &OwnedFd) -> sys::Result<Vec<Vec<u8>>> {
+        if !self.fits {
+            return Ok(Vec::new());
+        }
+        let seal = sys::exe::pass_on(sys::fd::duplicate(program)?)?;
+        let network = self.network.map(NetworkAhead::pass_on).transpose()?;
+        let all = std::iter::once(seal).chain(network);
+        Ok(all.map(String::into_bytes).collect())
+    }
 }
 
 /// Keeps the mount that this program was executed from.

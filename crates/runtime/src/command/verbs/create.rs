@@ -40,7 +40,7 @@ pub(super) const VERB: Verb = Verb {
 fn create(global: &Global, words: &Words) -> Outcome {
     let making = Making::read(words)?;
     let place = Place::of(&global.root, making.id)?;
-    let mut bundle = Bundle::open_to_make(making.bundle)?;
+    let mut bundle = Bundle::open(making.bundle)?;
     console::check(true, bundle.wants_terminal(), making.console_socket)?;
     place.claim()?;
     let made = bundle
@@ -159,11 +159,14 @@ pub(crate) fn nest(verb: &Verb, words: &Words) -> Result<bool, Failure> {
 
 /// Begins with what takes longest in a container that is likely to be made: whether it may be is found
 /// out later.
-fn begin_with(configuration: &[u8]) -> Option<NetworkAhead> {
-    if sys::process::user() != 0 || crate::is_nested() {
+pub(crate) fn begin(verb: &Verb, words: &Words) -> Option<NetworkAhead> {
+    let makes = [VERB.name, super::run::VERB.name].contains(&verb.name);
+    if !makes || sys::process::user() != 0 {
         return None;
     }
-    runtime::begin_network(configuration)
+    let bundle = words.path("bundle").unwrap_or(Path::new("."));
+    let text = read_configuration(&bundle.join("config.json")).ok()?;
+    runtime::begin_network(&text)
 }
 
 /// A bundle and its configuration.
@@ -177,16 +180,7 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    /// To make a container of it: what takes long is begun with as soon as it is known.
-    pub(super) fn open_to_make(dir: &Path) -> Result<Self, Failure> {
-        Self::read(dir, begin_with)
-    }
-
     pub(super) fn open(dir: &Path) -> Result<Self, Failure> {
-        Self::read(dir, |_| None)
-    }
-
-    fn read(dir: &Path, begin: fn(&[u8]) -> Option<NetworkAhead>) -> Result<Self, Failure> {
         let dir = std::path::absolute(dir)
             .map_err(|error| Failure::Usage(format!("--bundle: {error}")))?;
         if dir.to_str().is_none() {
@@ -195,14 +189,13 @@ impl Bundle {
         }
         let path = dir.join("config.json");
         let text = read_configuration(&path)?;
-        let network = begin(&text);
         let spec =
             runtime::parse_spec(&text).map_err(|source| Failure::Malformed { path, source })?;
         Ok(Self {
             dir,
             spec,
             nested: false,
-            network: network.map(Network::Ahead),
+            network: NetworkAhead::passed_on().map(Network::Ahead),
         })
     }
 

@@ -19,7 +19,7 @@ mod update;
 
 use oci_spec::runtime::Spec;
 
-pub(crate) use create::nest;
+pub(crate) use create::{begin, nest};
 
 use crate::log::Log;
 use crate::words::{Flag, Verb};

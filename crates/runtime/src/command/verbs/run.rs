@@ -55,7 +55,7 @@ fn run(global: &Global, words: &Words) -> Outcome {
     };
     let making = &running.making;
     let place = Place::of(&global.root, making.id)?;
-    let mut bundle = Bundle::open_to_make(making.bundle)?;
+    let mut bundle = Bundle::open(making.bundle)?;
     console::check(
         running.detach,
         bundle.wants_terminal(),
