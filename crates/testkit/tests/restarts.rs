@@ -215,6 +215,52 @@ fn policies_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn a_policy_can_be_changed() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    for client in clients() {
+        create(&brig, client, "web", &[], "exec sleep 1000").ok();
+        let update =
+            |policy: &str, name: &str| brig.with(client, &["update", "--restart", policy, name]);
+        update("on-failure:2", "web").ok();
+        let policy = ".HostConfig.RestartPolicy.Name";
+        assert_eq!(shown(&brig, "web", policy), "on-failure");
+        // A limit alone does not change it.
+        brig.with(client, &["update", "--pids-limit", "50", "web"])
+            .ok();
+        assert_eq!(shown(&brig, "web", policy), "on-failure");
+        brig.with(client, &["rm", "-f", "web"]).ok();
+        create(&brig, client, "goes", &["--rm"], "exec sleep 1000").ok();
+        let refused = update("always", "goes");
+        assert!(refused.fails(1).contains("AutoRemove"), "{refused}");
+        brig.with(client, &["rm", "-f", "goes"]).ok();
+    }
+    brig.finish();
+}
+
+#[test]
+fn one_whose_shim_dies_is_started_again() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let made = create(
+        &brig,
+        Client::Brig,
+        "web",
+        &["--restart", "always"],
+        "exec sleep 1000",
+    );
+    testkit::kill("KILL", brig.shim_of(made.ok().trim()));
+    wait_for(&brig, "web", ".RestartCount", "1");
+    wait_for(&brig, "web", ".State.Status", "running");
+    brig.brig(&["rm", "-f", "web"]).ok();
+    brig.finish();
+}
+
+#[test]
 fn what_is_paused_stands_still() {
     if !root() {
         return;

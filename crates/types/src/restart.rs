@@ -89,10 +89,12 @@ impl RestartPolicy {
     }
 
     /// Whether one that does not run is started by a daemon that has just been started.
-    pub fn at_start(self, code: i32, stopped: bool) -> bool {
+    pub fn at_start(self, code: i32, restarts: u32, stopped: bool) -> bool {
         match self {
             Self::Always => true,
-            Self::No | Self::UnlessStopped | Self::OnFailure { .. } => self.again(code, 0, stopped),
+            Self::No | Self::UnlessStopped | Self::OnFailure { .. } => {
+                self.again(code, restarts, stopped)
+            }
         }
     }
 }
@@ -201,7 +203,8 @@ mod tests {
         let rows = policies.map(|text| {
             let policy: RestartPolicy = text.parse().unwrap();
             let again = ends.map(|(code, restarts, stopped)| policy.again(code, restarts, stopped));
-            let start = ends.map(|(code, _, stopped)| policy.at_start(code, stopped));
+            let start =
+                ends.map(|(code, restarts, stopped)| policy.at_start(code, restarts, stopped));
             let mark = |on: bool| if on { 'x' } else { '-' };
             format!(
                 "{text}: {} {}",
@@ -216,7 +219,7 @@ mod tests {
                 "always: xxx- xxxx",
                 "unless-stopped: xxx- xxx-",
                 "on-failure: -xx- -xx-",
-                "on-failure:2: -x-- -xx-",
+                "on-failure:2: -x-- -x--",
             ]
         );
     }

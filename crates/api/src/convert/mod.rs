@@ -27,7 +27,7 @@ pub use echo::{create_request, host_config_shown, mount_points, update_request};
 pub use mounts::Mode;
 pub use network::{endpoint_request, endpoint_settings, ipam, network_request, network_spec};
 pub use progress::progress_bar;
-pub use resources::resources_change;
+pub use resources::{resources_change, restart_change};
 pub use state::{container_state, exit_code, state_name, status_text};
 pub use time::{human_duration, parse_time, rfc3339};
 

@@ -1,6 +1,6 @@
 //! Limits: what needs no look at the machine is checked here.
 
-use types::{Bandwidth, DeviceRequest, Rate, Resources, Ulimit};
+use types::{Bandwidth, DeviceRequest, Rate, Resources, RestartPolicy, Ulimit};
 
 use super::create::said;
 use super::{Refusal, refuse};
@@ -54,6 +54,20 @@ pub fn resources_change(host: &HostConfig) -> Result<Resources, Refusal> {
         bandwidth: bandwidth(host)?,
         ..resources(&alone)?
     })
+}
+
+/// The same of the restart policy; none if nothing is said of it.
+///
+/// # Errors
+/// When there is no such policy.
+pub fn restart_change(host: &HostConfig) -> Result<Option<RestartPolicy>, Refusal> {
+    let asked = &host.restart_policy;
+    if asked.name.is_empty() && asked.maximum_retry_count == 0 {
+        return Ok(None);
+    }
+    RestartPolicy::from_parts(&asked.name, asked.maximum_retry_count)
+        .map(Some)
+        .map_err(|error| Refusal::invalid("HostConfig.RestartPolicy", error.to_string()))
 }
 
 fn bandwidth(host: &HostConfig) -> Result<Bandwidth, Refusal> {

@@ -2,9 +2,11 @@
 
 use clap::{ArgAction, Args};
 
-use types::Rate;
+use types::{Rate, RestartPolicy};
 
-use super::values::{EnvFlag, KeyValue, bytes, cpus, env, filter, go_int, memory_swap, rate};
+use super::values::{
+    EnvFlag, KeyValue, bytes, cpus, env, filter, go_int, memory_swap, rate, restart_policy,
+};
 
 /// How `--format` is explained wherever it may print a table.
 pub const FORMAT_LIST: &str = "How to print:\n'table':            columns with headings (default)\n\
@@ -289,6 +291,9 @@ pub struct UpdateArgs {
     /// Most processes it may have (-1 for no limit)
     #[arg(long, value_name = "int", value_parser = go_int)]
     pub pids_limit: Option<i64>,
+    /// When it is started again by itself (no, on-failure[:max-retries], always, unless-stopped)
+    #[arg(long, value_name = "string", value_parser = restart_policy)]
+    pub restart: Option<RestartPolicy>,
     /// The containers.
     #[arg(hide = true)]
     pub names: Vec<String>,

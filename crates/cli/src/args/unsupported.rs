@@ -81,11 +81,6 @@ const OF_OTHERS: &[(&str, &str, &str)] = &[
         "--kernel-memory",
         "the kernel has no such limit any more",
     ),
-    (
-        "update",
-        "--restart",
-        "restart policies are not in this version",
-    ),
     ("rm", "--link", "links are not in this version"),
     ("rm", "-l", "links are not in this version"),
     ("volume create", "--availability", CLUSTER),

@@ -14,6 +14,9 @@ use crate::print;
 use crate::print::stats::{self, Style};
 use crate::print::template::Format;
 
+/// From one look to the next.
+const ROUND: std::time::Duration = std::time::Duration::from_secs(1);
+
 pub(super) async fn run(args: StatsArgs, context: Context) -> Result<u8, CliError> {
     let style = Style {
         format: Format::parse(args.format.as_deref()),
@@ -22,6 +25,7 @@ pub(super) async fn run(args: StatsArgs, context: Context) -> Result<u8, CliErro
     context.daemon.connect().await?;
     let daemon = Arc::new(context.daemon);
     loop {
+        let next = tokio::time::Instant::now() + ROUND;
         let names = names(&args, &daemon).await?;
         let looks = look(&daemon, &args, names).await?;
         let text = stats::list(&looks, &style)?;
@@ -30,10 +34,8 @@ pub(super) async fn run(args: StatsArgs, context: Context) -> Result<u8, CliErro
             return Ok(0);
         }
         print::out(&over_the_last(&text))?;
-        if looks.is_empty() {
-            // Each look takes its second, but nobody was looked at.
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        }
+        // A look at one that runs takes its second, at others no time.
+        tokio::time::sleep_until(next).await;
     }
 }
 

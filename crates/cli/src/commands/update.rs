@@ -10,12 +10,18 @@ use crate::print;
 
 pub(super) async fn run(args: UpdateArgs, context: Context) -> Result<u8, CliError> {
     let change = change(&args)?;
-    if change == Resources::default() {
+    if change == Resources::default() && args.restart.is_none() {
         return Err(CliError::Invalid(
             "you must provide one or more flags when using this command".to_owned(),
         ));
     }
-    let request = update_request(&change);
+    let mut request = update_request(&change);
+    if let Some(policy) = args.restart {
+        request.restart_policy = api::wire::RestartPolicy {
+            name: policy.name().to_owned(),
+            maximum_retry_count: policy.times().into(),
+        };
+    }
     context.daemon.connect().await?;
     let mut code = 0;
     let mut warnings = Vec::new();

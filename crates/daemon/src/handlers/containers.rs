@@ -257,9 +257,11 @@ pub(super) async fn top(app: &App, call: &Call) -> Answer {
 pub(super) async fn update(app: &App, call: Call) -> Answer {
     let name = call.name;
     let body: Option<wire::HostConfig> = Call::json(call.request).await?;
-    let change = convert::resources_change(&body.unwrap_or_default())?;
+    let body = body.unwrap_or_default();
+    let change = convert::resources_change(&body)?;
+    let restart = convert::restart_change(&body)?;
     let warnings = app
-        .blocking(move |engine| container::update(engine, &name, &change))
+        .blocking(move |engine| container::update(engine, &name, &change, restart))
         .await?;
     respond::ok(&wire::ContainerUpdateResponse {
         warnings: Some(warnings).filter(|warnings| !warnings.is_empty()),

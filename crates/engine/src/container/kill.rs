@@ -20,7 +20,7 @@ pub async fn kill(engine: &Engine, who: &str, signal: Option<Signal>) -> Result<
         who: who.to_owned(),
         id: container.id().clone(),
     };
-    if restarts::settle(engine, &container).await {
+    if restarts::settle(engine, &container).await? {
         return Ok(());
     }
     if !container.lifecycle().is_running() {
@@ -33,7 +33,7 @@ pub async fn kill(engine: &Engine, who: &str, signal: Option<Signal>) -> Result<
         None | Some(Signal::KILL) => {
             kill_and_wait(engine, &container).await?;
             // It may have ended by itself just before that was asked for.
-            restarts::halt(engine, &container);
+            restarts::halt(engine, &container)?;
             Ok(())
         }
         Some(signal) => send(engine, &container, signal),

@@ -271,6 +271,12 @@ pub enum WrongState {
     /// Somebody else is starting it.
     #[error("container {0} is being started")]
     Starting(ContainerId),
+    /// Somebody copies files into it.
+    #[error("files are being copied into container {0}: start it when that is done")]
+    BeingWritten(ContainerId),
+    /// It goes when it ends, and so cannot be started again.
+    #[error("Restart policy cannot be updated because AutoRemove is enabled for the container {0}")]
+    AutoRemoves(ContainerId),
     /// An exec session is started once.
     #[error("exec session {0} has already been started")]
     ExecStarted(ExecId),
@@ -290,9 +296,12 @@ pub enum WrongState {
 }
 
 impl WrongState {
-    /// Always [`ErrorKind::Conflict`].
+    /// [`ErrorKind::Conflict`], but for a name.
     pub fn kind(&self) -> ErrorKind {
-        ErrorKind::Conflict
+        match self {
+            Self::SameName => ErrorKind::Invalid,
+            _ => ErrorKind::Conflict,
+        }
     }
 
     pub(crate) fn refused(fixed: &Fixed, refused: &Refused) -> Self {

@@ -37,7 +37,9 @@ pub async fn prune(engine: &Engine, takes: impl Fn(&View) -> bool) -> Result<Pru
             }
             // It was started or removed meanwhile.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                tracing::warn!(container = %id, error = %error.chain(), "cannot be pruned");
+            }
         }
     }
     Ok(pruned)

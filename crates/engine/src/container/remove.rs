@@ -77,7 +77,7 @@ async fn kill_whatever_runs(engine: &Engine, container: &Arc<Container>) -> Resu
             | Lifecycle::Dead { .. }
             | Lifecycle::Removing { .. } => return Ok(()),
             Lifecycle::Restarting { .. } => {
-                restarts::halt(engine, container);
+                restarts::halt(engine, container)?;
             }
         }
     }

@@ -30,6 +30,11 @@ pub fn rename(engine: &Engine, who: &str, name: ContainerName) -> Result<(), Err
     let unused = if renamed.is_ok() { &old } else { &name };
     engine.table_mut().release(unused, container.id());
     renamed?;
+    // It is renamed already.
+    if let Err(error) = network::attach::renamed(engine, &container) {
+        tracing::warn!(container = %container.id(), error = %error.chain(),
+            "networks do not know a container by its new name");
+    }
     drop(order);
-    network::attach::renamed(engine, &container)
+    Ok(())
 }

@@ -17,7 +17,7 @@ pub async fn restart(
 ) -> Result<(), Error> {
     let container = engine.find(who)?;
     let held = Held::new(&container);
-    restarts::settle(engine, &container).await;
+    restarts::settle(engine, &container).await?;
     if container.lifecycle().is_running() {
         stop::stop_running(engine, &container, signal, timeout).await?;
     }

@@ -21,7 +21,8 @@ const LONG_RUN: Duration = Duration::from_secs(10);
 
 /// What an end comes to: the end, or a wait for the next start.
 pub(crate) fn after(engine: &Engine, container: &Container, change: Change) -> Change {
-    let Change::Exited(status) = change else {
+    // One whose shim died was killed with it.
+    let (Change::Exited(status) | Change::Lost(status)) = &change else {
         return change;
     };
     let known = container.status();
@@ -29,8 +30,8 @@ pub(crate) fn after(engine: &Engine, container: &Container, change: Change) -> C
     let again = policy.again(status.code, known.restarts, known.stopped);
     // Held: somebody starts it just now, or it goes.
     match again && !container.live().held && engine.accepts_work().is_ok() {
-        true => Change::Again(status),
-        false => Change::Exited(status),
+        true => Change::Again(status.clone()),
+        false => change,
     }
 }
 
@@ -77,7 +78,7 @@ fn next(waited: Duration, run: Duration) -> Duration {
 }
 
 /// Keeps a container from being started again. False if it was not to be.
-pub(crate) fn halt(engine: &Engine, container: &Container) -> bool {
+pub(crate) fn halt(engine: &Engine, container: &Container) -> Result<bool, Error> {
     let keep = Some((engine.records(), Durability::Process));
     let halted = container.change(keep, |status| {
         let refused = |r| super::WrongState::refused(&container.fixed, &r);
@@ -87,14 +88,22 @@ pub(crate) fn halt(engine: &Engine, container: &Container) -> bool {
             ..status
         })
     });
-    halted.is_ok()
+    match halted {
+        Ok(_) => Ok(true),
+        Err(Error::State(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The same for one that may just be on its way from one run to the next: it is waited for.
-pub(super) async fn settle(engine: &Engine, container: &Arc<Container>) -> bool {
+pub(super) async fn settle(engine: &Engine, container: &Arc<Container>) -> Result<bool, Error> {
     while container.lifecycle().is_restarting() {
-        if halt(engine, container) {
-            return true;
+        let halted = {
+            let container = container.clone();
+            engine.blocking(move |engine| halt(engine, &container))
+        };
+        if halted.await? {
+            return Ok(true);
         }
         let mut progress = container.progress();
         let starts = || {
@@ -105,7 +114,7 @@ pub(super) async fn settle(engine: &Engine, container: &Arc<Container>) -> bool 
         };
         drop(progress.wait_for(|p| p.removed || !starts()).await);
     }
-    false
+    Ok(false)
 }
 
 /// Remembers that somebody wants it to end.
@@ -157,7 +166,7 @@ fn due(engine: &Engine, container: &Container) -> bool {
     let status = container.status();
     let ended = |end: &ExitStatus| {
         let policy = container.restart_policy();
-        policy.at_start(end.code, status.stopped)
+        policy.at_start(end.code, status.restarts, status.stopped)
     };
     match &status.lifecycle {
         Lifecycle::Restarting { .. } => true,

@@ -26,7 +26,7 @@ use std::fs::DirBuilder;
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, TryLockError};
 use std::time::Duration;
 
 use oci_spec::runtime::Spec;
@@ -94,8 +94,15 @@ fn claimed(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
 /// Only in memory: a start that a crash interrupts is seen by what it left in the run directory.
 fn claim(engine: &Engine, container: &Arc<Container>, by_itself: bool) -> Result<(), Error> {
     refuse(container, &container.lifecycle(), by_itself)?;
-    // Somebody may be writing to its files.
-    let _files = crate::table::lock(&container.writing_files);
+    // Who writes to its files may take long, and nobody waits for that who is asked for a start.
+    let _files = match container.writing_files.try_lock() {
+        Ok(files) => files,
+        Err(TryLockError::WouldBlock) if by_itself => crate::table::lock(&container.writing_files),
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => {
+            return Err(WrongState::BeingWritten(container.id().clone()).into());
+        }
+    };
     // What the last run left is still being cleaned away: a matter of milliseconds.
     let mut progress = container.progress();
     if !progress.borrow().clean {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use network::Counters;
 use sys::cgroup::{self, Cgroup};
-use types::{ContainerId, ContainerName, NetworkMode};
+use types::{ContainerId, ContainerName, ErrorKind, NetworkMode};
 
 use super::start::cgroup_path;
 use crate::network::attach::open_namespace;
@@ -83,7 +83,12 @@ fn usage(engine: &Engine, container: &Container) -> Result<Option<Usage>, Error>
 /// Of a container that shares another's network, that one's.
 fn networks(engine: &Engine, container: &Container) -> Result<BTreeMap<String, Counters>, Error> {
     let status = match &container.fixed.spec.network {
-        NetworkMode::Container(other) => engine.find(other)?.status(),
+        NetworkMode::Container(other) => match engine.find(other) {
+            Ok(other) => other.status(),
+            // It is gone, and its networks with it.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) => return Err(error),
+        },
         _ => container.status(),
     };
     let live = status.networks.values().filter_map(|e| e.live.as_ref());

@@ -17,7 +17,7 @@ pub async fn stop(
     timeout: Option<i64>,
 ) -> Result<(), Error> {
     let container = engine.find(who)?;
-    if restarts::settle(engine, &container).await {
+    if restarts::settle(engine, &container).await? {
         return Ok(());
     }
     if !container.lifecycle().is_running() {
@@ -28,7 +28,7 @@ pub async fn stop(
     }
     stop_running(engine, &container, signal, timeout).await?;
     // It may have ended by itself just before that was asked for.
-    restarts::halt(engine, &container);
+    restarts::halt(engine, &container)?;
     Ok(())
 }
 

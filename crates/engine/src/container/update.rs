@@ -2,7 +2,7 @@
 
 use shim::Call;
 use storage::Durability;
-use types::{Lifecycle, Resources};
+use types::{Lifecycle, Resources, RestartPolicy};
 
 use super::WrongState;
 use super::check::{self, Invalid, Machine};
@@ -13,12 +13,21 @@ use crate::undo::Stack;
 use crate::{Engine, Error, render};
 
 /// Changes a container's limits by what `change` says; the rest stays. Returns warnings. Blocking.
-pub fn update(engine: &Engine, who: &str, change: &Resources) -> Result<Vec<String>, Error> {
+/// So is its restart policy, if there is a new one.
+pub fn update(
+    engine: &Engine,
+    who: &str,
+    change: &Resources,
+    restart: Option<RestartPolicy>,
+) -> Result<Vec<String>, Error> {
     engine.accepts_work()?;
     let container = engine.find(who)?;
     let _order = lock(&container.networking);
     let before = container.lifecycle();
     may_change(&container, &before)?;
+    if container.fixed.spec.auto_remove && restart.is_some_and(|new| new != RestartPolicy::No) {
+        return Err(WrongState::AutoRemoves(container.id().clone()).into());
+    }
     let old = container.spec().resources.clone();
     let mut new = merged(&old, change).map_err(Invalid::Limit)?;
     let warnings = check::limits(&mut new, &Machine::of(engine.host()))?;
@@ -37,8 +46,14 @@ pub fn update(engine: &Engine, who: &str, change: &Resources) -> Result<Vec<Stri
         if status.lifecycle.process() != before.process() {
             may_change(&container, &status.lifecycle)?;
         }
+        // Without a policy nobody remembered who ended it; it is not to come back by surprise.
+        let rested = restart.is_some()
+            && status.restart.unwrap_or(container.fixed.spec.restart) == RestartPolicy::No
+            && status.lifecycle.process().is_none();
         Ok(Status {
             limits: Some(new),
+            restart: restart.or(status.restart),
+            stopped: status.stopped || rested,
             ..status
         })
     })?;

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use shim::{Shim, State};
 use storage::Durability;
+use sys::cgroup::Cgroup;
 use types::{Change, ContainerId, ExitStatus, Lifecycle, ProcessRef};
 
 use super::observe::Observed;
 use super::plan::{Action, Plan};
+use crate::container::start::cgroup_path;
 use crate::container::{remove, start};
 use crate::record::Status;
 use crate::table::Container;
@@ -96,6 +98,10 @@ fn adopt(
             })
         })?;
     }
+    if let Err(error) = stands_still(engine, container) {
+        tracing::warn!(container = %container.id(), error = %error.chain(),
+            "cannot record whether a container stands still");
+    }
     for (id, code) in &state.execs {
         exec::adopt(engine, container, id.clone(), *code);
     }
@@ -106,6 +112,19 @@ fn adopt(
     })?;
     supervise::begin(engine, container.clone(), shim.clone(), watch);
     Ok(())
+}
+
+/// Its cgroup knows better than the record whether it stands still: it is frozen first.
+fn stands_still(engine: &Engine, container: &Container) -> Result<(), Error> {
+    let path = cgroup_path(engine, &container.fixed.spec, container.id());
+    let frozen = Cgroup::open(&engine.host().cgroups, &path).map(|cgroup| cgroup.is_frozen());
+    let change = match (frozen, container.lifecycle().is_paused()) {
+        (Ok(true), false) => Change::Pause,
+        (Ok(false), true) => Change::Unpause,
+        _ => return Ok(()),
+    };
+    let keep = Some((engine.records(), Durability::Process));
+    container.step(keep, change).map(drop)
 }
 
 /// From whatever the record said: an end of which only the exit record knows began somewhere.
