@@ -28,15 +28,19 @@ impl Host {
 
     /// What it says now. What is watched is found anew each time: the file may lead elsewhere.
     ///
-    /// Watched first and read then, so that no change is missed.
+    /// Watched first and looked at then, so that no change is missed: neither of where the file leads to
+    /// nor of what it says.
     pub(crate) fn read(&mut self) -> Vec<SocketAddr> {
+        let watch = |dir: Option<&Path>| {
+            let dir = dir.filter(|dir| dir.is_absolute())?;
+            // A directory that is not there has nothing to tell.
+            Changes::of_dir(dir).ok()
+        };
+        let own = watch(self.path.parent());
         let target = std::fs::canonicalize(&self.path).unwrap_or_default();
-        let dirs = [self.path.parent(), target.parent()].into_iter().flatten();
-        let mut dirs: Vec<_> = dirs.filter(|dir| dir.is_absolute()).collect();
-        dirs.dedup();
-        let watches = dirs.into_iter().map(Changes::of_dir);
-        // A directory that is not there has nothing to tell.
-        self.watches = watches.filter_map(Result::ok).collect();
+        let elsewhere = target.parent() != self.path.parent();
+        let other = elsewhere.then(|| watch(target.parent())).flatten();
+        self.watches = [own, other].into_iter().flatten().collect();
         let text = sys::fd::read_regular(&self.path, LIMIT).unwrap_or_default();
         host::resolvers(&String::from_utf8_lossy(&text), sys::inet::interface)
     }
