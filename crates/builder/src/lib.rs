@@ -1,10 +1,11 @@
 //! Dockerfile -> instructions -> graph -> cached, concurrent execution; the BuildKit protocols.
 //!
-//! What stands so far is pure. [`dockerfile`] reads the language, [`expand`] its variables, [`ignore`] the
+//! One half is pure. [`dockerfile`] reads the language, [`expand`] its variables, [`ignore`] the
 //! files of a context that are left out; [`plan`] makes of a file and options a [`graph`] of operations and
 //! an image's configuration, [`llb`] reads the definitions that BuildKit's clients send into the same graph,
-//! [`check`] says what is likely not meant. Nothing here opens a file, asks a
-//! clock or a registry, or knows a container: what a base image says is given to the planner.
+//! [`check`] says what is likely not meant. None of these opens a file, asks a
+//! clock or a registry, or knows a container: what a base image says is given to the planner. The other
+//! half, [`solve`], executes.
 //!
 //! Boundary types: [`dockerfile::Dockerfile`], [`plan::Options`], [`plan::Plan`], [`graph::Graph`]. The
 //! graph is where the doors meet: a Dockerfile by the classic API or by BuildKit's, and LLB.
@@ -19,6 +20,7 @@ pub mod graph;
 pub mod ignore;
 pub mod llb;
 pub mod plan;
+pub mod solve;
 mod source;
 mod suggest;
 

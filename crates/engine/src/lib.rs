@@ -35,6 +35,7 @@ mod users;
 
 use std::path::PathBuf;
 
+pub use container::step;
 pub use engine::Engine;
 pub use error::Error;
 pub use shim::{AttachOptions, Streams};

@@ -21,7 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "engine",
         &["network", "registry", "shim", "storage", "sys", "types"],
     ),
-    ("builder", &["engine", "storage", "types"]),
+    ("builder", &["engine", "storage", "sys", "types"]),
     ("api", &["types"]),
     ("cri", &["engine", "types"]),
     (

@@ -25,6 +25,7 @@ pub(crate) mod restarts;
 mod rootfs;
 pub(crate) mod start;
 mod stats;
+pub mod step;
 mod stop;
 mod top;
 mod update;

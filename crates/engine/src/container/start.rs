@@ -427,7 +427,7 @@ fn open_gate(engine: &Engine, container: &Container, shim: &Shim) -> Result<Proc
     Ok(process)
 }
 
-fn process_of(
+pub(super) fn process_of(
     container: &Container,
     what: &'static str,
     reply: Result<Reply, shim::Error>,

@@ -1,0 +1,72 @@
+//! Who asked for a build: has its files, its secrets, its agents, and takes what comes of it. The classic
+//! API answers from an archive, BuildKit's from a session.
+
+use std::any::Any;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use engine::image::registries::Credentials;
+use types::ImageRef;
+
+use super::Failure;
+use crate::graph::Local;
+
+/// Files of a client in a directory of this machine, exactly those that were asked for.
+pub struct Tree {
+    /// Where they are.
+    pub path: PathBuf,
+    /// Keeps them there.
+    guard: Box<dyn Any + Send + Sync>,
+}
+
+impl Tree {
+    /// Files that stay as long as `guard` lives.
+    pub fn new(path: impl Into<PathBuf>, guard: impl Any + Send + Sync) -> Self {
+        Self {
+            path: path.into(),
+            guard: Box::new(guard),
+        }
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = self.guard.is::<()>();
+        f.debug_struct("Tree")
+            .field("path", &self.path)
+            .field("held", &!held)
+            .finish()
+    }
+}
+
+/// Who asked. Every method may block: it is called on a thread that may, never on an event loop's.
+pub trait Client: Send + Sync {
+    /// The files of a local source, filtered as it says.
+    ///
+    /// # Errors
+    /// When the client has no such directory, or is gone.
+    fn files(&self, local: &Local) -> Result<Tree, Failure>;
+
+    /// A secret; none when the client has none of that name.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    fn secret(&self, id: &str) -> Result<Option<Vec<u8>>, Failure>;
+
+    /// The socket of an agent, to be mounted; none when the client has none of that name.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    fn agent(&self, id: &str) -> Result<Option<PathBuf>, Failure>;
+
+    /// As whom a registry is asked for an image.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    fn credentials(&self, image: &ImageRef) -> Result<Credentials, Failure>;
+}
