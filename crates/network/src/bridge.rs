@@ -150,7 +150,10 @@ fn fill(
     ];
     let has = link::addresses(socket).doing(doing)?;
     let wanted = addresses(network, bridge);
-    let mut messages = vec![link::configure4(found.index, &settings)];
+    let mut messages = vec![
+        link::join_group(found.index),
+        link::configure4(found.index, &settings),
+    ];
     if !wanted.iter().any(|address| !address.is_ipv4()) {
         messages.push(link::no_version_6(found.index));
     }

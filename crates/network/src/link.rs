@@ -34,6 +34,7 @@ mod attribute {
     pub(super) const INFO: u16 = 18;
     pub(super) const STATISTICS: u16 = 23;
     pub(super) const FAMILIES: u16 = 26;
+    pub(super) const GROUP: u16 = 27;
     pub(super) const NAMESPACE: u16 = 28;
     pub(super) const QUEUES_OUT: u16 = 31;
     pub(super) const QUEUES_IN: u16 = 32;
@@ -42,6 +43,10 @@ mod attribute {
     pub(super) const INFO_PORT_KIND: u16 = 4;
     pub(super) const INFO_PORT_DATA: u16 = 5;
 }
+
+/// The group of interfaces that all bridges are in that any daemon makes: its rules tell them from those of
+/// strangers. "brig".
+pub(crate) const GROUP: u32 = 0x6272_6967;
 
 const UP: u32 = 1;
 pub(crate) const IPV4: u8 = 2;
@@ -192,6 +197,13 @@ fn one_queue(message: &mut Message, mtu: Option<u32>) {
     if let Some(mtu) = mtu {
         message.put_u32(attribute::MTU, mtu);
     }
+}
+
+/// Puts a link into [`GROUP`].
+pub(crate) fn join_group(index: u32) -> Message {
+    let mut message = Message::new(NEW_LINK, 0, &header(index, 0, 0));
+    message.put_u32(attribute::GROUP, GROUP);
+    message
 }
 
 /// Settings of a port of a bridge. `isolated`: it reaches no other such port. `hairpin`: what came by it may

@@ -226,6 +226,17 @@ fn a_trusted_interface_reaches_containers_directly() {
     assert_eq!(from.ip(), ip("198.51.100.77"));
 }
 
+/// Takes an interface out of the group that those of containers are in.
+fn make_strange(interface: &str) {
+    const NAME: u16 = 3;
+    const GROUP: u16 = 27;
+    let mut socket = sys::netlink::Socket::open(sys::netlink::Family::Route).unwrap();
+    let mut message = sys::netlink::Message::new(16, 0, &[0; 16]);
+    message.put_text(NAME, interface);
+    message.put_u32(GROUP, 0);
+    socket.run(vec![message]).unwrap();
+}
+
 #[test]
 fn the_host_routes_for_nobody_else() {
     if cannot_run() {
@@ -238,6 +249,7 @@ fn the_host_routes_for_nobody_else() {
     // A second LAN behind the machine.
     let (island, lan) = (support::namespace(), network("lan2", &["203.0.113.254/24"]));
     network::bridge::make(&lan).unwrap();
+    make_strange("lan2");
     let plan = endpoint(&["203.0.113.5/24"], &["203.0.113.254"]);
     network::attach(island.as_fd(), &lan, &plan, None).unwrap();
     let mut client = endpoint(&["198.51.100.3/24"], &[]);

@@ -96,7 +96,7 @@ pub(super) async fn remove(app: &App, call: &Call) -> Answer {
     if call.query.flag("link") {
         return Err(Failure::new(
             types::ErrorKind::Unsupported,
-            "link is not supported by this version of Brig: containers have no links",
+            "link is not supported by this version of Brig: a link ends with its container",
         ));
     }
     let (force, volumes) = (call.query.flag("force"), call.query.flag("v"));

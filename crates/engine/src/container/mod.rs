@@ -326,14 +326,18 @@ pub(crate) fn view(engine: &Engine, container: &Container) -> View {
     let status = container.status();
     let fixed = &container.fixed;
     let dir = engine.storage().container_dir(container.id());
+    let mut spec = ContainerSpec {
+        restart: container.restart_policy(),
+        ..container.spec().into_owned()
+    };
+    if !spec.networking.links.is_empty() {
+        spec.networking.links = network::links::shown(engine, container);
+    }
     View {
         id: fixed.id.clone(),
         name: container.name(),
         created: fixed.created,
-        spec: ContainerSpec {
-            restart: container.restart_policy(),
-            ..container.spec().into_owned()
-        },
+        spec,
         resolved: fixed.resolved.clone(),
         image: fixed.image.clone(),
         image_ref: fixed.image_ref.clone(),

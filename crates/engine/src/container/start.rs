@@ -80,6 +80,7 @@ fn claimed(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
         Ok((shim, watch)) => {
             undo.keep();
             supervise::begin(engine, container.clone(), shim, watch);
+            network::links::follow(engine, container);
             engine.prepare_shim();
             Ok(())
         }
@@ -358,7 +359,7 @@ fn configuration(
     let spec = render::spec(&RenderInput {
         id: &fixed.id,
         spec: &asked,
-        resolved: &fixed.resolved,
+        resolved: &network::links::resolved(engine, container),
         identity,
         files,
         devices: devices::devices(&fixed.spec)?,

@@ -10,7 +10,7 @@ use super::{Session, find};
 use crate::container::WrongState;
 use crate::render::{self, ExecInput, Identity};
 use crate::table::Container;
-use crate::{Engine, Error, users};
+use crate::{Engine, Error, network, users};
 
 /// Ctrl-P Ctrl-Q.
 const DETACH_KEYS: [u8; 2] = [16, 17];
@@ -132,7 +132,7 @@ fn process(
     let (fixed, request) = (&container.fixed, &session.request);
     let process = render::exec(&ExecInput {
         spec: &fixed.spec,
-        resolved: &fixed.resolved,
+        resolved: &network::links::resolved(engine, container),
         identity,
         command: &request.command,
         env: &request.env,

@@ -248,6 +248,7 @@ pub(super) fn tell(
     let (udp, tcp) = (port(&sockets[0])?, port(&sockets[1])?);
     network::ruleset::redirect_names(namespace, NAMES_TABLE, udp, tcp)
         .map_err(NetworkError::network(what()))?;
+    super::links::remember(engine, container, endpoints);
     let mut told = named_endpoints(container, endpoints);
     told.push(Told::View {
         id: container.id().to_string(),
@@ -390,6 +391,7 @@ fn forget(
 /// Lets go of everything a run had, in the background of its end.
 pub(crate) fn release(engine: &Engine, container: &Container) -> Result<(), Error> {
     let _order = lock(&container.networking);
+    lock(&engine.networks().linking).remove(container.id());
     let status = container.status();
     let live: Vec<&Endpoint> = status
         .networks

@@ -122,6 +122,7 @@ pub(crate) fn networks_of(
             Some(_) => Err(NetworkError::Shared.into()),
         };
     }
+    super::links::resolve(engine, spec)?;
     let mode = spec.network.network().unwrap_or_default().to_owned();
     let mut asked = spec.networking.endpoints.clone();
     asked.entry(mode).or_default();

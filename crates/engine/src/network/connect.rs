@@ -12,7 +12,7 @@ use super::error::NetworkError;
 use super::place;
 use super::record::Endpoint;
 use super::table::Network;
-use super::{attach, check, limit};
+use super::{attach, check, limit, links};
 use crate::steps::name as step;
 use crate::table::{Container, lock};
 use crate::undo::Stack;
@@ -28,8 +28,8 @@ pub fn connect(
     engine.accepts_work()?;
     let container = engine.find(container)?;
     // Also until a start is over, or what a run has left has been let go of.
-    let _order = lock(&container.networking);
-    let _stays = lock(&engine.networks().changing);
+    let order = lock(&container.networking);
+    let stays = lock(&engine.networks().changing);
     let network = engine.networks().find(who)?;
     may_change(&container, &network)?;
     network.plan()?;
@@ -56,6 +56,8 @@ pub fn connect(
         }
     }
     undo.keep();
+    drop((order, stays));
+    links::follow(engine, &container);
     Ok(())
 }
 
@@ -153,6 +155,17 @@ pub(super) fn refresh(
     let gateways = gateways(engine, &endpoints);
     network::set_gateways(namespace.as_fd(), &gateways)
         .map_err(NetworkError::network("set the container's way out"))?;
+    retell(engine, container, process)
+}
+
+/// The names and the files of a running container as they are now.
+pub(super) fn retell(
+    engine: &Engine,
+    container: &Container,
+    process: ProcessRef,
+) -> Result<(), Error> {
+    let endpoints = container.status().networks;
+    links::remember(engine, container, &endpoints);
     let told = Told::View {
         id: container.id().to_string(),
         view: attach::view(engine, container, process, &endpoints),

@@ -8,7 +8,7 @@ use types::ProcessRef;
 use super::error::NetworkError;
 use super::record::{Live, Ports};
 use super::table::Network;
-use super::{attach, connect};
+use super::{attach, connect, links};
 use crate::table::{Container, lock};
 use crate::{Engine, Error};
 
@@ -20,7 +20,7 @@ pub fn disconnect(engine: &Engine, who: &str, container: &str, force: bool) -> R
         found => found?,
     };
     connect::may_change(&container, &network)?;
-    let _order = lock(&container.networking);
+    let order = lock(&container.networking);
     let endpoint = container.status().networks.get(network.name()).cloned();
     let Some(endpoint) = endpoint else {
         return Err(NetworkError::NotIn {
@@ -46,6 +46,8 @@ pub fn disconnect(engine: &Engine, who: &str, container: &str, force: bool) -> R
         Some(process) => connect::refresh(engine, &container, process),
         None => Ok(()),
     };
+    drop(order);
+    links::follow(engine, &container);
     match refreshed {
         Err(Error::Network(NetworkError::Ended)) => Ok(()),
         refreshed => refreshed,

@@ -39,6 +39,21 @@ pub enum NetworkError {
     /// A driver that is not there.
     #[error("could not find plugin {0} in v1 plugin registry: plugin \"{0}\" not found")]
     Driver(String),
+    /// The container that another is to be linked to.
+    #[error("could not get container for {0}: No such container: {0}")]
+    NoLinked(String),
+    /// It is there and does not run.
+    #[error("Cannot link to a non running container: /{container} AS /{own}/{alias}")]
+    LinkedRests {
+        container: String,
+        own: String,
+        alias: String,
+    },
+    /// It has no place where it could be reached by the link.
+    #[error(
+        "cannot link to container {0}: it is not in the default network, whose links these are"
+    )]
+    LinkedElsewhere(String),
     /// What a cluster would be needed for.
     #[error("{0} needs a cluster, and this machine is none of one: leave it out")]
     Cluster(&'static str),
@@ -153,10 +168,12 @@ impl NetworkError {
             | Self::Lends { .. }
             | Self::AlreadyIn { .. }
             | Self::AddressTaken { .. } => ErrorKind::Forbidden,
-            Self::NotIn { .. } => ErrorKind::Internal,
+            Self::NotIn { .. } | Self::LinkedRests { .. } => ErrorKind::Internal,
             Self::Ambiguous(_)
             | Self::Unknown(_)
             | Self::NoContainer(_)
+            | Self::NoLinked(_)
+            | Self::LinkedElsewhere(_)
             | Self::Name(_)
             | Self::Cluster(_)
             | Self::Setting { .. }

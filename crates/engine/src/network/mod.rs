@@ -16,7 +16,7 @@ mod explain;
 pub(crate) mod files;
 pub(crate) mod forwarding;
 pub(crate) mod limit;
-mod links;
+pub(crate) mod links;
 mod list;
 pub(crate) mod place;
 mod plan;

@@ -52,6 +52,7 @@ pub(super) struct Publication {
 
 /// Takes addresses in every network of the container; gives them all back when one has none.
 pub(crate) fn place(engine: &Engine, container: &Container) -> Result<Placement, Error> {
+    super::links::check(engine, container)?;
     let mut placement = Placement::default();
     let status = container.status();
     let limits = status

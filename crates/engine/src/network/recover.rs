@@ -243,6 +243,7 @@ fn take_back(
     for told in attach::named_endpoints(container, &status.networks) {
         model.apply(told);
     }
+    super::links::remember(engine, container, &status.networks);
     if let Some(process) = status.lifecycle.process() {
         model.apply(Told::View {
             id: container.id().to_string(),

@@ -17,7 +17,7 @@ use std::time::Duration;
 use network::ipam::Addresses;
 use network::keeper::Keeper;
 use network::{Cidr, Driver, NetworkPlan};
-use types::NetworkId;
+use types::{ContainerId, NetworkId};
 
 use super::error::NetworkError;
 use super::forwarding::Mark;
@@ -42,6 +42,8 @@ pub(crate) struct Networks {
     table: RwLock<Table>,
     /// Held while a network is made or removed, from the look at the others to the record.
     pub(crate) changing: Mutex<()>,
+    /// Containers that run and have links.
+    pub(super) linking: Mutex<BTreeSet<ContainerId>>,
 }
 
 /// Whether somebody looks after the keeper.
@@ -74,6 +76,7 @@ impl Networks {
             watch: Watch::default(),
             table: RwLock::default(),
             changing: Mutex::default(),
+            linking: Mutex::default(),
         }
     }
 

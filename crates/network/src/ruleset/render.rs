@@ -22,6 +22,7 @@ use sys::nft::{
 use super::rule::{Build, address_bytes};
 use super::{Change, Published, Ruleset, bridge_of};
 use crate::address::Cidr;
+use crate::link::GROUP;
 use crate::plan::{BridgePlan, GatewayMode, NetworkPlan};
 
 /// Names of sets that the two versions have each.
@@ -410,7 +411,11 @@ fn forward_rules(closed: bool) -> Vec<Rule> {
             .because("what goes to a network"),
     ];
     if closed {
-        let build = Build::new().interface_not_in(MetaKey::InInterface, BRIDGES);
+        // Those of another daemon on this host are its own to decide about.
+        let build = Build::new()
+            .interface_not_in(MetaKey::InInterface, BRIDGES)
+            .group_is_not(MetaKey::InGroup, GROUP)
+            .group_is_not(MetaKey::OutGroup, GROUP);
         rules.push(build.drop().because("this host routes for nobody else"));
     }
     rules

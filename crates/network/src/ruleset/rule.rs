@@ -59,6 +59,12 @@ impl Build {
             .compare(Compare::NotEqual, interface_key(name))
     }
 
+    /// The interface is not in a group of interfaces.
+    pub(super) fn group_is_not(self, key: MetaKey, group: u32) -> Self {
+        self.meta(key, 0)
+            .compare(Compare::NotEqual, group.to_ne_bytes().to_vec())
+    }
+
     /// The interface is in a set.
     pub(super) fn interface_in(self, key: MetaKey, set: &str) -> Self {
         self.meta(key, 0).lookup(set, Lookup::Is)

@@ -61,6 +61,10 @@ pub enum MetaKey {
     InInterface = 6,
     /// The name of the interface it leaves by, 16 bytes.
     OutInterface = 7,
+    /// The group of the interface it came by, a number of 32 bits (ip-link(8)).
+    InGroup = 21,
+    /// The group of the interface it leaves by.
+    OutGroup = 22,
 }
 
 /// What is known of a packet's connection.

@@ -1,8 +1,8 @@
 //! A machine that was no router.
 
-use testkit::{Host, Lan, root};
+use testkit::{Host, Lan, at, root};
 
-use crate::support::{daemon, idle};
+use crate::support::{daemon, heard, idle, serve};
 
 const FORWARD: &str = "net.ipv4.ip_forward";
 
@@ -39,7 +39,16 @@ fn a_machine_becomes_a_router_for_its_containers_only() {
     assert!(!passed_on());
     // Another daemon finds it on, and is the last one.
     let other = daemon(&lan.machine, "");
-    idle(&other, "twin", &[]);
+    serve(&other, "twin", &["-p", "8080:80"]);
+    // Each lets pass what is the other's.
+    serve(&brig, "web", &["-p", "8090:80"]);
+    for (brig, name, port) in [(&other, "twin", 8080), (&brig, "web", 8090)] {
+        let said = heard(&lan.client, &format!("{}:{port}", at::MACHINE));
+        assert_eq!(said, Some(format!("{name} {}", at::CLIENT)));
+        let ping = ["exec", name, "ping", "-c", "1", "-W", "5", at::CLIENT];
+        brig.brig(&ping).ok();
+    }
+    assert!(!passed_on());
     brig.finish();
     assert_eq!(lan.machine.setting(FORWARD), "1");
     assert!(!passed_on());
