@@ -96,6 +96,17 @@ docker_clients() {
         docker_client "$cache/tools/docker-28" docker.io '^2[89]' here
 }
 
+# The plugins of Docker's client: what `docker build` and `docker compose` are done by.
+docker_plugins() {
+    local dir=$cache/tools/docker-plugins suite
+    [ -x "$dir/usr/libexec/docker/cli-plugins/docker-buildx" ] && return
+    for suite in sid here; do
+        say "unpacking docker's plugins"
+        unpack "$suite" "$dir" docker-buildx docker-compose && return
+    done
+    warn "docker's plugins are not to be had from this machine's mirrors: the tests with buildx are skipped"
+}
+
 # CRIU for the tests of checkpoint and restore, with all libraries beside it and run by their own
 # loader: the machine's are older, and the package is not in every suite.
 criu() {

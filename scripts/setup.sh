@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh build   a compiler, and the static target where rustup can add it
 #   scripts/setup.sh demo    + what makes a root file system
-#   scripts/setup.sh test    + QEMU with a kernel, Docker's clients, a registry, CRIU, cargo-deny
+#   scripts/setup.sh test    + QEMU with a kernel, Docker's clients and their plugins, a registry, CRIU, cargo-deny
 #   scripts/setup.sh bench   + the engines and runtimes that Brig is measured against
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/debs.sh"
@@ -63,6 +63,7 @@ if at_least test; then
     packages apt-utils binutils btrfs-progs cpio e2fsprogs gnupg iproute2 iptables kmod openssl podman procps python3-venv qemu-system-x86 skopeo uidmap util-linux xfsprogs xz-utils zstd
     cargo_deny
     docker_clients
+    docker_plugins
     docker_py
     docker_registry
     criu

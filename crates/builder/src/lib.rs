@@ -10,6 +10,7 @@
 //! Boundary types: [`dockerfile::Dockerfile`], [`plan::Options`], [`plan::Plan`], [`graph::Graph`]. The
 //! graph is where the doors meet: a Dockerfile by the classic API or by BuildKit's, and LLB.
 
+pub mod buildkit;
 pub mod check;
 pub mod dockerfile;
 pub mod expand;

@@ -1,0 +1,196 @@
+//! Directories in which a client's files wait for the next build of the same client and directory, so that
+//! only what has changed is sent again.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use sha2::{Digest as _, Sha256};
+
+/// So many directories are kept; more only while they are in use.
+const MOST: usize = 32;
+
+/// The directories.
+#[derive(Debug, Clone)]
+pub struct Kept(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    /// Names of those in use.
+    held: Mutex<BTreeSet<String>>,
+}
+
+/// One of them, for one build.
+#[derive(Debug)]
+pub struct Held {
+    inner: Arc<Inner>,
+    name: String,
+}
+
+impl Kept {
+    /// Those below a directory, which is made when the first one is needed.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self(Arc::new(Inner {
+            root: root.into(),
+            held: Mutex::default(),
+        }))
+    }
+
+    /// A directory for files that `key` tells apart, with those of the last time if nobody uses them now.
+    ///
+    /// # Errors
+    /// When a directory cannot be made.
+    pub fn take(&self, key: &str) -> io::Result<Held> {
+        let mut held = self.0.lock();
+        let hash = Sha256::digest(key.as_bytes());
+        let stem: String = hash[..12].iter().map(|b| format!("{b:02x}")).collect();
+        let mut number = 0;
+        let name = loop {
+            let name = format!("{stem}-{number}");
+            if !held.contains(&name) {
+                break name;
+            }
+            number += 1;
+        };
+        make_private(&self.0.root)?;
+        let path = self.0.root.join(&name);
+        make_private(&path)?;
+        touch(&path);
+        held.insert(name.clone());
+        self.0.trim(&held, MOST);
+        drop(held);
+        Ok(Held {
+            inner: self.0.clone(),
+            name,
+        })
+    }
+
+    /// Bytes and number of those that nobody uses.
+    pub fn usage(&self) -> (u64, usize) {
+        let held = self.0.lock();
+        let idle = self.0.idle(&held);
+        let bytes = idle.iter().map(|(_, path)| size(path)).sum();
+        (bytes, idle.len())
+    }
+
+    /// Removes all that nobody uses; how many bytes they had.
+    pub fn clear(&self) -> u64 {
+        let held = self.0.lock();
+        let idle = self.0.idle(&held);
+        let bytes = idle.iter().map(|(_, path)| size(path)).sum();
+        self.0.trim(&held, held.len());
+        bytes
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        // A set of names is whole at any moment.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those that nobody uses, the ones last used first.
+    fn idle(&self, held: &BTreeSet<String>) -> Vec<(SystemTime, PathBuf)> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let mut idle: Vec<(SystemTime, PathBuf)> = entries
+            .filter(|entry| {
+                let name = entry.file_name();
+                !name.to_str().is_some_and(|name| held.contains(name))
+            })
+            .map(|entry| {
+                let modified = entry.metadata().and_then(|m| m.modified());
+                (modified.unwrap_or(SystemTime::UNIX_EPOCH), entry.path())
+            })
+            .collect();
+        idle.sort_by(|a, b| b.cmp(a));
+        idle
+    }
+
+    /// Removes what is too many. What cannot be removed now can be another time.
+    fn trim(&self, held: &BTreeSet<String>, most: usize) {
+        let spare = most.saturating_sub(held.len());
+        for (_, path) in self.idle(held).into_iter().skip(spare) {
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
+}
+
+impl Held {
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.inner.root.join(&self.name)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.inner.lock().remove(&self.name);
+    }
+}
+
+fn make_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(path)
+}
+
+/// Its time says when it was used last; none is worth failing for.
+fn touch(path: &Path) {
+    let opened = fs::File::open(path);
+    let _ = opened.and_then(|dir| dir.set_modified(SystemTime::now()));
+}
+
+fn size(path: &Path) -> u64 {
+    let mut bytes = 0;
+    let mut ahead = vec![path.to_owned()];
+    while let Some(path) = ahead.pop() {
+        for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(about) if about.is_dir() => ahead.push(entry.path()),
+                Ok(about) => bytes += about.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_wait_for_the_next_build_unless_somebody_has_them() {
+        let temporary = tempfile::tempdir().unwrap();
+        let kept = Kept::new(temporary.path().join("files"));
+        let first = kept.take("a").unwrap();
+        fs::write(first.path().join("x"), "1").unwrap();
+        let second = kept.take("a").unwrap();
+        assert_ne!(first.path(), second.path());
+        assert!(!second.path().join("x").exists());
+        let path = first.path();
+        drop(first);
+        assert_eq!(kept.usage(), (1, 1));
+        let again = kept.take("a").unwrap();
+        assert_eq!(again.path(), path);
+        assert!(path.join("x").exists());
+        assert_ne!(kept.take("b").unwrap().path(), path);
+        drop(again);
+        assert_eq!(kept.clear(), 1);
+        assert!(!path.exists() && second.path().exists());
+    }
+
+    #[test]
+    fn the_oldest_go_when_there_are_too_many() {
+        let temporary = tempfile::tempdir().unwrap();
+        let kept = Kept::new(temporary.path());
+        for number in 0..MOST + 5 {
+            drop(kept.take(&number.to_string()).unwrap());
+        }
+        assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), MOST);
+    }
+}

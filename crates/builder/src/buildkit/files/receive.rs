@@ -1,0 +1,180 @@
+//! Takes a client's files into a directory.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write as _;
+
+use sys::dir::{self, Dir};
+
+use super::tree::{Bytes, Tree, parent, split};
+use super::{Error, Packet, PacketKind, Stat, Wire};
+
+/// So many files are asked for at a time.
+const AT_ONCE: usize = 256;
+
+/// What has come across.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Files that were told of, of all kinds.
+    pub told: u64,
+    /// Files whose bytes were asked for.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Takes files into `root`, where those of an earlier time may be: it is then as the client says it is, and
+/// files whose size, time and permissions are those told are not asked for. `progress` hears of every piece.
+///
+/// # Errors
+/// When the client breaks off or sends what cannot be, or a file cannot be written; what is in `root` is
+/// then good for another time.
+pub fn receive(
+    root: &Dir,
+    wire: &mut dyn Wire,
+    progress: &mut dyn FnMut(&Received),
+) -> Result<Received, Error> {
+    let mut receiver = Receiver {
+        tree: Tree::new(root)?,
+        root,
+        wanted: VecDeque::new(),
+        coming: HashMap::new(),
+        next: 0,
+        walked: false,
+        so_far: Received::default(),
+    };
+    let outcome = receiver.run(wire, progress);
+    if let Err(Error::Protocol(sentence)) = &outcome {
+        // Whoever does not keep to the protocol may not be there for this either.
+        let _ = wire.send(Packet {
+            data: sentence.clone().into_bytes(),
+            ..Packet::of(PacketKind::Error)
+        });
+    }
+    outcome?;
+    receiver.tree.finish()?;
+    Ok(receiver.so_far)
+}
+
+struct Receiver<'a> {
+    root: &'a Dir,
+    tree: Tree<'a>,
+    /// Files to ask for.
+    wanted: VecDeque<(u32, Stat)>,
+    /// Files that were asked for.
+    coming: HashMap<u32, (File, Stat)>,
+    /// The number of the next file that is told of.
+    next: u32,
+    walked: bool,
+    so_far: Received,
+}
+
+impl Receiver<'_> {
+    fn run(
+        &mut self,
+        wire: &mut dyn Wire,
+        progress: &mut dyn FnMut(&Received),
+    ) -> Result<(), Error> {
+        while !self.done() {
+            let Some(packet) = wire.next()? else {
+                return Err(Error::Gone("the client broke off".to_owned()));
+            };
+            self.packet(packet)?;
+            self.ask(wire)?;
+            progress(&self.so_far);
+        }
+        wire.send(Packet::of(PacketKind::Finish))?;
+        // The client says so, too; whatever else it says now is not wanted any more.
+        while let Some(packet) = wire.next()? {
+            if packet.kind == i32::from(PacketKind::Error) {
+                return Err(remote(&packet));
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&self) -> bool {
+        self.walked && self.wanted.is_empty() && self.coming.is_empty()
+    }
+
+    fn packet(&mut self, packet: Packet) -> Result<(), Error> {
+        match PacketKind::try_from(packet.kind) {
+            Ok(PacketKind::Stat) => match packet.stat {
+                Some(stat) => self.told(stat),
+                None => {
+                    self.walked = true;
+                    self.tree.walked()
+                }
+            },
+            Ok(PacketKind::Data) => self.bytes(packet.id, &packet.data),
+            Ok(PacketKind::Error) => Err(remote(&packet)),
+            Ok(PacketKind::Finish) => Err(Error::Protocol("it ends too early".to_owned())),
+            Ok(PacketKind::Request) | Err(_) => {
+                let sentence = format!("a packet of kind {}", packet.kind);
+                Err(Error::Protocol(sentence))
+            }
+        }
+    }
+
+    fn told(&mut self, stat: Stat) -> Result<(), Error> {
+        if self.walked {
+            let sentence = format!("{:?} comes after the last file", stat.path);
+            return Err(Error::Protocol(sentence));
+        }
+        let id = self.next;
+        self.next += 1;
+        self.so_far.told += 1;
+        if self.tree.take(stat.clone())? == Bytes::Wanted {
+            self.wanted.push_back((id, stat));
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, wire: &mut dyn Wire) -> Result<(), Error> {
+        while self.coming.len() < AT_ONCE {
+            let Some((id, stat)) = self.wanted.pop_front() else {
+                break;
+            };
+            let (above, name) = split(&stat.path)?;
+            let made = parent(self.root, above).and_then(|dir| dir.create_file(OsStr::new(name)));
+            let file = made.map_err(|source| disk(&stat, source))?;
+            self.coming.insert(id, (file, stat));
+            self.so_far.files += 1;
+            wire.send(Packet::numbered(PacketKind::Request, id))?;
+        }
+        Ok(())
+    }
+
+    fn bytes(&mut self, id: u32, data: &[u8]) -> Result<(), Error> {
+        let Some((file, stat)) = self.coming.get_mut(&id) else {
+            let sentence = format!("bytes of file {id}, which was not asked for");
+            return Err(Error::Protocol(sentence));
+        };
+        if !data.is_empty() {
+            self.so_far.bytes += data.len() as u64;
+            return file.write_all(data).map_err(|source| Error::Bytes {
+                path: stat.path.clone(),
+                source,
+            });
+        }
+        let (uid, gid, mode) = (stat.uid, stat.gid, stat.permissions());
+        // Last of all: only a file that is whole has its time.
+        dir::set_file_attributes(file, uid, gid, mode, stat.time())
+            .map_err(|source| disk(stat, source))?;
+        self.coming.remove(&id);
+        Ok(())
+    }
+}
+
+fn disk(stat: &Stat, source: sys::Error) -> Error {
+    Error::Disk {
+        path: stat.path.clone(),
+        source,
+    }
+}
+
+fn remote(packet: &Packet) -> Error {
+    let text = String::from_utf8_lossy(&packet.data);
+    Error::Remote(text.chars().take(4096).collect())
+}
