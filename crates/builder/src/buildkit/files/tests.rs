@@ -1,4 +1,5 @@
 //! Files over a wire of memory, between an honest or hostile client and a directory.
+#![expect(clippy::disallowed_methods, reason = "a test's own files")]
 
 use std::collections::VecDeque;
 use std::fs;
