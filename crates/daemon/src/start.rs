@@ -289,6 +289,7 @@ fn reload(flags: &Flags, level: &log::Level, engine: &Engine) {
     let filter = tracing::level_filters::LevelFilter::from_level(config.log_level);
     // It fails only when logging has been taken down.
     let _ = level.reload(filter);
+    engine::event::reloaded(engine, &crate::identity::read(engine));
     tracing::info!(
         "log level is {}, registries are read again, and so is the signature policy; \
          other settings need a restart",

@@ -1,8 +1,8 @@
 //! What the verbs share.
 //!
 //! Background tasks, all owned by the engine and ended by [`Engine::close`]:
-//! - `watchers`: one per running container ([`crate::supervise`]), and one for the disk
-//!   ([`crate::image::keep`]); aborted, as recovery takes up their work.
+//! - `watchers`: one per running container ([`crate::supervise`]), one for the disk
+//!   ([`crate::image::keep`]) and one that writes events ([`crate::event::keep`]); aborted, as recovery takes up their work.
 //! - `cleaners`: files and run directories of what has ended; awaited for a while.
 
 use std::collections::{HashMap, VecDeque};
@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use types::{ContainerId, ExecId};
 
+use crate::event::Ring;
 use crate::exec::Session;
 use crate::gone::Gone;
 use crate::host::Host;
@@ -31,7 +32,7 @@ use crate::network::table::Networks;
 use crate::run_root;
 use crate::table::{Container, Table, lock};
 use crate::volume::Places;
-use crate::{Config, Error, container, network, recover, steps, volume};
+use crate::{Config, Error, container, event, network, recover, steps, volume};
 
 /// How long closing waits for what is cleaned away. A shim may go on serving its clients for longer;
 /// the next engine cleans up after it.
@@ -67,6 +68,7 @@ struct Inner {
     /// Those whose container is gone, the oldest first.
     ownerless_execs: Mutex<VecDeque<ExecId>>,
     gone: Mutex<Gone>,
+    events: Ring,
     registries: registries::Shared,
     pulls: Transfers<pull::Key>,
     networks: Networks,
@@ -93,6 +95,7 @@ impl Engine {
                 container::restarts::resume(&engine);
                 engine.prepare_shim();
                 engine.watch(crate::image::keep(engine.weak()));
+                engine.watch(event::keep(engine.weak(), engine.events().reader(false)));
                 Ok(engine)
             })
             .await
@@ -121,6 +124,7 @@ impl Engine {
                 )?,
                 pulls: Transfers::default(),
                 networks: Networks::new(config.network.clone(), keeper, mark),
+                events: Ring::new(event::read(&config.run_root)),
                 config,
                 table: RwLock::default(),
                 execs: Mutex::default(),
@@ -152,6 +156,9 @@ impl Engine {
         let clean = async { while cleaners.join_next().await.is_some() {} };
         if tokio::time::timeout(CLOSE_PATIENCE, clean).await.is_err() {
             cleaners.shutdown().await;
+        }
+        if let Err(error) = event::write(&self.config().run_root, self.events()) {
+            tracing::warn!("the next daemon will not know some events: {error}");
         }
         if let Err(error) = self.blocking(network::recover::leave).await {
             tracing::warn!(error = %error.chain(), "cannot take networks down");
@@ -254,6 +261,11 @@ impl Engine {
     /// The pulls under way.
     pub(crate) fn pulls(&self) -> &Transfers<pull::Key> {
         &self.inner.pulls
+    }
+
+    /// What happened.
+    pub(crate) fn events(&self) -> &Ring {
+        &self.inner.events
     }
 
     /// How containers ended that went when they ended.

@@ -5,12 +5,14 @@
 //! and a shim are blocking functions, to be called where blocking is allowed; verbs that wait are
 //! async.
 //!
-//! Boundary types: [`Engine`], [`Config`], [`Error`], [`container::View`], [`exec::View`].
+//! Boundary types: [`Engine`], [`Config`], [`Error`], [`container::View`], [`exec::View`],
+//! [`event::Event`].
 //!
 //! No lock is held over I/O but the one that orders the changes of a single container's record, and
 //! no reader takes that one: a container that is stuck holds up nobody who lists the others.
 
 pub mod container;
+pub mod event;
 pub mod exec;
 pub mod image;
 pub mod network;

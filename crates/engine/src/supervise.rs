@@ -21,7 +21,7 @@ use crate::container::start::{EXIT_RECORD, cgroup_path};
 use crate::container::{remove, restarts};
 use crate::readable::Readable;
 use crate::table::Container;
-use crate::{Engine, Error, clock, exec, network, volume};
+use crate::{Engine, Error, clock, event, exec, network, volume};
 
 /// How long a shim may go on serving clients after its container has ended.
 const SHIM_DRAIN: Duration = Duration::from_secs(60);
@@ -116,7 +116,7 @@ fn next(
     loop {
         match watch.try_next() {
             Ok(Some(Notice::Exited(record))) => return Ok(Some(record)),
-            Ok(Some(Notice::ExecExited { id, code })) => exec::ended(engine, &id, code),
+            Ok(Some(Notice::ExecExited { id, code })) => exec::ended(engine, container, &id, code),
             Ok(None) => return Ok(None),
             Err(error) => {
                 if error.kind() != ErrorKind::Unavailable {
@@ -262,6 +262,7 @@ pub(crate) fn status_of(record: &ExitRecord) -> ExitStatus {
 /// Records an end. It is a fact even where it cannot be written: memory has it in any case, and the
 /// exit record on disk tells the next daemon.
 pub(crate) fn end(engine: &Engine, container: &Arc<Container>, change: Change) {
+    tell_end(engine, container, &change);
     let keep = Some((engine.records(), Durability::Process));
     // What goes now needs no last words: a crash finds it running, its shim gone, and removes it.
     let goes = container.fixed.spec.auto_remove && !container.live().held;
@@ -273,6 +274,21 @@ pub(crate) fn end(engine: &Engine, container: &Arc<Container>, change: Change) {
     }
     volume::memory::release(engine, &container.fixed.resolved.mounts);
     exec::ended_with(engine, container);
+}
+
+/// A start that failed is no end of anything that ran.
+fn tell_end(engine: &Engine, container: &Container, change: &Change) {
+    let (Change::Exited(status) | Change::Again(status) | Change::Lost(status)) = change else {
+        return;
+    };
+    if status.oom_killed {
+        event::of_container(engine, container, "oom");
+    }
+    let more = [
+        ("execDuration", ran(container).as_secs().to_string()),
+        ("exitCode", status.code.to_string()),
+    ];
+    event::of_container_with(engine, container, "die", more);
 }
 
 /// What may take its time: until here everybody who waited has been answered.

@@ -3,7 +3,7 @@
 use hyper::Method;
 
 use super::request::Call;
-use super::{Client, Error};
+use super::{Chunks, Client, Error, Filters};
 use crate::wire;
 
 /// What a ping tells.
@@ -34,6 +34,24 @@ impl Client {
     /// When it cannot be reached.
     pub async fn daemon_version(&self) -> Result<wire::Version, Error> {
         self.send_json(Call::get("/version")).await
+    }
+
+    /// What happens, a JSON object a line, from `since` to `until`: seconds since the epoch, with
+    /// decimals.
+    ///
+    /// # Errors
+    /// When a filter is unknown.
+    pub async fn events(
+        &self,
+        since: Option<&str>,
+        until: Option<&str>,
+        filters: &Filters,
+    ) -> Result<Chunks, Error> {
+        let call = Call::get("/events")
+            .query_some("since", since)
+            .query_some("until", until)
+            .filters(filters);
+        Ok(self.send(call).await?.chunks())
     }
 
     /// Facts about the daemon and its machine.

@@ -9,6 +9,7 @@ mod config;
 mod container;
 mod disk;
 mod error;
+mod event;
 mod exec;
 mod host_config;
 mod image;
@@ -30,6 +31,7 @@ pub use container::{
 };
 pub use disk::{DiskUsage, KindUsage};
 pub use error::ErrorResponse;
+pub use event::{Event, EventActor};
 pub use exec::{
     ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecProcessConfig, ExecStartRequest,
 };

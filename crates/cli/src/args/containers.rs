@@ -200,6 +200,26 @@ pub struct LogsArgs {
     pub names: Vec<String>,
 }
 
+/// `events`.
+#[derive(Debug, Clone, Args)]
+pub struct EventsArgs {
+    /// Only events of which this holds, NAME=value
+    #[arg(short, long, value_name = "filter", value_parser = filter)]
+    pub filter: Vec<KeyValue>,
+    /// How to print
+    #[arg(long, value_name = "string", help = FORMAT_ONE)]
+    pub format: Option<String>,
+    /// From this time on ("2013-01-02T13:23:37Z", or "42m" for 42 minutes ago)
+    #[arg(long, value_name = "string")]
+    pub since: Option<String>,
+    /// Up to this time, then end
+    #[arg(long, value_name = "string")]
+    pub until: Option<String>,
+    /// Nothing may stand here.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
 /// `exec`.
 #[derive(Debug, Clone, Args)]
 pub struct ExecArgs {

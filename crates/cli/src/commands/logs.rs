@@ -11,7 +11,7 @@ use crate::resolve::time;
 use crate::stream::Sink;
 
 pub(super) async fn run(args: LogsArgs, context: Context) -> Result<u8, CliError> {
-    let now = Context::now();
+    let now = Context::now_exactly();
     let at = |text: &Option<String>| {
         text.as_deref()
             .filter(|text| !text.is_empty())

@@ -7,6 +7,7 @@ mod cp;
 mod create;
 mod df;
 mod diff;
+mod events;
 mod exec;
 mod export;
 mod history;
@@ -100,6 +101,12 @@ impl Context {
             .unwrap_or_default()
     }
 
+    /// Nanoseconds since the epoch.
+    pub(crate) fn now_exactly() -> i128 {
+        let age = SystemTime::now().duration_since(UNIX_EPOCH);
+        age.map_or(0, |age| i128::try_from(age.as_nanos()).unwrap_or(i128::MAX))
+    }
+
     /// Calls `use_them` with the caller's environment and files.
     pub(crate) fn surroundings<T>(
         use_them: impl FnOnce(&Surroundings<'_>) -> Result<T, CliError>,
@@ -176,7 +183,7 @@ const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 70] = [
+pub static VERBS: [Verb; 71] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
     verb!(["container cp", "cp"], "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tbrig cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files between this machine and a container, or two containers", Arity::Exactly(2), c::CpArgs, cp::run),
     verb!(["container create", "create"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a container without starting it", Arity::AtLeast(1), CreateArgs, create::run),
@@ -233,6 +240,7 @@ pub static VERBS: [Verb; 70] = [
     verb!(["search"], "[OPTIONS] TERM", "Search a registry for images", Arity::Exactly(1), r::SearchArgs, search::run),
     verb!(["system check"], "[OPTIONS]", "Check whether everything stored is whole", Arity::None, i::CheckArgs, check::run),
     verb!(["system df"], "[OPTIONS]", "Show what images and containers take on disk", Arity::None, i::DfArgs, df::run),
+    verb!(["system events", "events"], "[OPTIONS]", "Show what happens, as it happens", Arity::None, c::EventsArgs, events::run),
     verb!(["system info", "info"], "[OPTIONS]", "Show facts about the daemon and its machine", Arity::None, i::FormatArgs, info::run),
     verb!(["system prune"], "[OPTIONS]", "Remove what nothing uses", Arity::None, c::SystemPruneArgs, system_prune::run),
     verb!(["version"], "[OPTIONS]", "Show the versions of client and daemon", Arity::None, i::FormatArgs, version::run),

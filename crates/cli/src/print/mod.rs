@@ -2,6 +2,7 @@
 
 pub mod containers;
 pub mod disk;
+pub mod events;
 pub mod images;
 pub mod networks;
 mod ports;

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use gtmpl_ng::{Context, Func, FuncError, Template, Value};
 use serde_json::Value as Json;
@@ -91,7 +92,7 @@ fn in_json(name: &str, value: &str) -> Json {
 }
 
 /// What Go's encoder escapes so that JSON can stand in HTML. Outside of strings none of it occurs.
-fn escaped(json: &str) -> String {
+pub(super) fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
@@ -127,6 +128,33 @@ pub fn document(template: &str, document: &Json) -> Result<String, CliError> {
         remember(document, table);
     });
     execute(&compiled, value(document))
+}
+
+/// A template for many documents.
+pub struct Documents(Template);
+
+impl fmt::Debug for Documents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Documents(..)")
+    }
+}
+
+impl Documents {
+    /// Reads it.
+    pub fn new(template: &str) -> Result<Self, CliError> {
+        compile(&unescape(template)).map(Self)
+    }
+
+    /// Prints a document whose fields have other names in JSON than in templates.
+    pub fn print(&self, fields: &Json, json: String) -> Result<String, CliError> {
+        LISTING.set(false);
+        ORDERED.with_borrow_mut(|table| {
+            table.clear();
+            remember(fields, table);
+            table.insert(key(&value(fields)), json);
+        });
+        execute(&self.0, value(fields))
+    }
 }
 
 fn compile(text: &str) -> Result<Template, CliError> {

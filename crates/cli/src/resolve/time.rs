@@ -6,10 +6,10 @@ use jiff::tz::TimeZone;
 use crate::error::CliError;
 
 /// Seconds since the epoch with nanoseconds, as the API takes them, from a time or from how long
-/// ago it was.
-pub fn point(text: &str, now: i64) -> Result<String, CliError> {
+/// ago it was; `now` in nanoseconds.
+pub fn point(text: &str, now: i128) -> Result<String, CliError> {
     if let Some(nanos) = go_duration(text) {
-        let at = i128::from(now) * 1_000_000_000 - nanos;
+        let at = now - nanos;
         return Ok(seconds(at));
     }
     if text.starts_with(|c: char| c.is_ascii_digit()) && !text[1..].contains(['-', 'T', ':']) {
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn times_and_durations() {
-        let show = |text: &str| match point(text, 1_000_000) {
+        let show = |text: &str| match point(text, 1_000_000_000_000_000) {
             Ok(at) => format!("{text} -> {at}"),
             Err(error) => format!("{text} -> {error}"),
         };

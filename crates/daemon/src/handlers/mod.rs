@@ -6,6 +6,8 @@ mod container_filter;
 mod container_view;
 mod containers;
 mod disk;
+mod event_filter;
+mod events;
 mod exec;
 mod image_filter;
 mod image_view;
@@ -78,6 +80,7 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::MountList => store::mounts(&app).await,
         Op::ImageMount => store::mount(&app, &call).await,
         Op::ImageUnmount => store::unmount(&app, &call).await,
+        Op::Events => events::events(&app, &call),
         Op::DiskUsage => disk::usage(&app, &call).await,
         Op::ImageHistory => images::history(&app, &call).await,
         Op::ImagePush => transfers::push(&app, &call).await,

@@ -12,7 +12,7 @@ use types::ErrorKind;
 use super::paths::{clean, find, follow, split};
 use super::rootfs::{self, Access};
 use crate::table::Container;
-use crate::{Engine, Error, render, users};
+use crate::{Engine, Error, event, render, users};
 
 /// The longest passwd(5) that is read.
 const LONGEST_PASSWD: usize = 16 << 20;
@@ -115,6 +115,7 @@ pub fn get(
         let Some(mut out) = tell(stat) else {
             return Ok(());
         };
+        event::of_container(engine, &container, "archive-path");
         let (parent, name, _) = find(root, &plain).map_err(missing(who, path))?;
         Ok(storage::archive(
             &parent,
@@ -152,12 +153,14 @@ pub fn put(
         };
         let again = root.open_in_root(b".").map_err(missing(who, path))?;
         let stream = std::io::BufReader::with_capacity(128 << 10, archive);
-        Ok(storage::unpack_among(
+        storage::unpack_among(
             again,
             into.trim_start_matches('/').as_bytes(),
             stream,
             among,
-        )?)
+        )?;
+        event::of_container(engine, &container, "extract-to-dir");
+        Ok(())
     })
 }
 
@@ -261,6 +264,8 @@ pub fn export(engine: &Engine, who: &str, out: &mut (dyn Write + Send)) -> Resul
     rootfs::with(engine, &container, Access::Bare, |root| {
         let here = std::ffi::OsStr::from_bytes(b".");
         let mut out = out;
-        Ok(storage::archive(root, here, None, &mut out)?)
+        storage::archive(root, here, None, &mut out)?;
+        event::of_container(engine, &container, "export");
+        Ok(())
     })
 }

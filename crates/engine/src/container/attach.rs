@@ -11,7 +11,7 @@ use types::{ErrorKind, Lifecycle};
 
 use super::{Attach, View, WrongState, log_path, view};
 use crate::table::{Container, Pending};
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 /// Hands a client's connection to the container's shim, or keeps it until the container is started.
 pub async fn attach(
@@ -21,6 +21,7 @@ pub async fn attach(
     client: UnixStream,
 ) -> Result<(), Error> {
     let container = engine.find(who)?;
+    event::of_container(engine, &container, "attach");
     if !attach.logs {
         // Before a start there is nobody to be handed to: nothing to wait for.
         let pending = Pending {

@@ -12,7 +12,7 @@ use crate::render::{self, Identity, Placed, RenderInput};
 use crate::steps::name as step;
 use crate::table::Container;
 use crate::undo::Stack;
-use crate::{Engine, Error, clock, image, network};
+use crate::{Engine, Error, clock, event, image, network};
 
 /// Makes a container. Blocking.
 pub fn create(
@@ -70,8 +70,9 @@ pub fn create(
         storage.limit(&id, size.unsigned_abs())?;
     }
     volumes::remember(engine, &names);
-    engine.table_mut().insert(container);
+    engine.table_mut().insert(container.clone());
     undo.keep();
+    event::of_container(engine, &container, "create");
     Ok(Created { id, warnings })
 }
 

@@ -7,7 +7,7 @@ use types::{Lifecycle, Signal};
 
 use super::{WrongState, pause, restarts};
 use crate::table::Container;
-use crate::{Engine, Error, supervise};
+use crate::{Engine, Error, event, supervise};
 
 /// How long a killed container may take before that is an error.
 const DEATH: Duration = Duration::from_secs(10);
@@ -27,16 +27,16 @@ pub async fn kill(engine: &Engine, who: &str, signal: Option<Signal>) -> Result<
         return Err(not_running().into());
     }
     if is_asked_to_end(&container, signal) {
-        restarts::stopped(engine, &container)?;
+        restarts::stopped(engine, &container).await?;
     }
     match signal {
         None | Some(Signal::KILL) => {
             kill_and_wait(engine, &container).await?;
             // It may have ended by itself just before that was asked for.
-            restarts::halt(engine, &container)?;
+            restarts::hold(engine, &container).await?;
             Ok(())
         }
-        Some(signal) => send(engine, &container, signal),
+        Some(signal) => send(engine, &container, signal).await,
     }
 }
 
@@ -52,9 +52,22 @@ fn is_asked_to_end(container: &Container, signal: Option<Signal>) -> bool {
 
 /// Sends a signal. One that comes too late is not an error: the end is on its way to be recorded.
 /// One that stands still goes on, or it would not hear of it.
-pub(super) fn send(engine: &Engine, container: &Container, signal: Signal) -> Result<(), Error> {
+pub(super) async fn send(
+    engine: &Engine,
+    container: &Arc<Container>,
+    signal: Signal,
+) -> Result<(), Error> {
+    let container = container.clone();
+    let work = move |engine: &Engine| send_now(engine, &container, signal);
+    engine.blocking(work).await
+}
+
+fn send_now(engine: &Engine, container: &Container, signal: Signal) -> Result<(), Error> {
     match container.lifecycle() {
         Lifecycle::Running { process, .. } => {
+            // Told first: its end may come at once.
+            let more = [("signal", signal.number().to_string())];
+            event::of_container_with(engine, container, "kill", more);
             supervise::signal_process(process, signal)?;
             pause::go_on(engine, container)
         }
@@ -69,7 +82,7 @@ pub(super) async fn kill_and_wait(
 ) -> Result<(), Error> {
     let mut progress = container.progress();
     let ends = progress.borrow().ends;
-    send(engine, container, Signal::KILL)?;
+    send(engine, container, Signal::KILL).await?;
     let ended = progress.wait_for(|p| p.ends > ends || p.removed);
     if tokio::time::timeout(DEATH, ended).await.is_ok() {
         return Ok(());

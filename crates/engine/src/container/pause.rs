@@ -7,7 +7,7 @@ use types::{Change, Lifecycle};
 use super::WrongState;
 use crate::container::start::cgroup_path;
 use crate::table::Container;
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 /// Makes all processes of a container stand still. Blocking.
 pub fn pause(engine: &Engine, who: &str) -> Result<(), Error> {
@@ -30,6 +30,7 @@ pub fn pause(engine: &Engine, who: &str) -> Result<(), Error> {
         }
         return Err(error);
     }
+    event::of_container(engine, &container, "pause");
     Ok(())
 }
 
@@ -54,7 +55,11 @@ pub(super) fn go_on(engine: &Engine, container: &Container) -> Result<(), Error>
     match container.step(keep, Change::Unpause) {
         // It has ended, or goes on by somebody else's hand.
         Err(Error::State(_)) => Ok(()),
-        answer => answer.map(drop),
+        answer => {
+            answer?;
+            event::of_container(engine, container, "unpause");
+            Ok(())
+        }
     }
 }
 

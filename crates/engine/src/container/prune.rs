@@ -3,7 +3,7 @@
 use types::{ContainerId, ErrorKind, Lifecycle};
 
 use super::{View, remove, view};
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 /// What a prune did.
 #[derive(Debug, Clone, Default)]
@@ -42,5 +42,7 @@ pub async fn prune(engine: &Engine, takes: impl Fn(&View) -> bool) -> Result<Pru
             }
         }
     }
+    let more = [("reclaimed", pruned.reclaimed.to_string())];
+    event::emit(engine, event::Kind::Container, "prune", "", more);
     Ok(pruned)
 }

@@ -8,7 +8,7 @@ use types::{Change, ContainerId, ExitStatus, Lifecycle};
 
 use super::{WrongState, kill, restarts};
 use crate::table::Container;
-use crate::{Engine, Error, clock, exec};
+use crate::{Engine, Error, clock, event, exec};
 
 /// Removes it; `force` kills it first. Returns when its name is free again.
 pub async fn remove(engine: &Engine, who: &str, force: bool) -> Result<(), Error> {
@@ -77,7 +77,7 @@ async fn kill_whatever_runs(engine: &Engine, container: &Arc<Container>) -> Resu
             | Lifecycle::Dead { .. }
             | Lifecycle::Removing { .. } => return Ok(()),
             Lifecycle::Restarting { .. } => {
-                restarts::halt(engine, container)?;
+                restarts::hold(engine, container).await?;
             }
         }
     }
@@ -85,7 +85,7 @@ async fn kill_whatever_runs(engine: &Engine, container: &Arc<Container>) -> Resu
 }
 
 async fn kill_for_good(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
-    restarts::stopped(engine, container)?;
+    restarts::stopped(engine, container).await?;
     kill::kill_and_wait(engine, container).await
 }
 
@@ -149,6 +149,7 @@ fn forget(engine: &Engine, container: &Arc<Container>, volumes: bool) -> Result<
         return Err(error);
     }
     engine.table_mut().forget(container);
+    event::of_container(engine, container, "destroy");
     exec::forget(engine, container);
     container.live().pending.clear();
     container.set_removed(Ok(()));

@@ -4,7 +4,7 @@ use types::ContainerName;
 
 use super::WrongState;
 use crate::record::Status;
-use crate::{Engine, Error, network};
+use crate::{Engine, Error, event, network};
 
 /// Gives a container another name. Blocking.
 pub fn rename(engine: &Engine, who: &str, name: ContainerName) -> Result<(), Error> {
@@ -36,5 +36,7 @@ pub fn rename(engine: &Engine, who: &str, name: ContainerName) -> Result<(), Err
             "networks do not know a container by its new name");
     }
     drop(order);
+    let more = [("oldName", format!("/{}", old.as_str()))];
+    event::of_container_with(engine, &container, "rename", more);
     Ok(())
 }

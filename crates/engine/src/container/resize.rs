@@ -3,7 +3,7 @@
 use shim::Call;
 
 use super::WrongState;
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 /// Changes the terminal's size, rows and columns. Blocking.
 pub fn resize(engine: &Engine, who: &str, size: [u16; 2]) -> Result<(), Error> {
@@ -19,5 +19,8 @@ pub fn resize(engine: &Engine, who: &str, size: [u16; 2]) -> Result<(), Error> {
         id: container.id().clone(),
         source,
     })?;
+    let [rows, columns] = size;
+    let more = [("height", rows.to_string()), ("width", columns.to_string())];
+    event::of_container_with(engine, &container, "resize", more);
     Ok(())
 }

@@ -6,7 +6,7 @@ use types::Signal;
 
 use super::{restarts, start, stop};
 use crate::table::Container;
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 /// Stops it if it runs, and starts it.
 pub async fn restart(
@@ -20,6 +20,7 @@ pub async fn restart(
     restarts::settle(engine, &container).await?;
     if container.lifecycle().is_running() {
         stop::stop_running(engine, &container, signal, timeout).await?;
+        event::of_container(engine, &container, "stop");
     }
     let started = {
         let container = container.clone();
@@ -27,7 +28,9 @@ pub async fn restart(
     };
     let started = started.await;
     drop(held);
-    started
+    started?;
+    event::of_container(engine, &container, "restart");
+    Ok(())
 }
 
 /// Keeps a container that goes when it ends from going between the two halves.

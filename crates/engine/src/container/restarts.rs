@@ -95,14 +95,18 @@ pub(crate) fn halt(engine: &Engine, container: &Container) -> Result<bool, Error
     }
 }
 
+/// [`halt`], away from the event loop: records are written.
+pub(super) async fn hold(engine: &Engine, container: &Arc<Container>) -> Result<bool, Error> {
+    let container = container.clone();
+    engine
+        .blocking(move |engine| halt(engine, &container))
+        .await
+}
+
 /// The same for one that may just be on its way from one run to the next: it is waited for.
 pub(super) async fn settle(engine: &Engine, container: &Arc<Container>) -> Result<bool, Error> {
     while container.lifecycle().is_restarting() {
-        let halted = {
-            let container = container.clone();
-            engine.blocking(move |engine| halt(engine, &container))
-        };
-        if halted.await? {
+        if hold(engine, container).await? {
             return Ok(true);
         }
         let mut progress = container.progress();
@@ -118,18 +122,22 @@ pub(super) async fn settle(engine: &Engine, container: &Arc<Container>) -> Resul
 }
 
 /// Remembers that somebody wants it to end.
-pub(super) fn stopped(engine: &Engine, container: &Container) -> Result<(), Error> {
+pub(super) async fn stopped(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
     if container.restart_policy() == types::RestartPolicy::No || container.status().stopped {
         return Ok(());
     }
-    let keep = Some((engine.records(), Durability::Process));
-    let stopped = container.change(keep, |status| {
-        Ok(Status {
-            stopped: true,
-            ..status
-        })
-    });
-    stopped.map(drop)
+    let container = container.clone();
+    let remember = move |engine: &Engine| {
+        let keep = Some((engine.records(), Durability::Process));
+        let stopped = container.change(keep, |status| {
+            Ok(Status {
+                stopped: true,
+                ..status
+            })
+        });
+        stopped.map(drop)
+    };
+    engine.blocking(remember).await
 }
 
 /// After the daemon's start: those that do not run and should, the ones first whose network others

@@ -47,7 +47,7 @@ use crate::steps::name as step;
 use crate::supervise;
 use crate::table::Container;
 use crate::undo::Stack;
-use crate::{Engine, Error, clock, users};
+use crate::{Engine, Error, clock, event, users};
 
 /// How long a shim told to end may take before it is killed.
 const SHIM_END: Duration = Duration::from_secs(10);
@@ -79,6 +79,7 @@ fn claimed(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
     match run(engine, container, &mut undo) {
         Ok((shim, watch)) => {
             undo.keep();
+            event::of_container(engine, container, "start");
             supervise::begin(engine, container.clone(), shim, watch);
             network::links::follow(engine, container);
             engine.prepare_shim();

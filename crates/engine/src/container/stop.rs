@@ -7,7 +7,7 @@ use types::Signal;
 
 use super::{WrongState, kill, restarts};
 use crate::table::Container;
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 /// Asks it to stop, kills it after the timeout. `NotModified` when it does not run.
 pub async fn stop(
@@ -18,6 +18,7 @@ pub async fn stop(
 ) -> Result<(), Error> {
     let container = engine.find(who)?;
     if restarts::settle(engine, &container).await? {
+        event::of_container(engine, &container, "stop");
         return Ok(());
     }
     if !container.lifecycle().is_running() {
@@ -28,7 +29,8 @@ pub async fn stop(
     }
     stop_running(engine, &container, signal, timeout).await?;
     // It may have ended by itself just before that was asked for.
-    restarts::halt(engine, &container)?;
+    restarts::hold(engine, &container).await?;
+    event::of_container(engine, &container, "stop");
     Ok(())
 }
 
@@ -40,10 +42,10 @@ pub(super) async fn stop_running(
     timeout: Option<i64>,
 ) -> Result<(), Error> {
     let resolved = &container.fixed.resolved;
-    restarts::stopped(engine, container)?;
+    restarts::stopped(engine, container).await?;
     let mut progress = container.progress();
     let ends = progress.borrow().ends;
-    match kill::send(engine, container, signal.unwrap_or(resolved.stop_signal)) {
+    match kill::send(engine, container, signal.unwrap_or(resolved.stop_signal)).await {
         Err(Error::State(WrongState::NotRunning(_))) => return Ok(()),
         answer => answer?,
     }

@@ -6,7 +6,7 @@ use sys::cgroup::Cgroup;
 use types::ErrorKind;
 
 use super::{Top, WrongState, start::cgroup_path};
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 /// ps(1) cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,9 @@ pub fn top(engine: &Engine, who: &str, args: &str) -> Result<Top, Error> {
             "list the processes of the cgroup {path}"
         )))?;
     let text = ps(args)?;
-    Ok(narrow(&text, &pids)?)
+    let top = narrow(&text, &pids)?;
+    event::of_container(engine, &container, "top");
+    Ok(top)
 }
 
 fn ps(args: &str) -> Result<String, TopError> {

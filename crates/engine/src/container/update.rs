@@ -10,7 +10,7 @@ use crate::network::limit;
 use crate::record::Status;
 use crate::table::{Container, lock};
 use crate::undo::Stack;
-use crate::{Engine, Error, render};
+use crate::{Engine, Error, event, render};
 
 /// Changes a container's limits by what `change` says; the rest stays. Returns warnings. Blocking.
 /// So is its restart policy, if there is a new one.
@@ -58,6 +58,7 @@ pub fn update(
         })
     })?;
     undo.keep();
+    event::of_container(engine, &container, "update");
     Ok(warnings)
 }
 

@@ -2,7 +2,7 @@
 
 use types::ExecId;
 
-use super::{Request, Session, remember};
+use super::{Request, Session, remember, tell};
 use crate::container::{Invalid, WrongState, create::random};
 use crate::{Engine, Error};
 
@@ -32,6 +32,7 @@ pub fn create(engine: &Engine, who: &str, request: Request) -> Result<ExecId, Er
     }
     let id = ExecId::from_random(random()?);
     let session = Session::new(id.clone(), container.id().clone(), request);
+    tell(engine, &container, &session, "exec_create");
     remember(engine, &container, session);
     Ok(id)
 }

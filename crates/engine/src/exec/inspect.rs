@@ -27,7 +27,7 @@ fn ask(engine: &Engine, session: &Session) {
     };
     for (id, code) in state.execs {
         if let Some(code) = code {
-            ended(engine, &id, code);
+            ended(engine, &container, &id, code);
         }
     }
 }

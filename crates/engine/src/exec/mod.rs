@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use types::{ContainerId, ExecId, ProcessRef};
 
 use crate::table::{Container, lock};
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 pub use create::create;
 pub use inspect::inspect;
@@ -125,11 +125,14 @@ impl Session {
         }
     }
 
-    fn exited(&self, code: i32) {
+    /// False if its end was known.
+    fn exited(&self, code: i32) -> bool {
         let mut state = lock(&self.state);
-        if !matches!(*state, Progress::Exited(_)) {
+        let ends = !matches!(*state, Progress::Exited(_));
+        if ends {
             *state = Progress::Exited(code);
         }
+        ends
     }
 
     fn has_ended(&self) -> bool {
@@ -191,11 +194,27 @@ pub(crate) fn adopt(engine: &Engine, container: &Container, id: ExecId, code: Op
 }
 
 /// The shim told the end of a session.
-pub(crate) fn ended(engine: &Engine, id: &ExecId, code: i32) {
+pub(crate) fn ended(engine: &Engine, container: &Container, id: &ExecId, code: i32) {
     let session = engine.execs().get(id).cloned();
-    if let Some(session) = session {
-        session.exited(code);
+    if let Some(session) = session
+        && session.exited(code)
+    {
+        tell_end(engine, container, id, code);
     }
+}
+
+/// Tells that a session is made or started.
+fn tell(engine: &Engine, container: &Container, session: &Session, what: &str) {
+    let command = &session.request.command;
+    let (program, args) = command.split_first().map_or(("", &[][..]), |(p, a)| (p, a));
+    let action = format!("{what}: {program} {}", args.join(" "));
+    let more = [("execID", session.id.to_string())];
+    event::of_container_with(engine, container, action, more);
+}
+
+fn tell_end(engine: &Engine, container: &Container, id: &ExecId, code: i32) {
+    let more = [("execID", id.to_string()), ("exitCode", code.to_string())];
+    event::of_container_with(engine, container, "exec_die", more);
 }
 
 /// The container has ended, and with it all that ran in it.
@@ -206,7 +225,10 @@ pub(crate) fn ended_with(engine: &Engine, container: &Container) {
         ids.iter().filter_map(|id| execs.get(id).cloned()).collect()
     };
     for session in sessions {
-        session.exited(KILLED);
+        let started = session.may_run();
+        if session.exited(KILLED) && started {
+            tell_end(engine, container, &session.id, KILLED);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use shim::{AttachOptions, Call, Reply, Streams};
 use types::{ErrorKind, ProcessRef};
 
-use super::{Session, find};
+use super::{Session, find, tell};
 use crate::container::WrongState;
 use crate::render::{self, ExecInput, Identity};
 use crate::table::Container;
@@ -31,6 +31,7 @@ pub fn start(
     if !session.claim() {
         return Err(WrongState::ExecStarted(session.id.clone()).into());
     }
+    tell(engine, &container, &session, "exec_start");
     match run(engine, &container, &session, console_size, client) {
         Ok(process) => {
             session.running(process);
