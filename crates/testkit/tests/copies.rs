@@ -479,3 +479,30 @@ fn between_containers() {
     assert_eq!(shown, "text\ntext\n5:6");
     brig.finish();
 }
+
+/// It would be replaced by a file, for everybody on the machine.
+#[test]
+fn nothing_is_copied_over_what_is_no_file() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    brig.brig(&["create", "--name", "c1", "bb", "true"]).ok();
+    let pipe = brig.root().join("pipe");
+    let made = std::process::Command::new("mkfifo")
+        .arg(&pipe)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let refused = brig.brig(&["cp", "c1:/bin/sh", pipe.to_str().unwrap()]);
+    assert!(
+        refused
+            .fails(1)
+            .contains("must be a directory or a regular file"),
+        "{refused}"
+    );
+    assert!(std::os::unix::fs::FileTypeExt::is_fifo(
+        &std::fs::metadata(&pipe).unwrap().file_type()
+    ));
+    brig.finish();
+}

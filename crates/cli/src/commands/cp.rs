@@ -197,7 +197,13 @@ async fn fetch(
     let (stat, path) = source(client, args, who, path).await?;
     let there = match std::fs::metadata(to) {
         Ok(metadata) if metadata.is_dir() => There::Directory,
-        Ok(_) => There::File,
+        Ok(metadata) if metadata.is_file() => There::File,
+        // It would be replaced: nobody means that of /dev/null.
+        Ok(_) => {
+            return Err(CliError::Invalid(format!(
+                "invalid output path: {to:?} must be a directory or a regular file"
+            )));
+        }
         Err(_) => There::Nothing,
     };
     let target = target(&stat.name, stat.is_dir(), to, there)?;

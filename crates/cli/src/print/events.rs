@@ -131,13 +131,21 @@ mod tests {
         ];
         let long = "container exec_create: sh -c <x>  abc (image=bb, name=web)";
         let expected = [
-            format!("2023-11-14T22:13:20.000000009Z {long}\n2023-11-14T22:13:21.500000000Z volume prune \n"),
-            format!("2023-11-15T00:13:20.000000009+02:00 {long}\n2023-11-15T00:13:21.500000000+02:00 volume prune \n"),
+            format!(
+                "2023-11-14T22:13:20.000000009Z {long}\n2023-11-14T22:13:21.500000000Z volume prune \n"
+            ),
+            format!(
+                "2023-11-15T00:13:20.000000009+02:00 {long}\n2023-11-15T00:13:21.500000000+02:00 volume prune \n"
+            ),
             LINES
                 .replace("<x>", "\\u003cx\\u003e")
-                .replace(r#""name":"web","image":"bb""#, r#""image":"bb","name":"web""#)
+                .replace(
+                    r#""name":"web","image":"bb""#,
+                    r#""image":"bb","name":"web""#,
+                )
                 .replace("null", "{}"),
-            "container abc web {\"image\":\"bb\",\"name\":\"web\"}\nvolume  <no value> {}\n".to_owned(),
+            "container abc web {\"image\":\"bb\",\"name\":\"web\"}\nvolume  <no value> {}\n"
+                .to_owned(),
         ];
         assert_eq!(all, expected);
         assert_eq!(show(Some("{{json .}}"), utc()), show(Some("json"), utc()));
