@@ -171,6 +171,19 @@ impl Mac {
         Self(bytes)
     }
 
+    /// The one that belongs to an address: whoever gets the address next has it too, so that nobody who
+    /// remembers the two together asks in vain.
+    pub fn of(address: IpAddr) -> Self {
+        let (kind, [a, b, c, d]) = match address {
+            IpAddr::V4(v4) => (0x42, v4.octets()),
+            IpAddr::V6(v6) => {
+                let [.., a, b, c, d] = v6.octets();
+                (0x43, [a, b, c, d])
+            }
+        };
+        Self([0x02, kind, a, b, c, d])
+    }
+
     /// Whether an interface can have it: not the address of a group, not all zero.
     pub fn is_of_one(self) -> bool {
         self.0[0] & 1 == 0 && self.0 != [0; 6]
@@ -292,5 +305,8 @@ mod tests {
             assert!(bad.parse::<Mac>().is_err(), "{bad}");
         }
         assert!(Mac::local([255; 6]).is_of_one());
+        let of = |address: &str| Mac::of(address.parse().unwrap()).to_string();
+        assert_eq!(of("172.17.0.2"), "02:42:ac:11:00:02");
+        assert_eq!(of("fd00:1::1:2"), "02:43:00:01:00:02");
     }
 }

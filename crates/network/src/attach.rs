@@ -182,9 +182,10 @@ impl<'a> Attaching<'a> {
     /// The first try takes the name at its word.
     fn make_link(&mut self) -> Result<Attachment, Error> {
         fail(self.fail_at, "link")?;
-        let mac = match self.endpoint.mac {
-            Some(mac) => mac,
-            None => {
+        let mac = match (self.endpoint.mac, self.endpoint.addresses.first()) {
+            (Some(mac), _) => mac,
+            (None, Some(first)) => Mac::of(first.address()),
+            (None, None) => {
                 let random = sys::random::bytes().doing(|| "make up an address".to_owned())?;
                 Mac::local(random)
             }

@@ -125,7 +125,7 @@ pub enum MacvlanMode {
 pub struct EndpointPlan {
     /// Its name inside.
     pub interface: InterfaceName,
-    /// Its link-layer address; `None` makes a random one up.
+    /// Its link-layer address; `None` is the one of its first address, or a random one if it has none.
     pub mac: Option<Mac>,
     /// Its addresses, each with its subnet's prefix.
     pub addresses: Vec<Cidr>,
