@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::render::OTHER_ENGINES;
 use super::{Protocol, Published, Ruleset, bridge_of};
 use crate::plan::{BridgePlan, GatewayMode, NetworkPlan};
 
@@ -156,7 +157,9 @@ impl Ruleset {
             }
         }
         let Some((net, bridge)) = to else {
-            let stopped = self.closed && from.is_none();
+            let mut others = OTHER_ENGINES.iter();
+            let theirs = others.any(|prefix| packet.interface.starts_with(prefix));
+            let stopped = self.closed && from.is_none() && !theirs;
             reasons.push(if stopped {
                 "forward: this host routes for nobody else".to_owned()
             } else {

@@ -7,7 +7,8 @@
 //! - `prerouting`, `output`: what is for an address of this host goes through `published`.
 //! - `published`: the destination becomes the container's, by maps.
 //! - `forward`: what comes from a bridge goes through its chain `from-BRIDGE` if it has one; what goes to a
-//!   bridge through its chain `to-BRIDGE`, which ends in a drop.
+//!   bridge through its chain `to-BRIDGE`, which ends in a drop. If forwarding was off before, what concerns
+//!   no network of this engine or another ends here too.
 //! - `open`, `open-routed`: lets through what was published; `allow-PORT` if there is a list of who may.
 //! - `postrouting`: what was translated and goes back to the bridge it came from, in `back-BRIDGE`; what
 //!   comes from a bridge and leaves, in `source-BRIDGE`.
@@ -59,6 +60,11 @@ const VERSIONS: [Names; 2] = [
 ];
 
 const BRIDGES: &str = "bridges";
+
+/// How the interfaces of other engines' networks are called: Docker, libvirt, LXC, LXD, Incus, Podman, CNI.
+pub(super) const OTHER_ENGINES: [&str; 8] = [
+    "docker", "br-", "virbr", "lxcbr", "lxdbr", "incusbr", "podman", "cni",
+];
 
 impl Ruleset {
     /// The whole table.
@@ -411,14 +417,30 @@ fn forward_rules(closed: bool) -> Vec<Rule> {
             .because("what goes to a network"),
     ];
     if closed {
-        // Those of another daemon on this host are its own to decide about.
-        let build = Build::new()
-            .interface_not_in(MetaKey::InInterface, BRIDGES)
-            .group_is_not(MetaKey::InGroup, GROUP)
-            .group_is_not(MetaKey::OutGroup, GROUP);
-        rules.push(build.drop().because("this host routes for nobody else"));
+        rules.extend(closed_rules());
     }
     rules
+}
+
+/// Forwarding was off before: it is on for containers, ours and others', and for nobody else.
+fn closed_rules() -> Vec<Rule> {
+    let directions = [MetaKey::InInterface, MetaKey::OutInterface];
+    let engines = OTHER_ENGINES.iter().flat_map(|prefix| {
+        directions.map(|key| {
+            Build::new()
+                .interface_begins(key, prefix)
+                .accept()
+                .because("another engine looks after its networks")
+        })
+    });
+    // Those of another daemon on this host are its own to decide about.
+    let rest = Build::new()
+        .interface_not_in(MetaKey::InInterface, BRIDGES)
+        .group_is_not(MetaKey::InGroup, GROUP)
+        .group_is_not(MetaKey::OutGroup, GROUP);
+    engines
+        .chain([rest.drop().because("this host routes for nobody else")])
+        .collect()
 }
 
 fn postrouting_rules() -> Vec<Rule> {

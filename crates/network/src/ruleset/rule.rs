@@ -59,6 +59,12 @@ impl Build {
             .compare(Compare::NotEqual, interface_key(name))
     }
 
+    /// The interface's name begins so.
+    pub(super) fn interface_begins(self, key: MetaKey, prefix: &str) -> Self {
+        self.meta(key, 0)
+            .compare(Compare::Equal, prefix.as_bytes().to_vec())
+    }
+
     /// The interface is not in a group of interfaces.
     pub(super) fn group_is_not(self, key: MetaKey, group: u32) -> Self {
         self.meta(key, 0)

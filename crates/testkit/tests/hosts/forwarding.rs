@@ -57,6 +57,28 @@ fn a_machine_becomes_a_router_for_its_containers_only() {
 }
 
 #[test]
+fn other_engines_on_the_machine_are_let_be() {
+    if !root() {
+        return;
+    }
+    let lan = Lan::new();
+    let brig = daemon(&lan.machine, "");
+    idle(&brig, "web", &[]);
+    // Their networks are their own to look after, in both directions.
+    let guest = Host::new();
+    let cable = ("docker0", &["192.0.2.1/24"][..]);
+    lan.machine
+        .connect(cable, &guest, ("eth0", &["192.0.2.2/24"]));
+    guest.ip("route add default via 192.0.2.1");
+    lan.router.ip("route add 192.0.2.0/24 via 198.51.100.1");
+    for (host, to) in [(&guest, "203.0.113.2"), (&lan.client, "192.0.2.2")] {
+        let ping = ["busybox", "ping", "-c", "1", "-W", "5", to];
+        assert_eq!(host.run(&ping).code, 0, "{to}");
+    }
+    brig.finish();
+}
+
+#[test]
 fn a_router_stays_one() {
     if !root() {
         return;
