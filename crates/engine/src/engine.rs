@@ -185,7 +185,8 @@ impl Engine {
         Weak(Arc::downgrade(&self.inner))
     }
 
-    pub(crate) fn storage(&self) -> &Storage {
+    /// The store, for who makes images of its layers.
+    pub fn storage(&self) -> &Storage {
         &self.inner.storage
     }
 
@@ -217,7 +218,8 @@ impl Engine {
         });
     }
 
-    pub(crate) fn runtime(&self) -> &Handle {
+    /// Where its tasks run.
+    pub fn runtime(&self) -> &Handle {
         &self.inner.runtime
     }
 

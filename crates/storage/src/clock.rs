@@ -10,8 +10,8 @@ pub(crate) fn now() -> i64 {
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// As RFC 3339 writes it, in UTC.
-pub(crate) fn rfc3339(nanos: i64) -> String {
+/// A time in nanoseconds since the Unix epoch, as RFC 3339 writes it, in UTC.
+pub fn rfc3339(nanos: i64) -> String {
     const DAY: i64 = 86_400;
     let (seconds, fraction) = (
         nanos.div_euclid(1_000_000_000),

@@ -14,7 +14,7 @@ use crate::Durability;
 use crate::error::Error;
 
 /// The format this program writes.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// Each format's step from the one before.
 const MIGRATIONS: [&str; FORMAT as usize] = [
@@ -22,6 +22,7 @@ const MIGRATIONS: [&str; FORMAT as usize] = [
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
 ];
 
 /// KiB of pages SQLite may keep: the daemon is small, the hot rows fit.
@@ -260,7 +261,7 @@ mod tests {
         let error = Database::open(&file, Path::new("/data")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the data root /data is of format 7, made by a newer version: this one knows up to 4"
+            "the data root /data is of format 7, made by a newer version: this one knows up to 5"
         );
         assert_eq!(std::fs::read(&file).unwrap(), before);
     }

@@ -8,11 +8,12 @@ use crate::error::Error;
 use crate::stage::Leases;
 use crate::store::{State, Store};
 
-/// A layer that no image stands on and no content is made of.
+/// A layer that no image stands on, no content is made of and no result of a build has.
 macro_rules! unused_layer {
     () => {
         "NOT EXISTS (SELECT 1 FROM image_layers WHERE diff_id = layers.diff_id)
-         AND NOT EXISTS (SELECT 1 FROM content WHERE kept = 1 AND content.diff_id = layers.diff_id)"
+         AND NOT EXISTS (SELECT 1 FROM content WHERE kept = 1 AND content.diff_id = layers.diff_id)
+         AND NOT EXISTS (SELECT 1 FROM build_layers WHERE diff_id = layers.diff_id)"
     };
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Boundary types: [`Storage`], [`Image`], [`Snapshot`], [`Records`], [`Error`].
 
+mod build;
 mod check;
 mod clock;
 mod compact;
@@ -48,12 +49,14 @@ use std::sync::atomic::AtomicBool;
 use sys::dir::Dir;
 use types::{ContainerId, Digest, ImageRef, Mount, Platform};
 
+pub use build::{BuildRecord, CacheDir, CacheUsage, Draft, Kept, Layers};
 pub use check::{Check, Checked, Checking, Problem, Remedy};
+pub use clock::rfc3339;
 pub use compact::Compacted;
 pub use descriptor::Descriptor;
 pub use error::{Error, Malformed};
-pub use image::Variant;
 pub use image::documents::MAX_NESTING;
+pub use image::{Assembled, Assembly, Part, Variant};
 pub use layer::{Among, unpack_among};
 pub use networks::{NetworkRecord, NetworkRecords};
 pub use pull::{Busy, Committed, Ingest, Layer, Missing, Opened, Pull, Wanted, choose};
@@ -308,6 +311,15 @@ impl Storage {
     pub fn import(&self, tar: &mut dyn Read, import: &Import) -> Result<Digest, Error> {
         let _trim = TrimAtEnd;
         image::import(&self.store, tar, import)
+    }
+
+    /// An image of layers that are here.
+    ///
+    /// # Errors
+    /// When a layer is not, and when the disk is full; nothing is left then.
+    pub fn assemble(&self, assembly: &Assembly) -> Result<Assembled, Error> {
+        let _trim = TrimAtEnd;
+        image::assemble(&self.store, assembly)
     }
 
     /// A docker-archive or an OCI layout; compressed or not.

@@ -10,6 +10,7 @@
 //! layers/<n>/<hex>          how such an archive becomes compressed content again
 //! containers/<id>/          a container's files; upper and work are its writable layer
 //! volumes/<n>/data          a volume's files, or those of a snapshot of one
+//! caches/<n>/data           what steps of builds keep from build to build
 //! partial/<hex>             content that a pull has not finished
 //! tmp/                      what is being written
 //! trash/                    what is being removed
@@ -74,6 +75,14 @@ impl Paths {
 
     pub(crate) fn volume(&self, number: u64) -> PathBuf {
         self.volumes().join(layer_name(number))
+    }
+
+    pub(crate) fn caches(&self) -> PathBuf {
+        self.root.join("caches")
+    }
+
+    pub(crate) fn cache(&self, number: u64) -> PathBuf {
+        self.caches().join(layer_name(number))
     }
 
     pub(crate) fn partials(&self) -> PathBuf {

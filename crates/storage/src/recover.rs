@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::Transaction;
 
 use crate::Durability;
+use crate::build;
 use crate::content::kept;
 use crate::error::Error;
 use crate::gc;
@@ -17,6 +18,8 @@ use crate::volume;
 pub(crate) fn recover(store: &Store) -> Result<u64, Error> {
     let known = {
         let state = &mut *store.state();
+        let forget = build::forget_lost;
+        state.database.write(Durability::Process, forget)?;
         gc::collect(store, state)?;
         state.database.write(Durability::Process, known)?
     };
@@ -29,6 +32,9 @@ pub(crate) fn recover(store: &Store) -> Result<u64, Error> {
     })?;
     remove_unknown(store, &paths.layers(), |name| {
         paths::layer_number(name).is_some_and(|n| n == EMPTY_LAYER || known.layers.contains(&n))
+    })?;
+    remove_unknown(store, &paths.caches(), |name| {
+        paths::layer_number(name).is_some_and(|n| known.caches.contains(&n))
     })?;
     let empty = paths.layer(EMPTY_LAYER).join(DIFF);
     make_dir(&empty, 0o755)?;
@@ -51,6 +57,7 @@ struct Known {
     dropped: HashSet<String>,
     layers: HashSet<u64>,
     snapshots: HashSet<String>,
+    caches: HashSet<u64>,
 }
 
 fn known(tx: &Transaction<'_>) -> Result<Known, Error> {
@@ -64,6 +71,7 @@ fn known(tx: &Transaction<'_>) -> Result<Known, Error> {
         dropped: HashSet::new(),
         layers: HashSet::new(),
         snapshots: HashSet::new(),
+        caches: HashSet::new(),
     };
     for row in tx
         .prepare("SELECT digest, kept FROM content")?
@@ -81,6 +89,12 @@ fn known(tx: &Transaction<'_>) -> Result<Known, Error> {
         .query_map([], |row| row.get::<_, i64>(0))?
     {
         known.layers.insert(row?.cast_unsigned());
+    }
+    for row in tx
+        .prepare("SELECT number FROM build_mounts")?
+        .query_map([], |row| row.get::<_, i64>(0))?
+    {
+        known.caches.insert(row?.cast_unsigned());
     }
     for row in tx
         .prepare("SELECT container FROM snapshots")?

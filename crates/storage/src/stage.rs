@@ -13,6 +13,7 @@ use types::{Digest, ImageRef, Platform};
 
 use crate::Durability;
 use crate::clock;
+use crate::content::kept;
 use crate::error::Error;
 use crate::gc;
 use crate::image::documents;
@@ -43,6 +44,8 @@ pub(crate) struct Content {
     diff_id: Option<Digest>,
     /// Whether it is worth keeping for another try.
     keep: bool,
+    /// By which encoder it is made of its layer; none when it is a file.
+    encoder: Option<&'static str>,
 }
 
 /// A row of `layers` to be.
@@ -159,6 +162,7 @@ impl Stage {
                 media_type: media_type.to_owned(),
                 diff_id: diff_id.cloned(),
                 keep: resumable && !documents::is_document(media_type),
+                encoder: None,
             });
         }
         Ok(())
@@ -179,6 +183,76 @@ impl Stage {
             layer.keep();
         }
         Ok(())
+    }
+
+    /// Where a layer is that this stage holds, and the bytes of its files.
+    pub(crate) fn layer(&self, diff_id: &Digest) -> Result<(u64, u64), Error> {
+        let state = self.store.state();
+        let fresh = state.leases.layers.get(diff_id).and_then(|l| l.fresh);
+        if let Some(fresh) = fresh {
+            return Ok((fresh.number, fresh.size));
+        }
+        let sql = "SELECT number, size FROM layers WHERE diff_id = ?1";
+        let mut query = state.database.read().prepare_cached(sql)?;
+        let (number, size): (i64, i64) =
+            query.query_row([diff_id.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok((number.cast_unsigned(), size.cast_unsigned()))
+    }
+
+    /// Brings content that is no file: what a layer is packed into.
+    pub(crate) fn add_packed(
+        &mut self,
+        digest: &Digest,
+        size: u64,
+        media_type: &str,
+        diff_id: &Digest,
+        encoder: &'static str,
+    ) -> Result<(), Error> {
+        let store = Arc::clone(&self.store);
+        let mut state = store.state();
+        let there = has_content(&state, digest)?;
+        let lease = self.hold_content(&mut state, digest);
+        if !there {
+            lease.fresh = Some(Content {
+                size,
+                media_type: media_type.to_owned(),
+                diff_id: Some(diff_id.clone()),
+                keep: false,
+                encoder: Some(encoder),
+            });
+        }
+        Ok(())
+    }
+
+    /// Names the layers that this stage holds, and whatever `more` says, for as long as the machine
+    /// runs: nothing waits for the disk.
+    pub(crate) fn name_layers(
+        &mut self,
+        more: impl FnOnce(&Transaction<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut state = self.store.state();
+        let State { database, leases } = &mut *state;
+        let replaced = database.write(Durability::Process, |tx| {
+            let mut replaced = Vec::new();
+            for diff_id in &self.layers {
+                replaced.extend(insert_layer(tx, diff_id, leases)?);
+            }
+            more(tx)?;
+            Ok(replaced)
+        })?;
+        self.named(leases, replaced);
+        Ok(())
+    }
+
+    /// What has a row now is not fresh any more; layers that were replaced go.
+    fn named(&self, leases: &mut Leases, replaced: Vec<u64>) {
+        for number in replaced {
+            // What stays is removed at the next open.
+            let _ = self.store.trash.discard(&self.store.paths.layer(number));
+        }
+        for diff_id in &self.layers {
+            leases.layers.entry(diff_id.clone()).or_default().fresh = None;
+        }
     }
 
     /// Makes it all so: content, layers, images and their names, or nothing.
@@ -214,15 +288,9 @@ impl Stage {
             }
             Ok(replaced)
         })?;
-        for number in replaced {
-            // What stays is removed at the next open.
-            let _ = self.store.trash.discard(&self.store.paths.layer(number));
-        }
+        self.named(leases, replaced);
         for digest in &self.content {
             leases.content.entry(digest.clone()).or_default().fresh = None;
-        }
-        for diff_id in &self.layers {
-            leases.layers.entry(diff_id.clone()).or_default().fresh = None;
         }
         Ok(())
     }
@@ -322,13 +390,20 @@ fn insert_content(tx: &Transaction<'_>, digest: &Digest, leases: &Leases) -> Res
         .get(digest)
         .and_then(|lease| lease.fresh.as_ref())
     {
-        let sql = "INSERT INTO content (digest, size, media_type, diff_id) VALUES (?1, ?2, ?3, ?4)
-            ON CONFLICT DO UPDATE SET kept = 0, encoder = NULL WHERE kept = 2";
+        let sql = "INSERT INTO content (digest, size, media_type, diff_id, kept, encoder)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            ON CONFLICT DO UPDATE SET kept = ?5, encoder = ?6 WHERE kept = 2";
+        let how = match new.encoder {
+            Some(_) => kept::LAYER,
+            None => kept::FILE,
+        };
         tx.prepare_cached(sql)?.execute(params![
             digest.to_string(),
             new.size.cast_signed(),
             new.media_type,
             new.diff_id.as_ref().map(Digest::to_string),
+            how,
+            new.encoder,
         ])?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::fs::DirBuilder;
 use std::io::ErrorKind as IoErrorKind;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -53,7 +53,12 @@ impl Store {
         };
         make_dir(root, 0o710)?;
         let lock = lock(&paths)?;
-        let shown = [paths.layers(), paths.containers(), paths.volumes()];
+        let shown = [
+            paths.layers(),
+            paths.containers(),
+            paths.volumes(),
+            paths.caches(),
+        ];
         for dir in paths.blobs().iter().chain(&shown) {
             make_dir(dir, 0o710)?;
         }
@@ -116,6 +121,15 @@ impl Store {
     pub(crate) fn ingest_as(&self, algorithm: Algorithm) -> Result<Ingest, Error> {
         let number = self.temporary.fetch_add(1, Ordering::Relaxed);
         Ingest::create(self.paths.tmp().join(number.to_string()), algorithm)
+    }
+
+    /// A new directory in `tmp/`.
+    pub(crate) fn temporary_dir(&self) -> Result<PathBuf, Error> {
+        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
+        let path = self.paths.tmp().join(number.to_string());
+        let made = DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(Error::file("create", &path))?;
+        Ok(path)
     }
 
     /// Whether a layer's number was given since the store was opened: what has it may be on its way.

@@ -82,6 +82,14 @@ impl Dir {
         fd::open_dir(path).map(Self)
     }
 
+    /// Opens for reading a directory that somebody holds otherwise, a mount that is attached nowhere.
+    pub fn open_at(held: impl AsFd) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        retry(|| rustix::fs::openat(held.as_fd(), c".", flags, Mode::empty()))
+            .named("openat")
+            .map(Self)
+    }
+
     /// Opens the directory at `path` with this directory as the root: `..` stops here, and symbolic
     /// links, absolute ones too, lead nowhere outside.
     pub fn open_in_root(&self, path: &[u8]) -> Result<Self> {

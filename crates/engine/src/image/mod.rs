@@ -4,6 +4,7 @@
 mod arriving;
 mod check;
 mod copy;
+mod fetch;
 mod import;
 pub mod mount;
 mod prune;
@@ -25,6 +26,7 @@ use crate::{Engine, Error};
 
 pub use check::check;
 pub use copy::{NotCopied, copy};
+pub use fetch::fetch;
 pub use import::import_from;
 pub use prune::{Pruned, prune};
 pub use remove::{InUse, remove, remove_platforms};

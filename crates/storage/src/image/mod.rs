@@ -1,6 +1,7 @@
 //! Images: one verb a file. What a stranger's archive says is parsed in `documents` and checked
 //! against the content it names; nothing is believed because of where it stands.
 
+mod assemble;
 mod changes;
 mod config;
 pub(crate) mod documents;
@@ -15,6 +16,8 @@ mod save;
 mod tag;
 mod variants;
 
+pub(crate) use assemble::assemble;
+pub use assemble::{Assembled, Assembly, Part};
 pub(crate) use forget::forget;
 pub(crate) use import::{import, write};
 pub(crate) use load::{diff_ids, load, pair};

@@ -1,5 +1,6 @@
 //! Layers on disk: a tar archive put in place below one directory, in overlayfs's form.
 
+mod pack;
 mod place;
 mod record;
 mod room;
@@ -9,6 +10,7 @@ mod verify;
 mod whiteout;
 mod worker;
 
+pub(crate) use pack::pack;
 pub(crate) use place::clean;
 pub(crate) use record::{Rebuilt, get_number, put_number};
 pub use unpack::{Among, unpack_among};

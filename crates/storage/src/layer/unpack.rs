@@ -21,7 +21,7 @@ use crate::temp::Hashed;
 /// A layer on disk that nothing refers to yet; thrown away unless it is kept.
 #[derive(Debug)]
 pub(crate) struct Unpacked {
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     /// Names its directory.
     pub number: u64,
     /// What the uncompressed archive hashes to.
@@ -30,7 +30,7 @@ pub(crate) struct Unpacked {
     pub size: u64,
     /// Whether the archive can be told again from the files and the record.
     pub recorded: bool,
-    kept: bool,
+    pub(super) kept: bool,
 }
 
 impl Unpacked {
@@ -53,7 +53,7 @@ impl Drop for Unpacked {
 }
 
 /// Removes a half-made directory.
-struct Making<'a>(&'a Store, PathBuf, bool);
+pub(super) struct Making<'a>(pub(super) &'a Store, pub(super) PathBuf, pub(super) bool);
 
 impl Drop for Making<'_> {
     fn drop(&mut self) {
@@ -278,7 +278,7 @@ fn unpack_plain<R: BufRead>(
 }
 
 /// Says whose data comes next, so that it is not recorded.
-fn record_data<R: BufRead>(entry: &Entry, reader: &mut Reader<Recorded<R>>) {
+pub(super) fn record_data<R: BufRead>(entry: &Entry, reader: &mut Reader<Recorded<R>>) {
     let length = reader.left();
     // A path that cannot be one is refused by who places it; what stands for something else leaves
     // no file.

@@ -60,24 +60,18 @@ pub(crate) fn write(
     called: Option<&[u8]>,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let mut export = Export {
-        out,
-        path: called.unwrap_or_default().to_vec(),
-        nameless: called.is_none(),
-        linked: HashMap::new(),
-    };
+    let mut export = Export::new(out);
+    export.path = called.unwrap_or_default().to_vec();
+    export.nameless = called.is_none();
     export.all(parent, name)?;
-    export
-        .out
-        .write_all(&[0; 2 * BYTES])
-        .and_then(|()| export.out.flush())
-        .map_err(Error::Output)
+    export.end()
 }
 
-struct Export<'a> {
+/// Writes an archive, entry by entry.
+pub(crate) struct Export<'a> {
     out: &'a mut dyn Write,
     /// Of the entry being written.
-    path: Vec<u8>,
+    pub(crate) path: Vec<u8>,
     /// Whether the uppermost directory is not an entry.
     nameless: bool,
     /// Files of several names: the one that was written.
@@ -91,7 +85,41 @@ struct Level {
     length: usize,
 }
 
-impl Export<'_> {
+impl<'a> Export<'a> {
+    pub(crate) fn new(out: &'a mut dyn Write) -> Self {
+        Self {
+            out,
+            path: Vec::new(),
+            nameless: false,
+            linked: HashMap::new(),
+        }
+    }
+
+    /// An empty file of nobody's at the present path.
+    pub(crate) fn marker(&mut self) -> Result<(), Error> {
+        let status = Status {
+            kind: Kind::File,
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            allocated: 0,
+            links: 1,
+            identity: (0, 0),
+            device: (0, 0),
+            modified: (0, 0),
+        };
+        self.head(EntryType::Regular, &status, 0, &[], Records::default())
+    }
+
+    /// The archive is complete.
+    pub(crate) fn end(self) -> Result<(), Error> {
+        self.out
+            .write_all(&[0; 2 * BYTES])
+            .and_then(|()| self.out.flush())
+            .map_err(Error::Output)
+    }
+
     fn all(&mut self, parent: &Dir, name: &OsStr) -> Result<(), Error> {
         let status = parent.status(name).map_err(|e| self.failed(e))?;
         if !self.nameless {
@@ -143,7 +171,7 @@ impl Export<'_> {
         Ok(())
     }
 
-    fn failed(&self, source: sys::Error) -> Error {
+    pub(crate) fn failed(&self, source: sys::Error) -> Error {
         Error::Place {
             action: "read",
             entry: String::from_utf8_lossy(&self.path).into_owned(),
@@ -152,7 +180,7 @@ impl Export<'_> {
     }
 
     /// In order, so that the same files make the same archive.
-    fn names(&self, dir: &Dir) -> Result<IntoIter<CString>, Error> {
+    pub(crate) fn names(&self, dir: &Dir) -> Result<IntoIter<CString>, Error> {
         let entries = dir.entries().map_err(|e| self.failed(e))?;
         let names: sys::Result<Vec<_>> = entries.map(|entry| Ok(entry?.0)).collect();
         let mut names = names.map_err(|e| self.failed(e))?;
@@ -160,7 +188,8 @@ impl Export<'_> {
         Ok(names.into_iter())
     }
 
-    fn entry(&mut self, dir: &Dir, name: &OsStr, status: &Status) -> Result<(), Error> {
+    /// What `name` of `dir` is, at the present path.
+    pub(crate) fn entry(&mut self, dir: &Dir, name: &OsStr, status: &Status) -> Result<(), Error> {
         let mut link = Vec::new();
         let mut kind = match status.kind {
             Kind::File => EntryType::Regular,

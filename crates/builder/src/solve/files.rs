@@ -1,0 +1,152 @@
+//! What a vertex has made: layers of the store, or a directory of the client's.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use storage::{Layers, Storage};
+use sys::dir::Dir;
+use sys::mount::{Attributes, Change, Propagation};
+use sys::ns::Namespaces;
+use sys::overlay::Overlay;
+use types::Mount;
+
+use super::{Failure, Tree};
+
+/// Files that stay as long as this or a clone of it lives.
+#[derive(Debug, Clone)]
+pub struct Files {
+    pub(super) store: Storage,
+    /// A directory to mount on, where the kernel wants one.
+    pub(super) place: PathBuf,
+    pub(super) kind: Kind,
+}
+
+/// Where they are.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    Layers(Layers),
+    Tree(Arc<Tree>),
+}
+
+impl Files {
+    /// Their layers; none of files that are not in the store.
+    pub fn layers(&self) -> Option<&Layers> {
+        match &self.kind {
+            Kind::Layers(layers) => Some(layers),
+            Kind::Tree(_) => None,
+        }
+    }
+
+    /// Directories in overlayfs's form, the uppermost first.
+    pub(super) fn dirs(&self) -> Vec<PathBuf> {
+        match &self.kind {
+            Kind::Layers(layers) => layers.dirs(),
+            Kind::Tree(tree) => vec![tree.path.clone()],
+        }
+    }
+
+    /// What mounts them read-only.
+    pub fn mount(&self) -> Mount {
+        self.store.mount_dirs(self.dirs())
+    }
+
+    /// Calls `work` with their root, mounted for it alone.
+    ///
+    /// # Errors
+    /// What `work` returns, and when they cannot be mounted.
+    pub fn with_root<T: Send>(
+        &self,
+        work: impl FnOnce(&Dir) -> Result<T, Failure> + Send,
+    ) -> Result<T, Failure> {
+        with_mounts(&[self.mount()], &self.place, |roots| work(&roots[0]))
+    }
+
+    /// Writes all of them as a tar archive.
+    ///
+    /// # Errors
+    /// When something cannot be read, or the archive not be written.
+    pub fn tar(&self, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+        self.with_root(|root| {
+            let name = std::ffi::OsStr::new(".");
+            Ok(storage::archive(root, name, None, out)?)
+        })
+    }
+}
+
+/// Calls `work` with the roots of mounts that nobody else sees.
+pub(super) fn with_mounts<T: Send>(
+    mounts: &[Mount],
+    place: &Path,
+    work: impl FnOnce(&[Dir]) -> Result<T, Failure> + Send,
+) -> Result<T, Failure> {
+    let failed = |error: sys::Error| Failure::internal(format!("cannot mount the files: {error}"));
+    if sys::overlay::can_be_detached() {
+        let mut held = Vec::new();
+        let mut roots = Vec::new();
+        for mount in mounts {
+            let (root, mounted) = detached(mount).map_err(failed)?;
+            roots.push(root);
+            held.push(mounted);
+        }
+        return work(&roots);
+    }
+    std::thread::scope(|scope| {
+        // A thread of its own: a mount namespace cannot be left behind by one that is used again.
+        let thread = scope.spawn(|| {
+            leave().map_err(failed)?;
+            let roots: sys::Result<Vec<Dir>> =
+                mounts.iter().map(|mount| attached(mount, place)).collect();
+            work(&roots.map_err(failed)?)
+        });
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn leave() -> sys::Result<()> {
+    sys::ns::unshare(Namespaces::MOUNT)?;
+    let untied = Change {
+        propagation: Some(Propagation::Private),
+        ..Change::default()
+    };
+    sys::mount::change_fd(Dir::open(Path::new("/"))?, untied, true)
+}
+
+type Held = Option<sys::mount::Mounted>;
+
+fn detached(mount: &Mount) -> sys::Result<(Dir, Held)> {
+    if mount.kind == "bind" {
+        return Ok((Dir::open(&mount.source)?, None));
+    }
+    let mounted = overlay(mount).mount()?;
+    let root = Dir::open_at(&mounted)?;
+    Ok((root, Some(mounted)))
+}
+
+fn attached(mount: &Mount, place: &Path) -> sys::Result<Dir> {
+    if mount.kind == "bind" {
+        return Dir::open(&mount.source);
+    }
+    overlay(mount).mount_at(place)?;
+    Dir::open(place)
+}
+
+fn overlay(mount: &Mount) -> Overlay {
+    let read_only = mount.options.iter().any(|option| option == "ro");
+    let options = mount.options.iter().filter(|option| *option != "ro");
+    let parameter = |option: &String| match option.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => (option.clone(), None),
+    };
+    Overlay {
+        lower: mount.lower.clone(),
+        parameters: options.map(parameter).collect(),
+        attributes: if read_only {
+            Attributes::READ_ONLY
+        } else {
+            Attributes::empty()
+        },
+    }
+}

@@ -1,0 +1,300 @@
+//! From a Dockerfile to images: plans until all base images are known, solves, and writes what came of it
+//! into the store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use storage::{Assembly, Layers, Part};
+use types::{Digest, ImageRef, Platform};
+
+use super::progress::{Event, VertexState};
+use super::run::{Run, now};
+use super::{Ask, Failure, Files, Solver, sources};
+use crate::check::Finding;
+use crate::dockerfile::Dockerfile;
+use crate::graph::Pull;
+use crate::plan::{self, History, ImageConfig, ImageRequest, Known, KnownImage, Options, Outcome};
+use crate::source::Source;
+
+/// A Dockerfile to be built.
+#[derive(Debug, Clone)]
+pub struct Build {
+    /// The file.
+    pub source: Arc<Source>,
+    /// What the build is told; of several platforms it is planned for each.
+    pub options: Options,
+    /// For which platforms; none is what `options` say.
+    pub platforms: Vec<Platform>,
+}
+
+/// What was built for a platform.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// Which.
+    pub platform: Platform,
+    /// Its files; none of an empty image.
+    pub files: Option<Files>,
+    /// Its configuration; layers and times are put in when it is written.
+    pub image: ImageConfig,
+    /// The base's configuration as it was.
+    pub base: Option<ImageConfig>,
+    /// `SOURCE_DATE_EPOCH`, in seconds.
+    pub epoch: Option<i64>,
+    /// What checks have found.
+    pub findings: Vec<Finding>,
+}
+
+/// How an image is written.
+#[derive(Debug, Clone, Default)]
+pub struct ImageOutput {
+    /// What it is called.
+    pub names: Vec<ImageRef>,
+    /// Annotations of the manifest.
+    pub annotations: BTreeMap<String, String>,
+    /// Annotations of the index.
+    pub index_annotations: BTreeMap<String, String>,
+    /// An index is made of one platform too.
+    pub index: bool,
+}
+
+/// An image that was written.
+#[derive(Debug, Clone)]
+pub struct WrittenImage {
+    /// What names it.
+    pub id: Digest,
+    /// The type of what that is the digest of.
+    pub media_type: String,
+    /// Its bytes.
+    pub size: u64,
+    /// The configurations, one a platform.
+    pub configs: Vec<Digest>,
+}
+
+impl Solver {
+    /// Builds a Dockerfile.
+    ///
+    /// # Errors
+    /// What is wrong with the file, with its place; what fails.
+    pub fn build(&self, ask: &Ask<'_>, build: &Build) -> Result<Vec<Built>, Failure> {
+        let file = crate::dockerfile::parse(&build.source);
+        let file = file.map_err(|error| wrong(&build.source, error))?;
+        let mut platforms: Vec<Option<&Platform>> = build.platforms.iter().map(Some).collect();
+        if platforms.is_empty() {
+            platforms.push(None);
+        }
+        let several = platforms.len() > 1;
+        let mut all = Vec::new();
+        for platform in platforms {
+            let mut options = build.options.clone();
+            options.several |= several;
+            if let Some(platform) = platform {
+                options.platform = platform.clone();
+                options.implicit = false;
+            }
+            all.push(self.one(ask, &build.source, &file, &options)?);
+        }
+        let settled = self.engine.storage().settle_results();
+        if let Err(error) = settled {
+            tracing::warn!(%error, "results of a build may be lost in a power cut");
+        }
+        Ok(all)
+    }
+
+    fn one(
+        &self,
+        ask: &Ask<'_>,
+        source: &Arc<Source>,
+        file: &Dockerfile,
+        options: &Options,
+    ) -> Result<Built, Failure> {
+        let mut known = Known::new();
+        let plan = loop {
+            let planned = plan::plan(file, options, &known);
+            match planned.map_err(|error| wrong(source, error))? {
+                Outcome::Planned(plan) => break plan,
+                Outcome::Needs(requests) => {
+                    known.extend(self.known_by(ask, &requests, options.pull)?);
+                }
+            }
+        };
+        for finding in &plan.findings {
+            ask.progress.tell(Event::Warning(finding.clone()));
+        }
+        let run = Run {
+            solver: self,
+            ask,
+            source: Some(source.clone()),
+        };
+        let results: Vec<_> = plan.result.into_iter().collect();
+        let files = run.run(&plan.graph, &results)?;
+        Ok(Built {
+            platform: plan.platform,
+            files: files.into_iter().next(),
+            image: plan.image,
+            base: plan.base,
+            epoch: plan.epoch,
+            findings: plan.findings,
+        })
+    }
+
+    /// Configurations of images, which are brought here for that.
+    ///
+    /// # Errors
+    /// When the build was given up; an image that cannot be had is [`KnownImage::Unavailable`].
+    pub fn known(&self, ask: &Ask<'_>, requests: &[ImageRequest]) -> Result<Known, Failure> {
+        self.known_by(ask, requests, Pull::Default)
+    }
+
+    fn known_by(
+        &self,
+        ask: &Ask<'_>,
+        requests: &[ImageRequest],
+        wish: Pull,
+    ) -> Result<Known, Failure> {
+        let run = Run {
+            solver: self,
+            ask,
+            source: None,
+        };
+        let mut known = Known::new();
+        for request in requests {
+            let name = format!("[internal] load metadata for {}", request.reference);
+            let mut told = VertexState {
+                digest: super::digest::text(&name),
+                name,
+                inputs: Vec::new(),
+                cached: false,
+                started: Some(now()),
+                completed: None,
+                error: None,
+                group: None,
+            };
+            run.tell(Event::Vertex(told.clone()));
+            let found = config(&run, &told.digest, request, wish);
+            told.completed = Some(now());
+            told.error = found.as_ref().err().map(|failure| failure.message.clone());
+            run.tell(Event::Vertex(told));
+            let image = match found {
+                Ok(config) => KnownImage::Found {
+                    digest: None,
+                    config: Box::new(config),
+                },
+                Err(failure) if failure.cancelled => return Err(failure),
+                Err(failure) => KnownImage::Unavailable(failure.message),
+            };
+            known.insert(request.clone(), image);
+        }
+        Ok(known)
+    }
+
+    /// Writes what was built as one image.
+    ///
+    /// # Errors
+    /// When the disk is full or fails.
+    pub fn write_image(
+        &self,
+        ask: &Ask<'_>,
+        built: &[Built],
+        output: &ImageOutput,
+    ) -> Result<WrittenImage, Failure> {
+        let run = Run {
+            solver: self,
+            ask,
+            source: None,
+        };
+        let mut parts = Vec::new();
+        for one in built {
+            let layers = match &one.files {
+                Some(files) => run.layers_of(files)?,
+                None => Layers::default(),
+            };
+            let config = finished(one, &layers);
+            let config = serde_json::to_vec(&config).map_err(|error| {
+                Failure::internal(format!("cannot write a configuration: {error}"))
+            })?;
+            parts.push(Part {
+                config,
+                layers,
+                platform: one.platform.clone(),
+                annotations: output.annotations.clone(),
+            });
+        }
+        let assembled = self.engine.storage().assemble(&Assembly {
+            parts,
+            index: output.index,
+            annotations: output.index_annotations.clone(),
+            names: output.names.clone(),
+        })?;
+        Ok(WrittenImage {
+            id: assembled.id,
+            media_type: assembled.media_type,
+            size: assembled.size,
+            configs: assembled.configs,
+        })
+    }
+}
+
+fn wrong(source: &Arc<Source>, error: crate::dockerfile::Error) -> Failure {
+    let span = error.span();
+    Failure::invalid(error.to_string()).at(source, &[span])
+}
+
+fn config(
+    run: &Run<'_>,
+    vertex: &Digest,
+    request: &ImageRequest,
+    wish: Pull,
+) -> Result<ImageConfig, Failure> {
+    if request.layout {
+        let sentence = format!(
+            "the image layout {} of the client cannot be read",
+            request.reference
+        );
+        return Err(Failure::new(types::ErrorKind::Unsupported, sentence));
+    }
+    let reference = sources::parse(&request.reference)?;
+    let image = sources::resolve(run, vertex, &reference, &request.platform, wish)?;
+    let text = run.store().config_text(&image)?;
+    serde_json::from_str(&text).map_err(|error| {
+        let sentence = format!(
+            "the configuration of {} cannot be understood: {error}",
+            request.reference
+        );
+        Failure::invalid(sentence)
+    })
+}
+
+/// The configuration with its layers and times.
+fn finished(built: &Built, layers: &Layers) -> ImageConfig {
+    let mut image = built.image.clone();
+    let created = match built.epoch {
+        Some(seconds) => rfc3339(seconds.saturating_mul(1_000_000_000)),
+        None => rfc3339(now()),
+    };
+    image.created = Some(created.clone());
+    "layers".clone_into(&mut image.rootfs.kind);
+    image.rootfs.diff_ids = layers.ids().map(Digest::to_string).collect();
+    let known = built.base.as_ref().map_or(0, |base| base.history.len());
+    for line in image.history.iter_mut().skip(known) {
+        line.created.get_or_insert_with(|| created.clone());
+    }
+    balance(&mut image.history, layers.len(), &created);
+    image
+}
+
+/// A base may say less about its layers than it has: each layer has its line.
+fn balance(history: &mut Vec<History>, layers: usize, created: &str) {
+    let told = history.iter().filter(|line| !line.empty_layer).count();
+    for _ in told..layers {
+        let line = History {
+            created: Some(created.to_owned()),
+            ..History::default()
+        };
+        history.insert(0, line);
+    }
+}
+
+/// A time as RFC 3339 writes it, in UTC.
+fn rfc3339(nanos: i64) -> String {
+    storage::rfc3339(nanos)
+}

@@ -1,0 +1,18 @@
+//! A file that somebody serves on the web.
+
+use std::fs::File;
+use std::io::Write;
+
+use crate::{Engine, Error};
+
+/// Brings what is at an address into a file. Given up when it is dropped.
+pub async fn fetch(engine: &Engine, url: &str, mut into: File) -> Result<(), Error> {
+    engine.accepts_work()?;
+    let mut fetched = engine.registries().client().fetch(url).await?;
+    while let Some(bytes) = fetched.chunk().await? {
+        // A step of a build waits for it, no client: the event loop's thread may wait for the disk.
+        into.write_all(&bytes)
+            .map_err(Error::io(format!("write what comes from {url}")))?;
+    }
+    Ok(())
+}
