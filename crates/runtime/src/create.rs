@@ -203,6 +203,9 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     }
     // While the copy works: what can be done now need not be done while it waits to be started.
     drop((join, ahead));
+    if let Some(meanwhile) = request.meanwhile {
+        meanwhile();
+    }
     let (cgroup, _keeper) = (cgroup.group, cgroup.keeper);
     let process = sys::proc::process_ref(process.pid)
         .doing(|| "read when the container's process started".to_owned())?;

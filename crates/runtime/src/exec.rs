@@ -233,6 +233,9 @@ impl Container {
         process: &ProcessPlan,
     ) -> Result<Executed, Error> {
         let mut joining = self.begin_in(join, request, process)?;
+        if let Some(meanwhile) = request.meanwhile {
+            meanwhile();
+        }
         loop {
             let left = joining.deadline().saturating_duration_since(Instant::now());
             let waited = sys::event::readable_within(&joining, left);

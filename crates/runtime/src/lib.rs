@@ -108,6 +108,9 @@ pub struct CreateRequest<'a> {
     /// The directory in which word is left of the mounts of a container without a mount namespace
     /// before they are made, for [`SharedRoot::noted`]. None: they stay if the caller is killed.
     pub note_mounts_in: Option<&'a Path>,
+    /// What the caller has to do that may as well be done while the process works: called when it was
+    /// made.
+    pub meanwhile: Option<fn()>,
     /// For tests: the step of [`steps`] that is to fail. None in real life.
     pub fail_at: Option<&'a str>,
 }
@@ -144,6 +147,9 @@ pub struct ExecRequest<'a> {
     /// Cgroups below the container's to run in, as `[CONTROLLERS:]PATH`; empty is the container's
     /// own.
     pub cgroups: &'a [&'a str],
+    /// What the caller has to do that may as well be done while the process works: called when it was
+    /// made. Not by [`Container::begin_exec`], which returns by then.
+    pub meanwhile: Option<fn()>,
 }
 
 /// A process joined to a container.

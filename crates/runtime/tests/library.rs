@@ -150,6 +150,7 @@ fn create_with(
         new_keyring: true,
         no_pivot: false,
         note_mounts_in: None,
+        meanwhile: None,
         fail_at,
     })
 }
@@ -188,6 +189,7 @@ fn exec(container: &Container, args: &[&str]) -> (i32, String) {
             preserve_fds: 0,
             new_keyring: true,
             cgroups: &[],
+            meanwhile: None,
         })
         .unwrap();
     (
@@ -397,6 +399,7 @@ fn a_stopped_joiner_holds_nobody_up() {
         preserve_fds: 0,
         new_keyring: true,
         cgroups: &[],
+        meanwhile: None,
     };
     container.pause().unwrap();
     let mut joining = container.begin_exec(&request).unwrap();
@@ -427,6 +430,7 @@ fn a_joined_terminal_has_its_size() {
         preserve_fds: 0,
         new_keyring: true,
         cgroups: &[],
+        meanwhile: None,
     };
     let executed = container.exec(request).unwrap();
     let said = read_terminal(&executed.terminal.unwrap());
@@ -494,6 +498,7 @@ fn what_cannot_be_executed_is_told() {
         preserve_fds: 0,
         new_keyring: true,
         cgroups: &[],
+        meanwhile: None,
     };
     let error = container.exec(request).unwrap_err();
     assert_eq!(error.kind(), CommandNotFound);

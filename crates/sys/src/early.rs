@@ -9,7 +9,6 @@
 )]
 
 use std::ffi::{CStr, c_char};
-use std::io::Write;
 
 use rustix::io::FdFlags;
 
@@ -151,6 +150,37 @@ impl Array {
     }
 }
 
+/// A short text that ends with a NUL. What formats text in general is spread over pages that would be
+/// touched for this alone.
+#[derive(Default)]
+struct Text {
+    bytes: [u8; 32],
+    length: usize,
+}
+
+impl Text {
+    fn push(&mut self, text: &[u8]) -> Option<()> {
+        // The last byte stays a NUL.
+        let room = self.bytes.get_mut(..31)?.get_mut(self.length..)?;
+        room.get_mut(..text.len())?.copy_from_slice(text);
+        self.length += text.len();
+        Some(())
+    }
+
+    fn push_number(&mut self, mut number: u32) -> Option<()> {
+        let mut digits = [0; 10];
+        let mut first = digits.len();
+        loop {
+            first -= 1;
+            *digits.get_mut(first)? = b'0' + u8::try_from(number % 10).ok()?;
+            number /= 10;
+            if number == 0 {
+                return self.push(digits.get(first..)?);
+            }
+        }
+    }
+}
+
 fn execute(words: *const *const c_char, mut variables: Array) -> Option<()> {
     let program = crate::exe::mounted("/proc/self/exe".as_ref()).ok()?;
     let number = std::os::fd::AsRawFd::as_raw_fd(&program);
@@ -158,13 +188,17 @@ fn execute(words: *const *const c_char, mut variables: Array) -> Option<()> {
     if number <= 2 {
         return None;
     }
-    let mut told = [0_u8; 64];
-    let (name, own) = (crate::exe::VARIABLE, std::process::id());
-    write!(&mut told[..63], "{name}={own}:{number}:0").ok()?;
-    variables.push(told.as_ptr().cast())?;
+    let mut told = Text::default();
+    told.push(crate::exe::VARIABLE.as_bytes())?;
+    told.push(b"=")?;
+    told.push_number(std::process::id())?;
+    told.push(b":")?;
+    told.push_number(number.unsigned_abs())?;
+    told.push(b":0")?;
+    variables.push(told.bytes.as_ptr().cast())?;
     rustix::io::fcntl_setfd(&program, FdFlags::empty()).ok()?;
-    // SAFETY: both arrays end with a null pointer and hold strings that end with a NUL, `told` being
-    // longer than what was written into it; they outlive the call.
+    // SAFETY: both arrays end with a null pointer and hold strings that end with a NUL, which `told`
+    // does, too; they outlive the call.
     unsafe {
         libc::syscall(
             libc::SYS_execveat,
@@ -176,4 +210,32 @@ fn execute(words: *const *const c_char, mut variables: Array) -> Option<()> {
         );
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(number: u32) -> Option<String> {
+        let mut text = Text::default();
+        text.push(b"SEALED=")?;
+        text.push_number(number)?;
+        let written = CStr::from_bytes_until_nul(&text.bytes).ok()?;
+        written.to_str().ok().map(str::to_owned)
+    }
+
+    #[test]
+    fn numbers_are_written_as_they_are_read() {
+        for number in [0, 7, 10, 4096, u32::MAX] {
+            assert_eq!(text(number), Some(format!("SEALED={number}")));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_cut() {
+        let mut text = Text::default();
+        assert!(text.push(&[b'x'; 31]).is_some());
+        assert!(text.push(b"x").is_none());
+        assert_eq!(text.bytes[31], 0);
+    }
 }

@@ -11,6 +11,8 @@ mod passed;
 
 pub mod activation;
 pub mod ahead;
+pub mod allocator;
+pub mod aside;
 pub mod caps;
 pub mod cgroup;
 pub mod clone;

@@ -84,7 +84,6 @@ impl Foreground<'_> {
         if let Some(relay) = &mut relay {
             relay.register(&poller)?;
         }
-        crate::let_go_of_seal();
         let mut events = Vec::new();
         let mut exit = None;
         loop {

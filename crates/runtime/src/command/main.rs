@@ -25,6 +25,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 use sys::ahead::NetworkAhead;
+use sys::aside::Aside;
 use sys::process::Strings;
 
 use failure::{Doing, Failure};
@@ -35,7 +36,7 @@ use words::{Read, Verb, Words};
 /// Programs this short-lived are mostly their allocator: musl's gives every other page back to the
 /// kernel at once and asks for it again, which is a third of their system calls.
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: sys::allocator::Allocator = sys::allocator::Allocator::new();
 
 // `run` and `create` have to begin with a network namespace before that, and do it themselves.
 sys::seal_before_main!(c"exec");
@@ -43,9 +44,14 @@ sys::seal_before_main!(c"exec");
 /// What a verb answers: its exit code.
 type Outcome = Result<u8, Failure>;
 
+/// What verbs that enter a container use of it, mostly to read configurations.
+const STACK: usize = 60 << 10;
+
 fn main() -> ! {
+    sys::memory::populate_stack(STACK);
     // Of every verb: what is done before `main` goes by words, which names of containers may be, too.
-    *SEAL.lock().unwrap_or_else(PoisonError::into_inner) = sys::exe::passed_on();
+    let seal = sys::exe::passed_on().and_then(|seal| Aside::put(seal).ok());
+    *SEAL.lock().unwrap_or_else(PoisonError::into_inner) = seal;
     let code = exit_code();
     let _ = std::io::Write::flush(&mut std::io::stdout());
     // What else there is to tidy up goes with the process, at less cost.
@@ -215,13 +221,14 @@ impl Handed {
     }
 }
 
-/// Keeps the mount that this program was executed from.
-static SEAL: Mutex<Option<OwnedFd>> = Mutex::new(None);
+/// Keeps the mount that this program was executed from: aside, because whoever is the last to close it
+/// waits for that, and a copy has better things to do.
+static SEAL: Mutex<Option<Aside>> = Mutex::new(None);
 
-/// Lets it go, which takes time: when there is nothing else to do.
+/// Lets it go, which takes time: while a copy works and there is nothing else to do.
 pub(crate) fn let_go_of_seal() {
     let seal = SEAL.lock().unwrap_or_else(PoisonError::into_inner).take();
-    drop(seal);
+    drop(seal.map(Aside::take));
 }
 
 /// The variables that this program reads. Others are nobody's business in the container's namespace, to

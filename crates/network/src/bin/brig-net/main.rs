@@ -40,7 +40,7 @@ const DESCRIPTORS: u64 = 1 << 20;
 
 /// musl's own gives every other page back to the kernel at once and asks for it again.
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: sys::allocator::Allocator = sys::allocator::Allocator::new();
 
 fn main() -> ExitCode {
     let Some(dir) = std::env::args_os().nth(1).map(PathBuf::from) else {

@@ -322,6 +322,7 @@ impl Bundle {
             new_keyring: making.new_keyring,
             no_pivot: making.no_pivot,
             note_mounts_in: Some(&place.dir),
+            meanwhile: Some(crate::let_go_of_seal),
             fail_at: None,
         });
         let made = made.map_err(|error| Failure::of_init(verb, error))?;

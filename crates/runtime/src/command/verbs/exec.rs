@@ -91,6 +91,7 @@ fn exec_in(global: &Global, words: &Words) -> Outcome {
         preserve_fds: passed.count(),
         new_keyring: record.new_keyring,
         cgroups: &cgroups,
+        meanwhile: Some(crate::let_go_of_seal),
     });
     let mut executed = executed.map_err(|error| not_executed(error, &cgroups, &record))?;
     let pid = executed.pid;

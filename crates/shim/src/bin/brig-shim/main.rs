@@ -44,7 +44,7 @@ const FIRST: i32 = 3;
 /// musl's own gives every other page back to the kernel at once and asks for it again: a third of all
 /// system calls until the container runs.
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: sys::allocator::Allocator = sys::allocator::Allocator::new();
 
 /// Where last words are left, from the moment the container's directory is known.
 static LAST_WORDS: OnceLock<PathBuf> = OnceLock::new();

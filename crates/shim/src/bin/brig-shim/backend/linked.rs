@@ -65,6 +65,7 @@ impl Backend for Linked {
             new_keyring: true,
             no_pivot: false,
             note_mounts_in: None,
+            meanwhile: None,
             fail_at: self.fail_at.as_deref(),
         })?;
         let made = Made {
@@ -100,6 +101,7 @@ impl Backend for Linked {
             preserve_fds: 0,
             new_keyring: true,
             cgroups: &[],
+            meanwhile: None,
         })?;
         Ok(Begun::Joining(joining))
     }
