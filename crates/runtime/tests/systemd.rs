@@ -365,6 +365,65 @@ fn what_systemd_refuses_leaves_nothing() {
     );
 }
 
+/// The error of a container that may not be there.
+fn refused(systemd: &Systemd, path: &str) -> String {
+    let bundle = bundle(path);
+    bundle.write();
+    let dir = bundle.path().display().to_string();
+    let output = systemd.runtime(&bundle, &["run", "-b", &dir, &bundle.id]);
+    assert!(!output.status.success(), "{}", text(&output.stdout));
+    text(&output.stderr)
+}
+
+#[test]
+fn a_scope_that_is_somebody_elses_is_left_alone() {
+    let Some(systemd) = Systemd::start("used") else {
+        return;
+    };
+    let (path, unit) = ("machine.slice:brig:used", "brig-used.scope");
+    let first = bundle(path);
+    systemd.run(&first);
+    let said = refused(&systemd, path);
+    assert!(said.contains("container's cgroup is not empty"), "{said}");
+    assert_eq!(systemd.property(unit, "ActiveState"), "active");
+
+    // While its slice is there.
+    if let [slice] = &systemd.directories("/machine.slice")[..]
+        && slice.join("cgroup.freeze").exists()
+    {
+        let frozen = slice.join("brig-frozen.scope");
+        std::fs::create_dir(&frozen).unwrap();
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(frozen.join("cgroup.freeze"));
+        file.unwrap().write_all(b"1").unwrap();
+        let said = refused(&systemd, "machine.slice:brig:frozen");
+        assert!(said.contains("unexpectedly frozen"), "{said}");
+        std::fs::remove_dir(&frozen).unwrap();
+    }
+    systemd.succeed(&first, &["delete", "-f", &first.id]);
+}
+
+#[test]
+fn systemd_is_told_what_is_asked_for_by_files() {
+    let Some(systemd) = Systemd::start("files") else {
+        return;
+    };
+    if Layout::detect().unwrap().version() != 2 {
+        let _ = writeln!(std::io::stderr(), "SKIP: `unified` is for cgroup v2");
+        return;
+    }
+    let mut bundle = bundle("machine.slice:brig:files");
+    let files = json!({"memory.min": "131072", "pids.max": "42", "memory.swap.max": "20971520"});
+    bundle.config["linux"]["resources"]["unified"] = files;
+    systemd.run(&bundle);
+    let (unit, path) = ("brig-files.scope", "/machine.slice/brig-files.scope");
+    assert_eq!(systemd.property(unit, "MemoryMin"), "131072");
+    assert_eq!(systemd.property(unit, "TasksMax"), "42");
+    assert_eq!(systemd.value(path, ["memory.min"; 2]), "131072");
+    systemd.succeed(&bundle, &["delete", "-f", &bundle.id]);
+}
+
 #[test]
 fn without_systemd_the_driver_says_so() {
     if let Some(reason) = support::cannot_run() {

@@ -64,7 +64,13 @@ impl Cgroup {
     /// Takes part in a cgroup that somebody else, like systemd, has made and put a process in: makes
     /// what is missing of it and limits it.
     pub fn adopt(layout: &Layout, path: &str, limits: &Limits) -> Result<Self, Error> {
-        Self::create_with(layout, path, limits, Denied::Refuse, |_| Ok(false))
+        Self::create_with(layout, path, limits, Denied::Refuse, |dir| {
+            // Nothing would ever run in it.
+            match super::freeze::is_set(dir) {
+                true => Err(Error::Frozen(dir.to_owned())),
+                false => Ok(false),
+            }
+        })
     }
 
     fn create_with(

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
 use oci_spec::runtime::LinuxResources;
+use sys::cgroup::Cgroup;
 use sys::clone::{Child, Clone3};
 
 use super::path::UnitName;
@@ -84,6 +85,9 @@ pub(crate) fn start(request: &Request<'_>) -> Result<Started, Error> {
     let failed = |failure| systemd_error(format!("start unit {unit}"), failure);
     let mut bus = Bus::connect().map_err(failed)?;
     let is_slice = unit.ends_with(".slice");
+    if !is_slice {
+        check_free(&mut bus, request.name)?;
+    }
     let keeper = if is_slice { None } else { Some(Keeper::new()?) };
     let own = properties::of_unit(request.name, keeper.as_ref().map(|k| k.child.pid));
     let version = bus.version().map_err(failed)?;
@@ -107,6 +111,32 @@ pub(crate) fn start(request: &Request<'_>) -> Result<Started, Error> {
             Err(failed(failure))
         }
     }
+}
+
+/// Refuses a cgroup that is there already and in use or frozen, as where no systemd is asked: it would
+/// put the process in, which would not run or not be alone.
+fn check_free(bus: &mut Bus, name: &UnitName) -> Result<(), Error> {
+    let slice = match (name.slice.as_str(), sys::process::user()) {
+        ("", 0) => "system.slice",
+        ("", _) => "app.slice",
+        (slice, _) => slice,
+    };
+    // A slice that is not there has nothing in it.
+    let Ok(slice) = bus.control_group(slice) else {
+        return Ok(());
+    };
+    let path = format!("{}/{}", slice.trim_end_matches('/'), name.unit);
+    let Ok(files) = Cgroup::open(&super::detect()?, &path) else {
+        return Ok(());
+    };
+    let processes = files.pids().map_or(0, |pids| pids.len());
+    let path = path.into();
+    let source = match processes {
+        0 if files.is_frozen() => sys::cgroup::Error::Frozen(path),
+        0 => return Ok(()),
+        processes => sys::cgroup::Error::Busy { path, processes },
+    };
+    Err(super::cannot("make", source))
 }
 
 /// Tells systemd of changed limits, lest it writes the old ones again.

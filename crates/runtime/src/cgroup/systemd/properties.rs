@@ -1,6 +1,8 @@
 //! Limits as properties of units (systemd.resource-control(5)). Pure. What systemd has no property
 //! for is written to the cgroup's files, as everything else is too.
 
+use std::collections::HashMap;
+
 use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
 
 use super::super::limits::device_rules;
@@ -64,6 +66,9 @@ impl Target {
         if let Some(pids) = resources.pids() {
             // systemd has no zero either.
             all.push(number("TasksMax", unlimited(pids.limit()).max(1)));
+        }
+        if let Some(files) = resources.unified().as_ref().filter(|_| self.unified) {
+            all.extend(self.files(files));
         }
         let weight = resources.block_io().as_ref().and_then(|io| io.weight());
         if let Some(weight) = weight.filter(|w| *w != 0 && !self.unified) {
@@ -136,6 +141,65 @@ impl Target {
             }
         }
         all
+    }
+}
+
+impl Target {
+    /// What is asked for by the files of version 2, where systemd has a property of the kind: after the
+    /// others, of which the last word counts. What is no value for a file is refused when it is written.
+    fn files(self, files: &HashMap<String, String>) -> Vec<Property> {
+        let mut names: Vec<_> = files.iter().collect();
+        names.sort_unstable();
+        let properties = names
+            .into_iter()
+            .filter_map(|(name, value)| self.file(name, value.trim()));
+        properties.flatten().collect()
+    }
+
+    fn file(self, name: &str, value: &str) -> Option<Vec<Property>> {
+        let set = |name: &str| {
+            let bits = bits(value).filter(|_| self.version >= 244)?;
+            Some((name.to_owned(), Value::Bytes(bits)))
+        };
+        let property = match name {
+            "cpu.max" => return self.cpu_max(value),
+            "cpu.idle" if value == "1" && self.version >= 252 => number("CPUWeight", 0),
+            "cpu.weight" => number("CPUWeight", value.parse().ok()?),
+            "cpuset.cpus" => set("AllowedCPUs")?,
+            "cpuset.mems" => set("AllowedMemoryNodes")?,
+            "memory.high" => number("MemoryHigh", amount(value)?),
+            "memory.low" => number("MemoryLow", amount(value)?),
+            "memory.max" => number("MemoryMax", amount(value)?),
+            "memory.min" => number("MemoryMin", amount(value)?),
+            "memory.swap.max" => number("MemorySwapMax", amount(value)?),
+            "pids.max" => number("TasksMax", amount(value)?.max(1)),
+            _ => return None,
+        };
+        Some(vec![property])
+    }
+
+    /// `QUOTA` or `QUOTA PERIOD`, in microseconds.
+    fn cpu_max(self, value: &str) -> Option<Vec<Property>> {
+        let (quota, period) = value.split_once(' ').unwrap_or((value, "100000"));
+        let quota = match quota {
+            "max" => -1,
+            quota => quota.parse().ok()?,
+        };
+        let period = period.trim().parse().ok().filter(|period| *period != 0)?;
+        let mut all = Vec::new();
+        if self.version >= 242 {
+            all.push(number("CPUQuotaPeriodUSec", period));
+        }
+        all.push(number("CPUQuotaPerSecUSec", per_second(quota, period)));
+        Some(all)
+    }
+}
+
+/// A number of a file of version 2.
+fn amount(value: &str) -> Option<u64> {
+    match value {
+        "max" => Some(u64::MAX),
+        value => value.parse().ok(),
     }
 }
 
@@ -249,6 +313,40 @@ mod tests {
         AllowedMemoryNodes = Bytes([1])
         TasksMax = U64(1)
         "#);
+    }
+
+    #[test]
+    fn files_of_version_2_have_the_last_word() {
+        let mut resources = resources();
+        let files = [
+            ("cpu.idle", "1"),
+            ("cpu.max", "10000"),
+            ("cpuset.cpus", "0-1"),
+            ("hugetlb.2MB.max", "0"),
+            ("memory.high", "20971520"),
+            ("memory.min", "a lot"),
+            ("memory.swap.max", "max"),
+            ("pids.max", "99"),
+        ];
+        let files = files.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        resources.set_unified(Some(files.into()));
+        let target = |version| Target {
+            unified: true,
+            version,
+        };
+        let before = target(252).limits(&self::resources()).len();
+        let after = target(252).limits(&resources);
+        insta::assert_snapshot!(show(&after[before..]), @r#"
+        CPUWeight = U64(0)
+        CPUQuotaPeriodUSec = U64(100000)
+        CPUQuotaPerSecUSec = U64(100000)
+        AllowedCPUs = Bytes([3])
+        MemoryHigh = U64(20971520)
+        MemorySwapMax = U64(18446744073709551615)
+        TasksMax = U64(99)
+        "#);
+        let old = show(&target(239).limits(&resources));
+        assert!(!old.contains("CPUWeight = U64(0)") && !old.contains("AllowedCPUs"));
     }
 
     #[test]
