@@ -38,11 +38,17 @@ cargo build --locked --quiet "${flags[@]}" "${brigd[@]}" --bin brigd
 
 mkdir -p "$dist"
 place() {
-    # A new file, not new bytes in the old one: that may be running.
-    cp "$1" "$dist/.$2.new"
+    local built=$1
     # Cargo leaves the symbols in programs of packages that have options of their own.
-    [ "$profile" = debug ] || strip --strip-all "$dist/.$2.new"
+    if [ "$profile" = release ]; then
+        strip --strip-all -o "$dist/.$2.stripped" "$1"
+        built=$dist/.$2.stripped
+    fi
+    # A new file, not new bytes in the old one: that may be running. And copied, as one that is installed
+    # is: what strip writes lies in the page cache in small pieces, and takes 0.1 ms longer to start.
+    cp "$built" "$dist/.$2.new"
     mv "$dist/.$2.new" "$dist/$2"
+    rm -f "$dist/.$2.stripped"
 }
 for program in brig brig-shim brig-init brig-runtime brig-net; do
     place "$target/$static/$profile/$program" "$program"
