@@ -139,7 +139,7 @@ fn shown(view: &View, version: Version) -> wire::Network {
         };
         (subnet.clone(), status)
     });
-    let connected = !matches!(spec.driver.as_str(), "host" | "null");
+    let connected = spec.config_only || !matches!(spec.driver.as_str(), "host" | "null");
     let ipv4 = spec.ipv4.unwrap_or(true) && connected;
     wire::Network {
         name: spec.name.clone(),

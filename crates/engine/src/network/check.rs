@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use types::{ContainerSpec, EndpointRequest, NetworkMode};
 
 use super::error::NetworkError;
-use super::limit;
 use super::record::Endpoint;
 use super::table::PREDEFINED;
+use super::{limit, place};
 use crate::{Engine, Error};
 
 /// What can be said of the request alone.
@@ -17,12 +17,7 @@ pub(crate) fn request(spec: &ContainerSpec) -> Result<(), NetworkError> {
     limit::has_own(&spec.network, spec.resources.bandwidth)?;
     let conflict = |reason| Err(NetworkError::Conflict(reason));
     if let NetworkMode::Container(who) = &spec.network {
-        if who.is_empty() {
-            return Err(NetworkError::setting(
-                "network mode",
-                "invalid container format container:<name|id>",
-            ));
-        }
+        shared(who)?;
         let wrong = [
             (
                 spec.hostname.as_ref().is_some_and(|name| !name.is_empty()),
@@ -74,6 +69,17 @@ pub(crate) fn request(spec: &ContainerSpec) -> Result<(), NetworkError> {
     Ok(())
 }
 
+/// Whose network is shared is said.
+fn shared(who: &str) -> Result<(), NetworkError> {
+    match who.is_empty() {
+        true => Err(NetworkError::setting(
+            "network mode",
+            "invalid container format container:<name|id>",
+        )),
+        false => Ok(()),
+    }
+}
+
 /// What is asked for and cannot be had, though the rest can.
 pub(crate) fn warnings(spec: &ContainerSpec) -> Option<String> {
     let published = !spec.networking.ports.is_empty() || spec.networking.publish_all;
@@ -106,21 +112,13 @@ pub(crate) fn networks_of(
     spec: &mut ContainerSpec,
 ) -> Result<BTreeMap<String, Endpoint>, Error> {
     if let NetworkMode::Container(who) = &spec.network {
+        shared(who)?;
         let other = engine.find(who);
         let other = other.map_err(|error| unknown(error, who))?;
         spec.network = NetworkMode::Container(other.id().to_string());
     }
     if !spec.network.is_connected() {
-        return match spec
-            .networking
-            .endpoints
-            .keys()
-            .find(|name| Some(name.as_str()) != spec.network.network())
-        {
-            None => Ok(BTreeMap::new()),
-            Some(_) if spec.network == NetworkMode::None => Err(NetworkError::None.into()),
-            Some(_) => Err(NetworkError::Shared.into()),
-        };
+        return unconnected(spec).map(|()| BTreeMap::new());
     }
     super::links::resolve(engine, spec)?;
     let mode = spec.network.network().unwrap_or_default().to_owned();
@@ -149,6 +147,20 @@ pub(crate) fn networks_of(
     Ok(networks)
 }
 
+/// What may be asked of networks by a container that is in none.
+fn unconnected(spec: &ContainerSpec) -> Result<(), Error> {
+    for (name, request) in &spec.networking.endpoints {
+        if Some(name.as_str()) != spec.network.network() {
+            return match spec.network {
+                NetworkMode::None => Err(NetworkError::None.into()),
+                _ => Err(NetworkError::Shared.into()),
+            };
+        }
+        endpoint(name, request)?;
+    }
+    Ok(())
+}
+
 /// "Not found" would mean the image to whoever asks for a container: clients pull it then.
 fn unknown(error: Error, who: &str) -> Error {
     match error {
@@ -164,6 +176,7 @@ pub(super) fn endpoint(network: &str, request: &EndpointRequest) -> Result<(), N
     if fixed && PREDEFINED.contains(&network) {
         return Err(NetworkError::StaticOnDefault);
     }
+    place::sysctls(request)?;
     if let Some(mac) = request.mac_address
         && !network::Mac(mac.0).is_of_one()
     {

@@ -195,14 +195,11 @@ fn gateways(
         .values()
         .filter_map(|endpoint| {
             let network = engine.networks().get(&endpoint.network)?;
-            Some((
-                endpoint.request.gw_priority,
-                network,
-                endpoint.live.as_ref()?,
-            ))
+            let rank = place::rank(&network, &endpoint.request);
+            Some((rank, network, endpoint.live.as_ref()?))
         })
         .collect();
-    live.sort_by_key(|(priority, _, _)| std::cmp::Reverse(*priority));
+    live.sort_by_key(|(rank, _, _)| *rank);
     let mut gateways = Vec::new();
     for ipv4 in [true, false] {
         let out = live.iter().find_map(|(_, network, live)| {

@@ -91,6 +91,8 @@ fn check(spec: &mut NetworkSpec) -> Result<(), NetworkError> {
         return Err(NetworkError::Name(spec.name.clone()));
     }
     match spec.driver.as_str() {
+        // It is of no driver: who borrows its settings has one.
+        _ if spec.config_only => spec.driver = "null".to_owned(),
         "" => spec.driver = "bridge".to_owned(),
         "host" => return Err(NetworkError::OneInstance("host")),
         "null" | "none" => return Err(NetworkError::OneInstance("null")),

@@ -1,5 +1,6 @@
 //! What a start decides about networks before anything is made: addresses, the way out, ports.
 
+use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -75,10 +76,10 @@ pub(crate) fn place(engine: &Engine, container: &Container) -> Result<Placement,
             }
         }
     }
-    // Names are in order already: what has the higher priority comes before its equals.
+    // Names are in order already.
     placement
         .endpoints
-        .sort_by_key(|placed| std::cmp::Reverse(placed.request.gw_priority));
+        .sort_by_key(|placed| rank(&placed.network, &placed.request));
     let ways: Vec<Vec<IpAddr>> = ways_out(&placement.endpoints);
     for (placed, way) in placement.endpoints.iter_mut().zip(ways) {
         placed.plan.gateways = way;
@@ -115,7 +116,7 @@ pub(super) fn place_in(
         addresses: addresses.clone(),
         gateways: Vec::new(),
         routes: Vec::new(),
-        sysctls: sysctls(request),
+        sysctls: sysctls(request)?,
         bandwidth,
     };
     let of_the_link = request.link_local.iter().filter_map(|address| {
@@ -144,14 +145,40 @@ fn interface(network: &Network, request: &EndpointRequest) -> InterfaceName {
 }
 
 /// `net.ipv4.conf.IFNAME.forwarding=1,...`
-fn sysctls(request: &EndpointRequest) -> Vec<(String, String)> {
-    let text = request.driver_opts.get(SYSCTLS);
-    let pair = |pair: &str| {
-        let (name, value) = pair.split_once('=')?;
-        Some((name.trim().to_owned(), value.trim().to_owned()))
-    };
-    text.map(|text| text.split(',').filter_map(pair).collect())
-        .unwrap_or_default()
+pub(super) fn sysctls(request: &EndpointRequest) -> Result<Vec<(String, String)>, NetworkError> {
+    let text = request.driver_opts.get(SYSCTLS).map_or("", String::as_str);
+    let all = text.split(',').filter(|one| !one.trim().is_empty());
+    all.map(|one| {
+        sysctl(one).ok_or_else(|| {
+            NetworkError::setting(
+                SYSCTLS,
+                format!(
+                    "unrecognised network interface sysctl '{one}': net.ipv4.conf.IFNAME.NAME=VALUE is expected, or \
+                     ipv6 or mpls and another part instead"
+                ),
+            )
+        })
+    })
+    .collect()
+}
+
+/// Clients write the word for the interface's name as they like.
+fn sysctl(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once('=')?;
+    let parts: Vec<&str> = name.trim().split('.').collect();
+    match parts[..] {
+        [
+            "net",
+            version @ ("ipv4" | "ipv6" | "mpls"),
+            part,
+            interface,
+            ref rest @ ..,
+        ] if !rest.is_empty() && interface.eq_ignore_ascii_case("IFNAME") => {
+            let name = format!("net.{version}.{part}.IFNAME.{}", rest.join("."));
+            Some((name, value.trim().to_owned()))
+        }
+        _ => None,
+    }
 }
 
 /// Of each endpoint the gateways that become default routes: of each version those of the first that
@@ -171,6 +198,15 @@ pub(super) fn ways_out(endpoints: &[Placed]) -> Vec<Vec<IpAddr>> {
         ways.push(way);
     }
     ways
+}
+
+/// Which network is the way out: that with the higher priority; of equals one that is it for both versions.
+pub(super) fn rank(network: &Network, request: &EndpointRequest) -> (Reverse<i64>, bool) {
+    let both = [true, false].iter().all(|ipv4| {
+        let has = network.gateways().iter().any(|g| g.is_ipv4() == *ipv4);
+        has && leads_out(network, *ipv4)
+    });
+    (Reverse(request.gw_priority), !both)
 }
 
 pub(super) fn leads_out(network: &Network, ipv4: bool) -> bool {

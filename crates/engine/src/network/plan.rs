@@ -127,6 +127,12 @@ fn macvlan(
     if let Some(parent) = parent {
         network::bridge::check_name(parent)
             .map_err(|error| NetworkError::setting("parent", error.to_string()))?;
+        if parent == "lo" {
+            return Err(NetworkError::setting(
+                "parent",
+                "loopback interface is not a valid macvlan parent link",
+            ));
+        }
     }
     Ok(MacvlanPlan {
         parent: parent.filter(|_| !spec.internal).cloned(),

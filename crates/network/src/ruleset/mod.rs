@@ -4,6 +4,7 @@
 //! a [`Firewall`] puts the table in place all at once, or a single [`Change`] of it.
 //! [`Ruleset::explain`] says of a packet what the table does with it, and why.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -133,8 +134,8 @@ impl Ruleset {
                 self.published.retain(|port| port.bridge != *bridge);
             }
             Change::Publish(ports) => {
-                self.published
-                    .retain(|old| !ports.iter().any(|new| new.same_place(old)));
+                let places: HashSet<Place> = ports.iter().map(Published::place).collect();
+                self.published.retain(|old| !places.contains(&old.place()));
                 self.published.extend(ports.iter().cloned());
             }
             Change::Close(closed) => self.closed = *closed,
@@ -171,20 +172,15 @@ impl Ruleset {
     }
 }
 
+/// Of two ports in the same place there is one only.
+type Place = ((Protocol, Option<IpAddr>, u16), bool, Option<(IpAddr, u16)>);
+
 impl Published {
-    /// Whether both want the same place on the host; where nothing is translated, the same on the container.
-    fn same_place(&self, other: &Self) -> bool {
-        let place = |port: &Self| {
-            let of = (port.host_port == 0).then_some((port.target, port.target_port));
-            (
-                port.protocol,
-                port.host,
-                port.host_port,
-                port.target.is_ipv4(),
-                of,
-            )
-        };
-        place(self) == place(other)
+    /// Its place on the host; where nothing is translated, that on the container.
+    fn place(&self) -> Place {
+        let of = (self.host_port == 0).then_some((self.target, self.target_port));
+        let at = (self.protocol, self.host, self.host_port);
+        (at, self.target.is_ipv4(), of)
     }
 }
 

@@ -6,13 +6,18 @@
 //!   packets, for the sake of ports published on 127.0.0.1.
 //! - `prerouting`, `output`: what is for an address of this host goes through `published`.
 //! - `published`: the destination becomes the container's, by maps.
-//! - `forward`: what comes from a bridge goes through its chain `from-BRIDGE` if it has one; what goes to a
-//!   bridge through its chain `to-BRIDGE`, which ends in a drop. If forwarding was off before, what concerns
-//!   no network of this engine or another ends here too.
+//! - `forward`: what comes from a bridge goes through its chain `from-BRIDGE` if it has one; what was translated
+//!   through `open`; what goes to a bridge through its chain `to-BRIDGE`, which ends in a drop. If forwarding was
+//!   off before, what concerns no network of this engine or another ends here too.
 //! - `open`, `open-routed`: lets through what was published; `allow-PORT` if there is a list of who may.
 //! - `postrouting`: what was translated and goes back to the bridge it came from, in `back-BRIDGE`; what
 //!   comes from a bridge and leaves, in `source-BRIDGE`.
+//!
+//! Whoever changes a verdict map has the kernel walk all ways through the table, each chain again on each way to
+//! it. So what leads to as many chains as there are networks or ports stands in a chain that packets pass by
+//! themselves, or that one such chain leads to: otherwise a change would take the square of their number.
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use sys::nft::{
@@ -69,9 +74,15 @@ pub(super) const OTHER_ENGINES: [&str; 8] = [
 impl Ruleset {
     /// The whole table.
     pub fn render(&self) -> Table {
+        let mut table = self.render_networks();
+        table.chains.extend(base_chains(self.closed));
+        table
+    }
+
+    /// The part of the table that is made of networks and published ports.
+    fn render_networks(&self) -> Table {
         let mut table = self.render_ports(self.published.iter());
         table.sets.extend(self.interface_sets());
-        table.chains.extend(base_chains(self.closed));
         for network in &self.networks {
             if let Some(bridge) = bridge_of(network) {
                 table.chains.extend(bridge_chains(network, bridge));
@@ -80,38 +91,57 @@ impl Ruleset {
         table
     }
 
-    /// What has to be done to a table that is as this model says when this change is made.
+    /// What has to be done to a table that is as this model says when this change is made. It takes as long as
+    /// what changes is long, however much else there is.
     pub fn batch(&self, change: &Change) -> Batch {
-        let mut after = self.clone_for(change);
+        let before = self.concerned_by(change);
+        let mut after = before.clone();
         after.change(change);
         match change {
-            Change::Publish(ports) | Change::Unpublish(ports) => {
-                let concerned = |port: &&Published| ports.iter().any(|one| one.same_place(port));
-                difference(
-                    &self.render_ports(self.published.iter().filter(concerned)),
-                    &after.render_ports(after.published.iter().filter(concerned)),
-                )
-            }
-            _ => difference(&self.render(), &after.render()),
+            Change::Close(_) => difference(&before.render(), &after.render()),
+            _ => difference(&before.render_networks(), &after.render_networks()),
         }
     }
 
-    /// As much of the model as the change needs.
-    fn clone_for(&self, change: &Change) -> Self {
-        match change {
-            Change::Publish(ports) | Change::Unpublish(ports) => Self {
-                table: self.table.clone(),
-                networks: self.networks.clone(),
-                published: self
-                    .published
-                    .iter()
-                    .filter(|old| ports.iter().any(|one| one.same_place(old)))
-                    .cloned()
-                    .collect(),
-                closed: self.closed,
-            },
-            _ => self.clone(),
+    /// The part of the model that a change can make another one.
+    fn concerned_by(&self, change: &Change) -> Self {
+        let (bridges, ports) = match change {
+            Change::Publish(ports) | Change::Unpublish(ports) => {
+                let bridges: BTreeSet<&str> = ports.iter().map(|p| p.bridge.as_str()).collect();
+                (bridges, self.in_places_of(ports))
+            }
+            Change::AddNetwork(network) => {
+                let bridge = bridge_of(network).map(|bridge| bridge.name.as_str());
+                self.on_bridge(bridge)
+            }
+            Change::RemoveNetwork(bridge) => self.on_bridge(Some(bridge)),
+            Change::Close(_) => self.on_bridge(None),
+        };
+        // How a port is published depends on the network of its bridge.
+        let mut bridges = bridges;
+        bridges.extend(ports.iter().map(|port| port.bridge.as_str()));
+        let known = |network: &&NetworkPlan| {
+            bridge_of(network).is_some_and(|bridge| bridges.contains(bridge.name.as_str()))
+        };
+        Self {
+            table: self.table.clone(),
+            networks: self.networks.iter().filter(known).cloned().collect(),
+            published: ports.into_iter().cloned().collect(),
+            closed: self.closed,
         }
+    }
+
+    fn on_bridge<'a>(&'a self, bridge: Option<&'a str>) -> (BTreeSet<&'a str>, Vec<&'a Published>) {
+        let ports = self.published.iter();
+        let ports = ports.filter(|port| Some(port.bridge.as_str()) == bridge);
+        (bridge.into_iter().collect(), ports.collect())
+    }
+
+    /// The ports that are published in the places of these.
+    fn in_places_of(&self, ports: &[Published]) -> Vec<&Published> {
+        let places: HashSet<_> = ports.iter().map(Published::place).collect();
+        let concerned = |old: &&Published| places.contains(&old.place());
+        self.published.iter().filter(concerned).collect()
     }
 
     /// The part of the table that is made of published ports.
@@ -130,16 +160,15 @@ impl Ruleset {
             }
             // Where the host's own rules decide, only what is routed passes ours.
             if !port.host_policy || self.is_routed(port) {
-                table.chains.extend(allow_chain(port));
+                table.chains.extend(self.allow_chain(port));
             }
         }
         table
     }
 
     pub(super) fn is_routed(&self, port: &Published) -> bool {
-        self.networks.iter().filter_map(bridge_of).any(|bridge| {
-            bridge.name == port.bridge && mode(bridge, port.target.is_ipv4()) == GatewayMode::Routed
-        })
+        self.network_of(port)
+            .is_some_and(|(_, bridge)| mode(bridge, port.target.is_ipv4()) == GatewayMode::Routed)
     }
 
     /// Where one port stands: set, key, value.
@@ -161,10 +190,50 @@ impl Ruleset {
         let target = [address_bytes(port.target), padded(port.target_port)].concat();
         let mut elements = vec![(ports, key.clone(), Data::Bytes(target))];
         // The host itself does not pass the forward chain, and nobody else gets there.
-        if !port.host.is_some_and(|host| host.is_loopback()) {
+        let only_host = port.host.is_some_and(|host| host.is_loopback());
+        if !only_host && !self.is_kept_inside(port) {
             elements.push((open, key, verdict));
         }
         elements
+    }
+
+    /// The network through which a port's container is reached.
+    fn network_of(&self, port: &Published) -> Option<(&NetworkPlan, &BridgePlan)> {
+        let mut all = self.networks.iter();
+        all.find_map(|network| {
+            Some((network, bridge_of(network)?)).filter(|(_, b)| b.name == port.bridge)
+        })
+    }
+
+    /// Whether nobody outside reaches the port's network, whatever is published.
+    fn is_kept_inside(&self, port: &Published) -> bool {
+        self.network_of(port).is_some_and(|(network, bridge)| {
+            network.internal || mode(bridge, port.target.is_ipv4()) == GatewayMode::Isolated
+        })
+    }
+
+    /// Who may use a port, if there is a list. Containers that reach each other anyway need not be in it.
+    fn allow_chain(&self, port: &Published) -> Option<Chain> {
+        if port.allow.is_empty() {
+            return None;
+        }
+        let mut rules = Vec::new();
+        if self.network_of(port).is_some_and(|(_, bridge)| bridge.icc) {
+            let own = Build::new().came_by(&port.bridge).accept();
+            rules.push(own.because("its containers reach each other"));
+        }
+        let ipv4 = port.target.is_ipv4();
+        let of_version = port.allow.iter().filter(|range| range.is_ipv4() == ipv4);
+        rules.extend(of_version.map(|range| {
+            let from = Build::new().from(*range).accept();
+            from.because(format!("{range} may"))
+        }));
+        rules.push(Build::new().drop().because("nobody else may"));
+        Some(Chain {
+            name: allow_name(port),
+            hook: None,
+            rules,
+        })
     }
 
     fn interface_sets(&self) -> Vec<Set> {
@@ -177,8 +246,8 @@ impl Ruleset {
             let chosen = bridges().filter(|(network, bridge)| wanted(network, bridge));
             let verdict = |name: &str| {
                 let chain = format!("{prefix}-{name}");
-                // From there it goes on to the rules about where it comes from.
-                let back = prefix == "back";
+                // After those two it goes on to the next rule.
+                let back = ["back", "from"].contains(&prefix);
                 Data::Verdict(if back {
                     Verdict::Jump(chain)
                 } else {
@@ -257,31 +326,6 @@ fn allow_name(port: &Published) -> String {
     let address = address.map_or_else(|| format!("any{version}"), |address| address.to_string());
     let address = address.replace(':', "-");
     format!("allow-{}-{address}-{number}", port.protocol.name())
-}
-
-/// Who may use a port, if there is a list.
-fn allow_chain(port: &Published) -> Option<Chain> {
-    if port.allow.is_empty() {
-        return None;
-    }
-    let ipv4 = port.target.is_ipv4();
-    let mut rules: Vec<Rule> = port
-        .allow
-        .iter()
-        .filter(|range| range.is_ipv4() == ipv4)
-        .map(|range| {
-            Build::new()
-                .from(*range)
-                .accept()
-                .because(format!("{range} may"))
-        })
-        .collect();
-    rules.push(Build::new().drop().because("nobody else may"));
-    Some(Chain {
-        name: allow_name(port),
-        hook: None,
-        rules,
-    })
 }
 
 fn base(name: &str, nat: bool, place: Place, priority: i32, rules: Vec<Rule>) -> Chain {
@@ -412,6 +456,10 @@ fn forward_rules(closed: bool) -> Vec<Rule> {
             .verdict_by("from")
             .because("what comes from a network that is kept inside"),
         Build::new()
+            .translated()
+            .jump("open")
+            .because("published ports, translated"),
+        Build::new()
             .meta(MetaKey::OutInterface, 0)
             .verdict_by("to")
             .because("what goes to a network"),
@@ -496,15 +544,7 @@ fn from_rules(network: &NetworkPlan, bridge: &BridgePlan) -> Vec<Rule> {
             .leaves_by_other_than(&bridge.name);
         rules.push(out.drop().because("nothing leaves this network"));
     }
-    rules.push(to_own(network, bridge));
     rules
-}
-
-/// What stays in the network is decided by its own chain.
-fn to_own(_network: &NetworkPlan, bridge: &BridgePlan) -> Rule {
-    let own = Build::new().meta(MetaKey::OutInterface, 0);
-    own.verdict_by("to")
-        .because(format!("what goes on to {}", bridge.name))
 }
 
 fn to_rules(network: &NetworkPlan, bridge: &BridgePlan) -> Vec<Rule> {
@@ -532,20 +572,11 @@ fn to_rules(network: &NetworkPlan, bridge: &BridgePlan) -> Vec<Rule> {
 
 fn mode_rules(bridge: &BridgePlan, ipv4: bool) -> Vec<Rule> {
     let version = || Build::new().version(ipv4);
-    let published = || {
-        let build = version().translated().jump("open");
-        build.because("published ports, translated")
-    };
     match mode(bridge, ipv4) {
-        GatewayMode::Nat => vec![published()],
         GatewayMode::NatUnprotected => {
             let outside = version().interface_not_in(MetaKey::InInterface, BRIDGES);
-            vec![
-                published(),
-                outside
-                    .accept()
-                    .because("every port is reached by who has a route"),
-            ]
+            let build = outside.accept();
+            vec![build.because("every port is reached by who has a route")]
         }
         GatewayMode::Routed => {
             let mut rules = vec![];
@@ -557,7 +588,8 @@ fn mode_rules(bridge: &BridgePlan, ipv4: bool) -> Vec<Rule> {
             rules.push(build.because("published ports, routed"));
             rules
         }
-        GatewayMode::Isolated => Vec::new(),
+        // What is published is let through before.
+        GatewayMode::Nat | GatewayMode::Isolated => Vec::new(),
     }
 }
 
@@ -608,8 +640,8 @@ fn source_rules(network: &NetworkPlan, bridge: &BridgePlan) -> Vec<Rule> {
 /// The batch that makes one table of another, where both have the same sets.
 fn difference(before: &Table, after: &Table) -> Batch {
     let mut batch = Batch::new(&after.name);
-    let known = |table: &Table, name: &str| table.chains.iter().any(|chain| chain.name == name);
-    let new = |chain: &&Chain| !known(before, &chain.name);
+    let (old_chains, new_chains) = (by_name(before), by_name(after));
+    let new = |chain: &&Chain| !old_chains.contains_key(chain.name.as_str());
     for chain in after.chains.iter().filter(new) {
         batch.add_chain(chain);
     }
@@ -619,7 +651,7 @@ fn difference(before: &Table, after: &Table) -> Batch {
         change_elements(&mut batch, &set.name, old, &set.elements);
     }
     for chain in &after.chains {
-        let old = before.chains.iter().find(|old| old.name == chain.name);
+        let old = old_chains.get(chain.name.as_str());
         if old.is_some_and(|old| old.rules == chain.rules) {
             continue;
         }
@@ -630,12 +662,17 @@ fn difference(before: &Table, after: &Table) -> Batch {
             batch.add_rule(&chain.name, rule);
         }
     }
-    let gone = |chain: &&Chain| !known(after, &chain.name);
+    let gone = |chain: &&Chain| !new_chains.contains_key(chain.name.as_str());
     for chain in before.chains.iter().filter(gone) {
         batch.flush_chain(&chain.name);
         batch.delete_chain(&chain.name);
     }
     batch
+}
+
+fn by_name(table: &Table) -> BTreeMap<&str, &Chain> {
+    let chains = table.chains.iter();
+    chains.map(|chain| (chain.name.as_str(), chain)).collect()
 }
 
 fn change_elements(batch: &mut Batch, set: &str, before: Option<&Elements>, after: &Elements) {

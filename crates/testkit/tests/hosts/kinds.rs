@@ -1,6 +1,6 @@
 //! Networks of each kind.
 
-use testkit::{Lan, at, root};
+use testkit::{Client, Lan, at, clients, root};
 
 use crate::support::{daemon, endpoint, heard, heard_by, idle, serve, silent};
 
@@ -162,6 +162,31 @@ fn an_endpoint_is_as_it_is_asked_for() {
     assert!(route.contains("default via 10.99.6.1"), "{route}");
     let martians = "cat /proc/sys/net/ipv4/conf/eth0/log_martians";
     assert_eq!(brig.brig(&["exec", "web", "sh", "-c", martians]).ok(), "1");
+    // Docker's client writes the word for the name in small letters; other words are refused.
+    let sysctls =
+        |what: &str| format!("name=a,\"driver-opt=com.docker.network.endpoint.sysctls={what}\"");
+    for client in clients()
+        .into_iter()
+        .filter(|client| *client != Client::Docker20)
+    {
+        let forwarding = sysctls("net.ipv4.conf.IFNAME.log_martians=1");
+        let cat = ["bb", "cat", "/proc/sys/net/ipv4/conf/eth0/log_martians"];
+        let run = ["run", "--rm", "--network", &forwarding];
+        assert_eq!(brig.with(client, &[&run[..], &cat].concat()).ok(), "1");
+        for wrong in [
+            "kernel.pid_max=1",
+            "net.ipv4.conf.all.log_martians=1",
+            "rubbish",
+        ] {
+            let wrong = sysctls(wrong);
+            let refused = brig.with(client, &["run", "--rm", "--network", &wrong, "bb", "true"]);
+            let words = refused.fails(125).to_owned();
+            assert!(
+                words.contains("unrecognised network interface sysctl"),
+                "{words}"
+            );
+        }
+    }
     // Both networks know it, each by its own names.
     idle(&brig, "user", &["--network", "a"]);
     let ping = |name: &str| {
@@ -233,7 +258,7 @@ fn version_6_has_addresses_of_this_machines_own() {
 }
 
 #[test]
-fn hundreds_of_networks_have_a_subnet_each() {
+fn a_thousand_networks_have_a_subnet_each() {
     if !root() {
         return;
     }
@@ -249,10 +274,10 @@ fn hundreds_of_networks_have_a_subnet_each() {
         ));
         assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     };
-    (0..300).for_each(create);
+    (0..1000).for_each(create);
     let all = brig.brig(&["network", "ls", "-q", "--filter", "type=custom"]);
-    assert_eq!(all.lines().len(), 300);
-    let words: Vec<String> = (0..300).map(|number| format!("n{number}")).collect();
+    assert_eq!(all.lines().len(), 1000);
+    let words: Vec<String> = (0..1000).map(|number| format!("n{number}")).collect();
     let inspect: Vec<&str> = ["network", "inspect"]
         .into_iter()
         .chain(words.iter().map(String::as_str))
@@ -266,7 +291,11 @@ fn hundreds_of_networks_have_a_subnet_each() {
         .collect();
     subnets.sort();
     subnets.dedup();
-    assert_eq!(subnets.len(), 300);
+    assert_eq!(subnets.len(), 1000);
+    // The last is a network like any other.
+    serve(&brig, "web", &["--network", "n999", "-p", "8080:80"]);
+    assert!(heard(&lan.client, &format!("{}:8080", at::MACHINE)).is_some());
+    brig.brig(&["rm", "-f", "web"]).ok();
     brig.brig(&["network", "prune", "-f"]).ok();
     let links = lan.machine.links();
     assert!(

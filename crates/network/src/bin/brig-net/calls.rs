@@ -186,38 +186,41 @@ impl Server {
 
     /// Makes the changes of rules in the kernel; those that were made are undone if one fails.
     fn change_rules(&mut self, changes: &[Change]) -> Result<(), Failure> {
-        let before = self.model.rules.clone();
-        let mut now = before.clone();
-        let mut touched = false;
-        for change in changes {
-            let done = match (change, &mut now) {
-                (Change::Ruleset { rules }, now) => {
-                    *now = Some(rules.clone());
-                    self.rules.replace(rules)
-                }
-                (Change::Rules { change }, Some(now)) => {
-                    let done = self.rules.change(now, change);
-                    now.change(change);
-                    done
-                }
-                (Change::Rules { .. }, None) => Err(Failure::invalid(
-                    "rules are changed before there is a table to have them",
-                )),
-                _ => continue,
-            };
-            touched = true;
+        let of_rules =
+            |change: &&Change| matches!(change, Change::Ruleset { .. } | Change::Rules { .. });
+        let mut all = changes.iter().filter(of_rules).peekable();
+        if all.peek().is_none() {
+            return Ok(());
+        }
+        // What the table is like by now. The model is copied only where one change follows another.
+        let mut now: Option<Ruleset> = None;
+        while let Some(change) = all.next() {
+            let done = self.change_table(now.as_ref(), change);
             if done.is_err() {
-                if let Some(before) = &before {
+                if let Some(before) = &self.model.rules {
                     // What failed first is what is told.
                     let _ = self.rules.replace(before);
                 }
                 return done;
             }
+            if all.peek().is_some() {
+                now = after(now.or_else(|| self.model.rules.clone()), change);
+            }
         }
-        if touched {
-            self.watch_rules();
-        }
+        self.watch_rules();
         Ok(())
+    }
+
+    /// Makes one change in the kernel, to a table that is like this, or else like the model.
+    fn change_table(&mut self, now: Option<&Ruleset>, change: &Change) -> Result<(), Failure> {
+        match (change, now.or(self.model.rules.as_ref())) {
+            (Change::Ruleset { rules }, _) => self.rules.replace(rules),
+            (Change::Rules { change }, Some(now)) => self.rules.change(now, change),
+            (Change::Rules { .. }, None) => Err(Failure::invalid(
+                "rules are changed before there is a table to have them",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Does what cannot fail but for want of memory.
@@ -408,6 +411,18 @@ fn views(changes: &mut [Change], fds: Vec<OwnedFd>) -> Result<Vec<Option<[OwnedF
         all.push(Some([datagrams, streams]));
     }
     Ok(all)
+}
+
+/// The table after a change.
+fn after(rules: Option<Ruleset>, change: &Change) -> Option<Ruleset> {
+    match change {
+        Change::Ruleset { rules } => Some(rules.clone()),
+        Change::Rules { change } => rules.map(|mut rules| {
+            rules.change(change);
+            rules
+        }),
+        _ => rules,
+    }
 }
 
 /// Makes a view's sockets once more where they were.
