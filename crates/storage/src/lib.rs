@@ -56,7 +56,7 @@ pub use compact::Compacted;
 pub use descriptor::Descriptor;
 pub use error::{Error, Malformed};
 pub use image::documents::MAX_NESTING;
-pub use image::{Assembled, Assembly, Part, Variant};
+pub use image::{Assembled, Assembly, Empty, Healthcheck, Part, RunConfig, Variant};
 pub use layer::{Among, unpack_among};
 pub use networks::{NetworkRecord, NetworkRecords};
 pub use pull::{Busy, Committed, Ingest, Layer, Missing, Opened, Pull, Wanted, choose};
@@ -149,6 +149,31 @@ pub struct Import {
     /// The message of its one history entry.
     pub message: String,
     /// `CMD`, `ENTRYPOINT`, `ENV`, ... applied to its configuration, as `import --change`.
+    pub changes: Vec<String>,
+}
+
+/// What to make of a container.
+#[derive(Debug)]
+pub struct Commit<'a> {
+    /// The container.
+    pub container: ContainerId,
+    /// The files of its image.
+    pub below: &'a Dir,
+    /// Absolute paths that are left out where the image has nothing: made for mounts.
+    pub places: &'a [&'a str],
+    /// The name it gets.
+    pub reference: Option<ImageRef>,
+    /// Who made it; empty is who made the image.
+    pub author: String,
+    /// The message of its history.
+    pub comment: String,
+    /// What its history says it was made by.
+    pub created_by: String,
+    /// How the container runs.
+    pub config: RunConfig,
+    /// What is to be instead, with the container's in all it leaves open.
+    pub asked: Option<RunConfig>,
+    /// `CMD`, `ENTRYPOINT`, `ENV`, ... applied to that.
     pub changes: Vec<String>,
 }
 
@@ -320,6 +345,17 @@ impl Storage {
     pub fn assemble(&self, assembly: &Assembly) -> Result<Assembled, Error> {
         let _trim = TrimAtEnd;
         image::assemble(&self.store, assembly)
+    }
+
+    /// A container's files as a new image: its image's layers, and one more of what it has changed, if
+    /// it has. The same changes are the same layer.
+    ///
+    /// # Errors
+    /// [`Error::NoContainer`], when a change is not understood, and when the disk is full; nothing is
+    /// left then.
+    pub fn commit(&self, commit: &Commit<'_>) -> Result<Digest, Error> {
+        let _trim = TrimAtEnd;
+        image::commit(&self.store, commit)
     }
 
     /// A docker-archive or an OCI layout; compressed or not.

@@ -52,6 +52,23 @@ pub struct StopQuery {
     pub timeout: Option<i64>,
 }
 
+/// What is made of a container.
+#[derive(Debug, Clone, Default)]
+pub struct CommitQuery {
+    /// The container.
+    pub container: String,
+    /// The name the image gets: `repository[:tag]`.
+    pub reference: Option<String>,
+    /// Who made it.
+    pub author: Option<String>,
+    /// The message of its history.
+    pub comment: Option<String>,
+    /// Whether the container stands still meanwhile.
+    pub pause: bool,
+    /// Dockerfile instructions applied to the image's configuration.
+    pub changes: Vec<String>,
+}
+
 /// How a container is removed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RemoveQuery {
@@ -221,6 +238,24 @@ impl Client {
     pub async fn container_rename(&self, who: &str, name: &str) -> Result<(), Error> {
         self.send_unit(Call::post(container(who, "rename")).query("name", name))
             .await
+    }
+
+    /// Makes an image of it; the image's id.
+    ///
+    /// # Errors
+    /// When there is no such container, and when a change is not understood.
+    pub async fn container_commit(&self, query: &CommitQuery) -> Result<String, Error> {
+        let mut call = Call::post("/commit")
+            .query("container", &query.container)
+            .query_some("repo", query.reference.as_ref())
+            .query_some("author", query.author.as_ref())
+            .query_some("comment", query.comment.as_ref())
+            .query("pause", if query.pause { "1" } else { "0" });
+        for change in &query.changes {
+            call = call.query("changes", change);
+        }
+        let answer: wire::CommitResponse = self.send_json(call).await?;
+        Ok(answer.id)
     }
 
     /// Makes its processes stand still.

@@ -24,7 +24,7 @@ use crate::Version;
 
 pub use body::{Body, Chunks, Download};
 pub use connect::{Endpoint, InvalidEndpoint};
-pub use containers::{ListQuery, LogsQuery, RemoveQuery, StopQuery, Waiting};
+pub use containers::{CommitQuery, ListQuery, LogsQuery, RemoveQuery, StopQuery, Waiting};
 pub use error::Error;
 pub use hijack::{Attach, Hijacked, Stream};
 pub use images::{ImageListQuery, ImportQuery, ManifestQuery, Messages, PullQuery, PushQuery};

@@ -16,6 +16,12 @@ go_struct! {
         pub warnings: Vec<String>,
     }
 
+    /// The answer to `POST /commit`.
+    pub struct CommitResponse {
+        /// The new image.
+        pub id: String,
+    }
+
     /// What a container is doing.
     pub struct ContainerState {
         /// One word.

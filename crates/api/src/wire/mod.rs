@@ -25,9 +25,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use archive::{FileKind, PathChange, PathStat, go_mode};
 pub use config::{ContainerConfig, ContainerCreateRequest, Healthcheck};
 pub use container::{
-    BuildPruned, ContainerCreateResponse, ContainerInspect, ContainerState, ContainerSummary,
-    ContainerTop, ContainerUpdateResponse, ContainerWaitResponse, ContainersPruned, GraphDriver,
-    MountPoint, SummaryHostConfig, SummaryNetworkSettings, WaitError,
+    BuildPruned, CommitResponse, ContainerCreateResponse, ContainerInspect, ContainerState,
+    ContainerSummary, ContainerTop, ContainerUpdateResponse, ContainerWaitResponse,
+    ContainersPruned, GraphDriver, MountPoint, SummaryHostConfig, SummaryNetworkSettings,
+    WaitError,
 };
 pub use disk::{DiskUsage, KindUsage};
 pub use error::ErrorResponse;

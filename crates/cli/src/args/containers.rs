@@ -55,6 +55,29 @@ pub struct StopArgs {
     pub names: Vec<String>,
 }
 
+/// `commit`.
+#[derive(Debug, Clone, Args)]
+pub struct CommitArgs {
+    /// Author (such as "Ann <ann@example.com>")
+    #[arg(short, long, value_name = "string")]
+    pub author: Option<String>,
+    /// Dockerfile instruction to apply to the image; may be repeated
+    #[arg(short, long, value_name = "list")]
+    pub change: Vec<String>,
+    /// Comment kept in the image's history
+    #[arg(short, long, value_name = "string")]
+    pub message: Option<String>,
+    /// Leave the container running meanwhile
+    #[arg(long)]
+    pub no_pause: bool,
+    /// Accepted for older scripts: it stands still unless told not to (default true)
+    #[arg(short, long, hide = true, default_value = "true")]
+    pub pause: bool,
+    /// The container and the name.
+    #[arg(hide = true)]
+    pub names: Vec<String>,
+}
+
 /// `kill`.
 #[derive(Debug, Clone, Args)]
 pub struct KillArgs {

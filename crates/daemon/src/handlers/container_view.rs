@@ -11,7 +11,7 @@ use api::convert::{
 use api::wire;
 use engine::container::View;
 use engine::render::{MASKED, READONLY};
-use types::{MountKind, MountRequest, Signal};
+use types::Signal;
 
 use super::network_view;
 use crate::handlers::system::STORAGE_DRIVER;
@@ -94,18 +94,8 @@ pub(super) fn mounts(view: &View) -> Vec<wire::MountPoint> {
 
 /// Where it has volumes of its own: asked for, or by its image.
 fn own_volumes(view: &View) -> Option<BTreeMap<String, wire::Empty>> {
-    let own = |mount: &&MountRequest| {
-        matches!(&mount.kind, MountKind::Volume(volume) if volume.own)
-            && !view
-                .spec
-                .mounts
-                .iter()
-                .any(|asked| asked.target == mount.target)
-    };
-    let paths = view.resolved.mounts.iter().filter(own);
-    let paths: BTreeMap<_, _> = paths
-        .map(|mount| (mount.target.clone(), wire::Empty {}))
-        .collect();
+    let paths = view.own_volumes();
+    let paths: BTreeMap<_, _> = paths.map(|path| (shown(path), wire::Empty {})).collect();
     (!paths.is_empty()).then_some(paths)
 }
 

@@ -132,7 +132,7 @@ pub(super) async fn tag(app: &App, call: &Call) -> Answer {
 }
 
 /// What `repo` and `tag` name.
-fn target(call: &Call) -> Result<Option<ImageRef>, Failure> {
+pub(super) fn target(call: &Call) -> Result<Option<ImageRef>, Failure> {
     let Some(repository) = call.query.get("repo") else {
         return Ok(None);
     };

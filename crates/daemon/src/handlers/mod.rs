@@ -2,6 +2,7 @@
 
 mod archive;
 mod attach;
+mod commit;
 mod container_filter;
 mod container_view;
 mod containers;
@@ -64,6 +65,7 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::ContainerArchivePut => archive::put(&app, call).await,
         Op::ContainerExport => archive::export(&app, &call).await,
         Op::ContainerChanges => archive::changes(&app, &call).await,
+        Op::ContainerCommit => commit::commit(&app, call).await,
         Op::ExecCreate => exec::create(&app, call).await,
         Op::ExecStart => exec::start(&app, call).await,
         Op::ExecResize => exec::resize(&app, &call).await,

@@ -6,14 +6,15 @@ use std::os::unix::ffi::OsStrExt;
 use storage::Image;
 use sys::dir::{Dir, Kind, Status};
 
-use crate::{Engine, Error, image};
+use crate::table::Container;
+use crate::{Engine, Error, image as images};
 
 /// Directories open at a time.
 const MAX_DEPTH: usize = 256;
 
 /// What every start makes where the image has nothing: places for mounts. Docker has them in a layer
 /// below, and does not tell of them.
-const PLACES: [&str; 8] = [
+pub(super) const PLACES: [&str; 8] = [
     "/dev",
     "/etc/hostname",
     "/etc/hosts",
@@ -55,7 +56,7 @@ pub fn changes(engine: &Engine, who: &str) -> Result<Vec<PathChange>, Error> {
         .next();
     let upper = Dir::open(std::path::Path::new(upper.unwrap_or_default()));
     let upper = upper.map_err(Error::kernel(what()))?;
-    let found = engine.storage().image(&container.fixed.image.to_string())?;
+    let found = image(engine, &container)?;
     let below = below(engine, &found)?;
     let mut comparison = Comparison::default();
     comparison
@@ -65,8 +66,18 @@ pub fn changes(engine: &Engine, who: &str) -> Result<Vec<PathChange>, Error> {
     Ok(comparison.changes)
 }
 
-fn below(engine: &Engine, image: &Image) -> Result<Dir, Error> {
-    let root = image::mount::open(engine, image)?;
+/// The image that a container was made from, as it is for the container's platform.
+pub(super) fn image(engine: &Engine, container: &Container) -> Result<Image, Error> {
+    let fixed = &container.fixed;
+    images::inspect_on(
+        engine,
+        &fixed.image.to_string(),
+        fixed.spec.platform.as_ref(),
+    )
+}
+
+pub(super) fn below(engine: &Engine, image: &Image) -> Result<Dir, Error> {
+    let root = images::mount::open(engine, image)?;
     let dir = root.open_dir("/");
     let what = || format!("read the image {}", image.id.short());
     Ok(Dir::from(dir.map_err(Error::kernel(what()))?))

@@ -9,15 +9,49 @@ use words::{expand, words};
 
 type Problem = String;
 
-/// Applies one instruction.
-pub(super) fn apply(config: &mut RunConfig, change: &str) -> Result<(), Error> {
-    instruction(config, change.trim()).map_err(|problem| Error::Change {
-        change: change.to_owned(),
-        problem,
-    })
+/// Applies instructions: the lines of a Dockerfile, with comments and with backslashes at their ends.
+pub(super) fn apply(config: &mut RunConfig, changes: &[String]) -> Result<(), Error> {
+    let mut commanded = false;
+    let found = instructions(changes);
+    if let (Some(change), true) = (changes.first(), found.is_empty()) {
+        return Err(Error::Change {
+            change: change.clone(),
+            problem: "there is no instruction in it".to_owned(),
+        });
+    }
+    for change in found {
+        instruction(config, &change, &mut commanded)
+            .map_err(|problem| Error::Change { change, problem })?;
+    }
+    Ok(())
 }
 
-fn instruction(config: &mut RunConfig, change: &str) -> Result<(), Problem> {
+/// One instruction each.
+fn instructions(changes: &[String]) -> Vec<String> {
+    let lines = changes.iter().flat_map(|change| change.lines());
+    let mut found = Vec::new();
+    let mut open: Option<String> = None;
+    for line in lines.map(str::trim_end) {
+        let start = line.trim_start();
+        if start.is_empty() || start.starts_with('#') {
+            continue;
+        }
+        let whole = match open.take() {
+            Some(begun) => begun + line,
+            None => start.to_owned(),
+        };
+        match whole.strip_suffix('\\') {
+            Some(begun) => open = Some(begun.to_owned()),
+            None => found.push(whole),
+        }
+    }
+    found.extend(open);
+    found
+}
+
+/// Applies one. A new entry point drops the command, which was written for the old one, unless these
+/// very changes have said it.
+fn instruction(config: &mut RunConfig, change: &str, commanded: &mut bool) -> Result<(), Problem> {
     let (name, rest) = change
         .split_once(char::is_whitespace)
         .unwrap_or((change, ""));
@@ -44,8 +78,14 @@ fn instruction(config: &mut RunConfig, change: &str) -> Result<(), Problem> {
         return Err(format!("{name} requires an argument"));
     }
     match name.as_str() {
-        "CMD" => config.cmd = Some(command(rest)),
-        "ENTRYPOINT" => config.entrypoint = Some(command(rest)),
+        "CMD" => {
+            config.cmd = Some(command(rest));
+            *commanded = true;
+        }
+        "ENTRYPOINT" => {
+            config.entrypoint = Some(command(rest));
+            config.cmd.take_if(|_| !*commanded);
+        }
         "ENV" => {
             for (key, value) in pairs(&name, rest, &config.env)? {
                 set_env(&mut config.env, &key, &value);

@@ -11,7 +11,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 use types::{Algorithm, Digest, Platform};
 
 use super::changes;
-use super::config::{Configuration, RunConfig};
+use super::config::{Configuration, History, RootFs, RunConfig};
 use super::documents::{self, Descriptor, Manifest};
 use super::gzip::Encoder;
 use crate::Import;
@@ -35,9 +35,7 @@ pub(crate) fn import(
     import: &Import,
 ) -> Result<Digest, Error> {
     let mut run = RunConfig::default();
-    for change in &import.changes {
-        changes::apply(&mut run, change)?;
-    }
+    changes::apply(&mut run, &import.changes)?;
     if let Some(name) = import.reference.as_ref().filter(|r| r.digest().is_some()) {
         return Err(Error::TagWithDigest(name.clone()));
     }
@@ -50,7 +48,20 @@ pub(crate) fn import(
         &import.message
     };
     let created = clock::rfc3339(clock::now());
-    let config = Configuration::new(&platform, run, &created, comment, &layer.diff_id);
+    let config = Configuration {
+        architecture: &platform.architecture,
+        author: "",
+        variant: platform.variant.as_deref(),
+        config: run,
+        created: &created,
+        history: vec![History {
+            created: Some(created.clone()),
+            comment: comment.to_owned(),
+            ..History::default()
+        }],
+        os: &platform.os,
+        rootfs: RootFs::of(vec![layer.diff_id.clone()]),
+    };
     let config_text = documents::print("the configuration", &config)?;
     let config = write(store, &config_text, Algorithm::Sha256)?;
     let manifest = Manifest {
@@ -187,7 +198,7 @@ fn copy(
     }
 }
 
-fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+pub(super) fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -3,6 +3,7 @@
 
 mod assemble;
 mod changes;
+mod commit;
 mod config;
 pub(crate) mod documents;
 mod forget;
@@ -18,6 +19,8 @@ mod variants;
 
 pub(crate) use assemble::assemble;
 pub use assemble::{Assembled, Assembly, Part};
+pub(crate) use commit::commit;
+pub use config::{Empty, Healthcheck, RunConfig};
 pub(crate) use forget::forget;
 pub(crate) use import::{import, write};
 pub(crate) use load::{diff_ids, load, pair};

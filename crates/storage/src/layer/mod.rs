@@ -16,5 +16,5 @@ pub(crate) use record::{Rebuilt, get_number, put_number};
 pub use unpack::{Among, unpack_among};
 pub(crate) use unpack::{Unpacked, gave_up, unpack, unpack_files};
 pub(crate) use verify::{LastOf, Verified, verify};
-pub(crate) use whiteout::is_reserved;
+pub(crate) use whiteout::{GONE, OPAQUE_NAME, is_opaque, is_reserved, is_whiteout};
 pub(crate) use worker::{Worker, unpack_growing};

@@ -16,7 +16,7 @@ use sys::dir::{Dir, Kind as FileKind, Node};
 
 use super::room::Room;
 use super::times::Times;
-use super::whiteout::{self, Meaning};
+use super::whiteout::{self, Meaning, is_whiteout};
 use crate::error::{Error, Malformed};
 use crate::paths::DIFF;
 use crate::tar::{Entry, Kind, Reader};
@@ -546,10 +546,6 @@ fn xattrs(dir: &Dir, name: &OsStr, entry: &Entry) -> sys::Result<()> {
         }
     }
     Ok(())
-}
-
-fn is_whiteout(there: &sys::dir::Status) -> bool {
-    there.kind == FileKind::CharDevice && there.device == (0, 0)
 }
 
 fn failed(action: &'static str, path: &[u8], source: sys::Error) -> Error {

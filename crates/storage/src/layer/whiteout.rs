@@ -2,7 +2,16 @@
 //! that `NAME` of the layers below is gone, `.wh..wh..opq` that everything in its directory is. On
 //! disk the first is a character device 0/0 called `NAME`, the second an attribute of the directory.
 
+use std::ffi::OsStr;
+
+use sys::dir::{Dir, Kind, Status};
+
 use crate::error::Malformed;
+
+/// What stands before a name in an archive to say that it is gone.
+pub(crate) const GONE: &[u8] = b".wh.";
+/// The name in an archive that makes its directory opaque.
+pub(crate) const OPAQUE_NAME: &[u8] = b".wh..wh..opq";
 
 /// Marks a directory that hides those below it.
 pub(super) const OPAQUE_KEY: &str = "trusted.overlay.opaque";
@@ -24,7 +33,7 @@ pub(super) enum Meaning<'a> {
 
 /// What the last component of a path stands for.
 pub(super) fn meaning(name: &[u8]) -> Result<Meaning<'_>, Malformed> {
-    let Some(rest) = name.strip_prefix(b".wh.") else {
+    let Some(rest) = name.strip_prefix(GONE) else {
         return Ok(Meaning::Name);
     };
     match rest {
@@ -33,6 +42,17 @@ pub(super) fn meaning(name: &[u8]) -> Result<Meaning<'_>, Malformed> {
         b"" | b"." | b".." => Err(Malformed::Name(String::from_utf8_lossy(name).into_owned())),
         _ => Ok(Meaning::Removed(rest)),
     }
+}
+
+/// Whether a directory of a layer on disk hides those below it.
+pub(crate) fn is_opaque(dir: &Dir, name: &OsStr) -> bool {
+    let value = sys::xattr::get(dir, name, OsStr::new(OPAQUE_KEY));
+    value.is_ok_and(|value| value == OPAQUE_VALUE)
+}
+
+/// Whether what is on disk says that a name is gone.
+pub(crate) fn is_whiteout(there: &Status) -> bool {
+    there.kind == Kind::CharDevice && there.device == (0, 0)
 }
 
 /// Whether a layer may not bring this attribute: overlayfs would take it for its own and could be led

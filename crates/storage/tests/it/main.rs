@@ -10,6 +10,7 @@ mod support;
 
 mod archives;
 mod check;
+mod commit;
 mod compact;
 mod concurrent;
 mod containers;

@@ -2,16 +2,18 @@
 
 use super::*;
 
+fn owned(changes: &[&str]) -> Vec<String> {
+    changes.iter().map(|change| (*change).to_owned()).collect()
+}
+
 fn config(changes: &[&str]) -> String {
     let mut config = RunConfig::default();
-    for change in changes {
-        apply(&mut config, change).unwrap();
-    }
+    apply(&mut config, &owned(changes)).unwrap();
     serde_json::to_string(&config).unwrap()
 }
 
 fn refused(change: &str) -> String {
-    apply(&mut RunConfig::default(), change)
+    apply(&mut RunConfig::default(), &owned(&[change]))
         .unwrap_err()
         .to_string()
 }
@@ -48,6 +50,66 @@ fn every_instruction_as_docker_writes_it() {
         r#""StopSignal":"SIGQUIT"}"#,
     );
     assert_eq!(text, expected);
+}
+
+#[test]
+fn lines_are_those_of_a_dockerfile() {
+    let text = "# what it runs\nENV A=1 \\\n  # and\n  B=2\n\n  USER www\n";
+    assert_eq!(
+        config(&[text, "LABEL x=\\", "y"]),
+        r#"{"User":"www","Env":["A=1","B=2"],"Labels":{"x":"y"}}"#
+    );
+}
+
+#[test]
+fn an_entry_point_drops_the_command_of_the_old_one() {
+    let run = |changes: &[&str]| {
+        let mut config = RunConfig {
+            cmd: Some(owned(&["old"])),
+            ..RunConfig::default()
+        };
+        apply(&mut config, &owned(changes)).unwrap();
+        serde_json::to_string(&config).unwrap()
+    };
+    let new = r#"["new"]"#;
+    assert_eq!(
+        run(&[&format!("ENTRYPOINT {new}")]),
+        format!("{{\"Entrypoint\":{new}}}")
+    );
+    assert_eq!(
+        run(&["CMD [\"a\"]", &format!("ENTRYPOINT {new}")]),
+        format!("{{\"Entrypoint\":{new},\"Cmd\":[\"a\"]}}")
+    );
+}
+
+#[test]
+fn what_is_left_open_is_the_containers() {
+    let container = RunConfig {
+        user: "www".to_owned(),
+        env: owned(&["A=1", "B=2"]),
+        cmd: Some(owned(&["serve"])),
+        entrypoint: Some(owned(&["init"])),
+        labels: [("a".to_owned(), "1".to_owned())].into(),
+        ..RunConfig::default()
+    };
+    let complete = |text: &str| {
+        let mut config: RunConfig = serde_json::from_str(text).unwrap();
+        config.complete(&container);
+        serde_json::to_string(&config).unwrap()
+    };
+    assert_eq!(complete("{}"), serde_json::to_string(&container).unwrap());
+    assert_eq!(
+        complete(
+            r#"{"User":"me","Env":["B=3"],"Cmd":["x"],"Labels":{"a":"2","b":"3"},"Volumes":null}"#
+        ),
+        concat!(
+            r#"{"User":"me","Env":["B=3","A=1"],"Entrypoint":["init"],"Cmd":["x"],"#,
+            r#""Labels":{"a":"2","b":"3"}}"#
+        )
+    );
+    // An entry point has no command but its own; and an empty one removes it.
+    assert!(!complete(r#"{"Entrypoint":["x"]}"#).contains("Cmd"));
+    assert!(!complete(r#"{"Entrypoint":[]}"#).contains("Entrypoint"));
 }
 
 #[test]
@@ -90,6 +152,6 @@ proptest::proptest! {
         name in "(CMD|ENV|EXPOSE|HEALTHCHECK|LABEL|ONBUILD|USER|VOLUME|WORKDIR|STOPSIGNAL)",
         text in r#"[ -~é\\"'${}:=\[\]-]{0,40}"#,
     ) {
-        let _ = apply(&mut RunConfig::default(), &format!("{name} {text}"));
+        let _ = apply(&mut RunConfig::default(), &[format!("{name} {text}")]);
     }
 }
