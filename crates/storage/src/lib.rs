@@ -56,7 +56,7 @@ pub use compact::Compacted;
 pub use descriptor::Descriptor;
 pub use error::{Error, Malformed};
 pub use image::documents::MAX_NESTING;
-pub use image::{Assembled, Assembly, Empty, Healthcheck, Part, RunConfig, Variant};
+pub use image::{Assembled, Assembly, DockerConfig, Empty, Healthcheck, Part, RunConfig, Variant};
 pub use layer::{Among, unpack_among};
 pub use networks::{NetworkRecord, NetworkRecords};
 pub use pull::{Busy, Committed, Ingest, Layer, Missing, Opened, Pull, Wanted, choose};
@@ -102,6 +102,8 @@ pub struct Image {
     pub references: Vec<ImageRef>,
     /// The OCI image configuration.
     pub config: oci_spec::image::ImageConfiguration,
+    /// What Docker has in it beside that.
+    pub docker: DockerConfig,
     /// Chain of unpacked layers' diff ids, the lowest first.
     pub layers: Vec<Digest>,
     /// Bytes: content and unpacked layers.

@@ -70,8 +70,8 @@ pub struct CommitArgs {
     /// Leave the container running meanwhile
     #[arg(long)]
     pub no_pause: bool,
-    /// Accepted for older scripts: it stands still unless told not to (default true)
-    #[arg(short, long, hide = true, default_value = "true")]
+    /// Have the container stand still meanwhile (default true)
+    #[arg(short, long, default_value = "true")]
     pub pause: bool,
     /// The container and the name.
     #[arg(hide = true)]

@@ -173,7 +173,9 @@ fn flags_are_dockers() {
         "volume restore",
         "volume snapshot",
     ];
-    const FLAGS_OF_OURS: [(&str, &str); 8] = [
+    const FLAGS_OF_OURS: [(&str, &str); 9] = [
+        // Docker's since 29.
+        ("commit", "--no-pause"),
         ("create", "--net-egress rate"),
         ("create", "--net-ingress rate"),
         ("run", "--net-egress rate"),

@@ -29,8 +29,9 @@ pub(super) async fn commit(app: &App, call: Call) -> Answer {
         config: None,
         changes: query.all("changes").map(str::to_owned).collect(),
     };
-    let body: Option<wire::ContainerConfig> = Call::json(call.request).await?;
-    options.config = body.map(run_config);
+    // Docker's clients send `null`.
+    let body: Option<Option<wire::ContainerConfig>> = Call::json(call.request).await?;
+    options.config = body.flatten().map(run_config);
     let id = app
         .blocking(move |engine| container::commit(engine, &who, options))
         .await?;

@@ -161,8 +161,22 @@ pub(super) fn inspect(image: &Image, version: Version) -> wire::ImageInspect {
 }
 
 fn image_config(image: &Image) -> wire::ImageConfig {
+    let docker = &image.docker;
+    let shown = wire::ImageConfig {
+        healthcheck: docker.healthcheck.as_ref().map(|check| wire::Healthcheck {
+            test: check.test.clone(),
+            interval: check.interval,
+            timeout: check.timeout,
+            start_period: check.start_period,
+            start_interval: check.start_interval,
+            retries: check.retries,
+        }),
+        on_build: docker.on_build.clone(),
+        shell: docker.shell.clone(),
+        ..wire::ImageConfig::default()
+    };
     let Some(config) = image.config.config() else {
-        return wire::ImageConfig::default();
+        return shown;
     };
     let set = |names: &Option<Vec<String>>| {
         let names = names.iter().flatten();
@@ -180,7 +194,7 @@ fn image_config(image: &Image) -> wire::ImageConfig {
         working_dir: text(config.working_dir()),
         labels: labels(image),
         stop_signal: text(config.stop_signal()),
-        ..wire::ImageConfig::default()
+        ..shown
     }
 }
 

@@ -9,7 +9,7 @@ use types::{Digest, ImageRef, Lifecycle, MountKind, MountRequest};
 use super::changes::{self, PLACES};
 use super::pause::go_on;
 use super::{View, WrongState, inspect, pause};
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 /// What is made of a container.
 #[derive(Debug, Clone, Default)]
@@ -53,11 +53,21 @@ pub fn commit(engine: &Engine, who: &str, options: CommitOptions) -> Result<Dige
     let below = changes::below(engine, &found)?;
     // One that does not run stands still by itself.
     let held = options.pause && pause(engine, container.id().as_str()).is_ok();
+    let comment = options.comment.clone();
+    let name = options.reference.as_ref().map(ToString::to_string);
+    let name = name.unwrap_or_default();
     let made = make(engine, &view, &below, options);
     if held {
         go_on(engine, &container)?;
     }
-    made
+    let made = made?;
+    let attributes = [
+        ("comment", comment),
+        ("imageID", made.to_string()),
+        ("imageRef", name),
+    ];
+    event::of_container_with(engine, &container, "commit", attributes);
+    Ok(made)
 }
 
 fn make(

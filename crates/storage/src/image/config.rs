@@ -136,6 +136,32 @@ pub struct Healthcheck {
     pub retries: i64,
 }
 
+/// What Docker writes into a configuration beside what its specification has.
+#[derive(Debug, Default, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DockerConfig {
+    /// How to see whether its containers work.
+    pub healthcheck: Option<Healthcheck>,
+    /// Instructions for builds upon it.
+    #[serde(deserialize_with = "null_is_none")]
+    pub on_build: Vec<String>,
+    /// The shell of instructions that are no list; empty is `/bin/sh -c`.
+    #[serde(deserialize_with = "null_is_none")]
+    pub shell: Vec<String>,
+}
+
+impl DockerConfig {
+    /// Of a configuration's text; nothing where that is of another form.
+    pub(super) fn of(text: &str) -> Self {
+        #[derive(Deserialize)]
+        struct Outer {
+            config: Option<DockerConfig>,
+        }
+        let outer: Option<Outer> = serde_json::from_str(text).ok();
+        outer.and_then(|outer| outer.config).unwrap_or_default()
+    }
+}
+
 /// Go writes what is empty as `null`.
 fn null_is_none<'de, D, T>(from: D) -> Result<T, D::Error>
 where

@@ -20,7 +20,7 @@ mod variants;
 pub(crate) use assemble::assemble;
 pub use assemble::{Assembled, Assembly, Part};
 pub(crate) use commit::commit;
-pub use config::{Empty, Healthcheck, RunConfig};
+pub use config::{DockerConfig, Empty, Healthcheck, RunConfig};
 pub(crate) use forget::forget;
 pub(crate) use import::{import, write};
 pub(crate) use load::{diff_ids, load, pair};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, params};
 use types::{Digest, ImageRef};
 
+use super::config::DockerConfig;
 use crate::Image;
 use crate::error::Error;
 use crate::gc::parse_digest;
@@ -83,6 +84,7 @@ pub(crate) fn get_manifest(
     let what = format!("the configuration of manifest {manifest}");
     Ok(Image {
         manifest: manifest.clone(),
+        docker: DockerConfig::of(&config),
         config: super::documents::parse(&what, config.as_bytes())?,
         layers: layers
             .map(|layer| parse_digest(layer?))
@@ -185,6 +187,7 @@ fn grouped(db: &Connection, sql: &str) -> Result<HashMap<String, Vec<String>>, E
 fn parse(row: Columns, names: Vec<String>, layers: Vec<String>) -> Result<Image, Error> {
     let (id, manifest, config, size, added) = row;
     let what = || format!("the configuration of image {id}");
+    let docker = DockerConfig::of(&config);
     let config = super::documents::parse(&what(), config.as_bytes())?;
     let reference = |text: String| {
         text.parse().map_err(|_| Error::Record {
@@ -201,6 +204,7 @@ fn parse(row: Columns, names: Vec<String>, layers: Vec<String>) -> Result<Image,
             .into_iter()
             .map(parse_digest)
             .collect::<Result<_, _>>()?,
+        docker,
         size: size.cast_unsigned(),
         added,
     })

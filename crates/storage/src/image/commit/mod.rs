@@ -13,7 +13,7 @@ use serde::Deserialize;
 use types::{Algorithm, Digest, Platform};
 
 use super::changes;
-use super::config::{Configuration, Healthcheck, History, RootFs};
+use super::config::{Configuration, DockerConfig, History, RootFs};
 use super::documents::{self, Descriptor, Document, MAX_LAYERS, Manifest};
 use super::import::{join, receive, write};
 use crate::Commit;
@@ -57,23 +57,15 @@ struct Base {
     #[serde(default)]
     author: String,
     #[serde(default)]
-    config: Option<BaseRun>,
-    #[serde(default)]
     history: Option<Vec<History>>,
     rootfs: RootFs,
-}
-
-/// What of how it runs every container has of its image.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct BaseRun {
-    healthcheck: Option<Healthcheck>,
 }
 
 /// What a container was made from.
 struct Parent {
     manifest: Manifest,
     base: Base,
+    docker: DockerConfig,
 }
 
 /// Makes it.
@@ -88,10 +80,12 @@ pub(crate) fn commit(store: &Arc<Store>, commit: &Commit<'_>) -> Result<Digest, 
     changes::apply(&mut run, &commit.changes)?;
     run.complete(&commit.config);
     let mut stage = Stage::new(store);
-    let Parent { manifest, mut base } = Parent::of(store, commit)?;
-    if run.healthcheck.is_none() {
-        run.healthcheck = base.config.take().and_then(|config| config.healthcheck);
-    }
+    let Parent {
+        manifest,
+        mut base,
+        docker,
+    } = Parent::of(store, commit)?;
+    run.healthcheck = run.healthcheck.or(docker.healthcheck);
     hold(&mut stage, &manifest, &base)?;
     let mut layers: Vec<Descriptor> = manifest.layers.into_iter().map(of_ours).collect();
     let mut content: Vec<Digest> = layers
@@ -141,7 +135,12 @@ impl Parent {
             let problem = format!("has {MAX_LAYERS} layers, and no image has more");
             return Err(Error::image(format!("image {digest}"), problem));
         }
-        Ok(Self { manifest, base })
+        let docker = DockerConfig::of(&String::from_utf8_lossy(&text));
+        Ok(Self {
+            manifest,
+            base,
+            docker,
+        })
     }
 }
 
