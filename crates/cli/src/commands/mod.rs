@@ -184,7 +184,7 @@ const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 71] = [
+pub static VERBS: [Verb; 72] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
     verb!(["container commit", "commit"], "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]", "Make an image of what a container has changed", Arity::Between(1, 2), c::CommitArgs, commit::run),
     verb!(["container cp", "cp"], "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tbrig cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files between this machine and a container, or two containers", Arity::Exactly(2), c::CpArgs, cp::run),
