@@ -227,31 +227,7 @@ const UNSUPPORTED: &[(&str, &str)] = &[
         r#"{"HostConfig": {"Mounts": [{"Type": "cluster", "Target": "/x"}]}}"#,
         "HostConfig.Mounts",
     ),
-    (
-        r#"{"HostConfig": {"CgroupnsMode": "host"}}"#,
-        "HostConfig.CgroupnsMode",
-    ),
-    (
-        r#"{"HostConfig": {"IpcMode": "host"}}"#,
-        "HostConfig.IpcMode",
-    ),
-    (
-        r#"{"HostConfig": {"PidMode": "container:x"}}"#,
-        "HostConfig.PidMode",
-    ),
-    (
-        r#"{"HostConfig": {"UTSMode": "host"}}"#,
-        "HostConfig.UTSMode",
-    ),
-    (
-        r#"{"HostConfig": {"UsernsMode": "keep"}}"#,
-        "HostConfig.UsernsMode",
-    ),
     (r#"{"HostConfig": {"Cgroup": "x"}}"#, "HostConfig.Cgroup"),
-    (
-        r#"{"HostConfig": {"Runtime": "kata"}}"#,
-        "HostConfig.Runtime",
-    ),
     (
         r#"{"HostConfig": {"Isolation": "hyperv"}}"#,
         "HostConfig.Isolation",
@@ -259,46 +235,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     (
         r#"{"HostConfig": {"LogConfig": {"Type": "syslog"}}}"#,
         "HostConfig.LogConfig",
-    ),
-    (
-        r#"{"HostConfig": {"BlkioWeight": 10}}"#,
-        "HostConfig.BlkioWeight",
-    ),
-    (
-        r#"{"HostConfig": {"BlkioWeightDevice": [{}]}}"#,
-        "HostConfig.BlkioWeightDevice",
-    ),
-    (
-        r#"{"HostConfig": {"BlkioDeviceReadBps": [{}]}}"#,
-        "HostConfig.BlkioDeviceReadBps",
-    ),
-    (
-        r#"{"HostConfig": {"BlkioDeviceWriteBps": [{}]}}"#,
-        "HostConfig.BlkioDeviceWriteBps",
-    ),
-    (
-        r#"{"HostConfig": {"BlkioDeviceReadIOps": [{}]}}"#,
-        "HostConfig.BlkioDeviceReadIOps",
-    ),
-    (
-        r#"{"HostConfig": {"BlkioDeviceWriteIOps": [{}]}}"#,
-        "HostConfig.BlkioDeviceWriteIOps",
-    ),
-    (
-        r#"{"HostConfig": {"CpuRealtimePeriod": 1}}"#,
-        "HostConfig.CpuRealtimePeriod",
-    ),
-    (
-        r#"{"HostConfig": {"CpuRealtimeRuntime": 1}}"#,
-        "HostConfig.CpuRealtimeRuntime",
-    ),
-    (
-        r#"{"HostConfig": {"DeviceCgroupRules": ["c *:* r"]}}"#,
-        "HostConfig.DeviceCgroupRules",
-    ),
-    (
-        r#"{"HostConfig": {"DeviceRequests": [{"Driver": "x"}]}}"#,
-        "HostConfig.DeviceRequests",
     ),
     (
         r#"{"HostConfig": {"KernelMemory": 1}}"#,
@@ -362,6 +298,44 @@ const SENSELESS: &[(&str, &str)] = &[
     (
         r#"{"ExposedPorts": {"x/tcp": {}}}"#,
         "invalid ExposedPorts: \"x/tcp\": port[/tcp|udp|sctp] is expected",
+    ),
+    (
+        r#"{"HostConfig": {"PidMode": "shareable"}}"#,
+        "invalid PID mode: shareable: host, private or container:NAME is expected",
+    ),
+    (
+        r#"{"HostConfig": {"IpcMode": "container:"}}"#,
+        "invalid IPC mode: container:: none, private, shareable, host or container:NAME is expected",
+    ),
+    (
+        r#"{"HostConfig": {"UTSMode": "container:x"}}"#,
+        "invalid UTS mode: container:x: host or private is expected",
+    ),
+    (
+        r#"{"HostConfig": {"CgroupnsMode": "none"}}"#,
+        "invalid cgroup namespace mode: none: host or private is expected",
+    ),
+    (
+        r#"{"HostConfig": {"UsernsMode": "keep-id"}}"#,
+        "invalid user namespace mode: keep-id: host, as users are not mapped in this version of \
+         Brig is expected",
+    ),
+    (
+        r#"{"HostConfig": {"BlkioWeight": 9}}"#,
+        "Range of blkio weight is from 10 to 1000",
+    ),
+    (
+        r#"{"HostConfig": {"BlkioDeviceReadBps": [{"Path": "sda", "Rate": 1}]}}"#,
+        "bad format for device path: \"sda\": an absolute path is expected, as /dev/sda",
+    ),
+    (
+        r#"{"HostConfig": {"DeviceCgroupRules": ["c 1 r"]}}"#,
+        "invalid device cgroup rule format: 'c 1 r': TYPE MAJOR:MINOR PERMISSIONS is expected, as \
+         in 'c 42:* rmw'",
+    ),
+    (
+        r#"{"HostConfig": {"DeviceRequests": [{"Count": 1, "DeviceIDs": ["x"]}]}}"#,
+        "cannot set both Count and DeviceIDs on device request",
     ),
     (
         r#"{"HostConfig": {"Memory": 1}}"#,
@@ -546,8 +520,9 @@ fn what_amounts_to_nothing_is_taken() {
         host(json!({"PortBindings": {"80/tcp": null}})),
         host(json!({"PortBindings": {"80/tcp": []}})),
         host(json!({"NetworkMode": "bridge"})),
-        host(json!({"CgroupnsMode": "private", "IpcMode": "private", "UsernsMode": "host"})),
-        host(json!({"Isolation": "default", "Runtime": "brig", "VolumeDriver": "local"})),
+        host(json!({"PidMode": "default", "IpcMode": "", "CgroupnsMode": null})),
+        host(json!({"DeviceRequests": [], "DeviceCgroupRules": null, "BlkioWeightDevice": []})),
+        host(json!({"Isolation": "default", "Runtime": "", "VolumeDriver": "local"})),
         host(json!({"SecurityOpt": ["label:disable", "apparmor=unconfined", "seccomp:builtin"]})),
         host(json!({"SecurityOpt": ["no-new-privileges:false"]})),
         host(json!({"PidsLimit": 0, "MemorySwappiness": -1, "OomKillDisable": false})),

@@ -236,6 +236,8 @@ async fn open_engine(config: &Config) -> Result<Engine, Error> {
         shim: config.shim.clone(),
         init: config.init.clone(),
         foreign_runtime: config.runtime.clone(),
+        runtimes: config.runtimes.clone(),
+        cdi_dirs: config.cdi_spec_dirs.clone(),
         network: config.network.clone(),
         registries: config.registries.clone(),
         upkeep: config.upkeep,

@@ -1,5 +1,7 @@
 //! Facts of the machine, read once when the engine opens.
 
+use std::path::Path;
+
 use sys::cgroup::Layout;
 
 use crate::Error;
@@ -16,6 +18,8 @@ pub(crate) struct Host {
     pub(crate) cpus: usize,
     /// Processors and memory nodes, as in `0-2,4`.
     pub(crate) available: (String, String),
+    /// Whether real-time scheduling can be limited, which is version 1's only.
+    pub(crate) realtime: bool,
     /// Identifies this boot.
     pub(crate) boot: String,
     /// The host's own name.
@@ -42,6 +46,9 @@ impl Host {
             facts,
             cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             available: cgroups.available_cpus_and_mems(),
+            realtime: ["cpu", "cpu,cpuacct"]
+                .iter()
+                .any(|dir| Path::new(&format!("/sys/fs/cgroup/{dir}/cpu.rt_period_us")).exists()),
             boot: sys::proc::boot_id().map_err(Error::kernel("read this machine's boot id"))?,
             name: read("/proc/sys/kernel/hostname")?,
             cgroups,

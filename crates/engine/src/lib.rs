@@ -11,6 +11,7 @@
 //! No lock is held over I/O but the one that orders the changes of a single container's record, and
 //! no reader takes that one: a container that is stuck holds up nobody who lists the others.
 
+pub mod cdi;
 pub mod container;
 pub mod event;
 pub mod exec;
@@ -35,6 +36,7 @@ mod table;
 mod undo;
 mod users;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use container::step;
@@ -63,6 +65,10 @@ pub struct Config {
     pub init: PathBuf,
     /// Another OCI runtime to drive by its command line; none means our own, in the shim.
     pub foreign_runtime: Option<PathBuf>,
+    /// More of them, which a container may ask for by name.
+    pub runtimes: BTreeMap<String, PathBuf>,
+    /// Where devices are described, the later over the earlier: `/etc/cdi`, `/var/run/cdi`.
+    pub cdi_dirs: Vec<PathBuf>,
     /// How networks are made.
     pub network: network::Settings,
     /// How registries are asked, until [`image::registries::reload`] says otherwise.

@@ -93,6 +93,16 @@ const CASES: &[Case] = &[
         "grep -c brig-init /proc/1/cmdline || cat /proc/1/comm",
         "1",
     ),
+    (
+        "--device-cgroup-rule c|10:200|rwm",
+        "mknod /tun c 10 200; cat /tun 2>&1 | grep -c 'not permitted'; true",
+        "0",
+    ),
+    (
+        "--hostname plain",
+        "mknod /tun c 10 200; cat /tun 2>&1 | grep -c 'not permitted'; true",
+        "1",
+    ),
     ("--label a=b", "true", ""),
     ("--entrypoint /bin/echo", "-", "-c -"),
     ("-t", "tty", "/dev/pts/0"),
@@ -108,7 +118,10 @@ fn each_flag_does_what_it_does_in_docker() {
         let mut wrong = Vec::new();
         for (flags, script, expected) in CASES {
             let mut args = vec!["run", "--rm"];
-            args.extend(flags.split(' '));
+            // A space within a value.
+            let flags: Vec<String> = flags.split(' ').map(|w| w.replace('|', " ")).collect();
+            args.extend(flags.iter().map(String::as_str));
+            let flags = flags.join(" ");
             if !flags.contains("--entrypoint") {
                 args.extend(["--entrypoint", "sh"]);
             }

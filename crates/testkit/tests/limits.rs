@@ -1,6 +1,7 @@
 //! Limits: what the flags write into the control groups of either version, and that they hold.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+#![allow(clippy::print_stderr, reason = "tests tell why they skip")]
 
 use testkit::{Brig, Client, cgroup_setting, clients, root, unified_cgroups};
 
@@ -89,6 +90,118 @@ fn flags_become_settings_of_the_cgroup() {
             brig.with(client, &["rm", "-f", "l1"]).ok();
         }
     }
+    brig.finish();
+}
+
+/// A block device of this machine: its path and its numbers.
+fn disk() -> Option<(String, String)> {
+    let disks = std::fs::read_dir("/sys/block").ok()?.flatten();
+    let mut disks = disks.filter_map(|disk| {
+        let name = disk.file_name().to_str()?.to_owned();
+        let path = format!("/dev/{name}");
+        let numbers = std::fs::read_to_string(disk.path().join("dev")).ok()?;
+        // Those made for one memory or file are not throttled everywhere.
+        let real = !["loop", "ram", "zram"]
+            .iter()
+            .any(|kind| name.starts_with(kind));
+        (real && std::fs::metadata(&path).is_ok()).then(|| (path, numbers.trim().to_owned()))
+    });
+    let found = disks.next();
+    if found.is_none() {
+        eprintln!("SKIP: this machine has no disk");
+    }
+    found
+}
+
+#[test]
+fn block_io_is_limited_and_the_limits_are_changed() {
+    let (true, Some((path, numbers))) = (root(), disk()) else {
+        return;
+    };
+    let brig = Brig::with_image();
+    for client in clients() {
+        let (bytes, reads) = (format!("{path}:1mb"), format!("{path}:77"));
+        let run = [
+            "run",
+            "-d",
+            "--name",
+            "slow",
+            "--device-read-bps",
+            &bytes,
+            "--device-write-iops",
+            &reads,
+            "--blkio-weight",
+            "300",
+            "bb",
+            "sleep",
+            "1000",
+        ];
+        let started = brig.with(client, &run);
+        started.ok();
+        let host = brig.inspect("slow")["HostConfig"].clone();
+        assert_eq!(host["BlkioDeviceReadBps"][0]["Path"], path, "{host}");
+        assert_eq!(host["BlkioDeviceReadBps"][0]["Rate"], 1 << 20, "{host}");
+        let pid = brig.inspect("slow")["State"]["Pid"].as_u64().unwrap();
+        let setting = |v1: &str, v2: &str| {
+            let controller = if unified_cgroups() { "io" } else { "blkio" };
+            cgroup_setting(pid, controller, v1, v2).unwrap_or_default()
+        };
+        let read = setting("blkio.throttle.read_bps_device", "io.max");
+        let written = setting("blkio.throttle.write_iops_device", "io.max");
+        if unified_cgroups() {
+            assert!(
+                read.contains(&format!(
+                    "{numbers} rbps=1048576 wbps=max riops=max wiops=77"
+                )),
+                "{read}"
+            );
+        } else {
+            assert_eq!(
+                (read, written),
+                (format!("{numbers} 1048576"), format!("{numbers} 77"))
+            );
+        }
+        if started.stderr.contains("Block I/O weight") {
+            eprintln!("SKIP: this kernel has no weights of block I/O");
+            assert_eq!(host["BlkioWeight"], 0, "{host}");
+        } else {
+            assert_eq!(host["BlkioWeight"], 300, "{host}");
+            brig.with(client, &["update", "--blkio-weight", "500", "slow"])
+                .ok();
+            assert_eq!(brig.inspect("slow")["HostConfig"]["BlkioWeight"], 500);
+        }
+        brig.with(client, &["rm", "-f", "slow"]).ok();
+        let none = brig.with(
+            client,
+            &[
+                "run",
+                "--rm",
+                "--device-read-bps",
+                "/dev/null:1mb",
+                "bb",
+                "true",
+            ],
+        );
+        assert!(none.fails(125).contains("/dev/null"), "{none}");
+    }
+    // Devices are changed by the API only.
+    brig.brig(&["run", "-d", "--name", "slow", "bb", "sleep", "1000"])
+        .ok();
+    let body = format!(r#"{{"BlkioDeviceWriteBps": [{{"Path": "{path}", "Rate": 2097152}}]}}"#);
+    let answer = brig.http(&format!(
+        "POST /v1.55/containers/slow/update HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let pid = brig.inspect("slow")["State"]["Pid"].as_u64().unwrap();
+    let controller = if unified_cgroups() { "io" } else { "blkio" };
+    let now = cgroup_setting(pid, controller, "blkio.throttle.write_bps_device", "io.max");
+    let now = now.unwrap();
+    assert!(
+        now.starts_with(&numbers) && now.contains("2097152"),
+        "{now}"
+    );
     brig.finish();
 }
 

@@ -28,9 +28,10 @@ mod volume;
 
 pub use bandwidth::{Bandwidth, InvalidRate, Rate};
 pub use container::{
-    ContainerPort, ContainerSpec, DeviceRequest, DnsRequest, EndpointRequest, IPC_SYSCTLS, IdMap,
-    InvalidPort, LogConfig, MountKind, MountRequest, NetworkMode, Networking, PortRequest,
-    Propagation, Protocol, Resources, SeccompProfile, Security, Ulimit, VolumeRequest, port_range,
+    BlockIo, BlockRate, CdiRequest, ContainerPort, ContainerSpec, DeviceRequest, DeviceRule,
+    DnsRequest, EndpointRequest, IPC_SYSCTLS, IdMap, InvalidPort, LogConfig, MountKind,
+    MountRequest, NamespaceMode, Namespaces, NetworkMode, Networking, PortRequest, Propagation,
+    Protocol, Resources, SeccompProfile, Security, Ulimit, VolumeRequest, port_range,
 };
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use error_kind::ErrorKind;

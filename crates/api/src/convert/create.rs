@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use types::{ContainerSpec, LogConfig, NetworkMode, Platform, RestartPolicy};
 
-use super::{Refusal, logs, mounts, network, refuse, resources, security, storage};
+use super::{Refusal, logs, mounts, namespaces, network, refuse, resources, security, storage};
 use crate::Version;
 use crate::wire::{ContainerConfig, ContainerCreateRequest, HostConfig, Words};
 
@@ -38,6 +38,7 @@ pub fn container_spec(
     spec.platform = platform;
     spec.mounts = mounts::requests(&host, version)?;
     spec.resources = resources::resources(&host)?;
+    spec.namespaces = namespaces::namespaces(&host)?;
     spec.security = security::security(&host)?;
     spec.log = logs::log_config(&host.log_config)?;
     spec.shm_size = shm_size(host.shm_size)?;
@@ -90,6 +91,7 @@ fn on_host(spec: &mut ContainerSpec, host: HostConfig) {
     spec.console_size = host.console_size;
     spec.read_only = host.readonly_rootfs;
     spec.init = host.init.unwrap_or(false);
+    spec.runtime = said(host.runtime);
     spec.auto_remove = host.auto_remove;
     spec.sysctls = host.sysctls;
     spec.volumes_from = host.volumes_from.unwrap_or_default();

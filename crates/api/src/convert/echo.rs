@@ -5,11 +5,11 @@ use types::{
     VolumeName, VolumeRequest,
 };
 
-use super::{network, storage};
+use super::{block_io, devices, namespaces, network, storage};
 use crate::wire::{
-    BindOptions, ContainerConfig, ContainerCreateRequest, DeviceMapping, DriverConfig, Empty,
-    HostConfig, ImageOptions, LogConfig, Mount, MountPoint, NetRate, RestartPolicy, TmpfsOptions,
-    Ulimit, VolumeOptions, Words,
+    BindOptions, ContainerConfig, ContainerCreateRequest, DriverConfig, Empty, HostConfig,
+    ImageOptions, LogConfig, Mount, MountPoint, NetRate, RestartPolicy, TmpfsOptions, Ulimit,
+    VolumeOptions, Words,
 };
 
 /// The driver of volumes.
@@ -34,15 +34,22 @@ pub fn host_config_shown(spec: &ContainerSpec) -> HostConfig {
             NetworkMode::Default => "bridge".to_owned(),
             _ => shown.network_mode,
         },
-        cgroupns_mode: "private".to_owned(),
-        ipc_mode: "private".to_owned(),
+        cgroupns_mode: or(shown.cgroupns_mode, "private"),
+        ipc_mode: or(shown.ipc_mode, "private"),
         shm_size: spec.shm_size.unwrap_or(DEFAULT_SHM),
-        runtime: "brig".to_owned(),
+        runtime: or(shown.runtime, "brig"),
         memory_swap: match (shown.memory, shown.memory_swap) {
             (1.., 0) => shown.memory.saturating_mul(2),
             (_, swap) => swap,
         },
         ..shown
+    }
+}
+
+fn or(text: String, default: &str) -> String {
+    match text.as_str() {
+        "" => default.to_owned(),
+        _ => text,
     }
 }
 
@@ -141,8 +148,10 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         sysctls: spec.sysctls.clone(),
         mounts: spec.mounts.iter().filter_map(long_mount).collect(),
         init: spec.init.then_some(true),
+        runtime: text(&spec.runtime),
         ..HostConfig::default()
     };
+    namespaces::show(&spec.namespaces, &mut host);
     add_security(&mut host, &spec.security);
     add_resources(&mut host, &spec.resources);
     host
@@ -172,16 +181,23 @@ fn add_resources(host: &mut HostConfig, asked: &Resources) {
     host.memory = asked.memory.unwrap_or(0);
     host.nano_cpus = asked.nano_cpus.unwrap_or(0);
     host.cgroup_parent = asked.cgroup_parent.clone().unwrap_or_default();
-    host.blkio_weight_device = Some(Vec::new());
-    host.blkio_device_read_bps = Some(Vec::new());
-    host.blkio_device_write_bps = Some(Vec::new());
-    host.blkio_device_read_iops = Some(Vec::new());
-    host.blkio_device_write_iops = Some(Vec::new());
+    block_io::show(&asked.block_io, host);
+    host.cpu_realtime_period = signed(asked.cpu_rt_period);
+    host.cpu_realtime_runtime = asked.cpu_rt_runtime.unwrap_or(0);
     host.cpu_period = signed(asked.cpu_period);
     host.cpu_quota = asked.cpu_quota.unwrap_or(0);
     host.cpuset_cpus = asked.cpuset_cpus.clone().unwrap_or_default();
     host.cpuset_mems = asked.cpuset_mems.clone().unwrap_or_default();
-    host.devices = Some(asked.devices.iter().map(device).collect());
+    host.devices = Some(asked.devices.iter().map(devices::show_device).collect());
+    host.device_cgroup_rules = some(
+        &asked
+            .device_rules
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+    );
+    let requests = asked.cdi.iter().map(devices::show_request);
+    host.device_requests = (!asked.cdi.is_empty()).then(|| requests.collect());
     host.memory_reservation = asked.memory_reservation.unwrap_or(0);
     host.memory_swap = asked.memory_swap.unwrap_or(0);
     host.memory_swappiness = asked.memory_swappiness.map(i64::from);
@@ -197,14 +213,6 @@ fn net_rate(rate: Rate) -> NetRate {
     NetRate {
         rate: rate.bytes,
         burst: rate.burst.unwrap_or_default(),
-    }
-}
-
-fn device(device: &types::DeviceRequest) -> DeviceMapping {
-    DeviceMapping {
-        path_on_host: device.host_path.clone(),
-        path_in_container: device.container_path.clone(),
-        cgroup_permissions: device.permissions.clone(),
     }
 }
 

@@ -2,11 +2,14 @@
 //! not honour is refused by name, with what would be accepted.
 
 mod auth;
+mod block_io;
 mod create;
 mod detach_keys;
+mod devices;
 mod echo;
 mod logs;
 mod mounts;
+mod namespaces;
 mod network;
 mod progress;
 mod refuse;

@@ -1,9 +1,9 @@
 //! Limits: what needs no look at the machine is checked here.
 
-use types::{Bandwidth, DeviceRequest, Rate, Resources, RestartPolicy, Ulimit};
+use types::{Bandwidth, Rate, Resources, RestartPolicy, Ulimit};
 
 use super::create::said;
-use super::{Refusal, refuse};
+use super::{Refusal, block_io, devices, refuse};
 use crate::wire::{self, HostConfig, NetRate};
 
 const LEAST_MEMORY: i64 = 6 << 20;
@@ -25,7 +25,12 @@ pub(super) fn resources(host: &HostConfig) -> Result<Resources, Refusal> {
         cpuset_mems: cpu_list("HostConfig.CpusetMems", &host.cpuset_mems)?,
         pids_limit: host.pids_limit.filter(|n| *n != 0),
         ulimits: ulimits(host.ulimits.as_deref().unwrap_or_default())?,
-        devices: devices(host.devices.as_deref().unwrap_or_default())?,
+        devices: devices::devices(host.devices.as_deref().unwrap_or_default())?,
+        device_rules: devices::rules(host.device_cgroup_rules.as_deref().unwrap_or_default())?,
+        cdi: devices::requests(host.device_requests.as_deref().unwrap_or_default())?,
+        block_io: block_io::block_io(host)?,
+        cpu_rt_period: unsigned("HostConfig.CpuRealtimePeriod", host.cpu_realtime_period)?,
+        cpu_rt_runtime: set(host.cpu_realtime_runtime),
         oom_score_adj: oom_score_adj(host.oom_score_adj)?,
         cgroup_parent: said(host.cgroup_parent.clone()),
         bandwidth: Bandwidth::default().changed(bandwidth(host)?),
@@ -253,41 +258,6 @@ fn ulimits(asked: &[wire::Ulimit]) -> Result<Vec<Ulimit>, Refusal> {
             name: name.clone(),
             soft: *soft,
             hard: *hard,
-        })
-    };
-    asked.iter().map(convert).collect()
-}
-
-fn devices(asked: &[wire::DeviceMapping]) -> Result<Vec<DeviceRequest>, Refusal> {
-    const FIELD: &str = "HostConfig.Devices";
-    let or = |text: &str, default: &str| match text {
-        "" => default.to_owned(),
-        _ => text.to_owned(),
-    };
-    let convert = |device: &wire::DeviceMapping| {
-        let host = &device.path_on_host;
-        let inside = or(&device.path_in_container, host);
-        let permissions = or(&device.cgroup_permissions, "rwm");
-        let mut seen = String::new();
-        for permission in permissions.chars() {
-            if !"rwm".contains(permission) || seen.contains(permission) {
-                return Err(Refusal::invalid(
-                    FIELD,
-                    format!("{host}: invalid device mode: {permissions}; some of rwm are expected"),
-                ));
-            }
-            seen.push(permission);
-        }
-        if !host.starts_with('/') || !inside.starts_with('/') {
-            return Err(Refusal::invalid(
-                FIELD,
-                format!("{host:?} in {inside:?}: absolute paths are expected"),
-            ));
-        }
-        Ok(DeviceRequest {
-            host_path: host.clone(),
-            container_path: inside,
-            permissions,
         })
     };
     asked.iter().map(convert).collect()

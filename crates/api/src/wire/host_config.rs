@@ -100,17 +100,17 @@ go_struct! {
         /// Weight of block I/O.
         pub blkio_weight: u16,
         /// The same by device.
-        pub blkio_weight_device: Option<Vec<Value>>,
+        pub blkio_weight_device: Option<Vec<WeightDevice>>,
         /// Bytes a second by device.
-        pub blkio_device_read_bps: Option<Vec<Value>>,
+        pub blkio_device_read_bps: Option<Vec<ThrottleDevice>>,
         /// Bytes a second by device.
-        pub blkio_device_write_bps: Option<Vec<Value>>,
+        pub blkio_device_write_bps: Option<Vec<ThrottleDevice>>,
         /// Operations a second by device.
         #[serde(rename = "BlkioDeviceReadIOps")]
-        pub blkio_device_read_iops: Option<Vec<Value>>,
+        pub blkio_device_read_iops: Option<Vec<ThrottleDevice>>,
         /// Operations a second by device.
         #[serde(rename = "BlkioDeviceWriteIOps")]
-        pub blkio_device_write_iops: Option<Vec<Value>>,
+        pub blkio_device_write_iops: Option<Vec<ThrottleDevice>>,
         /// Microseconds.
         pub cpu_period: i64,
         /// Microseconds.
@@ -128,7 +128,7 @@ go_struct! {
         /// Rules as in cgroup v1's `devices.allow`.
         pub device_cgroup_rules: Option<Vec<String>>,
         /// Requests to device drivers, as for GPUs.
-        pub device_requests: Option<Vec<Value>>,
+        pub device_requests: Option<Vec<DeviceRequest>>,
         /// Bytes of kernel memory; gone since API 1.42.
         #[serde(skip_serializing_if = "is_zero")]
         pub kernel_memory: i64,
@@ -219,6 +219,37 @@ go_struct! {
         pub path_in_container: String,
         /// Some of `rwm`.
         pub cgroup_permissions: String,
+    }
+
+    /// A device's weight.
+    pub struct WeightDevice {
+        /// Path on the host.
+        pub path: String,
+        /// 10 to 1000.
+        pub weight: u16,
+    }
+
+    /// A device's rate.
+    pub struct ThrottleDevice {
+        /// Path on the host.
+        pub path: String,
+        /// Bytes or operations a second.
+        pub rate: u64,
+    }
+
+    /// A request to a driver of devices.
+    pub struct DeviceRequest {
+        /// The driver's name.
+        pub driver: String,
+        /// How many; -1 is all.
+        pub count: i64,
+        /// Which.
+        #[serde(rename = "DeviceIDs")]
+        pub device_ids: Option<Vec<String>>,
+        /// One of these lists must be fulfilled.
+        pub capabilities: Option<Vec<Vec<String>>>,
+        /// Options of the driver.
+        pub options: Option<BTreeMap<String, String>>,
     }
 
     /// A resource limit.

@@ -37,8 +37,9 @@ pub use exec::{
     ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecProcessConfig, ExecStartRequest,
 };
 pub use host_config::{
-    BindOptions, DeviceMapping, DriverConfig, HostConfig, ImageOptions, LogConfig, Mount, NetRate,
-    PortBinding, RestartPolicy, TmpfsOptions, Ulimit, VolumeOptions,
+    BindOptions, DeviceMapping, DeviceRequest, DriverConfig, HostConfig, ImageOptions, LogConfig,
+    Mount, NetRate, PortBinding, RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit,
+    VolumeOptions, WeightDevice,
 };
 pub use image::{
     Descriptor, HistoryItem, ImageConfig, ImageDeleteItem, ImageInspect, ImageMetadata,
@@ -61,8 +62,8 @@ pub use stats::{
     PidsStats, ThrottlingData,
 };
 pub use system::{
-    Commit, Component, ComponentDetails, Info, Plugins, RegistryConfig, RegistryIndex, Runtime,
-    Swarm, Version, VersionPlatform,
+    Commit, Component, ComponentDetails, DeviceInfo, Info, Plugins, RegistryConfig, RegistryIndex,
+    Runtime, Swarm, Version, VersionPlatform,
 };
 
 pub use volume::{

@@ -203,8 +203,20 @@ go_struct! {
         /// Where CDI specifications are looked for.
         #[serde(rename = "CDISpecDirs")]
         pub cdi_spec_dirs: Vec<String>,
+        /// Devices that are described there.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        pub discovered_devices: Vec<DeviceInfo>,
         /// What limits this kernel cannot keep.
         pub warnings: Vec<String>,
+    }
+
+    /// A device that a container may ask for by name.
+    pub struct DeviceInfo {
+        /// `cdi`
+        pub source: String,
+        /// `vendor.com/class=name`
+        #[serde(rename = "ID")]
+        pub id: String,
     }
 
     /// Drivers by kind.

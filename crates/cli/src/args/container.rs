@@ -3,8 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use clap::{ArgAction, Args};
-use types::{MacAddress, PortRequest, Rate, RestartPolicy, Ulimit};
+use types::{
+    BlockRate, CdiRequest, DeviceRule, MacAddress, PortRequest, Rate, RestartPolicy, Ulimit,
+};
 
+use super::devices::{bps_device, device_rule, gpus, iops_device, weight_device};
 use super::networks::{
     NetworkFlag, add_host, address, ipv4, ipv6, link, mac, network, search_domain,
 };
@@ -26,6 +29,12 @@ pub struct ContainerFlags {
     /// Which of STDIN, STDOUT and STDERR to attach
     #[arg(short, long, value_name = "list", value_parser = stream)]
     pub attach: Vec<Stream>,
+    /// Weight of its share of block I/O, 10 to 1000; 0 is not said
+    #[arg(long, value_name = "uint16")]
+    pub blkio_weight: Option<u16>,
+    /// The same for one device, PATH:WEIGHT
+    #[arg(long, value_name = "list", value_parser = weight_device)]
+    pub blkio_weight_device: Vec<BlockRate>,
     /// Linux capability to add
     #[arg(long, value_name = "list")]
     pub cap_add: Vec<String>,
@@ -35,6 +44,9 @@ pub struct ContainerFlags {
     /// Cgroup under which the container's own is made
     #[arg(long, value_name = "string")]
     pub cgroup_parent: Option<String>,
+    /// Cgroup namespace: host or private
+    #[arg(long, value_name = "string")]
+    pub cgroupns: Option<String>,
     /// File that receives the container's id; it must not exist
     #[arg(long, value_name = "string")]
     pub cidfile: Option<String>,
@@ -44,6 +56,12 @@ pub struct ContainerFlags {
     /// Processor time allowed in each period, in microseconds
     #[arg(long, value_name = "int", value_parser = go_int)]
     pub cpu_quota: Option<i64>,
+    /// Period of the limit of real-time scheduling, in microseconds (cgroup v1 only)
+    #[arg(long, value_name = "int", value_parser = go_int)]
+    pub cpu_rt_period: Option<i64>,
+    /// Real-time scheduling allowed in each period, in microseconds (cgroup v1 only)
+    #[arg(long, value_name = "int", value_parser = go_int)]
+    pub cpu_rt_runtime: Option<i64>,
     /// Weight of its share of the processors, 1024 being usual
     #[arg(short = 'c', long, value_name = "int", value_parser = go_int)]
     pub cpu_shares: Option<i64>,
@@ -56,9 +74,24 @@ pub struct ContainerFlags {
     /// Memory nodes it may use (0-3, 0,1)
     #[arg(long, value_name = "string")]
     pub cpuset_mems: Option<String>,
-    /// Device of the host to give to the container
+    /// Device of the host to give to the container, or one that is described: vendor.com/class=name
     #[arg(long, value_name = "list")]
     pub device: Vec<String>,
+    /// Rule for devices as in cgroup v1's devices.allow, as in 'c 42:* rmw'
+    #[arg(long, value_name = "list", value_parser = device_rule)]
+    pub device_cgroup_rule: Vec<DeviceRule>,
+    /// Most that it may read from a device in a second, PATH:BYTES
+    #[arg(long, value_name = "list", value_parser = bps_device)]
+    pub device_read_bps: Vec<BlockRate>,
+    /// Most reads from a device in a second, PATH:NUMBER
+    #[arg(long, value_name = "list", value_parser = iops_device)]
+    pub device_read_iops: Vec<BlockRate>,
+    /// Most that it may write to a device in a second, PATH:BYTES
+    #[arg(long, value_name = "list", value_parser = bps_device)]
+    pub device_write_bps: Vec<BlockRate>,
+    /// Most writes to a device in a second, PATH:NUMBER
+    #[arg(long, value_name = "list", value_parser = iops_device)]
+    pub device_write_iops: Vec<BlockRate>,
     /// Server that names are asked of
     #[arg(long, value_name = "list", value_parser = address)]
     pub dns: Vec<IpAddr>,
@@ -83,6 +116,9 @@ pub struct ContainerFlags {
     /// Port the container listens on, as PORT or FIRST-LAST, perhaps with /tcp or /udp
     #[arg(long, value_name = "list", value_parser = expose)]
     pub expose: Vec<Vec<String>>,
+    /// GPUs to give to it: all, a number, or driver=,count=,device=,capabilities=,options=
+    #[arg(long, value_name = "gpu-request", value_parser = gpus)]
+    pub gpus: Vec<CdiRequest>,
     /// Supplementary group of the command
     #[arg(long, value_name = "list")]
     pub group_add: Vec<String>,
@@ -101,6 +137,9 @@ pub struct ContainerFlags {
     /// IPv6 address
     #[arg(long, value_name = "string", value_parser = ipv6)]
     pub ip6: Option<Ipv6Addr>,
+    /// IPC namespace: none, private, shareable, host or container:NAME
+    #[arg(long, value_name = "string")]
+    pub ipc: Option<String>,
     /// Label, KEY=value
     #[arg(short, long, value_name = "list", value_parser = label)]
     pub label: Vec<String>,
@@ -161,6 +200,9 @@ pub struct ContainerFlags {
     /// How eagerly the out-of-memory killer picks it (-1000 to 1000)
     #[arg(long, value_name = "int", value_parser = go_int)]
     pub oom_score_adj: Option<i64>,
+    /// PID namespace: host or container:NAME
+    #[arg(long, value_name = "string")]
+    pub pid: Option<String>,
     /// Most processes it may have (-1 for no limit)
     #[arg(long, value_name = "int", value_parser = go_int)]
     pub pids_limit: Option<i64>,
@@ -191,6 +233,9 @@ pub struct ContainerFlags {
     /// Remove the container when it ends
     #[arg(long)]
     pub rm: bool,
+    /// Runtime that runs it, by its name in the daemon's configuration
+    #[arg(long, value_name = "string")]
+    pub runtime: Option<String>,
     /// Security option: no-new-privileges, seccomp=FILE|unconfined, systempaths=unconfined
     #[arg(long, value_name = "list")]
     pub security_opt: Vec<String>,
@@ -221,6 +266,12 @@ pub struct ContainerFlags {
     /// User the command runs as (format: <name|uid>[:<group|gid>])
     #[arg(short, long, value_name = "string")]
     pub user: Option<String>,
+    /// User namespace: host
+    #[arg(long, value_name = "string")]
+    pub userns: Option<String>,
+    /// UTS namespace: host
+    #[arg(long, value_name = "string")]
+    pub uts: Option<String>,
     /// Mount a volume or a directory of the host, as [SOURCE:]TARGET[:OPTIONS]
     #[arg(short, long, value_name = "list")]
     pub volume: Vec<String>,

@@ -298,6 +298,15 @@ pub struct AttachArgs {
 /// `update`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct UpdateArgs {
+    /// Weight of its share of block I/O, 10 to 1000
+    #[arg(long, value_name = "uint16")]
+    pub blkio_weight: Option<u16>,
+    /// Period of the limit of real-time scheduling, in microseconds (cgroup v1 only)
+    #[arg(long, value_name = "int", value_parser = go_int)]
+    pub cpu_rt_period: Option<i64>,
+    /// Real-time scheduling allowed in each period, in microseconds (cgroup v1 only)
+    #[arg(long, value_name = "int", value_parser = go_int)]
+    pub cpu_rt_runtime: Option<i64>,
     /// Period of the scheduler's bandwidth limit, in microseconds
     #[arg(long, value_name = "int", value_parser = go_int)]
     pub cpu_period: Option<i64>,

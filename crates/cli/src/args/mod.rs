@@ -5,6 +5,7 @@
 
 pub mod container;
 pub mod containers;
+pub mod devices;
 mod help;
 pub mod images;
 mod mount;

@@ -3,17 +3,6 @@
 /// Flags of `run` and `create`, with or without a short form, and why they are missing.
 const OF_RUN: &[(&str, &[&str])] = &[
     (
-        "block I/O limits are not in this version",
-        &[
-            "--blkio-weight",
-            "--blkio-weight-device",
-            "--device-read-bps",
-            "--device-read-iops",
-            "--device-write-bps",
-            "--device-write-iops",
-        ],
-    ),
-    (
         "health checks are not in this version",
         &[
             "--health-cmd",
@@ -23,19 +12,6 @@ const OF_RUN: &[(&str, &[&str])] = &[
             "--health-start-period",
             "--health-timeout",
         ],
-    ),
-    (
-        "namespaces shared with others are not in this version",
-        &["--cgroupns", "--ipc", "--pid", "--userns", "--uts"],
-    ),
-    ("other runtimes are not in this version", &["--runtime"]),
-    (
-        "real-time scheduling is not in this version",
-        &["--cpu-rt-period", "--cpu-rt-runtime"],
-    ),
-    (
-        "device rules and GPUs are not in this version",
-        &["--device-cgroup-rule", "--gpus"],
     ),
     (
         "it is Windows only",
@@ -73,9 +49,6 @@ const OF_OTHERS: &[(&str, &str, &str)] = &[
         "--checkpoint-dir",
         "checkpoints are not in this version",
     ),
-    ("update", "--blkio-weight", BLOCK_IO),
-    ("update", "--cpu-rt-period", REAL_TIME),
-    ("update", "--cpu-rt-runtime", REAL_TIME),
     (
         "update",
         "--kernel-memory",
@@ -94,9 +67,6 @@ const OF_OTHERS: &[(&str, &str, &str)] = &[
     ("volume create", "--topology-required", CLUSTER),
     ("volume create", "--type", CLUSTER),
 ];
-
-const BLOCK_IO: &str = "block I/O limits are not in this version";
-const REAL_TIME: &str = "real-time scheduling is not in this version";
 
 const CLUSTER: &str = "there is no cluster: such volumes are not in this version";
 

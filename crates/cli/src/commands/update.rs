@@ -1,7 +1,7 @@
 //! `update`
 
 use api::convert::update_request;
-use types::{Bandwidth, Resources};
+use types::{Bandwidth, BlockIo, Resources};
 
 use super::Context;
 use crate::args::containers::UpdateArgs;
@@ -59,6 +59,12 @@ fn change(args: &UpdateArgs) -> Result<Resources, CliError> {
         cpuset_cpus: args.cpuset_cpus.clone(),
         cpuset_mems: args.cpuset_mems.clone(),
         pids_limit: args.pids_limit,
+        block_io: BlockIo {
+            weight: args.blkio_weight,
+            ..BlockIo::default()
+        },
+        cpu_rt_period: unsigned("cpu-rt-period", args.cpu_rt_period)?,
+        cpu_rt_runtime: args.cpu_rt_runtime,
         bandwidth: Bandwidth {
             ingress: args.net_ingress,
             egress: args.net_egress,

@@ -4,6 +4,7 @@
 mod env;
 pub mod keys;
 mod mounts;
+mod namespaces;
 mod network;
 pub mod networks;
 mod run;

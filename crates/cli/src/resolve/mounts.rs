@@ -153,6 +153,17 @@ fn tmpfs(text: &str) -> Result<MountRequest, CliError> {
 }
 
 /// `host[:container[:permissions]]`.
+/// Whether `--device` names no path but a device that somebody describes: `vendor.com/class=name`.
+pub(super) fn is_described(text: &str) -> bool {
+    let named = text.split_once('=').is_some_and(|(kind, name)| {
+        !name.is_empty()
+            && kind
+                .split_once('/')
+                .is_some_and(|(vendor, class)| !vendor.is_empty() && !class.is_empty())
+    });
+    named && !text.starts_with('/')
+}
+
 pub(super) fn device(text: &str) -> Result<DeviceRequest, CliError> {
     const ALL: &str = "rwm";
     let is_mode = |mode: &str| {
@@ -162,11 +173,6 @@ pub(super) fn device(text: &str) -> Result<DeviceRequest, CliError> {
     };
     let invalid = || CliError::Invalid(format!("invalid device specification: {text}"));
     let parts: Vec<&str> = text.split(':').collect();
-    if !parts[0].starts_with('/') && parts[0].contains('=') {
-        return Err(CliError::Invalid(format!(
-            "--device {text}: devices of the Container Device Interface are not in this version"
-        )));
-    }
     let (host, inside, mode) = match parts[..] {
         [host] => (host, host, ALL),
         [host, mode] if is_mode(mode) => (host, host, mode),
@@ -278,7 +284,6 @@ mod tests {
             "/dev/null:/dev/x:rr",
             "null",
             "/dev/null:x",
-            "vendor.com/gpu=0",
             "/a:/b:r:w",
         ]
         .map(|text| match device(text) {
@@ -296,7 +301,6 @@ mod tests {
         /dev/null:/dev/x:rr -> bad mode specified: rr
         null -> null is not an absolute path
         /dev/null:x -> /dev/null:x is not an absolute path
-        vendor.com/gpu=0 -> --device vendor.com/gpu=0: devices of the Container Device Interface are not in this version
         /a:/b:r:w -> invalid device specification: /a:/b:r:w
         "#);
     }

@@ -2,11 +2,11 @@
 
 use types::container::LogConfig;
 use types::{
-    Bandwidth, ContainerName, ContainerSpec, ImageRef, Platform, Resources, RestartPolicy,
-    Security, Signal,
+    Bandwidth, BlockIo, CdiRequest, ContainerName, ContainerSpec, ImageRef, Platform, Resources,
+    RestartPolicy, Security, Signal,
 };
 
-use super::{Surroundings, env, keys, mounts, network, security};
+use super::{Surroundings, env, keys, mounts, namespaces, network, security};
 use crate::args::container::{ContainerFlags, RunArgs};
 use crate::args::values::Stream;
 use crate::error::CliError;
@@ -179,7 +179,9 @@ fn spec(
         root_size: flags.storage_opt.last().copied().filter(|size| *size != 0),
         network,
         networking,
+        namespaces: namespaces::namespaces(flags)?,
         init: flags.init,
+        runtime: flags.runtime.clone().filter(|name| !name.is_empty()),
         auto_remove: flags.rm,
         restart: restart(flags)?,
         sysctls: flags.sysctl.iter().cloned().collect(),
@@ -215,7 +217,20 @@ fn stop_signal(text: Option<&str>) -> Result<Option<String>, CliError> {
 }
 
 fn resources(flags: &ContainerFlags) -> Result<Resources, CliError> {
-    let devices = flags.device.iter().map(|text| mounts::device(text));
+    let (described, paths): (Vec<_>, Vec<_>) = flags
+        .device
+        .iter()
+        .partition(|text| mounts::is_described(text));
+    let devices = paths.into_iter().map(|text| mounts::device(text));
+    let devices = devices.collect::<Result<_, _>>()?;
+    let mut cdi = flags.gpus.clone();
+    if !described.is_empty() {
+        cdi.push(CdiRequest {
+            driver: "cdi".to_owned(),
+            ids: described.into_iter().cloned().collect(),
+            ..CdiRequest::default()
+        });
+    }
     let unsigned = |name: &str, value: Option<i64>| match value {
         None | Some(0) => Ok(None),
         Some(value) => u64::try_from(value)
@@ -255,13 +270,35 @@ fn resources(flags: &ContainerFlags) -> Result<Resources, CliError> {
         cpuset_mems: flags.cpuset_mems.clone().filter(|set| !set.is_empty()),
         pids_limit: said(flags.pids_limit),
         ulimits: flags.ulimit.clone(),
-        devices: devices.collect::<Result<_, _>>()?,
+        devices,
+        device_rules: flags.device_cgroup_rule.clone(),
+        cdi,
+        block_io: block_io(flags)?,
+        cpu_rt_period: unsigned("cpu-rt-period", flags.cpu_rt_period)?,
+        cpu_rt_runtime: said(flags.cpu_rt_runtime),
         oom_score_adj: score,
         cgroup_parent: flags.cgroup_parent.clone().filter(|dir| !dir.is_empty()),
         bandwidth: Bandwidth::default().changed(Bandwidth {
             ingress: flags.net_ingress,
             egress: flags.net_egress,
         }),
+    })
+}
+
+fn block_io(flags: &ContainerFlags) -> Result<BlockIo, CliError> {
+    let weight = flags.blkio_weight.filter(|weight| *weight != 0);
+    if weight.is_some_and(|weight| !(10..=1000).contains(&weight)) {
+        return Err(CliError::Invalid(
+            "Range of blkio weight is from 10 to 1000".to_owned(),
+        ));
+    }
+    Ok(BlockIo {
+        weight,
+        weight_device: flags.blkio_weight_device.clone(),
+        read_bps: flags.device_read_bps.clone(),
+        write_bps: flags.device_write_bps.clone(),
+        read_iops: flags.device_read_iops.clone(),
+        write_iops: flags.device_write_iops.clone(),
     })
 }
 

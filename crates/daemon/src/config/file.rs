@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::nearest::nearest;
 use super::registries::Table;
-use super::{KEYS, NETWORK, REGISTRIES, Settings};
+use super::{KEYS, NETWORK, REGISTRIES, RUNTIMES, Settings};
 
 /// Variables beside those of the keys.
 const OTHER_VARIABLES: [&str; 2] = ["BRIGD_CONFIG", "BRIGD_FAIL_AT"];
@@ -106,6 +106,8 @@ impl File<'_> {
             shim: self.path("shim")?,
             init: self.path("init")?,
             runtime: self.path("runtime")?,
+            add_runtime: None,
+            cdi_spec_dir: self.strings("cdi-spec-dir")?,
             signature_policy: self.path("signature-policy")?,
             pid_file: self.path("pid-file")?,
             blobs: self.string("blobs")?,
@@ -114,6 +116,7 @@ impl File<'_> {
             fail_at: None,
             registries: self.table(REGISTRIES),
             network: self.table(NETWORK),
+            runtimes: self.table(RUNTIMES),
         })
     }
 
@@ -196,7 +199,7 @@ impl File<'_> {
 }
 
 /// Keys that only a file has.
-const TABLES: [&str; 2] = [NETWORK, REGISTRIES];
+const TABLES: [&str; 3] = [NETWORK, REGISTRIES, RUNTIMES];
 
 fn is_key(key: &str) -> bool {
     TABLES.contains(&key) || KEYS.contains(&key)
@@ -231,6 +234,10 @@ pub(super) fn from_environment(
         shim: path("shim"),
         init: path("init"),
         runtime: path("runtime"),
+        add_runtime: None,
+        cdi_spec_dir: text("cdi-spec-dir")
+            .map(|dirs| dirs.split(',').map(|d| d.trim().to_owned()).collect()),
+        runtimes: None,
         signature_policy: path("signature-policy"),
         pid_file: path("pid-file"),
         blobs: text("blobs"),

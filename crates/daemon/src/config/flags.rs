@@ -59,6 +59,14 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     runtime: Option<PathBuf>,
 
+    /// One more, which containers may ask for: NAME=PATH; may be repeated
+    #[arg(long, value_name = "NAME=PATH")]
+    add_runtime: Vec<String>,
+
+    /// Where devices are described; may be repeated [default: /etc/cdi, /var/run/cdi]
+    #[arg(long, value_name = "DIR")]
+    cdi_spec_dir: Vec<String>,
+
     /// What images have to be signed by, as containers-policy.json(5) has it [default: nothing]
     #[arg(long, value_name = "FILE")]
     signature_policy: Option<PathBuf>,
@@ -100,6 +108,8 @@ impl Flags {
             shim: self.shim.clone(),
             init: self.init.clone(),
             runtime: self.runtime.clone(),
+            add_runtime: (!self.add_runtime.is_empty()).then(|| self.add_runtime.clone()),
+            cdi_spec_dir: (!self.cdi_spec_dir.is_empty()).then(|| self.cdi_spec_dir.clone()),
             signature_policy: self.signature_policy.clone(),
             pid_file: self.pid_file.clone(),
             blobs: self.blobs.clone(),
@@ -108,6 +118,7 @@ impl Flags {
             fail_at: self.fail_at.clone(),
             registries: None,
             network: None,
+            runtimes: None,
         }
     }
 }

@@ -6,8 +6,10 @@ mod nearest;
 mod network;
 mod programs;
 mod registries;
+mod runtimes;
 mod upkeep;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,7 @@ pub(crate) const DEFAULT_FILE: &str = "/etc/brig/brigd.toml";
 const DATA_ROOT: &str = "/var/lib/brig";
 const RUN_ROOT: &str = "/run/brig";
 const CGROUP_PARENT: &str = "/brig";
+const CDI_SPEC_DIRS: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
 const SOCKET: &str = "brig.sock";
 
 /// Why there is no configuration.
@@ -36,6 +39,9 @@ pub(crate) enum Error {
     /// How networks are made.
     #[error(transparent)]
     Network(#[from] network::Error),
+    /// Other runtimes.
+    #[error(transparent)]
+    Runtimes(#[from] runtimes::Error),
     /// The signature policy's file.
     #[error("cannot read the signature policy {}", file.display())]
     Unread {
@@ -100,6 +106,9 @@ pub(crate) struct Settings {
     pub(crate) shim: Option<PathBuf>,
     pub(crate) init: Option<PathBuf>,
     pub(crate) runtime: Option<PathBuf>,
+    pub(crate) cdi_spec_dir: Option<Vec<String>>,
+    /// `NAME=PATH`
+    pub(crate) add_runtime: Option<Vec<String>>,
     pub(crate) signature_policy: Option<PathBuf>,
     pub(crate) pid_file: Option<PathBuf>,
     pub(crate) blobs: Option<String>,
@@ -110,6 +119,8 @@ pub(crate) struct Settings {
     pub(crate) registries: Option<registries::Table>,
     /// The same.
     pub(crate) network: Option<registries::Table>,
+    /// The same.
+    pub(crate) runtimes: Option<registries::Table>,
 }
 
 /// The key that only a file has: a table.
@@ -118,9 +129,13 @@ pub(crate) const REGISTRIES: &str = "registries";
 /// The same.
 pub(crate) const NETWORK: &str = "network";
 
+/// The same.
+pub(crate) const RUNTIMES: &str = "runtimes";
+
 /// Every other key, as it stands in a file; flags and the environment have the same names.
-pub(crate) const KEYS: [&str; 15] = [
+pub(crate) const KEYS: [&str; 16] = [
     "blobs",
+    "cdi-spec-dir",
     "cgroup-parent",
     "data-root",
     "disk-high",
@@ -159,6 +174,10 @@ pub(crate) struct Config {
     pub(crate) shim: PathBuf,
     pub(crate) init: PathBuf,
     pub(crate) runtime: Option<PathBuf>,
+    /// More of them by name.
+    pub(crate) runtimes: BTreeMap<String, PathBuf>,
+    /// Where devices are described.
+    pub(crate) cdi_spec_dirs: Vec<PathBuf>,
     pub(crate) pid_file: Option<PathBuf>,
     /// What is done for the disk in the background.
     pub(crate) upkeep: engine::image::Upkeep,
@@ -252,6 +271,17 @@ fn complete(
             optional("init", source.pick(|s| &s.init))?,
         )?,
         runtime: optional("runtime", source.pick(|s| &s.runtime))?,
+        runtimes: runtimes::complete(
+            source
+                .pick(|s| &s.add_runtime)
+                .map(|(_, list)| list)
+                .as_ref(),
+            source
+                .pick(|s| &s.runtimes)
+                .map(|(_, table)| table)
+                .as_ref(),
+        )?,
+        cdi_spec_dirs: cdi_spec_dirs(source)?,
         pid_file: optional("pid-file", source.pick(|s| &s.pid_file))?,
         upkeep: upkeep::upkeep(source)?,
         fail_at: fail_at.filter(|step| !step.is_empty()),
@@ -266,6 +296,17 @@ fn complete(
             .transpose()?,
         file,
     })
+}
+
+fn cdi_spec_dirs(source: &Source) -> Result<Vec<PathBuf>, Error> {
+    let (origin, dirs) = source.or(
+        |s| &s.cdi_spec_dir,
+        CDI_SPEC_DIRS.map(str::to_owned).to_vec(),
+    );
+    // An empty one turns the matter off, as in Docker's daemon.
+    let said = dirs.into_iter().filter(|dir| !dir.is_empty());
+    said.map(|dir| absolute("cdi-spec-dir", (origin.clone(), dir.into())))
+        .collect()
 }
 
 fn signature_policy(file: &Path) -> Result<engine::image::signatures::Policy, Error> {

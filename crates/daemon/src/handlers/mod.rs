@@ -1,5 +1,6 @@
 //! One file a resource. A handler decodes, makes one call of the engine, and encodes.
 
+mod absent;
 mod archive;
 mod attach;
 mod commit;
@@ -113,6 +114,13 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::NetworkDisconnect => networks::disconnect(&app, call).await,
         Op::NetworkExplain => networks::explain(&app, &call).await,
         Op::NetworkPrune => networks::prune(&app, &call).await,
+        Op::Swarm => absent::manager(),
+        Op::SwarmJoin => absent::join(),
+        Op::SwarmLeave => absent::leave(),
+        Op::VolumeUpdate => absent::volume(),
+        Op::PluginList => absent::plugins(&call),
+        Op::Plugin => absent::plugin(&call),
+        Op::PluginInstall => absent::install(),
         // Both are answered before a handler is looked for.
         Op::Options | Op::Unsupported => Ok(respond::status(hyper::StatusCode::NOT_FOUND)),
     }

@@ -1,9 +1,11 @@
 //! `/_ping`, `/version`, `/info`
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use api::convert::rfc3339;
 use api::{Version, wire};
+use engine::container::OWN_RUNTIME;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, PRAGMA};
 use hyper::{Response, StatusCode};
 use types::Platform;
@@ -17,7 +19,6 @@ use crate::http::respond::{self, Answer};
 pub(super) const STORAGE_DRIVER: &str = "overlayfs";
 
 const PRODUCT: &str = "Brig";
-const RUNTIME: &str = "brig";
 
 /// What the build says of itself; local builds say nothing.
 const COMMIT: Option<&str> = option_env!("BRIG_GIT_COMMIT");
@@ -88,6 +89,13 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
     let (facts, id) = app
         .blocking(|engine| Ok((engine::system::info(engine), crate::identity::read(engine))))
         .await?;
+    let devices = app
+        .blocking(|engine| Ok(engine::container::described(engine)))
+        .await?;
+    let device = |id| wire::DeviceInfo {
+        source: "cdi".to_owned(),
+        id,
+    };
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let limits = Limits::of(&facts.warnings);
     let bridge = |table: &str| {
@@ -128,6 +136,11 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
         ncpu: count(facts.cpus),
         mem_total: i64::try_from(facts.memory).unwrap_or(i64::MAX),
         name: facts.hostname,
+        // Clients of before do not know the field.
+        discovered_devices: match call.version.has(50) {
+            true => devices.into_iter().map(device).collect(),
+            false => Vec::new(),
+        },
         warnings: [facts.warnings, app.warnings.clone()].concat(),
         ..constant(app)
     })
@@ -136,21 +149,29 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
 /// What is the same on every machine.
 fn constant(app: &App) -> wire::Info {
     let config = app.engine.config();
-    let runtime = wire::Runtime {
-        path: config
-            .foreign_runtime
-            .as_ref()
-            .map_or_else(|| "brig-runtime".to_owned(), |p| p.display().to_string()),
+    let named = |(name, path): (&String, &PathBuf)| {
+        let path = path.display().to_string();
+        (name.clone(), wire::Runtime { path })
     };
+    let own = wire::Runtime {
+        path: "brig-runtime".to_owned(),
+    };
+    let mut runtimes: BTreeMap<_, _> = config.runtimes.iter().map(named).collect();
+    runtimes.insert(OWN_RUNTIME.to_owned(), own);
     wire::Info {
         docker_root_dir: config.data_root.display().to_string(),
         server_version: product_version(),
-        runtimes: BTreeMap::from([(RUNTIME.to_owned(), runtime)]),
-        default_runtime: RUNTIME.to_owned(),
+        runtimes,
+        default_runtime: default_runtime(config),
         swarm: wire::Swarm {
             local_node_state: "inactive".to_owned(),
             ..wire::Swarm::default()
         },
+        cdi_spec_dirs: config
+            .cdi_dirs
+            .iter()
+            .map(|dir| dir.display().to_string())
+            .collect(),
         live_restore_enabled: true,
         init_binary: "brig-init".to_owned(),
         init_commit: commit(),
@@ -161,6 +182,15 @@ fn constant(app: &App) -> wire::Info {
         index_server_address: "https://index.docker.io/v1/".to_owned(),
         ..wire::Info::default()
     }
+}
+
+/// Its name, or its path if it has none.
+fn default_runtime(config: &engine::Config) -> String {
+    let Some(binary) = &config.foreign_runtime else {
+        return OWN_RUNTIME.to_owned();
+    };
+    let named = config.runtimes.iter().find(|(_, path)| *path == binary);
+    named.map_or_else(|| binary.display().to_string(), |(name, _)| name.clone())
 }
 
 fn commit() -> wire::Commit {

@@ -6,9 +6,13 @@ use storage::{Durability, Image};
 use types::{ContainerId, ContainerName, ContainerSpec, Platform};
 
 use super::check::{self, Machine};
-use super::{Created, Files, Resolved, mounts, names, resolve, volumes};
+use super::{
+    Created, Files, Resolved, block_devices, described, mounts, names, namespaces, resolve,
+    runtimes, volumes,
+};
+use crate::cdi::Edits;
 use crate::record::{Fixed, Status};
-use crate::render::{self, Identity, Placed, RenderInput};
+use crate::render::{self, Identity, Joined, Placed, RenderInput};
 use crate::steps::name as step;
 use crate::table::Container;
 use crate::undo::Stack;
@@ -24,6 +28,7 @@ pub fn create(
     let id = ContainerId::from_random(random()?);
     let image = find_image(engine, &spec)?;
     let networks = network::networks_of(engine, &mut spec)?;
+    namespaces::resolve(engine, &mut spec)?;
     let (resolved, warnings) = checked(engine, &id, &mut spec, &image)?;
     let durability = durability(&spec);
     let mut undo = Stack::new();
@@ -112,6 +117,9 @@ fn checked(
     let host = engine.host();
     check::request(spec)?;
     network::request(spec)?;
+    namespaces::check(spec)?;
+    runtimes::check(engine.config(), spec)?;
+    described::edits(engine, spec)?;
     check::platform(spec, &image::platform(&image.config), &Platform::host())?;
     let mut warnings = check::limits(&mut spec.resources, &Machine::of(host))?;
     warnings.extend(network::warnings(spec));
@@ -132,7 +140,9 @@ fn checked(
         files: &Files::default(),
         devices: Vec::new(),
         cgroup_path: super::start::cgroup_path(engine, spec, id),
-        joined_network: None,
+        block_devices: block_devices::resolve(&spec.resources.block_io)?,
+        joined: Joined::default(),
+        described: Edits::default(),
         init,
         host: host.facts.clone(),
         placed: &Placed::default(),

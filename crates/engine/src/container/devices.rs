@@ -100,7 +100,7 @@ fn device(metadata: &Metadata, inside: &str, request: &DeviceRequest) -> Option<
 }
 
 /// Major and minor number, as the kernel packs them for stat(2).
-fn numbers(device: u64) -> (u32, u32) {
+pub(super) fn numbers(device: u64) -> (u32, u32) {
     let low = |value: u64| u32::try_from(value & 0xffff_ffff).unwrap_or_default();
     (
         low((device >> 8) & 0xfff | (device >> 32) & 0xffff_f000),

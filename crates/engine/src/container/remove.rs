@@ -192,7 +192,9 @@ pub(crate) fn finish(engine: &Engine, container: &Arc<Container>) -> Result<(), 
 /// Removes a container's run directory, if it is there.
 pub(crate) fn remove_run_dir(engine: &Engine, id: &ContainerId) -> Result<(), Error> {
     let dir = engine.run_dir(id);
-    if engine.config().foreign_runtime.is_some() {
+    super::namespaces::remove_shm(&dir)?;
+    let config = engine.config();
+    if config.foreign_runtime.is_some() || !config.runtimes.is_empty() {
         // Only a foreign runtime has its root mounted on the machine. One that is still there would
         // be emptied instead of removed.
         let root = dir.join("rootfs");

@@ -83,6 +83,7 @@ fn hostname(spec: &ContainerSpec, id: &ContainerId, host_name: &str) -> String {
     match (&spec.hostname, &spec.network) {
         (Some(name), _) if !name.is_empty() => name.clone(),
         (_, NetworkMode::Host) => host_name.to_owned(),
+        _ if spec.namespaces.uts.is_host() => host_name.to_owned(),
         (_, _) => id.short().to_owned(),
     }
 }

@@ -34,13 +34,16 @@ use shim::{Call, Launch, Reply, Shim, Watch};
 use storage::Durability;
 use types::{
     Change, ContainerId, ContainerSpec, ErrorKind, ExitStatus, Lifecycle, Mount, MountRequest,
-    NetworkMode, ProcessRef, Signal,
+    ProcessRef, Signal,
 };
 
-use super::{Files, WrongState, devices, files, mounts, remove, volumes};
+use super::{
+    Files, WrongState, block_devices, described, devices, files, mounts, namespaces, remove,
+    runtimes, volumes,
+};
+use crate::network;
 use crate::network::place::Placement;
 use crate::network::record::{Endpoint, Ports};
-use crate::network::{self, NetworkError};
 use crate::record::Status;
 use crate::render::{self, Identity, Placed, RenderInput};
 use crate::steps::name as step;
@@ -154,7 +157,8 @@ fn run<'a>(
     let dir = make_bundle(engine, container, undo)?;
     let mut snapshot = engine.storage().snapshot(container.id())?;
     let placed = volumes::place(engine, &container.fixed.resolved.mounts)?;
-    let more = volumes::beyond_configuration(engine, &placed)?;
+    let runtime = runtimes::binary(engine.config(), &container.fixed.spec);
+    let more = volumes::beyond_configuration(runtime.as_deref(), &placed)?;
     snapshot.mounts.extend(more);
     let shim = launch(engine, container, &dir, &snapshot.mounts, undo)?;
     // Its networks neither come nor go until the record says what it has of them.
@@ -208,6 +212,7 @@ fn make_bundle<'a>(
     undo.push(step::BUNDLE, || {
         remove::remove_run_dir(engine, container.id())
     });
+    namespaces::make_shm(container, &dir)?;
     engine.passed(step::BUNDLE)?;
     Ok(dir)
 }
@@ -233,7 +238,7 @@ fn launch<'a>(
         open_stdin: spec.open_stdin,
         stdin_once: spec.stdin_once,
         console_size: spec.console_size,
-        foreign_runtime: engine.config().foreign_runtime.clone(),
+        foreign_runtime: runtimes::binary(engine.config(), spec),
         fail_at: engine.config().fail_at.clone(),
         ..log_limits(spec)
     };
@@ -306,7 +311,7 @@ fn write_files(
     placement: &Placement,
 ) -> Result<Files, Error> {
     let dir = engine.storage().container_dir(container.id());
-    let files = match joined(engine, container)? {
+    let files = match namespaces::network(engine, container)? {
         // Those of the container whose network it has.
         Some(other) => files::paths(&engine.storage().container_dir(other.id())),
         None => {
@@ -316,27 +321,6 @@ fn write_files(
     };
     engine.passed(step::FILES)?;
     Ok(files)
-}
-
-/// The container whose network this one shares.
-fn joined(engine: &Engine, container: &Container) -> Result<Option<Arc<Container>>, Error> {
-    match &container.fixed.spec.network {
-        NetworkMode::Container(who) => engine.find(who).map(Some),
-        _ => Ok(None),
-    }
-}
-
-/// Its network namespace.
-fn joined_namespace(engine: &Engine, container: &Container) -> Result<Option<PathBuf>, Error> {
-    let Some(other) = joined(engine, container)? else {
-        return Ok(None);
-    };
-    let lifecycle = other.lifecycle();
-    let Some(process) = lifecycle.process() else {
-        let id = other.id().to_string();
-        return Err(NetworkError::NotRunning(id, lifecycle.name()).into());
-    };
-    Ok(Some(PathBuf::from(format!("/proc/{}/ns/net", process.pid))))
 }
 
 fn find_user(engine: &Engine, container: &Container, rootfs: &[Mount]) -> Result<Identity, Error> {
@@ -357,15 +341,20 @@ fn configuration(
 ) -> Result<Spec, Error> {
     let fixed = &container.fixed;
     let asked = container.spec();
+    let (described, more) = described::edits(engine, &fixed.spec)?;
+    let mut devices = devices::devices(&fixed.spec)?;
+    devices.extend(more);
     let spec = render::spec(&RenderInput {
         id: &fixed.id,
         spec: &asked,
         resolved: &network::links::resolved(engine, container),
         identity,
         files,
-        devices: devices::devices(&fixed.spec)?,
+        devices,
+        described,
         cgroup_path: cgroup_path(engine, &fixed.spec, &fixed.id),
-        joined_network: joined_namespace(engine, container)?,
+        block_devices: block_devices::resolve(&asked.resources.block_io)?,
+        joined: namespaces::joined(engine, container)?,
         init: &engine.config().init,
         host: engine.host().facts.clone(),
         placed,

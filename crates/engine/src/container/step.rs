@@ -3,6 +3,7 @@
 //!
 //! Its run directory is the evidence by which the next engine finds what a crash leaves of it.
 
+use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -22,9 +23,10 @@ use super::check::{self, Machine};
 use super::create::random;
 use super::start::{EXIT_RECORD, cgroup_path, end_shim, process_of};
 use super::{Files, Resolved, devices, remove};
+use crate::cdi::Edits;
 use crate::network::{self, place::Placement};
 use crate::record::{Fixed, Status};
-use crate::render::{self, Identity, Placed, RenderInput};
+use crate::render::{self, Identity, Joined, Placed, RenderInput};
 use crate::steps::name as step_name;
 use crate::table::{Container, lock};
 use crate::undo::Stack;
@@ -392,7 +394,9 @@ fn configuration(
         files,
         devices: devices::devices(&fixed.spec)?,
         cgroup_path: cgroup_path(engine, &fixed.spec, &fixed.id),
-        joined_network: None,
+        block_devices: BTreeMap::new(),
+        joined: Joined::default(),
+        described: Edits::default(),
         init: &engine.config().init,
         host: engine.host().facts.clone(),
         placed: &Placed::default(),

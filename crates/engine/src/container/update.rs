@@ -2,10 +2,10 @@
 
 use shim::Call;
 use storage::Durability;
-use types::{Lifecycle, Resources, RestartPolicy};
+use types::{BlockIo, BlockRate, Lifecycle, Resources, RestartPolicy};
 
-use super::WrongState;
 use super::check::{self, Invalid, Machine};
+use super::{WrongState, block_devices};
 use crate::network::limit;
 use crate::record::Status;
 use crate::table::{Container, lock};
@@ -78,7 +78,8 @@ fn may_change(container: &Container, lifecycle: &Lifecycle) -> Result<(), WrongS
 fn tell_shim(container: &Container, resources: &Resources) -> Result<(), Error> {
     let not_running = || WrongState::NotRunning(container.id().clone());
     let shim = container.shim().ok_or_else(not_running)?;
-    let resources = serde_json::to_string(&render::limits(resources));
+    let numbers = block_devices::resolve(&resources.block_io)?;
+    let resources = serde_json::to_string(&render::limits(resources, &numbers));
     let resources = resources.map_err(|source| Error::Encode {
         what: "a container's limits",
         source,
@@ -110,9 +111,29 @@ fn merged(old: &Resources, new: &Resources) -> Result<Resources, check::Limit> {
         cpuset_cpus: new.cpuset_cpus.clone().or(old.cpuset_cpus.clone()),
         cpuset_mems: new.cpuset_mems.clone().or(old.cpuset_mems.clone()),
         pids_limit: new.pids_limit.or(old.pids_limit),
+        block_io: block_io(&old.block_io, &new.block_io),
+        cpu_rt_period: new.cpu_rt_period.or(old.cpu_rt_period),
+        cpu_rt_runtime: new.cpu_rt_runtime.or(old.cpu_rt_runtime),
         bandwidth: old.bandwidth.changed(new.bandwidth),
         ..old.clone()
     })
+}
+
+/// A device that is named anew has its new rate; others keep theirs.
+fn block_io(old: &BlockIo, new: &BlockIo) -> BlockIo {
+    let merged = |old: &[BlockRate], new: &[BlockRate]| -> Vec<BlockRate> {
+        let again = |rate: &BlockRate| new.iter().any(|new| new.path == rate.path);
+        let kept = old.iter().filter(|rate| !again(rate));
+        kept.chain(new).cloned().collect()
+    };
+    BlockIo {
+        weight: new.weight.or(old.weight),
+        weight_device: merged(&old.weight_device, &new.weight_device),
+        read_bps: merged(&old.read_bps, &new.read_bps),
+        write_bps: merged(&old.write_bps, &new.write_bps),
+        read_iops: merged(&old.read_iops, &new.read_iops),
+        write_iops: merged(&old.write_iops, &new.write_iops),
+    }
 }
 
 /// Processors are limited in one way or the other.

@@ -218,20 +218,23 @@ fn put(mount: Mount, target: &str, subpath: Option<&String>) -> Mount {
 }
 
 /// Those of them that a runtime's configuration cannot say.
-pub(super) fn beyond_configuration(engine: &Engine, placed: &Placed) -> Result<Vec<Mount>, Error> {
+pub(super) fn beyond_configuration(
+    runtime: Option<&Path>,
+    placed: &Placed,
+) -> Result<Vec<Mount>, Error> {
     let more = placed.mounts.values();
     let more: Vec<Mount> = more
         .filter(|mount| mount.subpath.is_some() || mount.kind != "bind")
         .cloned()
         .collect();
-    if let (Some(mount), Some(runtime)) = (more.first(), &engine.config().foreign_runtime) {
+    if let (Some(mount), Some(runtime)) = (more.first(), runtime) {
         return Err(Invalid::Mount {
             kind: "volume",
             reason: format!(
                 "{}: a part of a volume, an image, or a volume with a device is mounted by Brig's \
                  own runtime only, not by {}",
                 mount.target.display(),
-                Path::new(runtime).display()
+                runtime.display()
             ),
         }
         .into());

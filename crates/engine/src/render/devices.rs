@@ -4,6 +4,7 @@
 //! made by the runtime, as the OCI specification wants it; their rules stand here.
 
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType};
+use types::DeviceRule;
 
 use super::{DeviceKind, Error, HostDevice, RenderInput};
 
@@ -69,7 +70,18 @@ pub(super) fn rules(input: &RenderInput<'_>) -> Result<Vec<LinuxDeviceCgroup>, E
         let (major, minor) = (Some(d.major.into()), Some(d.minor.into()));
         rule(true, Some(kind(d.kind)), major, minor, &d.permissions)
     }));
+    rules.extend(input.spec.resources.device_rules.iter().map(asked_rule));
     Ok(rules)
+}
+
+fn asked_rule(asked: &DeviceRule) -> LinuxDeviceCgroup {
+    let kind = match asked.kind {
+        'c' => Some(LinuxDeviceType::C),
+        'b' => Some(LinuxDeviceType::B),
+        _ => None,
+    };
+    let (major, minor) = (asked.major.map(i64::from), asked.minor.map(i64::from));
+    rule(true, kind, major, minor, &asked.permissions)
 }
 
 /// Both the request's and, for devices found by walking a directory, what they inherited from it.

@@ -1,10 +1,11 @@
 //! What rendering needs to know.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use types::{ContainerId, ContainerSpec, Mount};
 
+use crate::cdi::Edits;
 use crate::container::{Files, Resolved};
 
 /// Everything the configuration depends on.
@@ -24,17 +25,33 @@ pub struct RenderInput<'a> {
     /// The devices of `spec.resources.devices`, directories walked; of a privileged container all
     /// devices of the host's `/dev`.
     pub devices: Vec<HostDevice>,
+    /// What devices bring that others describe, but for the devices themselves.
+    pub described: Edits,
     /// The container's own cgroup, absolute: `/brig/<id>`.
     pub cgroup_path: String,
-    /// The network namespace of another container that it joins, as a path; none makes one of its
-    /// own, or keeps the host's.
-    pub joined_network: Option<std::path::PathBuf>,
+    /// Major and minor number of the devices of `spec.resources.block_io`.
+    pub block_devices: BTreeMap<String, (u32, u32)>,
+    /// What it has of other containers and the host.
+    pub joined: Joined,
     /// `brig-init` on the host; mounted when `spec.init`.
     pub init: &'a Path,
     /// The machine.
     pub host: HostFacts,
     /// What is mounted where, as far as the request does not say.
     pub placed: &'a Placed,
+}
+
+/// What a container joins, as paths on the host; none makes its own, or keeps the host's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Joined {
+    /// A network namespace.
+    pub network: Option<PathBuf>,
+    /// A PID namespace.
+    pub pid: Option<PathBuf>,
+    /// An IPC namespace.
+    pub ipc: Option<PathBuf>,
+    /// The memory that is seen at `/dev/shm`.
+    pub shm: Option<PathBuf>,
 }
 
 /// What is looked up for mounts when a container starts, by where they are inside.

@@ -6,6 +6,7 @@
 //! shares the host's on version 1.
 
 mod capabilities;
+mod described;
 mod devices;
 mod environment;
 mod error;
@@ -24,8 +25,10 @@ use std::collections::HashMap;
 use oci_spec::runtime::{Linux, Process, Root, Spec};
 
 pub use error::Error;
-pub use input::{DeviceKind, ExecInput, HostDevice, HostFacts, Identity, Placed, RenderInput};
-pub(crate) use mounts::plain;
+pub use input::{
+    DeviceKind, ExecInput, HostDevice, HostFacts, Identity, Joined, Placed, RenderInput,
+};
+pub(crate) use mounts::{SHM_SIZE, plain};
 pub(crate) use resources::limits;
 pub use security::{MASKED, READONLY};
 
@@ -37,12 +40,18 @@ pub fn spec(input: &RenderInput<'_>) -> Result<Spec, Error> {
     let mut spec = Spec::default();
     spec.set_version("1.2.1".to_owned());
     spec.set_root(Some(root));
-    spec.set_hostname(Some(input.resolved.hostname.clone()).filter(|h| !h.is_empty()));
-    spec.set_domainname(input.spec.domainname.clone().filter(|d| !d.is_empty()));
+    // The host's names are not a container's to change.
+    if input.spec.namespaces.uts.is_own() {
+        spec.set_hostname(Some(input.resolved.hostname.clone()).filter(|h| !h.is_empty()));
+        spec.set_domainname(input.spec.domainname.clone().filter(|d| !d.is_empty()));
+    } else {
+        spec.set_hostname(None);
+    }
     spec.set_process(Some(process::process(input)?));
     spec.set_mounts(Some(mounts::mounts(input)?));
     spec.set_annotations(annotations(input));
     spec.set_linux(Some(linux(input)?));
+    described::apply(&mut spec, &input.described);
     Ok(spec)
 }
 

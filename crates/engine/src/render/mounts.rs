@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder, Mount};
-use types::{IdMap, MountKind, MountRequest, Propagation};
+use types::{IdMap, MountKind, MountRequest, NamespaceMode, Propagation};
 
 use super::process::INIT;
 use super::{Error, HostFacts, RenderInput, tmpfs};
 
-const SHM_SIZE: i64 = 64 * 1024 * 1024;
+/// Bytes of `/dev/shm` unless something else is said.
+pub(crate) const SHM_SIZE: i64 = 64 * 1024 * 1024;
 
 pub(super) fn mounts(input: &RenderInput<'_>) -> Result<Vec<Mount>, Error> {
     let user = user_mounts(input)?;
@@ -52,10 +53,7 @@ fn kernel_mounts(input: &RenderInput<'_>) -> Vec<Mount> {
         true => &[],
         false => &["ro"],
     };
-    let with = |more: &[&'static str]| [&quiet[..], more].concat();
-    let size = input.spec.shm_size.filter(|s| *s > 0).unwrap_or(SHM_SIZE);
-    let size = format!("size={size}");
-    vec![
+    let fixed = vec![
         mount("/proc", "proc", "proc", &quiet),
         mount(
             "/dev",
@@ -84,13 +82,25 @@ fn kernel_mounts(input: &RenderInput<'_>) -> Vec<Mount> {
             &[&quiet[..], read_only].concat(),
         ),
         mount("/dev/mqueue", "mqueue", "mqueue", &quiet),
-        mount(
-            "/dev/shm",
-            "tmpfs",
-            "shm",
-            &[&with(&["mode=1777"])[..], &[&size]].concat(),
-        ),
-    ]
+    ];
+    fixed.into_iter().chain(shm(input)).collect()
+}
+
+/// Shared memory: its own, that of whoever shares the IPC namespace, or none.
+fn shm(input: &RenderInput<'_>) -> Option<Mount> {
+    const TARGET: &str = "/dev/shm";
+    if input.spec.namespaces.ipc == NamespaceMode::None {
+        return None;
+    }
+    if let Some(shared) = &input.joined.shm {
+        let mut bind = mount(TARGET, "bind", "", &["rbind", "rprivate"]);
+        bind.set_source(Some(shared.clone()));
+        return Some(bind);
+    }
+    let size = input.spec.shm_size.filter(|s| *s > 0).unwrap_or(SHM_SIZE);
+    let size = format!("size={size}");
+    let options = ["nosuid", "noexec", "nodev", "mode=1777", &size];
+    Some(mount(TARGET, "tmpfs", "shm", &options))
 }
 
 fn file_mounts(input: &RenderInput<'_>) -> Vec<Mount> {

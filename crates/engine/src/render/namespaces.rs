@@ -1,30 +1,34 @@
-//! Which namespaces are the container's own.
+//! Which namespaces are the container's own, and which it joins. What is not listed is the host's.
 
-use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType};
+use std::path::PathBuf;
+
+use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType as Kind};
+use types::NamespaceMode;
 
 use super::RenderInput;
 
 pub(super) fn namespaces(input: &RenderInput<'_>) -> Vec<LinuxNamespace> {
-    let mut kinds = vec![
-        LinuxNamespaceType::Mount,
-        LinuxNamespaceType::Uts,
-        LinuxNamespaceType::Pid,
-        LinuxNamespaceType::Ipc,
-        LinuxNamespaceType::Cgroup,
-    ];
-    let shared = input.joined_network.clone();
-    if input.spec.network.is_private() || shared.is_some() {
-        kinds.push(LinuxNamespaceType::Network);
+    let (spec, joined) = (input.spec, &input.joined);
+    let asked = &spec.namespaces;
+    let mut all = vec![namespace(Kind::Mount, None)];
+    let mut add = |kind, mode: &NamespaceMode, path: Option<PathBuf>| {
+        if !mode.is_host() {
+            all.push(namespace(kind, path));
+        }
+    };
+    add(Kind::Uts, &asked.uts, None);
+    add(Kind::Pid, &asked.pid, joined.pid.clone());
+    add(Kind::Ipc, &asked.ipc, joined.ipc.clone());
+    add(Kind::Cgroup, &asked.cgroup, None);
+    if spec.network.is_private() || joined.network.is_some() {
+        all.push(namespace(Kind::Network, joined.network.clone()));
     }
-    kinds
-        .into_iter()
-        .map(|kind| {
-            let mut namespace = LinuxNamespace::default();
-            namespace.set_typ(kind);
-            if kind == LinuxNamespaceType::Network {
-                namespace.set_path(shared.clone());
-            }
-            namespace
-        })
-        .collect()
+    all
+}
+
+fn namespace(kind: Kind, path: Option<PathBuf>) -> LinuxNamespace {
+    let mut namespace = LinuxNamespace::default();
+    namespace.set_typ(kind);
+    namespace.set_path(path);
+    namespace
 }

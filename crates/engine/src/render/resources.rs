@@ -1,7 +1,12 @@
 //! Limits.
 
-use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
-use types::Resources;
+use std::collections::BTreeMap;
+
+use oci_spec::runtime::{
+    LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources, LinuxThrottleDeviceBuilder,
+    LinuxWeightDevice, LinuxWeightDeviceBuilder,
+};
+use types::{BlockIo, BlockRate, Resources};
 
 use super::{Error, RenderInput, devices};
 
@@ -9,17 +14,21 @@ use super::{Error, RenderInput, devices};
 const PERIOD: u64 = 100_000;
 
 pub(super) fn resources(input: &RenderInput<'_>) -> Result<LinuxResources, Error> {
-    let mut resources = limits(&input.spec.resources);
+    let mut resources = limits(&input.spec.resources, &input.block_devices);
     resources.set_devices(Some(devices::rules(input)?));
     Ok(resources)
 }
 
+/// Major and minor numbers of block devices by their paths.
+pub(crate) type Numbers = BTreeMap<String, (u32, u32)>;
+
 /// The part of them that can be changed while it runs.
-pub(crate) fn limits(asked: &Resources) -> LinuxResources {
+pub(crate) fn limits(asked: &Resources, numbers: &Numbers) -> LinuxResources {
     let mut resources = LinuxResources::default();
     resources.set_memory(memory(asked));
     resources.set_cpu(cpu(asked));
     resources.set_pids(pids(asked));
+    resources.set_block_io(block_io(&asked.block_io, numbers));
     resources
 }
 
@@ -47,6 +56,8 @@ fn cpu(asked: &Resources) -> Option<LinuxCpu> {
         cpu.set_quota(Some(nanos / 10_000));
     }
     cpu.set_cpus(asked.cpuset_cpus.clone().filter(|c| !c.is_empty()));
+    cpu.set_realtime_period(asked.cpu_rt_period);
+    cpu.set_realtime_runtime(asked.cpu_rt_runtime);
     cpu.set_mems(asked.cpuset_mems.clone().filter(|m| !m.is_empty()));
     (cpu != LinuxCpu::default()).then_some(cpu)
 }
@@ -56,4 +67,42 @@ fn pids(asked: &Resources) -> Option<LinuxPids> {
     let mut pids = LinuxPids::default();
     pids.set_limit(limit.max(-1));
     Some(pids)
+}
+
+fn block_io(asked: &BlockIo, numbers: &Numbers) -> Option<LinuxBlockIo> {
+    let rates = |rates: &[BlockRate]| {
+        let one = |rate: &BlockRate| {
+            let (major, minor) = numbers.get(&rate.path).copied()?;
+            let builder = LinuxThrottleDeviceBuilder::default();
+            let builder = builder.major(major).minor(minor).rate(rate.value);
+            // All three are said: nothing can be missing.
+            builder.build().ok()
+        };
+        let rates: Vec<_> = rates.iter().filter_map(one).collect();
+        (!rates.is_empty()).then_some(rates)
+    };
+    let mut io = LinuxBlockIo::default();
+    io.set_weight(asked.weight);
+    io.set_weight_device(weights(&asked.weight_device, numbers));
+    io.set_throttle_read_bps_device(rates(&asked.read_bps));
+    io.set_throttle_write_bps_device(rates(&asked.write_bps));
+    io.set_throttle_read_iops_device(rates(&asked.read_iops));
+    io.set_throttle_write_iops_device(rates(&asked.write_iops));
+    (io != LinuxBlockIo::default()).then_some(io)
+}
+
+fn weights(asked: &[BlockRate], numbers: &Numbers) -> Option<Vec<LinuxWeightDevice>> {
+    let one = |rate: &BlockRate| {
+        let (major, minor) = numbers.get(&rate.path).copied()?;
+        let weight = u16::try_from(rate.value).ok()?;
+        let builder = LinuxWeightDeviceBuilder::default();
+        builder
+            .major(major)
+            .minor(minor)
+            .weight(weight)
+            .build()
+            .ok()
+    };
+    let weights: Vec<_> = asked.iter().filter_map(one).collect();
+    (!weights.is_empty()).then_some(weights)
 }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use types::IPC_SYSCTLS;
+use types::{IPC_SYSCTLS, Namespaces};
 
 use super::{Error, RenderInput};
 
 pub(super) fn sysctls(input: &RenderInput<'_>) -> Result<HashMap<String, String>, Error> {
     // What of them is another's is not this container's to set.
     let host_network = !input.spec.network.is_private();
+    let namespaces = &input.spec.namespaces;
     let mut all = HashMap::new();
     if !host_network {
         // In its own network namespace everybody may ping and bind low ports: there is nothing of
@@ -26,13 +27,27 @@ pub(super) fn sysctls(input: &RenderInput<'_>) -> Result<HashMap<String, String>
             Some(b'/') => name.replace('.', "\0").replace('/', ".").replace('\0', "/"),
             _ => name.clone(),
         };
-        check(&dotted, host_network).map_err(|reason| Error::Sysctl {
-            name: name.clone(),
-            reason,
-        })?;
+        check(&dotted, host_network)
+            .and_then(|()| check_shared(&dotted, namespaces))
+            .map_err(|reason| Error::Sysctl {
+                name: name.clone(),
+                reason,
+            })?;
         all.insert(dotted, value.clone());
     }
     Ok(all)
+}
+
+/// What belongs to a namespace that the container shares is not its to set.
+fn check_shared(name: &str, namespaces: &Namespaces) -> Result<(), &'static str> {
+    let of_ipc = IPC_SYSCTLS.contains(&name) || name.starts_with("fs.mqueue.");
+    if of_ipc && !namespaces.ipc.is_own() {
+        return Err("it is the host's or another container's in this IPC mode");
+    }
+    if name == "kernel.domainname" && !namespaces.uts.is_own() {
+        return Err("it is the host's in this UTS mode");
+    }
+    Ok(())
 }
 
 fn check(name: &str, host_network: bool) -> Result<(), &'static str> {

@@ -46,6 +46,9 @@ struct Case {
     resolved: Resolved,
     identity: Identity,
     devices: Vec<HostDevice>,
+    block_devices: BTreeMap<String, (u32, u32)>,
+    joined: Joined,
+    described: crate::cdi::Edits,
     host: HostFacts,
 }
 
@@ -59,6 +62,9 @@ impl Case {
                 ..Identity::default()
             },
             devices: Vec::new(),
+            block_devices: BTreeMap::new(),
+            joined: Joined::default(),
+            described: crate::cdi::Edits::default(),
             host: host(),
         }
     }
@@ -82,7 +88,9 @@ impl Case {
             files: &files,
             devices: self.devices.clone(),
             cgroup_path: "/brig/x".to_owned(),
-            joined_network: None,
+            block_devices: self.block_devices.clone(),
+            joined: self.joined.clone(),
+            described: self.described.clone(),
             init: Path::new("/lib/brig-init"),
             host: self.host.clone(),
             placed: &Placed::default(),

@@ -160,6 +160,8 @@ impl House {
             shim: shim(),
             init: shim().with_file_name("brig-init"),
             foreign_runtime: None,
+            runtimes: std::collections::BTreeMap::new(),
+            cdi_dirs: Vec::new(),
             network: engine::network::Settings::default(),
             registries: image::registries::Config::default(),
             upkeep: image::Upkeep::default(),

@@ -5,6 +5,7 @@
 //! `engine::render` to honour it.
 
 mod mounts;
+mod namespaces;
 mod network;
 mod resources;
 mod security;
@@ -16,11 +17,12 @@ use serde::{Deserialize, Serialize};
 use crate::{ImageRef, Platform, RestartPolicy};
 
 pub use mounts::{IdMap, MountKind, MountRequest, Propagation, VolumeRequest};
+pub use namespaces::{NamespaceMode, Namespaces};
 pub use network::{
     ContainerPort, DnsRequest, EndpointRequest, InvalidPort, NetworkMode, Networking, PortRequest,
     Protocol, port_range,
 };
-pub use resources::{DeviceRequest, Resources, Ulimit};
+pub use resources::{BlockIo, BlockRate, CdiRequest, DeviceRequest, DeviceRule, Resources, Ulimit};
 pub use security::{SeccompProfile, Security};
 
 /// Kernel parameters of an IPC namespace beside those below `fs.mqueue`, ipc_namespaces(7).
@@ -98,6 +100,9 @@ pub struct ContainerSpec {
     pub network: NetworkMode,
     /// What is asked of networks, ports and names.
     pub networking: Networking,
+    /// Namespaces that it shares.
+    #[serde(skip_serializing_if = "Namespaces::is_default")]
+    pub namespaces: Namespaces,
     /// Whether a small init reaps zombies and forwards signals as process 1.
     pub init: bool,
     /// Whether it is removed when it ends.
@@ -106,6 +111,9 @@ pub struct ContainerSpec {
     pub restart: RestartPolicy,
     /// Kernel parameters inside its namespaces, sysctl(8).
     pub sysctls: BTreeMap<String, String>,
+    /// The runtime that runs it, by its name in the daemon's configuration; none means the daemon's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
     /// Limits.
     pub resources: Resources,
     /// Privileges.

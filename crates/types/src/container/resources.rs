@@ -36,6 +36,21 @@ pub struct Resources {
     pub ulimits: Vec<Ulimit>,
     /// Devices of the host.
     pub devices: Vec<DeviceRequest>,
+    /// Devices that may be used beside those that are there, should somebody make them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub device_rules: Vec<DeviceRule>,
+    /// Devices that others describe.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cdi: Vec<CdiRequest>,
+    /// Block I/O.
+    #[serde(skip_serializing_if = "BlockIo::is_default")]
+    pub block_io: BlockIo,
+    /// Microseconds in which `cpu_rt_runtime` is counted (cgroup v1 only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_rt_period: Option<u64>,
+    /// Microseconds of real-time scheduling per period (cgroup v1 only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_rt_runtime: Option<i64>,
     /// Adjustment of the out-of-memory killer's score, -1000 to 1000.
     pub oom_score_adj: Option<i32>,
     /// The cgroup under which the container's own is made; none means the daemon's setting.
@@ -47,6 +62,115 @@ pub struct Resources {
 
 fn no_limits(bandwidth: &Bandwidth) -> bool {
     *bandwidth == Bandwidth::default()
+}
+
+/// What a container may have of block devices.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BlockIo {
+    /// Relative weight, 10 to 1000.
+    pub weight: Option<u16>,
+    /// The same for one device.
+    pub weight_device: Vec<BlockRate>,
+    /// Bytes a second read from a device.
+    pub read_bps: Vec<BlockRate>,
+    /// Bytes a second written to a device.
+    pub write_bps: Vec<BlockRate>,
+    /// Operations a second that read from a device.
+    pub read_iops: Vec<BlockRate>,
+    /// Operations a second that write to a device.
+    pub write_iops: Vec<BlockRate>,
+}
+
+impl BlockIo {
+    /// Whether nothing is limited.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// All devices that are named.
+    pub fn devices(&self) -> impl Iterator<Item = &str> {
+        [
+            &self.weight_device,
+            &self.read_bps,
+            &self.write_bps,
+            &self.read_iops,
+            &self.write_iops,
+        ]
+        .into_iter()
+        .flatten()
+        .map(|rate| rate.path.as_str())
+    }
+}
+
+/// A number for one block device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockRate {
+    /// The device's path on the host.
+    pub path: String,
+    /// The rate or weight.
+    pub value: u64,
+}
+
+/// One `--device-cgroup-rule`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRule {
+    /// `a` for all, `c` or `b`.
+    pub kind: char,
+    /// None is any.
+    pub major: Option<u32>,
+    /// None is any.
+    pub minor: Option<u32>,
+    /// Some of `r`, `w` and `m`.
+    pub permissions: String,
+}
+
+impl DeviceRule {
+    /// Reads `c 42:* rmw`, as cgroup v1's devices.allow takes it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let (kind, numbers, permissions) = (words.next()?, words.next()?, words.next()?);
+        let kind = kind.chars().next().filter(|_| kind.len() == 1)?;
+        let (major, minor) = numbers.split_once(':')?;
+        let number = |text: &str| match text {
+            "*" => Some(None),
+            _ => text.parse().ok().map(Some),
+        };
+        let sound =
+            (1..=3).contains(&permissions.len()) && permissions.chars().all(|c| "rwm".contains(c));
+        let rule = Self {
+            kind,
+            major: number(major)?,
+            minor: number(minor)?,
+            permissions: permissions.to_owned(),
+        };
+        (sound && "acb".contains(kind) && words.next().is_none()).then_some(rule)
+    }
+}
+
+impl std::fmt::Display for DeviceRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let number = |n: Option<u32>| n.map_or_else(|| "*".to_owned(), |n| n.to_string());
+        let (major, minor) = (number(self.major), number(self.minor));
+        write!(f, "{} {major}:{minor} {}", self.kind, self.permissions)
+    }
+}
+
+/// Devices that somebody else describes: by the names of the Container Device Interface, or by what
+/// they can do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CdiRequest {
+    /// `cdi`, or the driver whose devices are meant.
+    pub driver: String,
+    /// How many; -1 is all.
+    pub count: i64,
+    /// The devices' names: `vendor.com/class=name`.
+    pub ids: Vec<String>,
+    /// One of these lists must be fulfilled.
+    pub capabilities: Vec<Vec<String>>,
+    /// Options of the driver.
+    pub options: std::collections::BTreeMap<String, String>,
 }
 
 /// One resource limit.
@@ -90,4 +214,28 @@ pub struct DeviceRequest {
     pub container_path: String,
     /// Some of `r`, `w` and `m`.
     pub permissions: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_of_devices_are_read_as_they_are_shown() {
+        for text in ["c 42:* rmw", "a *:* rwm", "b 8:16 r"] {
+            assert_eq!(DeviceRule::parse(text).unwrap().to_string(), text);
+        }
+        for text in [
+            "c 42 r",
+            "d 1:2 r",
+            "c 1:2",
+            "c 1:2 x",
+            "c 1:2 rwmr",
+            "c  1:2 r",
+            "c 1:2 r w",
+            "",
+        ] {
+            assert_eq!(DeviceRule::parse(text), None, "{text}");
+        }
+    }
 }

@@ -18,6 +18,8 @@ const LEAST_MEMORY: i64 = 6 * MIB;
 pub(in crate::container) struct Machine {
     pub(in crate::container) cgroups: Capabilities,
     pub(in crate::container) cpus: usize,
+    /// Whether real-time scheduling can be limited.
+    pub(in crate::container) realtime: bool,
     /// Processors and memory nodes there are, as in `0-2,4`.
     pub(in crate::container) available: (String, String),
 }
@@ -27,6 +29,7 @@ impl Machine {
         Self {
             cgroups: host.facts.cgroups,
             cpus: host.cpus,
+            realtime: host.realtime,
             available: host.available.clone(),
         }
     }
@@ -90,6 +93,13 @@ pub enum Limit {
         asked: String,
         available: String,
     },
+    #[error(
+        "Your kernel does not support CPU real-time scheduler: it needs cgroup version 1 and \
+         CONFIG_RT_GROUP_SCHED"
+    )]
+    NoRealtime,
+    #[error("cpu real-time runtime cannot be higher than cpu real-time period")]
+    RealtimeAbovePeriod,
     #[error("Invalid value {0}, range for oom score adj is [-1000, 1000]")]
     OomScoreAdj(i32),
     #[error("ulimit {name}: soft limit must be less than or equal to hard limit: {soft} > {hard}")]
@@ -106,6 +116,8 @@ pub(in crate::container) fn limits(
     swap(resources, machine, &mut warnings).map_err(Invalid::Limit)?;
     cpu(resources, machine, &mut warnings).map_err(Invalid::Limit)?;
     cpuset(resources, machine, &mut warnings).map_err(Invalid::Limit)?;
+    realtime(resources, machine).map_err(Invalid::Limit)?;
+    block_io(resources, machine, &mut warnings);
     rest(resources, machine, &mut warnings).map_err(Invalid::Limit)?;
     Ok(warnings)
 }
@@ -289,6 +301,38 @@ fn cpuset(
     Ok(())
 }
 
+fn realtime(asked: &Resources, machine: &Machine) -> Result<(), Limit> {
+    let (period, runtime) = (asked.cpu_rt_period, asked.cpu_rt_runtime);
+    if (period.is_some() || runtime.is_some()) && !machine.realtime {
+        return Err(Limit::NoRealtime);
+    }
+    match (period, runtime.and_then(|n| u64::try_from(n).ok())) {
+        (Some(period), Some(runtime)) if runtime > period => Err(Limit::RealtimeAbovePeriod),
+        _ => Ok(()),
+    }
+}
+
+fn block_io(asked: &mut Resources, machine: &Machine, warnings: &mut Vec<String>) {
+    let io = &mut asked.block_io;
+    if machine.cgroups.blkio_weight {
+        return;
+    }
+    if io.weight.take().is_some() {
+        warnings.push(
+            "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight \
+             discarded."
+                .to_owned(),
+        );
+    }
+    if !std::mem::take(&mut io.weight_device).is_empty() {
+        warnings.push(
+            "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. \
+             Weight-device discarded."
+                .to_owned(),
+        );
+    }
+}
+
 fn rest(asked: &mut Resources, machine: &Machine, warnings: &mut Vec<String>) -> Result<(), Limit> {
     none_if_zero(&mut asked.pids_limit);
     if asked.pids_limit.is_some_and(|limit| limit > 0) && !machine.cgroups.pids {
@@ -371,6 +415,7 @@ mod tests {
                 devices: true,
             },
             cpus: 2,
+            realtime: false,
             available: ("0-1".into(), "0".into()),
         }
     }

@@ -63,6 +63,29 @@ pub enum Invalid {
     /// The process 1 that was asked for is not installed.
     #[error("--init: {0} is missing: it is installed beside brigd")]
     NoInit(String),
+    /// Two options that exclude each other.
+    #[error("conflicting options: {0}")]
+    Conflict(&'static str),
+    /// A container to share with that is not there.
+    #[error("No such container: {who}: only what is there can be shared with")]
+    NoOther { who: String },
+    /// A container that shares no memory.
+    #[error(
+        "container {0}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
+    )]
+    NotShareable(types::ContainerId),
+    /// A runtime that the daemon does not know.
+    #[error("unknown or invalid runtime name: {name}: one of {known} is expected")]
+    Runtime { name: String, known: String },
+    /// Devices that nobody describes.
+    #[error(transparent)]
+    Devices(#[from] crate::cdi::Unfulfilled),
+    /// A device that is described and not there.
+    #[error("CDI device injection failed: the device node {path:?}: {reason}")]
+    DescribedDevice { path: String, reason: String },
+    /// A device whose I/O is to be limited.
+    #[error("cannot limit block I/O of {path:?}: {reason}")]
+    BlockDevice { path: String, reason: String },
     /// A mount that cannot be.
     #[error("invalid mount config for type \"{kind}\": {reason}")]
     Mount { kind: &'static str, reason: String },

@@ -1,0 +1,75 @@
+//! Namespaces that a container shares.
+
+use types::{NamespaceMode, Namespaces};
+
+use super::Refusal;
+use crate::wire::HostConfig;
+
+/// How Docker calls the kind of namespace, what was asked for, what may be.
+struct Kind<'a> {
+    name: &'static str,
+    asked: &'a str,
+    accepted: fn(&NamespaceMode) -> bool,
+    expected: &'static str,
+}
+
+pub(super) fn namespaces(host: &HostConfig) -> Result<Namespaces, Refusal> {
+    use NamespaceMode as Mode;
+    Ok(Namespaces {
+        pid: read(&Kind {
+            name: "PID",
+            asked: &host.pid_mode,
+            accepted: |mode| matches!(mode, Mode::Private | Mode::Host | Mode::Container(_)),
+            expected: "host, private or container:NAME",
+        })?,
+        ipc: read(&Kind {
+            name: "IPC",
+            asked: &host.ipc_mode,
+            accepted: |_| true,
+            expected: "none, private, shareable, host or container:NAME",
+        })?,
+        uts: read(&Kind {
+            name: "UTS",
+            asked: &host.uts_mode,
+            accepted: |mode| matches!(mode, Mode::Private | Mode::Host),
+            expected: "host or private",
+        })?,
+        cgroup: read(&Kind {
+            name: "cgroup namespace",
+            asked: &host.cgroupns_mode,
+            accepted: |mode| matches!(mode, Mode::Private | Mode::Host),
+            expected: "host or private",
+        })?,
+        user: read(&Kind {
+            name: "user namespace",
+            asked: &host.userns_mode,
+            // Users are never mapped, which is what `host` asks for.
+            accepted: |mode| *mode == Mode::Host,
+            expected: "host, as users are not mapped in this version of Brig",
+        })?,
+    })
+}
+
+fn read(kind: &Kind<'_>) -> Result<NamespaceMode, Refusal> {
+    // Clients of podman say `default` for nothing.
+    let asked = match kind.asked {
+        "default" => "",
+        asked => asked,
+    };
+    let mode = NamespaceMode::parse(asked);
+    let fits = |mode: &NamespaceMode| *mode == NamespaceMode::Default || (kind.accepted)(mode);
+    mode.filter(fits).ok_or_else(|| {
+        Refusal::Said(format!(
+            "invalid {} mode: {}: {} is expected",
+            kind.name, kind.asked, kind.expected
+        ))
+    })
+}
+
+pub(super) fn show(namespaces: &Namespaces, host: &mut HostConfig) {
+    host.pid_mode = namespaces.pid.to_string();
+    host.ipc_mode = namespaces.ipc.to_string();
+    host.uts_mode = namespaces.uts.to_string();
+    host.cgroupns_mode = namespaces.cgroup.to_string();
+    host.userns_mode = namespaces.user.to_string();
+}

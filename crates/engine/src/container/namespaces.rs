@@ -1,0 +1,147 @@
+//! Namespaces of other containers and of the host that a container shares, and the memory behind
+//! `/dev/shm` that goes with one of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sys::mount::Attributes;
+use types::{ContainerSpec, Lifecycle, NamespaceMode, NetworkMode};
+
+use super::WrongState;
+use super::check::Invalid;
+use crate::network::NetworkError;
+use crate::render::{Joined, SHM_SIZE};
+use crate::table::Container;
+use crate::{Engine, Error};
+
+/// What others see of a shareable container's `/dev/shm`, in its run directory.
+const SHM: &str = "shm";
+
+/// The host's own.
+const HOST_SHM: &str = "/dev/shm";
+
+/// What the request says of them alone.
+pub(super) fn check(spec: &ContainerSpec) -> Result<(), Invalid> {
+    let named = spec.hostname.as_ref().is_some_and(|name| !name.is_empty());
+    if spec.namespaces.uts.is_host() && named {
+        return Err(Invalid::Conflict("hostname and the UTS mode"));
+    }
+    Ok(())
+}
+
+/// Names of containers become ids: a name may be another's by the next start.
+pub(super) fn resolve(engine: &Engine, spec: &mut ContainerSpec) -> Result<(), Error> {
+    let modes = [&mut spec.namespaces.pid, &mut spec.namespaces.ipc];
+    for mode in modes {
+        if let Some(who) = mode.container() {
+            let other = engine.find(who).map_err(|_| Invalid::NoOther {
+                who: who.to_owned(),
+            })?;
+            *mode = NamespaceMode::Container(other.id().to_string());
+        }
+    }
+    Ok(())
+}
+
+/// What the container joins.
+pub(super) fn joined(engine: &Engine, container: &Container) -> Result<Joined, Error> {
+    let spec = &container.fixed.spec;
+    let network = match network(engine, container)? {
+        Some(other) => Some(of_network(&other)?),
+        None => None,
+    };
+    if spec.namespaces.is_default() {
+        return Ok(Joined {
+            network,
+            ..Joined::default()
+        });
+    }
+    let of = |mode: &NamespaceMode, kind| match mode.container() {
+        Some(who) => {
+            let other = engine.find(who)?;
+            of_process(&other, kind).map(Some)
+        }
+        None => Ok(None),
+    };
+    Ok(Joined {
+        network,
+        pid: of(&spec.namespaces.pid, "pid")?,
+        ipc: of(&spec.namespaces.ipc, "ipc")?,
+        shm: shm(engine, container)?,
+    })
+}
+
+/// The container whose network this one shares.
+pub(super) fn network(
+    engine: &Engine,
+    container: &Container,
+) -> Result<Option<Arc<Container>>, Error> {
+    match &container.fixed.spec.network {
+        NetworkMode::Container(who) => engine.find(who).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn of_network(other: &Container) -> Result<PathBuf, Error> {
+    let lifecycle = other.lifecycle();
+    let Some(process) = lifecycle.process() else {
+        let id = other.id().to_string();
+        return Err(NetworkError::NotRunning(id, lifecycle.name()).into());
+    };
+    Ok(PathBuf::from(format!("/proc/{}/ns/net", process.pid)))
+}
+
+fn of_process(other: &Container, kind: &str) -> Result<PathBuf, Error> {
+    let id = || other.id().clone();
+    match other.lifecycle() {
+        Lifecycle::Running { process, .. } => {
+            Ok(PathBuf::from(format!("/proc/{}/ns/{kind}", process.pid)))
+        }
+        Lifecycle::Restarting { .. } => Err(WrongState::Restarting(id()).into()),
+        _ => Err(WrongState::NotRunning(id()).into()),
+    }
+}
+
+/// What is at `/dev/shm` of a container, seen from the host; none is memory of its own.
+fn shm(engine: &Engine, container: &Container) -> Result<Option<PathBuf>, Error> {
+    Ok(match &container.fixed.spec.namespaces.ipc {
+        NamespaceMode::Host => Some(HOST_SHM.into()),
+        NamespaceMode::Shareable => Some(engine.run_dir(container.id()).join(SHM)),
+        NamespaceMode::Container(who) => {
+            let other = engine.find(who)?;
+            let shared = shm(engine, &other)?;
+            Some(shared.ok_or_else(|| Invalid::NotShareable(other.id().clone()))?)
+        }
+        _ => None,
+    })
+}
+
+/// Makes the memory that a shareable container shares: on the host, where whoever joins finds it. It
+/// goes with the run directory.
+pub(super) fn make_shm(container: &Container, run_dir: &Path) -> Result<(), Error> {
+    let spec = &container.fixed.spec;
+    if spec.namespaces.ipc != NamespaceMode::Shareable {
+        return Ok(());
+    }
+    let path = run_dir.join(SHM);
+    let size = spec.shm_size.filter(|size| *size > 0).unwrap_or(SHM_SIZE);
+    let size = size.to_string();
+    let parameters = [("mode", Some("1777")), ("size", Some(size.as_str()))];
+    let attributes = Attributes::NO_SUID | Attributes::NO_EXEC | Attributes::NO_DEV;
+    std::fs::create_dir(&path).map_err(Error::io(format!("make {}", path.display())))?;
+    sys::mount::file_system("tmpfs", Some("shm"), &parameters, attributes)
+        .and_then(|memory| memory.attach(sys::fd::open_path(&path)?))
+        .map_err(Error::kernel(format!("mount {}", path.display())))
+}
+
+/// Unmounts it, if it is there: nothing else may be removed before.
+pub(super) fn remove_shm(run_dir: &Path) -> Result<(), Error> {
+    use sys::Errno;
+    let path = run_dir.join(SHM);
+    match sys::mount::detach(&path) {
+        Err(error) if !matches!(error.errno, Errno::INVAL | Errno::NOENT) => {
+            Err(Error::kernel(format!("unmount {}", path.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}
