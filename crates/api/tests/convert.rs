@@ -261,10 +261,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
         r#"{"HostConfig": {"SecurityOpt": ["label=level:s0"]}}"#,
         "HostConfig.SecurityOpt label",
     ),
-    (
-        r#"{"HostConfig": {"SecurityOpt": ["apparmor=mine"]}}"#,
-        "HostConfig.SecurityOpt apparmor",
-    ),
 ];
 
 #[test]

@@ -20,6 +20,8 @@ pub(crate) struct Host {
     pub(crate) available: (String, String),
     /// Whether real-time scheduling can be limited, which is version 1's only.
     pub(crate) realtime: bool,
+    /// Whether AppArmor is there to confine.
+    pub(crate) apparmor: bool,
     /// Identifies this boot.
     pub(crate) boot: String,
     /// The host's own name.
@@ -49,6 +51,7 @@ impl Host {
             realtime: ["cpu", "cpu,cpuacct"]
                 .iter()
                 .any(|dir| Path::new(&format!("/sys/fs/cgroup/{dir}/cpu.rt_period_us")).exists()),
+            apparmor: read("/sys/module/apparmor/parameters/enabled").is_ok_and(|on| on == "Y"),
             boot: sys::proc::boot_id().map_err(Error::kernel("read this machine's boot id"))?,
             name: read("/proc/sys/kernel/hostname")?,
             cgroups,

@@ -73,7 +73,8 @@ fn dist() -> PathBuf {
         .join("dist-debug")
 }
 
-pub(crate) fn cache() -> PathBuf {
+/// Where scripts/setup.sh keeps what tests need.
+pub fn cache() -> PathBuf {
     env::var_os("BRIG_CACHE").map_or_else(|| repository().join(".cache"), PathBuf::from)
 }
 

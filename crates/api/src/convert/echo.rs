@@ -167,6 +167,15 @@ fn add_security(host: &mut HostConfig, security: &Security) {
         SeccompProfile::Unconfined => options.push("seccomp=unconfined".to_owned()),
         SeccompProfile::Custom(text) => options.push(format!("seccomp={text}")),
     }
+    options.extend(
+        security
+            .apparmor
+            .iter()
+            .map(|name| format!("apparmor={name}")),
+    );
+    if security.writable_cgroups {
+        options.push("writable-cgroups=true".to_owned());
+    }
     host.security_opt = some(&options);
     host.privileged = security.privileged;
     host.cap_add = some(&security.cap_add);

@@ -14,6 +14,8 @@ pub(super) fn security(host: &HostConfig) -> Result<Security, Refusal> {
         cap_drop: host.cap_drop.clone().unwrap_or_default(),
         no_new_privileges: false,
         seccomp: SeccompProfile::Default,
+        apparmor: None,
+        writable_cgroups: false,
         masked_paths: host.masked_paths.clone(),
         readonly_paths: host.readonly_paths.clone(),
     };
@@ -40,27 +42,24 @@ fn apply(security: &mut Security, option: &str) -> Result<(), Refusal> {
             security.no_new_privileges = boolean(option, value)?;
         }
         ("seccomp", _) => security.seccomp = seccomp(value)?,
-        // Without those security modules there is nothing to switch off, and Docker takes it.
-        ("label", "disable") | ("apparmor", "unconfined") => {}
+        ("writable-cgroups", _) => security.writable_cgroups = boolean(option, value)?,
+        // Docker without SELinux takes it: there is nothing to switch off.
+        ("label", "disable") => {}
+        // So it is unless somebody asks for a profile.
+        ("apparmor", "unconfined" | "") => security.apparmor = None,
         ("label", _) => {
             return Err(Refusal::Unsupported {
                 field: "HostConfig.SecurityOpt label",
                 instead: "SELinux is not supported; leave it out or say label=disable".into(),
             });
         }
-        ("apparmor", _) => {
-            return Err(Refusal::Unsupported {
-                field: "HostConfig.SecurityOpt apparmor",
-                instead: "AppArmor is not supported; leave it out or say apparmor=unconfined"
-                    .into(),
-            });
-        }
+        ("apparmor", profile) => security.apparmor = Some(profile.to_owned()),
         _ => {
             return Err(Refusal::invalid(
                 FIELD,
                 format!(
-                    "{option:?}: no-new-privileges, seccomp, label=disable and \
-                     apparmor=unconfined are known"
+                    "{option:?}: no-new-privileges, seccomp, apparmor, writable-cgroups and \
+                     label=disable are known"
                 ),
             ));
         }

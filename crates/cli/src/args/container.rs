@@ -236,7 +236,8 @@ pub struct ContainerFlags {
     /// Runtime that runs it, by its name in the daemon's configuration
     #[arg(long, value_name = "string")]
     pub runtime: Option<String>,
-    /// Security option: no-new-privileges, seccomp=FILE|unconfined, systempaths=unconfined
+    /// Security option: no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE,
+    /// systempaths=unconfined, writable-cgroups
     #[arg(long, value_name = "list")]
     pub security_opt: Vec<String>,
     /// Size of /dev/shm

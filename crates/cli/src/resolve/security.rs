@@ -46,9 +46,15 @@ fn one(
             security.masked_paths = Some(Vec::new());
             security.readonly_paths = Some(Vec::new());
         }
-        // Neither is applied by this version, so asking for neither is granted.
-        ("apparmor", Some("unconfined")) | ("label", Some("disable")) => {}
-        ("apparmor" | "label" | "writable-cgroups" | "credentialspec", Some(_)) => {
+        ("apparmor", Some("unconfined")) => security.apparmor = None,
+        ("apparmor", Some(profile)) => security.apparmor = Some(profile.to_owned()),
+        ("writable-cgroups", None) => security.writable_cgroups = true,
+        ("writable-cgroups", Some(value)) => {
+            security.writable_cgroups = go_bool(value).map_err(|_| invalid())?;
+        }
+        // It is not applied by this version, so asking for none is granted.
+        ("label", Some("disable")) => {}
+        ("label" | "credentialspec", Some(_)) => {
             return Err(CliError::Invalid(format!(
                 "--security-opt {name} is not in this version"
             )));
@@ -109,6 +115,7 @@ mod tests {
             "systempaths=unconfined",
             "apparmor=unconfined",
             "apparmor=mine",
+            "label=level:s0",
             "seccomp",
             "foo",
             "no-new-privileges=maybe",
@@ -126,7 +133,8 @@ mod tests {
         seccomp=bad -> compacting json for seccomp profile (bad) failed: EOF while parsing an object at line 1 column 1
         systempaths=unconfined -> false Default Some([])
         apparmor=unconfined -> false Default None
-        apparmor=mine -> --security-opt apparmor is not in this version
+        apparmor=mine -> false Default None
+        label=level:s0 -> --security-opt label is not in this version
         seccomp -> Invalid --security-opt: "seccomp"
         foo -> Invalid --security-opt: "foo"
         no-new-privileges=maybe -> Invalid --security-opt: "no-new-privileges=maybe"

@@ -118,6 +118,7 @@ fn checked(
     check::request(spec)?;
     network::request(spec)?;
     namespaces::check(spec)?;
+    check::apparmor(spec, host.apparmor)?;
     runtimes::check(engine.config(), spec)?;
     described::edits(engine, spec)?;
     check::platform(spec, &image::platform(&image.config), &Platform::host())?;

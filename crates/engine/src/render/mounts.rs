@@ -53,6 +53,10 @@ fn kernel_mounts(input: &RenderInput<'_>) -> Vec<Mount> {
         true => &[],
         false => &["ro"],
     };
+    let cgroups: &[&str] = match input.spec.security.writable_cgroups {
+        true => &[],
+        false => read_only,
+    };
     let fixed = vec![
         mount("/proc", "proc", "proc", &quiet),
         mount(
@@ -79,7 +83,7 @@ fn kernel_mounts(input: &RenderInput<'_>) -> Vec<Mount> {
             "/sys/fs/cgroup",
             "cgroup",
             "cgroup",
-            &[&quiet[..], read_only].concat(),
+            &[&quiet[..], cgroups].concat(),
         ),
         mount("/dev/mqueue", "mqueue", "mqueue", &quiet),
     ];

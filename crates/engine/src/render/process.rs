@@ -83,6 +83,7 @@ impl Common<'_> {
             self.identity.uid,
         )));
         process.set_rlimits(rlimits(&self.spec.resources.ulimits)?);
+        process.set_apparmor_profile(self.spec.security.apparmor.clone());
         process.set_no_new_privileges(Some(self.spec.security.no_new_privileges));
         process.set_oom_score_adj(Some(self.spec.resources.oom_score_adj.unwrap_or(0)));
         Ok(process)

@@ -16,6 +16,12 @@ pub struct Security {
     pub no_new_privileges: bool,
     /// The system call filter.
     pub seccomp: SeccompProfile,
+    /// The AppArmor profile of its processes; none is what the daemon itself has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apparmor: Option<String>,
+    /// Whether it may change its own cgroup at `/sys/fs/cgroup`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub writable_cgroups: bool,
     /// Replaces the default masked paths; an empty list unmasks all.
     pub masked_paths: Option<Vec<String>>,
     /// Replaces the default read-only paths.

@@ -77,6 +77,12 @@ pub enum Invalid {
     /// A runtime that the daemon does not know.
     #[error("unknown or invalid runtime name: {name}: one of {known} is expected")]
     Runtime { name: String, known: String },
+    /// A profile where there is none.
+    #[error(
+        "AppArmor is not enabled on this machine: the profile {0:?} cannot be applied; leave it out \
+         or say apparmor=unconfined"
+    )]
+    NoAppArmor(String),
     /// Devices that nobody describes.
     #[error(transparent)]
     Devices(#[from] crate::cdi::Unfulfilled),
@@ -139,6 +145,14 @@ pub(super) fn request(spec: &ContainerSpec) -> Result<(), Invalid> {
     }
     log(spec)?;
     mounts(&spec.mounts)
+}
+
+/// Whether a profile that is asked for can be had.
+pub(super) fn apparmor(spec: &ContainerSpec, there: bool) -> Result<(), Invalid> {
+    match &spec.security.apparmor {
+        Some(profile) if !there => Err(Invalid::NoAppArmor(profile.clone())),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the image runs here, and is what was asked for.

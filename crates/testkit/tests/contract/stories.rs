@@ -1,0 +1,328 @@
+//! Every operation as it should be asked, in an order in which each finds what it needs.
+
+use super::Daemon;
+use super::http::{Answer, ask, put, send};
+use super::table::{Operation, operations};
+
+/// What is asked, with a body of JSON if there is one, and the status it is to have.
+type Step = (&'static str, &'static str, Option<&'static str>, u16);
+
+const SLEEP: &str = r#"{"Image": "bb", "Cmd": ["sleep", "1000"], "StopTimeout": 0}"#;
+
+/// Of a container from its beginning to its end.
+const CONTAINERS: &[Step] = &[
+    ("POST", "/containers/create?name=one", Some(SLEEP), 201),
+    ("POST", "/containers/create?name=one", Some(SLEEP), 409),
+    ("POST", "/containers/create?name=-", Some(SLEEP), 400),
+    (
+        "POST",
+        "/containers/create?name=none",
+        Some(r#"{"Image": "nobody-knows"}"#),
+        404,
+    ),
+    (
+        "POST",
+        "/containers/create",
+        Some(r#"{"Image": "bb"}"#),
+        400,
+    ),
+    ("GET", "/containers/one/json?size=1", None, 200),
+    ("GET", "/containers/json?all=1", None, 200),
+    ("GET", "/containers/one/top", None, 409),
+    ("POST", "/containers/one/kill", None, 409),
+    ("POST", "/containers/one/pause", None, 409),
+    ("POST", "/containers/one/stop", None, 304),
+    (
+        "POST",
+        "/containers/one/exec",
+        Some(r#"{"Cmd": ["true"]}"#),
+        409,
+    ),
+    ("POST", "/containers/one/start", None, 204),
+    ("POST", "/containers/one/start", None, 304),
+    ("GET", "/containers/one/top", None, 200),
+    ("GET", "/containers/one/top?ps_args=aux", None, 200),
+    ("GET", "/containers/one/logs?stdout=1", None, 200),
+    ("GET", "/containers/one/logs", None, 400),
+    ("GET", "/containers/one/logs?stdout=1&since=x", None, 400),
+    ("GET", "/containers/one/changes", None, 200),
+    ("GET", "/containers/one/export", None, 200),
+    ("GET", "/containers/one/stats?stream=0", None, 200),
+    (
+        "GET",
+        "/containers/one/stats?stream=0&one-shot=1",
+        None,
+        200,
+    ),
+    ("POST", "/containers/one/resize?h=x&w=20", None, 400),
+    ("POST", "/containers/one/pause", None, 204),
+    ("POST", "/containers/one/pause", None, 409),
+    ("POST", "/containers/one/start", None, 409),
+    ("POST", "/containers/one/unpause", None, 204),
+    ("POST", "/containers/one/unpause", None, 409),
+    (
+        "POST",
+        "/containers/one/update",
+        Some(r#"{"CpuShares": 512}"#),
+        200,
+    ),
+    (
+        "POST",
+        "/containers/one/update",
+        Some(r#"{"Memory": 1}"#),
+        400,
+    ),
+    ("POST", "/containers/one/rename?name=two", None, 204),
+    ("POST", "/containers/two/rename?name=", None, 400),
+    ("POST", "/containers/create?name=other", Some(SLEEP), 201),
+    ("POST", "/containers/two/rename?name=other", None, 409),
+    ("HEAD", "/containers/two/archive?path=/bin", None, 200),
+    ("HEAD", "/containers/two/archive", None, 400),
+    ("HEAD", "/containers/two/archive?path=/not/there", None, 404),
+    (
+        "GET",
+        "/containers/two/archive?path=/bin/busybox",
+        None,
+        200,
+    ),
+    ("GET", "/containers/two/archive?path=/not/there", None, 404),
+    ("POST", "/containers/two/wait?condition=sometime", None, 400),
+    ("DELETE", "/containers/two", None, 409),
+    ("POST", "/containers/two/kill?signal=NONE", None, 400),
+    ("POST", "/containers/two/stop?t=x", None, 400),
+    ("POST", "/containers/two/restart?t=0", None, 204),
+    ("POST", "/containers/two/kill", None, 204),
+    ("POST", "/containers/two/wait", None, 200),
+    ("POST", "/containers/two/stop", None, 304),
+    ("DELETE", "/containers/two?force=1&v=1", None, 204),
+    ("POST", "/containers/prune", None, 200),
+    ("GET", "/containers/json?limit=x", None, 400),
+    (
+        "GET",
+        "/containers/json?filters=%7B%22status%22%3A%5B%22strange%22%5D%7D",
+        None,
+        400,
+    ),
+];
+
+/// Of images, networks, volumes and the daemon itself.
+const REST: &[Step] = &[
+    ("GET", "/images/json?all=1&digests=1", None, 200),
+    ("GET", "/images/bb/json", None, 200),
+    ("GET", "/images/bb/history", None, 200),
+    ("POST", "/images/bb/tag?repo=copy&tag=x", None, 201),
+    ("POST", "/images/bb/tag?repo=UPPER", None, 400),
+    ("GET", "/images/bb/get", None, 200),
+    ("GET", "/images/get?names=bb&names=copy:x", None, 200),
+    ("DELETE", "/images/copy:x", None, 200),
+    ("POST", "/images/prune", None, 200),
+    ("POST", "/build/prune", None, 200),
+    ("GET", "/networks", None, 200),
+    ("GET", "/networks/", None, 200),
+    ("GET", "/networks/none", None, 200),
+    (
+        "POST",
+        "/networks/create",
+        Some(r#"{"Name": "lan", "Driver": "bridge"}"#),
+        201,
+    ),
+    (
+        "POST",
+        "/networks/create",
+        Some(r#"{"Name": "lan", "Driver": "bridge"}"#),
+        409,
+    ),
+    (
+        "POST",
+        "/networks/create",
+        Some(r#"{"Name": "x", "Driver": "nobody"}"#),
+        404,
+    ),
+    ("POST", "/containers/create?name=guest", Some(SLEEP), 201),
+    (
+        "POST",
+        "/networks/lan/connect",
+        Some(r#"{"Container": "guest"}"#),
+        200,
+    ),
+    (
+        "POST",
+        "/networks/lan/connect",
+        Some(r#"{"Container": "nobody-knows"}"#),
+        404,
+    ),
+    (
+        "POST",
+        "/networks/lan/disconnect",
+        Some(r#"{"Container": "guest"}"#),
+        200,
+    ),
+    ("DELETE", "/containers/guest", None, 204),
+    ("DELETE", "/networks/none", None, 403),
+    ("DELETE", "/networks/lan", None, 204),
+    ("POST", "/networks/prune", None, 200),
+    ("GET", "/volumes", None, 200),
+    ("POST", "/volumes/create", Some(r#"{"Name": "box"}"#), 201),
+    ("POST", "/volumes/create", Some(r#"{"Name": "box"}"#), 201),
+    ("POST", "/volumes/create", Some(r#"{"Name": "/"}"#), 400),
+    ("GET", "/volumes/box", None, 200),
+    ("DELETE", "/volumes/box", None, 204),
+    ("DELETE", "/volumes/box", None, 404),
+    ("DELETE", "/volumes/box?force=1", None, 204),
+    ("POST", "/volumes/prune", None, 200),
+    ("GET", "/info", None, 200),
+    ("GET", "/version", None, 200),
+    ("GET", "/_ping", None, 200),
+    ("HEAD", "/_ping", None, 200),
+    ("GET", "/events?since=0&until=1", None, 200),
+    ("GET", "/events?since=x", None, 400),
+    ("GET", "/system/df", None, 200),
+    ("GET", "/system/df?type=image&type=volume", None, 200),
+    ("GET", "/system/df?type=colour", None, 400),
+    ("GET", "/plugins", None, 200),
+    ("GET", "/swarm", None, 503),
+    ("POST", "/swarm/leave", None, 503),
+    ("GET", "/nodes", None, 503),
+    ("GET", "/services", None, 503),
+    ("GET", "/tasks", None, 503),
+    ("GET", "/secrets", None, 503),
+    ("GET", "/configs", None, 503),
+    ("GET", "/v1.23/info", None, 400),
+    ("GET", "/v9.99/info", None, 400),
+    ("GET", "/nothing", None, 404),
+];
+
+/// What went otherwise.
+pub(crate) fn tell(daemon: &Daemon<'_>) -> Vec<String> {
+    let table = operations();
+    let mut wrong = Vec::new();
+    for (method, target, body, expected) in CONTAINERS.iter().chain(REST) {
+        let answer = ask(daemon.socket, method, target, *body);
+        if answer.status != *expected {
+            wrong.push(format!("{method} {target}: {answer}, not {expected}"));
+        }
+        wrong.extend(undocumented(&table, method, target, *expected));
+    }
+    wrong.extend(exec(daemon));
+    wrong.extend(archives(daemon));
+    wrong.extend(upgrades(daemon));
+    wrong
+}
+
+/// Statuses that the specification forgets, though Docker has them: what makes no sense, what is in
+/// nobody's state, and versions.
+fn undocumented(table: &[Operation], method: &str, target: &str, status: u16) -> Option<String> {
+    let path = target.split('?').next().unwrap_or_default();
+    let same = |operation: &&Operation| {
+        let (ours, theirs): (Vec<&str>, Vec<&str>) = (
+            path.split('/').collect(),
+            operation.path.split('/').collect(),
+        );
+        operation.method == method
+            && ours.len() == theirs.len()
+            && ours
+                .iter()
+                .zip(&theirs)
+                .all(|(o, t)| o == t || t.starts_with('{'))
+    };
+    let known: Vec<&Operation> = table.iter().filter(same).collect();
+    let forgotten = [400, 404, 409].contains(&status);
+    let documented = known
+        .iter()
+        .any(|operation| operation.statuses.contains(&status));
+    (!known.is_empty() && !documented && !forgotten)
+        .then(|| format!("{method} {target}: {status} is not in the specification"))
+}
+
+fn differs(what: &str, answer: &Answer, expected: u16) -> Option<String> {
+    (answer.status != expected).then(|| format!("{what}: {answer}, not {expected}"))
+}
+
+fn exec(daemon: &Daemon<'_>) -> Vec<String> {
+    let socket = daemon.socket;
+    let post = |target: &str, body: Option<&str>| ask(socket, "POST", target, body);
+    let mut wrong = Vec::new();
+    post("/containers/create?name=runner", Some(SLEEP));
+    post("/containers/runner/start", None);
+    let made = post("/containers/runner/exec", Some(r#"{"Cmd": ["true"]}"#));
+    wrong.extend(differs("exec create", &made, 201));
+    let id = made.field("Id");
+    let started = post(&format!("/exec/{id}/start"), Some(r#"{"Detach": true}"#));
+    wrong.extend(differs("exec start", &started, 200));
+    let again = post(&format!("/exec/{id}/start"), Some(r#"{"Detach": true}"#));
+    wrong.extend(differs("exec start again", &again, 409));
+    let shown = ask(socket, "GET", &format!("/exec/{id}/json"), None);
+    wrong.extend(differs("exec inspect", &shown, 200));
+    let empty = post("/containers/runner/exec", Some("{}"));
+    wrong.extend(differs("exec create without a command", &empty, 400));
+    let gone = ask(socket, "DELETE", "/containers/runner?force=1", None);
+    wrong.extend(differs("remove", &gone, 204));
+    wrong
+}
+
+/// A tar with nothing in it.
+const EMPTY: [u8; 1024] = [0; 1024];
+
+fn archives(daemon: &Daemon<'_>) -> Vec<String> {
+    let socket = daemon.socket;
+    let mut wrong = Vec::new();
+    let read_only = r#"{"Image": "bb", "Cmd": ["true"], "HostConfig": {"ReadonlyRootfs": true}}"#;
+    ask(socket, "POST", "/containers/create?name=open", Some(SLEEP));
+    ask(
+        socket,
+        "POST",
+        "/containers/create?name=shut",
+        Some(read_only),
+    );
+    for (target, expected) in [
+        ("/containers/open/archive?path=/", 200),
+        ("/containers/open/archive?path=/not/there", 404),
+        ("/containers/shut/archive?path=/", 403),
+    ] {
+        let answer = put(socket, "PUT", target, &EMPTY);
+        wrong.extend(differs(&format!("PUT {target}"), &answer, expected));
+    }
+    let rubbish = put(
+        socket,
+        "PUT",
+        "/containers/open/archive?path=/",
+        b"rubbish that is no tar",
+    );
+    // A word for what is no archive there is in neither.
+    if rubbish.status == 200 {
+        wrong.push(format!("PUT of rubbish: {rubbish}"));
+    }
+    for name in ["open", "shut"] {
+        ask(socket, "DELETE", &format!("/containers/{name}"), None);
+    }
+    wrong
+}
+
+/// Connections that become the container's.
+fn upgrades(daemon: &Daemon<'_>) -> Vec<String> {
+    let socket = daemon.socket;
+    let mut wrong = Vec::new();
+    ask(
+        socket,
+        "POST",
+        "/containers/create?name=talker",
+        Some(SLEEP),
+    );
+    ask(socket, "POST", "/containers/talker/start", None);
+    let attach = "/containers/talker/attach?stream=1&stdout=1";
+    let upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
+    let upgraded = send(socket, "POST", attach, upgrade, None);
+    wrong.extend(differs("attach with an upgrade", &upgraded, 101));
+    let plain = send(socket, "POST", attach, "", None);
+    wrong.extend(differs("attach", &plain, 200));
+    let keys = send(
+        socket,
+        "POST",
+        &format!("{attach}&detachKeys=none-such"),
+        upgrade,
+        None,
+    );
+    wrong.extend(differs("attach with keys that are none", &keys, 400));
+    ask(socket, "DELETE", "/containers/talker?force=1", None);
+    wrong
+}
