@@ -198,7 +198,7 @@ pub(crate) fn tell(daemon: &Daemon<'_>) -> Vec<String> {
     let mut wrong = Vec::new();
     for (method, target, body, expected) in CONTAINERS.iter().chain(REST) {
         let answer = ask(daemon.socket, method, target, *body);
-        if answer.status != *expected {
+        if !fits(daemon, &answer, *expected) {
             wrong.push(format!("{method} {target}: {answer}, not {expected}"));
         }
         wrong.extend(undocumented(&table, method, target, *expected));
@@ -207,6 +207,18 @@ pub(crate) fn tell(daemon: &Daemon<'_>) -> Vec<String> {
     wrong.extend(archives(daemon));
     wrong.extend(upgrades(daemon));
     wrong
+}
+
+/// Whether the answer is the one that is to be. Docker takes some mistakes of its client, and what a
+/// state does not allow, for its own (500), and a read-only root for a mistake of the client (400); its
+/// tree has no ps(1).
+fn fits(daemon: &Daemon<'_>, answer: &Answer, expected: u16) -> bool {
+    let leeway = match answer.status {
+        500 => [400, 409].contains(&expected) || answer.body.contains("ps: exec"),
+        400 => expected == 403,
+        _ => false,
+    };
+    answer.status == expected || daemon.docker && leeway
 }
 
 /// Statuses that the specification forgets, though Docker has them: what makes no sense, what is in
@@ -280,7 +292,9 @@ fn archives(daemon: &Daemon<'_>) -> Vec<String> {
         ("/containers/shut/archive?path=/", 403),
     ] {
         let answer = put(socket, "PUT", target, &EMPTY);
-        wrong.extend(differs(&format!("PUT {target}"), &answer, expected));
+        if !fits(daemon, &answer, expected) {
+            wrong.extend(differs(&format!("PUT {target}"), &answer, expected));
+        }
     }
     let rubbish = put(
         socket,

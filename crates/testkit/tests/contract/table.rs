@@ -48,12 +48,19 @@ impl Operation {
             .iter()
             .filter(|(_, kind)| kind.ends_with('!'));
         for (n, (argument, kind)) in needed.enumerate() {
-            let value = if kind.starts_with("int") { "10" } else { "/x" };
+            let value = match argument.as_str() {
+                "path" => "/x",
+                _ if kind.starts_with("int") => "10",
+                _ => "xx",
+            };
             target.push(if n == 0 { '?' } else { '&' });
             target.push_str(&format!("{argument}={value}"));
         }
         if self.path.ends_with("/tag") {
             target.push_str("?repo=x&tag=y");
+        }
+        if self.path.ends_with("/logs") {
+            target.push_str("?stdout=1");
         }
         target
     }
