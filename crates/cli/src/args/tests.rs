@@ -99,7 +99,7 @@ fn what_cannot_be_understood_is_told_as_docker_tells_it() {
         "run -a foo debian",
         "run -p 80:80 debian",
         "run --restart sometimes debian",
-        "run --gpus all debian",
+        "run --cpu-count 2 debian",
         "rm",
         "rm -l x",
         "tag a",

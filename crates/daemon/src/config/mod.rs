@@ -518,10 +518,10 @@ mod tests {
         );
         assert_eq!(
             file("a.json", "{\n  \"host\": \"unix:///a\",\n  \"color\": 1\n}"),
-            "DIR/a.json, line 3: unknown key \"color\": the keys are blobs, cgroup-parent, \
-             data-root, disk-high, disk-low, host, init, log-format, log-level, pid-file, run-root, \
+            "DIR/a.json, line 3: unknown key \"color\": the keys are blobs, cdi-spec-dir, \
+             cgroup-parent, data-root, disk-high, disk-low, host, init, log-format, log-level, pid-file, run-root, \
              runtime, shim, signature-policy, socket-group, \
-             network, registries"
+             network, registries, runtimes"
         );
         assert_eq!(
             file("a.toml", "log-level = 3\n"),
