@@ -13,6 +13,7 @@ pub mod push;
 pub mod registries;
 mod remove;
 pub mod signatures;
+mod told;
 mod transfer;
 mod upkeep;
 mod usage;
@@ -98,7 +99,9 @@ pub fn variants(engine: &Engine, image: &Image) -> Result<Vec<Variant>, Error> {
 /// A tar as an image of one layer.
 pub fn import(engine: &Engine, tar: &mut dyn Read, import: &Import) -> Result<Digest, Error> {
     signatures::check_import(engine)?;
-    Ok(engine.storage().import(tar, import)?)
+    let id = engine.storage().import(tar, import)?;
+    told::of_image(engine, "import", &id.to_string(), &id.to_string());
+    Ok(id)
 }
 
 /// An archive of images: all that is in it, or what is for these platforms.
@@ -108,7 +111,13 @@ pub fn load(
     platforms: &[Platform],
 ) -> Result<Vec<Loaded>, Error> {
     signatures::check_load(engine)?;
-    Ok(engine.storage().load_platforms(archive, platforms)?)
+    let loaded = engine.storage().load_platforms(archive, platforms)?;
+    for image in &loaded {
+        let id = image.id.to_string();
+        let name = image.reference.as_ref().map(ImageRef::familiar);
+        told::of_image(engine, "load", &id, name.as_deref().unwrap_or(&id));
+    }
+    Ok(loaded)
 }
 
 /// Images as an archive: all of each, or what is for these platforms.
@@ -118,7 +127,13 @@ pub fn save(
     platforms: &[Platform],
     archive: &mut dyn Write,
 ) -> Result<(), Error> {
-    Ok(engine.storage().save_platforms(names, platforms, archive)?)
+    let storage = engine.storage();
+    storage.save_platforms(names, platforms, archive)?;
+    for name in names {
+        let id = storage.image(name).map(|image| image.id.to_string());
+        told::of_image(engine, "save", id.as_deref().unwrap_or(name), name);
+    }
+    Ok(())
 }
 
 /// Names an image.
@@ -126,7 +141,10 @@ pub fn tag(engine: &Engine, source: &str, target: &ImageRef) -> Result<(), Error
     engine
         .storage()
         .tag(source, target)
-        .map_err(|error| missing(error, source))
+        .map_err(|error| missing(error, source))?;
+    let image = inspect(engine, &target.to_string())?;
+    told::of_image(engine, "tag", &image.id.to_string(), &target.familiar());
+    Ok(())
 }
 
 /// What an image runs on.

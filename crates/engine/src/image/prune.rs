@@ -37,6 +37,7 @@ pub fn prune(engine: &Engine, all: bool, takes: impl Fn(&Image) -> bool) -> Resu
             Err(error) => return Err(error),
         }
     }
+    super::told::pruned(engine, pruned.reclaimed);
     Ok(pruned)
 }
 

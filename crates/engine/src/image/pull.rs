@@ -84,7 +84,18 @@ struct Puller {
 }
 
 impl Puller {
-    async fn run(mut self) -> Result<Finished, Error> {
+    async fn run(self) -> Result<Finished, Error> {
+        let (engine, reference) = (self.engine.clone(), self.request.reference.clone());
+        let finished = self.bring().await?;
+        let told = move |engine: &Engine| {
+            super::told::of_reference(engine, "pull", &reference);
+            Ok(())
+        };
+        engine.blocking(told).await?;
+        Ok(finished)
+    }
+
+    async fn bring(mut self) -> Result<Finished, Error> {
         if let Some(finished) = self.up_to_date().await? {
             self.reporter.begin(Vec::new());
             return Ok(finished);

@@ -110,7 +110,11 @@ impl Pusher {
         });
         let remember = {
             let (push, reference) = (push.clone(), self.request.reference.clone());
-            move |_: &Engine| Ok(push.pushed(&reference)?)
+            move |engine: &Engine| {
+                push.pushed(&reference)?;
+                super::told::of_reference(engine, "push", &reference);
+                Ok(())
+            }
         };
         self.engine.blocking(remember).await?;
         Ok(Finished {

@@ -3,7 +3,7 @@
 use storage::{Image, Removed};
 use types::{ContainerId, ErrorKind, ImageRef, Platform};
 
-use super::missing;
+use super::{missing, told};
 use crate::{Engine, Error};
 
 /// A container needs the image, or several names do.
@@ -83,10 +83,12 @@ pub fn remove(engine: &Engine, name: &str, force: bool) -> Result<Vec<Removed>, 
         .image(name)
         .map_err(|error| missing(error, name))?;
     refuse(engine, &image, name, force)?;
-    engine
+    let removed = engine
         .storage()
         .remove(name, force)
-        .map_err(|error| missing(error, name))
+        .map_err(|error| missing(error, name))?;
+    told::removed(engine, &image, &removed);
+    Ok(removed)
 }
 
 /// Removes what an image is for some platforms. The rest of it stays, with its names.
@@ -106,7 +108,9 @@ pub fn remove_platforms(
         }
         .into());
     }
-    Ok(engine.storage().remove_platforms(name, platforms)?)
+    let removed = engine.storage().remove_platforms(name, platforms)?;
+    told::removed(engine, &image, &removed);
+    Ok(removed)
 }
 
 fn refuse(engine: &Engine, image: &Image, name: &str, force: bool) -> Result<(), Error> {
