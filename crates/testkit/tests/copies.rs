@@ -489,7 +489,7 @@ fn nothing_is_copied_over_what_is_no_file() {
     let brig = Brig::with_image();
     brig.brig(&["create", "--name", "c1", "bb", "true"]).ok();
     let pipe = brig.root().join("pipe");
-    let made = std::process::Command::new("mkfifo")
+    let made = Command::new("mkfifo")
         .arg(&pipe)
         .status()
         .unwrap();
@@ -502,7 +502,7 @@ fn nothing_is_copied_over_what_is_no_file() {
         "{refused}"
     );
     assert!(std::os::unix::fs::FileTypeExt::is_fifo(
-        &std::fs::metadata(&pipe).unwrap().file_type()
+        &fs::metadata(&pipe).unwrap().file_type()
     ));
     brig.finish();
 }
