@@ -221,7 +221,10 @@ fn a_spec_survives_the_way_over_the_wire() {
 
 /// What a client may say, and the field that is refused.
 const UNSUPPORTED: &[(&str, &str)] = &[
-    (r#"{"Healthcheck": {"Test": ["CMD", "x"]}}"#, "Healthcheck"),
+    (
+        r#"{"Healthcheck": {"Test": ["X", "x"]}}"#,
+        "Healthcheck.Test",
+    ),
     (r#"{"NetworkDisabled": true}"#, "NetworkDisabled"),
     (
         r#"{"HostConfig": {"Mounts": [{"Type": "cluster", "Target": "/x"}]}}"#,
@@ -231,10 +234,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     (
         r#"{"HostConfig": {"Isolation": "hyperv"}}"#,
         "HostConfig.Isolation",
-    ),
-    (
-        r#"{"HostConfig": {"LogConfig": {"Type": "syslog"}}}"#,
-        "HostConfig.LogConfig",
     ),
     (
         r#"{"HostConfig": {"KernelMemory": 1}}"#,
@@ -483,12 +482,11 @@ const SENSELESS: &[(&str, &str)] = &[
     ),
     (
         r#"{"HostConfig": {"LogConfig": {"Type": "json-file", "Config": {"max-size": "x"}}}}"#,
-        "invalid HostConfig.LogConfig: invalid value 'x' for log opt 'max-size'",
+        "invalid value 'x' for log opt 'max-size'",
     ),
     (
-        r#"{"HostConfig": {"LogConfig": {"Type": "json-file", "Config": {"tag": "x"}}}}"#,
-        "invalid HostConfig.LogConfig: unknown log opt 'tag' for json-file log driver; \
-         max-size and max-file of json-file are known",
+        r#"{"HostConfig": {"LogConfig": {"Type": "json-file", "Config": {"size": "x"}}}}"#,
+        "unknown log opt 'size' for json-file log driver",
     ),
 ];
 

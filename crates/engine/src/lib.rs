@@ -15,6 +15,7 @@ pub mod cdi;
 pub mod container;
 pub mod event;
 pub mod exec;
+mod health;
 pub mod image;
 pub mod network;
 pub mod render;

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use types::{
-    ContainerId, ContainerName, ContainerSpec, Digest, ImageRef, Lifecycle, ProcessRef, Resources,
-    RestartPolicy,
+    ContainerId, ContainerName, ContainerSpec, Digest, HealthStatus, ImageRef, Lifecycle,
+    ProcessRef, Resources, RestartPolicy,
 };
 
 use crate::Error;
@@ -63,6 +63,9 @@ pub(crate) struct Status {
     /// Its limits, once they have been changed; none: as create was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) limits: Option<Resources>,
+    /// How well it was when that last changed, in the run that lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) health: Option<HealthStatus>,
 }
 
 impl Status {
@@ -78,6 +81,7 @@ impl Status {
             networks: BTreeMap::new(),
             ports: Ports::default(),
             limits: None,
+            health: None,
         }
     }
 
@@ -171,6 +175,8 @@ pub(crate) mod tests {
                 stop_signal: types::Signal::TERM,
                 stop_timeout: 10,
                 mounts: Vec::new(),
+                health: None,
+                shell: Vec::new(),
             },
             image: Digest::sha256([1; 32]),
             image_ref: None,

@@ -21,7 +21,7 @@ use crate::container::start::{EXIT_RECORD, cgroup_path};
 use crate::container::{remove, restarts};
 use crate::readable::Readable;
 use crate::table::Container;
-use crate::{Engine, Error, clock, event, exec, network, volume};
+use crate::{Engine, Error, clock, event, exec, health, network, volume};
 
 /// How long a shim may go on serving clients after its container has ended.
 const SHIM_DRAIN: Duration = Duration::from_secs(60);
@@ -46,6 +46,7 @@ pub(crate) fn begin(engine: &Engine, container: Arc<Container>, shim: Arc<Shim>,
         live.serves_clients = true;
     }
     container.set_clean(false);
+    health::begin(engine, &container);
     let task = {
         let engine = engine.clone();
         async move {

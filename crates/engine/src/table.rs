@@ -17,7 +17,8 @@ use shim::{AttachOptions, Shim};
 use storage::{Durability, Record, Records};
 use tokio::sync::watch;
 use types::{
-    Change, ContainerId, ContainerName, ContainerSpec, ExecId, ExitStatus, Lifecycle, RestartPolicy,
+    Change, ContainerId, ContainerName, ContainerSpec, ExecId, ExitStatus, Health, Lifecycle,
+    RestartPolicy,
 };
 
 use crate::Error;
@@ -49,6 +50,10 @@ pub(crate) struct Live {
     pub(crate) execs: Vec<ExecId>,
     /// Whether it stays although it would go when it ends: it is being restarted.
     pub(crate) held: bool,
+    /// What was seen of its health.
+    pub(crate) health: Option<Health>,
+    /// How often it was restarted in a row because it was unhealthy.
+    pub(crate) health_restarts: u32,
     /// How long it waited before it was last started again by itself.
     pub(crate) waited: Duration,
 }

@@ -489,10 +489,7 @@ fn nothing_is_copied_over_what_is_no_file() {
     let brig = Brig::with_image();
     brig.brig(&["create", "--name", "c1", "bb", "true"]).ok();
     let pipe = brig.root().join("pipe");
-    let made = Command::new("mkfifo")
-        .arg(&pipe)
-        .status()
-        .unwrap();
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
     assert!(made.success());
     let refused = brig.brig(&["cp", "c1:/bin/sh", pipe.to_str().unwrap()]);
     assert!(

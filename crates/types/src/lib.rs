@@ -12,9 +12,11 @@ mod bandwidth;
 pub mod container;
 mod digest;
 mod error_kind;
+mod health;
 pub mod id;
 mod image_ref;
 mod lifecycle;
+mod log;
 mod mac;
 mod mount;
 mod name;
@@ -29,15 +31,19 @@ mod volume;
 pub use bandwidth::{Bandwidth, InvalidRate, Rate};
 pub use container::{
     BlockIo, BlockRate, CdiRequest, ContainerPort, ContainerSpec, DeviceRequest, DeviceRule,
-    DnsRequest, EndpointRequest, IPC_SYSCTLS, IdMap, InvalidPort, LogConfig, MountKind,
+    DnsRequest, EndpointRequest, IPC_SYSCTLS, IdMap, InvalidPort, MountKind,
     MountRequest, NamespaceMode, Namespaces, NetworkMode, Networking, PortRequest, Propagation,
     Protocol, Resources, SeccompProfile, Security, Ulimit, VolumeRequest, port_range,
 };
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use error_kind::ErrorKind;
+pub use health::{
+    Health, HealthAction, HealthCheck, HealthStatus, InvalidHealthAction, Probe, Probed,
+};
 pub use id::{ContainerId, EndpointId, ExecId, InvalidId, NetworkId};
 pub use image_ref::{ImageRef, InvalidReference};
 pub use lifecycle::{Change, ExitStatus, Lifecycle, Refused};
+pub use log::{DRIVERS as LOG_DRIVERS, InvalidLog, LogConfig, LogLimits};
 pub use mac::{InvalidMac, MacAddress};
 pub use mount::Mount;
 pub use name::{ContainerName, InvalidName};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use types::{ContainerSpec, LogConfig, NetworkMode, Platform, RestartPolicy};
+use types::{ContainerSpec, NetworkMode, Platform, RestartPolicy};
 
-use super::{Refusal, logs, mounts, namespaces, network, refuse, resources, security, storage};
+use super::{Refusal, health, logs, mounts, namespaces, network, refuse, resources, security, storage};
 use crate::Version;
 use crate::wire::{ContainerConfig, ContainerCreateRequest, HostConfig, Words};
 
@@ -80,6 +80,7 @@ fn portable(config: ContainerConfig) -> Result<ContainerSpec, Refusal> {
             },
         },
         stop_timeout: config.stop_timeout,
+        health: health::health_check(config.healthcheck)?,
         ..ContainerSpec::default()
     })
 }
@@ -195,9 +196,4 @@ fn shm_size(size: i64) -> Result<Option<i64>, Refusal> {
             "SHM size can not be less than 0",
         )),
     }
-}
-
-/// The driver that is meant when none is named.
-pub(super) fn default_log() -> LogConfig {
-    LogConfig::default()
 }

@@ -5,7 +5,7 @@ use types::{
     VolumeName, VolumeRequest,
 };
 
-use super::{block_io, devices, namespaces, network, storage};
+use super::{block_io, devices, health, namespaces, network, storage};
 use crate::wire::{
     BindOptions, ContainerConfig, ContainerCreateRequest, DriverConfig, Empty, HostConfig,
     ImageOptions, LogConfig, Mount, MountPoint, NetRate, RestartPolicy, TmpfsOptions, Ulimit,
@@ -96,6 +96,7 @@ fn config(spec: &ContainerSpec) -> ContainerConfig {
         labels: Some(spec.labels.clone()),
         stop_signal: spec.stop_signal.clone().unwrap_or_default(),
         stop_timeout: spec.stop_timeout,
+        healthcheck: spec.health.as_ref().map(health::health_check_shown),
         ..ContainerConfig::default()
     }
 }

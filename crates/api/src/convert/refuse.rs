@@ -14,22 +14,11 @@ fn other(text: &str, accepted: &[&str]) -> bool {
 
 const WINDOWS: &str = "it is for Windows containers; leave it out";
 
-const CONFIG: &[Row<ContainerConfig>] = &[
-    (
-        "Healthcheck",
-        |c| {
-            c.healthcheck
-                .as_ref()
-                .is_some_and(|h| !matches!(h.test.first().map(String::as_str), None | Some("NONE")))
-        },
-        "health is not checked yet; leave it out or give the test NONE",
-    ),
-    (
-        "NetworkDisabled",
-        |c| c.network_disabled,
-        "use HostConfig.NetworkMode none",
-    ),
-];
+const CONFIG: &[Row<ContainerConfig>] = &[(
+    "NetworkDisabled",
+    |c| c.network_disabled,
+    "use HostConfig.NetworkMode none",
+)];
 
 const HOST: &[Row<HostConfig>] = &[
     (

@@ -1,13 +1,14 @@
 //! What a container is doing, in Docker's overlapping words. Derived from [`Lifecycle`] here and
 //! nowhere else.
 
-use types::Lifecycle;
+use types::{Health, HealthStatus, Lifecycle};
 
+use super::health::health_shown;
 use super::time::{human_duration, rfc3339};
 use crate::wire::ContainerState;
 
 /// The state as `inspect` shows it.
-pub fn container_state(lifecycle: &Lifecycle) -> ContainerState {
+pub fn container_state(lifecycle: &Lifecycle, health: Option<&Health>) -> ContainerState {
     let status = lifecycle.exit_status();
     ContainerState {
         status: state_name(lifecycle).to_owned(),
@@ -27,6 +28,7 @@ pub fn container_state(lifecycle: &Lifecycle) -> ContainerState {
                 .filter(|_| was_started(lifecycle))
                 .map(|s| s.finished),
         ),
+        health: health.map(health_shown),
     }
 }
 
@@ -61,7 +63,7 @@ fn was_started(lifecycle: &Lifecycle) -> bool {
 }
 
 /// The state as a listing shows it to people, `now` in nanoseconds since the epoch.
-pub fn status_text(lifecycle: &Lifecycle, now: i64) -> String {
+pub fn status_text(lifecycle: &Lifecycle, health: Option<&Health>, now: i64) -> String {
     let since = |then: i64| human_duration(now.saturating_sub(then) / 1_000_000_000);
     match lifecycle {
         Lifecycle::Created
@@ -70,8 +72,13 @@ pub fn status_text(lifecycle: &Lifecycle, now: i64) -> String {
         Lifecycle::Running {
             started, paused, ..
         } => {
-            let paused = if *paused { " (Paused)" } else { "" };
-            format!("Up {}{paused}", since(*started))
+            let more = match (paused, health.map(|health| health.status)) {
+                (true, _) => " (Paused)".to_owned(),
+                (false, Some(HealthStatus::Starting)) => " (health: starting)".to_owned(),
+                (false, Some(status)) => format!(" ({})", status.name()),
+                (false, None) => String::new(),
+            };
+            format!("Up {}{more}", since(*started))
         }
         Lifecycle::Restarting { status, .. }
         | Lifecycle::Starting {
@@ -114,7 +121,7 @@ mod tests {
     }
 
     fn show(lifecycle: &Lifecycle) -> String {
-        let s = container_state(lifecycle);
+        let s = container_state(lifecycle, None);
         let words = [
             (s.running, "running"),
             (s.paused, "paused"),
@@ -136,7 +143,7 @@ mod tests {
             s.error,
             s.started_at,
             s.finished_at,
-            status_text(lifecycle, 160 * SECOND)
+            status_text(lifecycle, None, 160 * SECOND)
         )
     }
 

@@ -87,6 +87,9 @@ go_struct! {
         /// Failures in a row that make it unhealthy.
         #[serde(skip_serializing_if = "is_zero")]
         pub retries: i64,
+        /// Brig's own: what is done when it is unhealthy, `none`, `restart[:N]`, `stop` or `kill`.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub action: String,
     }
 
     /// The body of `POST /containers/create`.

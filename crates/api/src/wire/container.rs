@@ -47,6 +47,39 @@ go_struct! {
         pub started_at: String,
         /// RFC 3339; year 1 is never.
         pub finished_at: String,
+        /// What was seen of its health, if that is looked at.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub health: Option<Health>,
+    }
+
+    /// What was seen of a container's health.
+    pub struct Health {
+        /// `starting`, `healthy` or `unhealthy`.
+        pub status: String,
+        /// Failures in a row.
+        pub failing_streak: u32,
+        /// The last looks.
+        pub log: Vec<HealthProbe>,
+    }
+
+    /// One look.
+    pub struct HealthProbe {
+        /// RFC 3339.
+        pub start: String,
+        /// RFC 3339.
+        pub end: String,
+        /// 0 is good.
+        pub exit_code: i32,
+        /// What it said.
+        pub output: String,
+    }
+
+    /// A container's health in a listing.
+    pub struct HealthSummary {
+        /// `none`, `starting`, `healthy` or `unhealthy`.
+        pub status: String,
+        /// Failures in a row.
+        pub failing_streak: u32,
     }
 
     /// Docker's graph driver, which Brig does not have.
@@ -170,6 +203,9 @@ go_struct! {
         pub state: String,
         /// For people.
         pub status: String,
+        /// Since API 1.52.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub health: Option<HealthSummary>,
         /// A bit of the host's half.
         pub host_config: SummaryHostConfig,
         /// Networks.

@@ -27,7 +27,8 @@ pub use config::{ContainerConfig, ContainerCreateRequest, Healthcheck};
 pub use container::{
     BuildPruned, CommitResponse, ContainerCreateResponse, ContainerInspect, ContainerState,
     ContainerSummary, ContainerTop, ContainerUpdateResponse, ContainerWaitResponse,
-    ContainersPruned, GraphDriver, MountPoint, SummaryHostConfig, SummaryNetworkSettings,
+    ContainersPruned, GraphDriver, Health, HealthProbe, HealthSummary, MountPoint, SummaryHostConfig,
+    SummaryNetworkSettings,
     WaitError,
 };
 pub use disk::{DiskUsage, KindUsage};

@@ -13,8 +13,8 @@ use super::networks::{
 };
 use super::publish::publish;
 use super::values::{
-    EnvFlag, KeyValue, Stream, TypedMount, bytes, cpus, env, expose, go_int, key_value, label,
-    memory_swap, mount, rate, restart_policy, storage_opt, stream, ulimit,
+    EnvFlag, KeyValue, Stream, TypedMount, bytes, cpus, duration, env, expose, go_int, key_value,
+    label, memory_swap, mount, rate, restart_policy, storage_opt, stream, ulimit,
 };
 
 /// What a container is to be, as it was typed.
@@ -122,6 +122,36 @@ pub struct ContainerFlags {
     /// Supplementary group of the command
     #[arg(long, value_name = "list")]
     pub group_add: Vec<String>,
+    /// What is done when it is unhealthy: none, restart[:N], stop, kill (default "none")
+    #[arg(long, value_name = "string")]
+    pub health_action: Option<String>,
+    /// Command in it that ends with 0 if it works
+    #[arg(long, value_name = "string")]
+    pub health_cmd: Option<String>,
+    /// gRPC server in it that says it serves, [ADDRESS:]PORT[/SERVICE]
+    #[arg(long, value_name = "string")]
+    pub health_grpc: Option<String>,
+    /// Page of it that is there if it works, as http://localhost:8080/health or :8080/health
+    #[arg(long, value_name = "string")]
+    pub health_http: Option<String>,
+    /// From one look to the next (default 30s)
+    #[arg(long, value_name = "duration", value_parser = duration)]
+    pub health_interval: Option<i64>,
+    /// Failures in a row that make it unhealthy (default 3)
+    #[arg(long, value_name = "int", value_parser = go_int)]
+    pub health_retries: Option<i64>,
+    /// From one look to the next within the start period (default 5s)
+    #[arg(long, value_name = "duration", value_parser = duration)]
+    pub health_start_interval: Option<i64>,
+    /// How long after the start failures do not count (default 0s)
+    #[arg(long, value_name = "duration", value_parser = duration)]
+    pub health_start_period: Option<i64>,
+    /// Port of it that takes connections if it works, [ADDRESS:]PORT
+    #[arg(long, value_name = "string")]
+    pub health_tcp: Option<String>,
+    /// The most that one look may take (default 30s)
+    #[arg(long, value_name = "duration", value_parser = duration)]
+    pub health_timeout: Option<i64>,
     /// Host name inside
     #[arg(short = 'h', long, value_name = "string")]
     pub hostname: Option<String>,
@@ -191,7 +221,7 @@ pub struct ContainerFlags {
     /// Further name it is found by in its network
     #[arg(long, alias = "net-alias", value_name = "list")]
     pub network_alias: Vec<String>,
-    /// Ignore the image's health check (this version runs none)
+    /// Do not look at its health, whatever its image says
     #[arg(long)]
     pub no_healthcheck: bool,
     /// Turn the out-of-memory killer off (cgroup v1 only)

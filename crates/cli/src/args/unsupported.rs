@@ -3,17 +3,6 @@
 /// Flags of `run` and `create`, with or without a short form, and why they are missing.
 const OF_RUN: &[(&str, &[&str])] = &[
     (
-        "health checks are not in this version",
-        &[
-            "--health-cmd",
-            "--health-interval",
-            "--health-retries",
-            "--health-start-interval",
-            "--health-start-period",
-            "--health-timeout",
-        ],
-    ),
-    (
         "it is Windows only",
         &[
             "--cpu-count",

@@ -78,6 +78,14 @@ pub fn restart_policy(text: &str) -> Result<types::RestartPolicy, BadValue> {
         .map_err(|error: types::InvalidRestartPolicy| BadValue(error.to_string()))
 }
 
+/// A duration as Go writes it, in nanoseconds.
+pub fn duration(text: &str) -> Result<i64, BadValue> {
+    let nanos = crate::resolve::time::go_duration(text);
+    nanos
+        .and_then(|nanos| i64::try_from(nanos).ok())
+        .ok_or_else(|| BadValue(format!("time: invalid duration {text:?}")))
+}
+
 /// A size in bytes.
 pub fn bytes(text: &str) -> Result<i64, BadValue> {
     Ok(types::parse_bytes(text)?)

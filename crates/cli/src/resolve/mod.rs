@@ -2,6 +2,7 @@
 //! files of the caller come in through [`Surroundings`], so every rule here is tested as text.
 
 mod env;
+mod health;
 pub mod keys;
 mod mounts;
 mod namespaces;

@@ -1,12 +1,12 @@
 //! `run` and `create`: flags to a specification.
 
-use types::container::LogConfig;
 use types::{
-    Bandwidth, BlockIo, CdiRequest, ContainerName, ContainerSpec, ImageRef, Platform, Resources,
+    Bandwidth, BlockIo, CdiRequest, ContainerName, ContainerSpec, ImageRef, LogConfig, Platform,
+    Resources,
     RestartPolicy, Security, Signal,
 };
 
-use super::{Surroundings, env, keys, mounts, namespaces, network, security};
+use super::{Surroundings, env, health, keys, mounts, namespaces, network, security};
 use crate::args::container::{ContainerFlags, RunArgs};
 use crate::args::values::Stream;
 use crate::error::CliError;
@@ -188,6 +188,7 @@ fn spec(
         resources: resources(flags)?,
         security: privileges(flags, around)?,
         log: log(flags)?,
+        health: health::check(flags)?,
     })
 }
 

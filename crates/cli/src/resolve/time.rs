@@ -46,7 +46,7 @@ fn seconds(nanos: i128) -> String {
 }
 
 /// Nanoseconds from `1h30m`, `1.5s`, `300ms`.
-fn go_duration(text: &str) -> Option<i128> {
+pub fn go_duration(text: &str) -> Option<i128> {
     const UNITS: [(&str, f64); 7] = [
         // Longer names first: `m` begins `ms`.
         ("ns", 1.0),

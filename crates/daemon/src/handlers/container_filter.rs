@@ -92,7 +92,7 @@ impl Filter {
             "volume" => container_view::mounts(view).iter().any(|m| {
                 any(&|value| value == m.destination || value == m.source || value == m.name)
             }),
-            "health" => any(&|value| value == "none"),
+            "health" => any(&|value| value == container_view::health(view)),
             "expose" => any(&|value| {
                 let port = match value.contains('/') {
                     true => value.to_owned(),

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use api::Version;
 use api::convert::{
-    container_state, create_request, host_config_shown, mount_points, rfc3339, state_name,
-    status_text,
+    container_state, create_request, health_check_shown, host_config_shown, mount_points, rfc3339,
+    state_name, status_text,
 };
 use api::wire;
 use engine::container::View;
@@ -29,7 +29,7 @@ pub(super) fn inspect(view: &View, version: Version) -> wire::ContainerInspect {
         created: rfc3339(Some(view.created)),
         path,
         args: words,
-        state: container_state(&view.lifecycle),
+        state: container_state(&view.lifecycle, view.health.as_ref()),
         image: view.image.to_string(),
         resolv_conf_path: shown(&view.files.resolv_conf),
         hostname_path: shown(&view.files.hostname),
@@ -64,7 +64,11 @@ pub(super) fn summary(view: &View, version: Version, now: i64) -> wire::Containe
         created: view.created.div_euclid(1_000_000_000),
         labels: view.resolved.labels.clone(),
         state: state_name(&view.lifecycle).to_owned(),
-        status: status_text(&view.lifecycle, now),
+        status: status_text(&view.lifecycle, view.health.as_ref(), now),
+        health: version.has(52).then(|| wire::HealthSummary {
+            status: health(view).to_owned(),
+            failing_streak: view.health.as_ref().map_or(0, |health| health.failing),
+        }),
         host_config: wire::SummaryHostConfig {
             network_mode: host_config_shown(&view.spec).network_mode,
             annotations: if version.has(46) {
@@ -80,6 +84,12 @@ pub(super) fn summary(view: &View, version: Version, now: i64) -> wire::Containe
         mounts: mounts(view),
         ..wire::ContainerSummary::default()
     }
+}
+
+/// Docker's word for how well it is.
+pub(super) fn health(view: &View) -> &'static str {
+    let health = view.health.as_ref();
+    health.map_or("none", |health| health.status.name())
 }
 
 /// All that is mounted.
@@ -162,6 +172,7 @@ fn config(view: &View) -> wire::ContainerConfig {
         working_dir: resolved.working_dir.clone(),
         labels: Some(resolved.labels.clone()),
         volumes: own_volumes(view),
+        healthcheck: resolved.health.as_ref().map(health_check_shown),
         stop_signal: match &view.spec.stop_signal {
             Some(text) => text.clone(),
             None if resolved.stop_signal != Signal::TERM => resolved.stop_signal.to_string(),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use engine::container::{self, LogLine, LogQuery};
 use hyper::StatusCode;
 
+use super::log_details;
 use crate::app::App;
 use crate::http::body::Body;
 use crate::http::error::Failure;
@@ -23,7 +24,7 @@ pub(super) fn logs(app: &App, call: &Call) -> Answer {
     let mut writer = Writer {
         framed: framing.framed,
         timestamps: call.query.flag("timestamps"),
-        details: call.query.flag("details"),
+        details: call.query.flag("details").then(|| log_details::text(&view)),
         inside: [false; 2],
     };
     let body = Body::pieces(move |context| match lines.poll_recv(context) {
@@ -77,7 +78,8 @@ fn read_query(call: &Call) -> Result<LogQuery, Failure> {
 struct Writer {
     framed: bool,
     timestamps: bool,
-    details: bool,
+    /// What the driver was told to keep of the container, if that is wanted.
+    details: Option<String>,
     /// Whether the last piece of stdout and stderr was no whole line: the next goes on with it.
     inside: [bool; 2],
 }
@@ -98,8 +100,8 @@ impl Writer {
             prefix.push_str(&fixed_rfc3339(line.time));
             prefix.push(' ');
         }
-        if !*inside && self.details {
-            // What stands before the blank are attributes, of which there are none.
+        if let (false, Some(details)) = (*inside, &self.details) {
+            prefix.push_str(details);
             prefix.push(' ');
         }
         *inside = !line.bytes.ends_with(b"\n");
@@ -144,7 +146,7 @@ mod tests {
         let mut writer = Writer {
             framed: false,
             timestamps: true,
-            details: false,
+            details: None,
             inside: [false; 2],
         };
         let text = writer.write(&[
@@ -163,7 +165,7 @@ mod tests {
         let mut writer = Writer {
             framed: true,
             timestamps: false,
-            details: true,
+            details: Some(String::new()),
             inside: [false; 2],
         };
         assert_eq!(

@@ -14,6 +14,7 @@ mod exec;
 mod image_filter;
 mod image_view;
 mod images;
+mod log_details;
 mod logs;
 mod network_filter;
 mod network_view;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use storage::{Durability, Image};
-use types::{ContainerId, ContainerName, ContainerSpec, Platform};
+use types::{ContainerId, ContainerName, ContainerSpec, HealthCheck, Platform};
 
 use super::check::{self, Machine};
 use super::{
@@ -132,6 +132,12 @@ fn checked(
     let config = image.config.config().as_ref();
     let mut resolved = resolve::resolve(spec, config, id, &host.name)?;
     resolved.mounts = volumes::mounts(engine, spec, config)?;
+    let of_image = image.docker.healthcheck.as_ref().map(health_of_image);
+    resolved.health = match resolved.health.take() {
+        Some(own) => Some(own.over(of_image.as_ref())),
+        None => of_image,
+    };
+    resolved.shell.clone_from(&image.docker.shell);
     // Rendered once for its refusals; the real one at start knows the user and the devices.
     render::spec(&RenderInput {
         id,
@@ -149,6 +155,18 @@ fn checked(
         placed: &Placed::default(),
     })?;
     Ok((resolved, warnings))
+}
+
+fn health_of_image(said: &storage::Healthcheck) -> HealthCheck {
+    HealthCheck {
+        test: said.test.clone(),
+        interval: said.interval,
+        timeout: said.timeout,
+        start_period: said.start_period,
+        start_interval: said.start_interval,
+        retries: said.retries,
+        ..HealthCheck::default()
+    }
 }
 
 /// Takes the name asked for, or a free one that nobody asked for.

@@ -41,14 +41,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use types::{
-    ContainerId, ContainerName, ContainerPort, ContainerSpec, Digest, ErrorKind, ExecId, ImageRef,
-    Lifecycle, MountKind, MountRequest, Refused, Signal, VolumeName,
+    ContainerId, ContainerName, ContainerPort, ContainerSpec, Digest, ErrorKind, ExecId, Health,
+    HealthCheck, ImageRef, Lifecycle, MountKind, MountRequest, Refused, Signal, VolumeName,
 };
 
 use crate::network::{self, EndpointView, Place, PublishedPort};
 use crate::record::Fixed;
 use crate::table::Container;
-use crate::{Engine, Error};
+use crate::{Engine, Error, health};
 
 pub use archive::{NoFile, PathStat, PutOptions, export, get, put, stat};
 pub use sys::dir::Kind as FileKind;
@@ -106,6 +106,8 @@ pub struct View {
     pub image_ref: Option<ImageRef>,
     /// What it is doing.
     pub lifecycle: Lifecycle,
+    /// How well it is, if anybody looks.
+    pub health: Option<Health>,
     /// How often it was started again by a policy.
     pub restarts: u32,
     /// The log file, if there is one.
@@ -151,6 +153,12 @@ pub struct Resolved {
     /// All that is mounted, with names for volumes that had none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<MountRequest>,
+    /// How to see whether it works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthCheck>,
+    /// Its image's shell; empty means `/bin/sh -c`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shell: Vec<String>,
 }
 
 /// Files of the host mounted into a container.
@@ -325,7 +333,7 @@ impl WrongState {
 /// The log file of a container, if it keeps one.
 pub(crate) fn log_path(engine: &Engine, container: &Container) -> Option<PathBuf> {
     let dir = engine.storage().container_dir(container.id());
-    let keeps = container.fixed.spec.log.driver != "none";
+    let keeps = container.fixed.spec.log.keeps();
     keeps.then(|| dir.join(format!("{}-json.log", container.id())))
 }
 
@@ -350,8 +358,10 @@ pub(crate) fn view(engine: &Engine, container: &Container) -> View {
         image: fixed.image.clone(),
         image_ref: fixed.image_ref.clone(),
         lifecycle: status.lifecycle,
+        health: health::of(container),
         restarts: status.restarts,
-        log_path: log_path(engine, container),
+        // Of other drivers it is nobody's but ours.
+        log_path: log_path(engine, container).filter(|_| fixed.spec.log.driver == "json-file"),
         files: files::paths(&dir),
         execs: container.live().execs.clone(),
         places: places(engine, &fixed.resolved.mounts),

@@ -37,6 +37,8 @@ pub(super) fn resolve(
         stop_signal: stop_signal(spec, image.stop_signal().as_deref())?,
         stop_timeout: spec.stop_timeout.unwrap_or(STOP_TIMEOUT),
         mounts: spec.mounts.clone(),
+        health: spec.health.clone(),
+        shell: Vec::new(),
     })
 }
 

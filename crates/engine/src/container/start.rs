@@ -50,7 +50,7 @@ use crate::steps::name as step;
 use crate::supervise;
 use crate::table::Container;
 use crate::undo::Stack;
-use crate::{Engine, Error, clock, event, users};
+use crate::{Engine, Error, clock, event, health, users};
 
 /// How long a shim told to end may take before it is killed.
 const SHIM_END: Duration = Duration::from_secs(10);
@@ -121,6 +121,7 @@ fn claim(engine: &Engine, container: &Arc<Container>, by_itself: bool) -> Result
             lifecycle: status.lifecycle.on(Change::Start).map_err(refused)?,
             boot: Some(engine.host().boot.clone()),
             restarts: if by_itself { status.restarts + 1 } else { 0 },
+            health: None,
             stopped: false,
             ..status
         })
@@ -129,6 +130,7 @@ fn claim(engine: &Engine, container: &Arc<Container>, by_itself: bool) -> Result
         container.live().waited = Duration::ZERO;
     }
     container.set_clean(false);
+    health::reset(container);
     Ok(())
 }
 
@@ -258,11 +260,10 @@ fn launch<'a>(
 
 /// The part of the launch that the log's options say.
 fn log_limits(spec: &ContainerSpec) -> Launch {
-    let option = |name: &str| spec.log.options.get(name).map(String::as_str);
-    let size = option("max-size").and_then(|text| types::parse_bytes(text).ok());
+    let limits = spec.log.limits();
     Launch {
-        log_max_size: size.and_then(|size| size.try_into().ok()).unwrap_or(0),
-        log_max_files: option("max-file").and_then(|n| n.parse().ok()).unwrap_or(1),
+        log_max_size: limits.max_size,
+        log_max_files: limits.max_files,
         ..Launch::default()
     }
 }

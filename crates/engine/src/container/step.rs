@@ -239,6 +239,8 @@ fn resolved(step: &Step, hostname: String) -> Resolved {
         stop_signal: Signal::KILL,
         stop_timeout: 0,
         mounts: Vec::new(),
+        health: None,
+        shell: Vec::new(),
     }
 }
 

@@ -193,6 +193,12 @@ pub(crate) fn adopt(engine: &Engine, container: &Container, id: ExecId, code: Op
     remember(engine, container, session);
 }
 
+/// Forgets a session that nobody will ask for.
+pub(crate) fn discard(engine: &Engine, container: &Container, id: &ExecId) {
+    engine.execs().remove(id);
+    container.live().execs.retain(|known| known != id);
+}
+
 /// The shim told the end of a session.
 pub(crate) fn ended(engine: &Engine, container: &Container, id: &ExecId, code: i32) {
     let session = engine.execs().get(id).cloned();

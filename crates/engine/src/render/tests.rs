@@ -36,6 +36,8 @@ pub(super) fn resolved() -> Resolved {
         stop_signal: Signal::TERM,
         stop_timeout: 10,
         mounts: Vec::new(),
+        health: None,
+        shell: Vec::new(),
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageRef, Platform, RestartPolicy};
+use crate::{HealthCheck, ImageRef, LogConfig, Platform, RestartPolicy};
 
 pub use mounts::{IdMap, MountKind, MountRequest, Propagation, VolumeRequest};
 pub use namespaces::{NamespaceMode, Namespaces};
@@ -120,25 +120,8 @@ pub struct ContainerSpec {
     pub security: Security,
     /// Where its output is kept.
     pub log: LogConfig,
-}
-
-/// A log driver and its options.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogConfig {
-    /// `json-file` or `none`.
-    pub driver: String,
-    /// The driver's options, as `--log-opt` takes them.
-    #[serde(default)]
-    pub options: BTreeMap<String, String>,
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self {
-            driver: "json-file".to_owned(),
-            options: BTreeMap::new(),
-        }
-    }
+    /// How to see whether it works; none means as its image says.
+    pub health: Option<HealthCheck>,
 }
 
 impl ContainerSpec {

@@ -51,15 +51,9 @@ pub enum Invalid {
     /// A variable without a name.
     #[error("invalid environment variable: {0}")]
     Env(String),
-    /// A log driver that is not there.
-    #[error("logger: no log driver named '{0}' is registered")]
-    LogDriver(String),
-    /// An option that the log driver does not have.
-    #[error("unknown log opt '{option}' for {driver} log driver")]
-    LogOption { option: String, driver: String },
-    /// The value of a log driver's option.
-    #[error("invalid value for {option}: {value}")]
-    LogValue { option: String, value: String },
+    /// A log driver that is not there, or its options.
+    #[error(transparent)]
+    Log(#[from] types::InvalidLog),
     /// The process 1 that was asked for is not installed.
     #[error("--init: {0} is missing: it is installed beside brigd")]
     NoInit(String),
@@ -113,22 +107,6 @@ impl Invalid {
     }
 }
 
-/// Log drivers there are.
-const LOG_DRIVERS: [&str; 2] = ["json-file", "none"];
-
-/// Options of Docker's json-file driver.
-const JSON_FILE_OPTIONS: [&str; 9] = [
-    "max-size",
-    "max-file",
-    "mode",
-    "compress",
-    "labels",
-    "labels-regex",
-    "env",
-    "env-regex",
-    "tag",
-];
-
 /// Everything that can be said of the request alone.
 pub(super) fn request(spec: &ContainerSpec) -> Result<(), Invalid> {
     if let Some(dir) = &spec.working_dir
@@ -143,7 +121,7 @@ pub(super) fn request(spec: &ContainerSpec) -> Result<(), Invalid> {
     if spec.shm_size.is_some_and(|size| size < 0) {
         return Err(Invalid::ShmSize);
     }
-    log(spec)?;
+    spec.log.check()?;
     mounts(&spec.mounts)
 }
 
@@ -176,47 +154,6 @@ pub(super) fn platform(
             platform: actual.to_string(),
             host: host.to_string(),
         });
-    }
-    Ok(())
-}
-
-fn log(spec: &ContainerSpec) -> Result<(), Invalid> {
-    let driver = spec.log.driver.as_str();
-    if !LOG_DRIVERS.contains(&driver) {
-        return Err(Invalid::LogDriver(driver.to_owned()));
-    }
-    let known: &[&str] = if driver == "none" {
-        &[]
-    } else {
-        &JSON_FILE_OPTIONS
-    };
-    match spec
-        .log
-        .options
-        .keys()
-        .find(|k| !known.contains(&k.as_str()))
-    {
-        Some(option) => Err(Invalid::LogOption {
-            option: option.clone(),
-            driver: driver.to_owned(),
-        }),
-        None => log_limits(spec),
-    }
-}
-
-fn log_limits(spec: &ContainerSpec) -> Result<(), Invalid> {
-    for (option, value) in &spec.log.options {
-        let good = match option.as_str() {
-            "max-size" => value == "-1" || types::parse_bytes(value).is_ok_and(|bytes| bytes > 0),
-            "max-file" => value.parse::<u32>().is_ok_and(|files| files > 0),
-            _ => true,
-        };
-        if !good {
-            return Err(Invalid::LogValue {
-                option: option.clone(),
-                value: value.clone(),
-            });
-        }
     }
     Ok(())
 }
@@ -320,8 +257,9 @@ mod tests {
             "SHM size can not be less than 0"
         );
         assert_eq!(
-            refusal(|s| s.log.driver = "journald".into()),
-            "logger: no log driver named 'journald' is registered"
+            refusal(|s| s.log.driver = "splunk".into()),
+            "logger: no log driver named 'splunk' is registered: \
+             one of json-file, local, none is expected"
         );
         assert_eq!(
             refusal(|s| {
