@@ -221,10 +221,6 @@ fn a_spec_survives_the_way_over_the_wire() {
 
 /// What a client may say, and the field that is refused.
 const UNSUPPORTED: &[(&str, &str)] = &[
-    (
-        r#"{"Healthcheck": {"Test": ["X", "x"]}}"#,
-        "Healthcheck.Test",
-    ),
     (r#"{"NetworkDisabled": true}"#, "NetworkDisabled"),
     (
         r#"{"HostConfig": {"Mounts": [{"Type": "cluster", "Target": "/x"}]}}"#,
@@ -275,6 +271,15 @@ fn what_is_not_honoured_is_refused_by_name() {
 /// What a client may say, and the sentence that refuses it.
 const SENSELESS: &[(&str, &str)] = &[
     (r#"{"Image": ""}"#, "invalid Image: it must be said"),
+    (
+        r#"{"Healthcheck": {"Test": ["X", "x"]}}"#,
+        "invalid Healthcheck.Test: [\"X\", \"x\"]: NONE, or CMD, CMD-SHELL, HTTP, TCP or GRPC and what it \
+         takes is expected",
+    ),
+    (
+        r#"{"Healthcheck": {"Interval": 5}}"#,
+        "Interval in Healthcheck cannot be less than 1ms",
+    ),
     (
         r#"{"WorkingDir": "x"}"#,
         "invalid WorkingDir: the working directory 'x' is invalid, it needs to be an \
@@ -506,7 +511,6 @@ fn what_makes_no_sense_is_refused_with_the_reason() {
 fn what_amounts_to_nothing_is_taken() {
     let host = |change: Value| json!({ "HostConfig": change });
     for changes in [
-        json!({"Healthcheck": {"Test": ["NONE"]}}),
         json!({"Healthcheck": null, "Volumes": null, "Labels": null}),
         json!({"Unknown": 1, "HostConfig": {"Unknown": [1]}}),
         host(Value::Null),

@@ -175,7 +175,8 @@ fn an_image_says_how_to_look() {
         ];
         assert!(
             brig.with(client, &both)
-                .stderr.contains("--no-healthcheck conflicts with --health-* options")
+                .stderr
+                .contains("--no-healthcheck conflicts with --health-* options")
         );
         let bad = [
             "create",
