@@ -173,11 +173,23 @@ fn flags_are_dockers() {
         "volume restore",
         "volume snapshot",
     ];
-    const FLAGS_OF_OURS: [(&str, &str); 9] = [
+    const FLAGS_OF_OURS: [(&str, &str); 21] = [
         // Docker's since 29.
         ("commit", "--no-pause"),
+        ("create", "--health-action string"),
+        ("create", "--health-grpc string"),
+        ("create", "--health-http string"),
+        ("create", "--health-tcp string"),
+        ("run", "--health-action string"),
+        ("run", "--health-grpc string"),
+        ("run", "--health-http string"),
+        ("run", "--health-tcp string"),
         ("create", "--net-egress rate"),
         ("create", "--net-ingress rate"),
+        ("run", "--health-action string"),
+        ("run", "--health-grpc string"),
+        ("run", "--health-http string"),
+        ("run", "--health-tcp string"),
         ("run", "--net-egress rate"),
         ("run", "--net-ingress rate"),
         ("update", "--net-egress rate"),
