@@ -31,9 +31,9 @@ mod volume;
 pub use bandwidth::{Bandwidth, InvalidRate, Rate};
 pub use container::{
     BlockIo, BlockRate, CdiRequest, ContainerPort, ContainerSpec, DeviceRequest, DeviceRule,
-    DnsRequest, EndpointRequest, IPC_SYSCTLS, IdMap, InvalidPort, MountKind,
-    MountRequest, NamespaceMode, Namespaces, NetworkMode, Networking, PortRequest, Propagation,
-    Protocol, Resources, SeccompProfile, Security, Ulimit, VolumeRequest, port_range,
+    DnsRequest, EndpointRequest, IPC_SYSCTLS, IdMap, InvalidPort, MountKind, MountRequest,
+    NamespaceMode, Namespaces, NetworkMode, Networking, PortRequest, Propagation, Protocol,
+    Resources, SeccompProfile, Security, Ulimit, VolumeRequest, port_range,
 };
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use error_kind::ErrorKind;

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use types::{ContainerSpec, NetworkMode, Platform, RestartPolicy};
 
-use super::{Refusal, health, logs, mounts, namespaces, network, refuse, resources, security, storage};
+use super::{
+    Refusal, health, logs, mounts, namespaces, network, refuse, resources, security, storage,
+};
 use crate::Version;
 use crate::wire::{ContainerConfig, ContainerCreateRequest, HostConfig, Words};
 

@@ -27,9 +27,8 @@ pub use config::{ContainerConfig, ContainerCreateRequest, Healthcheck};
 pub use container::{
     BuildPruned, CommitResponse, ContainerCreateResponse, ContainerInspect, ContainerState,
     ContainerSummary, ContainerTop, ContainerUpdateResponse, ContainerWaitResponse,
-    ContainersPruned, GraphDriver, Health, HealthProbe, HealthSummary, MountPoint, SummaryHostConfig,
-    SummaryNetworkSettings,
-    WaitError,
+    ContainersPruned, GraphDriver, Health, HealthProbe, HealthSummary, MountPoint,
+    SummaryHostConfig, SummaryNetworkSettings, WaitError,
 };
 pub use disk::{DiskUsage, KindUsage};
 pub use error::ErrorResponse;

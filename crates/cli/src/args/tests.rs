@@ -173,17 +173,13 @@ fn flags_are_dockers() {
         "volume restore",
         "volume snapshot",
     ];
-    const FLAGS_OF_OURS: [(&str, &str); 21] = [
+    const FLAGS_OF_OURS: [(&str, &str); 17] = [
         // Docker's since 29.
         ("commit", "--no-pause"),
         ("create", "--health-action string"),
         ("create", "--health-grpc string"),
         ("create", "--health-http string"),
         ("create", "--health-tcp string"),
-        ("run", "--health-action string"),
-        ("run", "--health-grpc string"),
-        ("run", "--health-http string"),
-        ("run", "--health-tcp string"),
         ("create", "--net-egress rate"),
         ("create", "--net-ingress rate"),
         ("run", "--health-action string"),

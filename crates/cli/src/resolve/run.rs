@@ -2,8 +2,7 @@
 
 use types::{
     Bandwidth, BlockIo, CdiRequest, ContainerName, ContainerSpec, ImageRef, LogConfig, Platform,
-    Resources,
-    RestartPolicy, Security, Signal,
+    Resources, RestartPolicy, Security, Signal,
 };
 
 use super::{Surroundings, env, health, keys, mounts, namespaces, network, security};

@@ -170,6 +170,7 @@ fn image_config(image: &Image) -> wire::ImageConfig {
             start_period: check.start_period,
             start_interval: check.start_interval,
             retries: check.retries,
+            ..wire::Healthcheck::default()
         }),
         on_build: docker.on_build.clone(),
         shell: docker.shell.clone(),
