@@ -28,6 +28,16 @@ pub struct Shim {
     pidfd: OwnedFd,
     /// A connection between two calls. Callers on other threads meanwhile open their own.
     idle: Mutex<Option<OwnedFd>>,
+    /// What it made before it was launched.
+    network: Mutex<Option<OwnedFd>>,
+}
+
+/// A call whose reply is not read yet.
+#[derive(Debug)]
+pub struct Begun<'a> {
+    shim: &'a Shim,
+    connection: OwnedFd,
+    limit: Duration,
 }
 
 /// A connection that carries notices.
@@ -174,13 +184,18 @@ impl Program {
         let message = protocol::encode(launch);
         let spare = self.spare().take();
         let spare = spare.and_then(|spare| spare.told(&message));
-        let new = || self.spawn(launch.dir.as_os_str(), Some(&message));
-        let spare = spare.map_or_else(new, Ok).map_err(self.failed())?;
+        let new = || {
+            let spawned = self.spawn(launch.dir.as_os_str(), Some(&message));
+            spawned.map(|new| (new, None))
+        };
+        let (spare, network) = spare.map_or_else(new, Ok).map_err(self.failed())?;
         Ok(Shim {
             dir: launch.dir.clone(),
             pid: spare.child.pid,
             pidfd: spare.child.pidfd,
             idle: Mutex::new(Some(spare.connection)),
+            // Another runtime makes its own.
+            network: Mutex::new(network.filter(|_| launch.foreign_runtime.is_none())),
         })
     }
 
@@ -254,17 +269,29 @@ struct Spare {
 }
 
 impl Spare {
-    /// With what to launch; none if it has died meanwhile.
-    fn told(self, message: &[u8]) -> Option<Self> {
+    /// With what to launch, and the network that it has made; none if it has died meanwhile.
+    fn told(self, message: &[u8]) -> Option<(Self, Option<OwnedFd>)> {
         // The socket alone does not tell: what is being started somewhere else in this process at that
         // moment holds a copy of its other end, until its execve(2).
         let dead = sys::pidfd::ended_within(&self.child.pidfd, Duration::ZERO).unwrap_or(false);
-        if !dead && socket::send(&self.connection, message, &[]).is_ok() {
-            return Some(self);
+        if !dead && let Ok(network) = self.told_living(message) {
+            return Some((self, network));
         }
         // Reaped, as far as it goes: what counts is that another is spawned.
         let _ = self.dismiss();
         None
+    }
+
+    /// The first that it says, before anybody asks, is what it has made.
+    fn told_living(&self, message: &[u8]) -> sys::Result<Option<OwnedFd>> {
+        const GONE: sys::Error = sys::Error {
+            call: "recvmsg",
+            errno: Errno::PIPE,
+        };
+        socket::set_patience(&self.connection, TO_ANSWER)?;
+        let mut made = socket::receive(&self.connection)?.ok_or(GONE)?;
+        socket::send(&self.connection, message, &[])?;
+        Ok(made.fds.pop())
     }
 
     /// It ends when it hears that nobody will ever call.
@@ -305,6 +332,7 @@ impl Shim {
             pid,
             pidfd,
             idle: Mutex::new(Some(connection)),
+            network: Mutex::default(),
         };
         // An answer on the connection made before the pidfd proves that the pid had not passed to
         // another process meanwhile.
@@ -316,11 +344,19 @@ impl Shim {
     /// within 30 seconds to `Create`, `Start` or `Exec`, during which hooks run, or within 10 to
     /// anything else, is [`Error::Silent`]; what was asked of it may come about all the same.
     pub fn call(&self, call: &Call, fds: &[BorrowedFd<'_>]) -> Result<Reply, Error> {
-        let limit = match call {
-            Call::Create | Call::Start | Call::Exec { .. } => TO_MAKE,
-            _ => TO_ANSWER,
-        };
-        self.call_within(limit, call, fds)
+        self.call_within(patience(call), call, fds)
+    }
+
+    /// [`Shim::call`] for who has something to do before the reply is there.
+    pub fn begin(&self, call: &Call) -> Result<Begun<'_>, Error> {
+        self.begin_within(patience(call), call, &[])
+    }
+
+    /// The network namespace that the container's is going to be, if the shim has made one before it was
+    /// launched: once, and for a configuration that asks for a new one and for no user namespace.
+    pub fn take_network(&self) -> Option<OwnedFd> {
+        let mut network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
+        network.take()
     }
 
     /// [`Shim::call`] with a patience of the caller's own.
@@ -330,15 +366,23 @@ impl Shim {
         call: &Call,
         fds: &[BorrowedFd<'_>],
     ) -> Result<Reply, Error> {
+        self.begin_within(limit, call, fds)?.reply()
+    }
+
+    fn begin_within(
+        &self,
+        limit: Duration,
+        call: &Call,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<Begun<'_>, Error> {
         let idle = self.idle().take();
         let connection = idle.map_or_else(|| self.connect_again(limit), Ok)?;
-        // Not put back after a failure: a late reply would be taken for the next call's.
-        let reply = self.exchange(&connection, limit, call, fds)?;
-        *self.idle() = Some(connection);
-        match reply {
-            Reply::Failed { kind, message } => Err(Error::Refused { kind, message }),
-            reply => Ok(reply),
-        }
+        self.ask(&connection, limit, call, fds)?;
+        Ok(Begun {
+            shim: self,
+            connection,
+            limit,
+        })
     }
 
     /// The shim's own process, to learn of its death.
@@ -364,7 +408,8 @@ impl Shim {
     /// A connection on which notices arrive.
     pub fn watch(&self) -> Result<Watch, Error> {
         let connection = self.connect_again(TO_ANSWER)?;
-        match self.exchange(&connection, TO_ANSWER, &Call::Watch, &[])? {
+        self.ask(&connection, TO_ANSWER, &Call::Watch, &[])?;
+        match self.hear(&connection, TO_ANSWER)? {
             Reply::Failed { kind, message } => Err(Error::Refused { kind, message }),
             _ => Ok(Watch {
                 dir: self.dir.clone(),
@@ -380,17 +425,21 @@ impl Shim {
         })
     }
 
-    fn exchange(
+    fn ask(
         &self,
         connection: &OwnedFd,
         limit: Duration,
         call: &Call,
         fds: &[BorrowedFd<'_>],
-    ) -> Result<Reply, Error> {
+    ) -> Result<(), Error> {
         let broken = |source| self.broken(source, limit);
         socket::set_patience(connection, limit).map_err(broken)?;
-        socket::send(connection, &protocol::encode(call), fds).map_err(broken)?;
-        let Some(message) = socket::receive(connection).map_err(broken)? else {
+        socket::send(connection, &protocol::encode(call), fds).map_err(broken)
+    }
+
+    fn hear(&self, connection: &OwnedFd, limit: Duration) -> Result<Reply, Error> {
+        let received = socket::receive(connection);
+        let Some(message) = received.map_err(|source| self.broken(source, limit))? else {
             return Err(died(&self.dir));
         };
         protocol::decode(&message.bytes).map_err(|source| Error::Malformed {
@@ -420,6 +469,27 @@ impl Shim {
     fn idle(&self) -> MutexGuard<'_, Option<OwnedFd>> {
         // A descriptor is taken or put back whole: a panic elsewhere cannot leave it half done.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Begun<'_> {
+    /// Waits for the reply, as [`Shim::call`] does. Without that the connection is given up: a late reply
+    /// would be taken for the next call's.
+    pub fn reply(self) -> Result<Reply, Error> {
+        let reply = self.shim.hear(&self.connection, self.limit)?;
+        *self.shim.idle() = Some(self.connection);
+        match reply {
+            Reply::Failed { kind, message } => Err(Error::Refused { kind, message }),
+            reply => Ok(reply),
+        }
+    }
+}
+
+/// How long a shim may take for what is asked.
+fn patience(call: &Call) -> Duration {
+    match call {
+        Call::Create | Call::Start | Call::Exec { .. } => TO_MAKE,
+        _ => TO_ANSWER,
     }
 }
 

@@ -10,5 +10,5 @@ pub mod client;
 pub mod log;
 pub mod protocol;
 
-pub use client::{Error, Program, Shim, Watch, launch};
+pub use client::{Begun, Error, Program, Shim, Watch, launch};
 pub use protocol::{AttachOptions, Call, ExitRecord, Launch, Notice, Reply, State, Streams, steps};

@@ -4,10 +4,11 @@
 //! ```text
 //!   brigd                                   brig-shim DIR
 //!     ── spawn, fd 3 = connection ───────────►  may wait here, ready, for a container to come
+//!     ◄──────── a network namespace, if it did ─
 //!     ── Launch ─────────────────────────────►  listens on DIR/shim.sock too
 //!     ── Create ─────────────────────────────►  runtime::create
 //!     ◄─────────────────────── Reply::Process ─
-//!          (the network fills the namespace)
+//!          (the network fills the namespace, or has filled that one meanwhile)
 //!     ── Attach + client's socket ───────────►  the shim serves the client itself from here on
 //!     ── Start ──────────────────────────────►  runtime start
 //!     ◄─────────────────────── Reply::Process ─

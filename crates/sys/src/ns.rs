@@ -73,6 +73,11 @@ pub fn is_own(namespace: impl AsFd, kind: Namespaces) -> Result<bool> {
     Ok(fd::identity(open_own(kind)?)? == fd::identity(namespace)?)
 }
 
+/// Whether two descriptors are of one namespace.
+pub fn same(one: impl AsFd, other: impl AsFd) -> Result<bool> {
+    Ok(fd::identity(one)? == fd::identity(other)?)
+}
+
 /// Opens the calling thread's own namespace of one kind. For pid and time that is the one it lives
 /// in, not the one its children will.
 pub fn open_own(kind: Namespaces) -> Result<OwnedFd> {

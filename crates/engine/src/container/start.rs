@@ -11,7 +11,7 @@
 //!   user       looked up in the image's layers
 //!   render     config.json
 //!   create     namespaces, root, cgroup; its process waits at the gate
-//!   network    its interfaces, in its namespace
+//!   network    its interfaces, in its namespace; if the shim has one at hand, while it creates
 //!   names      with the rules that lead to its ports
 //!   attach     clients that were waiting are handed to the shim
 //!   watch      from here on an exit is heard of
@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, TryLockError};
 use std::time::Duration;
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use shim::{Call, Launch, Reply, Shim, Watch};
 use storage::Durability;
 use types::{
@@ -42,6 +42,7 @@ use super::{
     runtimes, volumes,
 };
 use crate::network;
+use crate::network::attach::Filled;
 use crate::network::place::Placement;
 use crate::network::record::{Endpoint, Ports};
 use crate::record::Status;
@@ -171,8 +172,11 @@ fn run<'a>(
     let identity = find_user(engine, container, &snapshot.mounts)?;
     let config = configuration(engine, container, &files, identity, &placed)?;
     write_config(engine, &dir, &config)?;
-    let process = create(engine, container, &shim)?;
-    let endpoints = connect(engine, container, process, &placement, undo)?;
+    let creating = shim.begin(&Call::Create).map_err(Error::Task)?;
+    let filled = fill_ahead(engine, container, &shim, &placement, &config)?;
+    let process = process_of(container, "create", creating.reply())?;
+    engine.passed(step::CREATE)?;
+    let endpoints = connect(engine, container, process, &placement, (filled, undo))?;
     hand_over_clients(engine, container, &shim)?;
     let watch = shim.watch().map_err(Error::Task)?;
     engine.passed(step::WATCH)?;
@@ -374,10 +378,37 @@ fn write_config(engine: &Engine, dir: &Path, config: &Spec) -> Result<(), Error>
     engine.passed(step::RENDER)
 }
 
-fn create(engine: &Engine, container: &Container, shim: &Shim) -> Result<ProcessRef, Error> {
-    let process = process_of(container, "create", shim.call(&Call::Create, &[]))?;
-    engine.passed(step::CREATE)?;
-    Ok(process)
+/// Fills the network namespace that the shim has made before, while it makes all the rest. Where
+/// parameters of the network are asked for, which the runtime sets, they come before the interfaces.
+fn fill_ahead(
+    engine: &Engine,
+    container: &Container,
+    shim: &Shim,
+    placement: &Placement,
+    config: &Spec,
+) -> Result<Option<Filled>, Error> {
+    let spec = &container.fixed.spec;
+    let sets = spec.sysctls.keys().any(|name| name.starts_with("net"));
+    if !spec.network.is_connected() || sets || !has_new_network(config) {
+        return Ok(None);
+    }
+    let fill = |namespace| network::attach::fill(engine, container, namespace, placement);
+    shim.take_network().map(fill).transpose()
+}
+
+/// Whether a network namespace is made for it that may be there before.
+fn has_new_network(config: &Spec) -> bool {
+    let linux = config.linux().as_ref();
+    let all = linux.and_then(|linux| linux.namespaces().as_ref());
+    let mut is_new = false;
+    for namespace in all.into_iter().flatten() {
+        match namespace.typ() {
+            LinuxNamespaceType::User => return false,
+            LinuxNamespaceType::Network => is_new = namespace.path().is_none(),
+            _ => {}
+        }
+    }
+    is_new
 }
 
 /// Addresses in all networks; nothing of a container that is in none.
@@ -405,12 +436,12 @@ fn connect<'a>(
     container: &'a Container,
     process: ProcessRef,
     placement: &Placement,
-    undo: &mut Stack<'a>,
+    (filled, undo): (Option<Filled>, &mut Stack<'a>),
 ) -> Result<BTreeMap<String, Endpoint>, Error> {
     if !container.fixed.spec.network.is_connected() {
         return Ok(BTreeMap::new());
     }
-    network::attach::attach(engine, container, process, placement, undo)
+    network::attach::attach(engine, container, process, placement, (filled, undo))
 }
 
 fn open_gate(engine: &Engine, container: &Container, shim: &Shim) -> Result<ProcessRef, Error> {

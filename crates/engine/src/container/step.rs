@@ -266,7 +266,7 @@ fn execute<'a>(
     write_spec(&dir, &spec)?;
     let process = process_of(container, "create", shim.call(&Call::Create, &[]))?;
     if !placement.endpoints.is_empty() {
-        network::attach::attach(engine, container, process, &placement, undo)?;
+        network::attach::attach(engine, container, process, &placement, (None, undo))?;
     }
     let output = attach(&shim)?;
     let watch = shim.watch().map_err(Error::Task)?;

@@ -110,22 +110,60 @@ fn refused(engine: &Engine, error: network::keeper::Error) -> NetworkError {
     }
 }
 
-/// Fills the namespace of a process that waits at the gate.
+/// A namespace with all interfaces and the sockets of its resolver. They go with it.
+pub(crate) struct Filled {
+    namespace: OwnedFd,
+    endpoints: BTreeMap<String, Endpoint>,
+    sockets: [OwnedFd; 2],
+}
+
+/// Fills a namespace: that of a process that waits at the gate, or one that is going to be such a
+/// process'.
+pub(crate) fn fill(
+    engine: &Engine,
+    container: &Container,
+    namespace: OwnedFd,
+    placement: &Placement,
+) -> Result<Filled, Error> {
+    let mut endpoints = BTreeMap::new();
+    for placed in &placement.endpoints {
+        make(engine, &placed.network)?;
+        let endpoint = join(engine, namespace.as_fd(), placed)?;
+        endpoints.insert(placed.network.name().to_owned(), endpoint);
+    }
+    let sockets = listen(container, &namespace)?;
+    Ok(Filled {
+        namespace,
+        endpoints,
+        sockets,
+    })
+}
+
+/// Fills the namespace of a process that waits at the gate, unless it was filled before, and has the
+/// container known.
 pub(crate) fn attach<'a>(
     engine: &'a Engine,
     container: &'a Container,
     process: ProcessRef,
     placement: &Placement,
-    undo: &mut Stack<'a>,
+    (filled, undo): (Option<Filled>, &mut Stack<'a>),
 ) -> Result<BTreeMap<String, Endpoint>, Error> {
     let namespace = open_namespace(process)?;
-    let mut endpoints = BTreeMap::new();
-    for placed in &placement.endpoints {
-        make(engine, &placed.network)?;
-        let endpoint = join(engine, namespace.as_fd(), placed)?;
-        // Its interfaces go with the namespace, and that with the process.
-        endpoints.insert(placed.network.name().to_owned(), endpoint);
-    }
+    let filled = match filled {
+        None => fill(engine, container, namespace, placement)?,
+        Some(filled) => {
+            let same = sys::ns::same(&filled.namespace, &namespace)
+                .map_err(Error::kernel("compare network namespaces"))?;
+            if !same {
+                let id = container.id().clone();
+                return Err(Error::Answer { what: "create", id });
+            }
+            filled
+        }
+    };
+    let Filled {
+        endpoints, sockets, ..
+    } = filled;
     engine.passed(step::NETWORK)?;
     undo.push(step::NAMES, {
         let networks: Vec<_> = endpoints.values().map(|e| e.network.clone()).collect();
@@ -133,7 +171,7 @@ pub(crate) fn attach<'a>(
         move || forget(engine, container.id(), &networks, &ports)
     });
     let ports = &placement.ports;
-    tell(engine, container, process, &namespace, (&endpoints, ports))?;
+    tell(engine, container, process, &sockets, (&endpoints, ports))?;
     engine.passed(step::NAMES)?;
     Ok(endpoints)
 }
@@ -229,14 +267,8 @@ pub(super) fn named(network: &Network) -> NamedNetwork {
     }
 }
 
-/// Has the container's names known, and its questions answered.
-pub(super) fn tell(
-    engine: &Engine,
-    container: &Container,
-    process: ProcessRef,
-    namespace: &OwnedFd,
-    (endpoints, ports): (&BTreeMap<String, Endpoint>, &Ports),
-) -> Result<(), Error> {
+/// Sockets for the container's questions, and what leads these there.
+pub(super) fn listen(container: &Container, namespace: &OwnedFd) -> Result<[OwnedFd; 2], Error> {
     let what = || format!("set up names for container {}", container.name());
     let sockets = sys::ns::within(namespace, sys::inet::resolver_sockets)
         .and_then(|sockets| sockets)
@@ -248,6 +280,18 @@ pub(super) fn tell(
     let (udp, tcp) = (port(&sockets[0])?, port(&sockets[1])?);
     network::ruleset::redirect_names(namespace, NAMES_TABLE, udp, tcp)
         .map_err(NetworkError::network(what()))?;
+    Ok(sockets)
+}
+
+/// Has the container's names known, and its questions answered.
+pub(super) fn tell(
+    engine: &Engine,
+    container: &Container,
+    process: ProcessRef,
+    sockets: &[OwnedFd; 2],
+    (endpoints, ports): (&BTreeMap<String, Endpoint>, &Ports),
+) -> Result<(), Error> {
+    let what = || format!("set up names for container {}", container.name());
     super::links::remember(engine, container, endpoints);
     let mut told = named_endpoints(container, endpoints);
     told.push(Told::View {

@@ -24,7 +24,7 @@ mod source;
 mod streams;
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -74,6 +74,9 @@ fn keep() -> Result<(), Failure> {
     let first = spawn::inherited(FIRST).map_err(Failure::of("take the first connection"))?;
     settle_in()?;
     let ahead = is_spare().then(Ahead::make).transpose()?;
+    if let Some(ahead) = &ahead {
+        ahead.show(&first)?;
+    }
     let Some(message) = socket::receive(&first).map_err(Failure::of("receive what to launch"))?
     else {
         // The daemon died before it said anything: there is nothing to keep.
@@ -99,6 +102,15 @@ struct Ahead {
 }
 
 impl Ahead {
+    /// Gives the daemon a hold on the network, which it may fill while the container is made.
+    fn show(&self, first: &OwnedFd) -> Result<(), Failure> {
+        let fds: &[_] = match &self.network {
+            Network::Made(made) => &[made.as_fd()],
+            Network::Ahead(_) => &[],
+        };
+        socket::send(first, b"{}", fds).map_err(Failure::of("show the network that was made"))
+    }
+
     fn make() -> Result<Self, Failure> {
         Ok(Self {
             network: Network::make()?,
