@@ -198,12 +198,13 @@ impl Group {
     pub(crate) fn update(&self, resources: &LinuxResources) -> Result<(), Error> {
         let layout = detect()?;
         let limits = limits::limits(resources, layout.mode())?;
-        if let Some(unit) = &self.unit {
-            systemd::update(unit, resources, layout.mode() == Mode::Unified)?;
+        // First where it is looked at what is used by now: systemd would have the kernel kill for it.
+        let changed = self.files.update(&layout, &limits);
+        changed.map_err(|source| cannot("change", source))?;
+        match &self.unit {
+            Some(unit) => systemd::update(unit, resources, layout.mode() == Mode::Unified),
+            None => Ok(()),
         }
-        self.files
-            .update(&layout, &limits)
-            .map_err(|source| cannot("change", source))
     }
 }
 
