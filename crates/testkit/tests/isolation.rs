@@ -76,12 +76,79 @@ fn the_seccomp_profile_is_on() {
         return;
     }
     let brig = Brig::with_image();
-    let shown = inside(
-        &brig,
-        "grep '^Seccomp:' /proc/self/status; unshare -U true 2>&1; mount -t tmpfs t /mnt 2>&1; true",
-    );
+    // A user namespace takes no right: what is in its way is the filter.
+    let script = "grep '^Seccomp:' /proc/self/status; unshare -U true 2>&1; true";
+    let shown = inside(&brig, script);
     assert!(shown.contains("Seccomp:\t2"), "{shown}");
     assert!(shown.to_lowercase().contains("not permitted"), "{shown}");
+    let flags = ["--security-opt", "seccomp=unconfined"];
+    let shown = opened(&brig, &flags, script);
+    assert_eq!(shown, "Seccomp:\t0");
+    brig.finish();
+}
+
+/// What a script prints in a container with some fences opened or closed.
+fn opened(brig: &Brig, flags: &[&str], script: &str) -> String {
+    let words = [&["run", "--rm"], flags, &["bb", "sh", "-c", script]].concat();
+    brig.brig(&words).ok().to_owned()
+}
+
+#[test]
+fn new_privileges_are_there_until_they_are_taken() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let script = "grep NoNewPrivs /proc/self/status";
+    let network = ["--network", "none"];
+    assert_eq!(opened(&brig, &network, script), "NoNewPrivs:\t0");
+    let closed = [&network[..], &["--security-opt", "no-new-privileges"]].concat();
+    assert_eq!(opened(&brig, &closed, script), "NoNewPrivs:\t1");
+    brig.finish();
+}
+
+#[test]
+fn fences_are_opened_by_name() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let own = fs::read_link("/proc/self/ns/net").unwrap();
+    let shown = opened(&brig, &["--network", "host"], "readlink /proc/self/ns/net");
+    assert_eq!(Some(shown.as_str()), own.to_str());
+
+    let closed = ["--network", "none"];
+    let added = [&closed[..], &["--cap-add", "NET_ADMIN"]].concat();
+    let shown = opened(&brig, &added, "grep CapEff /proc/self/status");
+    assert_eq!(shown, "CapEff:\t00000000a80435fb");
+
+    let devices = [
+        "/dev/fuse",
+        "/dev/net/tun",
+        "/dev/loop-control",
+        "/dev/kmsg",
+    ];
+    match devices.iter().find(|path| fs::metadata(path).is_ok()) {
+        None => eprintln!("SKIP: this machine has none of {devices:?}"),
+        Some(device) => {
+            let script = format!("[ -c {device} ] && echo there");
+            let given = [&closed[..], &["--device", device]].concat();
+            assert_eq!(opened(&brig, &given, &script), "there", "{device}");
+        }
+    }
+
+    let privileged = [&closed[..], &["--privileged"]].concat();
+    let shown = opened(
+        &brig,
+        &privileged,
+        "grep -c ' /proc/sys ' /proc/mounts; true",
+    );
+    assert_eq!(shown, "0", "/proc/sys is read-only");
+    let few: usize = inside(&brig, "ls /dev | wc -l").parse().unwrap();
+    let all: usize = opened(&brig, &privileged, "ls /dev | wc -l")
+        .parse()
+        .unwrap();
+    assert!(all > few, "{all} devices, {few} without a flag");
     brig.finish();
 }
 
