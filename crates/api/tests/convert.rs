@@ -477,8 +477,8 @@ const SENSELESS: &[(&str, &str)] = &[
     ),
     (
         r#"{"HostConfig": {"SecurityOpt": ["a=b"]}}"#,
-        "invalid HostConfig.SecurityOpt: \"a=b\": no-new-privileges, seccomp, label=disable \
-         and apparmor=unconfined are known",
+        "invalid HostConfig.SecurityOpt: \"a=b\": no-new-privileges, seccomp, apparmor, \
+         writable-cgroups and label=disable are known",
     ),
     (
         r#"{"HostConfig": {"SecurityOpt": ["seccomp=/etc/x"]}}"#,
