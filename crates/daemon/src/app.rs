@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use builder::solve::Solver;
 use engine::Engine;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use types::ContainerId;
 
 use crate::busy::Counter;
+use crate::handlers::Builds;
 use crate::http::error::Failure;
 
 /// What the handlers share.
@@ -23,6 +25,7 @@ pub(crate) struct App {
     pub(crate) warnings: Vec<String>,
     pub(crate) busy: Counter,
     pub(crate) handovers: Handovers,
+    pub(crate) builds: Builds,
     // A std lock: held for a push, never across an await.
     verbs: Mutex<JoinSet<()>>,
 }
@@ -30,6 +33,7 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new(engine: Engine, warnings: Vec<String>) -> Self {
         Self {
+            builds: Builds::new(&engine, Solver::new(engine.clone())),
             engine,
             warnings,
             busy: Counter::new(),

@@ -11,6 +11,7 @@ mod busy;
 mod clock;
 mod config;
 mod filter;
+mod grpc;
 mod handlers;
 mod http;
 mod identity;

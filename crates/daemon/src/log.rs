@@ -5,9 +5,10 @@ use std::fmt;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -26,10 +27,19 @@ pub(crate) fn start(level: tracing::Level, format: LogFormat) -> Level {
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     // It fails only where somebody else, a test, has set up logging before.
     let _ = match format {
-        LogFormat::Text => registry.with(lines.with_target(false)).try_init(),
-        LogFormat::Json => registry.with(lines.event_format(Json)).try_init(),
+        LogFormat::Text => registry
+            .with(lines.with_target(false).with_filter(filter_fn(ours)))
+            .try_init(),
+        LogFormat::Json => registry
+            .with(lines.event_format(Json).with_filter(filter_fn(ours)))
+            .try_init(),
     };
     handle
+}
+
+/// Every frame of HTTP/2 is told of at the level `debug`, headers and all: nobody wants to read that.
+fn ours(about: &tracing::Metadata<'_>) -> bool {
+    !about.target().starts_with("h2::") || *about.level() <= tracing::Level::INFO
 }
 
 /// One JSON object a line.

@@ -45,7 +45,7 @@ pub use leftovers::{Leftovers, cgroups};
 pub use network::Network;
 pub use output::Output;
 pub use processes::{Process, kill, processes_naming};
-pub use programs::{Client, cache, clients, docker_py, program};
+pub use programs::{Client, cache, clients, docker_plugin, docker_py, program};
 pub use signing::Signing;
 pub use terminal::Terminal;
 pub use wait::{until, within};

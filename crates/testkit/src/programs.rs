@@ -50,6 +50,17 @@ pub fn docker_py() -> Option<PathBuf> {
     there.then_some(path)
 }
 
+/// A plugin of Docker's newest client: `buildx` or `compose`. Says so when this machine has none.
+pub fn docker_plugin(name: &str) -> Option<PathBuf> {
+    let plugins = cache().join("tools/docker-plugins/usr/libexec/docker/cli-plugins");
+    let path = plugins.join(format!("docker-{name}"));
+    let there = path.exists() && Client::Docker28.program().is_some();
+    if !there {
+        eprintln!("SKIP: docker's plugin {name} is not on this machine (scripts/setup.sh test)");
+    }
+    there.then_some(path)
+}
+
 /// One of our programs, as scripts/build.sh put it.
 ///
 /// Panics when it was not built.

@@ -8,6 +8,7 @@ pub mod control;
 pub mod error;
 pub mod files;
 pub mod gateway;
+pub mod outline;
 pub mod session;
 
 use prost::Message;

@@ -256,6 +256,26 @@ impl Graph {
     }
 }
 
+impl Graph {
+    /// Adds what some results of another graph need, and says where those are here.
+    pub fn join(&mut self, other: &Self, results: &[Output]) -> Vec<Output> {
+        let mut moved: HashMap<VertexId, VertexId> = HashMap::new();
+        let place = |moved: &HashMap<VertexId, VertexId>, output: &Output| Output {
+            vertex: moved[&output.vertex],
+            index: output.index,
+        };
+        for id in other.needed(results) {
+            let vertex = other.get(id);
+            let inputs = vertex.inputs.iter().map(|input| place(&moved, input));
+            let (op, about) = (vertex.op.clone(), vertex.about.clone());
+            let new = self.add(op, inputs.collect(), vertex.platform.clone(), about);
+            moved.insert(id, new);
+        }
+        let results = results.iter().map(|result| place(&moved, result));
+        results.collect()
+    }
+}
+
 /// SHA-256 of a value's JSON: maps are sorted, fields have an order, so the same value has one text.
 fn hash(value: &impl Serialize) -> Digest {
     struct Hasher(Sha256);

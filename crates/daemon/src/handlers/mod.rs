@@ -3,6 +3,7 @@
 mod absent;
 mod archive;
 mod attach;
+mod buildkit;
 mod commit;
 mod container_filter;
 mod container_view;
@@ -35,6 +36,8 @@ use crate::app::App;
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
 use crate::http::router::Operation as Op;
+
+pub(crate) use buildkit::Builds;
 
 /// Serves a request whose operation is known.
 pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
@@ -72,6 +75,13 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::ExecStart => exec::start(&app, call).await,
         Op::ExecResize => exec::resize(&app, &call).await,
         Op::ExecInspect => exec::inspect(&app, &call).await,
+        other => rest(other, app, call).await,
+    }
+}
+
+/// What is not about one container.
+async fn rest(operation: Op, app: Arc<App>, call: Call) -> Answer {
+    match operation {
         Op::ImageList => images::list(&app, &call).await,
         Op::ImageCreate => images::create(&app, call).await,
         Op::ImageLoad => images::load(&app, call).await,
@@ -122,7 +132,8 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::PluginList => absent::plugins(&call),
         Op::Plugin => absent::plugin(&call),
         Op::PluginInstall => absent::install(),
-        // Both are answered before a handler is looked for.
-        Op::Options | Op::Unsupported => Ok(respond::status(hyper::StatusCode::NOT_FOUND)),
+        Op::Grpc | Op::Session => buildkit::taken(operation, &app, call),
+        // Those above, and what is answered before a handler is looked for.
+        _ => Ok(respond::status(hyper::StatusCode::NOT_FOUND)),
     }
 }

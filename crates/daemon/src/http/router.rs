@@ -100,6 +100,10 @@ pub(crate) enum Operation {
     Plugin,
     /// What would bring one.
     PluginInstall,
+    /// BuildKit's calls.
+    Grpc,
+    /// What a client answers while it builds.
+    Session,
     Options,
     /// Docker has it, this version does not.
     Unsupported,
@@ -163,8 +167,8 @@ const ROUTES: &[(&str, &str, Operation)] = &[
     ("POST", "/build", Op::Unsupported),
     ("POST", "/build/prune", Op::BuildPrune),
     ("POST", "/build/cancel", Op::Unsupported),
-    ("POST", "/session", Op::Unsupported),
-    ("POST", "/grpc", Op::Unsupported),
+    ("POST", "/session", Op::Session),
+    ("POST", "/grpc", Op::Grpc),
     ("POST", "/auth", Op::Auth),
     ("GET", "/events", Op::Events),
     ("GET", "/system/df", Op::DiskUsage),

@@ -7,42 +7,36 @@ use std::os::unix::ffi::OsStrExt;
 
 use sys::dir::{self, Dir};
 
-use super::mode::go;
+use super::mode::{Kind, go};
 use super::{Error, Packet, PacketKind, Stat, Wire};
 
 /// Bytes a packet.
 const PIECE: usize = 32 << 10;
 
-/// Sends all files below `root`. The order is that of the protocol: names of a directory by their bytes,
-/// what is in a directory right behind it.
+/// Sends all files below some roots: below a directory of a name, or of none. The order is that of the
+/// protocol: names of a directory by their bytes, what is in a directory right behind it.
 ///
 /// # Errors
 /// When the client is gone, does not keep to the protocol, or a file cannot be read.
-pub fn send(root: &Dir, wire: &mut dyn Wire) -> Result<(), Error> {
-    let mut paths = HashMap::new();
-    walk(root, &mut |id, stat| {
-        if stat.has_bytes() {
-            paths.insert(id, stat.path.clone());
-        }
-        wire.send(Packet {
-            stat: Some(stat),
-            ..Packet::of(PacketKind::Stat)
-        })
-    })?;
-    wire.send(Packet::of(PacketKind::Stat))?;
+pub fn send(roots: &[(String, Dir)], wire: &mut dyn Wire) -> Result<(), Error> {
+    let mut sender = Sender {
+        wire,
+        paths: HashMap::new(),
+        next: 0,
+    };
+    let mut ordered: Vec<usize> = (0..roots.len()).collect();
+    ordered.sort_by_key(|root| &roots[*root].0);
+    for root in ordered {
+        sender.root(roots, root)?;
+    }
+    sender.wire.send(Packet::of(PacketKind::Stat))?;
     loop {
-        let Some(packet) = wire.next()? else {
+        let Some(packet) = sender.wire.next()? else {
             return Err(Error::Gone("the client broke off".to_owned()));
         };
         match PacketKind::try_from(packet.kind) {
-            Ok(PacketKind::Request) => {
-                let Some(path) = paths.remove(&packet.id) else {
-                    let sentence = format!("file {} is asked for", packet.id);
-                    return Err(Error::Protocol(sentence));
-                };
-                bytes(root, &path, packet.id, wire)?;
-            }
-            Ok(PacketKind::Finish) => return wire.send(Packet::of(PacketKind::Finish)),
+            Ok(PacketKind::Request) => sender.wanted(roots, packet.id)?,
+            Ok(PacketKind::Finish) => return sender.wire.send(Packet::of(PacketKind::Finish)),
             Ok(PacketKind::Error) => {
                 let text = String::from_utf8_lossy(&packet.data);
                 return Err(Error::Remote(text.into_owned()));
@@ -55,6 +49,13 @@ pub fn send(root: &Dir, wire: &mut dyn Wire) -> Result<(), Error> {
     }
 }
 
+struct Sender<'a> {
+    wire: &'a mut dyn Wire,
+    /// Which root, and the path below it.
+    paths: HashMap<u32, (usize, String)>,
+    next: u32,
+}
+
 /// A directory while it is walked.
 struct Level {
     path: String,
@@ -63,38 +64,60 @@ struct Level {
     names: Vec<OsString>,
 }
 
-type Tell<'a> = dyn FnMut(u32, Stat) -> Result<(), Error> + 'a;
-
-fn walk(root: &Dir, tell: &mut Tell<'_>) -> Result<(), Error> {
-    let own = root
-        .open_dir(OsStr::new("."))
-        .map_err(|source| read(".", source))?;
-    let mut open = vec![level(String::new(), own)?];
-    let mut id = 0;
-    while let Some(top) = open.last_mut() {
-        let Some(name) = top.names.pop() else {
-            open.pop();
-            continue;
-        };
-        let path = match top.path.as_str() {
-            "" => name.to_string_lossy().into_owned(),
-            above => format!("{above}/{}", name.to_string_lossy()),
-        };
-        let stat = look(&top.dir, &name, path.clone())?;
-        let inner = match stat.kind()? {
-            super::mode::Kind::Directory => {
-                let inner = top.dir.open_dir(&name);
-                Some(inner.map_err(|source| read(&path, source))?)
-            }
-            _ => None,
-        };
-        tell(id, stat)?;
-        id += 1;
-        if let Some(inner) = inner {
-            open.push(level(path, inner)?);
-        }
+impl Sender<'_> {
+    fn tell(&mut self, stat: Stat) -> Result<(), Error> {
+        self.next += 1;
+        self.wire.send(Packet {
+            stat: Some(stat),
+            ..Packet::of(PacketKind::Stat)
+        })
     }
-    Ok(())
+
+    /// Tells of all that is below a root, and of the directory that it is.
+    fn root(&mut self, roots: &[(String, Dir)], index: usize) -> Result<(), Error> {
+        let (name, root) = &roots[index];
+        let here = OsStr::new(".");
+        if !name.is_empty() {
+            self.tell(look(root, here, name.clone())?)?;
+        }
+        let own = root.open_dir(here).map_err(|source| read(".", source))?;
+        let mut open = vec![level(String::new(), own)?];
+        while let Some(top) = open.last_mut() {
+            let Some(entry) = top.names.pop() else {
+                open.pop();
+                continue;
+            };
+            let path = join(&top.path, &entry.to_string_lossy());
+            let stat = look(&top.dir, &entry, join(name, &path))?;
+            if stat.kind()? == Kind::Directory {
+                let inner = top.dir.open_dir(&entry);
+                let inner = inner.map_err(|source| read(&path, source))?;
+                self.tell(stat)?;
+                open.push(level(path, inner)?);
+                continue;
+            }
+            if stat.has_bytes() {
+                self.paths.insert(self.next, (index, path));
+            }
+            self.tell(stat)?;
+        }
+        Ok(())
+    }
+
+    fn wanted(&mut self, roots: &[(String, Dir)], id: u32) -> Result<(), Error> {
+        let Some((root, path)) = self.paths.remove(&id) else {
+            let sentence = format!("file {id} is asked for");
+            return Err(Error::Protocol(sentence));
+        };
+        bytes(&roots[root].1, &path, id, self.wire)
+    }
+}
+
+fn join(above: &str, name: &str) -> String {
+    match above {
+        "" => name.to_owned(),
+        above => format!("{above}/{name}"),
+    }
 }
 
 fn level(path: String, dir: Dir) -> Result<Level, Error> {

@@ -65,7 +65,10 @@ impl Wire for End {
 fn transfer(from: &Path, to: &Path) -> Received {
     let (mut ours, mut theirs) = End::pair();
     std::thread::scope(|scope| {
-        scope.spawn(move || send(&Dir::open(from).unwrap(), &mut theirs).unwrap());
+        scope.spawn(move || {
+            let root = Dir::open(from).unwrap();
+            send(&[(String::new(), root)], &mut theirs).unwrap();
+        });
         receive(&Dir::open(to).unwrap(), &mut ours, &mut |_| {}).unwrap()
     })
 }
@@ -151,6 +154,23 @@ fn a_tree_gets_across_and_only_changes_do_again() {
     fs::remove_file(source.join("a")).unwrap();
     transfer(source, to.path());
     assert!(!there("a").exists());
+}
+
+#[test]
+fn several_trees_are_directories_of_one() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::create_dir(from.path().join("d")).unwrap();
+    fs::write(from.path().join("d/x"), "1").unwrap();
+    let root = || Dir::open(from.path()).unwrap();
+    let roots = [("b".to_owned(), root()), ("a".to_owned(), root())];
+    let (mut ours, mut theirs) = End::pair();
+    std::thread::scope(|scope| {
+        scope.spawn(move || send(&roots, &mut theirs).unwrap());
+        receive(&Dir::open(to.path()).unwrap(), &mut ours, &mut |_| {}).unwrap();
+    });
+    for name in ["a/d/x", "b/d/x"] {
+        assert_eq!(fs::read(to.path().join(name)).unwrap(), b"1");
+    }
 }
 
 #[test]

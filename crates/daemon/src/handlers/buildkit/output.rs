@@ -1,0 +1,434 @@
+//! What becomes of a build's result: an image here, in a registry or in an archive; files in an archive or
+//! a directory of the client's.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use builder::buildkit::BytesMessage;
+use builder::buildkit::control::Exporter;
+use builder::buildkit::files;
+use builder::buildkit::session::FILE_SEND;
+use builder::plan::ImageConfig;
+use builder::solve::{Ask, Built, Client as _, Failure, Files, ImageOutput, WrittenImage};
+use engine::image::{self, push};
+use sys::dir::Dir;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status};
+use types::{ImageRef, Platform};
+
+use super::client::FromSession;
+use super::frontend::{Step, of_files};
+use super::gateway::broken;
+use super::jobs::Job;
+use super::sessions::Session;
+use super::status::status;
+use super::wire::{self, Blocking};
+use crate::app::App;
+
+/// Pieces under way to a client that reads slowly.
+const PIECES: usize = 8;
+const PIECE: usize = 64 << 10;
+
+/// What names an image's configuration for programs.
+const CONFIG: &str = "containerimage.config.digest";
+
+/// Which of the client's outputs it is, by its number.
+const EXPORTER: &str = "buildkit-attachable-exporter-id";
+
+/// A result for one platform.
+#[derive(Debug)]
+pub(super) struct Product {
+    /// None if there is only one.
+    pub(super) platform: Option<String>,
+    /// None is an empty file system.
+    pub(super) built: Option<Arc<Built>>,
+    /// The image's configuration, where the frontend says one.
+    pub(super) config: Option<Vec<u8>>,
+}
+
+/// What is wanted of a build.
+pub(super) struct Wanted {
+    pub(super) products: Vec<Product>,
+    pub(super) exporters: Vec<Exporter>,
+}
+
+type Response = HashMap<String, String>;
+
+pub(super) async fn write(
+    app: &Arc<App>,
+    job: &Arc<Job>,
+    wanted: Wanted,
+) -> Result<Response, Status> {
+    let run_root = app.engine.config().run_root.clone();
+    let client = FromSession::new(job.clone(), app.builds.kept.clone(), run_root);
+    let writer = Writer {
+        app: app.clone(),
+        job: job.clone(),
+        client,
+        handle: Handle::current(),
+    };
+    let done = tokio::task::spawn_blocking(move || writer.all(&wanted));
+    let done = done.await.map_err(|error| broken(&error))?;
+    done.map_err(|failure| status(&failure))
+}
+
+/// Writes outputs, on a thread that may block.
+struct Writer {
+    app: Arc<App>,
+    job: Arc<Job>,
+    client: FromSession,
+    handle: Handle,
+}
+
+impl Writer {
+    fn all(&self, wanted: &Wanted) -> Result<Response, Failure> {
+        let built = wanted.products.iter().map(complete);
+        let built: Vec<Built> = built.collect::<Result<_, _>>()?;
+        let mut response = Response::new();
+        for (index, exporter) in wanted.exporters.iter().enumerate() {
+            let attributes = &exporter.attrs;
+            let name = match exporter.kind.as_str() {
+                "moby" | "image" => "exporting to image",
+                "oci" => "exporting to oci image format",
+                "docker" => "exporting to docker image format",
+                "tar" => "exporting to client tarball",
+                "local" => "exporting to client directory",
+                other => {
+                    return Err(Failure::invalid(format!(
+                        "exporter {other:?} could not be found: image, oci, docker, tar or local is expected"
+                    )));
+                }
+            };
+            let step = Step::of(&self.job, name.to_owned());
+            let done = match exporter.kind.as_str() {
+                "moby" | "image" => self.image(&step, &built, attributes),
+                "oci" | "docker" => self.archive(&step, &built, attributes, index),
+                "tar" => self.tar(&built, index),
+                _ => self.local(&built, index),
+            };
+            response.extend(step.end(&self.job, done)?);
+        }
+        Ok(response)
+    }
+
+    fn ask<T>(&self, act: impl FnOnce(&Ask<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+        act(&Ask {
+            client: &self.client,
+            progress: self.job.feed.as_ref(),
+            cancel: &self.job.cancel,
+            entitlements: &self.job.entitlements,
+        })
+    }
+
+    fn image(
+        &self,
+        step: &Step,
+        built: &[Built],
+        attributes: &HashMap<String, String>,
+    ) -> Result<Response, Failure> {
+        let names = names(attributes)?;
+        let written = self.written(step, built, attributes, names.clone())?;
+        for name in &names {
+            step.tell(&self.job, format!("naming to {name}"));
+        }
+        if truth(attributes, "push") {
+            for name in &names {
+                self.push(step, name)?;
+            }
+        }
+        let mut response = response(&written, attributes);
+        // Clients take it for the image's id, which here is the other digest.
+        response.remove(CONFIG);
+        Ok(response)
+    }
+
+    fn written(
+        &self,
+        step: &Step,
+        built: &[Built],
+        attributes: &HashMap<String, String>,
+        names: Vec<ImageRef>,
+    ) -> Result<WrittenImage, Failure> {
+        let output = ImageOutput {
+            names,
+            annotations: annotations(attributes, &["annotation.", "annotation-manifest."]),
+            index_annotations: annotations(attributes, &["annotation-index."]),
+            index: built.len() > 1,
+        };
+        let solver = &self.app.builds.solver;
+        let written = self.ask(|ask| solver.write_image(ask, built, &output))?;
+        step.tell(&self.job, "exporting layers".to_owned());
+        step.tell(&self.job, format!("writing image {}", written.id));
+        Ok(written)
+    }
+
+    fn push(&self, step: &Step, name: &ImageRef) -> Result<(), Failure> {
+        let request = push::Request {
+            reference: name.clone(),
+            platform: None,
+            credentials: self.client.credentials(name)?,
+        };
+        let mut transfer = push::push(&self.app.engine, request)?;
+        let ended = async {
+            tokio::select! {
+                ended = transfer.ended() => ended.map_err(Failure::from),
+                () = self.job.given_up() => Err(Failure::cancelled()),
+            }
+        };
+        self.handle.block_on(ended)?;
+        step.tell(&self.job, format!("pushing {name}"));
+        Ok(())
+    }
+
+    /// An image as an archive: it is one here for as long as that takes.
+    fn archive(
+        &self,
+        step: &Step,
+        built: &[Built],
+        attributes: &HashMap<String, String>,
+        index: usize,
+    ) -> Result<Response, Failure> {
+        let names = names(attributes)?;
+        let written = self.written(step, built, attributes, names.clone())?;
+        step.tell(&self.job, "sending tarball".to_owned());
+        let mut saved: Vec<String> = names.iter().map(ToString::to_string).collect();
+        if saved.is_empty() {
+            saved.push(written.id.to_string());
+        }
+        self.send(index, &response(&written, attributes), |out| {
+            image::save(&self.app.engine, &saved, &[], out).map_err(Failure::from)
+        })?;
+        Ok(response(&written, attributes))
+    }
+
+    /// Files as an archive.
+    fn tar(&self, built: &[Built], index: usize) -> Result<Response, Failure> {
+        let [one] = built else {
+            let sentence = "the output tar holds one platform: use local, oci or image for several";
+            return Err(Failure::invalid(sentence));
+        };
+        self.send(index, &Response::new(), |out| match &one.files {
+            Some(files) => files.tar(out),
+            None => out
+                .write_all(&[0; 1024])
+                .map_err(|error| Failure::internal(error.to_string())),
+        })?;
+        Ok(Response::new())
+    }
+
+    /// Files in a directory of the client's: of several platforms each in a directory of its own.
+    fn local(&self, built: &[Built], index: usize) -> Result<Response, Failure> {
+        let session = self.session()?;
+        let headers = wire::headers(&[(EXPORTER, vec![index.to_string()])]);
+        let mut wire = Blocking::sending(&self.job, &self.handle, session, FILE_SEND, headers);
+        let below = |one: &Built| match built.len() {
+            1 => String::new(),
+            _ => one.platform.to_string().replace('/', "_"),
+        };
+        let trees: Vec<(String, Option<&Files>)> = built
+            .iter()
+            .map(|one| (below(one), one.files.as_ref()))
+            .collect();
+        self.send_trees(&trees, &mut Vec::new(), &mut wire)?;
+        wire.close().map_err(|error| self.unsent(&error))?;
+        Ok(Response::new())
+    }
+
+    /// Opens one root after the other, and sends them when all are open.
+    fn send_trees(
+        &self,
+        trees: &[(String, Option<&Files>)],
+        roots: &mut Vec<(String, Dir)>,
+        wire: &mut Blocking<'_>,
+    ) -> Result<(), Failure> {
+        match trees.split_first() {
+            None => files::send(roots, wire).map_err(|error| self.unsent(&error)),
+            Some(((_, None), rest)) => self.send_trees(rest, roots, wire),
+            Some(((name, Some(one)), rest)) => one.with_root(|root| {
+                let root = root.open_dir(OsStr::new("."));
+                let root = root.map_err(|error| Failure::internal(error.to_string()))?;
+                roots.push((name.clone(), root));
+                self.send_trees(rest, roots, wire)
+            }),
+        }
+    }
+
+    fn unsent(&self, error: &files::Error) -> Failure {
+        match self.job.cancel.is_cancelled() {
+            true => Failure::cancelled(),
+            false => Failure::new(error.kind(), error.chain()),
+        }
+    }
+
+    fn session(&self) -> Result<&Session, Failure> {
+        let session = self.job.session.as_deref();
+        let session = session.filter(|session| session.answers(FILE_SEND));
+        session.ok_or_else(|| {
+            Failure::invalid("the client takes no files: its session has no file send")
+        })
+    }
+
+    /// Gives the client one file.
+    fn send(
+        &self,
+        index: usize,
+        about: &Response,
+        write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let session = self.session()?;
+        let mut values = vec![(EXPORTER.to_owned(), vec![index.to_string()])];
+        for (name, value) in about {
+            values.push((format!("exporter-md-{name}"), vec![value.clone()]));
+        }
+        let values: Vec<(&str, Vec<String>)> = values
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.clone()))
+            .collect();
+        let (pieces, stream) = mpsc::channel(PIECES);
+        let channel = session.channel.clone();
+        let headers = wire::headers(&values);
+        // Its answer begins when it has something.
+        let taking = self.handle.spawn(async move {
+            let opened = channel.both::<BytesMessage, BytesMessage>(
+                FILE_SEND,
+                headers,
+                ReceiverStream::new(stream),
+            );
+            let mut answers = opened.await?;
+            while answers.message().await?.is_some() {}
+            Ok(())
+        });
+        let mut out = Pieces {
+            pieces,
+            buffer: Vec::with_capacity(PIECE),
+        };
+        let written = write(&mut out);
+        let flushed = written.and_then(|()| {
+            let flushed = out.flush();
+            flushed.map_err(|error| Failure::internal(error.to_string()))
+        });
+        drop(out);
+        let aborter = taking.abort_handle();
+        let taken = async { taking.await.map_err(|error| broken(&error))? };
+        match self.handle.block_on(wire::patient(&self.job, taken)) {
+            Ok(()) => flushed,
+            // The client has all it wants already.
+            Err(status) if status.code() == Code::AlreadyExists => Ok(()),
+            Err(_) if self.job.cancel.is_cancelled() => {
+                aborter.abort();
+                Err(Failure::cancelled())
+            }
+            // Why the client broke off is the better reason.
+            Err(status) => {
+                let why = status.message();
+                let sentence = format!("the client cannot take the output: {why}");
+                Err(Failure::invalid(sentence))
+            }
+        }
+    }
+}
+
+/// What programs are told of an image.
+fn response(written: &WrittenImage, attributes: &HashMap<String, String>) -> Response {
+    let descriptor = serde_json::json!({
+        "mediaType": written.media_type,
+        "digest": written.id.to_string(),
+        "size": written.size,
+    });
+    let mut response = Response::from([
+        ("containerimage.digest".to_owned(), written.id.to_string()),
+        (
+            "containerimage.descriptor".to_owned(),
+            BASE64_STANDARD.encode(descriptor.to_string()),
+        ),
+    ]);
+    if let [config] = written.configs.as_slice() {
+        response.insert(CONFIG.to_owned(), config.to_string());
+    }
+    if let Some(name) = attributes.get("name").filter(|name| !name.is_empty()) {
+        response.insert("image.name".to_owned(), name.clone());
+    }
+    response
+}
+
+/// A writer whose bytes become messages.
+struct Pieces {
+    pieces: mpsc::Sender<BytesMessage>,
+    buffer: Vec<u8>,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = bytes.len().min(PIECE - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..length]);
+        if self.buffer.len() == PIECE {
+            self.flush()?;
+        }
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let data = std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE));
+        let sent = self.pieces.blocking_send(BytesMessage { data });
+        sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// A result with its image's configuration.
+fn complete(product: &Product) -> Result<Built, Failure> {
+    let platform = match &product.platform {
+        None => Platform::host(),
+        Some(text) => text
+            .parse()
+            .map_err(|error| Failure::invalid(format!("{error}")))?,
+    };
+    let mut built = match &product.built {
+        Some(built) => Built::clone(built),
+        None => of_files(None),
+    };
+    if product.platform.is_some() {
+        built.platform = platform;
+    }
+    if let Some(config) = &product.config {
+        let config: ImageConfig = serde_json::from_slice(config)
+            .map_err(|error| Failure::invalid(format!("the image's configuration: {error}")))?;
+        built.image = config;
+    }
+    Ok(built)
+}
+
+/// The names of an image, as the client says them.
+fn names(attributes: &HashMap<String, String>) -> Result<Vec<ImageRef>, Failure> {
+    let names = attributes.get("name").map(String::as_str);
+    let names = names.unwrap_or_default().split(',');
+    let names = names.map(str::trim).filter(|name| !name.is_empty());
+    let parsed = names.map(|name| {
+        name.parse()
+            .map_err(|error: types::InvalidReference| Failure::invalid(error.to_string()))
+    });
+    parsed.collect()
+}
+
+/// Annotations, whose names stand behind one of some words.
+fn annotations(attributes: &HashMap<String, String>, words: &[&str]) -> BTreeMap<String, String> {
+    let named = attributes.iter().filter_map(|(key, value)| {
+        let mut rest = words.iter().filter_map(|word| key.strip_prefix(word));
+        Some((rest.next()?.to_owned(), value.clone()))
+    });
+    named.collect()
+}
+
+fn truth(attributes: &HashMap<String, String>, name: &str) -> bool {
+    attributes
+        .get(name)
+        .is_some_and(|value| matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True"))
+}

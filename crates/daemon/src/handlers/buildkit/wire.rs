@@ -1,0 +1,221 @@
+//! Files over a session, for the thread that reads and writes them.
+
+use builder::buildkit::files::{Error, Packet, Wire};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
+use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
+use tonic::{Status, Streaming};
+
+use super::jobs::Job;
+use super::sessions::Session;
+
+/// Packets under way to a client that reads slowly.
+const UNDER_WAY: usize = 16;
+
+/// Go's query escape, but for the plus that it makes of a space: both sides read `%20`.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+/// Where packets for the client go.
+enum Out {
+    /// Requests: they must go out though nobody reads yet.
+    Free(mpsc::UnboundedSender<Packet>),
+    /// Files: they wait for the client.
+    Held(mpsc::Sender<Packet>),
+}
+
+/// A stream of packets. Its methods are for threads that may block.
+pub(super) struct Blocking<'a> {
+    job: &'a Job,
+    handle: Handle,
+    out: Option<Out>,
+    packets: mpsc::UnboundedReceiver<Result<Packet, Status>>,
+    stream: Option<Streaming<Packet>>,
+    reading: Option<AbortHandle>,
+}
+
+impl Drop for Blocking<'_> {
+    fn drop(&mut self) {
+        if let Some(reading) = &self.reading {
+            reading.abort();
+        }
+    }
+}
+
+impl<'a> Blocking<'a> {
+    /// To receive files.
+    pub(super) fn receiving(
+        job: &'a Job,
+        handle: &Handle,
+        session: &Session,
+        path: &'static str,
+        headers: MetadataMap,
+    ) -> Result<Self, Status> {
+        let (send, requests) = mpsc::unbounded_channel();
+        let requests = UnboundedReceiverStream::new(requests);
+        let opened = session.channel.both(path, headers, requests);
+        let stream = handle.block_on(patient(job, opened))?;
+        let (_, nothing) = mpsc::unbounded_channel();
+        Ok(Self {
+            job,
+            handle: handle.clone(),
+            out: Some(Out::Free(send)),
+            packets: nothing,
+            stream: Some(stream),
+            reading: None,
+        })
+    }
+
+    /// To send files.
+    pub(super) fn sending(
+        job: &'a Job,
+        handle: &Handle,
+        session: &Session,
+        path: &'static str,
+        headers: MetadataMap,
+    ) -> Self {
+        let (send, files) = mpsc::channel(UNDER_WAY);
+        // Whoever gets files says nothing before it has some: its answer begins late. And what it asks
+        // for is read at once: it might read no files while nobody does.
+        let (asked, packets) = mpsc::unbounded_channel();
+        let channel = session.channel.clone();
+        let reading = handle.spawn(async move {
+            let opened = channel.both(path, headers, ReceiverStream::new(files));
+            let mut stream: Streaming<Packet> = match opened.await {
+                Ok(stream) => stream,
+                Err(status) => {
+                    // Who sends may be gone.
+                    let _ = asked.send(Err(status));
+                    return;
+                }
+            };
+            while let Some(packet) = stream.message().await.transpose() {
+                let broken = packet.is_err();
+                if asked.send(packet).is_err() || broken {
+                    return;
+                }
+            }
+        });
+        Self {
+            job,
+            handle: handle.clone(),
+            out: Some(Out::Held(send)),
+            packets,
+            stream: None,
+            reading: Some(reading.abort_handle()),
+        }
+    }
+
+    /// Waits until the client has taken all.
+    pub(super) fn close(mut self) -> Result<(), Error> {
+        self.out = None;
+        while self.next()?.is_some() {}
+        Ok(())
+    }
+}
+
+/// The answer, unless the build is given up before.
+pub(super) async fn patient<T>(
+    job: &Job,
+    answer: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    tokio::select! {
+        answer = answer => answer,
+        () = job.given_up() => Err(Status::cancelled("context canceled")),
+    }
+}
+
+impl Wire for Blocking<'_> {
+    fn next(&mut self) -> Result<Option<Packet>, Error> {
+        let (stream, packets, job) = (&mut self.stream, &mut self.packets, self.job);
+        let next = async {
+            match stream {
+                Some(stream) => stream.message().await,
+                None => packets.recv().await.transpose(),
+            }
+        };
+        let next = self.handle.block_on(patient(job, next));
+        next.map_err(|status| gone(&status))
+    }
+
+    fn send(&mut self, packet: Packet) -> Result<(), Error> {
+        let sent = match &self.out {
+            Some(Out::Free(out)) => out.send(packet).is_ok(),
+            Some(Out::Held(out)) => {
+                let sending = async {
+                    let sent = out.send(packet).await;
+                    sent.map_err(|_| Status::cancelled(""))
+                };
+                self.handle.block_on(patient(self.job, sending)).is_ok()
+            }
+            None => false,
+        };
+        if sent {
+            return Ok(());
+        }
+        // Why is said where it reads.
+        match self.next() {
+            Err(error) => Err(error),
+            Ok(_) => Err(Error::Gone("the client broke off".to_owned())),
+        }
+    }
+}
+
+fn gone(status: &Status) -> Error {
+    Error::Gone(status.message().to_owned())
+}
+
+/// Headers of a call. What is no plain text is escaped, and said to be.
+pub(super) fn headers(values: &[(&str, Vec<String>)]) -> MetadataMap {
+    let mut headers = MetadataMap::new();
+    for (name, texts) in values {
+        let Ok(key) = MetadataKey::from_bytes(name.as_bytes()) else {
+            continue;
+        };
+        let plain = texts
+            .iter()
+            .all(|text| text.bytes().all(|b| (0x20..0x7f).contains(&b)));
+        for text in texts {
+            let text = match plain {
+                true => text.clone(),
+                false => utf8_percent_encode(text, ESCAPED).to_string(),
+            };
+            if let Ok(value) = MetadataValue::try_from(text) {
+                headers.append(key.clone(), value);
+            }
+        }
+        let said = MetadataKey::from_bytes(format!("{name}-encoded").as_bytes());
+        if let (false, Ok(said)) = (plain, said) {
+            headers.insert(said, MetadataValue::from_static("1"));
+        }
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_plain_text_is_escaped() {
+        let made = headers(&[
+            ("dir-name", vec!["context".to_owned()]),
+            ("include-patterns", vec!["a b%".to_owned(), "ü".to_owned()]),
+        ]);
+        assert_eq!(made.get("dir-name").unwrap(), "context");
+        assert!(made.get("dir-name-encoded").is_none());
+        let all: Vec<&str> = made
+            .get_all("include-patterns")
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect();
+        assert_eq!(all, ["a%20b%25", "%C3%BC"]);
+        assert_eq!(made.get("include-patterns-encoded").unwrap(), "1");
+    }
+}
