@@ -289,6 +289,7 @@ fn tell_end(engine: &Engine, container: &Container, change: &Change) {
         ("execDuration", ran(container).as_secs().to_string()),
         ("exitCode", status.code.to_string()),
     ];
+    network::told::of_run(engine, container, "disconnect");
     event::of_container_with(engine, container, "die", more);
 }
 

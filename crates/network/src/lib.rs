@@ -14,6 +14,7 @@ mod bandwidth;
 pub mod bridge;
 pub mod dns;
 mod error;
+pub mod flows;
 pub mod holder;
 mod host;
 pub mod ipam;

@@ -455,3 +455,66 @@ fn a_request_with_a_body_of_its_own_shape() {
     assert!(!text.contains("EnableIPv4"), "{text}");
     brig.finish();
 }
+
+#[test]
+fn what_happens_to_networks_is_told() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    for (number, client) in clients().into_iter().enumerate() {
+        let (net, who) = (format!("net{number}"), format!("who{number}"));
+        let with = |args: &[&str]| drop(brig.with(client, args).ok().to_owned());
+        with(&["network", "create", &net]);
+        with(&[
+            "run",
+            "-d",
+            "--name",
+            &who,
+            "--network",
+            &net,
+            "bb",
+            "sleep",
+            "1000",
+        ]);
+        with(&["network", "connect", "bridge", &who]);
+        with(&["network", "disconnect", "bridge", &who]);
+        with(&["rm", "-f", &who]);
+        let events = |format: &str| {
+            let ask = [
+                "events",
+                "--since",
+                "1h",
+                "--until",
+                "0s",
+                "-f",
+                "type=network",
+                "--format",
+                format,
+            ];
+            brig.brig(&ask).ok().to_owned()
+        };
+        let of = |name: &str| {
+            let all = events("{{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.type}}");
+            let is = |line: &&str| line.contains(name);
+            all.lines()
+                .filter(is)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        until("the container to have left", || {
+            let told = of(&net);
+            let words = ["create", "connect", "disconnect"];
+            let wanted = words.map(|word| format!("{word} {net} bridge"));
+            (told == wanted).then_some(())
+        });
+        let bridge = of("bridge bridge").len();
+        assert_eq!(bridge, 2 * (number + 1), "{client:?}");
+        with(&["network", "prune", "-f"]);
+        let told = of(&net);
+        assert_eq!(told.last().unwrap(), &format!("destroy {net} bridge"));
+        let last = events("{{.Action}} {{.Actor.Attributes.reclaimed}}");
+        assert_eq!(last.lines().last(), Some("prune 0"));
+    }
+    brig.finish();
+}

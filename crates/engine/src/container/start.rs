@@ -83,6 +83,7 @@ fn claimed(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
     match run(engine, container, &mut undo) {
         Ok((shim, watch)) => {
             undo.keep();
+            network::told::of_run(engine, container, "connect");
             event::of_container(engine, container, "start");
             supervise::begin(engine, container.clone(), shim, watch);
             network::links::follow(engine, container);

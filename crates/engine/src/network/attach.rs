@@ -307,6 +307,7 @@ pub(super) fn tell(
         .keeper
         .apply(&told, &fds)
         .map_err(NetworkError::keeper(what()))?;
+    lead_anew(&ports.rules);
     Ok(())
 }
 
@@ -406,6 +407,13 @@ pub(crate) fn renamed(engine: &Engine, container: &Container) -> Result<(), Erro
     Ok(())
 }
 
+/// Has datagrams of flows that are older led as the rules are now.
+pub(super) fn lead_anew(ports: &[Published]) {
+    if let Err(error) = network::flows::forget(ports) {
+        tracing::warn!(%error, "datagrams to a published port may go astray for a while");
+    }
+}
+
 /// Names and rules of a run are no more.
 fn forget(
     engine: &Engine,
@@ -429,6 +437,7 @@ fn forget(
         .map_err(NetworkError::keeper(
             "forget the container's names and ports",
         ))?;
+    lead_anew(ports);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use super::error::NetworkError;
 use super::place;
 use super::record::Endpoint;
 use super::table::Network;
-use super::{attach, check, limit, links};
+use super::{attach, check, limit, links, told};
 use crate::steps::name as step;
 use crate::table::{Container, lock};
 use crate::undo::Stack;
@@ -57,6 +57,9 @@ pub fn connect(
     }
     undo.keep();
     drop((order, stays));
+    if container.lifecycle().is_running() {
+        told::of_place(engine, &network, container.id(), "connect");
+    }
     links::follow(engine, &container);
     Ok(())
 }

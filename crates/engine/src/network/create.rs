@@ -5,11 +5,11 @@ use std::sync::Arc;
 use storage::NetworkRecord;
 use types::{NetworkId, NetworkSpec};
 
-use super::attach;
 use super::error::NetworkError;
 use super::plan::{self, Surroundings};
 use super::record::{self, Record};
 use super::table::{Network, PREDEFINED};
+use super::{attach, told};
 use crate::container::create::random;
 use crate::table::lock;
 use crate::{Engine, Error, clock};
@@ -55,7 +55,9 @@ pub fn create(engine: &Engine, mut spec: NetworkSpec) -> Result<Created, Error> 
         undo(engine, &network);
         return Err(error);
     }
-    networks.table_mut().insert(Arc::new(network));
+    let network = Arc::new(network);
+    networks.table_mut().insert(network.clone());
+    told::of_network(engine, &network, "create");
     Ok(Created {
         id,
         warning: String::new(),

@@ -8,7 +8,7 @@ use types::ProcessRef;
 use super::error::NetworkError;
 use super::record::{Live, Ports};
 use super::table::Network;
-use super::{attach, connect, links};
+use super::{attach, connect, links, told};
 use crate::table::{Container, lock};
 use crate::{Engine, Error};
 
@@ -47,6 +47,9 @@ pub fn disconnect(engine: &Engine, who: &str, container: &str, force: bool) -> R
         None => Ok(()),
     };
     drop(order);
+    if endpoint.live.is_some() {
+        told::of_place(engine, &network, container.id(), "disconnect");
+    }
     links::follow(engine, &container);
     match refreshed {
         Err(Error::Network(NetworkError::Ended)) => Ok(()),
@@ -85,13 +88,15 @@ fn leave(
     if lost {
         told.push(Told::Release { id });
     }
-    let unpublished = RuleChange::Unpublish(its.collect());
+    let its: Vec<_> = its.collect();
+    let unpublished = RuleChange::Unpublish(its.clone());
     told.extend(lock(&engine.networks().rules).change(unpublished));
     engine
         .networks()
         .keeper
         .apply(&told, &[])
         .map_err(NetworkError::keeper("forget the container's names"))?;
+    attach::lead_anew(&its);
     if let Some(process) = process {
         detach(network, live, process)?;
     }

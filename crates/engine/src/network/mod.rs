@@ -27,6 +27,7 @@ mod remove;
 mod rules;
 mod settings;
 pub(crate) mod table;
+pub(crate) mod told;
 
 use std::net::IpAddr;
 

@@ -1,7 +1,7 @@
 //! `network prune`
 
-use super::remove;
 use super::table::Network;
+use super::{remove, told};
 use crate::table::lock;
 use crate::{Engine, Error};
 
@@ -26,5 +26,6 @@ pub fn prune(engine: &Engine, takes: impl Fn(&View) -> bool) -> Result<Vec<Strin
                 "cannot prune a network"),
         }
     }
+    told::pruned(engine);
     Ok(removed)
 }

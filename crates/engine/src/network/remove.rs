@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::attach;
 use super::error::NetworkError;
 use super::table::Network;
+use super::{attach, told};
 use crate::table::lock;
 use crate::{Engine, Error};
 
@@ -41,8 +41,9 @@ pub(super) fn forget(engine: &Engine, network: &Arc<Network>) -> Result<(), Erro
     networks.table_mut().forget(network.id());
     let gone = attach::unmake(engine, network)
         .and_then(|()| Ok(engine.storage().networks().delete(network.id().as_str())?));
-    if gone.is_err() {
-        networks.table_mut().insert(network.clone());
+    match &gone {
+        Ok(()) => told::of_network(engine, network, "destroy"),
+        Err(_) => networks.table_mut().insert(network.clone()),
     }
     gone
 }

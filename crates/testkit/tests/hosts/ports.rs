@@ -1,8 +1,9 @@
 //! Published ports, from every side.
 
-use std::process::Child;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 
-use testkit::{Lan, at, root, until};
+use testkit::{Brig, Host, Lan, at, root, until};
 
 use crate::support::{daemon, endpoint, heard, heard_by, idle, serve, silent, silent_to};
 
@@ -240,5 +241,108 @@ fn ranges_ephemeral_ports_and_all_exposed_ones() {
         .unwrap()
         .to_owned();
     assert!(heard(&lan.client, &format!("198.51.100.1:{number}")).is_some());
+    brig.finish();
+}
+
+/// A server in a container's network, on port 90, that answers whoever asks with who that is. None where the
+/// kernel has no such protocol.
+fn answer(brig: &Brig, container: &str, protocol: (&str, u8)) -> Option<Ended> {
+    let pid = brig.inspect(container)["State"]["Pid"].to_string();
+    let script = format!(
+        "$| = 1; socket(S, AF_INET, {}, {}) or (print(\"no\\n\"), exit);\
+         setsockopt(S, SOL_SOCKET, SO_REUSEADDR, 1); bind(S, sockaddr_in(90, INADDR_ANY)) or die;\
+         sub who {{ inet_ntoa((sockaddr_in(shift))[1]) }}\
+         if ({} == 17) {{ print \"up\\n\"; while ($p = recv(S, $_, 99, 0), defined $p) {{ send(S, who($p), 0, $p) }} }}\
+         else {{ listen(S, 9) or die; print \"up\\n\"; while ($p = accept(C, S)) {{ syswrite(C, who($p)); close C }} }}",
+        protocol.0, protocol.1, protocol.1
+    );
+    let mut server = Command::new("nsenter")
+        .arg(format!("--net=/proc/{pid}/ns/net"))
+        .args(["perl", "-MSocket", "-e", &script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let stdout = server.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    let server = Ended(server);
+    (line.trim() == "up").then_some(server)
+}
+
+/// What such a server says to a host that asks from port 7777.
+fn asked(host: &Host, protocol: (&str, u8), to: &str, port: u16) -> Option<String> {
+    let script = format!(
+        "socket(S, AF_INET, {}, {}) or die; setsockopt(S, SOL_SOCKET, SO_REUSEADDR, 1);\
+         {} == 17 and (bind(S, sockaddr_in(7777, INADDR_ANY)) or die); alarm 3;\
+         connect(S, sockaddr_in({port}, inet_aton(\"{to}\"))) or die; {} == 17 and send(S, \"who\", 0);\
+         defined(sysread(S, $_, 99)) or die; print",
+        protocol.0, protocol.1, protocol.1, protocol.1
+    );
+    let told = host.run(&["perl", "-MSocket", "-e", &script]);
+    Some(told.stdout.trim().to_owned()).filter(|said| !said.is_empty())
+}
+
+#[test]
+fn datagrams_and_sctp_are_led_to_a_container_and_to_the_one_after_it() {
+    if !root() {
+        return;
+    }
+    let lan = Lan::new();
+    let brig = daemon(&lan.machine, "");
+    for (name, protocol) in [("udp", ("SOCK_DGRAM", 17)), ("sctp", ("SOCK_STREAM", 132))] {
+        let publish = format!("8090:90/{name}");
+        idle(&brig, name, &["-p", &publish]);
+        let Some(server) = answer(&brig, name, protocol) else {
+            eprintln!("SKIP: this kernel has no {name}");
+            continue;
+        };
+        let heard = |host: &Host, to: &str| {
+            until(&format!("{name} answers at {to}"), || {
+                asked(host, protocol, to, 8090)
+            })
+        };
+        assert_eq!(heard(&lan.client, at::MACHINE), at::CLIENT);
+        assert_eq!(heard(&lan.router, at::MACHINE), at::ROUTER);
+        for own in [at::MACHINE, "127.0.0.1"] {
+            heard(&lan.machine, own);
+        }
+        // The kernel remembers who asked from where, and who answered then. That is somebody else now.
+        drop(server);
+        idle(&brig, "guest", &[]);
+        brig.brig(&["restart", "-t", "0", name]).ok();
+        let server = answer(&brig, name, protocol);
+        assert_eq!(heard(&lan.client, at::MACHINE), at::CLIENT);
+        drop(server);
+        brig.brig(&["rm", "-f", name, "guest"]).ok();
+        let gone = asked(&lan.client, protocol, at::MACHINE, 8090);
+        assert_eq!(gone, None, "{name}");
+    }
+    brig.finish();
+}
+
+#[test]
+fn rules_that_somebody_flushes_are_there_again() {
+    if !root() {
+        return;
+    }
+    let lan = Lan::new();
+    let brig = daemon(&lan.machine, "");
+    serve(&brig, "web", &["-p", "8080:80"]);
+    let of_machine = format!("{}:8080", at::MACHINE);
+    assert!(heard(&lan.client, &of_machine).is_some());
+    // As `nft delete table` does (linux/netfilter/nf_tables.h): a batch of one request.
+    let script = "socket(S, 16, 3, 12) or die; $n = \"$ARGV[0]\\0\";\
+        $a = pack('SS', 4 + length $n, 1) . $n; $a .= \"\\0\" x (-length($a) % 4);\
+        sub m1 { my ($type, $flags, $family, $id, $rest) = @_;\
+            pack('LSSLLCCn', 20 + length $rest, $type, $flags, 7, 0, $family, 0, $id) . $rest }\
+        send(S, m1(16, 1, 0, 10, '') . m1(2562, 5, 1, 0, $a) . m1(17, 1, 0, 10, ''), 0) or die;\
+        recv(S, $_, 9999, 0); exit(unpack('x16l', $_) != 0)";
+    let gone = ["perl", "-e", script, &brig.network().table];
+    lan.machine.run(&gone).ok();
+    let said = until("the port to be published again", || {
+        heard(&lan.client, &of_machine)
+    });
+    assert!(said.starts_with("web"), "{said}");
     brig.finish();
 }
