@@ -22,6 +22,9 @@ pub(crate) mod name {
     pub(crate) const WATCH: &str = "start.watch";
     pub(crate) const START: &str = "start.start";
     pub(crate) const RUNNING: &str = "start.record";
+    pub(crate) const LEAVE_NAMES: &str = "disconnect.names";
+    pub(crate) const LEAVE_INTERFACE: &str = "disconnect.interface";
+    pub(crate) const LEAVE_RECORD: &str = "disconnect.record";
 }
 
 /// Those of [`network::attach`], which a start passes before `start.network`.
@@ -35,7 +38,7 @@ const NETWORK_STEPS: [&str; 7] = [
     "network.settle",
 ];
 
-/// Every step of create and start that [`Config::fail_at`] can name: the engine's own, then those of
+/// Every step of create, start and `network disconnect` that [`Config::fail_at`] can name: the engine's own, then those of
 /// the shim and its runtime, which a start passes between `start.create` and `start.start`.
 pub fn steps() -> Vec<&'static str> {
     let mut steps = vec![
@@ -57,6 +60,9 @@ pub fn steps() -> Vec<&'static str> {
         name::WATCH,
         name::START,
         name::RUNNING,
+        name::LEAVE_NAMES,
+        name::LEAVE_INTERFACE,
+        name::LEAVE_RECORD,
     ];
     steps.extend(NETWORK_STEPS);
     steps.extend(shim::protocol::steps());

@@ -104,6 +104,67 @@ fn each_step_that_fails_undoes_those_before_it() {
     brig.finish();
 }
 
+/// Who leaves a network and is held up half-way has left it after the next try, and nobody gets its address
+/// before.
+#[test]
+fn a_network_is_left_after_each_step_that_fails() {
+    if !root() {
+        return;
+    }
+    let steps = steps();
+    let steps: Vec<_> = steps
+        .iter()
+        .filter(|step| step.starts_with("disconnect."))
+        .collect();
+    assert_eq!(steps.len(), 3, "{steps:?}");
+    let mut brig = Brig::with_image();
+    brig.brig(&["network", "create", "shop"]).ok();
+    let address = |brig: &Brig, container: &str| {
+        let networks = &brig.inspect(container)["NetworkSettings"]["Networks"];
+        networks["shop"]["IPAddress"].as_str().map(str::to_owned)
+    };
+    for step in steps {
+        let run = [
+            "run",
+            "-d",
+            "--name",
+            "one",
+            "--network",
+            "shop",
+            "-p",
+            "80",
+        ];
+        brig.brig(&[&run[..], &["bb", "sleep", "1000"]].concat())
+            .ok();
+        brig.brig(&["network", "connect", "bridge", "one"]).ok();
+        brig.stop_daemon();
+        brig.set_flags(&["--fail-at", step]);
+        brig.start_daemon();
+        let leave = ["network", "disconnect", "shop", "one"];
+        let failed = brig.brig(&leave);
+        assert!(failed.fails(1).contains(step.as_str()), "{step}: {failed}");
+        let kept = address(&brig, "one");
+        assert_eq!(kept.is_some(), step != "disconnect.record", "{step}");
+        let run = ["run", "-d", "--name", "two", "--network", "shop"];
+        brig.brig(&[&run[..], &["bb", "sleep", "1000"]].concat())
+            .ok();
+        assert_ne!(address(&brig, "two"), kept, "{step}");
+        brig.stop_daemon();
+        brig.set_flags(&[]);
+        brig.start_daemon();
+        if kept.is_some() {
+            brig.brig(&leave).ok();
+        }
+        assert_eq!(address(&brig, "one"), None, "{step}");
+        let links = brig.brig(&["exec", "one", "ls", "/sys/class/net"]);
+        let links: Vec<&str> = links.ok().split_whitespace().collect();
+        assert_eq!(links.len(), 2, "{step}: {links:?}");
+        brig.brig(&["network", "connect", "shop", "one"]).ok();
+        brig.brig(&["rm", "-f", "one", "two"]).ok();
+    }
+    brig.finish();
+}
+
 #[test]
 fn a_step_that_does_not_exist_is_refused() {
     let output = Command::new(program("brigd"))

@@ -9,6 +9,7 @@ use super::error::NetworkError;
 use super::record::{Live, Ports};
 use super::table::Network;
 use super::{attach, connect, links, told};
+use crate::steps::name as step;
 use crate::table::{Container, lock};
 use crate::{Engine, Error};
 
@@ -42,6 +43,11 @@ pub fn disconnect(engine: &Engine, who: &str, container: &str, force: bool) -> R
         }
         Ok(status)
     })?;
+    // Not before: one that is still written down here must not be another's.
+    if let Some(live) = &endpoint.live {
+        network.give_back(&live.addresses);
+    }
+    engine.passed(step::LEAVE_RECORD)?;
     let refreshed = match container.lifecycle().process() {
         Some(process) => connect::refresh(engine, &container, process),
         None => Ok(()),
@@ -57,8 +63,8 @@ pub fn disconnect(engine: &Engine, who: &str, container: &str, force: bool) -> R
     }
 }
 
-/// Lets go of what a run has in the network: names, ports, interface, addresses. Whether it has lost its
-/// ports with it.
+/// Lets go of what a run has in the network: names, ports, interface; all of it once more after a failure.
+/// Whether it has lost its ports with it.
 fn leave(
     engine: &Engine,
     container: &Container,
@@ -97,10 +103,11 @@ fn leave(
         .apply(&told, &[])
         .map_err(NetworkError::keeper("forget the container's names"))?;
     attach::lead_anew(&its);
+    engine.passed(step::LEAVE_NAMES)?;
     if let Some(process) = process {
         detach(network, live, process)?;
     }
-    network.give_back(&live.addresses);
+    engine.passed(step::LEAVE_INTERFACE)?;
     Ok(lost)
 }
 
