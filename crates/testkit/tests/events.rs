@@ -12,10 +12,18 @@ use testkit::{Brig, Client, clients, root, until};
 
 /// What happened since the daemon began, by these filters.
 fn past(brig: &Brig, client: Client, more: &[&str]) -> String {
-    // Docker's clients know how long ago something was by the second only.
+    past_until(brig, client, &now(), more)
+}
+
+/// Docker's clients know how long ago something was by the second only.
+fn now() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let now = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
-    let args = [&["events", "--since", "1h", "--until", &now], more].concat();
+    format!("{}.{:09}", now.as_secs(), now.subsec_nanos())
+}
+
+/// What had happened at that moment, whatever has since.
+fn past_until(brig: &Brig, client: Client, until: &str, more: &[&str]) -> String {
+    let args = [&["events", "--since", "1h", "--until", until], more].concat();
     brig.with(client, &args).ok().to_owned()
 }
 
@@ -24,6 +32,37 @@ fn actions(brig: &Brig, more: &[&str]) -> Vec<String> {
     let format = ["--format", "{{.Action}}"];
     let text = past(brig, Client::Brig, &[more, &format].concat());
     text.lines().map(str::to_owned).collect()
+}
+
+/// All that can happen to one.
+fn live(brig: &Brig, client: Client, name: &str) {
+    let with = |args: &[&str]| drop(brig.with(client, args).ok().to_owned());
+    with(&[
+        "run",
+        "-d",
+        "--name",
+        name,
+        "-l",
+        "tier=front",
+        "bb",
+        "sleep",
+        "1000",
+    ]);
+    with(&["pause", name]);
+    with(&["unpause", name]);
+    with(&["exec", name, "true", "now"]);
+    with(&["top", name]);
+    with(&["update", "-m", "64m", "--memory-swap", "64m", name]);
+    with(&[
+        "cp",
+        &format!("{name}:/etc/."),
+        brig.root().join("copy").to_str().unwrap(),
+    ]);
+    with(&["rename", name, "other"]);
+    with(&["restart", "-t", "0", "other"]);
+    with(&["kill", "-s", "HUP", "other"]);
+    with(&["stop", "-t", "0", "other"]);
+    with(&["rm", "other"]);
 }
 
 #[test]
@@ -47,40 +86,13 @@ fn the_life_of_a_container_is_told_in_order() {
             ["create", "attach", "start", "die", "destroy"],
             "{client:?}"
         );
-        let name = format!("life{number}");
-        let with = |args: &[&str]| drop(brig.with(client, args).ok().to_owned());
-        with(&[
-            "run",
-            "-d",
-            "--name",
-            &name,
-            "-l",
-            "tier=front",
-            "bb",
-            "sleep",
-            "1000",
-        ]);
-        with(&["pause", &name]);
-        with(&["unpause", &name]);
-        with(&["exec", &name, "true", "now"]);
-        with(&["top", &name]);
-        with(&["update", "-m", "64m", "--memory-swap", "64m", &name]);
-        with(&[
-            "cp",
-            &format!("{name}:/etc/."),
-            brig.root().join("copy").to_str().unwrap(),
-        ]);
-        with(&["rename", &name, "other"]);
-        with(&["restart", "-t", "0", "other"]);
-        with(&["kill", "-s", "HUP", "other"]);
-        with(&["stop", "-t", "0", "other"]);
-        with(&["rm", "other"]);
+        live(&brig, client, &format!("life{number}"));
         until("the end of the exec to be told", || {
             let told = actions(&brig, &["-f", "event=exec_die"]);
             (told.len() > number).then_some(())
         });
-        let id = format!("label=tier=front");
-        let told = actions(&brig, &["-f", "type=container", "-f", &id]);
+        let id = "label=tier=front";
+        let told = actions(&brig, &["-f", "type=container", "-f", id]);
         let told = &told[told.iter().rposition(|action| action == "create").unwrap()..];
         // The end of the exec is heard of beside what is done meanwhile.
         let told: Vec<&str> = told
@@ -190,10 +202,11 @@ fn every_client_prints_the_same() {
         &["-f", "label=say"],
         &["-f", "container=nobody"],
     ];
+    let moment = now();
     for more in formats {
         let all: Vec<String> = clients()
             .into_iter()
-            .map(|client| past(&brig, client, more))
+            .map(|client| past_until(&brig, client, &moment, more))
             .collect();
         assert!(all.iter().all(|text| *text == all[0]), "{more:?}: {all:#?}");
         assert_eq!(all[0].is_empty(), more.last() == Some(&"container=nobody"));
@@ -328,11 +341,8 @@ fn the_stream_is_what_each_version_of_the_api_knows() {
     stream
         .write_all(b"GET /v1.44/events?since=1 HTTP/1.0\r\n\r\n")
         .unwrap();
-    let lines = BufReader::new(stream).lines().map(|line| line.unwrap());
-    let first = lines
-        .filter(|line| line.contains("\"create\""))
-        .next()
-        .unwrap();
+    let mut lines = BufReader::new(stream).lines().map(|line| line.unwrap());
+    let first = lines.find(|line| line.contains("\"create\"")).unwrap();
     let event: Value = serde_json::from_str(&first).unwrap();
     assert_eq!(
         (&event["status"], &event["from"]),
