@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use builder::solve::Solver;
+use builder::solve::{Cancel, Solver};
 use engine::Engine;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -25,6 +25,10 @@ pub(crate) struct App {
     pub(crate) warnings: Vec<String>,
     pub(crate) busy: Counter,
     pub(crate) handovers: Handovers,
+    /// Who builds.
+    pub(crate) solver: Solver,
+    /// Builds of the classic API under way.
+    pub(crate) classic: ClassicBuilds,
     pub(crate) builds: Builds,
     // A std lock: held for a push, never across an await.
     verbs: Mutex<JoinSet<()>>,
@@ -32,8 +36,11 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(engine: Engine, warnings: Vec<String>) -> Self {
+        let solver = Solver::new(engine.clone());
         Self {
-            builds: Builds::new(&engine, Solver::new(engine.clone())),
+            builds: Builds::new(&engine, solver.clone()),
+            classic: ClassicBuilds::default(),
+            solver,
             engine,
             warnings,
             busy: Counter::new(),
@@ -91,6 +98,36 @@ impl App {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Whatever panicked left the set whole: its methods do not run foreign code.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Builds under way that somebody has given an id, by which they can be given up.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ClassicBuilds(Arc<Mutex<Vec<(String, Cancel)>>>);
+
+/// A build under way.
+#[derive(Debug)]
+pub(crate) struct Building(ClassicBuilds, String);
+
+impl ClassicBuilds {
+    pub(crate) fn enter(&self, id: &str, cancel: &Cancel) -> Building {
+        if !id.is_empty() {
+            lock(&self.0).push((id.to_owned(), cancel.clone()));
+        }
+        Building(self.clone(), id.to_owned())
+    }
+
+    /// Gives up the builds of an id; none is no mistake, for one may have ended.
+    pub(crate) fn cancel(&self, id: &str) {
+        for (_, cancel) in lock(&self.0).iter().filter(|(known, _)| known == id) {
+            cancel.cancel();
+        }
+    }
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        lock(&self.0.0).retain(|(known, _)| *known != self.1);
+    }
 }
 
 /// Connections that are being handed to containers: answered with 101, not yet with the engine.

@@ -167,6 +167,7 @@ impl Solver {
                 started: Some(now()),
                 completed: None,
                 error: None,
+                spans: Vec::new(),
                 group: None,
             };
             run.tell(Event::Vertex(told.clone()));

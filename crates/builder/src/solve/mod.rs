@@ -16,6 +16,7 @@ mod digest;
 mod exec;
 mod failure;
 mod files;
+mod given;
 mod image;
 mod mode;
 mod progress;
@@ -38,6 +39,7 @@ pub use client::{Client, Tree};
 pub use engine::step::Cancel;
 pub use failure::Failure;
 pub use files::Files;
+pub use given::{Given, ignored, leave_out, read_file};
 pub use image::{Build, Built, ImageOutput, WrittenImage};
 pub use progress::{Event, Progress, Silent, Status, Time, VertexState};
 use run::{Run, lock};
@@ -124,6 +126,11 @@ impl Solver {
             tracing::warn!(%error, "results of a build may be lost in a power cut");
         }
         Ok(files)
+    }
+
+    /// Whether a file is a tar archive, compressed or not, as far as its beginning says.
+    pub fn is_archive(file: &std::fs::File) -> bool {
+        storage::Storage::is_archive(file)
     }
 
     /// The engine whose images it builds from.

@@ -3,6 +3,7 @@
 use types::Digest;
 
 use crate::check::Finding;
+use crate::source::Span;
 
 /// Nanoseconds since the Unix epoch.
 pub type Time = i64;
@@ -24,6 +25,8 @@ pub struct VertexState {
     pub completed: Option<Time>,
     /// Why it failed; of one that was cancelled `context canceled`.
     pub error: Option<String>,
+    /// The lines of the Dockerfile it is for.
+    pub spans: Vec<Span>,
     /// Vertices with the same group are shown as one.
     pub group: Option<String>,
 }

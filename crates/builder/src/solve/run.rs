@@ -158,6 +158,7 @@ impl Run<'_> {
             started: None,
             completed: None,
             error: None,
+            spans: vertex.about.spans.clone(),
             group: vertex.about.group.clone(),
         }
     }

@@ -149,15 +149,6 @@ pub(super) async fn prune(app: &App, call: &Call) -> Answer {
         space_reclaimed: pruned.reclaimed,
     })
 }
-
-/// Nothing is built here yet, so nothing is kept of it: clients ask when they prune everything.
-pub(super) fn prune_builds() -> Answer {
-    respond::ok(&wire::BuildPruned {
-        caches_deleted: None,
-        space_reclaimed: 0,
-    })
-}
-
 /// The head goes out at once: a client that has it knows that no end will be missed.
 pub(super) fn wait(app: &App, call: &Call) -> Answer {
     let condition = match call.query.get("condition") {

@@ -7,7 +7,7 @@ use engine::image::{self, Usage};
 use engine::{Engine, container};
 use serde_json::Value;
 
-use super::{container_view, image_view, volumes};
+use super::{build, container_view, image_view, volumes};
 use crate::app::App;
 use crate::http::error::Failure;
 use crate::http::request::Call;
@@ -40,6 +40,10 @@ pub(super) async fn usage(app: &App, call: &Call) -> Answer {
     let volumes: Vec<_> = volumes.iter().map(volumes::line).collect();
     let verbose = call.query.flag("verbose");
     let wants = |kind: &str| asked.is_empty() || asked.iter().any(|a| a == kind);
+    let builds = match wants("build-cache") {
+        true => build::records(app).await?,
+        false => Vec::new(),
+    };
     let mut answer = wire::DiskUsage::default();
     if version.has(52) {
         let some = |kind, sums: wire::KindUsage| wants(kind).then_some(sums);
@@ -52,14 +56,14 @@ pub(super) async fn usage(app: &App, call: &Call) -> Answer {
                 ..volumes::sums(&volumes)
             },
         );
-        answer.build_cache_usage = some("build-cache", wire::KindUsage::default());
+        answer.build_cache_usage = some("build-cache", build::kind_usage(&builds, verbose));
     }
     if !version.has(53) {
         answer.layers_size = wants("image").then(|| bytes(usage.total()));
         answer.images = wants("image").then_some(images);
         answer.containers = wants("container").then_some(containers);
         answer.volumes = wants("volume").then_some(volumes);
-        answer.build_cache = wants("build-cache").then(Vec::new);
+        answer.build_cache = wants("build-cache").then(|| builds.iter().map(build::line).collect());
     }
     respond::ok(&answer)
 }

@@ -3,6 +3,7 @@
 mod absent;
 mod archive;
 mod attach;
+mod build;
 mod buildkit;
 mod commit;
 mod container_filter;
@@ -64,7 +65,9 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::ContainerPause => containers::pause(&app, &call).await,
         Op::ContainerUnpause => containers::unpause(&app, &call).await,
         Op::ContainerPrune => containers::prune(&app, &call).await,
-        Op::BuildPrune => containers::prune_builds(),
+        Op::Build => build::build(&app, call).await,
+        Op::BuildCancel => build::cancel(&app, &call),
+        Op::BuildPrune => build::prune(&app, &call).await,
         Op::ContainerArchiveStat => archive::stat(&app, &call).await,
         Op::ContainerArchiveGet => archive::get(&app, &call).await,
         Op::ContainerArchivePut => archive::put(&app, call).await,

@@ -1,9 +1,11 @@
 //! `X-Registry-Auth`: as whom a registry is asked.
 
+use std::collections::BTreeMap;
+
 use api::convert::decode_auth;
 use api::wire::AuthConfig;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use engine::image::registries::{Credential, Credentials};
 
 use crate::http::error::Failure;
@@ -11,6 +13,8 @@ use crate::http::request::Call;
 
 /// The header's name.
 const HEADER: &str = "x-registry-auth";
+/// Its like for several registries.
+const CONFIG: &str = "x-registry-config";
 
 /// As whom the request asks; nobody when it does not say.
 pub(super) fn credentials(call: &Call) -> Result<Credentials, Failure> {
@@ -21,6 +25,45 @@ pub(super) fn credentials(call: &Call) -> Result<Credentials, Failure> {
         Failure::bad_request("invalid X-Registry-Auth header: JSON in base64 is expected")
     })?;
     Ok(Credentials::own(credential(&auth)))
+}
+
+/// Of several registries, by what they are called in the client's configuration.
+#[derive(Debug, Default)]
+pub(super) struct All(BTreeMap<String, AuthConfig>);
+
+impl All {
+    /// As whom the registry of an image is asked.
+    pub(super) fn of(&self, image: &types::ImageRef) -> Credentials {
+        let domain = image.domain();
+        let is_hub = domain == "docker.io";
+        let named = |name: &str| {
+            let name = name.trim_start_matches("https://").trim_start_matches("http://");
+            let host = name.split('/').next().unwrap_or_default();
+            host == domain || is_hub && matches!(host, "index.docker.io" | "registry-1.docker.io")
+        };
+        let mut known = self.0.iter();
+        match known.find(|(name, _)| named(name)) {
+            Some((_, auth)) => Credentials::own(credential(auth)),
+            None => Credentials::anonymous(),
+        }
+    }
+}
+
+/// `X-Registry-Config`: as whom a build asks registries.
+pub(super) fn all(call: &Call) -> Result<All, Failure> {
+    let Some(header) = call.request.headers().get(CONFIG) else {
+        return Ok(All::default());
+    };
+    let text = header.to_str().unwrap_or_default().replace('-', "+").replace('_', "/");
+    let text = STANDARD_NO_PAD.decode(text.trim_end_matches('='));
+    let read = text.ok().filter(|text| !text.is_empty()).map(|text| serde_json::from_slice(&text));
+    match read {
+        None => Ok(All::default()),
+        Some(Ok(all)) => Ok(All(all)),
+        Some(Err(_)) => Err(Failure::bad_request(
+            "invalid X-Registry-Config header: JSON in base64 is expected",
+        )),
+    }
 }
 
 /// The strongest thing it says.

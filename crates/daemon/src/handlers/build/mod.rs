@@ -1,0 +1,295 @@
+//! Builds: `POST /build` with an archive, what the cache holds, and giving up.
+
+mod cache;
+mod ask;
+mod told;
+
+use std::io::BufReader;
+use std::sync::Arc;
+
+use api::wire;
+use builder::solve::{Ask, Build, Built, Cancel, Failure as Failed, ImageOutput, Solver, Tree};
+use builder::solve::{Given, WrittenImage, ignored, leave_out, read_file};
+use builder::{Source, check, plan};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use types::ImageRef;
+
+pub(super) use cache::{kind_usage, line, prune, records};
+
+use self::ask::{Asked, Remote};
+use self::told::{Lines, Telling};
+use super::registry_auth;
+use crate::app::App;
+use crate::http::body::{Body, Upload};
+use crate::http::error::Failure;
+use crate::http::request::Call;
+use crate::http::respond::{self, Answer};
+
+/// Messages that a slow client may be behind.
+const BEHIND: usize = 64;
+
+/// `POST /build`
+pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
+    let asked = Asked::read(&call)?;
+    let credentials = registry_auth::all(&call)?;
+    let solver = app.solver.clone();
+    let (mut upload, feed) = Upload::new(call.request.into_body());
+    let remote = asked.remote.clone();
+    let cancel = Cancel::new();
+    let given_up = cancel.clone();
+    let taking = tokio::task::spawn_blocking({
+        let solver = solver.clone();
+        move || match remote {
+            Some(remote) => fetch(&solver, &remote, &given_up).map(|tree| {
+                // An archive that comes beside an address is of no interest.
+                std::io::copy(&mut upload, &mut std::io::sink()).ok();
+                tree
+            }),
+            None => solver.unpack(BufReader::with_capacity(64 << 10, &mut upload)),
+        }
+    });
+    let (tree, ()) = tokio::join!(taking, feed);
+    let tree = tree?.map_err(refused)?;
+    let given = Given {
+        secrets: asked.secrets.clone(),
+        agents: asked.agents.clone(),
+        credentials: Box::new(move |image| credentials.of(image)),
+        ..Given::default()
+    };
+    let (send, receive) = mpsc::channel(BEHIND);
+    let guard = app.classic.enter(&asked.build_id, &cancel);
+    let busy = app.busy.enter();
+    let work = Work {
+        solver,
+        asked,
+        given,
+        cancel: cancel.clone(),
+    };
+    let closed = send.clone();
+    tokio::task::spawn_blocking(move || {
+        let lines = Lines::new(send);
+        work.run(tree, &lines);
+        drop((guard, busy));
+    });
+    tokio::spawn(async move {
+        // The client is gone, or the answer is whole.
+        closed.closed().await;
+        cancel.cancel();
+    });
+    Ok(respond::json_stream(Body::channel(receive)))
+}
+
+/// `POST /build/cancel`
+pub(super) fn cancel(app: &App, call: &Call) -> Answer {
+    let id = call.query.get("id").unwrap_or_default();
+    if id.is_empty() {
+        return Err(Failure::bad_request("build ID not provided"));
+    }
+    app.classic.cancel(id);
+    respond::no_content()
+}
+
+fn refused(failed: Failed) -> Failure {
+    Failure::new(failed.kind(), failed.message)
+}
+
+/// The files that are at an address.
+fn fetch(solver: &Solver, remote: &Remote, cancel: &Cancel) -> Result<Tree, Failed> {
+    let given = Given::default();
+    let ask = Ask {
+        client: &given,
+        progress: &builder::solve::Silent,
+        cancel,
+        entitlements: &[],
+    };
+    let mut graph = builder::graph::Graph::new();
+    let op = builder::graph::Op::Source(remote.origin());
+    let vertex = graph.add(op, Vec::new(), None, builder::graph::About::default());
+    let wanted = [builder::graph::Output { vertex, index: 0 }];
+    let files = solver.solve(&ask, &graph, &wanted)?;
+    let tree = match files.first() {
+        Some(files) => solver.as_tree(files)?,
+        None => return Err(Failed::internal("nothing was fetched")),
+    };
+    match remote {
+        Remote::Git(_) => Ok(tree),
+        Remote::Web(_) => {
+            let path = tree.path().join(ask::FETCHED);
+            let file = std::fs::File::open(&path)
+                .map_err(|error| Failed::internal(format!("cannot read the context: {error}")))?;
+            if Solver::is_archive(&file) {
+                return solver.unpack(BufReader::new(file));
+            }
+            let text = std::fs::read(&path)
+                .map_err(|error| Failed::internal(format!("cannot read the context: {error}")))?;
+            solver.tree_of("Dockerfile", &text)
+        }
+    }
+}
+
+/// One build.
+struct Work {
+    solver: Solver,
+    asked: Asked,
+    given: Given,
+    cancel: Cancel,
+}
+
+impl Work {
+    fn run(mut self, tree: Tree, lines: &Lines) {
+        let done = self.prepare(tree).and_then(|source| self.build(source, lines));
+        if let Err(failed) = done {
+            lines.fail(&failed);
+        }
+    }
+
+    /// Reads the Dockerfile, and leaves out what is to be.
+    fn prepare(&mut self, tree: Tree) -> Result<Arc<Source>, Failed> {
+        let asked = &mut self.asked;
+        let context = tree.path().join(&asked.context);
+        let name = asked.dockerfile.clone();
+        let text = match &asked.inline {
+            Some(text) => text.clone().into_bytes(),
+            None => read_file(&context, &name)?.ok_or_else(|| {
+                let sentence = format!("Cannot locate specified Dockerfile: {name}");
+                Failed::invalid(sentence)
+            })?,
+        };
+        asked.options.exclude = ignored(&context, &name)?;
+        leave_out(&context, &asked.options.exclude)?;
+        let tree = Arc::new(tree);
+        for (name, path) in &asked.contexts {
+            let path = tree.path().join(path);
+            let part = Tree::new(path, tree.clone());
+            self.given.directories.insert(name.clone(), Arc::new(part));
+        }
+        let part = Tree::new(context, tree);
+        self.given
+            .directories
+            .insert("context".to_owned(), Arc::new(part));
+        let shown = name.rsplit('/').next().unwrap_or(&name);
+        Ok(Arc::new(Source::new(shown, &text)))
+    }
+
+    fn build(&self, source: Arc<Source>, lines: &Lines) -> Result<(), Failed> {
+        let asked = &self.asked;
+        let telling = Telling::new(lines, &source, asked);
+        let ask = Ask {
+            client: &self.given,
+            progress: &telling,
+            cancel: &self.cancel,
+            entitlements: &asked.entitlements,
+        };
+        if let Some(call) = &asked.call {
+            return self.look(&ask, call, &source, lines);
+        }
+        let build = Build {
+            source,
+            options: asked.options.clone(),
+            platforms: asked.platforms.clone(),
+        };
+        let built = self.solver.build(&ask, &build)?;
+        telling.finish();
+        self.output(&ask, &built, lines)
+    }
+
+    fn output(&self, ask: &Ask<'_>, built: &[Built], lines: &Lines) -> Result<(), Failed> {
+        let asked = &self.asked;
+        match asked.output.as_str() {
+            "" | "image" => {
+                let output = ImageOutput {
+                    names: asked.names.clone(),
+                    annotations: asked.annotations.clone(),
+                    ..ImageOutput::default()
+                };
+                let image = self.solver.write_image(ask, built, &output)?;
+                told_of(lines, asked, &image);
+                Ok(())
+            }
+            "cacheonly" => Ok(()),
+            _ => {
+                let mut raw = std::io::BufWriter::with_capacity(48 << 10, lines.raw());
+                match built.first().and_then(|built| built.files.as_ref()) {
+                    Some(files) => {
+                        files.tar(&mut raw)?;
+                        std::io::Write::flush(&mut raw)
+                            .map_err(|error| Failed::internal(error.to_string()))
+                    }
+                    None => Err(Failed::invalid("there are no files")),
+                }
+            }
+        }
+    }
+
+    /// `--check`, `--call`
+    fn look(
+        &self,
+        ask: &Ask<'_>,
+        call: &str,
+        source: &Arc<Source>,
+        lines: &Lines,
+    ) -> Result<(), Failed> {
+        let file = builder::dockerfile::parse(source).map_err(|error| {
+            let span = error.span();
+            Failed::invalid(error.to_string()).at(source, &[span])
+        })?;
+        if call != "check" {
+            lines.aux("brig.targets", &ask::targets(&file));
+            return Ok(());
+        }
+        let mut known = plan::Known::new();
+        loop {
+            match plan::check(&file, &self.asked.options, &known) {
+                plan::Checked::Needs(requests) => known.extend(self.solver.known(ask, &requests)?),
+                plan::Checked::Done { findings, error } => {
+                    let report = check::Report {
+                        source,
+                        findings: &findings,
+                        error: error.as_ref(),
+                    };
+                    let shown = serde_json::json!({
+                        "text": report.text(),
+                        "json": report.json(),
+                        "status": report.status(),
+                    });
+                    lines.aux("brig.check", &shown);
+                    return match error {
+                        Some(error) => {
+                            let span = error.span();
+                            Err(Failed::invalid(error.to_string()).at(source, &[span]))
+                        }
+                        None => Ok(()),
+                    };
+                }
+            }
+        }
+    }
+}
+
+fn told_of(lines: &Lines, asked: &Asked, image: &WrittenImage) {
+    let id = image.id.to_string();
+    if asked.quiet {
+        lines.stream(format!("{id}\n"));
+        return;
+    }
+    lines.send(&wire::Progress {
+        aux: Some(serde_json::json!({ "ID": id })),
+        ..wire::Progress::default()
+    });
+    if asked.events {
+        let names = asked.names.iter().map(ImageRef::to_string);
+        let names: Vec<String> = names.collect();
+        let config = image.configs.first().map(ToString::to_string);
+        let digest = serde_json::json!({ "id": id, "names": names, "config": config });
+        lines.aux("brig.image", &digest);
+        return;
+    }
+    lines.stream(format!("Successfully built {}\n", image.id.short()));
+    for name in &asked.names {
+        lines.stream(format!("Successfully tagged {}\n", name.familiar()));
+    }
+}
+
+/// A piece of an answer.
+pub(super) type Piece = Result<Bytes, std::io::Error>;
