@@ -11,7 +11,7 @@ use sys::ns::Namespaces;
 use sys::overlay::Overlay;
 use types::Mount;
 
-use super::{Failure, Tree};
+use super::{Failure, Time, Tree};
 
 /// Files that stay as long as this or a clone of it lives.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct Files {
     /// A directory to mount on, where the kernel wants one.
     pub(super) place: PathBuf,
     pub(super) kind: Kind,
+    /// When they were made, as far as that is known: of what comes from the cache when that was filled.
+    pub(super) made: Option<Time>,
 }
 
 /// Where they are.

@@ -110,8 +110,8 @@ impl Solver {
     pub fn tree_of(&self, name: &str, bytes: &[u8]) -> Result<Tree, Failure> {
         let draft = self.engine.storage().scratch()?;
         let path = draft.upper();
-        std::fs::write(path.join(name), bytes)
-            .map_err(|error| Failure::internal(format!("cannot write {name}: {error}")))?;
+        let written = sys::file::replace_unsynced(&path.join(name), bytes, 0o644);
+        written.map_err(failed("write", name))?;
         Ok(Tree::new(path, draft))
     }
 }
@@ -125,12 +125,17 @@ pub fn read_file(directory: &Path, path: &str) -> Result<Option<Vec<u8>>, Failur
     let Some(place) = locate(&root, path, true)? else {
         return Ok(None);
     };
-    let file = place.dir.open_regular(&place.name).map_err(failed("open", path))?;
+    let file = place
+        .dir
+        .open_regular(&place.name)
+        .map_err(failed("open", path))?;
     let mut bytes = Vec::new();
     let read = std::io::Read::read_to_end(&mut std::io::Read::take(file, LONGEST + 1), &mut bytes);
     read.map_err(|error| Failure::internal(format!("cannot read {path}: {error}")))?;
     if bytes.len() as u64 > LONGEST {
-        return Err(Failure::invalid(format!("{path} is longer than {LONGEST} bytes")));
+        return Err(Failure::invalid(format!(
+            "{path} is longer than {LONGEST} bytes"
+        )));
     }
     Ok(Some(bytes))
 }

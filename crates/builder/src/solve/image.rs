@@ -270,7 +270,17 @@ fn finished(built: &Built, layers: &Layers) -> ImageConfig {
     let mut image = built.image.clone();
     let created = match built.epoch {
         Some(seconds) => rfc3339(seconds.saturating_mul(1_000_000_000)),
-        None => rfc3339(now()),
+        // The same steps from the cache are the same image.
+        None => match (
+            built.files.as_ref().and_then(|files| files.made),
+            &built.base,
+        ) {
+            (Some(made), _) => rfc3339(made),
+            (None, Some(base)) if base.created.is_some() => {
+                base.created.clone().unwrap_or_default()
+            }
+            (None, _) => rfc3339(now()),
+        },
     };
     image.created = Some(created.clone());
     "layers".clone_into(&mut image.rootfs.kind);

@@ -55,6 +55,7 @@ impl Run<'_> {
             store: self.store().clone(),
             place: self.solver.place(),
             kind,
+            made: None,
         }
     }
 
@@ -215,7 +216,7 @@ impl Run<'_> {
         {
             return Ok((results, true));
         }
-        let results = match &vertex.op {
+        let mut results = match &vertex.op {
             Op::Exec(exec) => {
                 let (digest, platform) = (vertex.digest(), vertex.platform.as_ref());
                 exec::perform(self, digest, exec, platform, inputs)?
@@ -223,20 +224,23 @@ impl Run<'_> {
             Op::File(all) => actions::perform(self, all, inputs)?,
             _ => Vec::new(),
         };
-        self.keep(&key, vertex, inputs, &results)?;
+        self.keep(&key, vertex, inputs, &mut results)?;
         Ok((results, false))
     }
 
     fn merge(&self, slots: &[Option<usize>], inputs: &[Files]) -> Result<Files, Failure> {
         let mut layers = Layers::default();
+        let mut made = None;
         for files in slots
             .iter()
             .flatten()
             .filter_map(|input| inputs.get(*input))
         {
             layers = layers.with(&self.layers_of(files)?);
+            made = made.max(files.made);
         }
-        Ok(self.files(Kind::Layers(layers)))
+        let files = self.files(Kind::Layers(layers));
+        Ok(Files { made, ..files })
     }
 
     fn diff(
@@ -313,12 +317,17 @@ impl Run<'_> {
             return Ok(None);
         };
         let count = super::cache::outputs(&first.body);
-        let mut results = vec![Some(self.files(Kind::Layers(first.layers)))];
+        let made = Some(first.created);
+        let files = |layers| {
+            let files = self.files(Kind::Layers(layers));
+            Some(Files { made, ..files })
+        };
+        let mut results = vec![files(first.layers)];
         for number in 1..count {
             let Some(kept) = self.store().result(&format!("{key}#{number}"))? else {
                 return Ok(None);
             };
-            results.push(Some(self.files(Kind::Layers(kept.layers))));
+            results.push(files(kept.layers));
         }
         Ok(Some(results))
     }
@@ -328,15 +337,16 @@ impl Run<'_> {
         key: &str,
         vertex: &Vertex,
         inputs: &[Files],
-        results: &Results,
+        results: &mut Results,
     ) -> Result<(), Failure> {
         // Only a whole one is found again.
         if results.is_empty() || results.iter().any(Option::is_none) {
             return Ok(());
         }
         let body = super::cache::body(&vertex.about.name, results.len());
-        for (number, files) in results.iter().enumerate() {
-            let Some(layers) = files.as_ref().and_then(Files::layers) else {
+        for (number, files) in results.iter_mut().enumerate() {
+            let Some(files) = files else { continue };
+            let Some(layers) = files.layers() else {
                 continue;
             };
             let built_on = |input: &Files| input.layers().and_then(|below| layers.above(below));
@@ -346,8 +356,8 @@ impl Run<'_> {
                 .map(|own| own.len())
                 .min();
             let own = own.unwrap_or(layers.len());
-            self.store()
-                .keep_result(&format!("{key}#{number}"), &body, layers, own)?;
+            let key = format!("{key}#{number}");
+            files.made = Some(self.store().keep_result(&key, &body, layers, own)?);
         }
         Ok(())
     }

@@ -37,7 +37,9 @@ impl All {
         let domain = image.domain();
         let is_hub = domain == "docker.io";
         let named = |name: &str| {
-            let name = name.trim_start_matches("https://").trim_start_matches("http://");
+            let name = name
+                .trim_start_matches("https://")
+                .trim_start_matches("http://");
             let host = name.split('/').next().unwrap_or_default();
             host == domain || is_hub && matches!(host, "index.docker.io" | "registry-1.docker.io")
         };
@@ -54,9 +56,16 @@ pub(super) fn all(call: &Call) -> Result<All, Failure> {
     let Some(header) = call.request.headers().get(CONFIG) else {
         return Ok(All::default());
     };
-    let text = header.to_str().unwrap_or_default().replace('-', "+").replace('_', "/");
+    let text = header
+        .to_str()
+        .unwrap_or_default()
+        .replace('-', "+")
+        .replace('_', "/");
     let text = STANDARD_NO_PAD.decode(text.trim_end_matches('='));
-    let read = text.ok().filter(|text| !text.is_empty()).map(|text| serde_json::from_slice(&text));
+    let read = text
+        .ok()
+        .filter(|text| !text.is_empty())
+        .map(|text| serde_json::from_slice(&text));
     match read {
         None => Ok(All::default()),
         Some(Ok(all)) => Ok(All(all)),

@@ -16,6 +16,8 @@ pub struct Kept {
     pub body: String,
     /// Its files.
     pub layers: Layers,
+    /// When it was made, nanoseconds since the Unix epoch.
+    pub created: i64,
 }
 
 /// A result in a list.
@@ -53,7 +55,8 @@ pub(crate) fn forget_lost(tx: &Transaction<'_>) -> Result<(), Error> {
 }
 
 impl Storage {
-    /// Keeps a result; `own` of its layers, the uppermost, are what it has brought.
+    /// Keeps a result; `own` of its layers, the uppermost, are what it has brought. Returns when that was,
+    /// in nanoseconds since the Unix epoch.
     ///
     /// # Errors
     /// When the database fails.
@@ -63,12 +66,13 @@ impl Storage {
         body: &str,
         layers: &Layers,
         own: usize,
-    ) -> Result<(), Error> {
+    ) -> Result<i64, Error> {
         let mut stage = Stage::new(&self.store);
         for diff_id in layers.ids() {
             stage.has_layer(diff_id)?;
         }
         let size = layers.size(layers.len().saturating_sub(own));
+        let created = clock::now();
         stage.name_layers(|tx| {
             tx.prepare_cached("DELETE FROM build_records WHERE key = ?1")?
                 .execute([key])?;
@@ -78,7 +82,7 @@ impl Storage {
                 key,
                 body,
                 size.cast_signed(),
-                clock::now(),
+                created,
                 boot()
             ])?;
             let mut insert = tx.prepare_cached("INSERT INTO build_layers VALUES (?1, ?2, ?3)")?;
@@ -86,7 +90,8 @@ impl Storage {
                 insert.execute(params![key, position, diff_id.to_string()])?;
             }
             Ok(())
-        })
+        })?;
+        Ok(created)
     }
 
     /// The result of this key, which is used by that.
@@ -95,19 +100,21 @@ impl Storage {
     /// When the database fails.
     pub fn result(&self, key: &str) -> Result<Option<Kept>, Error> {
         let found = self.store.read(|db| {
-            let sql = "SELECT body FROM build_records WHERE key = ?1";
-            let body: Option<String> = db
+            let sql = "SELECT body, created FROM build_records WHERE key = ?1";
+            let found: Option<(String, i64)> = db
                 .prepare_cached(sql)?
-                .query_row([key], |row| row.get(0))
+                .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
-            let Some(body) = body else { return Ok(None) };
+            let Some((body, created)) = found else {
+                return Ok(None);
+            };
             let sql = "SELECT diff_id FROM build_layers WHERE record = ?1 ORDER BY position";
             let mut query = db.prepare_cached(sql)?;
             let ids = query.query_map([key], |row| row.get::<_, String>(0))?;
             let ids: Result<Vec<Digest>, Error> = ids.map(|text| gc::parse_digest(text?)).collect();
-            Ok(Some((body, ids?)))
+            Ok(Some((body, created, ids?)))
         })?;
-        let Some((body, ids)) = found else {
+        let Some((body, created, ids)) = found else {
             return Ok(None);
         };
         // One whose layer was found damaged is none.
@@ -120,7 +127,11 @@ impl Storage {
                 .execute(params![key, clock::now()])?;
             Ok(())
         })?;
-        Ok(Some(Kept { body, layers }))
+        Ok(Some(Kept {
+            body,
+            layers,
+            created,
+        }))
     }
 
     /// All results, the longest unused first.

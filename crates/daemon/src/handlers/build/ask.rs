@@ -136,7 +136,8 @@ impl Asked {
 fn named(text: &str) -> Result<ImageRef, Failure> {
     let name: ImageRef = text.parse()?;
     if name.digest().is_some() {
-        let sentence = format!("invalid tag {text}: a name with a digest cannot be given to an image");
+        let sentence =
+            format!("invalid tag {text}: a name with a digest cannot be given to an image");
         return Err(Failure::bad_request(sentence));
     }
     Ok(name)
@@ -149,16 +150,23 @@ fn refuse(query: &Query) -> Result<(), Failure> {
         return Err(Failure::bad_request(sentence));
     }
     if query.get("version") == Some("2") {
-        let sentence = "a BuildKit build is asked for by /grpc and /session, not by /build?version=2";
+        let sentence =
+            "a BuildKit build is asked for by /grpc and /session, not by /build?version=2";
         return Err(Failure::bad_request(sentence));
     }
-    if let Some(isolation) = query.get("isolation").filter(|i| !["", "default"].contains(i)) {
+    if let Some(isolation) = query
+        .get("isolation")
+        .filter(|i| !["", "default"].contains(i))
+    {
         let sentence = format!("isolation {isolation} is of another system: default is expected");
         return Err(Failure::bad_request(sentence));
     }
-    let security = query.all("securityopt").find(|option| !matches!(*option, "" | "null" | "[]"));
+    let security = query
+        .all("securityopt")
+        .find(|option| !matches!(*option, "" | "null" | "[]"));
     if let Some(option) = security {
-        let sentence = format!("security options of builds cannot be changed: {option} is not expected");
+        let sentence =
+            format!("security options of builds cannot be changed: {option} is not expected");
         return Err(Failure::bad_request(sentence));
     }
     Ok(())
@@ -181,7 +189,9 @@ fn pairs(query: &Query, name: &str) -> Result<BTreeMap<String, String>, Failure>
 fn options(query: &Query) -> Result<Options, Failure> {
     let args: BTreeMap<String, Option<String>> = json(query, "buildargs")?;
     // One without a value is as good as none: the client's environment is not known here.
-    let args = args.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let args = args
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
     let limits: Vec<WireUlimit> = json(query, "ulimits")?;
     let limits = limits.into_iter().map(|limit| Ulimit {
         name: limit.name,
@@ -192,7 +202,8 @@ fn options(query: &Query) -> Result<Options, Failure> {
     let stages: std::collections::BTreeSet<String> = stages.map(str::to_owned).collect();
     let mut contexts = BTreeMap::new();
     for (name, text) in pairs(query, "contexts")? {
-        let context = Context::parse(&text).map_err(|error| Failure::bad_request(error.to_string()))?;
+        let context =
+            Context::parse(&text).map_err(|error| Failure::bad_request(error.to_string()))?;
         contexts.insert(name, context);
     }
     for name in pairs(query, "contextdirs")?.into_keys() {
@@ -243,9 +254,8 @@ fn hosts(query: &Query) -> Result<Vec<(String, String)>, Failure> {
     let lines = lines.filter(|line| !line.is_empty());
     let pair = |line: &str| {
         let pair = line.split_once(['=', ':']);
-        let (name, address) = pair.ok_or_else(|| {
-            Failure::bad_request(format!("bad format for add-host: \"{line}\""))
-        })?;
+        let (name, address) = pair
+            .ok_or_else(|| Failure::bad_request(format!("bad format for add-host: \"{line}\"")))?;
         Ok((name.to_owned(), address.trim_matches(['[', ']']).to_owned()))
     };
     lines.map(pair).collect()

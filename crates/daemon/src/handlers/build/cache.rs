@@ -68,7 +68,10 @@ const FILTERS: [&str; 4] = ["until", "unused-for", "id", "type"];
 fn wish(call: &Call) -> Result<Prune, Failure> {
     let query = &call.query;
     let mut filters: BTreeMap<String, Vec<String>> = query.filters()?;
-    if let Some(other) = filters.keys().find(|name| !FILTERS.contains(&name.as_str())) {
+    if let Some(other) = filters
+        .keys()
+        .find(|name| !FILTERS.contains(&name.as_str()))
+    {
         return Err(Failure::bad_request(format!(
             "invalid filter '{other}': one of {} is expected",
             FILTERS.join(", ")

@@ -1,7 +1,7 @@
 //! Builds: `POST /build` with an archive, what the cache holds, and giving up.
 
-mod cache;
 mod ask;
+mod cache;
 mod told;
 
 use std::io::BufReader;
@@ -41,10 +41,9 @@ pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
     let taking = tokio::task::spawn_blocking({
         let solver = solver.clone();
         move || match remote {
-            Some(remote) => fetch(&solver, &remote, &given_up).map(|tree| {
+            Some(remote) => fetch(&solver, &remote, &given_up).inspect(|_| {
                 // An archive that comes beside an address is of no interest.
                 std::io::copy(&mut upload, &mut std::io::sink()).ok();
-                tree
             }),
             None => solver.unpack(BufReader::with_capacity(64 << 10, &mut upload)),
         }
@@ -67,15 +66,17 @@ pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
         cancel: cancel.clone(),
     };
     let closed = send.clone();
-    tokio::task::spawn_blocking(move || {
+    let working = tokio::task::spawn_blocking(move || {
         let lines = Lines::new(send);
         work.run(tree, &lines);
         drop((guard, busy));
     });
-    tokio::spawn(async move {
-        // The client is gone, or the answer is whole.
-        closed.closed().await;
-        cancel.cancel();
+    app.spawn(async move {
+        tokio::select! {
+            _ = working => {}
+            // The client is gone.
+            () = closed.closed() => cancel.cancel(),
+        }
     });
     Ok(respond::json_stream(Body::channel(receive)))
 }
@@ -138,7 +139,9 @@ struct Work {
 
 impl Work {
     fn run(mut self, tree: Tree, lines: &Lines) {
-        let done = self.prepare(tree).and_then(|source| self.build(source, lines));
+        let done = self
+            .prepare(tree)
+            .and_then(|source| self.build(source, lines));
         if let Err(failed) = done {
             lines.fail(&failed);
         }

@@ -77,7 +77,8 @@ impl Write for Raw<'_> {
         if self.0.0.is_closed() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        self.0.aux("brig.output", &json!({ "data": STANDARD.encode(bytes) }));
+        self.0
+            .aux("brig.output", &json!({ "data": STANDARD.encode(bytes) }));
         Ok(bytes.len())
     }
 
@@ -167,7 +168,9 @@ impl Progress for Telling<'_> {
 impl Steps {
     fn of(&self, vertex: &Digest) -> Option<usize> {
         let mut known = self.vertices.iter();
-        known.find(|(known, _)| known == vertex).map(|(_, step)| *step)
+        known
+            .find(|(known, _)| known == vertex)
+            .map(|(_, step)| *step)
     }
 
     fn vertex(&mut self, state: &VertexState) {
@@ -244,7 +247,11 @@ fn steps(source: &Source, target: Option<&str>) -> Vec<Step> {
         run: true,
         ..Step::default()
     };
-    let mut steps: Vec<Step> = file.args.iter().map(|arg| step(&arg.code, arg.span)).collect();
+    let mut steps: Vec<Step> = file
+        .args
+        .iter()
+        .map(|arg| step(&arg.code, arg.span))
+        .collect();
     for (index, stage) in file.stages.iter().enumerate() {
         steps.push(step(&stage.code, stage.span));
         let instructions = stage.instructions.iter();
