@@ -46,6 +46,10 @@ pub(super) fn perform(
             continue;
         };
         let output = output as usize;
+        if output >= actions.len() {
+            let sentence = format!("a change of files has no result {output}");
+            return Err(Failure::invalid(sentence));
+        }
         if outputs.len() <= output {
             outputs.resize(output + 1, None);
         }

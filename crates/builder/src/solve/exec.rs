@@ -35,6 +35,7 @@ pub(super) fn perform(
 ) -> Result<Vec<Option<Files>>, Failure> {
     can_run(platform)?;
     refuse(run, exec)?;
+    check_outputs(exec)?;
     let mut held = Held::default();
     let mut step = Step {
         args: exec.args.clone(),
@@ -92,6 +93,18 @@ pub(super) fn perform(
         outputs[output] = Some(run.files(Kind::Layers(draft.commit()?)));
     }
     Ok(outputs)
+}
+
+/// Results have the numbers that there are: anything else would be a long list of nothing.
+fn check_outputs(exec: &Exec) -> Result<(), Failure> {
+    let numbers = exec.mounts.iter().filter_map(|mount| mount.output);
+    match numbers.max() {
+        Some(number) if number as usize >= exec.mounts.len() => {
+            let sentence = format!("a command has no result {number}: it has too few mounts");
+            Err(Failure::invalid(sentence))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_root(exec: &Exec, output: u32) -> bool {

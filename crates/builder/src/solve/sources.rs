@@ -120,7 +120,11 @@ fn follow(run: &Run<'_>, vertex: &Digest, mut transfer: Transfer) -> Result<(), 
 
 /// One file.
 fn web(run: &Run<'_>, http: &Http) -> Result<Files, Failure> {
-    let key = format!("web {} {:?} {:?}", http.url, http.checksum, http.filename);
+    if http.auth_secret.is_some() || !http.headers.is_empty() {
+        let sentence = "headers of one's own cannot be sent for a file from the web";
+        return Err(Failure::new(ErrorKind::Unsupported, sentence));
+    }
+    let key = format!("web {http:?}");
     let key = format!("{}#0", super::digest::text(&key));
     if http.checksum.is_some()
         && let Some(kept) = run.store().result(&key)?
@@ -184,6 +188,10 @@ fn hash(path: &Path) -> std::io::Result<Digest> {
 
 /// A repository's files, by git(1).
 fn repository(run: &Run<'_>, git: &Git) -> Result<Files, Failure> {
+    if git.ssh.is_some() && git.remote.starts_with("ssh://") {
+        let sentence = "repositories by ssh cannot be fetched: https is expected";
+        return Err(Failure::new(ErrorKind::Unsupported, sentence));
+    }
     let work = run.store().scratch()?;
     let dir = work.upper();
     let git_in = |args: &[&str]| git_command(run, &dir, args);
@@ -270,6 +278,8 @@ fn git_command(run: &Run<'_>, dir: &Path, args: &[&str]) -> Result<String, Failu
             "-c",
             "core.hooksPath=/dev/null",
         ])
+        // A server that says nothing holds nobody up.
+        .args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"])
         .args(args)
         .current_dir(dir)
         .env_clear()

@@ -15,7 +15,7 @@ use types::Algorithm;
 
 use super::record::{RECORD, Recorded};
 use super::unpack::{Making, Unpacked, gave_up, record_data};
-use super::whiteout::{OPAQUE_KEY, OPAQUE_VALUE};
+use super::whiteout::{self, OPAQUE_KEY, OPAQUE_VALUE};
 use crate::error::Error;
 use crate::paths::DIFF;
 use crate::pipe;
@@ -134,6 +134,16 @@ fn entry(export: &mut Export<'_>, dir: &Dir, name: &OsStr) -> Result<Option<Leve
         return Ok(None);
     }
     export.path.extend_from_slice(name.as_bytes());
+    // To whoever unpacks the archive it would stand for a removal.
+    if !matches!(
+        whiteout::meaning(name.as_bytes()),
+        Ok(whiteout::Meaning::Name)
+    ) {
+        return Err(export.failed(sys::Error {
+            call: "archive a name that begins with .wh.",
+            errno: sys::Errno::INVAL,
+        }));
+    }
     export.entry(dir, name, &status)?;
     if status.kind != Kind::Directory {
         return Ok(None);
