@@ -145,7 +145,7 @@ fn every_instruction_does_what_it_says() {
     let expected = "hello you\n/srv/app\nexec\none\ntwo\ntext of you\na\nkept\n9\ndeep\n\
                     copied/a.txt 640 7:8\na.txt\nb.txt\nc\n";
     assert!(run.ok().starts_with(expected), "{}", run.ok());
-    assert_eq!(brig.brig(&["run", "--rm", "all"]).ok(), "a\n");
+    assert_eq!(brig.brig(&["run", "--rm", "all"]).ok(), "a");
     let config = &brig.brig(&["image", "inspect", "all"]).json()[0]["Config"];
     assert_eq!(
         config["ExposedPorts"],
@@ -156,7 +156,7 @@ fn every_instruction_does_what_it_says() {
     let derived = context(&[("Dockerfile", "FROM all\nRUN cat /triggered > /again\n")]);
     build(&brig, client, derived.path(), &["-t", "derived"]).ok();
     let run = brig.brig(&["run", "--rm", "derived", "/again"]);
-    assert_eq!(run.ok(), "triggered\n");
+    assert_eq!(run.ok(), "triggered");
     nothing_of_a_step(&brig);
     brig.finish();
 }
