@@ -13,7 +13,7 @@ use super::progress::Event;
 use super::run::{Run, now};
 use super::stubs::Stubs;
 use super::tree::locate;
-use crate::graph::{Exec, ExecMount, MountSource, Network};
+use crate::graph::{CacheMount, Exec, ExecMount, MountSource, Network};
 
 /// What lives as long as the command.
 #[derive(Default)]
@@ -22,7 +22,7 @@ struct Held {
     drafts: Vec<(u32, Draft)>,
     /// Those that do not.
     scratch: Vec<Draft>,
-    caches: Vec<Lease>,
+    caches: Vec<(String, Lease)>,
 }
 
 /// Runs one; the results by their numbers.
@@ -36,7 +36,10 @@ pub(super) fn perform(
     can_run(platform)?;
     refuse(run, exec)?;
     check_outputs(exec)?;
-    let mut held = Held::default();
+    let mut held = Held {
+        caches: take_caches(run, exec, inputs)?,
+        ..Held::default()
+    };
     let mut step = Step {
         args: exec.args.clone(),
         env: environment(run, exec)?,
@@ -249,17 +252,37 @@ fn source(
             }
         },
         MountSource::Cache(cache) => {
-            let lease = run
-                .solver
-                .caches()
-                .take(run, cache, input, &mount.selector)?;
-            let given = bind(lease.path.clone());
-            held.caches.push(lease);
-            StepSource::Given(given)
+            let mut caches = held.caches.iter();
+            let known = caches.find(|(id, _)| *id == cache.id);
+            let path = known.map(|(_, lease)| lease.path.clone());
+            StepSource::Given(bind(path.unwrap_or_default()))
         }
         MountSource::Files => StepSource::Given(files_of(run, mount, input, held)?),
     };
     Ok(Some(source))
+}
+
+/// All caches of a command at once, each once and in one order for everybody: two commands that take
+/// several would else wait for each other.
+fn take_caches(
+    run: &Run<'_>,
+    exec: &Exec,
+    inputs: &[Files],
+) -> Result<Vec<(String, Lease)>, Failure> {
+    let caches = exec.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Cache(cache) => Some((cache, mount)),
+        _ => None,
+    });
+    let mut caches: Vec<_> = caches.collect();
+    caches.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+    caches.dedup_by(|(a, _), (b, _)| a.id == b.id);
+    let take = |(cache, mount): (&CacheMount, &ExecMount)| {
+        let input = mount.input.and_then(|input| inputs.get(input));
+        let caches = run.solver.caches();
+        let lease = caches.take(run, cache, input, &mount.selector)?;
+        Ok((cache.id.clone(), lease))
+    };
+    caches.into_iter().map(take).collect()
 }
 
 fn bind(path: PathBuf) -> Mount {
