@@ -90,11 +90,18 @@ fn usher(clone: Clone3<'_>, init: Init<'_>, line: InitEnd) -> i32 {
 }
 
 fn lead(clone: Clone3<'_>, init: Init<'_>, line: &mut Option<InitEnd>) -> Result<Child, Failure> {
-    join(&init.plan.namespaces)?;
-    let clone = Clone3 {
+    let mut clone = Clone3 {
         sibling: true,
         ..clone
     };
+    // Whoever is in a cgroup namespace is nowhere near a cgroup outside of it, where the hierarchy is
+    // delegated by namespaces (nsdelegate): nobody can be born there from inside.
+    if clone.cgroup.is_some() && init.plan.namespaces.joined(Namespaces::CGROUP).is_some() {
+        let entered = init.join.enter_v2();
+        entered.during(|| "enter the cgroup".to_owned())?;
+        clone.cgroup = None;
+    }
+    join(&init.plan.namespaces)?;
     let child = clone.spawn(|| {
         drop(line.take());
         init.run()

@@ -98,6 +98,10 @@ impl Errno {
 
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::BUSY {
+            // In the words that people search for, which are not those of every C library.
+            return f.write_str("device or resource busy");
+        }
         let text = io::Error::from_raw_os_error(self.0).to_string();
         let text = text
             .rsplit_once(" (os error")
