@@ -307,3 +307,37 @@ fn runtimes_are_chosen_by_name() {
     }
     brig.finish();
 }
+
+#[test]
+fn a_runtime_that_is_not_known_any_more_is_not_another_one() {
+    if !root() {
+        return;
+    }
+    let ours = format!("other={}", program("brig-runtime").display());
+    let mut brig = Brig::start_with(Setup {
+        flags: vec!["--add-runtime".into(), ours],
+        ..Setup::default()
+    });
+    brig.import_busybox();
+    let create = [
+        "create",
+        "--name",
+        "strict",
+        "--runtime",
+        "other",
+        "bb",
+        "true",
+    ];
+    brig.brig(&create).ok();
+    brig.stop_daemon();
+    brig.set_flags(&[]);
+    brig.start_daemon();
+    let refused = brig.brig(&["start", "strict"]);
+    assert!(
+        refused
+            .fails(1)
+            .contains("unknown or invalid runtime name: other"),
+        "{refused}"
+    );
+    brig.finish();
+}

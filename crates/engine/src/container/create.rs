@@ -119,7 +119,7 @@ fn checked(
     network::request(spec)?;
     namespaces::check(spec)?;
     check::apparmor(spec, host.apparmor)?;
-    runtimes::check(engine.config(), spec)?;
+    runtimes::binary(engine.config(), spec)?;
     described::edits(engine, spec)?;
     check::platform(spec, &image::platform(&image.config), &Platform::host())?;
     let mut warnings = check::limits(&mut spec.resources, &Machine::of(host))?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sys::mount::Attributes;
-use types::{ContainerSpec, Lifecycle, NamespaceMode, NetworkMode};
+use types::{ContainerId, ContainerSpec, Lifecycle, NamespaceMode, NetworkMode, ProcessRef};
 
 use super::WrongState;
 use super::check::Invalid;
@@ -46,29 +46,41 @@ pub(super) fn resolve(engine: &Engine, spec: &mut ContainerSpec) -> Result<(), E
 /// What the container joins.
 pub(super) fn joined(engine: &Engine, container: &Container) -> Result<Joined, Error> {
     let spec = &container.fixed.spec;
-    let network = match network(engine, container)? {
-        Some(other) => Some(of_network(&other)?),
-        None => None,
-    };
-    if spec.namespaces.is_default() {
-        return Ok(Joined {
-            network,
-            ..Joined::default()
-        });
+    let mut joined = Joined::default();
+    if let Some(other) = network(engine, container)? {
+        let process = of_network(&other)?;
+        joined.network = Some(namespace(&mut joined, &other, process, "net"));
     }
-    let of = |mode: &NamespaceMode, kind| match mode.container() {
-        Some(who) => {
-            let other = engine.find(who)?;
-            of_process(&other, kind).map(Some)
-        }
-        None => Ok(None),
-    };
-    Ok(Joined {
-        network,
-        pid: of(&spec.namespaces.pid, "pid")?,
-        ipc: of(&spec.namespaces.ipc, "ipc")?,
-        shm: shm(engine, container)?,
-    })
+    if spec.namespaces.is_default() {
+        return Ok(joined);
+    }
+    if let Some(who) = spec.namespaces.pid.container() {
+        let other = engine.find(who)?;
+        let process = running(&other)?;
+        joined.pid = Some(namespace(&mut joined, &other, process, "pid"));
+    }
+    if let Some(who) = spec.namespaces.ipc.container() {
+        let other = engine.find(who)?;
+        let process = running(&other)?;
+        joined.ipc = Some(namespace(&mut joined, &other, process, "ipc"));
+    }
+    joined.shm = shm(engine, container)?;
+    Ok(joined)
+}
+
+fn namespace(joined: &mut Joined, other: &Container, process: ProcessRef, kind: &str) -> PathBuf {
+    joined.processes.push((other.id().clone(), process));
+    PathBuf::from(format!("/proc/{}/ns/{kind}", process.pid))
+}
+
+/// Whether what has been joined was theirs: a pid may have become another process' before it was opened,
+/// but not if its owner lives still.
+pub(super) fn check_joined(joined: &Joined) -> Result<(), WrongState> {
+    let gone = |(_, process): &&(ContainerId, ProcessRef)| !sys::proc::is_alive(*process);
+    match joined.processes.iter().find(gone) {
+        Some((id, _)) => Err(WrongState::NotRunning(id.clone())),
+        None => Ok(()),
+    }
 }
 
 /// The container whose network this one shares.
@@ -82,21 +94,19 @@ pub(super) fn network(
     }
 }
 
-fn of_network(other: &Container) -> Result<PathBuf, Error> {
+fn of_network(other: &Container) -> Result<ProcessRef, Error> {
     let lifecycle = other.lifecycle();
     let Some(process) = lifecycle.process() else {
         let id = other.id().to_string();
         return Err(NetworkError::NotRunning(id, lifecycle.name()).into());
     };
-    Ok(PathBuf::from(format!("/proc/{}/ns/net", process.pid)))
+    Ok(process)
 }
 
-fn of_process(other: &Container, kind: &str) -> Result<PathBuf, Error> {
+fn running(other: &Container) -> Result<ProcessRef, Error> {
     let id = || other.id().clone();
     match other.lifecycle() {
-        Lifecycle::Running { process, .. } => {
-            Ok(PathBuf::from(format!("/proc/{}/ns/{kind}", process.pid)))
-        }
+        Lifecycle::Running { process, .. } => Ok(process),
         Lifecycle::Restarting { .. } => Err(WrongState::Restarting(id()).into()),
         _ => Err(WrongState::NotRunning(id()).into()),
     }

@@ -11,24 +11,23 @@ use crate::Config;
 pub const OWN_RUNTIME: &str = "brig";
 
 /// The other runtime's binary that runs it; none is our own, in the shim.
-pub(super) fn binary(config: &Config, spec: &ContainerSpec) -> Option<PathBuf> {
-    match spec.runtime.as_deref() {
-        None => config.foreign_runtime.clone(),
-        Some(OWN_RUNTIME) => None,
-        Some(name) => config.runtimes.get(name).cloned(),
+///
+/// One that the daemon does not know, or not any more, is refused: another one might isolate less than
+/// what was asked for.
+pub(super) fn binary(config: &Config, spec: &ContainerSpec) -> Result<Option<PathBuf>, Invalid> {
+    let Some(name) = spec.runtime.as_deref() else {
+        return Ok(config.foreign_runtime.clone());
+    };
+    if name == OWN_RUNTIME {
+        return Ok(None);
     }
-}
-
-pub(super) fn check(config: &Config, spec: &ContainerSpec) -> Result<(), Invalid> {
-    match spec.runtime.as_deref() {
-        Some(name) if name != OWN_RUNTIME && !config.runtimes.contains_key(name) => {
-            let others = config.runtimes.keys().map(String::as_str);
-            let known: Vec<&str> = std::iter::once(OWN_RUNTIME).chain(others).collect();
-            Err(Invalid::Runtime {
-                name: name.to_owned(),
-                known: known.join(", "),
-            })
+    let found = config.runtimes.get(name).cloned();
+    found.map(Some).ok_or_else(|| {
+        let others = config.runtimes.keys().map(String::as_str);
+        let known: Vec<&str> = std::iter::once(OWN_RUNTIME).chain(others).collect();
+        Invalid::Runtime {
+            name: name.to_owned(),
+            known: known.join(", "),
         }
-        _ => Ok(()),
-    }
+    })
 }

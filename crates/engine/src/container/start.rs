@@ -46,7 +46,7 @@ use crate::network::attach::Filled;
 use crate::network::place::Placement;
 use crate::network::record::{Endpoint, Ports};
 use crate::record::Status;
-use crate::render::{self, Identity, Placed, RenderInput};
+use crate::render::{self, Identity, Joined, Placed, RenderInput};
 use crate::steps::name as step;
 use crate::supervise;
 use crate::table::Container;
@@ -161,7 +161,7 @@ fn run<'a>(
     let dir = make_bundle(engine, container, undo)?;
     let mut snapshot = engine.storage().snapshot(container.id())?;
     let placed = volumes::place(engine, &container.fixed.resolved.mounts)?;
-    let runtime = runtimes::binary(engine.config(), &container.fixed.spec);
+    let runtime = runtimes::binary(engine.config(), &container.fixed.spec)?;
     let more = volumes::beyond_configuration(runtime.as_deref(), &placed)?;
     snapshot.mounts.extend(more);
     let shim = launch(engine, container, &dir, &snapshot.mounts, undo)?;
@@ -171,11 +171,13 @@ fn run<'a>(
     network::attach::reserve(engine, container, &mut placement, undo)?;
     let files = write_files(engine, container, &placement)?;
     let identity = find_user(engine, container, &snapshot.mounts)?;
-    let config = configuration(engine, container, &files, identity, &placed)?;
+    let joined = namespaces::joined(engine, container)?;
+    let config = configuration(engine, container, &files, identity, (&placed, &joined))?;
     write_config(engine, &dir, &config)?;
     let creating = shim.begin(&Call::Create).map_err(Error::Task)?;
     let filled = fill_ahead(engine, container, &shim, &placement, &config)?;
     let process = process_of(container, "create", creating.reply())?;
+    namespaces::check_joined(&joined)?;
     engine.passed(step::CREATE)?;
     let endpoints = connect(engine, container, process, &placement, (filled, undo))?;
     hand_over_clients(engine, container, &shim)?;
@@ -245,7 +247,7 @@ fn launch<'a>(
         open_stdin: spec.open_stdin,
         stdin_once: spec.stdin_once,
         console_size: spec.console_size,
-        foreign_runtime: runtimes::binary(engine.config(), spec),
+        foreign_runtime: runtimes::binary(engine.config(), spec)?,
         fail_at: engine.config().fail_at.clone(),
         ..log_limits(spec)
     };
@@ -343,7 +345,7 @@ fn configuration(
     container: &Container,
     files: &Files,
     identity: Identity,
-    placed: &Placed,
+    (placed, joined): (&Placed, &Joined),
 ) -> Result<Spec, Error> {
     let fixed = &container.fixed;
     let asked = container.spec();
@@ -360,7 +362,7 @@ fn configuration(
         described,
         cgroup_path: cgroup_path(engine, &fixed.spec, &fixed.id),
         block_devices: block_devices::resolve(&asked.resources.block_io)?,
-        joined: namespaces::joined(engine, container)?,
+        joined: joined.clone(),
         init: &engine.config().init,
         host: engine.host().facts.clone(),
         placed,

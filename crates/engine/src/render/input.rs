@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use types::{ContainerId, ContainerSpec, Mount};
+use types::{ContainerId, ContainerSpec, Mount, ProcessRef};
 
 use crate::cdi::Edits;
 use crate::container::{Files, Resolved};
@@ -52,6 +52,8 @@ pub struct Joined {
     pub ipc: Option<PathBuf>,
     /// The memory that is seen at `/dev/shm`.
     pub shm: Option<PathBuf>,
+    /// Whose namespaces those are: the paths name pids.
+    pub processes: Vec<(ContainerId, ProcessRef)>,
 }
 
 /// What is looked up for mounts when a container starts, by where they are inside.
