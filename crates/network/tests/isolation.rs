@@ -218,6 +218,13 @@ fn a_trusted_interface_reaches_containers_directly() {
         Some(CLIENT)
     );
     assert!(not_reached(&server, &two, "172.30.0.2", 80));
+    // A list of who may use a published port is for strangers.
+    world.publish(Published {
+        allow: vec![cidr("192.0.2.0/24")],
+        ..published(8080, "172.30.0.2", 80, "br0")
+    });
+    assert!(reached(&server, &world.client, MACHINE, 8080).is_some());
+    assert!(not_reached(&server, &two, MACHINE, 8080));
     // The other one leaves with an address that was chosen for it; answers to it are lost here.
     let outside = support::datagrams(&world.client, "0.0.0.0:90");
     let inside = support::datagrams(&two, "0.0.0.0:0");

@@ -212,15 +212,14 @@ impl Ruleset {
         })
     }
 
-    /// Who may use a port, if there is a list. Containers that reach each other anyway need not be in it.
+    /// Who may use a port, if there is a list. Who reaches the container anyway need not be in it.
     fn allow_chain(&self, port: &Published) -> Option<Chain> {
         if port.allow.is_empty() {
             return None;
         }
         let mut rules = Vec::new();
-        if self.network_of(port).is_some_and(|(_, bridge)| bridge.icc) {
-            let own = Build::new().came_by(&port.bridge).accept();
-            rules.push(own.because("its containers reach each other"));
+        if let Some((network, bridge)) = self.network_of(port) {
+            rules.extend(friends(network, bridge));
         }
         let ipv4 = port.target.is_ipv4();
         let of_version = port.allow.iter().filter(|range| range.is_ipv4() == ipv4);
@@ -548,16 +547,8 @@ fn from_rules(network: &NetworkPlan, bridge: &BridgePlan) -> Vec<Rule> {
 }
 
 fn to_rules(network: &NetworkPlan, bridge: &BridgePlan) -> Vec<Rule> {
-    let own = || Build::new().came_by(&bridge.name);
-    let mut rules = Vec::new();
-    if bridge.icc {
-        rules.push(own().accept().because("its containers reach each other"));
-    }
+    let mut rules = friends(network, bridge);
     if !network.internal {
-        for trusted in &bridge.trusted {
-            let build = Build::new().came_by(trusted);
-            rules.push(build.accept().because(format!("{trusted} is trusted")));
-        }
         for ipv4 in [true, false] {
             rules.extend(mode_rules(bridge, ipv4));
         }
@@ -567,6 +558,21 @@ fn to_rules(network: &NetworkPlan, bridge: &BridgePlan) -> Vec<Rule> {
             .drop()
             .because("nothing else reaches this network"),
     );
+    rules
+}
+
+/// Who reaches every port of the network's containers.
+fn friends(network: &NetworkPlan, bridge: &BridgePlan) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    if bridge.icc {
+        let own = Build::new().came_by(&bridge.name).accept();
+        rules.push(own.because("its containers reach each other"));
+    }
+    let trusted = bridge.trusted.iter().filter(|_| !network.internal);
+    rules.extend(trusted.map(|interface| {
+        let build = Build::new().came_by(interface).accept();
+        build.because(format!("{interface} is trusted"))
+    }));
     rules
 }
 
