@@ -162,31 +162,6 @@ fn an_endpoint_is_as_it_is_asked_for() {
     assert!(route.contains("default via 10.99.6.1"), "{route}");
     let martians = "cat /proc/sys/net/ipv4/conf/eth0/log_martians";
     assert_eq!(brig.brig(&["exec", "web", "sh", "-c", martians]).ok(), "1");
-    // Docker's client writes the word for the name in small letters; other words are refused.
-    let sysctls =
-        |what: &str| format!("name=a,\"driver-opt=com.docker.network.endpoint.sysctls={what}\"");
-    for client in clients()
-        .into_iter()
-        .filter(|client| *client != Client::Docker20)
-    {
-        let forwarding = sysctls("net.ipv4.conf.IFNAME.log_martians=1");
-        let cat = ["bb", "cat", "/proc/sys/net/ipv4/conf/eth0/log_martians"];
-        let run = ["run", "--rm", "--network", &forwarding];
-        assert_eq!(brig.with(client, &[&run[..], &cat].concat()).ok(), "1");
-        for wrong in [
-            "kernel.pid_max=1",
-            "net.ipv4.conf.all.log_martians=1",
-            "rubbish",
-        ] {
-            let wrong = sysctls(wrong);
-            let refused = brig.with(client, &["run", "--rm", "--network", &wrong, "bb", "true"]);
-            let words = refused.fails(125).to_owned();
-            assert!(
-                words.contains("unrecognised network interface sysctl"),
-                "{words}"
-            );
-        }
-    }
     // Both networks know it, each by its own names.
     idle(&brig, "user", &["--network", "a"]);
     let ping = |name: &str| {
@@ -218,6 +193,42 @@ fn an_endpoint_is_as_it_is_asked_for() {
         endpoint(&brig, "web", "a", "MacAddress"),
         "02:42:0a:63:05:09"
     );
+    brig.finish();
+}
+
+#[test]
+fn settings_of_an_interface_are_said_as_clients_say_them() {
+    if !root() {
+        return;
+    }
+    let lan = Lan::new();
+    let brig = daemon(&lan.machine, "");
+    brig.brig(&["network", "create", "a"]).ok();
+    // Docker's client writes the word for the name in small letters; other words are refused.
+    let sysctls =
+        |what: &str| format!("name=a,\"driver-opt=com.docker.network.endpoint.sysctls={what}\"");
+    for client in clients()
+        .into_iter()
+        .filter(|client| *client != Client::Docker20)
+    {
+        let forwarding = sysctls("net.ipv4.conf.IFNAME.log_martians=1");
+        let cat = ["bb", "cat", "/proc/sys/net/ipv4/conf/eth0/log_martians"];
+        let run = ["run", "--rm", "--network", &forwarding];
+        assert_eq!(brig.with(client, &[&run[..], &cat].concat()).ok(), "1");
+        for wrong in [
+            "kernel.pid_max=1",
+            "net.ipv4.conf.all.log_martians=1",
+            "rubbish",
+        ] {
+            let wrong = sysctls(wrong);
+            let refused = brig.with(client, &["run", "--rm", "--network", &wrong, "bb", "true"]);
+            let words = refused.fails(125).to_owned();
+            assert!(
+                words.contains("unrecognised network interface sysctl"),
+                "{words}"
+            );
+        }
+    }
     brig.finish();
 }
 
