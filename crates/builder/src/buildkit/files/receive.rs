@@ -117,11 +117,13 @@ impl Receiver<'_> {
         }
     }
 
-    fn told(&mut self, stat: Stat) -> Result<(), Error> {
+    fn told(&mut self, mut stat: Stat) -> Result<(), Error> {
         if self.walked {
             let sentence = format!("{:?} comes after the last file", stat.path);
             return Err(Error::Protocol(sentence));
         }
+        // Nobody reads them, and they may be megabytes of each file.
+        stat.xattrs.clear();
         let id = self.next;
         self.next += 1;
         self.so_far.told += 1;

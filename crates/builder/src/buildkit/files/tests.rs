@@ -223,6 +223,8 @@ fn nothing_leads_out_of_the_directory() {
     };
     receive(&Dir::open(&root).unwrap(), &mut script, &mut |_| {}).unwrap();
     assert!(root.join("l/x").exists() && !outer.path().join("x").exists());
+    let found = error(&root, [link("long", LINK, &"x".repeat(5000))]);
+    assert!(found.contains("longer than 4096"), "{found}");
     let found = error(&root, [link("h", 0o644, "../secret"), end()]);
     assert!(found.contains("leads elsewhere"), "{found}");
     assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 1);

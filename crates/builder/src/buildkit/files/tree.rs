@@ -17,7 +17,7 @@ const LONGEST_PATH: usize = 4096;
 /// The longest name.
 const LONGEST_NAME: usize = 255;
 /// So many files are received at most.
-const MOST_FILES: u32 = 8_000_000;
+const MOST_FILES: u32 = 2_000_000;
 
 /// What is to be done about a file's bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,6 +78,13 @@ impl<'a> Tree<'a> {
             return Err(Error::Protocol(sentence));
         }
         let (above, name) = split(&stat.path)?;
+        if stat.linkname.len() > LONGEST_PATH {
+            let sentence = format!(
+                "the link {:?} is longer than {LONGEST_PATH} bytes",
+                stat.path
+            );
+            return Err(Error::Protocol(sentence));
+        }
         self.climb(above)?;
         let name = OsStr::new(name).to_owned();
         let Some(level) = self.open.last_mut() else {

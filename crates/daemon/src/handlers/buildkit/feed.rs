@@ -10,6 +10,7 @@ use builder::buildkit::control::{StatusResponse, Vertex, VertexLog, VertexStatus
 use builder::check::Finding;
 use builder::llb::pb;
 use builder::solve::{Event, Progress};
+use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -18,8 +19,9 @@ use tonic::Status;
 const LONGEST_LOG: usize = 2 << 20;
 /// So many things are told at a time.
 const AT_ONCE: usize = 512;
-/// So many are kept; then only what steps begin and end with.
+/// So many are kept, of so many bytes; then only what steps begin and end with.
 const MOST: usize = 200_000;
+const MOST_BYTES: usize = 64 << 20;
 
 /// What has been told.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ struct Told {
     items: Vec<Item>,
     /// Bytes that steps have printed.
     printed: HashMap<String, usize>,
+    /// Bytes of all that is kept.
+    bytes: usize,
     steps: HashMap<String, Step>,
     warnings: usize,
     /// The step that warnings are about, and the file.
@@ -46,6 +50,17 @@ enum Item {
     Status(VertexStatus),
     Log(VertexLog),
     Warning(VertexWarning),
+}
+
+impl Item {
+    /// What it takes, roughly.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Vertex(_) | Self::Status(_) => 0,
+            Self::Log(log) => log.msg.len(),
+            Self::Warning(warning) => warning.encoded_len(),
+        }
+    }
 }
 
 /// What a step has come to.
@@ -82,10 +97,11 @@ impl Feed {
 
     fn push(&self, item: Item) {
         let mut told = self.lock();
-        let lasting = matches!(item, Item::Vertex(_) | Item::Warning(_));
-        if told.items.len() >= MOST && !lasting {
+        let full = told.items.len() >= MOST || told.bytes >= MOST_BYTES;
+        if full && !matches!(item, Item::Vertex(_)) {
             return;
         }
+        told.bytes += item.bytes();
         told.items.push(item);
         let count = told.items.len();
         drop(told);
@@ -330,6 +346,18 @@ mod tests {
         let all = feed.follow().next().await.unwrap().unwrap();
         assert_eq!((all.vertexes.len(), all.logs.len()), (1, 1));
         assert_eq!((feed.counts().total, feed.counts().cached), (1, 1));
+    }
+
+    #[test]
+    fn who_warns_without_end_is_not_kept_without_end() {
+        let feed = Feed::default();
+        for _ in 0..200 {
+            feed.warn(VertexWarning {
+                short: vec![b'x'; 1 << 20],
+                ..VertexWarning::default()
+            });
+        }
+        assert_eq!(feed.lock().items.len(), MOST_BYTES >> 20);
     }
 
     #[test]

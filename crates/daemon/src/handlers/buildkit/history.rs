@@ -1,10 +1,10 @@
 //! Builds that were done since the daemon started: what `docker buildx history` lists.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use builder::buildkit::control::{
-    BuildHistoryEvent, BuildHistoryEventType, BuildHistoryRecord, BuildHistoryRequest,
+    BuildHistoryEvent, BuildHistoryEventType, BuildHistoryRecord, BuildHistoryRequest, Exporter,
     SolveRequest, UpdateBuildHistoryRequest,
 };
 use builder::buildkit::error;
@@ -16,6 +16,11 @@ use super::feed::{Feed, now};
 
 /// So many are kept.
 const MOST: usize = 100;
+
+/// What a client says may be megabytes: of it so much is kept with a build.
+const MOST_ATTRIBUTES: usize = 100;
+const MOST_OUTPUTS: usize = 10;
+const LONGEST: usize = 1024;
 
 /// The builds.
 #[derive(Debug, Clone)]
@@ -55,8 +60,13 @@ impl History {
         let record = BuildHistoryRecord {
             reference: request.reference.clone(),
             frontend: request.frontend.clone(),
-            frontend_attrs: request.frontend_attrs.clone(),
-            exporters: request.exporters.clone(),
+            frontend_attrs: short(&request.frontend_attrs),
+            exporters: request
+                .exporters
+                .iter()
+                .take(MOST_OUTPUTS)
+                .map(brief)
+                .collect(),
             created_at: Some(now()),
             ..BuildHistoryRecord::default()
         };
@@ -163,6 +173,21 @@ impl History {
             }
         });
         ReceiverStream::new(receive)
+    }
+}
+
+/// What is not too long to be kept.
+fn short(attributes: &HashMap<String, String>) -> HashMap<String, String> {
+    let fits = |(name, value): &(&String, &String)| name.len() + value.len() <= LONGEST;
+    let kept = attributes.iter().filter(fits).take(MOST_ATTRIBUTES);
+    kept.map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn brief(exporter: &Exporter) -> Exporter {
+    Exporter {
+        kind: exporter.kind.chars().take(64).collect(),
+        attrs: short(&exporter.attrs),
     }
 }
 

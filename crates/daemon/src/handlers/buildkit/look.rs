@@ -36,6 +36,10 @@ async fn with_root<T: Send + 'static>(
 /// The directory above a path, and the name in it; a path that is the root itself has none.
 fn place<'a>(root: &Dir, path: &'a str) -> Result<(Dir, &'a OsStr), Failure> {
     let path = path.trim_matches('/');
+    if path.split('/').any(|part| part == "..") {
+        let sentence = format!("the path {path:?} leads upwards: a path from the root is expected");
+        return Err(Failure::invalid(sentence));
+    }
     let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
     let dir = root.open_in_root(above.as_bytes());
     let dir = dir.map_err(|error| missing(path, &error))?;
