@@ -212,6 +212,13 @@ fn results_go_where_they_are_wanted() {
         .ok();
     let listed = list(&tar);
     assert!(listed.contains("d/a") && listed.contains("d/b"), "{listed}");
+    build.docker(&["tag", "bb", "outer:1"]).ok();
+    let id = |name: &str| {
+        build
+            .docker(&["image", "inspect", "-f", "{{.Id}}", name])
+            .ok()
+            .to_owned()
+    };
     for kind in ["oci", "docker"] {
         let tar = build.beside(&format!("{kind}.tar"));
         let output = format!("type={kind},dest={}", tar.display());
@@ -219,10 +226,18 @@ fn results_go_where_they_are_wanted() {
         let listed = list(&tar);
         assert!(listed.contains("index.json"), "{listed}");
         assert!(listed.contains("manifest.json"), "{listed}");
-        build.docker(&["rmi", "-f", "outer:1"]);
+        assert_eq!(id("outer:1"), id("bb"), "an archive takes nobody's name");
+        let dangling = build.docker(&["images", "-q", "--filter", "dangling=true"]);
+        assert_eq!(dangling.ok(), "", "an archive leaves no image");
+        build.docker(&["rmi", "-f", "outer:1"]).ok();
         let loaded = build.docker(&["load", "-i", tar.to_str().unwrap()]);
         assert!(loaded.ok().contains("outer:1"), "{loaded}");
+        build.docker(&["rmi", "-f", "outer:1"]).ok();
+        build.docker(&["tag", "bb", "outer:1"]).ok();
     }
+    let refused = build.build(&["-o", "type=oci,dest=/dev/null,compression=zstd"]);
+    assert_ne!(refused.code, 0, "{refused}");
+    assert!(refused.stderr.contains("compression=zstd"), "{refused}");
     build.brig.finish();
 }
 

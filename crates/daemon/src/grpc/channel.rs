@@ -18,7 +18,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use super::LONGEST;
+use super::{ALIVE, LONGEST};
 
 /// Bytes that may be under way on a stream: files come here.
 const WINDOW: u32 = 4 << 20;
@@ -50,6 +50,9 @@ where
 {
     let (send, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
+        .keep_alive_interval(Some(ALIVE))
+        .keep_alive_timeout(ALIVE)
+        .keep_alive_while_idle(true)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(4 * WINDOW)
         .handshake(io)

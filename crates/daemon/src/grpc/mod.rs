@@ -4,5 +4,11 @@
 pub(crate) mod channel;
 pub(crate) mod server;
 
+use std::time::Duration;
+
+/// How often a client is asked whether it is there, and how long it may take to say so: one whose
+/// machine is gone says nothing.
+const ALIVE: Duration = Duration::from_secs(60);
+
 /// The longest message, as BuildKit's clients have it.
 pub(crate) const LONGEST: usize = 16 << 20;

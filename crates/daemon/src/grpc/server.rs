@@ -16,7 +16,7 @@ use tonic::server::Grpc;
 use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use super::LONGEST;
+use super::{ALIVE, LONGEST};
 
 /// A call before its message has been read.
 pub(crate) type Request = hyper::Request<Incoming>;
@@ -39,6 +39,8 @@ where
     });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
+        .keep_alive_interval(Some(ALIVE))
+        .keep_alive_timeout(ALIVE)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(4 * WINDOW)
         .serve_connection(io, service);

@@ -21,6 +21,18 @@ use crate::grpc::channel::Channel;
 const PIECE: usize = 32 << 10;
 const PIECES: usize = 4;
 
+/// Connections to one agent at a time.
+const MOST: usize = 32;
+
+/// Where sockets are below the run root.
+const DIRECTORY: &str = "agents";
+
+/// Removes what a daemon that was killed has left.
+pub(super) fn clear(run_root: &Path) {
+    // Most often there is nothing.
+    let _ = fs::remove_dir_all(run_root.join(DIRECTORY));
+}
+
 /// The socket; it is gone when this is dropped, with the connections to it.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -33,7 +45,7 @@ impl Socket {
     pub(super) fn open(run_root: &Path, session: &Session, id: &str) -> io::Result<Self> {
         let random = sys::random::bytes::<8>().map_err(io::Error::other)?;
         let name: String = random.iter().map(|b| format!("{b:02x}")).collect();
-        let dir = run_root.join("agents").join(name);
+        let dir = run_root.join(DIRECTORY).join(name);
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -65,11 +77,17 @@ impl Drop for Socket {
     }
 }
 
-/// Its connections end with it.
+/// Its connections end with it; so many there are at a time, others wait.
 async fn serve(listener: UnixListener, channel: Channel, id: String) {
     let mut connections = JoinSet::new();
-    while let Ok((connection, _)) = listener.accept().await {
+    loop {
         while connections.try_join_next().is_some() {}
+        if connections.len() >= MOST {
+            connections.join_next().await;
+        }
+        let Ok((connection, _)) = listener.accept().await else {
+            return;
+        };
         connections.spawn(forward(connection, channel.clone(), id.clone()));
     }
 }

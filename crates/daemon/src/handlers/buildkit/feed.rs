@@ -15,6 +15,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
+/// So many findings of checks are told, each with the whole file unless that is longer.
+const MOST_FINDINGS: usize = 100;
+const LONGEST_FILE: usize = 256 << 10;
+
 /// So much of what a step prints is passed on, as with BuildKit.
 const LONGEST_LOG: usize = 2 << 20;
 /// So many things are told at a time.
@@ -40,6 +44,8 @@ struct Told {
     bytes: usize,
     steps: HashMap<String, Step>,
     warnings: usize,
+    /// What checks have found.
+    findings: usize,
     /// The step that warnings are about, and the file.
     definition: Option<(String, Arc<Source>)>,
 }
@@ -159,9 +165,15 @@ impl Feed {
     }
 
     fn found(&self, finding: &Finding) {
-        let Some((vertex, source)) = self.lock().definition.clone() else {
+        let mut told = self.lock();
+        told.findings += 1;
+        let Some((vertex, source)) = told.definition.clone() else {
             return;
         };
+        if told.findings > MOST_FINDINGS {
+            return;
+        }
+        drop(told);
         self.warn(warning(vertex, &source, finding));
     }
 
@@ -227,7 +239,10 @@ impl Feed {
                     bytes += log.msg.len();
                     batch.logs.push(log);
                 }
-                Item::Warning(warning) => batch.warnings.push(warning),
+                Item::Warning(warning) => {
+                    bytes += warning.encoded_len();
+                    batch.warnings.push(warning);
+                }
             }
         }
         (batch, at)
@@ -305,7 +320,10 @@ fn warning(vertex: String, source: &Source, finding: &Finding) -> VertexWarning 
         url: rule.url().to_owned(),
         info: Some(pb::SourceInfo {
             filename: source.name().to_owned(),
-            data: source.text().as_bytes().to_vec(),
+            data: match source.text() {
+                text if text.len() <= LONGEST_FILE => text.as_bytes().to_vec(),
+                _ => Vec::new(),
+            },
             language: "Dockerfile".to_owned(),
         }),
         ranges: vec![pb::Range {
@@ -346,6 +364,23 @@ mod tests {
         let all = feed.follow().next().await.unwrap().unwrap();
         assert_eq!((all.vertexes.len(), all.logs.len()), (1, 1));
         assert_eq!((feed.counts().total, feed.counts().cached), (1, 1));
+    }
+
+    #[test]
+    fn findings_without_end_are_told_to_a_hundred() {
+        let feed = Arc::new(Feed::default());
+        let text = "x".repeat(LONGEST_FILE);
+        feed.define("v", Arc::new(Source::new("Dockerfile", text.as_bytes())));
+        for line in 1..1000 {
+            feed.tell(Event::Warning(Finding {
+                rule: builder::check::Rule::all().next().unwrap(),
+                detail: String::new(),
+                span: builder::Span::lines(line, line),
+            }));
+        }
+        assert_eq!(feed.lock().items.len(), MOST_FINDINGS);
+        let (batch, next) = feed.batch(0);
+        assert!(next < MOST_FINDINGS && batch.encoded_len() < crate::grpc::LONGEST);
     }
 
     #[test]

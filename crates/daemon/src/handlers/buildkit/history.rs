@@ -87,7 +87,8 @@ impl History {
         feed: &Feed,
     ) {
         let mut builds = self.lock();
-        let Some(record) = builds.iter_mut().find(|build| build.reference == name) else {
+        let mut latest = builds.iter_mut().rev();
+        let Some(record) = latest.find(|build| build.reference == name) else {
             return;
         };
         let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);

@@ -216,6 +216,15 @@ impl Drop for Running {
         open.jobs.remove(&name);
         open.told.push_back((Instant::now(), name, feed));
         open.forget();
+        drop(open);
+        // Without an event loop the daemon is at its end.
+        if let Ok(handle) = tokio::runtime::Handle::try_current() {
+            let inner = self.inner.clone();
+            handle.spawn(async move {
+                tokio::time::sleep(PATIENCE + Duration::from_secs(1)).await;
+                inner.lock().forget();
+            });
+        }
     }
 }
 

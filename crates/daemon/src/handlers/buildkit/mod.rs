@@ -54,6 +54,7 @@ pub(crate) struct Builds {
 
 impl Builds {
     pub(crate) fn new(engine: &Engine, solver: Solver) -> Self {
+        agent::clear(&engine.config().run_root);
         Self {
             sessions: Sessions::default(),
             jobs: Jobs::default(),

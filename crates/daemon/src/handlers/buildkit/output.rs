@@ -1,7 +1,7 @@
 //! What becomes of a build's result: an image here, in a registry or in an archive; files in an archive or
 //! a directory of the client's.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
-use types::{ImageRef, Platform};
+use types::{ErrorKind, ImageRef, Platform};
 
 use super::client::FromSession;
 use super::frontend::{Step, of_files};
@@ -105,6 +105,7 @@ impl Writer {
                     )));
                 }
             };
+            done_here(&exporter.kind, attributes)?;
             let step = Step::of(&self.job, name.to_owned());
             let done = match exporter.kind.as_str() {
                 "moby" | "image" => self.image(&step, &built, attributes),
@@ -186,7 +187,7 @@ impl Writer {
         Ok(())
     }
 
-    /// An image as an archive: it is one here for as long as that takes.
+    /// An image as an archive. It is one here for as long as that takes: then names are whose they were.
     fn archive(
         &self,
         step: &Step,
@@ -194,17 +195,45 @@ impl Writer {
         attributes: &HashMap<String, String>,
         index: usize,
     ) -> Result<Response, Failure> {
+        let engine = &self.app.engine;
         let names = names(attributes)?;
+        let known: BTreeSet<String> = image::list(engine)?
+            .into_iter()
+            .map(|(image, _)| image.id.to_string())
+            .collect();
+        let owners: Vec<Option<String>> = names
+            .iter()
+            .map(|name| image::inspect(engine, &name.to_string()).ok())
+            .map(|image| image.map(|image| image.id.to_string()))
+            .collect();
         let written = self.written(step, built, attributes, names.clone())?;
         step.tell(&self.job, "sending tarball".to_owned());
+        let id = written.id.to_string();
         let mut saved: Vec<String> = names.iter().map(ToString::to_string).collect();
         if saved.is_empty() {
-            saved.push(written.id.to_string());
+            saved.push(id.clone());
         }
-        self.send(index, &response(&written, attributes), |out| {
-            image::save(&self.app.engine, &saved, &[], out).map_err(Failure::from)
-        })?;
-        Ok(response(&written, attributes))
+        let response = response(&written, attributes);
+        let sent = self.send(index, &response, |out| {
+            image::save(engine, &saved, &[], out).map_err(Failure::from)
+        });
+        for (name, owner) in names.iter().zip(owners) {
+            let back = match owner {
+                Some(owner) => image::tag(engine, &owner, name),
+                None => image::remove(engine, &name.to_string(), false).map(drop),
+            };
+            if let Err(error) = back {
+                tracing::warn!(
+                    "{name} stays with what was built for an archive: {}",
+                    error.chain()
+                );
+            }
+        }
+        if !known.contains(&id) {
+            // It went with its last name, or goes now, unless somebody has begun to use it.
+            let _ = image::remove(engine, &id, false);
+        }
+        sent.map(|()| response)
     }
 
     /// Files as an archive.
@@ -305,6 +334,8 @@ impl Writer {
             Ok(())
         });
         let mut out = Pieces {
+            job: &self.job,
+            handle: &self.handle,
             pieces,
             buffer: Vec::with_capacity(PIECE),
         };
@@ -358,12 +389,14 @@ fn response(written: &WrittenImage, attributes: &HashMap<String, String>) -> Res
 }
 
 /// A writer whose bytes become messages.
-struct Pieces {
+struct Pieces<'a> {
+    job: &'a Job,
+    handle: &'a Handle,
     pieces: mpsc::Sender<BytesMessage>,
     buffer: Vec<u8>,
 }
 
-impl Write for Pieces {
+impl Write for Pieces<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let length = bytes.len().min(PIECE - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..length]);
@@ -378,9 +411,34 @@ impl Write for Pieces {
             return Ok(());
         }
         let data = std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE));
-        let sent = self.pieces.blocking_send(BytesMessage { data });
+        let sending = async {
+            let sent = self.pieces.send(BytesMessage { data }).await;
+            sent.map_err(|_| Status::cancelled(""))
+        };
+        // A client may give up and still not read.
+        let sent = self.handle.block_on(wire::patient(self.job, sending));
         sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
+}
+
+/// Attributes that would make another output, and are not done: to pass over them would be wrong.
+fn done_here(kind: &str, attributes: &HashMap<String, String>) -> Result<(), Failure> {
+    let no = |value: &str| matches!(value, "0" | "f" | "F" | "false" | "FALSE" | "False");
+    for (name, value) in attributes {
+        let refused = match name.as_str() {
+            "push-by-digest" | "rewrite-timestamp" | "registry.insecure" => !no(value),
+            "tar" | "store" => no(value),
+            "compression" => value != "gzip",
+            "dangling-name-prefix" | "platform-split" => true,
+            _ => false,
+        };
+        if refused {
+            let sentence =
+                format!("the output {kind} cannot be had with {name}={value}: leave that out");
+            return Err(Failure::new(ErrorKind::Unsupported, sentence));
+        }
+    }
+    Ok(())
 }
 
 /// A result with its image's configuration.
@@ -431,4 +489,34 @@ fn truth(attributes: &HashMap<String, String>, name: &str) -> bool {
     attributes
         .get(name)
         .is_some_and(|value| matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_another_output_is_refused() {
+        let refused = |name: &str, value: &str| {
+            let attributes = HashMap::from([(name.to_owned(), value.to_owned())]);
+            done_here("image", &attributes).is_err()
+        };
+        for (name, value) in [
+            ("push-by-digest", "true"),
+            ("tar", "false"),
+            ("compression", "zstd"),
+            ("rewrite-timestamp", "true"),
+            ("platform-split", "false"),
+        ] {
+            assert!(refused(name, value), "{name}");
+        }
+        for (name, value) in [
+            ("push-by-digest", "false"),
+            ("compression", "gzip"),
+            ("name", "a,b"),
+            ("push", "true"),
+        ] {
+            assert!(!refused(name, value), "{name}");
+        }
+    }
 }

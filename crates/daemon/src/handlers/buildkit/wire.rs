@@ -15,6 +15,9 @@ use super::sessions::Session;
 /// Packets under way to a client that reads slowly.
 const UNDER_WAY: usize = 16;
 
+/// Of a client's reason for not going on.
+const LONGEST_REASON: usize = 4096;
+
 /// Go's query escape, but for the plus that it makes of a space: both sides read `%20`.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -96,6 +99,7 @@ impl<'a> Blocking<'a> {
                 }
             };
             while let Some(packet) = stream.message().await.transpose() {
+                let packet = packet.and_then(plain);
                 let broken = packet.is_err();
                 if asked.send(packet).is_err() || broken {
                     return;
@@ -118,6 +122,23 @@ impl<'a> Blocking<'a> {
         while self.next()?.is_some() {}
         Ok(())
     }
+}
+
+/// What whoever gets files may say: that it wants one, that it has all, that it cannot go on.
+fn plain(mut packet: Packet) -> Result<Packet, Status> {
+    use builder::buildkit::files::PacketKind;
+    packet.stat = None;
+    match PacketKind::try_from(packet.kind) {
+        Ok(PacketKind::Request | PacketKind::Finish) => packet.data.clear(),
+        Ok(PacketKind::Error) => packet.data.truncate(LONGEST_REASON),
+        _ => {
+            return Err(Status::invalid_argument(
+                "the client sends what it should get",
+            ));
+        }
+    }
+    packet.data.shrink_to_fit();
+    Ok(packet)
 }
 
 /// The answer, unless the build is given up before.
