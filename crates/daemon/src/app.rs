@@ -102,23 +102,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Builds under way that somebody has given an id, by which they can be given up.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ClassicBuilds(Arc<Mutex<Vec<(String, Cancel)>>>);
+pub(crate) struct ClassicBuilds(Arc<Mutex<Vec<(u64, String, Cancel)>>>);
 
 /// A build under way.
 #[derive(Debug)]
-pub(crate) struct Building(ClassicBuilds, String);
+pub(crate) struct Building(ClassicBuilds, u64);
 
 impl ClassicBuilds {
     pub(crate) fn enter(&self, id: &str, cancel: &Cancel) -> Building {
-        if !id.is_empty() {
-            lock(&self.0).push((id.to_owned(), cancel.clone()));
-        }
-        Building(self.clone(), id.to_owned())
+        let mut builds = lock(&self.0);
+        let number = builds.last().map_or(0, |(number, ..)| number + 1);
+        builds.push((number, id.to_owned(), cancel.clone()));
+        Building(self.clone(), number)
     }
 
     /// Gives up the builds of an id; none is no mistake, for one may have ended.
     pub(crate) fn cancel(&self, id: &str) {
-        for (_, cancel) in lock(&self.0).iter().filter(|(known, _)| known == id) {
+        for (.., cancel) in lock(&self.0).iter().filter(|(_, known, _)| known == id) {
             cancel.cancel();
         }
     }
@@ -126,7 +126,7 @@ impl ClassicBuilds {
 
 impl Drop for Building {
     fn drop(&mut self) {
-        lock(&self.0.0).retain(|(known, _)| *known != self.1);
+        lock(&self.0.0).retain(|(number, ..)| *number != self.1);
     }
 }
 

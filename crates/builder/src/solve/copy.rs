@@ -446,13 +446,20 @@ pub(super) fn make_link(root: &Dir, path: &str, target: &str, marks: Marks) -> R
 
 /// Removes a name with all that is below it. Links are not followed.
 pub(super) fn remove_all(dir: &Dir, name: &OsStr, path: &str) -> Result<(), Failure> {
+    remove_below(dir, name, path, 0)
+}
+
+fn remove_below(dir: &Dir, name: &OsStr, path: &str, depth: usize) -> Result<(), Failure> {
+    if depth > tree::MAX_DEPTH {
+        return Err(tree::too_deep(path));
+    }
     let status = dir.status(name).map_err(failed("look at", path))?;
     if status.kind != Kind::Directory {
         return dir.remove_file(name).map_err(failed("remove", path));
     }
     let inner = dir.open_dir(name).map_err(failed("open", path))?;
     for below in tree::names(&inner, path)? {
-        remove_all(&inner, &below, path)?;
+        remove_below(&inner, &below, path, depth + 1)?;
     }
     dir.remove_dir(name).map_err(failed("remove", path))
 }

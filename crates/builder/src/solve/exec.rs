@@ -15,6 +15,10 @@ use super::stubs::Stubs;
 use super::tree::locate;
 use crate::graph::{CacheMount, Exec, ExecMount, MountSource, Network};
 
+/// Of what a command writes no more is told, as by BuildKit: whoever looks on may have to keep it.
+const MOST_OUTPUT: usize = 2 << 20;
+const CLIPPED: &[u8] = b"\n[output clipped, log limit 2MiB reached]\n";
+
 /// What lives as long as the command.
 #[derive(Default)]
 struct Held {
@@ -364,12 +368,22 @@ fn note_stubs(run: &Run<'_>, exec: &Exec, inputs: &[Files]) -> Result<Option<Stu
 
 fn execute(run: &Run<'_>, vertex: &Digest, step: &Step) -> Result<Ended, Failure> {
     let _turn = run.solver.turn(run)?;
+    let mut left = MOST_OUTPUT;
     let mut out = |stream: u8, bytes: &[u8]| {
+        if left == 0 {
+            return;
+        }
+        let shown = bytes.get(..left).unwrap_or(bytes);
+        left -= shown.len();
+        let mut shown = shown.to_vec();
+        if left == 0 {
+            shown.extend_from_slice(CLIPPED);
+        }
         run.tell(Event::Log {
             vertex: vertex.clone(),
             stream,
             at: now(),
-            bytes: bytes.to_vec(),
+            bytes: shown,
         });
     };
     let ended = step::run(&run.solver.engine, step, run.ask.cancel, &mut out);

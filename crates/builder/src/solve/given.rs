@@ -164,11 +164,20 @@ pub fn leave_out(directory: &Path, patterns: &[String]) -> Result<(), Failure> {
         return Ok(());
     }
     let root = Dir::open(directory).map_err(failed("open", "the context"))?;
-    clear(&root, "", &matcher, &Above::default()).map(drop)
+    clear(&root, "", &matcher, &Above::default(), 0).map(drop)
 }
 
 /// Whether anything is left.
-fn clear(dir: &Dir, path: &str, matcher: &Matcher, above: &Above) -> Result<bool, Failure> {
+fn clear(
+    dir: &Dir,
+    path: &str,
+    matcher: &Matcher,
+    above: &Above,
+    depth: usize,
+) -> Result<bool, Failure> {
+    if depth > tree::MAX_DEPTH {
+        return Err(tree::too_deep(path));
+    }
     let mut left = false;
     for name in tree::names(dir, path)? {
         let shown = name.to_string_lossy();
@@ -184,7 +193,7 @@ fn clear(dir: &Dir, path: &str, matcher: &Matcher, above: &Above) -> Result<bool
         }
         if status.kind == Kind::Directory && !(out && matcher.prunes(&below)) {
             let inner = dir.open_dir(&name).map_err(failed("open", &below))?;
-            let kept = clear(&inner, &below, matcher, &here)?;
+            let kept = clear(&inner, &below, matcher, &here, depth + 1)?;
             if kept || !out {
                 left = true;
                 continue;

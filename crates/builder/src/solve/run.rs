@@ -17,6 +17,8 @@ use crate::source::Source;
 
 /// Vertices of one build that are worked on at a time: most of them wait.
 const AT_ONCE: usize = 8;
+/// Of a worker: directories are walked on it.
+const STACK: usize = 4 << 20;
 /// How long a worker without work sleeps before it looks whether the build was given up.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -104,10 +106,17 @@ impl Run<'_> {
             .lock()
             .map_or(1, |state| state.waiting.len().clamp(1, AT_ONCE));
         std::thread::scope(|scope| {
-            for _ in 1..workers {
-                scope.spawn(|| self.work(graph, &state, &wake));
+            for _ in 0..workers {
+                // Of its own, for the caller's stack may be small.
+                let thread = std::thread::Builder::new().stack_size(STACK);
+                let spawned = thread.spawn_scoped(scope, || self.work(graph, &state, &wake));
+                if let Err(error) = spawned {
+                    let sentence = format!("cannot start a thread: {error}");
+                    lock(&state)
+                        .failed
+                        .get_or_insert(Failure::internal(sentence));
+                }
             }
-            self.work(graph, &state, &wake);
         });
         let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(failure) = state.failed {

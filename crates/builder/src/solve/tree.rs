@@ -14,7 +14,12 @@ use crate::ignore::Matcher;
 /// As many links as the kernel follows.
 const MAX_LINKS: usize = 40;
 /// Directories open at a time.
-const MAX_DEPTH: usize = 256;
+pub(super) const MAX_DEPTH: usize = 256;
+
+pub(super) fn too_deep(path: &str) -> Failure {
+    let shown: String = path.chars().take(80).collect();
+    Failure::invalid(format!("directories are nested too deep at {shown}"))
+}
 
 /// A name that is there, and the directory it is in.
 #[derive(Debug)]
@@ -207,8 +212,7 @@ struct Pending {
 impl Walk<'_> {
     fn inside(&mut self, dir: &Dir, path: &str) -> Result<(), Failure> {
         if self.open.len() > MAX_DEPTH {
-            let sentence = format!("directories are nested too deep at {path}");
-            return Err(Failure::invalid(sentence));
+            return Err(too_deep(path));
         }
         let dir = dir
             .open_dir(OsStr::new("."))

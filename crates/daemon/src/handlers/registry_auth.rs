@@ -62,17 +62,13 @@ pub(super) fn all(call: &Call) -> Result<All, Failure> {
         .replace('-', "+")
         .replace('_', "/");
     let text = STANDARD_NO_PAD.decode(text.trim_end_matches('='));
-    let read = text
-        .ok()
-        .filter(|text| !text.is_empty())
-        .map(|text| serde_json::from_slice(&text));
-    match read {
-        None => Ok(All::default()),
-        Some(Ok(all)) => Ok(All(all)),
-        Some(Err(_)) => Err(Failure::bad_request(
-            "invalid X-Registry-Config header: JSON in base64 is expected",
-        )),
+    let wrong =
+        || Failure::bad_request("invalid X-Registry-Config header: JSON in base64 is expected");
+    let text = text.map_err(|_| wrong())?;
+    if text.is_empty() {
+        return Ok(All::default());
     }
+    serde_json::from_slice(&text).map(All).map_err(|_| wrong())
 }
 
 /// The strongest thing it says.

@@ -37,6 +37,8 @@ pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
     let (mut upload, feed) = Upload::new(call.request.into_body());
     let remote = asked.remote.clone();
     let cancel = Cancel::new();
+    let guard = app.classic.enter(&asked.build_id, &cancel);
+    let gone = WhenGone(Some(cancel.clone()));
     let given_up = cancel.clone();
     let taking = tokio::task::spawn_blocking({
         let solver = solver.clone();
@@ -57,7 +59,6 @@ pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
         ..Given::default()
     };
     let (send, receive) = mpsc::channel(BEHIND);
-    let guard = app.classic.enter(&asked.build_id, &cancel);
     let busy = app.busy.enter();
     let work = Work {
         solver,
@@ -67,10 +68,11 @@ pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
     };
     let closed = send.clone();
     let working = tokio::task::spawn_blocking(move || {
-        let lines = Lines::new(send);
+        let lines = Lines::new(send, work.cancel.clone());
         work.run(tree, &lines);
         drop((guard, busy));
     });
+    gone.stays();
     app.spawn(async move {
         tokio::select! {
             _ = working => {}
@@ -79,6 +81,24 @@ pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
         }
     });
     Ok(respond::json_stream(Body::channel(receive)))
+}
+
+/// Gives a build up whose client goes before it has sent everything.
+struct WhenGone(Option<Cancel>);
+
+impl WhenGone {
+    /// From here on somebody else looks whether it goes.
+    fn stays(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for WhenGone {
+    fn drop(&mut self) {
+        if let Some(cancel) = &self.0 {
+            cancel.cancel();
+        }
+    }
 }
 
 /// `POST /build/cancel`

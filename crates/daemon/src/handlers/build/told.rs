@@ -3,34 +3,46 @@
 
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use api::wire::{self, ErrorDetail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use builder::Source;
 use builder::Span;
-use builder::solve::{Event, Failure, Progress, VertexState};
+use builder::solve::{Cancel, Event, Failure, Progress, VertexState};
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use types::Digest;
 
 use super::Piece;
 use super::ask::Asked;
 use crate::http::respond;
 
+/// Between two tries to tell a client that is slow.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// The answer, line by line. A client that is gone does not care.
 #[derive(Debug, Clone)]
-pub(super) struct Lines(mpsc::Sender<Piece>);
+pub(super) struct Lines(mpsc::Sender<Piece>, Cancel);
 
 impl Lines {
-    pub(super) fn new(send: mpsc::Sender<Piece>) -> Self {
-        Self(send)
+    pub(super) fn new(send: mpsc::Sender<Piece>, cancel: Cancel) -> Self {
+        Self(send, cancel)
     }
 
     pub(super) fn send(&self, message: &wire::Progress) {
-        let bytes = respond::json_bytes(message);
-        let _ = self.0.blocking_send(Ok(bytes.into()));
+        let mut piece = Ok(respond::json_bytes(message).into());
+        // Who does not read holds the build up, but not its end.
+        while let Err(TrySendError::Full(back)) = self.0.try_send(piece) {
+            if self.1.is_cancelled() {
+                return;
+            }
+            piece = back;
+            std::thread::sleep(PAUSE);
+        }
     }
 
     pub(super) fn stream(&self, stream: String) {
