@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use testkit::{busybox_tar, root, until};
 
-use super::http::{ask, put};
+use super::http::send;
 
 /// A running daemon. It dies with its pid namespace.
 pub(crate) struct Docker {
@@ -83,16 +83,19 @@ impl Docker {
             Some(socket)
         });
         until("dockerd's ping", || {
-            (ask(&self.socket, "GET", "/_ping", None).status == 200).then_some(())
+            (send(&self.socket, "GET", "/_ping", "", None).status == 200).then_some(())
         });
     }
 
     fn import(&self) {
         let tar = fs::read(busybox_tar()).unwrap();
         let target = "/images/create?fromSrc=-&repo=bb&tag=latest";
-        assert_eq!(put(&self.socket, "POST", target, &tar).status, 200);
+        assert_eq!(
+            send(&self.socket, "POST", target, "", Some(&tar)).status,
+            200
+        );
         until("the image", || {
-            (ask(&self.socket, "GET", "/images/bb/json", None).status == 200).then_some(())
+            (send(&self.socket, "GET", "/images/bb/json", "", None).status == 200).then_some(())
         });
     }
 }

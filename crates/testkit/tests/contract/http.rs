@@ -27,23 +27,6 @@ impl Answer {
     }
 }
 
-/// With a body of JSON, if there is one.
-pub(crate) fn ask(socket: &Path, method: &str, target: &str, body: Option<&str>) -> Answer {
-    let kind = "Content-Type: application/json\r\n";
-    send(socket, method, target, kind, body.map(str::as_bytes))
-}
-
-/// With an archive.
-pub(crate) fn put(socket: &Path, method: &str, target: &str, body: &[u8]) -> Answer {
-    send(
-        socket,
-        method,
-        target,
-        "Content-Type: application/x-tar\r\n",
-        Some(body),
-    )
-}
-
 /// With further headers.
 pub(crate) fn send(
     socket: &Path,
@@ -70,10 +53,14 @@ pub(crate) fn send(
     let _ = stream
         .write_all(head.as_bytes())
         .and_then(|()| stream.write_all(body));
-    read(method, BufReader::new(stream))
+    // Whoever leaves a build before its end takes it back.
+    let whole = ["/build?", "/images/create", "/images/load"]
+        .iter()
+        .any(|path| target.starts_with(path));
+    read(method, BufReader::new(stream), whole)
 }
 
-fn read(method: &str, mut stream: BufReader<UnixStream>) -> Answer {
+fn read(method: &str, mut stream: BufReader<UnixStream>, whole: bool) -> Answer {
     let mut line = String::new();
     stream.read_line(&mut line).unwrap();
     let status = line.split(' ').nth(1).and_then(|s| s.parse().ok());
@@ -92,7 +79,9 @@ fn read(method: &str, mut stream: BufReader<UnixStream>) -> Answer {
     }
     // A stream has no length, and may have no end.
     let mut body = Vec::new();
-    if method != "HEAD" && length > 0 {
+    if whole {
+        stream.read_to_end(&mut body).unwrap();
+    } else if method != "HEAD" && length > 0 {
         body.resize(length, 0);
         stream.read_exact(&mut body).unwrap();
     }

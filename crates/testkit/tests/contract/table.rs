@@ -1,5 +1,7 @@
 //! The table of operations.
 
+use super::daemon::Objects;
+
 /// An operation.
 #[derive(Debug)]
 pub(crate) struct Operation {
@@ -63,6 +65,26 @@ impl Operation {
             target.push_str("?stdout=1");
         }
         target
+    }
+
+    /// The same for an object that is there, or for none; nothing where no such object can be.
+    pub(crate) fn target_of(&self, objects: &Objects) -> Option<String> {
+        match self.path.contains('{') {
+            true => Some(self.target(objects.name(&self.path)?)),
+            false => Some(self.target("")),
+        }
+    }
+
+    /// Whether a request is for this operation.
+    pub(crate) fn is(&self, method: &str, path: &str) -> bool {
+        let (ours, theirs): (Vec<&str>, Vec<&str>) =
+            (self.path.split('/').collect(), path.split('/').collect());
+        self.method == method
+            && ours.len() == theirs.len()
+            && ours
+                .iter()
+                .zip(&theirs)
+                .all(|(o, t)| o == t || o.starts_with('{'))
     }
 
     /// A body that says nothing wrong.

@@ -77,6 +77,14 @@ fn wish(call: &Call) -> Result<Prune, Failure> {
             FILTERS.join(", ")
         )));
     }
+    for name in ["max-used-space", "min-free-space"] {
+        if query.number::<u64>(name)?.is_some_and(|bytes| bytes != 0) {
+            return Err(Failure::new(
+                types::ErrorKind::Unsupported,
+                format!("{name} is not supported by this version of Brig: say reserved-space"),
+            ));
+        }
+    }
     let keep = ["keep-storage", "reserved-space"];
     let keep = keep.iter().find_map(|name| query.number(name).transpose());
     let mut until = None;
