@@ -211,6 +211,10 @@ fn what_fails_is_said_with_its_place_and_leaves_nothing() {
         ),
         ("FROM bb\nCOPY --chown=who f /\n", "unable to find user who"),
         (
+            "FROM bb\nRUN --network=host true\n",
+            "network.host is not allowed",
+        ),
+        (
             "FROM bb\nRUN --security=insecure true\n",
             "security.insecure is not allowed",
         ),

@@ -1,7 +1,6 @@
 //! What a request for a build asks for: Docker's parameters, and Brig's own.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -60,10 +59,6 @@ pub(super) struct Asked {
     pub(super) dockerfile: String,
     /// The Dockerfile's text, if it is no file of the context.
     pub(super) inline: Option<String>,
-    /// Where in the archive the context is.
-    pub(super) context: String,
-    /// Further directories in the archive, by name.
-    pub(super) contexts: BTreeMap<String, String>,
     pub(super) names: Vec<ImageRef>,
     pub(super) quiet: bool,
     pub(super) build_id: String,
@@ -71,7 +66,6 @@ pub(super) struct Asked {
     pub(super) options: Options,
     pub(super) entitlements: Vec<String>,
     pub(super) secrets: BTreeMap<String, Vec<u8>>,
-    pub(super) agents: BTreeMap<String, PathBuf>,
     /// `check` or `targets` instead of a build.
     pub(super) call: Option<String>,
     /// `image`, `tar` or `cacheonly`.
@@ -96,24 +90,19 @@ impl Asked {
         let text = |name: &str| query.get(name).filter(|text| !text.is_empty());
         let names = query.all("t").filter(|name| !name.is_empty());
         let names: Vec<ImageRef> = names.map(named).collect::<Result<_, _>>()?;
-        let (remote, from_client) = match text("remote") {
-            None | Some("client-session") => (None, true),
-            Some(remote) => (Some(Remote::read(remote)?), false),
-        };
+        let remote = text("remote").filter(|remote| *remote != "client-session");
+        let remote = remote.map(Remote::read).transpose()?;
         let platforms = query.all("platform").flat_map(|all| all.split(','));
         let platforms = platforms.filter(|text| !text.is_empty()).map(str::parse);
         let mut entitlements: Vec<String> = query.all("allow").map(str::to_owned).collect();
-        // Whoever may use this socket may use the machine's network.
-        entitlements.push("network.host".to_owned());
+        // It was asked for with the build, and not by a file of which nobody knows whose it is.
+        if text("networkmode") == Some("host") {
+            entitlements.push("network.host".to_owned());
+        }
         Ok(Self {
             remote,
             dockerfile: text("dockerfile").unwrap_or("Dockerfile").to_owned(),
             inline: text("dockerfileinline").map(str::to_owned),
-            context: match from_client {
-                true => text("contextdir").unwrap_or_default().to_owned(),
-                false => String::new(),
-            },
-            contexts: pairs(query, "contextdirs")?,
             names,
             quiet: query.flag("q"),
             build_id: text("buildid").unwrap_or_default().to_owned(),
@@ -121,10 +110,6 @@ impl Asked {
             options: options(query)?,
             entitlements,
             secrets: secrets(call)?,
-            agents: pairs(query, "agents")?
-                .into_iter()
-                .map(|(id, path)| (id, path.into()))
-                .collect(),
             call: text("call").map(str::to_owned),
             output: text("output").unwrap_or_default().to_owned(),
             annotations: pairs(query, "annotations")?,
@@ -205,9 +190,6 @@ fn options(query: &Query) -> Result<Options, Failure> {
         let context =
             Context::parse(&text).map_err(|error| Failure::bad_request(error.to_string()))?;
         contexts.insert(name, context);
-    }
-    for name in pairs(query, "contextdirs")?.into_keys() {
-        contexts.insert(name.clone(), Context::Local(name));
     }
     let text = |name: &str| query.get(name).filter(|text| !text.is_empty());
     let mut options = Options {

@@ -54,7 +54,6 @@ pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
     let tree = tree?.map_err(refused)?;
     let given = Given {
         secrets: asked.secrets.clone(),
-        agents: asked.agents.clone(),
         credentials: Box::new(move |image| credentials.of(image)),
         ..Given::default()
     };
@@ -170,7 +169,7 @@ impl Work {
     /// Reads the Dockerfile, and leaves out what is to be.
     fn prepare(&mut self, tree: Tree) -> Result<Arc<Source>, Failed> {
         let asked = &mut self.asked;
-        let context = tree.path().join(&asked.context);
+        let context = tree.path().to_owned();
         let name = asked.dockerfile.clone();
         let text = match &asked.inline {
             Some(text) => text.clone().into_bytes(),
@@ -181,16 +180,9 @@ impl Work {
         };
         asked.options.exclude = ignored(&context, &name)?;
         leave_out(&context, &asked.options.exclude)?;
-        let tree = Arc::new(tree);
-        for (name, path) in &asked.contexts {
-            let path = tree.path().join(path);
-            let part = Tree::new(path, tree.clone());
-            self.given.directories.insert(name.clone(), Arc::new(part));
-        }
-        let part = Tree::new(context, tree);
         self.given
             .directories
-            .insert("context".to_owned(), Arc::new(part));
+            .insert("context".to_owned(), Arc::new(tree));
         let shown = name.rsplit('/').next().unwrap_or(&name);
         Ok(Arc::new(Source::new(shown, &text)))
     }
