@@ -184,7 +184,15 @@ fn block_io_is_limited_and_the_limits_are_changed() {
         );
         assert!(none.fails(125).contains("/dev/null"), "{none}");
     }
-    // Devices are changed by the API only.
+    brig.finish();
+}
+
+#[test]
+fn limits_of_single_disks_are_changed_by_the_api() {
+    let (true, Some((path, numbers))) = (root(), disk()) else {
+        return;
+    };
+    let brig = Brig::with_image();
     brig.brig(&["run", "-d", "--name", "slow", "bb", "sleep", "1000"])
         .ok();
     let body = format!(r#"{{"BlkioDeviceWriteBps": [{{"Path": "{path}", "Rate": 2097152}}]}}"#);
