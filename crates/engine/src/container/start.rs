@@ -390,13 +390,15 @@ fn fill_ahead(
     placement: &Placement,
     config: &Spec,
 ) -> Result<Option<Filled>, Error> {
+    // Not kept where it is not used: it is a namespace that would outlive the container's.
+    let made = shim.take_network();
     let spec = &container.fixed.spec;
     let sets = spec.sysctls.keys().any(|name| name.starts_with("net"));
     if !spec.network.is_connected() || sets || !has_new_network(config) {
         return Ok(None);
     }
     let fill = |namespace| network::attach::fill(engine, container, namespace, placement);
-    shim.take_network().map(fill).transpose()
+    made.map(fill).transpose()
 }
 
 /// Whether a network namespace is made for it that may be there before.

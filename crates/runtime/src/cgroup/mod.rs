@@ -198,13 +198,18 @@ impl Group {
     pub(crate) fn update(&self, resources: &LinuxResources) -> Result<(), Error> {
         let layout = detect()?;
         let limits = limits::limits(resources, layout.mode())?;
+        let change = || {
+            let changed = self.files.update(&layout, &limits);
+            changed.map_err(|source| cannot("change", source))
+        };
         // First where it is looked at what is used by now: systemd would have the kernel kill for it.
-        let changed = self.files.update(&layout, &limits);
-        changed.map_err(|source| cannot("change", source))?;
-        match &self.unit {
-            Some(unit) => systemd::update(unit, resources, layout.mode() == Mode::Unified),
-            None => Ok(()),
-        }
+        change()?;
+        let Some(unit) = &self.unit else {
+            return Ok(());
+        };
+        systemd::update(unit, resources, layout.mode() == Mode::Unified)?;
+        // systemd rounds: what was asked for has the last word.
+        change()
     }
 }
 
