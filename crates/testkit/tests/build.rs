@@ -1,6 +1,7 @@
 //! Builds by the classic API: Docker's own client, docker-py, and requests as they are on the wire.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::print_stderr, reason = "tests tell why they skip")]
 #![allow(
     clippy::disallowed_methods,
     reason = "files of a test need not survive a crash"
