@@ -31,9 +31,9 @@ const ANSWERS: &[(&str, &str, &str)] = &[
     ("GET /nothing", "", "404 page not found"),
     ("POST /containers/json", "", "404 page not found"),
     (
-        "GET /events",
+        "GET /images/nosuch/attestations",
         "",
-        "501 GET /events is not supported by this version of Brig",
+        "501 GET /images/nosuch/attestations is not supported by this version of Brig",
     ),
     (
         "GET /containers/nosuch/json",
