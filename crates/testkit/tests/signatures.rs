@@ -119,7 +119,8 @@ impl Stage {
     }
 }
 
-/// Files below a directory, by name, those of the database and what is thrown away left out.
+/// Files below a directory, by name, but for the database's, what is thrown away, and what the daemon calls
+/// itself, which it makes up when first asked.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let mut all = Vec::new();
     let mut rest = vec![directory.to_owned()];
@@ -130,7 +131,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
             let name = entry.file_name().to_string_lossy().into_owned();
             match path.is_dir() {
                 true if name != "trash" => rest.push(path),
-                false if !name.contains(".db") => all.push(path),
+                false if !name.contains(".db") && name != "engine-id" => all.push(path),
                 _ => {}
             }
         }
