@@ -18,7 +18,7 @@ pub mod expand;
 mod fuzz;
 mod go;
 pub mod graph;
-pub mod ignore;
+
 pub mod llb;
 pub mod plan;
 pub mod solve;
@@ -26,3 +26,5 @@ mod source;
 mod suggest;
 
 pub use source::{Position, Source, Span};
+/// Which files of a context are left out: the client asks, too, and it knows `types` only.
+pub use types::ignore;

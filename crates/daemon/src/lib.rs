@@ -11,7 +11,6 @@ mod busy;
 mod clock;
 mod config;
 mod filter;
-mod grpc;
 mod handlers;
 mod http;
 mod identity;

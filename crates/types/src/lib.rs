@@ -14,6 +14,7 @@ mod digest;
 mod error_kind;
 mod health;
 pub mod id;
+pub mod ignore;
 mod image_ref;
 mod lifecycle;
 mod log;

@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::sessions::Session;
 use super::wire;
-use crate::grpc::channel::Channel;
+use api::grpc::channel::Channel;
 
 const PIECE: usize = 32 << 10;
 const PIECES: usize = 4;

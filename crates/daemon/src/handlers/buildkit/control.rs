@@ -19,7 +19,7 @@ use types::Platform;
 use super::sessions::Offer;
 use super::{disk, keep, solve};
 use crate::app::App;
-use crate::grpc::server::{self, Request, Response};
+use api::grpc::server::{self, Request, Response};
 
 /// The version of BuildKit whose protocols these are: clients ask for it before they use what is newer.
 const VERSION: &str = "v0.25.1";

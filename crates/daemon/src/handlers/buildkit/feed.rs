@@ -380,7 +380,7 @@ mod tests {
         }
         assert_eq!(feed.lock().items.len(), MOST_FINDINGS);
         let (batch, next) = feed.batch(0);
-        assert!(next < MOST_FINDINGS && batch.encoded_len() < crate::grpc::LONGEST);
+        assert!(next < MOST_FINDINGS && batch.encoded_len() < api::grpc::LONGEST);
     }
 
     #[test]

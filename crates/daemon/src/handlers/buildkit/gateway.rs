@@ -14,7 +14,7 @@ use tonic::Status;
 use super::jobs::Job;
 use super::{control, frontend, look, status};
 use crate::app::App;
-use crate::grpc::server::{self, Request, Response};
+use api::grpc::server::{self, Request, Response};
 
 /// What says which build it is about.
 const BUILD: &str = "buildkit-controlapi-buildid";

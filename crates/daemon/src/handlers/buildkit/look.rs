@@ -16,7 +16,7 @@ use tonic::Status;
 use super::gateway::broken;
 use super::jobs::Job;
 use super::status;
-use crate::grpc::LONGEST;
+use api::grpc::LONGEST;
 
 /// Does something with the root of a result, on a thread that may block.
 async fn with_root<T: Send + 'static>(

@@ -31,7 +31,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Response, StatusCode};
 
 use crate::app::App;
-use crate::grpc::{channel, server};
+use api::grpc::{channel, server};
 use crate::http::body::Body;
 use crate::http::error::Failure;
 use crate::http::request::Call;

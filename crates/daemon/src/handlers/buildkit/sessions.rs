@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper::HeaderMap;
 use tokio::sync::watch;
 
-use crate::grpc::channel::Channel;
+use api::grpc::channel::Channel;
 
 /// How long a build waits for its session, which comes on a connection of its own.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -25,7 +25,7 @@ const WINDOW: u32 = 4 << 20;
 
 /// The connection; its clones are the same one.
 #[derive(Debug, Clone)]
-pub(crate) struct Channel(http2::SendRequest<Body>);
+pub struct Channel(http2::SendRequest<Body>);
 
 type Answer = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
 
@@ -44,7 +44,7 @@ impl tower_service::Service<Request<Body>> for Channel {
 }
 
 /// Opens it: the channel, and what has to be awaited for it to work, which is over when the connection is.
-pub(crate) async fn connect<I>(io: I) -> hyper::Result<(Channel, impl Future<Output = ()> + Send)>
+pub async fn connect<I>(io: I) -> hyper::Result<(Channel, impl Future<Output = ()> + Send)>
 where
     I: Read + Write + Send + Unpin + 'static,
 {
@@ -67,7 +67,7 @@ where
 
 impl Channel {
     /// One message there, one back.
-    pub(crate) async fn unary<Q, A>(&self, path: &'static str, message: Q) -> Result<A, Status>
+    pub async fn unary<Q, A>(&self, path: &'static str, message: Q) -> Result<A, Status>
     where
         Q: Message + Default + Send + Sync + 'static,
         A: Message + Default + Send + Sync + 'static,
@@ -80,7 +80,7 @@ impl Channel {
     }
 
     /// Messages both ways.
-    pub(crate) async fn both<Q, A>(
+    pub async fn both<Q, A>(
         &self,
         path: &'static str,
         headers: MetadataMap,

@@ -103,7 +103,7 @@ fn bad_patterns_are_refused() {
         assert!(
             error
                 .to_string()
-                .starts_with(&format!("syntax error in pattern {}", go::quote(bad)))
+                .starts_with(&format!("syntax error in pattern {bad:?}"))
         );
     }
     assert_eq!(Matcher::new(["!"]).unwrap_err(), InvalidPattern::Exclusion);

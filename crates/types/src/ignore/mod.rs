@@ -9,8 +9,6 @@ mod tests;
 
 use pattern::Pattern;
 
-use crate::go;
-
 /// A pattern is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPattern {
@@ -18,7 +16,7 @@ pub enum InvalidPattern {
     #[error("illegal exclusion pattern: \"!\"")]
     Exclusion,
     /// Brackets or escapes.
-    #[error("syntax error in pattern {}: brackets must close and an escape must guard something", go::quote(.0))]
+    #[error("syntax error in pattern {0:?}: brackets must close and an escape must guard something")]
     Syntax(String),
 }
 
@@ -59,7 +57,7 @@ fn one_line(line: &str) -> Option<String> {
 }
 
 /// A path without `.`, `..` and doubled slashes, as Go's `path.Clean`.
-pub(crate) fn clean(path: &str) -> String {
+pub fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -121,7 +119,7 @@ impl Matcher {
     }
 
     /// Whether a pattern is for all of the context's root: `*`, `**` or `**/*`.
-    pub(crate) fn names_everything(&self) -> bool {
+    pub fn names_everything(&self) -> bool {
         self.patterns
             .iter()
             .any(|p| !p.takes_back && ["*", "**", "**/*"].contains(&p.text.as_str()))

@@ -1,8 +1,8 @@
 //! gRPC on connections that were HTTP/1.1: answered ([`server`]), and asked ([`channel`]), for over a session
 //! the daemon is the client of its client.
 
-pub(crate) mod channel;
-pub(crate) mod server;
+pub mod channel;
+pub mod server;
 
 use std::time::Duration;
 
@@ -11,4 +11,4 @@ use std::time::Duration;
 const ALIVE: Duration = Duration::from_secs(60);
 
 /// The longest message, as BuildKit's clients have it.
-pub(crate) const LONGEST: usize = 16 << 20;
+pub const LONGEST: usize = 16 << 20;

@@ -19,15 +19,15 @@ use tonic_prost::ProstCodec;
 use super::{ALIVE, LONGEST};
 
 /// A call before its message has been read.
-pub(crate) type Request = hyper::Request<Incoming>;
+pub type Request = hyper::Request<Incoming>;
 /// An answer of any kind.
-pub(crate) type Response = hyper::Response<Body>;
+pub type Response = hyper::Response<Body>;
 
 /// What is told at once about a stream's size.
 const WINDOW: u32 = 1 << 20;
 
 /// Serves one connection until its client leaves.
-pub(crate) async fn serve<I, F, A>(io: I, answer: F)
+pub async fn serve<I, F, A>(io: I, answer: F)
 where
     I: Read + Write + Send + Unpin + 'static,
     F: Fn(Request) -> A + Send + Sync + 'static,
@@ -50,7 +50,7 @@ where
 }
 
 /// One message in, one out.
-pub(crate) async fn unary<Q, A, F>(
+pub async fn unary<Q, A, F>(
     request: Request,
     answer: impl FnMut(tonic::Request<Q>) -> F + Send,
 ) -> Response
@@ -68,7 +68,7 @@ where
 }
 
 /// One message in, some out.
-pub(crate) async fn streaming<Q, A, S, F>(
+pub async fn streaming<Q, A, S, F>(
     request: Request,
     answer: impl FnMut(tonic::Request<Q>) -> F + Send,
 ) -> Response
@@ -87,7 +87,7 @@ where
 }
 
 /// Messages both ways.
-pub(crate) async fn both<Q, A, S, F>(
+pub async fn both<Q, A, S, F>(
     request: Request,
     answer: impl FnMut(tonic::Request<Streaming<Q>>) -> F + Send,
 ) -> Response
@@ -106,7 +106,7 @@ where
 }
 
 /// Nobody here has such a method.
-pub(crate) fn unknown(path: &str) -> Response {
+pub fn unknown(path: &str) -> Response {
     Status::unimplemented(format!("{path} is not supported by this version of Brig")).into_http()
 }
 
