@@ -7,7 +7,9 @@ use crate::Engine;
 pub struct Info {
     /// Containers that run.
     pub running: usize,
-    /// Containers that do not.
+    /// Containers that are frozen.
+    pub paused: usize,
+    /// Containers that do neither.
     pub stopped: usize,
     /// Images.
     pub images: usize,
@@ -25,6 +27,12 @@ pub struct Info {
     pub hostname: String,
     /// 1, or 2 when the machine has the unified hierarchy only.
     pub cgroup_version: u8,
+    /// Whether AppArmor is on.
+    pub apparmor: bool,
+    /// Who listens to events.
+    pub listeners: usize,
+    /// What the store's file system is called: `extfs`.
+    pub file_system: String,
     /// What limits this kernel cannot keep, in Docker's words.
     pub warnings: Vec<String>,
 }
@@ -33,13 +41,20 @@ pub struct Info {
 pub fn info(engine: &Engine) -> Info {
     let host = engine.host();
     let containers = engine.table().all();
-    let running = containers.iter().filter(|c| c.lifecycle().is_running());
-    let running = running.count();
+    let count = |is: fn(&types::Lifecycle) -> bool| {
+        let containers = containers.iter();
+        containers
+            .filter(|container| is(&container.lifecycle()))
+            .count()
+    };
+    let paused = count(types::Lifecycle::is_paused);
+    let running = count(types::Lifecycle::is_running) - paused;
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let release = [read("/etc/os-release"), read("/usr/lib/os-release")].concat();
     Info {
         running,
-        stopped: containers.len() - running,
+        paused,
+        stopped: containers.len() - running - paused,
         images: engine.storage().images().map_or(0, |images| images.len()),
         kernel: host.kernel.clone(),
         os: release_field(&release, "PRETTY_NAME")
@@ -52,7 +67,27 @@ pub fn info(engine: &Engine) -> Info {
         memory: memory_total(&read("/proc/meminfo")),
         hostname: read("/proc/sys/kernel/hostname").trim_end().to_owned(),
         cgroup_version: host.cgroups.version(),
+        apparmor: host.apparmor,
+        listeners: engine.events().readers(),
+        file_system: file_system(&engine.config().data_root),
         warnings: warnings(&host.facts.cgroups),
+    }
+}
+
+/// Docker's name of the file system that a directory is on: by its number in statfs(2), or that number.
+fn file_system(directory: &std::path::Path) -> String {
+    let magic = std::fs::File::open(directory).ok();
+    let magic = magic.and_then(|opened| sys::root::file_system_magic(opened).ok());
+    match magic {
+        Some(0xEF53) => "extfs".to_owned(),
+        Some(0x5846_5342) => "xfs".to_owned(),
+        Some(0x9123_683E) => "btrfs".to_owned(),
+        Some(0x2FC1_2FC1) => "zfs".to_owned(),
+        Some(0xF2F5_2010) => "f2fs".to_owned(),
+        Some(0x0102_1994) => "tmpfs".to_owned(),
+        Some(0x794C_7630) => "overlayfs".to_owned(),
+        Some(other) => format!("{other:#x}"),
+        None => "<unknown>".to_owned(),
     }
 }
 

@@ -62,8 +62,8 @@ pub use stats::{
     PidsStats, ThrottlingData,
 };
 pub use system::{
-    Commit, Component, ComponentDetails, DeviceInfo, Info, Plugins, RegistryConfig, RegistryIndex,
-    Runtime, Swarm, Version, VersionPlatform,
+    AddressPool, Commit, Component, ComponentDetails, DeviceInfo, FirewallInfo, Info, Plugins,
+    RegistryConfig, RegistryIndex, Runtime, Swarm, Version, VersionPlatform,
 };
 
 pub use volume::{

@@ -206,8 +206,28 @@ go_struct! {
         /// Devices that are described there.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         pub discovered_devices: Vec<DeviceInfo>,
+        /// Where networks get their subnets from.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        pub default_address_pools: Vec<AddressPool>,
+        /// Who makes the rules; since API 1.49.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub firewall_backend: Option<FirewallInfo>,
         /// What limits this kernel cannot keep.
         pub warnings: Vec<String>,
+    }
+
+    /// A range that is cut into subnets.
+    pub struct AddressPool {
+        /// `172.17.0.0/16`
+        pub base: String,
+        /// Bits of each subnet's prefix.
+        pub size: i64,
+    }
+
+    /// Who makes rules for packets.
+    pub struct FirewallInfo {
+        /// `nftables`
+        pub driver: String,
     }
 
     /// A device that a container may ask for by name.

@@ -16,6 +16,7 @@ mod exec;
 mod image_filter;
 mod image_view;
 mod images;
+mod info;
 mod log_details;
 mod logs;
 mod network_filter;
@@ -45,7 +46,7 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
     match operation {
         Op::Ping => Ok(system::ping()),
         Op::Version => system::version(),
-        Op::Info => system::info(&app, &call).await,
+        Op::Info => info::info(&app, &call).await,
         Op::ContainerList => containers::list(&app, &call).await,
         Op::ContainerCreate => containers::create(&app, call).await,
         Op::ContainerInspect => containers::inspect(&app, &call).await,

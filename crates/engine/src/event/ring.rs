@@ -86,6 +86,11 @@ impl Ring {
         lock(&self.shared.last).events.iter().cloned().collect()
     }
 
+    /// How many read.
+    pub(crate) fn readers(&self) -> usize {
+        self.shared.next.receiver_count()
+    }
+
     /// One that begins with the oldest event, or with the next one.
     pub(crate) fn reader(&self, past: bool) -> Reader {
         let told = self.shared.next.subscribe();

@@ -32,7 +32,7 @@ pub(crate) mod told;
 use std::net::IpAddr;
 
 use network::Cidr;
-pub use network::Counters;
+pub use network::{Counters, ipam::Pool};
 use types::{
     ContainerId, ContainerName, ContainerPort, EndpointId, EndpointRequest, NetworkId, NetworkSpec,
 };
