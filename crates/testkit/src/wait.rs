@@ -1,5 +1,6 @@
 //! Waiting for something to become true, with an end to the patience and no guess at a duration.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,5 +29,16 @@ pub fn within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<
         );
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
+/// Raises a flag at the end of what it stands in, also when that ends by a panic: threads that work until
+/// then would be waited for without an end.
+#[derive(Debug)]
+pub struct AtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }

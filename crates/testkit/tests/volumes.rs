@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use testkit::{Brig, Client, Output, busybox_tar, clients, root};
+use testkit::{AtEnd, Brig, Client, Output, busybox_tar, clients, root};
 
 /// An image `vols` with files at `/data`, and volumes at `/data` and `/empty`.
 fn import_with_volumes(brig: &Brig) {
@@ -610,13 +610,14 @@ fn a_link_that_flips_leads_nowhere() {
                 fs::rename(place.join("part"), place.join("link")).unwrap();
             }
         });
+        let end = AtEnd(&ends);
         let mount = "type=volume,src=db,dst=/m,volume-subpath=part";
         for _ in 0..25 {
             let shown = run(&brig, Client::Brig, &["--mount", mount], "cat /m/file");
             assert!(!shown.stdout.contains("outside"), "{shown}");
             assert!(shown.code == 125 || shown.stdout == "inside\n", "{shown}");
         }
-        ends.store(true, Ordering::Relaxed);
+        drop(end);
         flips.join().unwrap();
     });
     // A directory that was replaced is not what a container has.

@@ -314,7 +314,10 @@ fn datagrams_pass_and_each_client_is_known_by_a_port_of_its_own() {
             let Ok((length, from)) = server.recv_from(&mut room) else {
                 return false;
             };
-            assert_eq!(&room[..length], text.as_bytes());
+            // Of the one before, who was slow and has said it twice.
+            if &room[..length] != text.as_bytes() {
+                return false;
+            }
             seen.push(from);
             server.send_to(&room[..length], from).unwrap();
             client

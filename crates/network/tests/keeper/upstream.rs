@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Everything ending in `.test` has one address, `big.test` a hundred, and nothing else is there.
 pub(crate) struct Upstream {
-    asked: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -23,7 +22,6 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// Answers `address` on port 53 of `at`.
     pub(crate) fn start(at: &str, address: Ipv4Addr) -> Self {
-        let asked = Arc::new(AtomicUsize::new(0));
         let stop = Arc::new(AtomicBool::new(false));
         let at: SocketAddr = format!("{at}:53").parse().unwrap();
         // In the namespace of the thread that calls.
@@ -31,12 +29,11 @@ impl Upstream {
         datagrams.set_read_timeout(Some(LOOK)).unwrap();
         let streams = TcpListener::bind(at).unwrap();
         streams.set_nonblocking(true).unwrap();
-        let (count, end) = (Arc::clone(&asked), Arc::clone(&stop));
+        let end = Arc::clone(&stop);
         let first = std::thread::spawn(move || {
             let mut room = [0; 4096];
             while !end.load(Ordering::Relaxed) {
                 if let Ok((length, from)) = datagrams.recv_from(&mut room) {
-                    count.fetch_add(1, Ordering::Relaxed);
                     let answer = answer(&room[..length], address, false);
                     let _ = datagrams.send_to(&answer, from);
                 }
@@ -53,15 +50,9 @@ impl Upstream {
             }
         });
         Self {
-            asked,
             stop,
             threads: vec![first, second],
         }
-    }
-
-    /// How often it was asked by datagram.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use testkit::{Brig, Host, Lan, at, root};
 
-use crate::support::{daemon, heard, heard_by, idle, serve, silent, silent_to};
+use crate::support::{daemon, heard, heard_by, idle, pings, serve, silent, silent_to};
 
 #[test]
 fn the_hosts_input_policy_is_obeyed_where_that_is_asked_for() {
@@ -146,8 +146,7 @@ fn networks_are_closed_as_asked() {
     assert!(silent_to(&brig, "two", &own));
     assert!(heard_by(&brig, "two", "198.51.100.1:8081").is_some());
     assert!(heard(&lan.client, "198.51.100.1:8081").is_some());
-    let ping = ["exec", "two", "ping", "-c", "1", "-W", "5", at::CLIENT];
-    brig.brig(&ping).ok();
+    pings(&brig, "two", at::CLIENT);
     brig.finish();
 }
 

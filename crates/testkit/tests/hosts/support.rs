@@ -60,9 +60,12 @@ fn said(output: &Output) -> Option<String> {
     Some(plain).filter(|text| !text.is_empty())
 }
 
+/// How many seconds are waited for an answer that has to come.
+const PATIENCE: u8 = 60;
+
 /// What a server says to a host, or nothing if it is not reached.
 pub(crate) fn heard(host: &Host, address: &str) -> Option<String> {
-    said(&host.run(&["sh", "-c", &ask("busybox nc", address, 5)]))
+    said(&host.run(&["sh", "-c", &ask("busybox nc", address, PATIENCE)]))
 }
 
 /// That a server is not reached from a host.
@@ -72,7 +75,7 @@ pub(crate) fn silent(host: &Host, address: &str) -> bool {
 
 /// What a server says to a container.
 pub(crate) fn heard_by(brig: &Brig, container: &str, address: &str) -> Option<String> {
-    said(&brig.brig(&["exec", container, "sh", "-c", &ask("nc", address, 5)]))
+    said(&brig.brig(&["exec", container, "sh", "-c", &ask("nc", address, PATIENCE)]))
 }
 
 /// That a server is not reached from a container.
@@ -85,4 +88,13 @@ pub(crate) fn endpoint(brig: &Brig, container: &str, network: &str, field: &str)
     let inspect = brig.inspect(container);
     let value = &inspect["NetworkSettings"]["Networks"][network][field];
     value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Waits until a container reaches an address or a name: a datagram may be lost.
+#[track_caller]
+pub(crate) fn pings(brig: &Brig, container: &str, to: &str) {
+    let ping = ["exec", container, "ping", "-c", "1", "-W", "5", to];
+    until(&format!("{container} reaches {to}"), || {
+        (brig.brig(&ping).code == 0).then_some(())
+    });
 }
