@@ -200,6 +200,49 @@ fn an_isolated_network_has_no_way_to_the_host() {
 }
 
 #[test]
+fn who_is_kept_inside_is_not_believed_to_be_elsewhere() {
+    if cannot_run() {
+        return;
+    }
+    let mut world = World::new();
+    let inside = NetworkPlan {
+        internal: true,
+        ..network("br0", &["172.30.0.1/24"])
+    };
+    let open = network("br1", &["172.31.0.1/24"]);
+    world.add(&inside);
+    world.add(&open);
+    // Of itself the kernel may be as suspicious about all networks.
+    for interface in ["all", "br0", "br1"] {
+        sys::sysctl::set(&format!("net.ipv4.conf.{interface}.rp_filter"), "0").unwrap();
+    }
+    let server = support::datagrams(&world.machine, "0.0.0.0:53");
+    let say = |net: &NetworkPlan, own: &str, gateway: &str, word: &str| {
+        let plan = endpoint(&[own, "198.18.7.7/32"], &[gateway]);
+        let container = world.container(net, &plan);
+        for source in ["198.18.7.7:0", "0.0.0.0:0"] {
+            let socket = support::datagrams(&container, source);
+            let text = format!("{word} {source}");
+            socket.send_to(text.as_bytes(), (gateway, 53)).unwrap();
+        }
+        container
+    };
+    let _containers = [
+        say(&inside, "172.30.0.2/24", "172.30.0.1", "inside"),
+        say(&open, "172.31.0.2/24", "172.31.0.1", "open"),
+    ];
+    let mut heard = Vec::new();
+    for _ in 0..3 {
+        let mut buffer = [0; 64];
+        let (length, _) = server.recv_from(&mut buffer).unwrap();
+        heard.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+    }
+    heard.sort();
+    let wanted = ["inside 0.0.0.0:0", "open 0.0.0.0:0", "open 198.18.7.7:0"];
+    assert_eq!(heard, wanted);
+}
+
+#[test]
 fn a_trusted_interface_reaches_containers_directly() {
     if cannot_run() {
         return;

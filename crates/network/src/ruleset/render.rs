@@ -3,7 +3,8 @@
 //! A packet that is new passes these chains; what belongs to a known connection is let through at once.
 //!
 //! - `guard` (before anything): what a container sends to 127.0.0.0/8 is dropped. Its bridge routes such
-//!   packets, for the sake of ports published on 127.0.0.1.
+//!   packets, for the sake of ports published on 127.0.0.1. What comes from a network that is kept inside to this
+//!   host is dropped if it pretends to come from elsewhere: the keeper passes on by addresses.
 //! - `prerouting`, `output`: what is for an address of this host goes through `published`.
 //! - `published`: the destination becomes the container's, by maps.
 //! - `forward`: what comes from a bridge goes through its chain `from-BRIDGE` if it has one; what was translated
@@ -65,6 +66,8 @@ const VERSIONS: [Names; 2] = [
 ];
 
 const BRIDGES: &str = "bridges";
+/// Those of them that nothing leaves.
+const INSIDE: &str = "inside";
 
 /// How the interfaces of other engines' networks are called: Docker, libvirt, LXC, LXD, Incus, Podman, CNI.
 pub(super) const OTHER_ENGINES: [&str; 8] = [
@@ -257,9 +260,11 @@ impl Ruleset {
             chosen.map(|(_, bridge)| entry(&bridge.name)).collect()
         };
         let all = |_: &NetworkPlan, _: &BridgePlan| true;
-        let names = bridges().map(|(_, bridge)| (interface_key(&bridge.name), None));
+        let name = |(_, bridge): (_, &BridgePlan)| (interface_key(&bridge.name), None);
+        let inside = bridges().filter(|(network, bridge)| keeps_inside(network, bridge));
         vec![
-            interface_set(BRIDGES, Values::None, names.collect()),
+            interface_set(BRIDGES, Values::None, bridges().map(name).collect()),
+            interface_set(INSIDE, Values::None, inside.map(name).collect()),
             interface_set("to", Values::Verdicts, verdicts("to", &all)),
             interface_set("from", Values::Verdicts, verdicts("from", &keeps_inside)),
             interface_set("back", Values::Verdicts, verdicts("back", &all)),
@@ -358,6 +363,11 @@ fn base_chains(closed: bool) -> Vec<Chain> {
         .interface_in(MetaKey::InInterface, BRIDGES)
         .to(loopback4())
         .drop();
+    let pretended = Build::new()
+        .interface_in(MetaKey::InInterface, INSIDE)
+        .for_this_host()
+        .from_elsewhere()
+        .drop();
     let local = || Build::new().for_this_host().jump("published");
     let to_published = || local().because("what is for this host may be for a container");
     let not4 = Build::new().to(loopback4()).back();
@@ -368,7 +378,10 @@ fn base_chains(closed: bool) -> Vec<Chain> {
             false,
             Place::Prerouting,
             -300,
-            vec![guard.because("containers do not reach 127.0.0.0/8 of the host")],
+            vec![
+                guard.because("containers do not reach 127.0.0.0/8 of the host"),
+                pretended.because("nobody of a network that is kept inside says to be elsewhere"),
+            ],
         ),
         base(
             "prerouting",

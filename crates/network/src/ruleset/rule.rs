@@ -95,6 +95,12 @@ impl Build {
             .compare(Compare::Equal, LOCAL.to_ne_bytes().to_vec())
     }
 
+    /// What goes to the source would not leave by the interface that the packet came by.
+    pub(super) fn from_elsewhere(self) -> Self {
+        self.then(Expression::WayToSource { to: 0 })
+            .compare(Compare::Equal, vec![0; 4])
+    }
+
     /// The connection is known, or comes of a known one.
     pub(super) fn known(self) -> Self {
         self.bits(CtKey::State, KNOWN)

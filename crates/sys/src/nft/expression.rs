@@ -18,6 +18,9 @@ pub enum Expression {
     Transport { offset: u32, length: u32, to: u32 },
     /// The type of the destination address as the routes have it (RTN_*).
     DestinationType { to: u32 },
+    /// By which interface an answer to the source would leave, its number, among the routes by the one that the
+    /// packet came by; zero if there is none.
+    WayToSource { to: u32 },
     /// Keeps the bits of a mask.
     Mask { register: u32, mask: Vec<u8> },
     /// Compares with a constant.
@@ -118,7 +121,7 @@ impl Expression {
             Self::Meta { .. } => "meta",
             Self::Ct { .. } => "ct",
             Self::Network { .. } | Self::Transport { .. } => "payload",
-            Self::DestinationType { .. } => "fib",
+            Self::DestinationType { .. } | Self::WayToSource { .. } => "fib",
             Self::Mask { .. } => "bitwise",
             Self::Compare { .. } => "cmp",
             Self::Lookup { .. } => "lookup",
@@ -165,6 +168,12 @@ impl Expression {
                 // NFT_FIB_RESULT_ADDRTYPE of NFTA_FIB_F_DADDR.
                 to.put_be32(2, 3);
                 to.put_be32(3, 2);
+            }
+            Self::WayToSource { to: register } => {
+                to.put_be32(1, REGISTERS + register);
+                // NFT_FIB_RESULT_OIF of NFTA_FIB_F_SADDR and NFTA_FIB_F_IIF.
+                to.put_be32(2, 1);
+                to.put_be32(3, 1 | 8);
             }
             Self::Mask { register, mask } => put_mask(to, *register, mask),
             Self::Compare { from, how, with } => {
