@@ -3,7 +3,7 @@
 //! The fixed part never changes after create and is encoded once; the status is changed by closure
 //! only, through [`crate::table::Container::change`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -66,6 +66,9 @@ pub(crate) struct Status {
     /// How well it was when that last changed, in the run that lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<HealthStatus>,
+    /// Names of those of its links that have been taken away.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) unlinked: BTreeSet<String>,
 }
 
 impl Status {
@@ -82,6 +85,7 @@ impl Status {
             ports: Ports::default(),
             limits: None,
             health: None,
+            unlinked: BTreeSet::new(),
         }
     }
 
@@ -171,7 +175,7 @@ pub(crate) mod tests {
                 user: String::new(),
                 hostname: "h".to_owned(),
                 labels: BTreeMap::new(),
-                exposed_ports: std::collections::BTreeSet::default(),
+                exposed_ports: BTreeSet::default(),
                 stop_signal: types::Signal::TERM,
                 stop_timeout: 10,
                 mounts: Vec::new(),

@@ -112,3 +112,55 @@ fn a_link_follows_its_container_to_other_addresses() {
     assert!(pings(&brig, "web"));
     brig.finish();
 }
+
+#[test]
+fn a_link_is_taken_away() {
+    if !root() {
+        return;
+    }
+    let mut brig = daemon();
+    for client in clients() {
+        idle(&brig, "store", &[]);
+        idle(
+            &brig,
+            "web",
+            &["--link", "store:kv", "--link", "store:second"],
+        );
+        let gone = brig.with(client, &["rm", "--link", "/web/kv"]);
+        assert_eq!(gone.ok(), "/web/kv", "{client:?}");
+        let looks = |brig: &Brig| {
+            let links = brig.inspect("web")["HostConfig"]["Links"].clone();
+            let hosts = brig.brig(&["exec", "web", "cat", "/etc/hosts"]);
+            let known = ["kv", "second"].map(|name| {
+                let mut lines = hosts.ok().lines();
+                lines.any(|line| line.split(['\t', ' ']).any(|word| word == name))
+            });
+            (links, known)
+        };
+        let left = (serde_json::json!(["/store:/web/second"]), [false, true]);
+        assert_eq!(looks(&brig), left, "{client:?}");
+        // For good, and nobody is harmed.
+        brig.kill_daemon();
+        brig.start_daemon();
+        brig.brig(&["restart", "-t", "0", "web"]).ok();
+        assert_eq!(looks(&brig), left, "{client:?}");
+        let env = brig.brig(&["exec", "web", "env"]).ok().to_owned();
+        assert!(
+            env.contains("SECOND_NAME=") && !env.contains("KV_NAME="),
+            "{env}"
+        );
+        for (link, words) in [
+            ("web/kv", "no such link: /web/kv"),
+            (
+                "web",
+                "cannot remove the default link name of the container",
+            ),
+            ("nobody/kv", "No such container: nobody"),
+        ] {
+            let refused = brig.with(client, &["rm", "--link", link]);
+            assert!(refused.fails(1).contains(words), "{client:?}: {refused}");
+        }
+        brig.with(client, &["rm", "-f", "web", "store"]).ok();
+    }
+    brig.finish();
+}

@@ -95,6 +95,9 @@ pub struct RmArgs {
     /// Remove it even if it runs (SIGKILL)
     #[arg(short, long)]
     pub force: bool,
+    /// Remove a link, CONTAINER/ALIAS, and no container
+    #[arg(short, long)]
+    pub link: bool,
     /// Remove its anonymous volumes too
     #[arg(short, long)]
     pub volumes: bool,

@@ -11,7 +11,7 @@ pub(super) async fn run(args: RmArgs, context: Context) -> Result<u8, CliError> 
     let query = RemoveQuery {
         force: args.force,
         volumes: args.volumes,
-        link: false,
+        link: args.link,
     };
     many::at_once(
         context.daemon,

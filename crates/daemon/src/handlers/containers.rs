@@ -94,10 +94,10 @@ pub(super) async fn kill(app: &App, call: &Call) -> Answer {
 
 pub(super) async fn remove(app: &App, call: &Call) -> Answer {
     if call.query.flag("link") {
-        return Err(Failure::new(
-            types::ErrorKind::Unsupported,
-            "link is not supported by this version of Brig: a link ends with its container",
-        ));
+        let link = call.name.clone();
+        app.blocking(move |engine| engine::network::unlink(engine, &link))
+            .await?;
+        return respond::no_content();
     }
     let (force, volumes) = (call.query.flag("force"), call.query.flag("v"));
     let (engine, name) = (app.engine.clone(), call.name.clone());

@@ -132,7 +132,7 @@ const ROUTES: &[(&str, &str, Operation)] = &[
     ("POST", "/containers/{}/kill", Op::ContainerKill),
     ("POST", "/containers/{}/attach", Op::ContainerAttach),
     ("POST", "/containers/{}/wait", Op::ContainerWait),
-    ("DELETE", "/containers/{}", Op::ContainerRemove),
+    ("DELETE", "/containers/{*}", Op::ContainerRemove),
     ("POST", "/containers/{}/exec", Op::ExecCreate),
     ("POST", "/exec/{}/start", Op::ExecStart),
     ("POST", "/exec/{}/resize", Op::ExecResize),
@@ -364,6 +364,9 @@ mod tests {
             ("GET", "/containers/json/json", "ContainerInspect json -"),
             ("GET", "/containers/web/json", "ContainerInspect web -"),
             ("DELETE", "/containers/web", "ContainerRemove web -"),
+            // A link.
+            ("DELETE", "/containers/web/db", "ContainerRemove web/db -"),
+            ("DELETE", "/containers//web/db", "ContainerRemove /web/db -"),
             ("POST", "/exec/ab/start", "ExecStart ab -"),
             ("GET", "/images/json", "ImageList  -"),
             ("GET", "/images/a/b/c:d/json", "ImageInspect a/b/c:d -"),

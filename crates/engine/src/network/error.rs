@@ -54,6 +54,9 @@ pub enum NetworkError {
         "cannot link to container {0}: it is not in the default network, whose links these are"
     )]
     LinkedElsewhere(String),
+    /// The link that is to be taken away.
+    #[error("no such link: /{container}/{alias}")]
+    NoLink { container: String, alias: String },
     /// What a cluster would be needed for.
     #[error("{0} needs a cluster, and this machine is none of one: leave it out")]
     Cluster(&'static str),
@@ -155,7 +158,7 @@ impl NetworkError {
     /// What it is about.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound(_) | Self::Driver(_) => ErrorKind::NotFound,
+            Self::NotFound(_) | Self::Driver(_) | Self::NoLink { .. } => ErrorKind::NotFound,
             Self::Exists(_) | Self::NotRunning(..) | Self::PortTaken(_) | Self::Ended => {
                 ErrorKind::Conflict
             }

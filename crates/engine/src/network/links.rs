@@ -53,12 +53,20 @@ pub(super) fn resolve(engine: &Engine, spec: &mut ContainerSpec) -> Result<(), E
 
 /// The container's own links that mean somebody: who, and by which name.
 fn of_container<'a>(engine: &Engine, container: &'a Container) -> Vec<(Arc<Container>, &'a str)> {
+    let gone = container.status().unlinked;
     let links = container.fixed.spec.networking.links.iter();
-    let meant = links.filter_map(|link| {
-        let (who, alias) = parts(link);
-        Some((engine.find(who).ok()?, alias))
-    });
+    let links = links.map(|link| parts(link));
+    let meant = links
+        .filter(|(_, alias)| !gone.contains(*alias))
+        .filter_map(|(who, alias)| Some((engine.find(who).ok()?, alias)));
     meant.collect()
+}
+
+/// Whether the container is linked to another one by this name.
+pub(super) fn has(engine: &Engine, container: &Container, alias: &str) -> bool {
+    let of_container = of_container(engine, container);
+    container.fixed.spec.network.network() == Some(DEFAULT)
+        && of_container.iter().any(|(_, known)| *known == alias)
 }
 
 /// As `inspect` shows them.
@@ -106,7 +114,8 @@ pub(crate) fn names(
     for (name, endpoint) in endpoints {
         let of_endpoint = endpoint.request.links.iter();
         let old = container.fixed.spec.networking.links.iter();
-        let old = old.filter(|_| name == DEFAULT);
+        let gone = container.status().unlinked;
+        let old = old.filter(|link| name == DEFAULT && !gone.contains(parts(link).1));
         for (who, alias) in of_endpoint.chain(old).map(|link| parts(link)) {
             let Ok(other) = engine.find(who) else {
                 continue;

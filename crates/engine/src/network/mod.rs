@@ -28,6 +28,7 @@ mod rules;
 mod settings;
 pub(crate) mod table;
 pub(crate) mod told;
+mod unlink;
 
 use std::net::IpAddr;
 
@@ -50,6 +51,7 @@ pub use prune::prune;
 pub use record::PublishedPort;
 pub use remove::remove;
 pub use settings::Settings;
+pub use unlink::unlink;
 
 /// A network as it is now.
 #[derive(Debug, Clone)]
@@ -116,7 +118,10 @@ pub struct EndpointView {
 impl Place {
     pub(crate) fn of(live: &record::Live) -> Self {
         let pair = |cidr: Cidr| (cidr.address(), cidr.prefix());
-        let gateway = |ipv4: bool| live.gateways.iter().copied().find(|g| g.is_ipv4() == ipv4);
+        let gateway = |ipv4: bool| {
+            let mut gateways = live.gateways.iter().copied();
+            gateways.find(|gateway| gateway.is_ipv4() == ipv4 && !gateway.is_unspecified())
+        };
         Self {
             id: live.id.clone(),
             mac: live.attachment.mac.to_string(),
