@@ -16,8 +16,8 @@ use crate::address::{Cidr, Mac};
 use crate::bandwidth::{self, Counters};
 use crate::bridge::{check_name, missing_is_well};
 use crate::error::{Doing, Error};
-use crate::link::{self, Macvlan, Veth};
-use crate::macvlan;
+use crate::link::{self, Child, Veth};
+use crate::outlet::{self, Outlet};
 use crate::plan::{BridgePlan, Driver, EndpointPlan, InterfaceName, NetworkPlan};
 
 /// The names at which [`attach`] can be made to fail, in order.
@@ -38,7 +38,7 @@ pub struct Attachment {
     pub interface: String,
     /// Its link-layer address.
     pub mac: Mac,
-    /// Name and number of the other end, on the host; none with macvlan.
+    /// Name and number of the other end, on the host; none with macvlan and ipvlan.
     pub host: Option<(String, u32)>,
 }
 
@@ -82,8 +82,8 @@ impl Attachment {
         missing_is_well(socket.run(vec![link::delete(index)])).doing(doing)
     }
 
-    /// Removes the host's end if it is still there, when the namespace may be gone already. With macvlan there is
-    /// none.
+    /// Removes the host's end if it is still there, when the namespace may be gone already. With macvlan
+    /// and ipvlan there is none.
     pub fn clear(&self) -> Result<(), Error> {
         let Some((name, _)) = &self.host else {
             return Ok(());
@@ -136,10 +136,15 @@ pub fn set_gateways(namespace: impl AsFd, gateways: &[(String, IpAddr)]) -> Resu
     for (interface, gateway) in gateways {
         let doing = || format!("set the default route by {gateway} on {interface}");
         let found = link::find(&mut socket, interface).doing(doing)?;
-        let route = link::add_route(found.index, everything(*gateway), Some(*gateway));
+        let route = default_route(found.index, *gateway);
         socket.run(vec![route]).doing(doing)?;
     }
     Ok(())
+}
+
+fn default_route(index: u32, gateway: IpAddr) -> Message {
+    let via = (!gateway.is_unspecified()).then_some(gateway);
+    link::add_route(index, everything(gateway), via)
 }
 
 /// All addresses of this one's version.
@@ -213,26 +218,42 @@ impl<'a> Attaching<'a> {
         let host = match &self.network.driver {
             Driver::Bridge(bridge) => Some(self.make_veth(bridge, name, mac)?),
             Driver::Macvlan(plan) => {
-                let doing =
-                    || format!("make the interface {name} of network {}", self.network.name);
-                let macvlan = Macvlan {
-                    parent: macvlan::parent(&mut self.host, plan)?,
-                    mode: plan.mode,
-                    inside: name,
-                    mac,
-                    mtu: self.network.mtu,
-                    namespace: self.namespace,
-                };
-                self.host
-                    .run(vec![link::new_macvlan(&macvlan)])
-                    .doing(doing)?;
-                None
+                let new = |child: &Child<'_>| link::new_macvlan(child, plan.mode, mac);
+                return self.make_child(plan.into(), name, new);
+            }
+            Driver::Ipvlan(plan) => {
+                let new = |child: &Child<'_>| link::new_ipvlan(child, plan.mode, plan.flag);
+                return self.make_child(plan.into(), name, new);
             }
         };
         Ok(Attachment {
             interface: name.to_owned(),
             mac,
             host,
+        })
+    }
+
+    /// An interface on one of the host's.
+    fn make_child(
+        &mut self,
+        outlet: Outlet<'_>,
+        name: &str,
+        new: impl Fn(&Child<'_>) -> Message,
+    ) -> Result<Attachment, Error> {
+        let doing = || format!("make the interface {name} of network {}", self.network.name);
+        let child = Child {
+            parent: outlet::parent(&mut self.host, outlet)?,
+            inside: name,
+            mtu: self.network.mtu,
+            namespace: self.namespace,
+        };
+        self.host.run(vec![new(&child)]).doing(doing)?;
+        // It may be the parent's.
+        let made = link::find(&mut self.inside, name).doing(doing)?;
+        Ok(Attachment {
+            interface: name.to_owned(),
+            mac: made.mac.unwrap_or(Mac([0; 6])),
+            host: None,
         })
     }
 
@@ -364,8 +385,6 @@ fn setup(index: u32, endpoint: &EndpointPlan) -> Vec<Message> {
     let routes = endpoint.routes.iter();
     messages.extend(routes.map(|route| link::add_route(index, route.to, route.via)));
     let gateways = endpoint.gateways.iter();
-    messages.extend(
-        gateways.map(|gateway| link::add_route(index, everything(*gateway), Some(*gateway))),
-    );
+    messages.extend(gateways.map(|gateway| default_route(index, *gateway)));
     messages
 }

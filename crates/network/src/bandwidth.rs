@@ -71,8 +71,8 @@ pub(crate) fn set(
         }
         None if limits.ingress.is_some() => {
             return Err(Error::Invalid(format!(
-                "the ingress of {} cannot be limited: it is of a macvlan network, where packets come without \
-                 passing the host; its egress can be",
+                "the ingress of {} cannot be limited: its packets come without passing the host, as on all networks \
+                 of the drivers macvlan and ipvlan; its egress can be",
                 attachment.interface
             )));
         }

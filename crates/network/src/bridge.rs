@@ -6,7 +6,7 @@ use sys::netlink::{Family, Message, Socket};
 use crate::address::{Cidr, Mac};
 use crate::error::{Doing, Error};
 use crate::link::{self, Found};
-use crate::macvlan;
+use crate::outlet::{self, Outlet};
 use crate::plan::{BridgePlan, Driver, GatewayMode, NetworkPlan};
 
 /// Longest name of an interface, in bytes.
@@ -20,7 +20,7 @@ mod setting {
 }
 
 /// Makes a network's bridge in the calling thread's namespace, or gives the one that is there what is missing.
-/// Nothing has to be made for a macvlan network. Its rules ([`crate::ruleset`]) must keep others from what
+/// Nothing has to be made for networks of other drivers. Its rules ([`crate::ruleset`]) must keep others from what
 /// listens on the host's 127.0.0.0/8, which published ports need to be passed on from there.
 pub fn make(network: &NetworkPlan) -> Result<(), Error> {
     make_with(network, true)
@@ -58,17 +58,14 @@ fn make_with(network: &NetworkPlan, guarded: bool) -> Result<(), Error> {
     done
 }
 
-/// Removes a network's bridge, unless it is somebody else's, or the parent that was made for a macvlan
-/// network. One that is not there is no error.
+/// Removes a network's bridge, unless it is somebody else's, or the parent that was made for a network of
+/// another driver. One that is not there is no error.
 pub fn remove(network: &NetworkPlan) -> Result<(), Error> {
     let bridge = match &network.driver {
         Driver::Bridge(bridge) if bridge.borrowed => return Ok(()),
         Driver::Bridge(bridge) => bridge,
-        Driver::Macvlan(plan) => {
-            let socket = Socket::open(Family::Route);
-            let mut socket = socket.doing(|| format!("remove network {}", network.name))?;
-            return macvlan::remove_parent(&mut socket, plan);
-        }
+        Driver::Macvlan(plan) => return remove_outlet(network, plan.into()),
+        Driver::Ipvlan(plan) => return remove_outlet(network, plan.into()),
     };
     let doing = || {
         format!(
@@ -81,6 +78,12 @@ pub fn remove(network: &NetworkPlan) -> Result<(), Error> {
         Some(found) => missing_is_well(socket.run(vec![link::delete(found.index)])).doing(doing),
         None => Ok(()),
     }
+}
+
+fn remove_outlet(network: &NetworkPlan, outlet: Outlet<'_>) -> Result<(), Error> {
+    let socket = Socket::open(Family::Route);
+    let mut socket = socket.doing(|| format!("remove network {}", network.name))?;
+    outlet::remove_parent(&mut socket, outlet)
 }
 
 /// Whether a name can be an interface's (dev_valid_name of the kernel).

@@ -20,7 +20,7 @@ mod host;
 pub mod ipam;
 pub mod keeper;
 mod link;
-mod macvlan;
+mod outlet;
 mod plan;
 pub mod proxy;
 pub mod ruleset;
@@ -34,7 +34,7 @@ pub use host::{
     forwarding_setting, forwards, host_routes, is_own, link_exists, own_addresses, way_to,
 };
 pub use plan::{
-    BridgePlan, Driver, EndpointPlan, GatewayMode, InterfaceName, MacvlanMode, MacvlanPlan,
-    NetworkPlan, Route,
+    BridgePlan, Driver, EndpointPlan, GatewayMode, InterfaceName, IpvlanFlag, IpvlanMode,
+    IpvlanPlan, MacvlanMode, MacvlanPlan, NetworkPlan, Route,
 };
 pub use ruleset::{Change, Firewall, Protocol, Published, Ruleset};

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use sys::netlink::{Attributes, Message, Received, Result, Socket, flag};
 
 use crate::address::{Cidr, Mac};
-use crate::plan::MacvlanMode;
+use crate::plan::{IpvlanFlag, IpvlanMode, MacvlanMode};
 use crate::ruleset::address_bytes;
 
 const NEW_LINK: u16 = 16;
@@ -222,42 +222,71 @@ pub(crate) fn set_port(index: u32, isolated: bool, hairpin: bool) -> Message {
     message
 }
 
-/// Another link-layer address on an interface of the host, made in a namespace.
+/// An interface on one of the host's, made in a namespace.
 #[derive(Debug)]
-pub(crate) struct Macvlan<'a> {
+pub(crate) struct Child<'a> {
     pub(crate) parent: u32,
-    pub(crate) mode: MacvlanMode,
     pub(crate) inside: &'a str,
-    pub(crate) mac: Mac,
     pub(crate) mtu: Option<u32>,
     pub(crate) namespace: BorrowedFd<'a>,
 }
 
-pub(crate) fn new_macvlan(macvlan: &Macvlan<'_>) -> Message {
+fn new_child(child: &Child<'_>) -> Message {
+    let mut message = Message::new(NEW_LINK, flag::CREATE | flag::EXCLUSIVE, &header(0, 0, 0));
+    message.put_text(attribute::NAME, child.inside);
+    message.put_u32(attribute::PARENT, child.parent);
+    message.put(
+        attribute::NAMESPACE,
+        &child.namespace.as_raw_fd().to_ne_bytes(),
+    );
+    if let Some(mtu) = child.mtu {
+        message.put_u32(attribute::MTU, mtu);
+    }
+    message
+}
+
+/// With a link-layer address of its own.
+pub(crate) fn new_macvlan(child: &Child<'_>, mode: MacvlanMode, mac: Mac) -> Message {
     const MODE: u16 = 1;
-    let mode = match macvlan.mode {
+    let number = match mode {
         MacvlanMode::Private => 1,
         MacvlanMode::Vepa => 2,
         MacvlanMode::Bridge => 4,
         MacvlanMode::Passthru => 8,
     };
-    let mut message = Message::new(NEW_LINK, flag::CREATE | flag::EXCLUSIVE, &header(0, 0, 0));
-    message.put_text(attribute::NAME, macvlan.inside);
-    message.put_u32(attribute::PARENT, macvlan.parent);
-    message.put(
-        attribute::NAMESPACE,
-        &macvlan.namespace.as_raw_fd().to_ne_bytes(),
-    );
-    if let Some(mtu) = macvlan.mtu {
-        message.put_u32(attribute::MTU, mtu);
-    }
+    let mut message = new_child(child);
     // With passthru the parent's address is the container's.
-    if macvlan.mode != MacvlanMode::Passthru {
-        message.put(attribute::ADDRESS, &macvlan.mac.0);
+    if mode != MacvlanMode::Passthru {
+        message.put(attribute::ADDRESS, &mac.0);
     }
     message.nest(attribute::INFO, |info| {
         info.put_text(attribute::INFO_KIND, "macvlan");
-        info.nest(attribute::INFO_DATA, |data| data.put_u32(MODE, mode));
+        info.nest(attribute::INFO_DATA, |data| data.put_u32(MODE, number));
+    });
+    message
+}
+
+/// With its parent's link-layer address.
+pub(crate) fn new_ipvlan(child: &Child<'_>, mode: IpvlanMode, flag: IpvlanFlag) -> Message {
+    const MODE: u16 = 1;
+    const FLAGS: u16 = 2;
+    let mode: u16 = match mode {
+        IpvlanMode::L2 => 0,
+        IpvlanMode::L3 => 1,
+        IpvlanMode::L3s => 2,
+    };
+    let flag: u16 = match flag {
+        IpvlanFlag::Bridge => 0,
+        IpvlanFlag::Private => 1,
+        IpvlanFlag::Vepa => 2,
+    };
+    let mut message = new_child(child);
+    message.nest(attribute::INFO, |info| {
+        info.put_text(attribute::INFO_KIND, "ipvlan");
+        info.nest(attribute::INFO_DATA, |data| {
+            data.put(MODE, &mode.to_ne_bytes());
+            data.put(FLAGS, &flag.to_ne_bytes());
+        });
     });
     message
 }

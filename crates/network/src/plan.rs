@@ -30,6 +30,8 @@ pub enum Driver {
     Bridge(BridgePlan),
     /// Out of an interface of the host, each container with a link-layer address of its own.
     Macvlan(MacvlanPlan),
+    /// Out of an interface of the host, all containers with its link-layer address.
+    Ipvlan(IpvlanPlan),
 }
 
 /// A bridge and what its containers may.
@@ -120,6 +122,54 @@ pub enum MacvlanMode {
     Passthru,
 }
 
+/// Ipvlan on an interface of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IpvlanPlan {
+    /// As [`MacvlanPlan::parent`].
+    pub parent: Option<String>,
+    /// As [`MacvlanPlan::parent_is_ours`].
+    pub parent_is_ours: bool,
+    /// As [`MacvlanPlan::dummy`].
+    pub dummy: String,
+    /// Where packets are looked at.
+    pub mode: IpvlanMode,
+    /// Who reaches whom.
+    pub flag: IpvlanFlag,
+}
+
+/// By which layer packets find their way on one parent interface (ip-link(8)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IpvlanMode {
+    /// Containers are on the parent's link, with broadcasts and a gateway there.
+    #[default]
+    L2,
+    /// The parent routes: no broadcasts, no gateway, and who is outside needs a route.
+    L3,
+    /// The same, through the host's rules for what comes and goes.
+    L3s,
+}
+
+impl IpvlanMode {
+    /// Whether everybody is reached by the link itself, without a gateway.
+    pub fn routes(self) -> bool {
+        self != Self::L2
+    }
+}
+
+/// Who reaches whom on one parent interface (ip-link(8)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IpvlanFlag {
+    /// Each other, directly.
+    #[default]
+    Bridge,
+    /// Not each other.
+    Private,
+    /// Each other by the switch outside.
+    Vepa,
+}
+
 /// An interface to be put into a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointPlan {
@@ -129,7 +179,7 @@ pub struct EndpointPlan {
     pub mac: Option<Mac>,
     /// Its addresses, each with its subnet's prefix.
     pub addresses: Vec<Cidr>,
-    /// Default routes to set, of each version at most one.
+    /// Default routes to set, of each version at most one. By an address of all zeros everybody is on the link.
     pub gateways: Vec<IpAddr>,
     /// Other routes.
     pub routes: Vec<Route>,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct NetworkSpec {
     /// Its name.
     pub name: String,
-    /// `bridge` or `macvlan`; empty means bridge.
+    /// `bridge`, `macvlan` or `ipvlan`; empty means bridge.
     pub driver: String,
     /// `local`, or empty for that.
     pub scope: String,

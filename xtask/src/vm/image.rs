@@ -29,9 +29,10 @@ pub(crate) struct Files<'a> {
 }
 
 /// Programs of this machine that tests start, where they are installed.
-const TOOLS: [&str; 19] = [
+const TOOLS: [&str; 20] = [
     "du",
     "mkfs.ext4",
+    "mkfs.xfs",
     "ip",
     "nice",
     "ps",
@@ -61,15 +62,19 @@ const HIDDEN_TOOLS: [&str; 2] = [
 const DISK_MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "ext4"];
 
 /// What containers and tests need; loaded from the disk.
-const LATER_MODULES: [&str; 20] = [
+const LATER_MODULES: [&str; 24] = [
     "overlay",
     "virtio-rng",
     "loop",
     "quota_v2",
+    "xfs",
     // What a kernel with modprobe loads by itself when networks ask for it.
     "veth",
     "bridge",
     "macvlan",
+    "ipvlan",
+    "8021q",
+    "sctp",
     "dummy",
     "sch_tbf",
     "nf_tables",

@@ -177,7 +177,7 @@ go_struct! {
         /// Always so.
         #[serde(skip_serializing_if = "is_zero")]
         pub check_duplicate: bool,
-        /// `bridge`, `macvlan`.
+        /// `bridge`, `macvlan`, `ipvlan`.
         pub driver: String,
         /// `local`
         pub scope: String,
@@ -264,7 +264,7 @@ go_struct! {
         pub created: String,
         /// `local`
         pub scope: String,
-        /// `bridge`, `macvlan`, `host`, `null`.
+        /// `bridge`, `macvlan`, `ipvlan`, `host`, `null`.
         pub driver: String,
         /// Whether it has IPv4; from API 1.48.
         #[serde(rename = "EnableIPv4", skip_serializing_if = "is_zero")]

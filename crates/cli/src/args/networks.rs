@@ -24,7 +24,7 @@ pub struct NetworkCreateArgs {
     /// Only lend settings to other networks
     #[arg(long)]
     pub config_only: bool,
-    /// Driver of the network: bridge or macvlan
+    /// Driver of the network: bridge, macvlan or ipvlan
     #[arg(short, long, value_name = "string", default_value = "bridge")]
     pub driver: String,
     /// The host's own address in a subnet

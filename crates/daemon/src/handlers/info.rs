@@ -142,7 +142,7 @@ fn plugins() -> wire::Plugins {
     let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
     wire::Plugins {
         volume: names(&["local"]),
-        network: names(&["bridge", "host", "macvlan", "null"]),
+        network: names(&["bridge", "host", "ipvlan", "macvlan", "null"]),
         authorization: None,
         log: names(&["json-file", "local", "none"]),
     }

@@ -134,7 +134,7 @@ pub(crate) fn networks_of(
         if matches!(network.name(), "none") {
             return Err(NetworkError::None.into());
         }
-        network.plan()?;
+        place::link_address(network.plan()?, &request)?;
         endpoint(network.name(), &request)?;
         limit::of_endpoint(&network, &request, spec.resources.bandwidth)?;
         let place = Endpoint {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use network::keeper::{Listen, Reservation};
-use network::{Cidr, Driver, EndpointPlan, GatewayMode, InterfaceName, Published};
+use network::{Cidr, Driver, EndpointPlan, GatewayMode, InterfaceName, NetworkPlan, Published};
 use types::{Bandwidth, ContainerPort, EndpointId, EndpointRequest, PortRequest, Protocol};
 
 use super::error::NetworkError;
@@ -107,7 +107,8 @@ pub(super) fn place_in(
     of_container: Bandwidth,
 ) -> Result<Placed, Error> {
     let id = EndpointId::from_random(random()?);
-    network.plan()?;
+    let plan = network.plan()?;
+    link_address(plan, request)?;
     let bandwidth = limit::of_endpoint(&network, request, of_container)?;
     let addresses = network.take(request.ipv4.map(IpAddr::V4), request.ipv6.map(IpAddr::V6))?;
     let mut plan = EndpointPlan {
@@ -132,6 +133,23 @@ pub(super) fn place_in(
         plan,
         network,
     })
+}
+
+/// Whether an interface can have the link-layer address that is asked for.
+pub(super) fn link_address(
+    plan: &NetworkPlan,
+    request: &EndpointRequest,
+) -> Result<(), NetworkError> {
+    if request.mac_address.is_none() || !matches!(plan.driver, Driver::Ipvlan(_)) {
+        return Ok(());
+    }
+    Err(NetworkError::setting(
+        "MAC address",
+        format!(
+            "ipvlan interfaces do not support custom mac address assignment: in network {} all have their parent's",
+            plan.name
+        ),
+    ))
 }
 
 fn interface(network: &Network, request: &EndpointRequest) -> InterfaceName {
@@ -219,6 +237,7 @@ pub(super) fn leads_out(network: &Network, ipv4: bool) -> bool {
             mode == GatewayMode::Isolated
         }
         Driver::Macvlan(macvlan) => macvlan.parent.is_none(),
+        Driver::Ipvlan(ipvlan) => ipvlan.parent.is_none(),
     };
     !plan.internal && !isolated
 }

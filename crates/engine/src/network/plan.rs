@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use network::ipam::{Addresses, Pool, choose};
-use network::{BridgePlan, Cidr, Driver, GatewayMode, MacvlanMode, MacvlanPlan, NetworkPlan};
+use network::{
+    BridgePlan, Cidr, Driver, GatewayMode, IpvlanFlag, IpvlanMode, IpvlanPlan, MacvlanMode,
+    MacvlanPlan, NetworkPlan,
+};
 use types::{NetworkId, NetworkSpec, PoolSpec};
 
 use super::error::NetworkError;
@@ -48,6 +51,7 @@ pub(super) fn plan(
     let driver = match spec.driver.as_str() {
         "bridge" => Driver::Bridge(bridge(id, spec, around)?),
         "macvlan" => Driver::Macvlan(macvlan(id, spec, around)?),
+        "ipvlan" => Driver::Ipvlan(ipvlan(id, spec, around)?),
         other => return Err(NetworkError::Driver(other.to_owned())),
     };
     let subnets = subnets(spec, around)?;
@@ -123,25 +127,71 @@ fn macvlan(
             ));
         }
     };
-    let parent = options.get("parent").filter(|parent| !parent.is_empty());
-    if let Some(parent) = parent {
-        network::bridge::check_name(parent)
-            .map_err(|error| NetworkError::setting("parent", error.to_string()))?;
-        if parent == "lo" {
-            return Err(NetworkError::setting(
-                "parent",
-                "loopback interface is not a valid macvlan parent link",
-            ));
-        }
-    }
+    let (parent, parent_is_ours) = parent(spec, around)?;
     Ok(MacvlanPlan {
-        parent: parent.filter(|_| !spec.internal).cloned(),
-        parent_is_ours: parent
-            .filter(|_| !spec.internal)
-            .is_some_and(|parent| !(around.link_exists)(parent)),
+        parent,
+        parent_is_ours,
         dummy: format!("dm-{}", id.short()),
         mode,
     })
+}
+
+fn ipvlan(
+    id: &NetworkId,
+    spec: &NetworkSpec,
+    around: &Surroundings<'_>,
+) -> Result<IpvlanPlan, NetworkError> {
+    const MODE: &str = "ipvlan_mode";
+    const FLAG: &str = "ipvlan_flag";
+    let refused = |key, text: &str, valid: &str| {
+        let words = format!("requested {key} '{text}' is not valid, {valid} is");
+        NetworkError::setting(key, words)
+    };
+    let option = |key| spec.options.get(key).map_or("", String::as_str);
+    let mode = match option(MODE) {
+        "" | "l2" => IpvlanMode::L2,
+        "l3" => IpvlanMode::L3,
+        "l3s" => IpvlanMode::L3s,
+        other => return Err(refused(MODE, other, "'l2', 'l3' or 'l3s'")),
+    };
+    let flag = match option(FLAG) {
+        "" | "bridge" => IpvlanFlag::Bridge,
+        "private" => IpvlanFlag::Private,
+        "vepa" => IpvlanFlag::Vepa,
+        other => return Err(refused(FLAG, other, "'bridge', 'private' or 'vepa'")),
+    };
+    let (parent, parent_is_ours) = parent(spec, around)?;
+    Ok(IpvlanPlan {
+        parent,
+        parent_is_ours,
+        dummy: format!("di-{}", id.short()),
+        mode,
+        flag,
+    })
+}
+
+/// The interface that the network goes out of, if it does, and whether that is still to be made.
+fn parent(
+    spec: &NetworkSpec,
+    around: &Surroundings<'_>,
+) -> Result<(Option<String>, bool), NetworkError> {
+    let parent = spec.options.get("parent");
+    let Some(parent) = parent.filter(|parent| !parent.is_empty()) else {
+        return Ok((None, false));
+    };
+    network::bridge::check_name(parent)
+        .map_err(|error| NetworkError::setting("parent", error.to_string()))?;
+    if parent == "lo" {
+        let words = format!(
+            "loopback interface is not a valid {} parent link",
+            spec.driver
+        );
+        return Err(NetworkError::setting("parent", words));
+    }
+    if spec.internal {
+        return Ok((None, false));
+    }
+    Ok((Some(parent.clone()), !(around.link_exists)(parent)))
 }
 
 fn flag(
@@ -354,6 +404,52 @@ mod tests {
         assert_eq!(
             (bridge.mode4, bridge.mode6),
             (GatewayMode::Isolated, GatewayMode::Routed)
+        );
+    }
+
+    #[test]
+    fn ipvlan_has_dockers_modes_and_flags() {
+        let of = |pairs: &[(&str, &str)]| {
+            made(|spec| {
+                spec.driver = "ipvlan".into();
+                spec.options = options(pairs);
+            })
+            .map(|(_, plan)| match plan.driver {
+                Driver::Ipvlan(plan) => plan,
+                other => panic!("{other:?}"),
+            })
+        };
+        let plain = of(&[("parent", "theirs")]).unwrap();
+        assert_eq!(
+            (plain.parent.as_deref(), plain.parent_is_ours),
+            (Some("theirs"), false)
+        );
+        assert_eq!(
+            (plain.mode, plain.flag),
+            (IpvlanMode::L2, IpvlanFlag::Bridge)
+        );
+        let other = [
+            ("ipvlan_mode", "l3s"),
+            ("ipvlan_flag", "vepa"),
+            ("parent", "theirs.7"),
+        ];
+        let other = of(&other).unwrap();
+        assert!(other.parent_is_ours && other.mode.routes());
+        assert_eq!(other.flag, IpvlanFlag::Vepa);
+        let alone = of(&[]).unwrap();
+        assert_eq!(
+            (alone.parent, alone.dummy.as_str()),
+            (None, "di-abababababab")
+        );
+        let refused = of(&[("ipvlan_mode", "l4")]).unwrap_err();
+        assert!(
+            refused.contains("'l4' is not valid, 'l2', 'l3' or 'l3s' is"),
+            "{refused}"
+        );
+        let refused = of(&[("parent", "lo")]).unwrap_err();
+        assert!(
+            refused.contains("not a valid ipvlan parent link"),
+            "{refused}"
         );
     }
 

@@ -9,7 +9,7 @@
 //! - `Network::made`: held while its device is made, so that it is made once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -226,7 +226,7 @@ impl Network {
     pub(crate) fn bridge(&self) -> Option<&network::BridgePlan> {
         match &self.record.plan.as_ref()?.driver {
             Driver::Bridge(bridge) => Some(bridge),
-            Driver::Macvlan(_) => None,
+            Driver::Macvlan(_) | Driver::Ipvlan(_) => None,
         }
     }
 
@@ -292,12 +292,24 @@ impl Network {
         give_back(&mut lock(&self.addresses), addresses);
     }
 
-    /// Gateways of its subnets, of each version the first.
+    /// Whether everybody is reached by the link itself, without a gateway.
+    fn routes(&self) -> bool {
+        let plan = self.record.plan.as_ref();
+        plan.is_some_and(
+            |plan| matches!(&plan.driver, Driver::Ipvlan(ipvlan) if ipvlan.mode.routes()),
+        )
+    }
+
+    /// Gateways of its subnets, of each version the first; all zeros where everybody is on the link.
     pub(crate) fn gateways(&self) -> Vec<IpAddr> {
         let all = lock(&self.addresses);
         let gateway = |ipv4: bool| {
             let of = all.iter().find(|range| range.subnet().is_ipv4() == ipv4)?;
-            Some(of.gateway().address())
+            Some(match (self.routes(), ipv4) {
+                (false, _) => of.gateway().address(),
+                (true, true) => Ipv4Addr::UNSPECIFIED.into(),
+                (true, false) => Ipv6Addr::UNSPECIFIED.into(),
+            })
         };
         [gateway(true), gateway(false)]
             .into_iter()

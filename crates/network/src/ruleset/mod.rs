@@ -187,7 +187,7 @@ impl Published {
 fn bridge_of(network: &NetworkPlan) -> Option<&BridgePlan> {
     match &network.driver {
         Driver::Bridge(bridge) => Some(bridge),
-        Driver::Macvlan(_) => None,
+        Driver::Macvlan(_) | Driver::Ipvlan(_) => None,
     }
 }
 

@@ -1,19 +1,47 @@
-//! The interface of the host that a macvlan network goes out of.
+//! The interface of the host that a network of the drivers macvlan or ipvlan goes out of.
 
 use sys::Errno;
 use sys::netlink::Socket;
 
 use crate::error::{Doing, Error};
 use crate::link::{self, Found};
-use crate::plan::MacvlanPlan;
+use crate::plan::{IpvlanPlan, MacvlanPlan};
+
+/// What a plan says of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outlet<'a> {
+    parent: Option<&'a str>,
+    is_ours: bool,
+    dummy: &'a str,
+}
+
+impl<'a> From<&'a MacvlanPlan> for Outlet<'a> {
+    fn from(plan: &'a MacvlanPlan) -> Self {
+        Self {
+            parent: plan.parent.as_deref(),
+            is_ours: plan.parent_is_ours,
+            dummy: &plan.dummy,
+        }
+    }
+}
+
+impl<'a> From<&'a IpvlanPlan> for Outlet<'a> {
+    fn from(plan: &'a IpvlanPlan) -> Self {
+        Self {
+            parent: plan.parent.as_deref(),
+            is_ours: plan.parent_is_ours,
+            dummy: &plan.dummy,
+        }
+    }
+}
 
 /// Its number. `NAME.TAG` and the dummy of a network without parent are made when they are not there.
-pub(crate) fn parent(socket: &mut Socket, plan: &MacvlanPlan) -> Result<u32, Error> {
-    let Some(name) = &plan.parent else {
-        if let Some(found) = find(socket, &plan.dummy)? {
+pub(crate) fn parent(socket: &mut Socket, outlet: Outlet<'_>) -> Result<u32, Error> {
+    let Some(name) = outlet.parent else {
+        if let Some(found) = find(socket, outlet.dummy)? {
             return Ok(found.index);
         }
-        return make(socket, &plan.dummy, link::new_dummy(&plan.dummy));
+        return make(socket, outlet.dummy, link::new_dummy(outlet.dummy));
     };
     if let Some(found) = find(socket, name)? {
         return Ok(found.index);
@@ -24,11 +52,11 @@ pub(crate) fn parent(socket: &mut Socket, plan: &MacvlanPlan) -> Result<u32, Err
 }
 
 /// Removes what [`parent`] made for a network, once no endpoint is left.
-pub(crate) fn remove_parent(socket: &mut Socket, plan: &MacvlanPlan) -> Result<(), Error> {
-    let (name, kind) = match &plan.parent {
-        Some(name) if plan.parent_is_ours => (name, "vlan"),
+pub(crate) fn remove_parent(socket: &mut Socket, outlet: Outlet<'_>) -> Result<(), Error> {
+    let (name, kind) = match outlet.parent {
+        Some(name) if outlet.is_ours => (name, "vlan"),
         Some(_) => return Ok(()),
-        None => (&plan.dummy, "dummy"),
+        None => (outlet.dummy, "dummy"),
     };
     match find(socket, name)? {
         Some(found) if found.kind.as_deref() == Some(kind) => {
@@ -41,8 +69,8 @@ pub(crate) fn remove_parent(socket: &mut Socket, plan: &MacvlanPlan) -> Result<(
 
 fn missing(name: &str) -> Error {
     Error::Invalid(format!(
-        "the host has no interface {name}: the parent of a macvlan network is one that is there, or NAME.TAG, \
-         a VLAN of one that is there"
+        "the host has no interface {name}: the parent of a macvlan or ipvlan network is one that is there, or \
+         NAME.TAG, a VLAN of one that is there"
     ))
 }
 
