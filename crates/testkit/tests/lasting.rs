@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use testkit::{Brig, Setup, root, until};
+use testkit::{AtEnd, Brig, Setup, root, until};
 
 /// Longer than anything takes that is not lost.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -82,19 +82,126 @@ fn no_request_is_lost_while_the_daemon_is_killed_and_started() {
                 enough.then_some(())
             });
         };
+        let end = AtEnd(&over);
         for _ in 0..4 {
             brig.kill_daemon();
             more(20);
             brig.start_daemon();
             more(20);
         }
-        over.store(true, Ordering::Release);
+        drop(end);
         let lost = clients
             .into_iter()
             .flat_map(|client| client.join().unwrap());
         lost.collect::<Vec<_>>()
     });
     assert_eq!(lost, Vec::<String>::new());
+    brig.finish();
+}
+
+/// How many containers have a port each.
+const MANY: usize = 200;
+
+/// Starts them, each with a page that says who it is of, and says where they are.
+fn serve_many(brig: &Brig) -> Vec<(String, u16)> {
+    let script = "mkdir /www; hostname >/www/page; exec httpd -f -p 80 -h /www";
+    let names: Vec<String> = (0..MANY).map(|number| format!("web{number}")).collect();
+    std::thread::scope(|scope| {
+        for share in names.chunks(MANY / 4) {
+            scope.spawn(move || {
+                for name in share {
+                    let flags = ["run", "-d", "--name", name, "--hostname", name, "-p", "80"];
+                    brig.brig(&[&flags[..], &["bb", "sh", "-c", script]].concat())
+                        .ok();
+                }
+            });
+        }
+    });
+    let listed = brig.brig(&["ps", "--no-trunc", "--format", "{{.Names}} {{.Ports}}"]);
+    let all = listed.lines().into_iter().map(|line| {
+        let (name, ports) = line.split_once(' ').unwrap();
+        let port = ports.split("->").next().unwrap().rsplit(':').next();
+        (name.to_owned(), port.unwrap().parse().unwrap())
+    });
+    all.collect()
+}
+
+#[test]
+fn ports_of_hundreds_of_containers_are_reached_while_the_daemon_is_killed() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::with_image();
+    let all = serve_many(&brig);
+    let mut ports: Vec<u16> = all.iter().map(|(_, port)| *port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), MANY);
+    let hosts: [std::net::IpAddr; 3] = [
+        [127, 0, 0, 1].into(),
+        format!("{}.1", brig.network().subnet).parse().unwrap(),
+        std::net::Ipv6Addr::LOCALHOST.into(),
+    ];
+    let answers = |name: &str, text: &str| text.lines().last() == Some(name);
+    for (name, port) in &all {
+        until(&format!("{name} to serve"), || {
+            let text = request((hosts[0], *port).into()).ok()?;
+            answers(name, &text).then_some(())
+        });
+    }
+    let (over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let lost = std::thread::scope(|scope| {
+        let asks = |host: std::net::IpAddr| {
+            let mut lost = Vec::new();
+            for (name, port) in all.iter().cycle() {
+                if over.load(Ordering::Acquire) {
+                    break;
+                }
+                match request((host, *port).into()) {
+                    Ok(text) if answers(name, &text) => {}
+                    other => lost.push(format!("{name} at {host}: {other:?}")),
+                }
+                count.fetch_add(1, Ordering::AcqRel);
+            }
+            lost
+        };
+        let clients: Vec<_> = hosts
+            .map(|host| scope.spawn(move || asks(host)))
+            .into_iter()
+            .collect();
+        let end = AtEnd(&over);
+        // Each is asked by each way at least once while no daemon runs, and once more while one starts.
+        let more = || {
+            let enough = count.load(Ordering::Acquire) + 3 * MANY;
+            until("more requests", || {
+                (count.load(Ordering::Acquire) >= enough).then_some(())
+            });
+        };
+        for _ in 0..2 {
+            brig.kill_daemon();
+            more();
+            brig.start_daemon();
+            more();
+        }
+        drop(end);
+        let lost = clients
+            .into_iter()
+            .flat_map(|client| client.join().unwrap());
+        lost.collect::<Vec<_>>()
+    });
+    assert_eq!(lost, Vec::<String>::new());
+    let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+    brig.brig(&[&["rm", "-f"], &names[..]].concat()).ok();
+    // Whose they were they are free again.
+    let again = brig.brig(&[
+        "run",
+        "--rm",
+        "-p",
+        &format!("{}:80", ports[0]),
+        "bb",
+        "true",
+    ]);
+    again.ok();
     brig.finish();
 }
 

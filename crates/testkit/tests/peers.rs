@@ -56,7 +56,7 @@ fn docker_py_does_everything_with_networks_and_volumes() {
         .arg(prefix)
         .env("DOCKER_HOST", brig.host());
     let done = brig.finish_command(&mut command);
-    assert_eq!(done.ok().split(' ').count(), 7, "{done}");
+    assert_eq!(done.ok().split(' ').count(), 9, "{done}");
     brig.finish();
 }
 

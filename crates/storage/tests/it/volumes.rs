@@ -676,6 +676,12 @@ fn a_volume_is_held_to_its_size() {
 }
 
 #[test]
+fn a_volume_is_held_to_its_size_on_xfs() {
+    let make = ["mkfs.xfs", "-q"];
+    on_disk(&make, "loop,prjquota", 512 << 20, "on_a_disk_with_quotas");
+}
+
+#[test]
 fn a_size_that_cannot_be_kept_is_refused() {
     let data = Data::new();
     match data.storage.create_volume(&with_option("x1", "size", "1g")) {

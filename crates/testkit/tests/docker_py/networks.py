@@ -113,6 +113,55 @@ def containers_join_and_leave_while_they_run():
 
 
 @step
+def networks_are_told_everything_docker_py_can_say():
+    full = client.networks.create(
+        "full",
+        driver="bridge",
+        options={"com.docker.network.driver.mtu": "1400"},
+        labels={"team": "b"},
+        enable_ipv6=True,
+        attachable=True,
+        scope="local",
+        ingress=False,
+    )
+    full.reload()
+    for key, value in {"Attachable": True, "EnableIPv6": True, "Scope": "local"}.items():
+        assert full.attrs[key] == value, full.attrs
+    assert full.attrs["Options"]["com.docker.network.driver.mtu"] == "1400"
+    four, six = (pool["Subnet"] for pool in full.attrs["IPAM"]["Config"])
+    assert ":" in six and ":" not in four, full.attrs["IPAM"]
+    assert client.api.inspect_network(full.id, verbose=True, scope="local")["Name"] == "full"
+    store, guest = sleeper("store", network="full"), sleeper("guest")
+    own6 = six.replace("/64", "9") if six.endswith("::/64") else None
+    full.connect(
+        guest,
+        aliases=["front"],
+        links=[("store", "kv")],
+        ipv6_address=own6,
+        link_local_ips=["169.254.7.9"],
+        driver_opt={"com.docker.network.endpoint.ifname": "lan7"},
+        mac_address="02:11:22:33:44:66",
+    )
+    guest.reload()
+    place = guest.attrs["NetworkSettings"]["Networks"]["full"]
+    assert place["GlobalIPv6Address"] == own6 and place["Links"] == ["store:kv"], place
+    assert place["MacAddress"] == "02:11:22:33:44:66", place
+    status, out = guest.exec_run(["ip", "address", "show", "lan7"])
+    assert b"169.254.7.9" in out and b"02:11:22:33:44:66" in out, out
+    status, out = guest.exec_run(["nslookup", "kv", "127.0.0.11"])
+    assert addresses(store)["full"].encode() in out, out
+    guest.remove(force=True)
+    full.disconnect("nobody", force=True)
+    listed = lambda **filters: sorted(n.name for n in client.networks.list(filters=filters))
+    assert listed(type="custom") == ["full"] and listed(dangling=True) == []
+    with_containers = client.networks.list(names=["full"], greedy=True)[0]
+    assert [c.name for c in with_containers.containers] == ["store"]
+    store.remove(force=True)
+    assert client.networks.prune(filters={"label": "team=c"})["NetworksDeleted"] is None
+    assert client.networks.prune(filters={"label": ["team=b"]}) == {"NetworksDeleted": ["full"]}
+
+
+@step
 def ports_are_published():
     web = sleeper("web", ports={"80/tcp": None, "53/udp": ("127.0.0.1", None)})
     web.reload()
@@ -152,6 +201,28 @@ def volumes_come_and_go():
     refused(NotFound, client.volumes.get, "missing")
     assert "includes invalid characters" in refused(APIError, client.volumes.create, "a/b")
     client.volumes.get("other").remove()
+    assert names() == ["data"]
+
+
+@step
+def volumes_are_told_everything_docker_py_can_say():
+    options = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,uid=33"}
+    memory = client.volumes.create("memory", driver="local", driver_opts=options, labels={"a": ""})
+    assert memory.attrs["Options"] == options and memory.attrs["Scope"] == "local", memory.attrs
+    assert client.api.inspect_volume("memory")["Labels"] == {"a": ""}
+    run = ["stat", "-c", "%u", "/m"]
+    assert client.containers.run("bb", run, remove=True, volumes=["memory:/m"]) == b"33\n"
+    user = client.containers.create("bb", ["true"], volumes=["memory:/m"])
+    names = lambda **filters: sorted(v.name for v in client.volumes.list(filters=filters))
+    assert names(dangling=True) == ["data"] and names(dangling=False) == ["memory"]
+    assert names(driver="local") == ["data", "memory"] and names(driver="other") == []
+    assert names(label="a") == ["memory"]
+    user.remove()
+    assert "other" in refused(APIError, client.volumes.create, "odd", driver="other")
+    assert client.volumes.prune(filters={"label": "none"})["VolumesDeleted"] in (None, [])
+    memory.remove(force=True)
+    refused(NotFound, client.api.remove_volume, "memory")
+    client.api.remove_volume("memory", force=True)
     assert names() == ["data"]
 
 

@@ -1,8 +1,8 @@
 //! Networks of each kind.
 
-use testkit::{Client, Lan, at, clients, root};
+use testkit::{Brig, Client, Lan, at, clients, root};
 
-use crate::support::{daemon, endpoint, heard, heard_by, idle, serve, silent};
+use crate::support::{daemon, endpoint, heard, heard_by, idle, pings, serve, silent};
 
 #[test]
 fn macvlan_containers_are_on_the_lan() {
@@ -38,8 +38,7 @@ fn macvlan_containers_are_on_the_lan() {
     let address = endpoint(&brig, "two", "lan", "IPAddress");
     let last: u8 = address.rsplit('.').next().unwrap().parse().unwrap();
     assert!((65..96).contains(&last) && last != 70, "{address}");
-    let ping = ["exec", "two", "ping", "-c", "1", "-W", "5", at::CLIENT];
-    brig.brig(&ping).ok();
+    pings(&brig, "two", at::CLIENT);
     // A tag that nobody has made is made, and goes.
     let tagged = [
         "network",
@@ -73,6 +72,83 @@ fn macvlan_containers_are_on_the_lan() {
     assert_eq!(made(lan.machine.links()), tags);
     brig.finish();
     assert!(!made(lan.machine.links()));
+}
+
+/// Whether a container could be run in an ipvlan network; says if the kernel has no such thing.
+fn has_ipvlan(brig: &Brig) -> bool {
+    brig.brig(&["network", "create", "-d", "ipvlan", "probe"])
+        .ok();
+    let tried = brig.brig(&["run", "--rm", "--network", "probe", "bb", "true"]);
+    let missing = tried.stderr.contains("Unknown device type");
+    if missing {
+        eprintln!("SKIP: this kernel has no ipvlan");
+    } else {
+        tried.ok();
+    }
+    brig.brig(&["network", "rm", "probe"]).ok();
+    !missing
+}
+
+#[test]
+fn ipvlan_containers_are_on_the_lan_or_behind_the_machine() {
+    if !root() {
+        return;
+    }
+    let lan = Lan::new();
+    let brig = daemon(&lan.machine, "");
+    let create = |words: &str| {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let create = ["network", "create", "-d", "ipvlan", "-o", "parent=lan0"];
+        brig.brig(&[&create, &words[..]].concat())
+    };
+    // What cannot be is said before anything is made.
+    let wrong = create("-o ipvlan_mode=l4 no");
+    assert!(wrong.fails(1).contains("'l2', 'l3' or 'l3s' is"), "{wrong}");
+    let l2 = "--subnet 198.51.100.0/24 --gateway 198.51.100.254 --ip-range 198.51.100.64/27 flat";
+    create(l2).ok();
+    let mac = ["--network", "flat", "--mac-address", "02:11:22:33:44:55"];
+    let refused = brig.brig(&[&["create"][..], &mac, &["bb", "true"]].concat());
+    assert!(
+        refused.fails(1).contains("do not support custom mac"),
+        "{refused}"
+    );
+    if !has_ipvlan(&brig) {
+        brig.finish();
+        return;
+    }
+    serve(&brig, "one", &["--network", "flat"]);
+    idle(&brig, "two", &["--network", "flat"]);
+    let own = endpoint(&brig, "one", "flat", "IPAddress");
+    let said = heard(&lan.client, &own);
+    assert_eq!(said, Some(format!("one {}", at::CLIENT)));
+    assert!(heard_by(&brig, "two", "one").is_some());
+    pings(&brig, "two", at::CLIENT);
+    let macs = brig.brig(&["exec", "one", "cat", "/sys/class/net/eth0/address"]);
+    assert_eq!(endpoint(&brig, "one", "flat", "MacAddress"), macs.ok());
+    brig.brig(&["network", "disconnect", "flat", "two"]).ok();
+    brig.brig(&["rm", "-f", "one", "two"]).ok();
+    brig.brig(&["network", "rm", "flat"]).ok();
+    // Routed: no gateway, and the router has to know where they are.
+    create("-o ipvlan_mode=l3 --subnet 10.94.0.0/24 --subnet 10.93.0.0/24 behind").ok();
+    lan.router.ip("route add 10.94.0.0/24 via 198.51.100.1");
+    serve(&brig, "one", &["--network", "behind"]);
+    idle(&brig, "two", &["--network", "behind"]);
+    let own = endpoint(&brig, "one", "behind", "IPAddress");
+    assert_eq!(
+        heard(&lan.client, &own),
+        Some(format!("one {}", at::CLIENT))
+    );
+    assert!(heard_by(&brig, "two", "one").is_some());
+    let route = brig.brig(&["exec", "two", "ip", "route"]).ok().to_owned();
+    assert!(route.contains("default dev eth0"), "{route}");
+    assert_eq!(endpoint(&brig, "one", "behind", "Gateway"), "");
+    brig.finish();
+    assert!(
+        !lan.machine
+            .links()
+            .iter()
+            .any(|link| link.starts_with("di-"))
+    );
 }
 
 #[test]
@@ -110,8 +186,7 @@ fn gateway_modes_say_how_the_outside_comes_in() {
     let said = heard(&lan.client, &own("bare", "open"));
     assert_eq!(said, Some(format!("bare {}", at::CLIENT)));
     // The container comes from its own address too: nothing is translated.
-    let route = brig.brig(&["exec", "direct", "ping", "-c", "1", "-W", "5", at::CLIENT]);
-    route.ok();
+    pings(&brig, "direct", at::CLIENT);
     // An isolated network has no address of the host's.
     idle(&brig, "user", &["--network", "alone"]);
     serve(&brig, "friend", &["--network", "alone"]);
@@ -164,11 +239,9 @@ fn an_endpoint_is_as_it_is_asked_for() {
     assert_eq!(brig.brig(&["exec", "web", "sh", "-c", martians]).ok(), "1");
     // Both networks know it, each by its own names.
     idle(&brig, "user", &["--network", "a"]);
-    let ping = |name: &str| {
-        brig.brig(&["exec", "user", "ping", "-c", "1", "-W", "5", name])
-            .code
-    };
-    assert_eq!((ping("first"), ping("web")), (0, 0));
+    for name in ["first", "web"] {
+        pings(&brig, "user", name);
+    }
     // The way out follows: to the other network when this one is left, and back.
     brig.brig(&["network", "disconnect", "b", "web"]).ok();
     let route = brig.brig(&["exec", "web", "ip", "route"]).ok().to_owned();
@@ -250,18 +323,7 @@ fn version_6_has_addresses_of_this_machines_own() {
             heard(&lan.machine, &format!("[{address}]")).is_some(),
             "{network}"
         );
-        let ping = [
-            "exec",
-            network,
-            "ping",
-            "-6",
-            "-c",
-            "1",
-            "-W",
-            "5",
-            at::CLIENT6,
-        ];
-        brig.brig(&ping).ok();
+        pings(&brig, network, at::CLIENT6);
     }
     idle(&brig, "user", &["--network", "six"]);
     assert!(heard_by(&brig, "user", "six").is_some());

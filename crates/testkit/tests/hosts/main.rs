@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod firewall;
+mod flags;
 mod forwarding;
 mod kinds;
 mod ports;
