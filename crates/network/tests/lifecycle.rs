@@ -449,18 +449,34 @@ fn macvlan_containers_are_on_the_lan() {
         container.attachment.detach(container).unwrap();
         assert_eq!(inside(container).len(), 1);
     }
-    let alone = on(Some("eth0"), network::MacvlanMode::Private);
-    let one = world.container(&alone, &endpoint(&["198.51.100.52/24"], &[]));
-    let two = world.container(&alone, &endpoint(&["198.51.100.53/24"], &[]));
-    let server = listen(&one, 80);
-    assert!(support::not_reached(&server, &two, "198.51.100.52", 80));
-    assert!(reached(&server, &world.client, "198.51.100.52", 80).is_some());
-    for step in STEPS {
-        let container = namespace();
-        let failed = attach(container.as_fd(), &alone, &endpoint(&[], &[]), Some(step));
-        assert!(failed.is_err());
-        assert_eq!(inside(&container).len(), 1, "{step}");
+    // By themselves, or by a switch that sends nothing back: each other they do not reach.
+    for mode in [network::MacvlanMode::Private, network::MacvlanMode::Vepa] {
+        let alone = on(Some("eth0"), mode);
+        let one = world.container(&alone, &endpoint(&["198.51.100.52/24"], &[]));
+        let two = world.container(&alone, &endpoint(&["198.51.100.53/24"], &[]));
+        let server = listen(&one, 80);
+        assert!(support::not_reached(&server, &two, "198.51.100.52", 80));
+        assert!(reached(&server, &world.client, "198.51.100.52", 80).is_some());
+        for step in STEPS {
+            let container = namespace();
+            let failed = attach(container.as_fd(), &alone, &endpoint(&[], &[]), Some(step));
+            assert!(failed.is_err());
+            assert_eq!(inside(&container).len(), 1, "{step}");
+        }
+        for container in [&one, &two] {
+            container.attachment.detach(container).unwrap();
+        }
     }
+    // One that has the parent for itself has its address.
+    let whole = on(Some("eth0"), network::MacvlanMode::Passthru);
+    let one = world.container(&whole, &endpoint(&["198.51.100.54/24"], &[]));
+    let other = namespace();
+    assert!(attach(other.as_fd(), &whole, &endpoint(&[], &[]), None).is_err());
+    assert_eq!(inside(&other).len(), 1);
+    let server = listen(&one, 80);
+    assert!(reached(&server, &world.client, "198.51.100.54", 80).is_some());
+    one.attachment.detach(&one).unwrap();
+    assert_eq!(inside(&one).len(), 1);
     bridge::remove(&net).unwrap();
     assert!(interfaces().contains("eth0"));
 }

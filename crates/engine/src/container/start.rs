@@ -6,7 +6,7 @@
 //!   bundle     run directory
 //!   launch     the shim is spawned, and gets ready while the next three go on here
 //!   addresses  of every network, in memory; with them what leads out and what is published
-//!   ports      reserved on the host
+//!   ports      begin to be reserved on the host, which is to be done when render is
 //!   files      hosts, hostname, resolv.conf
 //!   user       looked up in the image's layers
 //!   render     config.json
@@ -168,12 +168,13 @@ fn run<'a>(
     // Its networks neither come nor go until the record says what it has of them.
     let _order = crate::table::lock(&container.networking);
     let mut placement = place(engine, container, undo)?;
-    network::attach::reserve(engine, container, &mut placement, undo)?;
+    let reserving = network::attach::reserve(engine, container, &placement, undo)?;
     let files = write_files(engine, container, &placement)?;
     let identity = find_user(engine, container, &snapshot.mounts)?;
     let joined = namespaces::joined(engine, container)?;
     let config = configuration(engine, container, &files, identity, (&placed, &joined))?;
     write_config(engine, &dir, &config)?;
+    reserving.finish(&mut placement)?;
     let creating = shim.begin(&Call::Create).map_err(Error::Task)?;
     let filled = fill_ahead(engine, container, &shim, &placement, &config)?;
     let process = process_of(container, "create", creating.reply())?;

@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use network::keeper::{
-    Change as Told, Endpoint as Named, Network as NamedNetwork, Reservation, Upstream, View,
+    Change as Told, Endpoint as Named, Network as NamedNetwork, Pending, Reservation, Upstream,
+    View,
 };
 use network::ruleset::Change as RuleChange;
 use network::{Cidr, Published};
@@ -37,20 +38,33 @@ pub(crate) fn open_namespace(process: ProcessRef) -> Result<OwnedFd, Error> {
     namespace.map_err(Error::kernel(failed()))
 }
 
-/// Reserves the ports that are asked for, and says where they are.
+/// Ports that the keeper was asked for, which takes them meanwhile.
+pub(crate) struct Reserving<'a> {
+    engine: &'a Engine,
+    container: &'a Container,
+    publications: Vec<place::Publication>,
+    pending: Option<Pending<'a>>,
+}
+
+/// Begins to reserve the ports that are asked for.
 pub(crate) fn reserve<'a>(
     engine: &'a Engine,
     container: &'a Container,
-    placement: &mut Placement,
+    placement: &Placement,
     undo: &mut Stack<'a>,
-) -> Result<(), Error> {
-    let publications = place::publications(engine, container, placement);
-    if publications.is_empty() {
-        return Ok(());
+) -> Result<Reserving<'a>, Error> {
+    let mut reserving = Reserving {
+        engine,
+        container,
+        publications: place::publications(engine, container, placement),
+        pending: None,
+    };
+    if reserving.publications.is_empty() {
+        return Ok(reserving);
     }
     let networks = engine.networks();
     let sctp = |publication: &place::Publication| publication.port.protocol == Protocol::Sctp;
-    if networks.settings.host_policy && publications.iter().any(sctp) {
+    if networks.settings.host_policy && reserving.publications.iter().any(sctp) {
         return Err(NetworkError::setting(
             "port of protocol sctp",
             "with host-policy ports are passed on by a program, which knows tcp and udp only",
@@ -58,13 +72,14 @@ pub(crate) fn reserve<'a>(
         .into());
     }
     let id = container.id();
-    let told: Vec<Told> = publications
+    let told = reserving
+        .publications
         .iter()
         .map(|publication| Told::Reserve {
             id: id.to_string(),
             reservation: publication.reservation.clone(),
-        })
-        .collect();
+        });
+    let told = told.collect();
     // Before the call: one whose answer does not come may have been heard.
     undo.push(step::PORTS, move || {
         let release = Told::Release { id: id.to_string() };
@@ -72,24 +87,34 @@ pub(crate) fn reserve<'a>(
         done.map_err(NetworkError::keeper("give back the container's ports"))?;
         Ok(())
     });
-    let reserved = networks
-        .keeper
-        .apply(&told, &[])
-        .map_err(|error| refused(engine, error))?;
-    let name = container.name();
-    let owner = name.as_str();
-    let policy = networks.settings.host_policy;
-    for (publication, port) in publications.iter().zip(reserved) {
-        let ports = &mut placement.ports;
-        ports.shown.extend(place::shown(publication, port));
-        ports.reserved.push(Reservation {
-            port,
-            ..publication.reservation.clone()
-        });
-        let rules = place::rules(publication, port, owner, policy);
-        ports.rules.extend(rules);
+    let begun = networks.keeper.begin(told);
+    reserving.pending = Some(begun.map_err(|error| refused(engine, error))?);
+    Ok(reserving)
+}
+
+impl Reserving<'_> {
+    /// Says where they are.
+    pub(crate) fn finish(self, placement: &mut Placement) -> Result<(), Error> {
+        let Some(pending) = self.pending else {
+            return Ok(());
+        };
+        let reserved = pending.ports();
+        let reserved = reserved.map_err(|error| refused(self.engine, error))?;
+        let name = self.container.name();
+        let owner = name.as_str();
+        let policy = self.engine.networks().settings.host_policy;
+        for (publication, port) in self.publications.iter().zip(reserved) {
+            let ports = &mut placement.ports;
+            ports.shown.extend(place::shown(publication, port));
+            ports.reserved.push(Reservation {
+                port,
+                ..publication.reservation.clone()
+            });
+            let rules = place::rules(publication, port, owner, policy);
+            ports.rules.extend(rules);
+        }
+        self.engine.passed(step::PORTS)
     }
-    engine.passed(step::PORTS)
 }
 
 /// Who has a port is known to people by a name.

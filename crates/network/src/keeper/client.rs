@@ -150,6 +150,25 @@ impl Keeper {
         }
     }
 
+    /// As [`Keeper::apply`], but for the answer, which is had later: it works meanwhile.
+    pub fn begin(&self, changes: Vec<Change>) -> Result<Pending<'_>, Error> {
+        let call = Call::Apply { changes };
+        let idle = self.idle().take();
+        let mut connection = idle.map_or_else(|| self.find_or_start(), Ok)?;
+        match self.say(&connection, &call, &[]) {
+            Err(error) if error.is_gone() => {
+                connection = self.find_or_start()?;
+                self.say(&connection, &call, &[])?;
+            }
+            said => said?,
+        }
+        Ok(Pending {
+            keeper: self,
+            call,
+            connection: Some(connection),
+        })
+    }
+
     /// Has exactly this kept, and everything else forgotten.
     pub fn replace(&self, model: &Model) -> Result<(), Error> {
         let model = Box::new(model.clone());
@@ -239,7 +258,18 @@ impl Keeper {
     fn call(&self, call: &Call, fds: &[BorrowedFd<'_>]) -> Result<Reply, Error> {
         let idle = self.idle().take();
         let connection = idle.map_or_else(|| self.find_or_start(), Ok)?;
-        let (connection, reply) = match self.exchange(&connection, call, fds) {
+        let answer = self.exchange(&connection, call, fds);
+        self.conclude(connection, answer, call, fds)
+    }
+
+    fn conclude(
+        &self,
+        connection: OwnedFd,
+        answer: Result<Reply, Error>,
+        call: &Call,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<Reply, Error> {
+        let (connection, reply) = match answer {
             Err(error) if error.is_gone() => {
                 let connection = self.find_or_start()?;
                 let reply = self.exchange(&connection, call, fds)?;
@@ -315,9 +345,18 @@ impl Keeper {
         call: &Call,
         fds: &[BorrowedFd<'_>],
     ) -> Result<Reply, Error> {
+        self.say(connection, call, fds)?;
+        self.hear(connection)
+    }
+
+    fn say(&self, connection: &OwnedFd, call: &Call, fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
         let broken = |source| self.broken(source);
         socket::set_patience(connection, TO_ANSWER).map_err(broken)?;
-        socket::send(connection, &message::encode(call), fds).map_err(broken)?;
+        socket::send(connection, &message::encode(call), fds).map_err(broken)
+    }
+
+    fn hear(&self, connection: &OwnedFd) -> Result<Reply, Error> {
+        let broken = |source| self.broken(source);
         let Some(message) = socket::receive(connection).map_err(broken)? else {
             return Err(self.died());
         };
@@ -365,6 +404,38 @@ impl Keeper {
     fn process(&self) -> MutexGuard<'_, Process> {
         // What is in it is found out anew when it is wrong.
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Changes that the keeper was asked for. One that is given up is waited for all the same, so that what comes
+/// after it comes after it.
+#[derive(Debug)]
+pub struct Pending<'a> {
+    keeper: &'a Keeper,
+    call: Call,
+    connection: Option<OwnedFd>,
+}
+
+impl Pending<'_> {
+    /// The port of each reservation, in their order.
+    pub fn ports(mut self) -> Result<Vec<u16>, Error> {
+        let Some(connection) = self.connection.take() else {
+            return Ok(Vec::new());
+        };
+        let answer = self.keeper.hear(&connection);
+        match self.keeper.conclude(connection, answer, &self.call, &[])? {
+            Reply::Applied { ports } => Ok(ports),
+            _ => Err(self.keeper.malformed(None)),
+        }
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // What it says is for nobody.
+            let _ = self.keeper.hear(&connection);
+        }
     }
 }
 

@@ -8,6 +8,6 @@ pub mod message;
 pub mod model;
 pub mod protocol;
 
-pub use client::{Error, Keeper};
+pub use client::{Error, Keeper, Pending};
 pub use model::{Change, Endpoint, Listen, Model, Network, Reservation, Settings, Upstream, View};
 pub use protocol::{Call, Reply, Status};
