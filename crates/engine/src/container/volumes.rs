@@ -22,7 +22,6 @@ pub(super) fn mounts(
     spec: &ContainerSpec,
     config: Option<&Config>,
 ) -> Result<Vec<MountRequest>, Error> {
-    volume::check_driver(spec.volume_driver.as_deref())?;
     let mut all = spec.mounts.clone();
     let mut taken: BTreeSet<String> = all.iter().map(|m| render::plain(&m.target)).collect();
     let wanted = config.and_then(|config| config.volumes().clone());

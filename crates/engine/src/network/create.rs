@@ -86,10 +86,8 @@ fn check(spec: &mut NetworkSpec) -> Result<(), NetworkError> {
     if PREDEFINED.contains(&spec.name.as_str()) || spec.name == "default" {
         return Err(NetworkError::Predefined(spec.name.clone()));
     }
-    let mut bytes = spec.name.bytes();
-    let first = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-    if !first || !bytes.all(plain) {
+    // Docker takes any, and so clients use any.
+    if spec.name.trim().is_empty() || spec.name.chars().any(char::is_control) {
         return Err(NetworkError::Name(spec.name.clone()));
     }
     match spec.driver.as_str() {

@@ -29,8 +29,7 @@ pub enum NetworkError {
     CannotRemove(String),
     /// A name that is none.
     #[error(
-        "invalid network name {0:?}: letters, digits, '_', '.' and '-' are expected, a letter or \
-         digit first"
+        "invalid network name {0:?}: text is expected, without characters that control terminals"
     )]
     Name(String),
     /// A driver of which there is one network only.
