@@ -93,6 +93,7 @@ impl Engine {
                 network::recover::recover(&engine)?;
                 volume::memory::recover(&engine)?;
                 container::restarts::resume(&engine);
+                crate::forward::resume(&engine);
                 engine.prepare_shim();
                 engine.watch(crate::image::keep(engine.weak()));
                 engine.watch(event::keep(engine.weak(), engine.events().reader(false)));

@@ -25,6 +25,7 @@ pub mod volume;
 mod clock;
 mod engine;
 mod error;
+mod forward;
 mod gone;
 mod host;
 mod readable;

@@ -21,7 +21,7 @@ use crate::container::start::{EXIT_RECORD, cgroup_path};
 use crate::container::{remove, restarts};
 use crate::readable::Readable;
 use crate::table::Container;
-use crate::{Engine, Error, clock, event, exec, health, network, volume};
+use crate::{Engine, Error, clock, event, exec, forward, health, network, volume};
 
 /// How long a shim may go on serving clients after its container has ended.
 const SHIM_DRAIN: Duration = Duration::from_secs(60);
@@ -47,6 +47,7 @@ pub(crate) fn begin(engine: &Engine, container: Arc<Container>, shim: Arc<Shim>,
     }
     container.set_clean(false);
     health::begin(engine, &container);
+    forward::begin(engine, &container);
     let task = {
         let engine = engine.clone();
         async move {
@@ -263,22 +264,23 @@ pub(crate) fn status_of(record: &ExitRecord) -> ExitStatus {
 /// Records an end. It is a fact even where it cannot be written: memory has it in any case, and the
 /// exit record on disk tells the next daemon.
 pub(crate) fn end(engine: &Engine, container: &Arc<Container>, change: Change) {
-    tell_end(engine, container, &change);
+    let run = ran(container);
+    let tell = || tell_end(engine, container, &change, run);
     let keep = Some((engine.records(), Durability::Process));
     // What goes now needs no last words: a crash finds it running, its shim gone, and removes it.
     let goes = container.fixed.spec.auto_remove && !container.live().held;
-    let written = container.step(keep.filter(|_| !goes), change.clone());
+    let written = container.step_and_tell(keep.filter(|_| !goes), change.clone(), tell);
     if let Err(error) = written {
         tracing::error!(container = %container.id(), error = %error.chain(),
             "cannot record the end of a container");
-        drop(container.step(None, change));
+        drop(container.step_and_tell(None, change.clone(), tell));
     }
     volume::memory::release(engine, &container.fixed.resolved.mounts);
     exec::ended_with(engine, container);
 }
 
 /// A start that failed is no end of anything that ran.
-fn tell_end(engine: &Engine, container: &Container, change: &Change) {
+fn tell_end(engine: &Engine, container: &Container, change: &Change, run: Duration) {
     let (Change::Exited(status) | Change::Again(status) | Change::Lost(status)) = change else {
         return;
     };
@@ -286,7 +288,7 @@ fn tell_end(engine: &Engine, container: &Container, change: &Change) {
         event::of_container(engine, container, "oom");
     }
     let more = [
-        ("execDuration", ran(container).as_secs().to_string()),
+        ("execDuration", run.as_secs().to_string()),
         ("exitCode", status.code.to_string()),
     ];
     network::told::of_run(engine, container, "disconnect");

@@ -56,6 +56,8 @@ pub(crate) struct Live {
     pub(crate) health_restarts: u32,
     /// How long it waited before it was last started again by itself.
     pub(crate) waited: Duration,
+    /// Whether somebody sends its log to a server.
+    pub(crate) forwards: bool,
 }
 
 impl Live {
@@ -202,6 +204,17 @@ impl Container {
         keep: Option<(&Records, Durability)>,
         change: impl FnOnce(Status) -> Result<Status, Error>,
     ) -> Result<Status, Error> {
+        self.change_and_tell(keep, change, || {})
+    }
+
+    /// The same, with something to tell everybody of: who hears of it finds the new status, and who
+    /// waits for that status finds that it has been told.
+    fn change_and_tell(
+        &self,
+        keep: Option<(&Records, Durability)>,
+        change: impl FnOnce(Status) -> Result<Status, Error>,
+        tell: impl FnOnce(),
+    ) -> Result<Status, Error> {
         let _order = lock(&self.writing);
         let before = self.status();
         let ran = runs(&before.lifecycle);
@@ -210,6 +223,7 @@ impl Container {
             records.update(&self.record(&after)?, durability)?;
         }
         self.swap(after.clone());
+        tell();
         self.progress.send_if_modified(|progress| {
             progress.busy = busy(&after.lifecycle);
             progress.last = after.lifecycle.exit_status().cloned();
@@ -227,7 +241,17 @@ impl Container {
         keep: Option<(&Records, Durability)>,
         change: Change,
     ) -> Result<Status, Error> {
-        self.change(keep, |status| {
+        self.step_and_tell(keep, change, || {})
+    }
+
+    /// The same, with something to tell everybody of once it is so.
+    pub(crate) fn step_and_tell(
+        &self,
+        keep: Option<(&Records, Durability)>,
+        change: Change,
+        tell: impl FnOnce(),
+    ) -> Result<Status, Error> {
+        let step = |status: Status| {
             let lifecycle = status
                 .lifecycle
                 .on(change)
@@ -236,7 +260,8 @@ impl Container {
                 lifecycle,
                 ..status
             })
-        })
+        };
+        self.change_and_tell(keep, step, tell)
     }
 
     /// Writes the record as memory has it: to make an earlier, cheaper write survive a power cut.

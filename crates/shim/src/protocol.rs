@@ -54,6 +54,9 @@ pub struct Launch {
     /// How many log files are kept, the current one counted; zero and one mean one.
     #[serde(default)]
     pub log_max_files: u32,
+    /// Whether log files that were put aside are packed.
+    #[serde(default)]
+    pub log_compress: bool,
     /// The step that fails on purpose, to prove that nothing is left behind: one of [`STEPS`] or of
     /// the runtime's.
     #[serde(default)]
@@ -63,6 +66,9 @@ pub struct Launch {
 /// The only argument of a shim that waits for its container. Its end is for the container's directory,
 /// which takes its place.
 pub const SPARE: &str = "spare";
+
+/// The first argument of a shim that packs a log file, its second, and ends.
+pub const PACK: &str = "pack";
 
 /// Steps of the shim's own that [`Launch::fail_at`] can name, in their order. The last two belong to
 /// the start.

@@ -194,10 +194,14 @@ services:
   bell:
     image: bb
     command: sh -c 'echo ding; exit 7'
+    # Compose asks for events while it begins to start: what ends before it listens is never heard of.
+    depends_on:
+      sea: {condition: service_healthy}
   sea:
     image: bb
     command: sleep 1000
     stop_grace_period: 0s
+    healthcheck: {test: [CMD, "true"], interval: 100ms}
 "#;
     let project = Project::new(&brig, program, text);
     let ended = project.compose(&["up", "--exit-code-from", "bell"]);

@@ -351,3 +351,44 @@ fn the_stream_is_what_each_version_of_the_api_knows() {
     assert_eq!(event["id"], event["Actor"]["ID"]);
     brig.finish();
 }
+
+#[test]
+fn who_hears_of_an_end_finds_it() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let words = ["events", "--filter", "event=die", "--format", "{{.ID}}"];
+    let mut listening = brig.command(Client::Brig, &words);
+    let mut listening = listening.stdout(Stdio::piped()).spawn().unwrap();
+    let mut heard = BufReader::new(listening.stdout.take().unwrap()).lines();
+    // Until it listens, ends are not heard of.
+    let ends = std::thread::scope(|scope| {
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let runs = scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                brig.brig(&["run", "-d", "bb", "sh", "-c", "exit 7"]).ok();
+            }
+        });
+        let ends: Vec<String> = heard
+            .by_ref()
+            .take(10)
+            .map(|id| {
+                let id = id.unwrap();
+                // At once: compose takes one that still runs for one that is restarted.
+                let request = format!("GET /containers/{id}/json HTTP/1.0\r\n\r\n");
+                brig.http(&request)
+            })
+            .collect();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        runs.join().unwrap();
+        ends
+    });
+    listening.kill().unwrap();
+    listening.wait().unwrap();
+    assert_eq!(ends.len(), 10);
+    for end in ends {
+        assert!(end.contains("\"Status\":\"exited\"") && end.contains("\"ExitCode\":7"), "{end}");
+    }
+    brig.finish();
+}

@@ -22,6 +22,7 @@ mod mac;
 mod mount;
 mod name;
 mod network;
+pub mod pattern;
 mod platform;
 mod process;
 mod restart;

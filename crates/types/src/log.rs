@@ -26,7 +26,15 @@ impl Default for LogConfig {
 }
 
 /// The drivers there are.
-pub const DRIVERS: [&str; 3] = ["json-file", "local", "none"];
+pub const DRIVERS: [&str; 7] = [
+    "fluentd",
+    "gelf",
+    "journald",
+    "json-file",
+    "local",
+    "none",
+    "syslog",
+];
 
 /// Options that say what is told of the container beside each line.
 const ATTRIBUTES: [&str; 5] = ["env", "env-regex", "labels", "labels-regex", "tag"];
@@ -94,9 +102,23 @@ impl LogConfig {
         )
     }
 
-    /// Whether lines are kept here.
+    /// Whether lines are written here, be it only on their way elsewhere.
+    pub fn writes(&self) -> bool {
+        self.driver != "none"
+    }
+
+    /// Whether lines are kept here to be read.
     pub fn keeps(&self) -> bool {
-        self.driver != "none" && !(self.is_remote() && self.flag("cache-disabled"))
+        self.writes() && !(self.is_remote() && self.flag("cache-disabled"))
+    }
+
+    /// Whether files that are put aside are packed.
+    pub fn compresses(&self) -> bool {
+        match (self.is_remote(), self.driver.as_str()) {
+            (true, _) => self.option("cache-compress").and_then(boolean).unwrap_or(true),
+            (false, "local") => self.option("compress").and_then(boolean).unwrap_or(true),
+            (false, _) => self.flag("compress"),
+        }
     }
 
     /// An option that is said and not empty.
@@ -260,9 +282,10 @@ impl LogConfig {
         if self.driver == "json-file" && unlimited && rotates {
             return invalid("max-file needs max-size".to_owned());
         }
-        if self.flag("compress") {
+        let packs = self.driver == "json-file" && self.flag("compress");
+        if packs && !(rotates && !unlimited) {
             return invalid(
-                "log opt 'compress' is not supported: files that were put aside stay as they are"
+                "compress cannot be true when max-file is less than 2 or max-size is not set"
                     .to_owned(),
             );
         }
@@ -392,7 +415,7 @@ mod tests {
             ("local max-size=1m max-file=2 compress=false", "ok"),
             (
                 "awslogs",
-                "logger: no log driver named 'awslogs' is registered: one of json-file, local, none is expected",
+                "logger: no log driver named 'awslogs' is registered: one of fluentd, gelf, journald, json-file, local, none, syslog is expected",
             ),
             (
                 "json-file colour=red",
@@ -417,6 +440,23 @@ mod tests {
                 "invalid value '0' for log opt 'max-file'",
             ),
             ("json-file max-file=3", "max-file needs max-size"),
+            ("json-file max-size=1m max-file=2 compress=true", "ok"),
+            (
+                "json-file max-size=1m compress=true",
+                "compress cannot be true when max-file is less than 2 or max-size is not set",
+            ),
+            ("local compress=true", "ok"),
+            ("syslog syslog-address=udp://h:514 syslog-format=rfc5424 tag=x", "ok"),
+            ("syslog syslog-facility=most", "invalid syslog facility"),
+            ("gelf", "gelf: gelf-address is a required parameter"),
+            ("gelf gelf-address=udp://h:12201 gelf-compression-type=zlib", "ok"),
+            (
+                "gelf gelf-address=tcp://h:12201 gelf-compression-type=zlib",
+                "compression is only supported on UDP",
+            ),
+            ("fluentd fluentd-address=h:24224 fluentd-async=true", "ok"),
+            ("journald labels=a cache-disabled=true", "ok"),
+            ("journald max-size=1m", "unknown log opt 'max-size' for journald log driver"),
         ];
         for (text, expected) in table {
             let told = config(text).check().map_err(|error| error.to_string());

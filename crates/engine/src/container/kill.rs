@@ -69,7 +69,8 @@ fn send_now(engine: &Engine, container: &Container, signal: Signal) -> Result<()
             let more = [("signal", signal.number().to_string())];
             event::of_container_with(engine, container, "kill", more);
             supervise::signal_process(process, signal)?;
-            pause::go_on(engine, container)
+            pause::go_on(engine, container)?;
+            Ok(())
         }
         _ => Err(WrongState::NotRunning(container.id().clone()).into()),
     }

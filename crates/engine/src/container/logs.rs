@@ -11,7 +11,7 @@ use sys::inotify::Changes;
 use tokio::sync::{mpsc, watch};
 use types::{ErrorKind, Lifecycle};
 
-use super::{LogLine, LogLines, LogQuery, log_path};
+use super::{LogLine, LogLines, LogQuery, log_path, written_log};
 use crate::readable::Readable;
 use crate::table::{Container, Progress};
 use crate::{Engine, Error};
@@ -20,6 +20,9 @@ use crate::{Engine, Error};
 const BATCH: usize = 128;
 /// Batches that wait for a slow client; then the reading waits.
 const AHEAD: usize = 4;
+
+/// Where the lines go.
+type Lines = mpsc::Sender<Result<Vec<LogLine>, Error>>;
 
 /// A log that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -53,46 +56,41 @@ pub fn logs(engine: &Engine, who: &str, query: LogQuery) -> Result<LogLines, Err
         return Err(LogError::NoStream.into());
     }
     let path = log_path(engine, &container).ok_or(LogError::NotKept)?;
-    let (send, receive) = mpsc::channel(AHEAD);
-    let reading = Reading {
-        follow: query.follow && follows(&container),
-        filter: Filter {
-            no_stdout: !query.stdout,
-            no_stderr: !query.stderr,
-            since: query.since,
-            until: query.until,
-        },
-        start: query.tail.map_or(Start::Beginning, Start::Last),
-        progress: container.progress(),
-        path,
-        send,
-    };
-    let engine_of_task = engine.clone();
-    engine.watch(async move {
-        let send = reading.send.clone();
-        if let Err(error) = reading.run(&engine_of_task).await {
-            // Nobody listens any more: nobody is to be told.
-            drop(send.send(Err(error)).await);
-        }
-    });
-    Ok(receive)
+    Ok(LogReading::new(&container, path, query).begin(engine))
+}
+
+/// Reads what was written, also where nobody else may: with the log open, if it is there.
+pub(crate) fn read_all(
+    engine: &Engine,
+    container: &Arc<Container>,
+    query: LogQuery,
+) -> Result<LogReading, Error> {
+    let path = written_log(engine, container).ok_or(LogError::NotKept)?;
+    let mut reading = LogReading::new(container, path, query);
+    reading.changes = reading.watch()?;
+    reading.reader = reading.open_now()?;
+    Ok(reading)
 }
 
 /// A container that does not run writes nothing to wait for.
-fn follows(container: &Arc<Container>) -> bool {
+fn follows(container: &Container) -> bool {
     matches!(
         container.lifecycle(),
         Lifecycle::Starting { .. } | Lifecycle::Running { .. }
     )
 }
 
-struct Reading {
+/// A log that is going to be read.
+pub(crate) struct LogReading {
     path: PathBuf,
     start: Start,
     filter: Filter,
     follow: bool,
     progress: watch::Receiver<Progress>,
-    send: mpsc::Sender<Result<Vec<LogLine>, Error>>,
+    /// What tells of new lines, if they are wanted.
+    changes: Option<Changes>,
+    /// Where it is read, once it is there.
+    reader: Option<Reader>,
 }
 
 /// What one batch came to.
@@ -112,10 +110,49 @@ enum More {
     Never,
 }
 
-impl Reading {
-    async fn run(mut self, engine: &Engine) -> Result<(), Error> {
-        let changes = self.changes()?;
-        let Some(mut reader) = self.open(engine, changes.as_ref()).await? else {
+impl LogReading {
+    fn new(container: &Container, path: PathBuf, query: LogQuery) -> Self {
+        Self {
+            follow: query.follow && follows(container),
+            filter: Filter {
+                no_stdout: !query.stdout,
+                no_stderr: !query.stderr,
+                since: query.since,
+                until: query.until,
+            },
+            start: match (query.tail, query.since) {
+                (Some(lines), _) => Start::Last(lines),
+                (None, Some(time)) => Start::Since(time),
+                (None, None) => Start::Beginning,
+            },
+            progress: container.progress(),
+            path,
+            changes: None,
+            reader: None,
+        }
+    }
+
+    /// Reads in a task of its own.
+    pub(crate) fn begin(self, engine: &Engine) -> LogLines {
+        let (send, receive) = mpsc::channel(AHEAD);
+        let engine_of_task = engine.clone();
+        engine.watch(async move {
+            if let Err(error) = self.run(&engine_of_task, &send).await {
+                // Nobody listens any more: nobody is to be told.
+                drop(send.send(Err(error)).await);
+            }
+        });
+        receive
+    }
+
+    async fn run(mut self, engine: &Engine, send: &Lines) -> Result<(), Error> {
+        let changes = match self.changes.take() {
+            None => self.watch()?,
+            changes => changes,
+        };
+        let changes = changes.map(Readable::new).transpose();
+        let changes = changes.map_err(Error::io("watch a log"))?;
+        let Some(mut reader) = self.open(engine, changes.as_ref(), send).await? else {
             return Ok(());
         };
         loop {
@@ -123,7 +160,7 @@ impl Reading {
             let ended = self.ended();
             let batch = self.read(engine, reader).await?;
             reader = batch.reader;
-            if !batch.lines.is_empty() && self.send.send(Ok(batch.lines)).await.is_err() {
+            if !batch.lines.is_empty() && send.send(Ok(batch.lines)).await.is_err() {
                 return Ok(());
             }
             match batch.more {
@@ -131,7 +168,7 @@ impl Reading {
                 More::Never => return Ok(()),
                 More::Later if !self.follow || ended => return Ok(()),
                 More::Later => {
-                    if !self.wait(changes.as_ref()).await? {
+                    if !self.wait(changes.as_ref(), send).await? {
                         return Ok(());
                     }
                 }
@@ -144,26 +181,28 @@ impl Reading {
         &mut self,
         engine: &Engine,
         changes: Option<&Readable<Changes>>,
+        send: &Lines,
     ) -> Result<Option<Reader>, Error> {
+        if let Some(reader) = self.reader.take() {
+            return Ok(Some(reader));
+        }
         loop {
             let ended = self.ended();
             let (path, start) = (self.path.clone(), self.start);
-            let opened = engine
-                .blocking(move |_| match Reader::open(&path, start) {
-                    Ok(reader) => Ok(Some(reader)),
-                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-                    Err(error) => Err(LogError::Read(error).into()),
-                })
-                .await?;
+            let opened = engine.blocking(move |_| open(&path, start)).await?;
             match opened {
                 None if self.follow && !ended => {
-                    if !self.wait(changes).await? {
+                    if !self.wait(changes, send).await? {
                         return Ok(None);
                     }
                 }
                 opened => return Ok(opened),
             }
         }
+    }
+
+    fn open_now(&self) -> Result<Option<Reader>, Error> {
+        open(&self.path, self.start)
     }
 
     fn ended(&self) -> bool {
@@ -186,21 +225,22 @@ impl Reading {
             .await
     }
 
-    fn changes(&self) -> Result<Option<Readable<Changes>>, Error> {
+    fn watch(&self) -> Result<Option<Changes>, Error> {
         if !self.follow {
             return Ok(None);
         }
         let dir = self.path.parent().unwrap_or(Path::new("/"));
-        let failed = || format!("watch the directory {}", dir.display());
-        let changes = Changes::of_dir(dir).map_err(Error::kernel(failed()))?;
-        Readable::new(changes)
-            .map(Some)
-            .map_err(Error::io(failed()))
+        let failed = format!("watch the directory {}", dir.display());
+        Changes::of_dir(dir).map(Some).map_err(Error::kernel(failed))
     }
 
     /// Until something may have been written, or the container's state changes. False when nobody
     /// listens any more.
-    async fn wait(&mut self, changes: Option<&Readable<Changes>>) -> Result<bool, Error> {
+    async fn wait(
+        &mut self,
+        changes: Option<&Readable<Changes>>,
+        send: &Lines,
+    ) -> Result<bool, Error> {
         let Some(changes) = changes else {
             return Ok(true);
         };
@@ -212,9 +252,18 @@ impl Reading {
             changed = self.progress.changed() => if changed.is_err() {
                 return Ok(false);
             },
-            () = self.send.closed() => return Ok(false),
+            () = send.closed() => return Ok(false),
         }
         Ok(true)
+    }
+}
+
+/// Nothing if it is not there.
+fn open(path: &Path, start: Start) -> Result<Option<Reader>, Error> {
+    match Reader::open(path, start) {
+        Ok(reader) => Ok(Some(reader)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LogError::Read(error).into()),
     }
 }
 

@@ -13,6 +13,7 @@ mod files;
 mod inspect;
 mod kill;
 mod list;
+mod log_details;
 mod logs;
 mod mounts;
 mod names;
@@ -63,7 +64,9 @@ pub(crate) use files::write as write_files;
 pub use inspect::{inspect, size};
 pub use kill::kill;
 pub use list::list;
+pub use log_details::{log_attributes, log_tag};
 pub use logs::{LogError, logs};
+pub(crate) use logs::{LogReading, read_all};
 pub use pause::{pause, unpause};
 pub use prune::{Pruned, prune};
 pub use remove::{remove, remove_with_volumes};
@@ -330,11 +333,17 @@ impl WrongState {
     }
 }
 
-/// The log file of a container, if it keeps one.
-pub(crate) fn log_path(engine: &Engine, container: &Container) -> Option<PathBuf> {
+/// The file that a container's log is written to, if any.
+pub(crate) fn written_log(engine: &Engine, container: &Container) -> Option<PathBuf> {
     let dir = engine.storage().container_dir(container.id());
-    let keeps = container.fixed.spec.log.keeps();
-    keeps.then(|| dir.join(format!("{}-json.log", container.id())))
+    let writes = container.fixed.spec.log.writes();
+    writes.then(|| dir.join(format!("{}-json.log", container.id())))
+}
+
+/// The same, if it may be read: what is only on its way to a server may not.
+pub(crate) fn log_path(engine: &Engine, container: &Container) -> Option<PathBuf> {
+    let path = written_log(engine, container);
+    path.filter(|_| container.fixed.spec.log.keeps())
 }
 
 /// A container as the outside sees it.

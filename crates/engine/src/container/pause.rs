@@ -34,31 +34,42 @@ pub fn pause(engine: &Engine, who: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets them go on. Blocking.
+/// Lets them go on, also those that somebody else made stand still. Blocking.
 pub fn unpause(engine: &Engine, who: &str) -> Result<(), Error> {
     let container = engine.find(who)?;
-    if !container.lifecycle().is_paused() {
-        return Err(WrongState::NotPaused(container.id().clone()).into());
+    match go_on(engine, &container)? {
+        true => Ok(()),
+        false => Err(WrongState::NotPaused(container.id().clone()).into()),
     }
-    go_on(engine, &container)
 }
 
-/// The same for one that is stopped or killed: it could not hear of it. Nothing if it does not stand
-/// still.
-pub(super) fn go_on(engine: &Engine, container: &Container) -> Result<(), Error> {
-    if !container.lifecycle().is_paused() {
-        return Ok(());
+/// The same for one that is stopped or killed: it could not hear of it. False if it does not stand
+/// still. The kernel is asked, not only the record: a crash may lie between the two, and a cgroup is
+/// open to everybody.
+pub(super) fn go_on(engine: &Engine, container: &Container) -> Result<bool, Error> {
+    let paused = container.lifecycle().is_paused();
+    let cgroup = match cgroup(engine, container) {
+        Ok(cgroup) => cgroup,
+        // It has ended.
+        Err(_) if !paused => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if !paused && !cgroup.is_frozen() {
+        return Ok(false);
     }
     let failed = || Error::kernel(format!("unpause container {}", container.id()));
-    cgroup(engine, container)?.thaw().map_err(failed())?;
+    cgroup.thaw().map_err(failed())?;
+    if !paused {
+        return Ok(true);
+    }
     let keep = Some((engine.records(), Durability::Process));
     match container.step(keep, Change::Unpause) {
         // It has ended, or goes on by somebody else's hand.
-        Err(Error::State(_)) => Ok(()),
+        Err(Error::State(_)) => Ok(true),
         answer => {
             answer?;
             event::of_container(engine, container, "unpause");
-            Ok(())
+            Ok(true)
         }
     }
 }

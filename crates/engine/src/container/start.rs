@@ -244,7 +244,7 @@ fn launch<'a>(
         bundle: dir.to_owned(),
         rootfs: rootfs.to_vec(),
         exit_record,
-        log: super::log_path(engine, container),
+        log: super::written_log(engine, container),
         open_stdin: spec.open_stdin,
         stdin_once: spec.stdin_once,
         console_size: spec.console_size,
@@ -272,6 +272,7 @@ fn log_limits(spec: &ContainerSpec) -> Launch {
     Launch {
         log_max_size: limits.max_size,
         log_max_files: limits.max_files,
+        log_compress: spec.log.compresses(),
         ..Launch::default()
     }
 }

@@ -7,14 +7,14 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::writer::numbered;
-use super::{Line, Stream, decode};
+use super::packed::{self, numbered, packed};
+use super::{Line, Stream, decode, search};
 
 /// Read at once.
-const BLOCK: usize = 64 * 1024;
+pub(super) const BLOCK: usize = 64 * 1024;
 
 /// No line of ours is longer: encoding makes at most six bytes of one.
-const LONGEST: usize = 8 * super::PART;
+pub(super) const LONGEST: usize = 8 * super::PART;
 
 /// Older files looked for, at most.
 const FILES: u32 = 1000;
@@ -26,6 +26,9 @@ pub enum Start {
     Beginning,
     /// With the last so many lines; zero waits for new ones.
     Last(usize),
+    /// With lines of about this time, in nanoseconds since the Unix epoch: none of it or later is
+    /// left out, as long as the clock went forward only.
+    Since(i64),
 }
 
 /// Which lines are wanted.
@@ -103,7 +106,7 @@ pub struct Reader {
     /// How much of `buffer` is known to hold no newline.
     searched: usize,
     /// Files to read after this one, the oldest first.
-    later: VecDeque<File>,
+    later: VecDeque<Entry>,
 }
 
 impl Reader {
@@ -119,9 +122,10 @@ impl Reader {
         let mut later = open_chain(path)?;
         let position = match start {
             Start::Beginning => 0,
-            Start::Last(lines) => last_lines(&mut later, lines)?,
+            Start::Last(lines) => last_lines(&mut later, lines, path)?,
+            Start::Since(time) => first_line(&mut later, time, path)?,
         };
-        let file = later.pop_front().ok_or(ErrorKind::NotFound)?;
+        let file = later.pop_front().ok_or(ErrorKind::NotFound)?.plain(path)?;
         let (buffer, path) = (Vec::new(), path.to_owned());
         Ok(Self {
             path,
@@ -209,10 +213,10 @@ impl Reader {
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
                 Err(error) => return Err(error),
             };
-            if same(&mine, &current) {
+            if id_of(&mine) == id_of(&current) {
                 return Ok(false);
             }
-            self.later = after(open_chain(&self.path)?, &mine)?;
+            self.later = after(open_chain(&self.path)?, id_of(&mine))?;
             // Lines may have come between the last read and the putting aside.
             if self.fill()? > 0 {
                 return Ok(true);
@@ -221,30 +225,72 @@ impl Reader {
         let Some(next) = self.later.pop_front() else {
             return Ok(false);
         };
-        self.file = next;
+        self.file = next.plain(&self.path)?;
         self.buffer = Vec::new();
         (self.position, self.used, self.searched) = (0, 0, 0);
         Ok(true)
     }
 }
 
+/// One file of the log.
+#[derive(Debug)]
+struct Entry {
+    file: File,
+    packed: bool,
+}
+
+impl Entry {
+    /// To be read anywhere.
+    fn plain(self, log: &Path) -> io::Result<File> {
+        match self.packed {
+            true => packed::unpack(&self.file, log),
+            false => Ok(self.file),
+        }
+    }
+
+    /// Which file it is, or was when its lines were written.
+    fn id(&self) -> io::Result<(u64, u64)> {
+        match self.packed {
+            true => Ok(packed::origin(&self.file)?.unwrap_or_default()),
+            false => Ok(id_of(&self.file.metadata()?)),
+        }
+    }
+}
+
 /// All files of the log, the oldest first.
-fn open_chain(path: &Path) -> io::Result<VecDeque<File>> {
-    let mut files = VecDeque::from([File::open(path)?]);
+fn open_chain(path: &Path) -> io::Result<VecDeque<Entry>> {
+    let mut files = VecDeque::from([Entry {
+        file: File::open(path)?,
+        packed: false,
+    }]);
     for number in 1..FILES {
-        match File::open(numbered(path, number)) {
-            Ok(file) => files.push_front(file),
-            Err(error) if error.kind() == ErrorKind::NotFound => break,
-            Err(error) => return Err(error),
+        // One that is just being packed is there in both forms.
+        let plain = absent_is_none(File::open(numbered(path, number)))?;
+        let (file, packed) = match plain {
+            Some(file) => (Some(file), false),
+            None => (absent_is_none(File::open(packed(path, number)))?, true),
+        };
+        match file {
+            Some(file) => files.push_front(Entry { file, packed }),
+            None => break,
         }
     }
     Ok(files)
 }
 
-/// The files that came after `mine`; all of them if that one is no longer kept.
-fn after(mut files: VecDeque<File>, mine: &Metadata) -> io::Result<VecDeque<File>> {
-    for index in 0..files.len() {
-        if same(&files[index].metadata()?, mine) {
+fn absent_is_none<T>(opened: io::Result<T>) -> io::Result<Option<T>> {
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The files that came after this one; all of them if it is no longer kept. The newest that it may be:
+/// a file that is gone gives its number to a later one.
+fn after(mut files: VecDeque<Entry>, mine: (u64, u64)) -> io::Result<VecDeque<Entry>> {
+    for index in (0..files.len()).rev() {
+        if files[index].id()? == mine {
             files.drain(..=index);
             break;
         }
@@ -252,14 +298,15 @@ fn after(mut files: VecDeque<File>, mine: &Metadata) -> io::Result<VecDeque<File
     Ok(files)
 }
 
-fn same(a: &Metadata, b: &Metadata) -> bool {
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
+fn id_of(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 /// Drops the files before the last `lines` lines; where these begin in the first file that is left.
-fn last_lines(files: &mut VecDeque<File>, mut lines: usize) -> io::Result<u64> {
+fn last_lines(files: &mut VecDeque<Entry>, mut lines: usize, log: &Path) -> io::Result<u64> {
     for index in (0..files.len()).rev() {
-        match seek_back(&mut files[index], lines)? {
+        unpack(files, index, log)?;
+        match seek_back(&mut files[index].file, lines)? {
             Found::At(position) => {
                 files.drain(..index);
                 return Ok(position);
@@ -268,6 +315,35 @@ fn last_lines(files: &mut VecDeque<File>, mut lines: usize) -> io::Result<u64> {
         }
     }
     Ok(0)
+}
+
+/// Drops the files before the first line of this time or later; a line's beginning at or before it in
+/// the first file that is left.
+fn first_line(files: &mut VecDeque<Entry>, time: i64, log: &Path) -> io::Result<u64> {
+    for index in (0..files.len()).rev() {
+        let entry = &files[index];
+        let begins = match entry.packed {
+            true => search::first_time(packed::reading(&entry.file)?)?,
+            false => search::first_time(&entry.file)?,
+        };
+        if begins.is_some_and(|begins| begins < time) {
+            unpack(files, index, log)?;
+            files.drain(..index);
+            return search::before(&files[0].file, time);
+        }
+    }
+    Ok(0)
+}
+
+fn unpack(files: &mut VecDeque<Entry>, index: usize, log: &Path) -> io::Result<()> {
+    if files[index].packed {
+        let file = packed::unpack(&files[index].file, log)?;
+        files[index] = Entry {
+            file,
+            packed: false,
+        };
+    }
+    Ok(())
 }
 
 enum Found {
@@ -316,6 +392,71 @@ mod tests {
 
     fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
         range.map(|n| format!("{n}\n")).collect()
+    }
+
+    #[test]
+    fn lines_since_a_time_are_found_without_reading_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let limits = Limits {
+            max_size: 200_000,
+            max_files: 4,
+            packer: Some(pack_now),
+        };
+        let mut log = Writer::open(&path, limits).unwrap();
+        for number in 0..8000_i64 {
+            log.write(Stream::Stdout, format!("{number}\n").as_bytes(), number * 10);
+        }
+        assert!(dir.path().join("log.1.gz").exists());
+        assert!(!dir.path().join("log.1").exists());
+        let first = texts(&mut Reader::open(&path, Start::Beginning).unwrap());
+        let oldest: i64 = first[0].trim().parse().unwrap();
+        assert_eq!(first, numbers(usize::try_from(oldest).unwrap()..8000));
+        for time in [0, oldest * 10, 40_005, 60_000, 70_010, 79_990, 80_000] {
+            let mut reader = Reader::open(&path, Start::Since(time)).unwrap();
+            let read: Vec<i64> = std::iter::from_fn(|| reader.next_line().unwrap())
+                .map(|line| line.time)
+                .collect();
+            let from = (time.max(oldest * 10) + 9) / 10;
+            let wanted: Vec<i64> = (from..8000).map(|number| number * 10).collect();
+            assert!(read.ends_with(&wanted), "{time}");
+            // No more than a block before it.
+            assert!(read.len() - wanted.len() < 1500, "{time} {}", read.len());
+        }
+    }
+
+    /// Without a process of its own.
+    fn pack_now(path: &Path) -> Option<std::os::fd::OwnedFd> {
+        packed::pack(path).unwrap();
+        None
+    }
+
+    #[test]
+    fn packed_files_are_read_as_others_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let limits = Limits {
+            max_size: 1000,
+            max_files: 4,
+            packer: Some(pack_now),
+        };
+        let mut log = Writer::open(&path, limits).unwrap();
+        write(&mut log, 0..10);
+        let mut reader = Reader::open(&path, Start::Beginning).unwrap();
+        assert_eq!(texts(&mut reader), numbers(0..10));
+        // What was being read is packed meanwhile, and nothing of it is read twice.
+        write(&mut log, 10..25);
+        assert_eq!(texts(&mut reader), numbers(10..25));
+        write(&mut log, 25..45);
+        assert_eq!(texts(&mut reader), numbers(25..45));
+        let mut reader = Reader::open(&path, Start::Last(17)).unwrap();
+        assert_eq!(texts(&mut reader), numbers(28..45));
+        let mut names: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["log", "log.1.gz", "log.2.gz", "log.3.gz"]);
     }
 
     fn write(log: &mut Writer, range: std::ops::Range<usize>) {
@@ -401,6 +542,7 @@ mod tests {
             Limits {
                 max_size: 1000,
                 max_files: 4,
+                packer: None,
             },
         )
         .unwrap();

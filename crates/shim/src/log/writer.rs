@@ -2,10 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::encode::{Batch, End, newline};
+use super::packed::{numbered, packed};
 use super::{PART, Stream};
 
 /// Encoded bytes that go to the file at once. A batch ends there so that memory stays bounded,
@@ -16,13 +19,19 @@ const BATCH: usize = 64 * 1024;
 const BUSY: usize = 32 * 1024;
 
 /// How large the log may become.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
     /// A file is put aside before it grows beyond this many bytes; zero lets it grow.
     pub max_size: u64,
     /// Files kept, the current one counted; zero and one mean one.
     pub max_files: u32,
+    /// Who packs files that are put aside; none leaves them as they are.
+    pub packer: Option<Packer>,
 }
+
+/// Begins to pack a file with [`pack`](super::pack); the pidfd of whoever does, if it is not done
+/// already.
+pub type Packer = fn(&Path) -> Option<OwnedFd>;
 
 /// Writes one container's log. What cannot be written is counted and told of in the log itself as
 /// soon as there is room: a full disk must not stop the container.
@@ -39,6 +48,8 @@ pub struct Writer {
     lost: u64,
     /// The file ends in the middle of a line.
     torn: bool,
+    /// Who packs the file that was put aside last.
+    packing: Option<OwnedFd>,
 }
 
 impl Writer {
@@ -59,6 +70,7 @@ impl Writer {
             unfinished: [Vec::new(), Vec::new()],
             lost: 0,
             torn,
+            packing: None,
         })
     }
 
@@ -193,37 +205,44 @@ impl Writer {
     /// Puts the file aside if the batch would make it too large.
     fn make_room(&mut self, bytes: usize) -> io::Result<()> {
         let too_large = self.length + bytes as u64 > self.limits.max_size;
-        if self.limits.max_size == 0 || self.length == 0 || !too_large {
+        if self.limits.max_size == 0 || self.length == 0 || !too_large || self.packs() {
             return Ok(());
         }
-        match self.limits.max_files {
-            0 | 1 => absent_is_fine(std::fs::remove_file(&self.path))?,
-            files => {
-                for number in (1..files).rev() {
-                    absent_is_fine(std::fs::rename(
-                        self.numbered(number - 1),
-                        self.numbered(number),
-                    ))?;
-                }
-            }
+        let put_aside = self.limits.max_files > 1;
+        match put_aside {
+            false => absent_is_fine(std::fs::remove_file(&self.path))?,
+            true => self.put_aside()?,
         }
         self.file = append_to(&self.path)?;
         (self.length, self.torn) = (0, false);
+        if let Some(packer) = self.limits.packer.filter(|_| put_aside) {
+            self.packing = packer(&numbered(&self.path, 1));
+        }
         Ok(())
     }
 
-    fn numbered(&self, number: u32) -> PathBuf {
-        numbered(&self.path, number)
+    /// Whether a file is being packed: until it is, none is put aside, and the log grows on.
+    fn packs(&mut self) -> bool {
+        let done = |packer: &OwnedFd| sys::pidfd::ended_within(packer, Duration::ZERO);
+        let packing = self.packing.as_ref();
+        if packing.is_some_and(|packer| done(packer).is_ok_and(|done| !done)) {
+            return true;
+        }
+        self.packing = None;
+        false
     }
-}
 
-/// The current file is number 0 and has no number; a larger one is older.
-pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    if number > 0 {
-        name.push(format!(".{number}"));
+    /// Each file takes the next number, and the oldest goes.
+    fn put_aside(&self) -> io::Result<()> {
+        for number in (1..self.limits.max_files).rev() {
+            for form in [numbered, packed] {
+                let (from, to) = (form(&self.path, number - 1), form(&self.path, number));
+                absent_is_fine(std::fs::remove_file(&to))?;
+                absent_is_fine(std::fs::rename(from, to))?;
+            }
+        }
+        Ok(())
     }
-    name.into()
 }
 
 /// What all lines of one piece of output share.
@@ -362,6 +381,7 @@ mod tests {
             Limits {
                 max_size: 160,
                 max_files: 3,
+                packer: None,
             },
         )
         .unwrap();

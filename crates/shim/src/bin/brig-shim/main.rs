@@ -18,6 +18,7 @@ mod exit_record;
 mod failure;
 mod frame;
 mod joiner;
+mod packer;
 mod server;
 mod session;
 mod source;
@@ -53,7 +54,11 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| leave_word(&info.to_string())));
     // Only looks: nothing depends on it.
     let _ = spawn::set_own_name(c"brig-shim");
-    match keep() {
+    let done = match packer::asked() {
+        Some(path) => packer::run(&path),
+        None => keep(),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             leave_word(&failure.message);

@@ -17,6 +17,7 @@ use crate::backend::{self, Backend};
 use crate::exit_record;
 use crate::failure::Failure;
 use crate::joiner::Joiner;
+use crate::packer;
 use crate::session::{Session, Tools};
 use crate::source::{Source, Token};
 
@@ -418,6 +419,7 @@ pub(crate) fn open_log(launch: &Launch) -> Result<Option<Writer>, Failure> {
     let limits = shim::log::Limits {
         max_size: launch.log_max_size,
         max_files: launch.log_max_files,
+        packer: launch.log_compress.then_some(packer::begin as shim::log::Packer),
     };
     Writer::open(path, limits)
         .map(Some)
