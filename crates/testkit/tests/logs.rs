@@ -148,3 +148,51 @@ fn a_container_of_nobody_has_no_log() {
     }
     brig.finish();
 }
+
+#[test]
+fn several_logs_are_one_in_the_order_of_their_lines() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let run = |name: &str, text: &str| {
+        brig.brig(&["run", "--name", name, "bb", "sh", "-c", text])
+            .ok();
+    };
+    run("early", "echo one; echo two");
+    run("late", "echo three; echo four");
+    brig.brig(&["start", "-a", "early"]).ok();
+    let shown = brig.brig(&["logs", "late", "early"]);
+    let expected = [
+        "early | one",
+        "early | two",
+        "late  | three",
+        "late  | four",
+        "early | one",
+        "early | two",
+    ];
+    assert_eq!(shown.lines(), expected);
+    let some = brig.brig(&["logs", "--grep", "^t", "late", "early"]);
+    let expected = ["early | two", "late  | three", "early | two"];
+    assert_eq!(some.lines(), expected);
+    assert_eq!(brig.brig(&["logs", "--grep", "e$", "late"]).ok(), "three");
+    // What follows is shown once, and all of it.
+    let script = "echo one; read x; echo two";
+    brig.brig(&["run", "-di", "--name", "slow", "bb", "sh", "-c", script])
+        .ok();
+    until("the first line", || {
+        (brig.brig(&["logs", "slow"]).ok() == "one").then_some(())
+    });
+    let mut command = brig.command(testkit::Client::Brig, &["logs", "-f", "slow", "late"]);
+    let mut following = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().map(|line| line.unwrap());
+    assert_eq!(next().unwrap(), "late | three");
+    assert_eq!(next().unwrap(), "late | four");
+    assert_eq!(next().unwrap(), "slow | one");
+    brig.with_input(testkit::Client::Brig, &["attach", "slow"], b"\n");
+    assert_eq!(next().unwrap(), "slow | two");
+    assert_eq!(next(), None);
+    assert!(following.wait().unwrap().success());
+    brig.finish();
+}

@@ -209,6 +209,9 @@ pub struct LogsArgs {
     /// Go on as the container writes
     #[arg(short, long)]
     pub follow: bool,
+    /// Only lines in which this pattern is found, of those that are shown otherwise
+    #[arg(long, value_name = "pattern")]
+    pub grep: Option<String>,
     /// From this time on ("2013-01-02T13:23:37Z", or "42m" for 42 minutes ago)
     #[arg(long, value_name = "string")]
     pub since: Option<String>,
@@ -221,7 +224,7 @@ pub struct LogsArgs {
     /// Up to this time ("2013-01-02T13:23:37Z", or "42m" for 42 minutes ago)
     #[arg(long, value_name = "string")]
     pub until: Option<String>,
-    /// The container.
+    /// The containers.
     #[arg(hide = true)]
     pub names: Vec<String>,
 }

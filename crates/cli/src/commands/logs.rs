@@ -29,6 +29,9 @@ pub(super) async fn run(args: LogsArgs, context: Context) -> Result<u8, CliError
         tail: args.tail.clone(),
     };
     context.daemon.connect().await?;
+    if args.names.len() > 1 || args.grep.is_some() {
+        return super::logs_merged::run(&args, &query, &context).await;
+    }
     let mut log = context
         .daemon
         .client

@@ -24,6 +24,7 @@ mod load;
 mod login;
 mod logout;
 mod logs;
+mod logs_merged;
 mod manifest;
 mod manifest_annotate;
 mod manifest_create;
@@ -194,7 +195,7 @@ pub static VERBS: [Verb; 72] = [
     verb!(["container export", "export"], "[OPTIONS] CONTAINER", "Write a container's files to a tar archive (on standard output by default)", Arity::Exactly(1), c::ExportArgs, export::run),
     verb!(["container inspect"], OPTIONS_CONTAINERS, "Show all about one or more containers", Arity::AtLeast(1), c::ContainerInspectArgs, inspect::containers),
     verb!(["container kill", "kill"], OPTIONS_CONTAINERS, "Send a signal to one or more running containers", Arity::AtLeast(1), c::KillArgs, kill::run),
-    verb!(["container logs", "logs"], "[OPTIONS] CONTAINER", "Show what a container wrote", Arity::Exactly(1), c::LogsArgs, logs::run),
+    verb!(["container logs", "logs"], "[OPTIONS] CONTAINER [CONTAINER...]", "Show what containers wrote", Arity::AtLeast(1), c::LogsArgs, logs::run),
     verb!(["container ls", "container list", "container ps", "ps"], "[OPTIONS]", "List containers", Arity::None, c::PsArgs, ps::run),
     verb!(["container pause", "pause"], CONTAINERS, "Make all processes of one or more containers stand still", Arity::AtLeast(1), c::NamesArgs, pause::run),
     verb!(["container port", "port"], "CONTAINER [PRIVATE_PORT[/PROTO]]", "Show where a container's ports are published", Arity::Between(1, 2), c::NamesArgs, port::run),
