@@ -116,7 +116,11 @@ fn create(random: &mut Random) -> Step {
     let name = random.name();
     let commands = [
         json!(["sleep", "1000"]),
-        json!(["sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done"]),
+        json!([
+            "sh",
+            "-c",
+            "trap 'exit 3' TERM; while :; do sleep 0.05; done"
+        ]),
         json!(["sh", "-c", "echo out; echo err >&2; exit 5"]),
         json!(["sh", "-c", "while :; do echo line; sleep 0.01; done"]),
         json!(["no-such-command"]),
@@ -152,9 +156,8 @@ fn create(random: &mut Random) -> Step {
 /// One of the things that are done with containers.
 fn of_container(random: &mut Random) -> Step {
     let name = random.name();
-    let post = |what, verb: &str, right| {
-        step(what, "POST", format!("/containers/{name}/{verb}"), right)
-    };
+    let post =
+        |what, verb: &str, right| step(what, "POST", format!("/containers/{name}/{verb}"), right);
     match random.below(17) {
         0..=3 => post("start", "start", &[204, 304, 400, 404, 409]),
         4 => post("stop", "stop?t=0", &[204, 304, 404, 409]),
@@ -215,7 +218,11 @@ fn look(random: &mut Random) -> Step {
             &[200, 404],
         ),
         3 => get("df", "/system/df".to_owned(), &[200]),
-        _ => get("changes", format!("/containers/{name}/changes"), &[200, 404]),
+        _ => get(
+            "changes",
+            format!("/containers/{name}/changes"),
+            &[200, 404],
+        ),
     }
 }
 
@@ -229,7 +236,12 @@ fn around(random: &mut Random) -> Step {
     match random.below(7) {
         0 => with(
             json!({ "Name": name }),
-            step("network create", "POST", "/networks/create".into(), &[201, 409]),
+            step(
+                "network create",
+                "POST",
+                "/networks/create".into(),
+                &[201, 409],
+            ),
         ),
         1 => step(
             "network remove",
@@ -257,7 +269,12 @@ fn around(random: &mut Random) -> Step {
         ),
         4 => with(
             json!({ "Name": name }),
-            step("volume create", "POST", "/volumes/create".into(), &[201, 409]),
+            step(
+                "volume create",
+                "POST",
+                "/volumes/create".into(),
+                &[201, 409],
+            ),
         ),
         5 => step(
             "volume remove",
@@ -408,7 +425,10 @@ fn clients_go_on_while_all_is_killed() {
     });
     let tally = tally.into_inner().unwrap();
     let asked: usize = tally.answers.values().sum();
-    eprintln!("{asked} requests, killed: daemon {}, shims {}", kills[0], kills[1]);
+    eprintln!(
+        "{asked} requests, killed: daemon {}, shims {}",
+        kills[0], kills[1]
+    );
     eprintln!("{:?}", tally.answers);
     assert!(
         tally.wrong.is_empty(),

@@ -358,13 +358,19 @@ fn who_hears_of_an_end_finds_it() {
         return;
     }
     let brig = Brig::with_image();
-    let words = ["events", "--filter", "event=die", "--format", "{{.ID}}"];
+    let words = [
+        "events",
+        "--filter",
+        "event=die",
+        "--format",
+        "{{.Actor.ID}}",
+    ];
     let mut listening = brig.command(Client::Brig, &words);
     let mut listening = listening.stdout(Stdio::piped()).spawn().unwrap();
     let mut heard = BufReader::new(listening.stdout.take().unwrap()).lines();
     // Until it listens, ends are not heard of.
+    let stop = std::sync::atomic::AtomicBool::new(false);
     let ends = std::thread::scope(|scope| {
-        let stop = std::sync::atomic::AtomicBool::new(false);
         let runs = scope.spawn(|| {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                 brig.brig(&["run", "-d", "bb", "sh", "-c", "exit 7"]).ok();
@@ -388,7 +394,10 @@ fn who_hears_of_an_end_finds_it() {
     listening.wait().unwrap();
     assert_eq!(ends.len(), 10);
     for end in ends {
-        assert!(end.contains("\"Status\":\"exited\"") && end.contains("\"ExitCode\":7"), "{end}");
+        assert!(
+            end.contains("\"Status\":\"exited\"") && end.contains("\"ExitCode\":7"),
+            "{end}"
+        );
     }
     brig.finish();
 }

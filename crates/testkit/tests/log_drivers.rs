@@ -90,9 +90,15 @@ fn syslog_servers_get_every_line_and_logs_reads_them_too() {
         let told = texts(datagrams(&server, 2));
         // Priorities of local0 are 128 and what the stream adds.
         assert!(told[0].starts_with("<131>1 "), "{told:?}");
-        assert!(told[0].ends_with(&format!(" bb/{name} - two\n")), "{told:?}");
+        assert!(
+            told[0].ends_with(&format!(" bb/{name} - two\n")),
+            "{told:?}"
+        );
         assert!(told[1].starts_with("<134>1 "), "{told:?}");
-        assert!(told[1].ends_with(&format!(" bb/{name} - one\n")), "{told:?}");
+        assert!(
+            told[1].ends_with(&format!(" bb/{name} - one\n")),
+            "{told:?}"
+        );
         let kept = logs(&brig, client, &name);
         assert_eq!(kept, ("one\n".to_owned(), "two\n".to_owned()), "{client:?}");
     }
@@ -119,7 +125,14 @@ fn what_is_not_kept_is_not_read() {
         "labels=tier",
         "env-regex=^COL",
     ];
-    let more = ["--name", "quiet", "--label", "tier=front", "-e", "COLOUR=red"];
+    let more = [
+        "--name",
+        "quiet",
+        "--label",
+        "tier=front",
+        "-e",
+        "COLOUR=red",
+    ];
     run(&brig, Client::Brig, "gelf", &options, &more);
     let told = texts(datagrams(&server, 2));
     let told: Vec<serde_json::Value> = told
@@ -181,7 +194,13 @@ fn fluentd_gets_lines_and_says_that_it_has_them() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("fluentd-address={}", server.local_addr().unwrap());
     let options = [address.as_str(), "tag=docker.{{.Name}}"];
-    run(&brig, Client::Brig, "fluentd", &options, &["--name", "flow"]);
+    run(
+        &brig,
+        Client::Brig,
+        "fluentd",
+        &options,
+        &["--name", "flow"],
+    );
     let (_open, told) = stream(&server, 0xde, 2);
     let told = String::from_utf8_lossy(&told).into_owned();
     for part in ["docker.flow", "container_name", "/flow", "source", "stdout"] {
@@ -189,7 +208,13 @@ fn fluentd_gets_lines_and_says_that_it_has_them() {
     }
     // A server that says it has a line is waited for before the next.
     let options = [address.as_str(), "fluentd-request-ack=true"];
-    run(&brig, Client::Brig, "fluentd", &options, &["--name", "sure"]);
+    run(
+        &brig,
+        Client::Brig,
+        "fluentd",
+        &options,
+        &["--name", "sure"],
+    );
     let (mut stream, _) = server.accept().unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut chunks = Vec::new();
@@ -204,7 +229,16 @@ fn fluentd_gets_lines_and_says_that_it_has_them() {
                 break chunk;
             }
         };
-        stream.write_all(&[&b"\x81\xa3ack\xd9"[..], &[u8::try_from(chunk.len()).unwrap()], &chunk].concat()).unwrap();
+        stream
+            .write_all(
+                &[
+                    &b"\x81\xa3ack\xd9"[..],
+                    &[u8::try_from(chunk.len()).unwrap()],
+                    &chunk,
+                ]
+                .concat(),
+            )
+            .unwrap();
         chunks.push(chunk);
     }
     assert_ne!(chunks[0], chunks[1]);
@@ -235,8 +269,19 @@ fn nothing_is_lost_while_a_server_or_the_daemon_is_away() {
     let script = "for n in $(seq 200); do echo line$n; done; read x; \
                   for n in $(seq 201 400); do echo line$n; done; read x; echo line401";
     let words = [
-        "run", "-d", "-i", "--name", "steady", "--log-driver", "syslog", "--log-opt", &option, "bb",
-        "sh", "-c", script,
+        "run",
+        "-d",
+        "-i",
+        "--name",
+        "steady",
+        "--log-driver",
+        "syslog",
+        "--log-opt",
+        &option,
+        "bb",
+        "sh",
+        "-c",
+        script,
     ];
     brig.brig(&words).ok();
     // Nobody listens: the container goes on.
@@ -250,7 +295,10 @@ fn nothing_is_lost_while_a_server_or_the_daemon_is_away() {
     let mut take = |last: usize| {
         let mut told = Vec::new();
         let end = format!("line{last}\n");
-        while !told.last().is_some_and(|line: &String| line.ends_with(&end)) {
+        while !told
+            .last()
+            .is_some_and(|line: &String| line.ends_with(&end))
+        {
             let length = server.recv(&mut buffer).unwrap();
             told.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
         }
@@ -296,15 +344,31 @@ fn the_journal_knows_whose_lines_they_are() {
         return;
     }
     let there = Path::new("/run/systemd/journal/socket").exists();
-    if !there || Command::new("journalctl").arg("--version").output().is_err() {
+    if !there
+        || Command::new("journalctl")
+            .arg("--version")
+            .output()
+            .is_err()
+    {
         eprintln!("SKIP: there is no journal on this machine");
         return;
     }
     let brig = Brig::with_image();
     let name = format!("voyager-{}", std::process::id());
-    run(&brig, Client::Brig, "journald", &["tag=sea"], &["--name", &name]);
+    run(
+        &brig,
+        Client::Brig,
+        "journald",
+        &["tag=sea"],
+        &["--name", &name],
+    );
     until("both lines in the journal", || {
-        let asked = ["-o", "json", "--no-pager", &format!("CONTAINER_NAME={name}")];
+        let asked = [
+            "-o",
+            "json",
+            "--no-pager",
+            &format!("CONTAINER_NAME={name}"),
+        ];
         let shown = Command::new("journalctl").args(asked).output().unwrap();
         let text = String::from_utf8_lossy(&shown.stdout).into_owned();
         let lines: Vec<serde_json::Value> = text
@@ -352,7 +416,11 @@ fn files_that_were_put_aside_are_packed_and_read() {
     assert!(lines.windows(2).all(|pair| pair[1] == pair[0] + 1));
     assert!(lines.len() > 20_000, "{}", lines.len());
     let tail = brig.brig(&["logs", "--tail", "30000", "long"]);
-    let tail: Vec<u32> = tail.ok().lines().map(|line| line.parse().unwrap()).collect();
+    let tail: Vec<u32> = tail
+        .ok()
+        .lines()
+        .map(|line| line.parse().unwrap())
+        .collect();
     assert_eq!((tail.len(), tail[0]), (30_000, 70_001));
     brig.finish();
 }
