@@ -300,7 +300,9 @@ fn nothing_is_lost_while_a_server_or_the_daemon_is_away() {
             .is_some_and(|line: &String| line.ends_with(&end))
         {
             let length = server.recv(&mut buffer).unwrap();
-            told.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+            let line = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            // Without what is in front, which names the daemon's process.
+            told.push(line[line.find("line").unwrap()..].to_owned());
         }
         told
     };
