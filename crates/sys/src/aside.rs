@@ -2,6 +2,10 @@
 //!
 //! What is closed by the last who holds it is at times expensive, and whoever makes a copy of itself
 //! cannot know who will be the last. A descriptor on its way through a socket is in nobody's table.
+//!
+//! What nobody takes back is not closed by this process either: the socket is on the same way through
+//! itself, so that whoever closes it leaves both to the kernel, which finds by itself that nobody can
+//! ask for them (unix(7), "Ancillary messages"), since Linux 6.10 beside everything else.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -18,11 +22,12 @@ impl Aside {
     /// Puts `fd` aside. If that fails it is closed.
     pub fn put(fd: OwnedFd) -> Result<Self> {
         let (receiver, sender) = socket::pair(Kind::Messages)?;
-        socket::send(&sender, b"\n", &[fd.as_fd()])?;
+        socket::send(&sender, b"\n", &[receiver.as_fd(), fd.as_fd()])?;
         Ok(Self { receiver })
     }
 
-    /// Takes it back. A copy must not: it would take it from the one who has put it aside.
+    /// Takes it back, the last of what came along. A copy must not: it would take it from the one who
+    /// has put it aside.
     pub fn take(self) -> Result<OwnedFd> {
         let message = socket::receive(&self.receiver)?;
         let fd = message.and_then(|mut message| message.fds.pop());

@@ -222,13 +222,13 @@ impl Handed {
 }
 
 /// Keeps the mount that this program was executed from: aside, because whoever is the last to close it
-/// waits for that, and a copy has better things to do.
+/// waits for a grace period of the kernel.
 static SEAL: Mutex<Option<Aside>> = Mutex::new(None);
 
-/// Lets it go, which takes time: while a copy works and there is nothing else to do.
+/// Leaves it to the kernel, which with older ones takes time: while a copy works and there is nothing
+/// else to do.
 pub(crate) fn let_go_of_seal() {
-    let seal = SEAL.lock().unwrap_or_else(PoisonError::into_inner).take();
-    drop(seal.map(Aside::take));
+    drop(SEAL.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 
 /// The variables that this program reads. Others are nobody's business in the container's namespace, to
