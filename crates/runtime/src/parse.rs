@@ -10,6 +10,7 @@ use serde_json::{Error, Map, Value, json};
 
 use crate::warning::warn;
 
+mod letters;
 mod place;
 mod shape;
 
@@ -21,8 +22,8 @@ pub fn parse_spec(text: &[u8]) -> Result<Spec, Error> {
         }
         object(whole, "linux").map_or(Ok(()), translate_linux)
     })?;
-    if has_pages_without_size(&spec) {
-        return with_page_sizes(text);
+    if has_pages_without_size(&spec) || letters::are_others(text) {
+        return with_names_corrected(text, &spec);
     }
     Ok(spec)
 }
@@ -33,21 +34,20 @@ fn has_pages_without_size(spec: &Spec) -> bool {
     limits.is_some_and(|all| all.iter().any(|one| one.page_size().is_empty()))
 }
 
-/// The same, with `pageSize` in whatever case: where other runtimes read it in any, some have come
-/// to write `pagesize`.
-fn with_page_sizes(text: &[u8]) -> Result<Spec, Error> {
+/// The same, with the names of resources in whatever letters.
+fn with_names_corrected(text: &[u8], spec: &Spec) -> Result<Spec, Error> {
     let mut value: Value = serde_json::from_slice(text)?;
-    let limits = value.pointer_mut("/linux/resources/hugepageLimits");
-    for one in limits.and_then(Value::as_array_mut).into_iter().flatten() {
-        let Some(fields) = one.as_object_mut() else {
-            continue;
-        };
-        let name = fields.keys().find(|k| k.eq_ignore_ascii_case("pageSize"));
-        if let Some(size) = name.cloned().and_then(|name| fields.remove(&name)) {
-            fields.insert("pageSize".to_owned(), size);
-        }
-    }
-    serde_json::from_slice(&serde_json::to_vec(&value)?)
+    let resources = value.pointer_mut("/linux/resources");
+    let Some(resources) = resources else {
+        return Ok(spec.clone());
+    };
+    letters::correct(resources);
+    let resources = serde_json::from_value(resources.take())?;
+    let mut spec = spec.clone();
+    let mut linux = spec.linux().clone().unwrap_or_default();
+    linux.set_resources(resources);
+    spec.set_linux(Some(linux));
+    Ok(spec)
 }
 
 /// Reads the process of an exec (process.json).
@@ -59,7 +59,12 @@ pub fn parse_process(text: &[u8]) -> Result<Process, Error> {
 pub fn parse_resources(text: &[u8]) -> Result<LinuxResources, Error> {
     let resources = serde_json::from_slice(text)?;
     shape::check(text)?;
-    Ok(resources)
+    if !letters::are_others(text) {
+        return Ok(resources);
+    }
+    let mut value: Value = serde_json::from_slice(text)?;
+    letters::correct(&mut value);
+    serde_json::from_value(value)
 }
 
 fn parse<T: DeserializeOwned>(

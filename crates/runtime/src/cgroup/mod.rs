@@ -84,7 +84,7 @@ pub(crate) fn make(
                 annotations: spec.annotations().as_ref(),
                 unified: layout.mode() == Mode::Unified,
             };
-            make_unit(layout, &request, &limits)?
+            make_unit(layout, &request, &systemd::kept(limits))?
         }
     };
     if let Some(owner) = path::owner(spec) {
@@ -198,6 +198,10 @@ impl Group {
     pub(crate) fn update(&self, resources: &LinuxResources) -> Result<(), Error> {
         let layout = detect()?;
         let limits = limits::limits(resources, layout.mode())?;
+        let limits = match self.unit {
+            Some(_) => systemd::kept(limits),
+            None => limits,
+        };
         let change = || {
             let changed = self.files.update(&layout, &limits);
             changed.map_err(|source| cannot("change", source))
@@ -208,7 +212,7 @@ impl Group {
             return Ok(());
         };
         systemd::update(unit, resources, layout.mode() == Mode::Unified)?;
-        // systemd rounds: what was asked for has the last word.
+        // It has no zeros for some: what was asked for has the last word.
         change()
     }
 }

@@ -55,6 +55,10 @@ pub fn merge(old: &LinuxResources, new: &LinuxResources) -> LinuxResources {
 }
 
 fn merge_cpu(old: &mut LinuxCpu, new: &LinuxCpu) {
+    // Who is idle has no shares: to ask for some is to ask for an end of that.
+    if old.idle() == Some(1) && new.shares().is_some_and(|shares| shares != 0) {
+        old.set_idle(Some(0));
+    }
     take_over_numbers!(new => old,
         shares set_shares,
         quota set_quota,
@@ -129,6 +133,16 @@ mod tests {
                 "pids": {"limit": 5},
             })
         );
+    }
+
+    #[test]
+    fn shares_end_idleness() {
+        let old = || json!({"cpu": {"idle": 1}});
+        let both = json!({"cpu": {"idle": 1, "shares": 200}});
+        assert_eq!(merged(old(), both.clone()), both);
+        let shares = json!({"cpu": {"shares": 200}});
+        let wanted = json!({"cpu": {"idle": 0, "shares": 200}});
+        assert_eq!(merged(old(), shares), wanted);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
 use oci_spec::runtime::LinuxResources;
-use sys::cgroup::Cgroup;
+use sys::cgroup::{Cgroup, Limits};
 use sys::clone::{Child, Clone3};
 
 use super::path::UnitName;
@@ -150,6 +150,21 @@ pub(crate) fn update(unit: &str, resources: &LinuxResources, unified: bool) -> R
         return Ok(());
     }
     bus.set_properties(unit, &limits).map_err(failed)
+}
+
+/// The limits as systemd can keep them: what it does not know would be lost when it reads its units anew.
+pub(crate) fn kept(mut limits: Limits) -> Limits {
+    const PERIOD: u64 = 100_000;
+    let cpu = &mut limits.cpu;
+    let period = cpu.period.filter(|period| *period != 0);
+    cpu.quota = cpu
+        .quota
+        .map(|quota| properties::kept(quota, period.unwrap_or(PERIOD)));
+    let idle = limits.unified.get("cpu.idle");
+    if idle.is_some_and(|idle| idle.trim() == "1") {
+        limits.unified.remove("cpu.weight");
+    }
+    limits
 }
 
 /// Ends the unit and what is left in it. One that is gone is fine: a scope goes by itself when its

@@ -8,6 +8,7 @@ use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
 use super::super::limits::device_rules;
 use super::super::path::UnitName;
 use super::value::{Property, Value};
+use crate::warning::warn;
 use sys::cgroup::{DeviceRule, DeviceType, weight_of_shares};
 
 /// The systemd that the properties are for.
@@ -46,7 +47,6 @@ pub(super) fn of_unit(name: &UnitName, pid: Option<i32>) -> Vec<Property> {
     }
     if !is_slice {
         all.push(flag("Delegate", true));
-        all.push(text("CollectMode", "inactive-or-failed"));
     }
     let accounting = ["CPU", "Memory", "IO", "Tasks"];
     all.extend(accounting.map(|what| flag(&format!("{what}Accounting"), true)));
@@ -115,7 +115,12 @@ impl Target {
         let shares = cpu.shares().filter(|s| *s != 0);
         match (self.unified, cpu.idle(), shares) {
             // Weight zero is idle, where systemd knows it.
-            (true, Some(1), _) if self.version >= 252 => all.push(number("CPUWeight", 0)),
+            (true, Some(1), weight) if self.version >= 252 => {
+                if weight.is_some() {
+                    warn_of_both();
+                }
+                all.push(number("CPUWeight", 0));
+            }
             (true, _, Some(shares)) => all.push(number("CPUWeight", weight_of_shares(shares))),
             (false, _, Some(shares)) => all.push(number("CPUShares", shares)),
             _ => {}
@@ -148,7 +153,14 @@ impl Target {
     /// What is asked for by the files of version 2, where systemd has a property of the kind: after the
     /// others, of which the last word counts. What is no value for a file is refused when it is written.
     fn files(self, files: &HashMap<String, String>) -> Vec<Property> {
-        let mut names: Vec<_> = files.iter().collect();
+        let is_idle = self.version >= 252 && is_idle(files);
+        if is_idle && files.contains_key("cpu.weight") {
+            warn_of_both();
+        }
+        let given = files.iter();
+        let mut names: Vec<_> = given
+            .filter(|(name, _)| !is_idle || *name != "cpu.weight")
+            .collect();
         names.sort_unstable();
         let properties = names
             .into_iter()
@@ -195,6 +207,16 @@ impl Target {
     }
 }
 
+/// Whether these files of version 2 make it idle.
+fn is_idle(files: &HashMap<String, String>) -> bool {
+    files.get("cpu.idle").is_some_and(|idle| idle.trim() == "1")
+}
+
+/// In runc's words.
+fn warn_of_both() {
+    warn(|| "unable to apply both CPUWeight and CpuIdle to systemd, ignoring CPUWeight".to_owned());
+}
+
 /// A number of a file of version 2.
 fn amount(value: &str) -> Option<u64> {
     match value {
@@ -207,8 +229,14 @@ fn unlimited(limit: i64) -> u64 {
     u64::try_from(limit).unwrap_or(u64::MAX)
 }
 
-/// Microseconds in each second. systemd counts in whole percents, of 10 ms: rounded up, so that what
-/// is written to the files afterwards fits into it.
+/// The quota that systemd can keep, and would have at its next reload: of whole percents.
+pub(super) fn kept(quota: i64, period: u64) -> i64 {
+    let kept = per_second(quota, period).checked_mul(period);
+    let kept = kept.and_then(|kept| i64::try_from(kept / 1_000_000).ok());
+    kept.filter(|_| quota > 0).unwrap_or(quota)
+}
+
+/// Microseconds in each second. systemd counts in whole percents, of 10 ms: rounded up.
 fn per_second(quota: i64, period: u64) -> u64 {
     const PERCENT: u64 = 10_000;
     match u64::try_from(quota) {
@@ -378,7 +406,6 @@ mod tests {
         Slice = Text("a.slice")
         PIDs = U32s([7])
         Delegate = Bool(true)
-        CollectMode = Text("inactive-or-failed")
         CPUAccounting = Bool(true)
         MemoryAccounting = Bool(true)
         IOAccounting = Bool(true)
@@ -394,6 +421,15 @@ mod tests {
         TasksAccounting = Bool(true)
         DefaultDependencies = Bool(false)
         "#);
+    }
+
+    #[test]
+    fn quotas_are_kept_in_whole_percents() {
+        assert_eq!(kept(500_000, 900_000), 504_000);
+        assert_eq!(kept(50_000, 100_000), 50_000);
+        assert_eq!(kept(12_500, 100_000), 13_000);
+        assert_eq!(kept(-1, 100_000), -1);
+        assert_eq!(kept(i64::MAX, 100_000), i64::MAX);
     }
 
     #[test]
