@@ -132,7 +132,7 @@ fn planned(
     let default = Linux::default();
     let linux = request.spec.linux().as_ref().unwrap_or(&default);
     at(request, "filter")?;
-    let seccomp = crate::seccomp::compile(linux)?;
+    let seccomp = crate::seccomp::given_or_compiled(request.filter, linux)?;
     at(request, "root-mount")?;
     plan.open_root(request)?;
     if let Some(root) = &plan.shared_root {

@@ -76,6 +76,7 @@ fn plan(spec: &Spec) -> Result<(), Error> {
         new_keyring: true,
         no_pivot: false,
         network: None,
+        filter: None,
         note_mounts_in: None,
         meanwhile: None,
         fail_at: None,

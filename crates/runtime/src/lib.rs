@@ -62,7 +62,7 @@ pub use parse::{parse_process, parse_resources, parse_spec};
 pub use prepare::check_id;
 pub use rootless::Rootless;
 pub use saved::{Saved, SavedDirectory};
-pub use seccomp::seccomp_flags;
+pub use seccomp::{FilterAhead, seccomp_flags};
 pub use shared_root::SharedRoot;
 pub use start::open_gate;
 pub use warning::on_warning;
@@ -94,6 +94,8 @@ pub struct CreateRequest<'a> {
     /// A network namespace for a specification that asks for a new one. None, or one that has to belong
     /// to a new user namespace: it is made with the others.
     pub network: Option<Network>,
+    /// A filter that was compiled before, used if it is the specification's.
+    pub filter: Option<&'a FilterAhead>,
     /// Who makes the cgroup.
     pub cgroup_driver: CgroupDriver,
     /// Whether the container may go without a cgroup where the caller may make none.

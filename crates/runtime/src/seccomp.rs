@@ -31,6 +31,37 @@ impl Program {
     }
 }
 
+/// A filter that was compiled before the configuration was there, for callers who know what it will
+/// probably have: to compile Docker's takes a third of a millisecond.
+#[derive(Debug)]
+pub struct FilterAhead {
+    of: Option<LinuxSeccomp>,
+    program: Option<Program>,
+}
+
+impl FilterAhead {
+    /// Compiles it (linux.seccomp).
+    pub fn compile(filter: LinuxSeccomp) -> Result<Self, Error> {
+        let mut linux = Linux::default();
+        linux.set_seccomp(Some(filter));
+        Ok(Self {
+            program: compile(&linux)?,
+            of: linux.seccomp().clone(),
+        })
+    }
+}
+
+/// The configuration's filter: the one that was compiled ahead, if it is the same.
+pub(crate) fn given_or_compiled(
+    ahead: Option<&FilterAhead>,
+    linux: &Linux,
+) -> Result<Option<Program>, Error> {
+    match ahead.filter(|ahead| ahead.of == *linux.seccomp()) {
+        Some(ahead) => Ok(ahead.program.clone()),
+        None => compile(linux),
+    }
+}
+
 /// The filter, compiled once and used for every process of the container.
 pub(crate) fn compile(linux: &Linux) -> Result<Option<Program>, Error> {
     let Some(seccomp) = linux.seccomp() else {

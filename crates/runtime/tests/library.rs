@@ -144,6 +144,7 @@ fn create_with(
         gate: None,
         start_at_once,
         network: None,
+        filter: None,
         cgroup_driver: runtime::CgroupDriver::Direct,
         rootless: runtime::Rootless::No,
         preserve_fds: 0,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use oci_spec::runtime::LinuxSeccomp;
 use sys::Errno;
 use sys::socket::{self, Kind};
 use sys::spawn::{Child, Spawn};
@@ -141,6 +142,8 @@ pub struct Program {
     /// Or why not: then nothing is launched.
     sealed: sys::Result<OwnedFd>,
     spare: Mutex<Waiting>,
+    /// The filter that the next container probably has, and in the words of the protocol.
+    expected: Mutex<Option<(LinuxSeccomp, Vec<u8>)>>,
 }
 
 /// Who waits for the next launch.
@@ -174,6 +177,7 @@ impl Program {
             path: path.to_owned(),
             sealed: sys::exe::open_sealed(path),
             spare: Mutex::default(),
+            expected: Mutex::default(),
         }
     }
 
@@ -185,7 +189,7 @@ impl Program {
         let spare = self.spare().take();
         let spare = spare.and_then(|spare| spare.told(&message));
         let new = || {
-            let spawned = self.spawn(launch.dir.as_os_str(), Some(&message));
+            let spawned = self.spawn(launch.dir.as_os_str(), &message);
             spawned.map(|new| (new, None))
         };
         let (spare, network) = spare.map_or_else(new, Ok).map_err(self.failed())?;
@@ -199,6 +203,20 @@ impl Program {
         })
     }
 
+    /// Has the shims that will wait compile this filter ahead (linux.seccomp): containers mostly have
+    /// the one that others have.
+    pub fn expect_filter(&self, filter: &LinuxSeccomp) {
+        let mut expected = self.expected();
+        if expected.as_ref().is_none_or(|(known, _)| known != filter) {
+            *expected = Some((filter.clone(), protocol::encode(&Some(filter))));
+        }
+    }
+
+    fn expected(&self) -> MutexGuard<'_, Option<(LinuxSeccomp, Vec<u8>)>> {
+        // It is put there whole.
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Has a shim wait for the next launch, unless one does already or [`Program::dismiss`] was
     /// called: what it needs in any case is made while nobody waits for it. `length` is that of the
     /// directories to come.
@@ -207,8 +225,10 @@ impl Program {
             return Ok(());
         }
         let title = format!("{:.<length$}", protocol::SPARE);
+        let expected = self.expected().as_ref().map(|(_, words)| words.clone());
+        let expected = expected.unwrap_or_else(|| protocol::encode(&None::<LinuxSeccomp>));
         let new = self
-            .spawn(OsStr::new(&title), None)
+            .spawn(OsStr::new(&title), &expected)
             .map_err(self.failed())?;
         let surplus = {
             let mut waiting = self.spare();
@@ -245,12 +265,10 @@ impl Program {
         }
     }
 
-    fn spawn(&self, argument: &OsStr, message: Option<&[u8]>) -> sys::Result<Spare> {
+    fn spawn(&self, argument: &OsStr, message: &[u8]) -> sys::Result<Spare> {
         let (connection, its) = socket::pair(Kind::Messages)?;
-        if let Some(message) = message {
-            // Sent before it exists: the message waits in the socket.
-            socket::send(&connection, message, &[])?;
-        }
+        // Sent before it exists: the message waits in the socket.
+        socket::send(&connection, message, &[])?;
         let null = sys::fd::open_read_write(Path::new("/dev/null"))?;
         let fds = [null.as_fd(), null.as_fd(), null.as_fd(), its.as_fd()];
         let spawn = Spawn::new(&self.path, ["brig-shim".as_ref(), argument])?;

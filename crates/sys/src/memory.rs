@@ -25,6 +25,25 @@ pub fn trim() {
     }
 }
 
+/// Has `size` bytes of the heap at once, for who is sure to need most of them: what is allocated next
+/// lies there, as far as the allocator keeps together what it was given back.
+pub fn populate_heap(size: usize) {
+    const PAGE: usize = 4096;
+    let mut space = Vec::<u8>::with_capacity(size);
+    let first = space.as_mut_ptr();
+    let inside = first.addr().next_multiple_of(PAGE) - first.addr();
+    let whole = size.saturating_sub(inside) & !(PAGE - 1);
+    // SAFETY: whole pages of the vector's own memory; MADV_POPULATE_WRITE changes no content, it has the
+    // pages made that a write would.
+    unsafe {
+        libc::madvise(
+            first.wrapping_add(inside).cast(),
+            whole,
+            libc::MADV_POPULATE_WRITE,
+        )
+    };
+}
+
 /// Has the next `size` bytes of the stack at once, instead of a page at each first touch: half the cost,
 /// for who is sure to need most of them. Without a kernel that does so (Linux 5.14) nothing happens.
 pub fn populate_stack(size: usize) {

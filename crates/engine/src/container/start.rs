@@ -176,6 +176,7 @@ fn run<'a>(
     write_config(engine, &dir, &config)?;
     reserving.finish(&mut placement)?;
     let creating = shim.begin(&Call::Create).map_err(Error::Task)?;
+    expect_as(engine, &config);
     let filled = fill_ahead(engine, container, &shim, &placement, &config)?;
     let process = process_of(container, "create", creating.reply())?;
     namespaces::check_joined(&joined)?;
@@ -381,6 +382,14 @@ fn write_config(engine: &Engine, dir: &Path, config: &Spec) -> Result<(), Error>
     sys::file::replace_unsynced(&path, &text, 0o600)
         .map_err(Error::kernel(format!("write {}", path.display())))?;
     engine.passed(step::RENDER)
+}
+
+/// The next container probably has the same filter.
+fn expect_as(engine: &Engine, config: &Spec) {
+    let filter = config.linux().as_ref().and_then(|l| l.seccomp().as_ref());
+    if let Some(filter) = filter {
+        engine.shim().expect_filter(filter);
+    }
 }
 
 /// Fills the network namespace that the shim has made before, while it makes all the rest. Where

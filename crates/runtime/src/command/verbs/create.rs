@@ -316,6 +316,7 @@ impl Bundle {
             gate,
             start_at_once,
             network: self.network.take(),
+            filter: None,
             cgroup_driver: global.driver,
             rootless: global.rootless,
             preserve_fds: making.passed.count(),

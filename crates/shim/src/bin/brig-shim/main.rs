@@ -29,13 +29,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use runtime::Network;
+use oci_spec::runtime::LinuxSeccomp;
+use runtime::{FilterAhead, Network};
 use shim::protocol::{self, Launch, Reply};
 use sys::process::CommandLine;
 use sys::{event, socket, spawn};
 use types::Signal;
 
+use crate::backend::Ahead;
 use crate::failure::Failure;
 use crate::server::Server;
 
@@ -78,16 +81,17 @@ fn leave_word(text: &str) {
 fn keep() -> Result<(), Failure> {
     let first = spawn::inherited(FIRST).map_err(Failure::of("take the first connection"))?;
     settle_in()?;
-    let ahead = is_spare().then(Ahead::make).transpose()?;
-    if let Some(ahead) = &ahead {
-        ahead.show(&first)?;
+    let mut spare = is_spare().then(Spare::make).transpose()?;
+    if let Some(spare) = &mut spare {
+        spare.show(&first)?;
+        spare.compile_ahead(&first)?;
     }
     let Some(message) = socket::receive(&first).map_err(Failure::of("receive what to launch"))?
     else {
         // The daemon died before it said anything: there is nothing to keep.
         return Ok(());
     };
-    match prepare(&message.bytes, ahead) {
+    match prepare(&message.bytes, spare) {
         Ok(server) => server.run(first),
         Err(failure) => refuse(&first, failure),
     }
@@ -100,13 +104,18 @@ fn is_spare() -> bool {
         .starts_with(protocol::SPARE.as_bytes())
 }
 
+/// How long nobody must have called before it is made use of that nobody does: what was started just
+/// before, or is started next, needs the processors more.
+const PAUSE: Duration = Duration::from_millis(3);
+
 /// What is made while nobody waits for it.
-struct Ahead {
+struct Spare {
     network: Network,
+    filter: Option<FilterAhead>,
     title: CommandLine,
 }
 
-impl Ahead {
+impl Spare {
     /// Gives the daemon a hold on the network, which it may fill while the container is made.
     fn show(&self, first: &OwnedFd) -> Result<(), Failure> {
         let fds: &[_] = match &self.network {
@@ -116,25 +125,42 @@ impl Ahead {
         socket::send(first, b"{}", fds).map_err(Failure::of("show the network that was made"))
     }
 
+    /// Compiles the filter that the daemon expects the container to have.
+    fn compile_ahead(&mut self, first: &OwnedFd) -> Result<(), Failure> {
+        let action = "hear which filter is expected";
+        let expected = socket::receive(first).map_err(Failure::of(action))?;
+        let called = event::readable_within(first, PAUSE).map_err(Failure::of(action))?;
+        if let (Some(expected), false) = (expected, called) {
+            // One that cannot be compiled is refused when a container has it.
+            let expected: Option<LinuxSeccomp> = protocol::decode(&expected.bytes).unwrap_or(None);
+            self.filter = expected.and_then(|filter| FilterAhead::compile(filter).ok());
+        }
+        Ok(())
+    }
+
     fn make() -> Result<Self, Failure> {
         Ok(Self {
             network: Network::make()?,
+            filter: None,
             title: CommandLine::find().map_err(Failure::of("find the own command line"))?,
         })
     }
 }
 
-fn prepare(launch: &[u8], ahead: Option<Ahead>) -> Result<Server, Failure> {
+fn prepare(launch: &[u8], spare: Option<Spare>) -> Result<Server, Failure> {
     let launch: Launch = protocol::decode(launch).map_err(Failure::of("read what to launch"))?;
     // The first and only time.
     let _ = LAST_WORDS.set(launch.dir.join(protocol::LAST_WORDS));
-    let network = ahead.map(|ahead| {
-        ahead
+    let ahead = spare.map_or_else(Ahead::default, |spare| {
+        spare
             .title
             .set(&[OsStr::new("brig-shim"), launch.dir.as_os_str()]);
-        ahead.network
+        Ahead {
+            network: Some(spare.network),
+            filter: spare.filter,
+        }
     });
-    Server::new(launch, network)
+    Server::new(launch, ahead)
 }
 
 /// A daemon, a terminal or an operator's signal to the whole group must not end a container; and

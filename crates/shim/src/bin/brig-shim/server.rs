@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use runtime::Network;
 use shim::log::Writer;
 use shim::protocol::{self, ExitRecord, Launch, Notice};
 use sys::event::{Event, Interest, Poller, Signals};
@@ -13,7 +12,7 @@ use sys::socket::{self, Kind};
 use sys::spawn;
 use types::{ExecId, ProcessRef, Signal};
 
-use crate::backend::{self, Backend};
+use crate::backend::{self, Ahead, Backend};
 use crate::exit_record;
 use crate::failure::Failure;
 use crate::joiner::Joiner;
@@ -98,8 +97,8 @@ pub(crate) struct Connection {
 }
 
 impl Server {
-    /// Listens, for a container that is not there yet. Its network may be.
-    pub(crate) fn new(launch: Launch, network: Option<Network>) -> Result<Self, Failure> {
+    /// Listens, for a container that is not there yet. Something of it may be.
+    pub(crate) fn new(launch: Launch, ahead: Ahead) -> Result<Self, Failure> {
         let poller = Poller::new().map_err(Failure::of("make an epoll set"))?;
         let signals = Signals::take(Some(&[Signal::CHLD]), true);
         let signals = signals.map_err(Failure::of("take signals"))?;
@@ -112,7 +111,7 @@ impl Server {
         let mut listener = Source::new(listener, Token::Listener);
         listener.want(&poller, Some(Interest::READ));
         Ok(Self {
-            backend: backend::choose(&launch, network),
+            backend: backend::choose(&launch, ahead),
             tools: Tools {
                 poller,
                 buffer: Vec::new(),

@@ -7,7 +7,7 @@ use runtime::{Container, CreateRequest, Created, ExecRequest, Joining, Network, 
 use shim::protocol::Launch;
 use types::{Mount, Signal};
 
-use super::{Backend, Begun, Made};
+use super::{Ahead, Backend, Begun, Made};
 use crate::failure::Failure;
 
 /// A container of our own runtime.
@@ -17,8 +17,7 @@ pub(crate) struct Linked {
     bundle: PathBuf,
     rootfs: Vec<Mount>,
     fail_at: Option<String>,
-    /// A network namespace made ahead.
-    network: Option<Network>,
+    ahead: Ahead,
     phase: Phase,
 }
 
@@ -30,13 +29,13 @@ enum Phase {
 }
 
 impl Linked {
-    pub(crate) fn new(launch: &Launch, network: Option<Network>) -> Self {
+    pub(crate) fn new(launch: &Launch, ahead: Ahead) -> Self {
         Self {
             id: launch.id.clone(),
             bundle: launch.bundle.clone(),
             rootfs: launch.rootfs.clone(),
             fail_at: launch.fail_at.clone(),
-            network,
+            ahead,
             phase: Phase::Absent,
         }
     }
@@ -58,7 +57,8 @@ impl Backend for Linked {
             // Nobody could reap it, read its output or answer for it.
             parent_death_signal: Some(Signal::KILL),
             gate: None,
-            network: self.network.take().or_else(|| Network::begin(spec)),
+            network: self.ahead.network.take().or_else(|| Network::begin(spec)),
+            filter: self.ahead.filter.as_ref(),
             cgroup_driver: runtime::CgroupDriver::Direct,
             rootless: runtime::Rootless::No,
             preserve_fds: 0,

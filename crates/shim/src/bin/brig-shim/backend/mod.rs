@@ -6,7 +6,7 @@ mod linked;
 use std::os::fd::OwnedFd;
 
 use oci_spec::runtime::{LinuxResources, Process, Spec};
-use runtime::{Joining, Network, Stdio};
+use runtime::{FilterAhead, Joining, Network, Stdio};
 use shim::protocol::Launch;
 use types::{ProcessRef, Signal};
 
@@ -58,10 +58,17 @@ pub(crate) struct Made {
     pub(crate) terminal: Option<OwnedFd>,
 }
 
-/// The one the launch asks for. Ours may be given a network namespace that is there already.
-pub(crate) fn choose(launch: &Launch, network: Option<Network>) -> Box<dyn Backend> {
+/// What was made before there was a container.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead {
+    pub(crate) network: Option<Network>,
+    pub(crate) filter: Option<FilterAhead>,
+}
+
+/// The one the launch asks for. Ours may be given what is there already.
+pub(crate) fn choose(launch: &Launch, ahead: Ahead) -> Box<dyn Backend> {
     match &launch.foreign_runtime {
-        None => Box::new(linked::Linked::new(launch, network)),
+        None => Box::new(linked::Linked::new(launch, ahead)),
         Some(binary) => Box::new(foreign::Foreign::new(binary, launch, &launch.dir)),
     }
 }
