@@ -357,6 +357,31 @@ mod tests {
         assert_eq!(rules[2].conditions[0].compare, Compare::MaskedEqual(7));
     }
 
+    #[test]
+    fn what_was_compiled_ahead_is_for_the_same_filter() {
+        let filter = |name: &str| {
+            let text = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                {"names": ["NAME"], "action": "SCMP_ACT_ERRNO"}]}"#;
+            seccomp(&text.replace("NAME", name))
+        };
+        let linux = |name| {
+            let mut linux = Linux::default();
+            linux.set_seccomp(Some(filter(name)));
+            linux
+        };
+        let shown = |program: Option<Program>| format!("{program:?}");
+        let compiled = |name| shown(compile(&linux(name)).unwrap());
+        // Another's, by which it is told whether it was taken.
+        let ahead = FilterAhead {
+            of: Some(filter("chown")),
+            ..FilterAhead::compile(filter("chmod")).unwrap()
+        };
+        let given = |linux: &Linux| shown(given_or_compiled(Some(&ahead), linux).unwrap());
+        assert_eq!(given(&linux("chown")), compiled("chmod"));
+        assert_eq!(given(&linux("fchown")), compiled("fchown"));
+        assert_eq!(given(&Linux::default()), "None");
+    }
+
     fn refusal(text: &str) -> String {
         let mut linux = Linux::default();
         linux.set_seccomp(Some(seccomp(text)));

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use serde_json::{Value, json};
 use shim::Program;
 use shim::log::Stream;
 
@@ -78,6 +79,37 @@ fn a_shim_that_waits_keeps_the_next_container() {
     let ours = std::fs::read_link("/proc/self/ns/net").unwrap();
     assert_ne!(seen[0], ours.to_str().unwrap());
     assert_eq!(seen[1..], ["1"]);
+}
+
+/// A filter with which these calls fail.
+fn refusing(names: &[&str]) -> Value {
+    let refused = json!({"names": names, "action": "SCMP_ACT_ERRNO"});
+    json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refused]})
+}
+
+#[test]
+fn the_containers_own_filter_counts_whichever_was_expected() {
+    if !can_run() {
+        return;
+    }
+    let _alone = alone();
+    let program = shim_program();
+    let directories = &["mkdir", "mkdirat"];
+    let links = &["symlink", "symlinkat"];
+    program.expect_filter(&serde_json::from_value(refusing(directories)).unwrap());
+    for (refused, ended) in [(directories, "1 0"), (links, "0 1")] {
+        prepared(&program);
+        let script = "busybox mkdir /a; a=$?; busybox ln -s x /b; echo $a $?";
+        let guest = Setup::shell(script).launch_by(&program);
+        let path = guest.dir.path().join("config.json");
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        config["linux"]["seccomp"] = refusing(refused);
+        std::fs::write(&path, config.to_string()).unwrap();
+        let guest = guest.create();
+        guest.start();
+        assert_eq!(guest.wait().code, 0);
+        assert_eq!(guest.logged(Stream::Stdout).trim(), ended);
+    }
 }
 
 #[test]
