@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use rustix::net::{
     sockopt,
 };
 
-use crate::error::{Errno, Error, Named, Result, retry};
+use crate::error::{Errno, Error, Named, Result, check, retry};
 use crate::fd;
 
 /// Descriptors that may travel beside one message, the memfd of a long one not counted.
@@ -367,6 +367,17 @@ pub fn closed_by_peer(socket: impl AsFd) -> Result<bool> {
     Ok(set[0].revents().intersects(PollFlags::HUP | PollFlags::ERR))
 }
 
+/// Bytes that were sent and that the other side has not read, with the kernel's own bookkeeping
+/// (SIOCOUTQ of unix(7)); zero once it has read everything.
+#[allow(unsafe_code, reason = "SIOCOUTQ has no safe wrapper")]
+pub fn unread_by_peer(socket: impl AsFd) -> Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ writes one int to the address it is given, which is alive for the call.
+    let answer = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    check("ioctl SIOCOUTQ", answer.into())?;
+    Ok(usize::try_from(bytes).unwrap_or_default())
+}
+
 /// Makes room for `bytes` more in the kernel, beyond the limit for ordinary users if need be, so
 /// that a sender that ends need not wait for a slow reader.
 pub fn reserve_send_buffer(socket: impl AsFd, bytes: usize) -> Result<()> {
@@ -382,6 +393,17 @@ pub fn peer_pid(socket: impl AsFd) -> Result<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_read_is_known() {
+        let (a, b) = pair(Kind::Stream).unwrap();
+        assert_eq!(unread_by_peer(&a).unwrap(), 0);
+        send_stream(&a, b"head", &[]).unwrap();
+        assert!(unread_by_peer(&a).unwrap() > 0);
+        let mut buffer = Vec::with_capacity(8);
+        try_receive_bytes(&b, &mut buffer).unwrap();
+        assert_eq!(unread_by_peer(&a).unwrap(), 0);
+    }
 
     #[test]
     fn messages_keep_their_borders_and_descriptors() {

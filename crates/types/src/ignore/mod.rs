@@ -16,7 +16,9 @@ pub enum InvalidPattern {
     #[error("illegal exclusion pattern: \"!\"")]
     Exclusion,
     /// Brackets or escapes.
-    #[error("syntax error in pattern {0:?}: brackets must close and an escape must guard something")]
+    #[error(
+        "syntax error in pattern {0:?}: brackets must close and an escape must guard something"
+    )]
     Syntax(String),
 }
 

@@ -31,12 +31,12 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Response, StatusCode};
 
 use crate::app::App;
-use api::grpc::{channel, server};
 use crate::http::body::Body;
 use crate::http::error::Failure;
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
 use crate::http::router::Operation;
+use api::grpc::{channel, server};
 use history::History;
 use jobs::Jobs;
 use sessions::{Offer, Sessions};

@@ -2,6 +2,8 @@
 
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::Duration;
 
 use shim::log::Stream;
 use shim::protocol::AttachOptions;
@@ -15,6 +17,9 @@ use crate::source::{Source, Token};
 /// Read from a client at once.
 pub(crate) const BLOCK: usize = 64 * 1024;
 
+/// How long output waits for a client that has not read the head of its answer: some 50 ms.
+const PATIENCE: (u32, Duration) = (250, Duration::from_micros(200));
+
 /// One client of a session.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -25,6 +30,8 @@ pub(crate) struct Client {
     pub(crate) reading: bool,
     /// It still takes output.
     writing: bool,
+    /// Something was sent to it.
+    greeted: bool,
     /// Output that did not fit into its socket.
     pending: Vec<u8>,
     detach: Option<Detach>,
@@ -52,6 +59,7 @@ impl Client {
             source: Source::new(fd, token),
             reading: options.streams.stdin,
             writing: options.streams.stdout || options.streams.stderr,
+            greeted: false,
             pending: Vec::new(),
             detach: None,
             hung_up: false,
@@ -95,6 +103,9 @@ impl Client {
         if !wanted || !self.writing {
             return;
         }
+        if !std::mem::replace(&mut self.greeted, true) {
+            self.let_head_be_read();
+        }
         let header = frame::header(stream, bytes.len());
         let header: &[u8] = if self.options.framed { &header } else { &[] };
         if self.is_behind() {
@@ -111,6 +122,18 @@ impl Client {
                 .pending
                 .extend_from_slice(&bytes[sent - header.len()..]),
             Err(_) => self.stop_writing(),
+        }
+    }
+
+    /// Some clients, docker-py among them, read the head of an answer through a buffer and lose what
+    /// comes with it. dockerd's output is never as early; here, it waits until the head is read.
+    fn let_head_be_read(&self) {
+        let (times, pause) = PATIENCE;
+        for _ in 0..times {
+            match socket::unread_by_peer(&self.source) {
+                Ok(1..) => thread::sleep(pause),
+                Ok(0) | Err(_) => return,
+            }
         }
     }
 
