@@ -9,6 +9,7 @@
 //! Boundary types: everything in [`wire`], [`convert::Refusal`], [`client::Client`],
 //! [`stream::Frame`], [`Version`].
 
+pub mod buildkit;
 pub mod client;
 pub mod convert;
 pub mod grpc;

@@ -1,7 +1,7 @@
 //! Finding the daemon, and starting it when there is none.
 //!
-//! `-H` comes before `BRIG_HOST`, which comes before the default. A daemon is started only where
-//! the client knows that it would listen on the very socket that was asked for.
+//! [`contexts`] says which one is meant. A daemon is started only where the client knows that it would listen
+//! on the very socket that was asked for.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
@@ -15,8 +15,9 @@ use api::client::{Client, Endpoint, InvalidEndpoint};
 use sys::spawn::{Child, Spawn};
 
 use crate::args::Globals;
+use crate::contexts::{self, Chosen, Material};
 use crate::error::CliError;
-use crate::print;
+use crate::{dial, print};
 
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_HOST: &str = "unix:///run/brig/brig.sock";
@@ -42,20 +43,11 @@ pub struct Daemon {
 impl Daemon {
     /// The daemon that flags and environment name. Nothing is sent yet.
     pub fn find(globals: &Globals) -> Result<Self, CliError> {
-        let host = globals
-            .host
-            .clone()
-            .or_else(|| variable("BRIG_HOST"))
-            .unwrap_or_else(|| DEFAULT_HOST.to_owned());
-        let endpoint: Endpoint = match host.as_str() {
-            "unix://" => DEFAULT_HOST.parse(),
-            path if path.starts_with('/') => format!("unix://{path}").parse(),
-            other => other.parse(),
-        }
-        .map_err(|error: InvalidEndpoint| CliError::Invalid(error.to_string()))?;
+        let Chosen { host, tls, .. } = contexts::chosen(globals, &variable)?;
+        let endpoint = endpoint(&host, tls.as_ref())?;
         let socket = match &endpoint {
             Endpoint::Unix(path) => Some(path.clone()),
-            Endpoint::Tcp(_) => None,
+            Endpoint::Tcp(_) | Endpoint::Dialed(_) => None,
         };
         let mut client = Client::new(endpoint);
         if globals.tells_requests() {
@@ -81,6 +73,12 @@ impl Daemon {
             Err(error) => return Err(self.unreachable(&error)),
         };
         self.adopt(stream).await
+    }
+
+    /// A connection on which nothing has been said, starting the daemon if it may be started.
+    pub async fn raw(&self) -> Result<api::client::Stream, CliError> {
+        self.connect().await?;
+        Ok(self.client.raw().await?)
     }
 
     /// Starts the daemon again after it went away, if it may be started.
@@ -143,6 +141,30 @@ impl Daemon {
             .ok_or_else(|| advice("There is no brigd beside this program nor on the PATH."))?;
         launch(&program, run_root, socket, self.notices)
     }
+}
+
+/// Where an address leads.
+fn endpoint(host: &str, tls: Option<&Material>) -> Result<Endpoint, CliError> {
+    if host.starts_with("ssh://") {
+        return dial::ssh(host).map(Endpoint::Dialed);
+    }
+    let parsed = match host {
+        "unix://" | "" => DEFAULT_HOST.parse(),
+        path if path.starts_with('/') => format!("unix://{path}").parse(),
+        other => other.parse(),
+    };
+    let parsed = parsed.map_err(|error: InvalidEndpoint| CliError::Invalid(error.to_string()))?;
+    match (&parsed, tls) {
+        (Endpoint::Tcp(address), Some(material)) => {
+            dial::tls(host, address, material).map(Endpoint::Dialed)
+        }
+        _ => Ok(parsed),
+    }
+}
+
+/// Whether an address makes sense.
+pub(crate) fn check(host: &str) -> Result<(), CliError> {
+    endpoint(host, None).map(drop)
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -328,7 +350,7 @@ mod tests {
         unix:///run/x/brig.sock Some("/run/x/brig.sock")
         unix:///run/brig/brig.sock Some("/run/brig/brig.sock")
         tcp://127.0.0.1:2375 None
-        unable to parse docker host `ssh://me@there`: unix:///path or tcp://host:port is expected
+        ssh://me@there None
         "#);
     }
 

@@ -47,6 +47,9 @@ pub enum CliError {
         /// Why.
         source: io::Error,
     },
+    /// A build.
+    #[error("ERROR: {0}")]
+    Build(String),
     /// A `--format` that cannot be honoured.
     #[error("template parsing error: {0}")]
     Template(String),
@@ -56,7 +59,7 @@ pub enum CliError {
 }
 
 /// The kernel's sentence without Rust's number, in lower case as Go prints it.
-fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     match error.raw_os_error() {
@@ -126,11 +129,22 @@ impl CliError {
     /// What it is about.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Refused(_) | Self::Invalid(_) | Self::Template(_) => ErrorKind::Invalid,
+            Self::Refused(_) | Self::Invalid(_) | Self::Template(_) | Self::Build(_) => {
+                ErrorKind::Invalid
+            }
             Self::Unreachable(_) => ErrorKind::Unavailable,
             Self::Daemon { kind, .. } => *kind,
             Self::File { .. } => ErrorKind::NotFound,
             Self::Connection(_) | Self::Io { .. } | Self::Silent(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// The same, in the words of what tells of builds.
+    pub(crate) fn of_build(self) -> Self {
+        match self {
+            Self::Refused(_) | Self::Silent(_) | Self::Build(_) => self,
+            pipe if pipe.is_broken_pipe() => pipe,
+            other => Self::Build(format!("failed to build: {other}")),
         }
     }
 

@@ -7,9 +7,12 @@
 
 mod archive;
 pub mod args;
+mod build;
 pub mod commands;
 pub mod connect;
+mod contexts;
 pub mod credentials;
+mod dial;
 pub mod error;
 pub mod manifests;
 mod outcome;

@@ -55,6 +55,13 @@ pub(crate) fn window() -> Option<(u16, u16)> {
         .filter(|(rows, columns)| *rows != 0 || *columns != 0)
 }
 
+/// Rows and columns of the terminal that shows what happens.
+pub(crate) fn error_window() -> Option<(u16, u16)> {
+    term::window_size(io::stderr())
+        .ok()
+        .filter(|(rows, columns)| *rows != 0 && *columns != 0)
+}
+
 /// A line that a person types, without its end; none when they gave up. It is echoed when `shown`.
 pub(crate) fn line(shown: bool) -> io::Result<Option<String>> {
     if shown {

@@ -8,13 +8,14 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use hyper::client::conn::http1;
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{Body, Error};
+use super::{Body, Error, Stream};
 
 /// Sends requests on one connection.
 pub(super) type Sender = http1::SendRequest<Body>;
@@ -24,9 +25,45 @@ pub(super) type Sender = http1::SendRequest<Body>;
 #[error("unable to parse docker host `{0}`: unix:///path or tcp://host:port is expected")]
 pub struct InvalidEndpoint(pub String);
 
+/// How a connection comes about.
+pub type Dial = Arc<dyn Fn() -> io::Result<std::os::unix::net::UnixStream> + Send + Sync>;
+
+/// Somebody who makes connections to a daemon.
+#[derive(Clone)]
+pub struct Dialer {
+    host: String,
+    dial: Dial,
+}
+
+impl Dialer {
+    /// Connections to the daemon at an address.
+    pub fn new(host: &str, dial: Dial) -> Self {
+        Self {
+            host: host.to_owned(),
+            dial,
+        }
+    }
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Dialer").field(&self.host).finish()
+    }
+}
+
+impl PartialEq for Dialer {
+    fn eq(&self, other: &Self) -> bool {
+        self.host == other.host
+    }
+}
+
+impl Eq for Dialer {}
+
 /// Where a daemon is: what `-H` and `DOCKER_HOST` name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
+    /// Where only somebody else can connect to.
+    Dialed(Dialer),
     /// A unix socket.
     Unix(PathBuf),
     /// `host:port`
@@ -38,6 +75,7 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
             Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Dialed(dialer) => f.write_str(&dialer.host),
         }
     }
 }
@@ -67,6 +105,14 @@ impl FromStr for Endpoint {
 impl Endpoint {
     /// A new connection, its driver spawned: the driver ends with the connection.
     pub(super) async fn connect(&self) -> Result<Sender, Error> {
+        match self.stream().await? {
+            Stream::Unix(stream) => handshake(stream).await,
+            Stream::Tcp(stream) => handshake(stream).await,
+        }
+    }
+
+    /// A new connection on which nothing has been said.
+    pub(super) async fn stream(&self) -> Result<Stream, Error> {
         let failed = |source: io::Error| Error::Connect {
             endpoint: self.clone(),
             source,
@@ -74,12 +120,19 @@ impl Endpoint {
         match self {
             Self::Unix(path) => {
                 let (path, _directory) = reachable(path).map_err(failed)?;
-                handshake(UnixStream::connect(path).await.map_err(failed)?).await
+                let stream = UnixStream::connect(path).await.map_err(failed)?;
+                Ok(Stream::Unix(stream))
+            }
+            Self::Dialed(dialer) => {
+                let stream = (dialer.dial)().map_err(failed)?;
+                stream.set_nonblocking(true).map_err(failed)?;
+                let stream = UnixStream::from_std(stream).map_err(failed)?;
+                Ok(Stream::Unix(stream))
             }
             Self::Tcp(address) => {
                 let stream = TcpStream::connect(address).await.map_err(failed)?;
                 stream.set_nodelay(true).map_err(failed)?;
-                handshake(stream).await
+                Ok(Stream::Tcp(stream))
             }
         }
     }

@@ -7,6 +7,7 @@
 //! Methods that stream return when the answer's head is there.
 
 mod body;
+mod builds;
 mod connect;
 mod containers;
 mod error;
@@ -23,7 +24,8 @@ use std::sync::Mutex;
 use crate::Version;
 
 pub use body::{Body, Chunks, Download};
-pub use connect::{Endpoint, InvalidEndpoint};
+pub use builds::{Session, SessionOffer};
+pub use connect::{Dial, Dialer, Endpoint, InvalidEndpoint};
 pub use containers::{CommitQuery, ListQuery, LogsQuery, RemoveQuery, StopQuery, Waiting};
 pub use error::Error;
 pub use hijack::{Attach, Hijacked, Stream};
@@ -90,6 +92,14 @@ impl Client {
         let sender = connect::handshake(stream).await?;
         self.lock().idle = Some(sender);
         Ok(())
+    }
+
+    /// A connection on which nothing has been said.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub async fn raw(&self) -> Result<Stream, Error> {
+        self.endpoint.stream().await
     }
 
     /// Where the daemon is.

@@ -37,7 +37,8 @@ pub(super) struct Call {
     stream: Option<Body>,
     content_type: Option<String>,
     registry_auth: Option<String>,
-    upgrade: bool,
+    upgrade: Option<&'static str>,
+    headers: Vec<(&'static str, String)>,
 }
 
 /// An answer whose head is there.
@@ -69,7 +70,8 @@ impl Call {
             stream: None,
             content_type: None,
             registry_auth: None,
-            upgrade: false,
+            upgrade: None,
+            headers: Vec::new(),
         }
     }
 
@@ -147,8 +149,19 @@ impl Call {
         self
     }
 
-    pub(super) fn upgrade(mut self) -> Self {
-        self.upgrade = true;
+    pub(super) fn upgrade(self) -> Self {
+        self.upgrade_to("tcp")
+    }
+
+    /// Asks for the connection, for this protocol.
+    pub(super) fn upgrade_to(mut self, protocol: &'static str) -> Self {
+        self.upgrade = Some(protocol);
+        self
+    }
+
+    /// Adds a header.
+    pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
         self
     }
 
@@ -166,8 +179,13 @@ impl Call {
         if let Some(auth) = &self.registry_auth {
             request = request.header("X-Registry-Auth", auth);
         }
-        if self.upgrade {
-            request = request.header(CONNECTION, "Upgrade").header(UPGRADE, "tcp");
+        if let Some(protocol) = self.upgrade {
+            request = request
+                .header(CONNECTION, "Upgrade")
+                .header(UPGRADE, protocol);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
         }
         let body = match (&self.json, self.stream.take()) {
             (_, Some(stream)) => {

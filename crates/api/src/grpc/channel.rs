@@ -44,6 +44,9 @@ impl tower_service::Service<Request<Body>> for Channel {
 }
 
 /// Opens it: the channel, and what has to be awaited for it to work, which is over when the connection is.
+///
+/// # Errors
+/// When the other side does not speak HTTP/2.
 pub async fn connect<I>(io: I) -> hyper::Result<(Channel, impl Future<Output = ()> + Send)>
 where
     I: Read + Write + Send + Unpin + 'static,
@@ -67,6 +70,9 @@ where
 
 impl Channel {
     /// One message there, one back.
+    ///
+    /// # Errors
+    /// When the other side says no, or is gone.
     pub async fn unary<Q, A>(&self, path: &'static str, message: Q) -> Result<A, Status>
     where
         Q: Message + Default + Send + Sync + 'static,
@@ -79,7 +85,30 @@ impl Channel {
         Ok(answer.await?.into_inner())
     }
 
+    /// One message there, some back.
+    ///
+    /// # Errors
+    /// When the other side says no, or is gone.
+    pub async fn streaming<Q, A>(
+        &self,
+        path: &'static str,
+        message: Q,
+    ) -> Result<Streaming<A>, Status>
+    where
+        Q: Message + Default + Send + Sync + 'static,
+        A: Message + Default + Send + Sync + 'static,
+    {
+        let mut grpc = self.grpc().await?;
+        let request = tonic::Request::new(message);
+        let codec = ProstCodec::<Q, A>::default();
+        let answer = grpc.server_streaming(request, PathAndQuery::from_static(path), codec);
+        Ok(answer.await?.into_inner())
+    }
+
     /// Messages both ways.
+    ///
+    /// # Errors
+    /// When the other side says no, or is gone.
     pub async fn both<Q, A>(
         &self,
         path: &'static str,

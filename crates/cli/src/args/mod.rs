@@ -3,8 +3,10 @@
 //! The command line is read in two steps: the flags before the verb, then those of the one verb
 //! that was named, so that a start builds one verb's table of flags and not those of all.
 
+pub mod build;
 pub mod container;
 pub mod containers;
+pub mod contexts;
 pub mod devices;
 mod help;
 pub mod images;
@@ -63,6 +65,25 @@ pub struct Globals {
     pub debug: bool,
     /// `-l`
     pub log_level: Option<String>,
+    /// `-c`
+    pub context: Option<String>,
+    /// `--tls` and its kin.
+    pub tls: TlsFlags,
+}
+
+/// What flags say of TLS.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFlags {
+    /// `--tls`
+    pub on: bool,
+    /// `--tlsverify`
+    pub verify: bool,
+    /// `--tlscacert`
+    pub ca: Option<String>,
+    /// `--tlscert`
+    pub cert: Option<String>,
+    /// `--tlskey`
+    pub key: Option<String>,
 }
 
 impl Globals {
@@ -117,8 +138,19 @@ pub fn parse(verbs: &'static [Verb], words: Vec<String>) -> Result<Parsed, Refus
             .get_many::<String>("host")
             .and_then(|mut hosts| hosts.next_back().cloned()),
         debug: matches.get_flag("debug"),
-        log_level: matches.get_one::<String>("log-level").cloned(),
+        log_level: text(&matches, "log-level"),
+        context: text(&matches, "context"),
+        tls: TlsFlags {
+            on: matches.get_flag("tls"),
+            verify: matches.get_flag("tlsverify"),
+            ca: text(&matches, "tlscacert"),
+            cert: text(&matches, "tlscert"),
+            key: text(&matches, "tlskey"),
+        },
     };
+    if let Some(directory) = text(&matches, "config") {
+        crate::credentials::use_directory(directory);
+    }
     let rest: Vec<String> = matches
         .get_many::<String>("words")
         .map(|words| words.cloned().collect())
@@ -127,6 +159,10 @@ pub fn parse(verbs: &'static [Verb], words: Vec<String>) -> Result<Parsed, Refus
         return Ok(Parsed::Text(top_help(verbs, &top)));
     }
     verb(verbs, rest, globals)
+}
+
+fn text(matches: &ArgMatches, name: &str) -> Option<String> {
+    matches.get_one::<String>(name).cloned()
 }
 
 /// `brig version 0.1.0`.
@@ -303,6 +339,23 @@ fn top_command() -> Command {
             .value_parser(["debug", "info", "warn", "error", "fatal"]),
         )
         .arg(
+            flag("config", "Directory of the client's configuration (default \"~/.docker\")")
+                .value_name("string"),
+        )
+        .arg(
+            flag("context", "Name of the context that says which daemon to talk to")
+                .short('c')
+                .value_name("string"),
+        )
+        .arg(flag("tls", "Use TLS; implied by --tlsverify").action(ArgAction::SetTrue))
+        .arg(
+            flag("tlscacert", "Trust daemons whose certificate this authority has signed")
+                .value_name("string"),
+        )
+        .arg(flag("tlscert", "Certificate of this client").value_name("string"))
+        .arg(flag("tlskey", "Key of that certificate").value_name("string"))
+        .arg(flag("tlsverify", "Use TLS and verify the daemon").action(ArgAction::SetTrue))
+        .arg(
             flag("version", "Print the version and end")
                 .short('v')
                 .action(ArgAction::SetTrue),
@@ -334,8 +387,20 @@ pub struct Group {
 /// All groups.
 pub const GROUPS: &[Group] = &[
     Group {
+        name: "builder",
+        about: "Manage builds",
+    },
+    Group {
+        name: "buildx",
+        about: "Manage builds, in the words of Docker's plugin",
+    },
+    Group {
         name: "container",
         about: "Manage containers",
+    },
+    Group {
+        name: "context",
+        about: "Manage contexts: daemons with names",
     },
     Group {
         name: "image",

@@ -40,7 +40,7 @@ pub(super) async fn run(args: LoadArgs, context: Context) -> Result<u8, CliError
 }
 
 /// Standard input as a file: reads block a thread of the runtime's, not the runtime.
-pub(super) fn stdin() -> Result<tokio::fs::File, CliError> {
+pub(crate) fn stdin() -> Result<tokio::fs::File, CliError> {
     let owned = std::io::stdin().as_fd().try_clone_to_owned();
     owned
         .map(|fd| tokio::fs::File::from_std(fd.into()))

@@ -1,12 +1,20 @@
 //! One verb, one file; and the table of all verbs.
 
 mod attach;
+mod build;
 mod check;
 mod commit;
 mod container_prune;
+mod context_create;
+mod context_inspect;
+mod context_ls;
+mod context_rm;
+mod context_transfer;
+mod context_use;
 mod cp;
 mod create;
 mod df;
+mod dial_stdio;
 mod diff;
 mod events;
 mod exec;
@@ -69,18 +77,23 @@ mod volume_rm;
 mod volume_transfer;
 mod wait;
 
+pub(crate) use load::stdin;
+
 use std::future::Future;
+use std::os::fd::AsFd as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Command, FromArgMatches};
 
+use crate::args::build as b;
 use crate::args::container::{CreateArgs, RunArgs};
 use crate::args::containers as c;
+use crate::args::contexts as x;
 use crate::args::images as i;
 use crate::args::networks as n;
 use crate::args::registry as r;
 use crate::args::volumes as v;
-use crate::args::{Arity, Invocation, Verb};
+use crate::args::{Arity, Globals, Invocation, Verb};
 use crate::connect::Daemon;
 use crate::error::{CliError, Manner};
 use crate::resolve::Surroundings;
@@ -91,6 +104,8 @@ use crate::terminal;
 pub(crate) struct Context {
     /// The daemon; not connected yet.
     pub(crate) daemon: Daemon,
+    /// Whether more is to be said than usual.
+    pub(crate) debug: bool,
 }
 
 impl Context {
@@ -126,6 +141,12 @@ impl Context {
     }
 }
 
+/// Standard output as a file.
+pub(crate) fn stdout() -> std::io::Result<std::fs::File> {
+    let owned = std::io::stdout().as_fd().try_clone_to_owned();
+    owned.map(Into::into)
+}
+
 /// How a verb reports its failures.
 pub(crate) fn manner(verb: &Verb) -> Manner {
     match verb.name() {
@@ -153,6 +174,7 @@ where
         .map_err(|error| CliError::Invalid(error.to_string()))?;
     let context = Context {
         daemon: Daemon::find(&invocation.globals)?,
+        debug: invocation.globals.tells_requests(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -180,12 +202,41 @@ macro_rules! verb {
     };
 }
 
+/// Reads the flags of a verb that needs no daemon, and runs it.
+fn here<A: FromArgMatches>(
+    invocation: &mut Invocation,
+    verb: impl FnOnce(A, &Globals) -> Result<u8, CliError>,
+) -> Result<u8, CliError> {
+    let args = A::from_arg_matches_mut(&mut invocation.matches)
+        .map_err(|error| CliError::Invalid(error.to_string()))?;
+    verb(args, &invocation.globals)
+}
+
+/// A variable of the environment.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// A verb that needs no daemon.
+macro_rules! local {
+    ($names:expr, $usage:expr, $about:expr, $arity:expr, $args:ty, $run:path) => {
+        Verb {
+            names: &$names,
+            usage: $usage,
+            about: $about,
+            arity: $arity,
+            flags: flags::<$args>,
+            run: |mut invocation| here::<$args>(&mut invocation, $run),
+        }
+    };
+}
+
 const CONTAINERS: &str = "CONTAINER [CONTAINER...]";
 const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 72] = [
+pub static VERBS: [Verb; 83] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
     verb!(["container commit", "commit"], "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]", "Make an image of what a container has changed", Arity::Between(1, 2), c::CommitArgs, commit::run),
     verb!(["container cp", "cp"], "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tbrig cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files between this machine and a container, or two containers", Arity::Exactly(2), c::CpArgs, cp::run),
@@ -211,6 +262,16 @@ pub static VERBS: [Verb; 72] = [
     verb!(["container unpause", "unpause"], CONTAINERS, "Let the processes of one or more containers go on", Arity::AtLeast(1), c::NamesArgs, unpause::run),
     verb!(["container update", "update"], OPTIONS_CONTAINERS, "Change the limits of one or more containers", Arity::AtLeast(1), c::UpdateArgs, update::run),
     verb!(["container wait", "wait"], CONTAINERS, "Wait until one or more containers end, then print their exit codes", Arity::AtLeast(1), c::NamesArgs, wait::run),
+    local!(["context create"], "[OPTIONS] CONTEXT", "Give a daemon a name", Arity::Exactly(1), x::ContextCreateArgs, context_create::create),
+    local!(["context export"], "CONTEXT [FILE|-]", "Write a context to a tar archive", Arity::Between(1, 2), c::NamesArgs, context_transfer::export),
+    local!(["context import"], "CONTEXT FILE|-", "Make a context of such an archive", Arity::Exactly(2), c::NamesArgs, context_transfer::import),
+    local!(["context inspect"], "[OPTIONS] [CONTEXT] [CONTEXT...]", "Show all about one or more contexts", Arity::AtLeast(0), x::ContextInspectArgs, context_inspect::run),
+    local!(["context ls", "context list"], "[OPTIONS]", "List contexts", Arity::None, x::ContextLsArgs, context_ls::run),
+    local!(["context rm", "context remove"], "[OPTIONS] CONTEXT [CONTEXT...]", "Remove one or more contexts", Arity::AtLeast(1), x::ContextRmArgs, context_rm::run),
+    local!(["context show"], "", "Print the name of the context in use", Arity::None, c::NamesArgs, context_use::show),
+    local!(["context update"], "[OPTIONS] CONTEXT", "Change a context", Arity::Exactly(1), x::ContextUpdateArgs, context_create::update),
+    local!(["context use"], "CONTEXT", "Use a context from now on", Arity::Exactly(1), c::NamesArgs, context_use::run),
+    verb!(["image build", "build", "builder build", "buildx build", "buildx b"], "[OPTIONS] PATH | URL | -", "Build an image from a Dockerfile", Arity::Exactly(1), b::BuildArgs, build::run),
     verb!(["image history", "history"], "[OPTIONS] IMAGE", "Show how an image was made", Arity::Exactly(1), i::HistoryArgs, history::run),
     verb!(["image import", "import"], "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]", "Make an image of a root file system's tar archive", Arity::Between(1, 2), i::ImportArgs, import::run),
     verb!(["image inspect"], "[OPTIONS] IMAGE [IMAGE...]", "Show all about one or more images", Arity::AtLeast(1), i::ImageInspectArgs, image_inspect::run),
@@ -243,6 +304,7 @@ pub static VERBS: [Verb; 72] = [
     verb!(["search"], "[OPTIONS] TERM", "Search a registry for images", Arity::Exactly(1), r::SearchArgs, search::run),
     verb!(["system check"], "[OPTIONS]", "Check whether everything stored is whole", Arity::None, i::CheckArgs, check::run),
     verb!(["system df"], "[OPTIONS]", "Show what images and containers take on disk", Arity::None, i::DfArgs, df::run),
+    verb!(["system dial-stdio"], "", "Pass the daemon's connection on over standard input and output", Arity::None, c::NamesArgs, dial_stdio::run),
     verb!(["system events", "events"], "[OPTIONS]", "Show what happens, as it happens", Arity::None, c::EventsArgs, events::run),
     verb!(["system info", "info"], "[OPTIONS]", "Show facts about the daemon and its machine", Arity::None, i::FormatArgs, info::run),
     verb!(["system prune"], "[OPTIONS]", "Remove what nothing uses", Arity::None, c::SystemPruneArgs, system_prune::run),

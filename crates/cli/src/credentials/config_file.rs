@@ -48,6 +48,14 @@ impl ConfigFile {
         Some(text.to_owned()).filter(|text| !text.is_empty())
     }
 
+    /// Changes a text, or takes it out.
+    pub(super) fn set(&mut self, key: &str, value: Option<&str>) {
+        match value {
+            Some(value) => drop(self.values.insert(key.to_owned(), value.into())),
+            None => drop(self.values.remove(key)),
+        }
+    }
+
     /// The name of the helper that has a server's credentials.
     pub(super) fn helper(&self, server: &str) -> Option<String> {
         let helpers = self.values.get("credHelpers").and_then(Value::as_object);
@@ -141,7 +149,7 @@ fn decoded(auth: &str) -> Option<(String, String)> {
 }
 
 /// Replaces a file, in a directory that is made if it is not there.
-pub(super) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+pub(crate) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     let failed = |source: io::Error| Error::File {
         path: path.to_owned(),
         source,

@@ -10,12 +10,14 @@ mod sealed;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use api::wire::AuthConfig;
 use types::ImageRef;
 
 use crate::error::CliError;
 use config_file::ConfigFile;
+pub(crate) use config_file::write_file;
 use sealed::Sealed;
 
 /// How Docker's registry is called where credentials are kept.
@@ -97,15 +99,52 @@ fn bare(address: &str) -> &str {
     rest.split('/').next().unwrap_or(rest)
 }
 
+/// `--config`. A static because the flag stands before all others and is for everything that reads the
+/// environment.
+static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Keeps everything in this directory, whatever the environment says.
+pub fn use_directory(path: String) {
+    // The first word counts.
+    let _ = DIRECTORY.set(PathBuf::from(path));
+}
+
 /// The directory of `config.json`; `variable` reads the environment.
 ///
 /// # Errors
 /// When there is no home directory.
 pub fn directory(variable: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, Error> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let docker = set("DOCKER_CONFIG").map(PathBuf::from);
+    let given = DIRECTORY.get().cloned();
+    let docker = given.or_else(|| set("DOCKER_CONFIG").map(PathBuf::from));
     let docker = docker.or_else(|| Some(PathBuf::from(set("HOME")?).join(".docker")));
     docker.ok_or(Error::Homeless)
+}
+
+/// A setting of the configuration.
+///
+/// # Errors
+/// When there is no home directory, or the file cannot be read.
+pub fn setting(
+    key: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<String>, Error> {
+    let config = ConfigFile::read(&directory(variable)?.join("config.json"))?;
+    Ok(config.text(key))
+}
+
+/// Changes a setting of the configuration, or takes it out.
+///
+/// # Errors
+/// When there is no home directory, or the file cannot be read or written.
+pub fn set(
+    key: &str,
+    value: Option<&str>,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), Error> {
+    let mut config = ConfigFile::read(&directory(variable)?.join("config.json"))?;
+    config.set(key, value);
+    config.write()
 }
 
 /// The places where credentials are kept.

@@ -1,6 +1,7 @@
 //! From answers of the daemon to text. Everything here makes strings; [`Out`] alone writes.
 
 pub mod containers;
+pub mod contexts;
 pub mod disk;
 pub mod events;
 pub mod images;

@@ -12,9 +12,12 @@ pub fn align(lines: &str) -> String {
 /// Columns are at least `width` wide with the space between them, as Go counts.
 fn aligned(lines: &str, width: usize) -> String {
     const SPACE: usize = 3;
-    let mut writer = TabWriter::new(Vec::new())
-        .minwidth(width - SPACE)
-        .padding(SPACE);
+    apart(lines, width - SPACE, SPACE)
+}
+
+/// Columns of a least width, and so much space between them.
+fn apart(lines: &str, width: usize, space: usize) -> String {
+    let mut writer = TabWriter::new(Vec::new()).minwidth(width).padding(space);
     let done = writer
         .write_all(lines.as_bytes())
         .and_then(|()| writer.flush());
@@ -33,6 +36,17 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
 /// A table with headings, columns at least twenty wide: `top` prints it.
 pub fn wide(headings: &[&str], rows: &[Vec<String>]) -> String {
     aligned(&lines(headings, rows), 20)
+}
+
+/// A table with headings, columns as wide as they have to be.
+pub fn spaced(headings: &[&str], rows: &[Vec<String>]) -> String {
+    aligned(&lines(headings, rows), 3)
+}
+
+/// Rows without headings, with one space between their columns.
+pub fn tight(rows: &[Vec<String>]) -> String {
+    let lines = rows.iter().map(|row| row.join("\t") + "\n");
+    apart(&lines.collect::<String>(), 0, 1)
 }
 
 fn lines(headings: &[&str], rows: &[Vec<String>]) -> String {
