@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use api::client::{Client, Endpoint, InvalidEndpoint};
+use api::client::{Client, Endpoint, InvalidEndpoint, Place};
 use sys::spawn::{Child, Spawn};
 
 use crate::args::Globals;
@@ -46,8 +46,8 @@ impl Daemon {
         let Chosen { host, tls, .. } = contexts::chosen(globals, &variable)?;
         let endpoint = endpoint(&host, tls.as_ref())?;
         let socket = match &endpoint {
-            Endpoint::Unix(path) => Some(path.clone()),
-            Endpoint::Tcp(_) | Endpoint::Dialed(_) => None,
+            Place::Endpoint(Endpoint::Unix(path)) => Some(path.clone()),
+            Place::Endpoint(Endpoint::Tcp(_)) | Place::Dialed(_) => None,
         };
         let mut client = Client::new(endpoint);
         if globals.tells_requests() {
@@ -144,11 +144,11 @@ impl Daemon {
 }
 
 /// Where an address leads.
-fn endpoint(host: &str, tls: Option<&Material>) -> Result<Endpoint, CliError> {
+fn endpoint(host: &str, tls: Option<&Material>) -> Result<Place, CliError> {
     if host.starts_with("ssh://") {
-        return dial::ssh(host).map(Endpoint::Dialed);
+        return dial::ssh(host).map(Place::Dialed);
     }
-    let parsed = match host {
+    let parsed: Result<Endpoint, _> = match host {
         "unix://" | "" => DEFAULT_HOST.parse(),
         path if path.starts_with('/') => format!("unix://{path}").parse(),
         other => other.parse(),
@@ -156,9 +156,9 @@ fn endpoint(host: &str, tls: Option<&Material>) -> Result<Endpoint, CliError> {
     let parsed = parsed.map_err(|error: InvalidEndpoint| CliError::Invalid(error.to_string()))?;
     match (&parsed, tls) {
         (Endpoint::Tcp(address), Some(material)) => {
-            dial::tls(host, address, material).map(Endpoint::Dialed)
+            dial::tls(host, address, material).map(Place::Dialed)
         }
-        _ => Ok(parsed),
+        _ => Ok(parsed.into()),
     }
 }
 

@@ -62,8 +62,6 @@ impl Eq for Dialer {}
 /// Where a daemon is: what `-H` and `DOCKER_HOST` name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
-    /// Where only somebody else can connect to.
-    Dialed(Dialer),
     /// A unix socket.
     Unix(PathBuf),
     /// `host:port`
@@ -75,7 +73,6 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
             Self::Tcp(address) => write!(f, "tcp://{address}"),
-            Self::Dialed(dialer) => f.write_str(&dialer.host),
         }
     }
 }
@@ -102,7 +99,31 @@ impl FromStr for Endpoint {
     }
 }
 
-impl Endpoint {
+/// Where a client's connections come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// An address.
+    Endpoint(Endpoint),
+    /// Somebody else, where no address leads.
+    Dialed(Dialer),
+}
+
+impl From<Endpoint> for Place {
+    fn from(endpoint: Endpoint) -> Self {
+        Self::Endpoint(endpoint)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endpoint(endpoint) => endpoint.fmt(f),
+            Self::Dialed(dialer) => f.write_str(&dialer.host),
+        }
+    }
+}
+
+impl Place {
     /// A new connection, its driver spawned: the driver ends with the connection.
     pub(super) async fn connect(&self) -> Result<Sender, Error> {
         match self.stream().await? {
@@ -118,7 +139,7 @@ impl Endpoint {
             source,
         };
         match self {
-            Self::Unix(path) => {
+            Self::Endpoint(Endpoint::Unix(path)) => {
                 let (path, _directory) = reachable(path).map_err(failed)?;
                 let stream = UnixStream::connect(path).await.map_err(failed)?;
                 Ok(Stream::Unix(stream))
@@ -129,7 +150,7 @@ impl Endpoint {
                 let stream = UnixStream::from_std(stream).map_err(failed)?;
                 Ok(Stream::Unix(stream))
             }
-            Self::Tcp(address) => {
+            Self::Endpoint(Endpoint::Tcp(address)) => {
                 let stream = TcpStream::connect(address).await.map_err(failed)?;
                 stream.set_nodelay(true).map_err(failed)?;
                 Ok(Stream::Tcp(stream))
@@ -183,7 +204,7 @@ mod tests {
         let (near, _directory) = reachable(&path).unwrap();
         let _listener = tokio::net::UnixListener::bind(&near).unwrap();
         assert!(path.exists());
-        Endpoint::Unix(path).connect().await.unwrap();
+        Place::from(Endpoint::Unix(path)).connect().await.unwrap();
         let short = Path::new("/run/brig/brig.sock");
         assert_eq!(reachable(short).unwrap().0, short);
     }

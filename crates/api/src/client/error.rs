@@ -2,7 +2,7 @@
 
 use types::ErrorKind;
 
-use super::Endpoint;
+use super::Place;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +11,7 @@ pub enum Error {
     #[error("Cannot connect to the daemon at {endpoint}")]
     Connect {
         /// Where.
-        endpoint: Endpoint,
+        endpoint: Place,
         /// Why.
         #[source]
         source: std::io::Error,

@@ -25,7 +25,7 @@ use crate::Version;
 
 pub use body::{Body, Chunks, Download};
 pub use builds::{Session, SessionOffer};
-pub use connect::{Dial, Dialer, Endpoint, InvalidEndpoint};
+pub use connect::{Dial, Dialer, Endpoint, InvalidEndpoint, Place};
 pub use containers::{CommitQuery, ListQuery, LogsQuery, RemoveQuery, StopQuery, Waiting};
 pub use error::Error;
 pub use hijack::{Attach, Hijacked, Stream};
@@ -38,7 +38,7 @@ pub type Filters = std::collections::BTreeMap<String, Vec<String>>;
 /// A daemon to talk to. Needs a tokio runtime.
 #[derive(Debug)]
 pub struct Client {
-    endpoint: Endpoint,
+    endpoint: Place,
     /// Whether the user pinned it.
     pinned: bool,
     user_agent: String,
@@ -56,9 +56,9 @@ struct State {
 
 impl Client {
     /// A client for the daemon at `endpoint`; nothing is sent yet.
-    pub fn new(endpoint: Endpoint) -> Self {
+    pub fn new(endpoint: impl Into<Place>) -> Self {
         Self {
-            endpoint,
+            endpoint: endpoint.into(),
             pinned: false,
             user_agent: concat!("Brig-Client/", env!("CARGO_PKG_VERSION"), " (linux)").to_owned(),
             observer: None,
@@ -103,7 +103,7 @@ impl Client {
     }
 
     /// Where the daemon is.
-    pub fn endpoint(&self) -> &Endpoint {
+    pub fn endpoint(&self) -> &Place {
         &self.endpoint
     }
 

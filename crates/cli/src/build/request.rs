@@ -338,7 +338,7 @@ fn directory(around: &Surroundings<'_>, path: &str) -> Result<PathBuf, CliError>
     };
     let kind = std::fs::metadata(&full).map_err(|_| missing())?;
     match kind.is_dir() {
-        true => Ok(full.canonicalize().unwrap_or(full)),
+        true => Ok(full.components().collect()),
         false => Err(invalid(format!(
             "unable to prepare context: path {path:?} not found: it is no directory"
         ))),

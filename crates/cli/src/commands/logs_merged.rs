@@ -41,10 +41,7 @@ pub(super) async fn run(
 }
 
 /// Shows lines of all in their order, and answers with the time of the last of each.
-async fn merge(
-    logs: &mut [Log],
-    show: &mut Show,
-) -> Result<Vec<Option<String>>, CliError> {
+async fn merge(logs: &mut [Log], show: &mut Show) -> Result<Vec<Option<String>>, CliError> {
     let mut last = vec![None; logs.len()];
     let mut heads = VecDeque::new();
     for log in &mut *logs {
@@ -292,7 +289,14 @@ mod tests {
                 .ready
                 .iter()
                 .chain(&rest)
-                .map(|l| format!("{} {} {:?}", l.time, l.stderr, String::from_utf8_lossy(&l.text)))
+                .map(|l| {
+                    format!(
+                        "{} {} {:?}",
+                        l.time,
+                        l.stderr,
+                        String::from_utf8_lossy(&l.text)
+                    )
+                })
                 .collect();
             let expected = [
                 r#"T1 false "one\n""#,

@@ -231,7 +231,9 @@ impl LogReading {
         }
         let dir = self.path.parent().unwrap_or(Path::new("/"));
         let failed = format!("watch the directory {}", dir.display());
-        Changes::of_dir(dir).map(Some).map_err(Error::kernel(failed))
+        Changes::of_dir(dir)
+            .map(Some)
+            .map_err(Error::kernel(failed))
     }
 
     /// Until something may have been written, or the container's state changes. False when nobody

@@ -55,7 +55,11 @@ fn message(about: &About, line: &Line<'_>, exact: bool, chunk: Option<&str>) -> 
         record.push(("partial_message", b"true"));
     }
     out.push(0xde);
-    out.extend_from_slice(&u16::try_from(record.len()).unwrap_or(u16::MAX).to_be_bytes());
+    out.extend_from_slice(
+        &u16::try_from(record.len())
+            .unwrap_or(u16::MAX)
+            .to_be_bytes(),
+    );
     for (name, value) in record {
         text(&mut out, name.as_bytes());
         text(&mut out, value);

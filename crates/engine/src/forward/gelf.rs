@@ -124,12 +124,17 @@ fn chunks(packed: &[u8], id: u64) -> Vec<Vec<u8>> {
         return vec![packed.to_vec()];
     }
     let parts: Vec<&[u8]> = packed.chunks(DATAGRAM - HEAD).collect();
-    let Some(count) = u8::try_from(parts.len()).ok().filter(|n| usize::from(*n) <= CHUNKS) else {
+    let Some(count) = u8::try_from(parts.len())
+        .ok()
+        .filter(|n| usize::from(*n) <= CHUNKS)
+    else {
         return Vec::new();
     };
     let numbered = parts.into_iter().zip(0_u8..);
     numbered
-        .map(|(part, number)| [&[0x1e, 0x0f][..], &id.to_be_bytes(), &[number, count], part].concat())
+        .map(|(part, number)| {
+            [&[0x1e, 0x0f][..], &id.to_be_bytes(), &[number, count], part].concat()
+        })
         .collect()
 }
 
@@ -143,7 +148,10 @@ mod tests {
         let message = message(&about(), &line(b"hello"));
         assert_eq!(message["short_message"], "hello");
         assert_eq!(message["timestamp"], 1_700_000_000.123);
-        assert_eq!((&message["level"], &message["_tier"]), (&6.into(), &"front".into()));
+        assert_eq!(
+            (&message["level"], &message["_tier"]),
+            (&6.into(), &"front".into())
+        );
         let names: Vec<_> = message.as_object().unwrap().keys().cloned().collect();
         assert_eq!(names.len(), 13);
     }
@@ -156,7 +164,10 @@ mod tests {
         assert_eq!(parts.len(), 3);
         assert!(parts.iter().all(|part| part.len() <= DATAGRAM));
         assert_eq!(parts[2][..12], [0x1e, 0x0f, 0, 0, 0, 0, 0, 0, 0, 7, 2, 3]);
-        let whole: Vec<u8> = parts.iter().flat_map(|part| part[HEAD..].to_vec()).collect();
+        let whole: Vec<u8> = parts
+            .iter()
+            .flat_map(|part| part[HEAD..].to_vec())
+            .collect();
         assert_eq!(whole, long);
         assert!(chunks(&vec![0; 200 * DATAGRAM], 7).is_empty());
     }

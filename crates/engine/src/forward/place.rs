@@ -51,7 +51,12 @@ mod tests {
 
     #[test]
     fn a_place_counts_lines_of_one_time() {
-        let place = Place::default().after(5).after(5).after(7).after(7).after(7);
+        let place = Place::default()
+            .after(5)
+            .after(5)
+            .after(7)
+            .after(7)
+            .after(7);
         assert_eq!((place.time(), place.count()), (7, 3));
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("place");

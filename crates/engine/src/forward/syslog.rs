@@ -85,7 +85,10 @@ mod tests {
             text.replace(&std::process::id().to_string(), "PID")
         };
         assert_eq!(show(""), "<134>Nov 14 22:13:20 the-tag[PID]: hello\n");
-        assert_eq!(show("rfc3164"), "<134>Nov 14 22:13:20 box the-tag[PID]: hello\n");
+        assert_eq!(
+            show("rfc3164"),
+            "<134>Nov 14 22:13:20 box the-tag[PID]: hello\n"
+        );
         assert_eq!(
             show("rfc5424"),
             "<134>1 2023-11-14T22:13:20+00:00 box the-tag PID the-tag - hello\n"

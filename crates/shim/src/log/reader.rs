@@ -405,7 +405,11 @@ mod tests {
         };
         let mut log = Writer::open(&path, limits).unwrap();
         for number in 0..8000_i64 {
-            log.write(Stream::Stdout, format!("{number}\n").as_bytes(), number * 10);
+            log.write(
+                Stream::Stdout,
+                format!("{number}\n").as_bytes(),
+                number * 10,
+            );
         }
         assert!(dir.path().join("log.1.gz").exists());
         assert!(!dir.path().join("log.1").exists());

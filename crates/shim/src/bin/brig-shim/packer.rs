@@ -12,7 +12,11 @@ use crate::failure::Failure;
 
 /// Begins to pack a file that was put aside. If that cannot be, it stays as it is.
 pub(crate) fn begin(path: &Path) -> Option<OwnedFd> {
-    let arguments = ["brig-shim".as_ref(), protocol::PACK.as_ref(), path.as_os_str()];
+    let arguments = [
+        "brig-shim".as_ref(),
+        protocol::PACK.as_ref(),
+        path.as_os_str(),
+    ];
     let spawn = Spawn::new::<&OsStr>(Path::new("/proc/self/exe"), arguments).ok()?;
     Some(spawn.spawn().ok()?.pidfd)
 }

@@ -418,7 +418,9 @@ pub(crate) fn open_log(launch: &Launch) -> Result<Option<Writer>, Failure> {
     let limits = shim::log::Limits {
         max_size: launch.log_max_size,
         max_files: launch.log_max_files,
-        packer: launch.log_compress.then_some(packer::begin as shim::log::Packer),
+        packer: launch
+            .log_compress
+            .then_some(packer::begin as shim::log::Packer),
     };
     Writer::open(path, limits)
         .map(Some)
