@@ -344,8 +344,14 @@ async fn shim_ends(shim: &Shim) -> Result<(), Error> {
     pidfd.ready().await.map_err(failed())
 }
 
+/// Where a step says in its run directory which cgroup it has, when that is not below the engine's own.
+pub(crate) const CGROUP_FILE: &str = "cgroup";
+
 /// Kills and removes what belongs to no record: a cgroup left by an older run.
 pub(crate) fn remove_orphan_cgroup(engine: &Engine, id: &ContainerId) -> Result<(), Error> {
+    if let Ok(path) = std::fs::read_to_string(engine.run_dir(id).join(CGROUP_FILE)) {
+        return remove_cgroup(engine, &path);
+    }
     let spec = types::ContainerSpec::default();
     remove_cgroup(engine, &cgroup_path(engine, &spec, id))
 }

@@ -49,7 +49,7 @@ use std::sync::atomic::AtomicBool;
 use sys::dir::Dir;
 use types::{ContainerId, Digest, ImageRef, Mount, Platform};
 
-pub use build::{BuildRecord, CacheDir, CacheUsage, Draft, Kept, Layers};
+pub use build::{BuildRecord, CacheUsage, Draft, Kept, Layers, Packed};
 pub use check::{Check, Checked, Checking, Problem, Remedy};
 pub use clock::rfc3339;
 pub use compact::Compacted;

@@ -117,6 +117,33 @@ fn whole(
 }
 
 impl Push {
+    /// What is pushed of content that `stage` holds.
+    pub(crate) fn of(
+        store: &Arc<Store>,
+        root: Descriptor,
+        blobs: Vec<Descriptor>,
+        stage: Mutex<Stage>,
+    ) -> Result<Self, Error> {
+        let with_places = |descriptor: Descriptor| {
+            let repositories = repositories(store, &descriptor.digest)?;
+            Ok(PushBlob {
+                descriptor,
+                repositories,
+            })
+        };
+        Ok(Self {
+            store: Arc::clone(store),
+            documents: vec![root.clone()],
+            root,
+            incomplete: false,
+            blobs: blobs
+                .into_iter()
+                .map(with_places)
+                .collect::<Result<_, Error>>()?,
+            _stage: stage,
+        })
+    }
+
     /// Configurations and layers: to be pushed first, in any order.
     pub fn blobs(&self) -> &[PushBlob] {
         &self.blobs

@@ -89,6 +89,20 @@ pub fn forget_environment() {
     }
 }
 
+/// Kills a process group (kill(2)), which is that of a child not yet waited for; one that is gone is fine.
+pub fn kill_group(leader: u32) -> Result<()> {
+    let pid = i32::try_from(leader)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    let Some(pid) = pid else {
+        return Ok(());
+    };
+    match rustix::process::kill_process_group(pid, rustix::process::Signal::KILL) {
+        Err(rustix::io::Errno::SRCH) => Ok(()),
+        answer => answer.named("kill"),
+    }
+}
+
 /// Whether other processes may look into this one (ptrace(2), /proc/PID) and it may dump core.
 /// Inherited by copies, reset by execve(2).
 pub fn set_dumpable(yes: bool) -> Result<()> {

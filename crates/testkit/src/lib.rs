@@ -23,6 +23,7 @@
 
 mod address;
 mod brig;
+mod builds;
 mod control;
 mod hosts;
 mod images;
@@ -38,6 +39,7 @@ mod wait;
 
 pub use address::address;
 pub use brig::{Brig, Setup};
+pub use builds::Build;
 pub use control::{cgroup_of, cgroup_setting, unified_cgroups};
 pub use hosts::{Host, Lan, at};
 pub use images::{busybox_tar, debian_tar};

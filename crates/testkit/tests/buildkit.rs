@@ -8,76 +8,12 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use testkit::registry::Registry;
-use testkit::{Brig, Client, Output, docker_plugin, kill, processes_naming, root, until};
-
-/// A daemon, Docker's client with its plugins, and a directory to build from.
-struct Build {
-    brig: Brig,
-    context: tempfile::TempDir,
-}
-
-impl Build {
-    fn start() -> Option<Self> {
-        if !root() {
-            return None;
-        }
-        let plugins = [docker_plugin("buildx")?, docker_plugin("compose")?];
-        let brig = Brig::with_image();
-        let into = brig.root().join("home/cli-plugins");
-        fs::create_dir(&into).unwrap();
-        for plugin in plugins {
-            symlink(&plugin, into.join(plugin.file_name().unwrap())).unwrap();
-        }
-        let context = tempfile::tempdir().unwrap();
-        Some(Self { brig, context })
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.context.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-        path
-    }
-
-    fn dir(&self) -> &str {
-        self.context.path().to_str().unwrap()
-    }
-
-    /// A place beside the context.
-    fn beside(&self, name: &str) -> PathBuf {
-        self.brig.root().join(name)
-    }
-
-    #[track_caller]
-    fn docker(&self, args: &[&str]) -> Output {
-        self.brig.with(Client::Docker28, args)
-    }
-
-    /// Builds the context, with words between the verb and the directory.
-    #[track_caller]
-    fn build(&self, args: &[&str]) -> Output {
-        let mut all = vec!["build"];
-        if !args.contains(&"-q") {
-            all.push("--progress=plain");
-        }
-        all.extend(args);
-        all.push(self.dir());
-        self.docker(&all)
-    }
-
-    #[track_caller]
-    fn says(&self, image: &str, command: &[&str]) -> String {
-        let mut all = vec!["run", "--rm", "--network=none", image];
-        all.extend(command);
-        self.docker(&all).ok().to_owned()
-    }
-}
+use testkit::{Brig, Build, Client, kill, processes_naming, root, until};
 
 #[test]
 fn an_image_is_built_by_the_plugin_and_runs() {

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //!   subject    one engine: how to start it, how to say `run`, `exec`, `ps` to it
+//!   builds     five steps without and with a cache, a context of many files
 //!   images     pull, push, save, load, with a registry on the loopback
 //!   network    what attaching costs, and what passes: bytes, requests, names
 //!   runtimes   the bare OCI runtimes on one bundle
@@ -17,6 +18,7 @@
 //! unmounted, because crun refuses that layout, and with a tmpfs on /run; the peers live in Debian trees
 //! of their own.
 
+mod builds;
 mod engines;
 mod images;
 mod measure;
@@ -40,7 +42,7 @@ const INSIDE: &str = "BRIG_BENCH_INSIDE";
 /// What the command line says.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What to measure: engine, runtime, images, network or all.
+    /// What to measure: engine, runtime, images, build, network or all.
     #[arg(default_value = "all")]
     what: String,
     /// Rounds of the quick measurements; slow ones take a fifth.
@@ -75,12 +77,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if matches!(args.what.as_str(), "all" | "images") {
         images::measure(args, &mut page)?;
     }
+    if matches!(args.what.as_str(), "all" | "build") {
+        builds::measure(args, &mut page)?;
+    }
     if matches!(args.what.as_str(), "all" | "network") {
         network::measure(args, &mut page)?;
     }
     if page.is_empty() {
         bail!(
-            "nothing is called {:?}: engine, runtime, images, network or all",
+            "nothing is called {:?}: engine, runtime, images, build, network or all",
             args.what
         );
     }

@@ -4,6 +4,7 @@
 //! Names and numbers of fields are facts of those protocols, as buildx 0.29 has them. Fields that nobody
 //! here reads are left out: readers of protobuf pass over what they do not know.
 
+pub mod content;
 pub mod control;
 pub mod error;
 pub mod files;

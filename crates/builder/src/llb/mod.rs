@@ -50,6 +50,32 @@ pub struct Llb {
     pub files: Vec<Source>,
 }
 
+/// The scheme of a source that is the result of a build under way.
+pub const RESULT: &str = "brig-result://";
+
+/// A definition whose one operation is to have the result of that name: what clients are given to build on.
+pub fn of_result(name: &str) -> pb::Definition {
+    let source = pb::Op {
+        op: Some(pb::op::Op::Source(pb::SourceOp {
+            identifier: format!("{RESULT}{name}"),
+            attrs: HashMap::new(),
+        })),
+        ..pb::Op::default()
+    };
+    let source = source.encode_to_vec();
+    let end = pb::Op {
+        inputs: vec![pb::Input {
+            digest: op::digest(&source).to_string(),
+            index: 0,
+        }],
+        ..pb::Op::default()
+    };
+    pb::Definition {
+        def: vec![source, end.encode_to_vec()],
+        ..pb::Definition::default()
+    }
+}
+
 /// Reads an encoded definition.
 ///
 /// # Errors

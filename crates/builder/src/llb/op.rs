@@ -166,7 +166,7 @@ fn mount(mount: pb::Mount, inputs: usize) -> Result<ExecMount, Wrong> {
     Ok(ExecMount {
         input: slot(mount.input, inputs)?,
         selector: mount.selector,
-        target: mount.dest,
+        target: target(&mount.dest)?,
         output: output(mount.output)?,
         read_only: mount.readonly,
         source,
@@ -176,6 +176,24 @@ fn mount(mount: pb::Mount, inputs: usize) -> Result<ExecMount, Wrong> {
             _ => None,
         },
     })
+}
+
+/// Where something is mounted, without detours: what makes the place and takes it away again follows none.
+fn target(path: &str) -> Result<String, Wrong> {
+    if !path.starts_with('/') {
+        return Err(Wrong(format!(
+            "the mount at {path:?} is at no absolute path"
+        )));
+    }
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    Ok(format!("/{}", parts.join("/")))
 }
 
 fn sharing(number: i32) -> Result<Sharing, Wrong> {

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use types::Platform;
 
 use super::git::{GitAddress, is_web};
+use super::image::ImageConfig;
 use crate::check;
 use crate::go;
-use crate::graph::{Graph, Network, Output, Pull, Resources, Ulimit};
+use crate::graph::{About, Graph, Network, Op, Origin, Output, Pull, Resources, Ulimit};
 use crate::ignore;
 
 /// An option cannot be read.
@@ -101,6 +104,8 @@ pub struct Options {
     pub contexts: BTreeMap<String, Context>,
     /// Results that `input:` names, and the graph they are in.
     pub given: (Graph, BTreeMap<String, Option<Output>>),
+    /// The configurations of those that are images.
+    pub given_images: BTreeMap<String, ImageConfig>,
     /// For which stages the cache is not used.
     pub no_cache: NoCache,
     /// Whether a registry is asked for an image that is here.
@@ -138,6 +143,7 @@ impl Default for Options {
             context: Context::Local("context".to_owned()),
             contexts: BTreeMap::new(),
             given: (Graph::new(), BTreeMap::new()),
+            given_images: BTreeMap::new(),
             no_cache: NoCache::Never,
             pull: Pull::Default,
             network: Network::Sandbox,
@@ -181,6 +187,12 @@ impl Options {
         }
         if let Some(name) = key.strip_prefix("label:") {
             self.labels.insert(name.to_owned(), value.to_owned());
+            return Ok(());
+        }
+        if let Some(name) = key.strip_prefix("input-metadata:") {
+            let image = input_image(value)?;
+            self.given_images
+                .extend(image.map(|image| (name.to_owned(), image)));
             return Ok(());
         }
         if let Some(name) = key.strip_prefix("context:") {
@@ -227,6 +239,28 @@ impl Options {
         Ok(())
     }
 
+    /// What the context's files come from, as it is planned too: none of a directory of the client's.
+    pub fn context_graph(&self) -> Option<(Graph, Output)> {
+        let mut graph = Graph::new();
+        let origin = match &self.context {
+            Context::Git(git) => Origin::Git(git.clone().origin(self.keeps_git_dir())),
+            Context::Web(url) => {
+                let output = super::stages::archive(&mut graph, url, None, About::default());
+                return Some((graph, output));
+            }
+            _ => return None,
+        };
+        let vertex = graph.add(Op::Source(origin), Vec::new(), None, About::default());
+        Some((graph, Output { vertex, index: 0 }))
+    }
+
+    /// Whether `.git` is a part of repositories.
+    pub(super) fn keeps_git_dir(&self) -> bool {
+        let said = self.args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+        said.and_then(|text| go::parse_bool(text))
+            .unwrap_or_default()
+    }
+
     pub(super) fn skips_cache(&self, stage: Option<&str>) -> bool {
         match &self.no_cache {
             NoCache::Never => false,
@@ -240,6 +274,20 @@ impl Options {
         let patterns = self.exclude.iter().map(String::as_str);
         ignore::Matcher::new(patterns).ok()
     }
+}
+
+/// What is said of an input: bytes by names, one of which is an image's configuration.
+fn input_image(value: &str) -> Result<Option<ImageConfig>, InvalidOption> {
+    let invalid = |error: String| InvalidOption(format!("metadata cannot be read: {error}"));
+    let all: BTreeMap<String, String> =
+        serde_json::from_str(value).map_err(|error| invalid(error.to_string()))?;
+    let Some(text) = all.get("containerimage.config") else {
+        return Ok(None);
+    };
+    let text = BASE64_STANDARD.decode(text);
+    let text = text.map_err(|error| invalid(error.to_string()))?;
+    let image = serde_json::from_slice(&text);
+    image.map(Some).map_err(|error| invalid(error.to_string()))
 }
 
 fn no_cache(value: &str) -> NoCache {

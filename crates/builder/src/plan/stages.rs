@@ -12,7 +12,7 @@ use crate::check::Rule;
 use crate::dockerfile::{Error, Instruction, MountKind, Stage, Verb, parse_trigger};
 use crate::expand::{Env, Expanded};
 use crate::graph::{
-    About, Act, CopyFiles, FileAction, Http, Image, Layout, Op, Operand, Origin, Output,
+    About, Act, CopyFiles, FileAction, Graph, Http, Image, Layout, Op, Operand, Origin, Output,
 };
 use crate::source::Span;
 use crate::{go, suggest};
@@ -424,21 +424,22 @@ impl Planner<'_> {
         Ok(match context {
             Context::Local(name) => plain(Some(self.local(name, about))),
             Context::Git(git) => {
-                let keep = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
-                let keep = self.options.args.get(keep);
-                let keep = keep
-                    .and_then(|text| go::parse_bool(text))
-                    .unwrap_or_default();
-                let origin = Origin::Git(git.clone().origin(keep));
+                let origin = Origin::Git(git.clone().origin(self.options.keeps_git_dir()));
                 plain(Some(self.source(origin, None, about)))
             }
-            Context::Web(url) => plain(Some(self.archive(url, about))),
+            Context::Web(url) => {
+                let time = self.time();
+                plain(Some(archive(&mut self.graph, url, time, about)))
+            }
             Context::Input(name) => {
                 let Some(root) = self.options.given.1.get(name) else {
                     let sentence = format!("invalid input {name} for build context");
                     return Err(Error::new(span, sentence));
                 };
-                plain(*root)
+                Loaded {
+                    image: self.options.given_images.get(name).cloned(),
+                    ..plain(*root)
+                }
             }
             Context::Image(name) => self.image(name, false, platform, about, span)?,
             Context::Layout(name) => self.image(name, true, platform, about, span)?,
@@ -503,30 +504,6 @@ impl Planner<'_> {
         })
     }
 
-    /// An archive on the web, unpacked.
-    fn archive(&mut self, url: &str, about: About) -> Output {
-        let file = "context";
-        let http = Http {
-            url: url.to_owned(),
-            filename: Some(file.to_owned()),
-            ..Http::default()
-        };
-        let fetched = self.source(Origin::Http(http), None, about.clone());
-        let copy = CopyFiles {
-            unpack: true,
-            make_target: true,
-            time: self.time(),
-            ..CopyFiles::plain(Operand::Input(0), format!("/{file}"), "/")
-        };
-        let op = Op::File(vec![FileAction {
-            on: Operand::Empty,
-            output: Some(0),
-            act: Act::Copy(Box::new(copy)),
-        }]);
-        let vertex = self.graph.add(op, vec![fetched], None, about);
-        Output { vertex, index: 0 }
-    }
-
     /// Takes over what the base of a unit wants done first. Whether that needs further units.
     fn triggers(&mut self, index: usize) -> Result<bool, Error> {
         let mut texts = std::mem::take(&mut self.units[index].image.config.on_build);
@@ -549,6 +526,32 @@ impl Planner<'_> {
         unit.steps.splice(0..0, steps);
         Ok(more)
     }
+}
+
+/// An archive on the web, unpacked; the file `context`, when it is none.
+pub(super) fn archive(graph: &mut Graph, url: &str, time: Option<i64>, about: About) -> Output {
+    let file = "context";
+    let http = Http {
+        url: url.to_owned(),
+        filename: Some(file.to_owned()),
+        ..Http::default()
+    };
+    let origin = Op::Source(Origin::Http(http));
+    let vertex = graph.add(origin, Vec::new(), None, about.clone());
+    let fetched = Output { vertex, index: 0 };
+    let copy = CopyFiles {
+        unpack: true,
+        make_target: true,
+        time,
+        ..CopyFiles::plain(Operand::Input(0), format!("/{file}"), "/")
+    };
+    let op = Op::File(vec![FileAction {
+        on: Operand::Empty,
+        output: Some(0),
+        act: Act::Copy(Box::new(copy)),
+    }]);
+    let vertex = graph.add(op, vec![fetched], None, about);
+    Output { vertex, index: 0 }
 }
 
 impl Unit {

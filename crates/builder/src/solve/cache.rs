@@ -123,19 +123,28 @@ impl Solver {
         let records = self.usage()?;
         let mut total: u64 = records.iter().map(|record| record.size).sum();
         let mut pruned = Pruned::default();
-        let mut dirs = Vec::new();
+        let (mut dirs, mut holds) = (Vec::new(), Vec::new());
         for record in &records {
             if !prune.takes(record) || (prune.keep > 0 && total <= prune.keep) {
                 continue;
             }
+            let held = match record.kind {
+                "regular" => None,
+                // Nobody may begin to use it while it goes.
+                _ => match self.caches().hold(&record.id) {
+                    Some(held) => Some(held),
+                    None => continue,
+                },
+            };
             total -= record.size;
             pruned.ids.push(record.id.clone());
             if !record.shared {
                 pruned.reclaimed += record.size;
             }
-            if record.kind != "regular" {
+            if held.is_some() {
                 dirs.push(record.id.clone());
             }
+            holds.extend(held);
         }
         let store = self.engine.storage();
         let keys = store.results()?.into_iter().map(|result| result.key);

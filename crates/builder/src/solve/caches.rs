@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use storage::Draft;
+
 use super::copy::{self, Marks};
 use super::files::Files;
 use super::run::Run;
@@ -51,6 +53,12 @@ impl Caches {
         busy.contains_key(id)
     }
 
+    /// Whether nobody but one uses it.
+    fn is_alone(&self, id: &str) -> bool {
+        let busy = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.get(id).is_none_or(|(users, _)| *users < 2)
+    }
+
     /// Takes one, made of `input` if it is new.
     pub(super) fn take(
         &self,
@@ -66,14 +74,35 @@ impl Caches {
             busy: self.0.clone(),
         };
         let mut lease = lease(PathBuf::new());
-        let dir = run.store().cache_dir(&id)?;
-        lease.path = dir.path;
-        if dir.new
-            && let Some(input) = input
-        {
-            fill(run, input, selector, &lease)?;
+        if self.is_alone(&id) && run.store().empty_cache_dir_if_full(&id)? {
+            tracing::info!("the cache {id} has become larger than it may be: it begins again");
         }
+        lease.path = match run.store().cache_dir(&id)? {
+            Some(path) => path,
+            None => {
+                let draft = run.store().scratch()?;
+                if let Some(input) = input {
+                    fill(run, input, selector, &draft)?;
+                }
+                run.store().add_cache_dir(&id, &draft)?
+            }
+        };
         Ok(lease)
+    }
+
+    /// Takes one for itself, if nobody uses it: nobody begins to as long as what is returned lives.
+    pub(super) fn hold(&self, id: &str) -> Option<Lease> {
+        let mut busy = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if busy.contains_key(id) {
+            return None;
+        }
+        busy.insert(id.to_owned(), (1, true));
+        drop(busy);
+        Some(Lease {
+            path: PathBuf::new(),
+            id: id.to_owned(),
+            busy: self.0.clone(),
+        })
     }
 
     fn reserve(&self, run: &Run<'_>, cache: &CacheMount) -> Result<String, Failure> {
@@ -105,16 +134,22 @@ impl Caches {
     }
 }
 
-/// What a new one begins with.
-fn fill(run: &Run<'_>, input: &Files, selector: &str, lease: &Lease) -> Result<(), Failure> {
+/// What a new one begins with, made aside: nobody sees half of it, and what a crash leaves is no cache.
+fn fill(run: &Run<'_>, input: &Files, selector: &str, draft: &Draft) -> Result<(), Failure> {
+    let upper = draft.upper();
+    let name = upper.file_name().unwrap_or_default().to_string_lossy();
     let what = CopyFiles {
         contents: true,
         make_target: true,
-        ..CopyFiles::plain(Operand::Empty, selector_or_root(selector), "/data")
+        ..CopyFiles::plain(
+            Operand::Empty,
+            selector_or_root(selector),
+            format!("/{name}"),
+        )
     };
-    let above = lease.path.parent().map(PathBuf::from).unwrap_or_default();
+    let above = upper.parent().map(PathBuf::from).unwrap_or_default();
     // It is made again by the copy, with the owner and mode of what it begins with.
-    std::fs::remove_dir(&lease.path)
+    std::fs::remove_dir(&upper)
         .map_err(|error| Failure::internal(format!("cannot begin a cache: {error}")))?;
     let to = sys::dir::Dir::open(&above)
         .map_err(|error| Failure::internal(format!("cannot begin a cache: {error}")))?;

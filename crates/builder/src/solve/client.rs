@@ -3,12 +3,14 @@
 
 use std::any::Any;
 use std::fmt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use engine::image::registries::Credentials;
 use types::ImageRef;
 
-use super::Failure;
+use super::{Blobs, Failure, Files};
 use crate::graph::Local;
 
 /// Files of a client in a directory of this machine, exactly those that were asked for.
@@ -69,4 +71,28 @@ pub trait Client: Send + Sync {
     /// # Errors
     /// When the client is gone.
     fn credentials(&self, image: &ImageRef) -> Result<Credentials, Failure>;
+
+    /// What the client sends under a name, once; none when it sends nothing.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    fn upload(&self, _name: &str) -> Result<Option<Box<dyn Read + Send + '_>>, Failure> {
+        Ok(None)
+    }
+
+    /// What another build of the client's has come to; none when there is none of that name.
+    ///
+    /// # Errors
+    /// When it is none of files.
+    fn result(&self, _name: &str) -> Result<Option<Files>, Failure> {
+        Ok(None)
+    }
+
+    /// A directory of the client with an image layout (OCI); none when it has none of that name.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    fn content(&self, _store: &str) -> Result<Option<Arc<dyn Blobs>>, Failure> {
+        Ok(None)
+    }
 }

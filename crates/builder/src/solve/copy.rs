@@ -1,7 +1,7 @@
 //! Copies files between roots: what `COPY` and `ADD` do.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{BufReader, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -13,7 +13,7 @@ use types::ErrorKind;
 
 use super::digest::is_copied;
 use super::tree::{self, Filter, Found, Place, failed, locate};
-use super::{Failure, mode};
+use super::{Failure, mode, name};
 use crate::graph::{CopyFiles, FileMode};
 
 /// Seconds since the epoch and nanoseconds.
@@ -170,9 +170,9 @@ impl Copier<'_> {
     /// Puts one name at a path whose directory is there.
     fn put(&mut self, found: &Found<'_>, target: &str) -> Result<(), Failure> {
         let (above, name) = target.rsplit_once('/').unwrap_or(("", target));
-        let dir = self.to.open_in_root(above.as_bytes());
+        let dir = self.to.open_in_root(&name::bytes(above));
         let dir = dir.map_err(failed("open", above))?;
-        let name = OsString::from(name);
+        let name = name::name(name);
         if !self.make_room(&dir, &name, found, target)? {
             return Ok(());
         }
@@ -326,7 +326,7 @@ impl Copier<'_> {
             owner: self.marks.owner,
         };
         let into = target.trim_matches('/');
-        storage::unpack_among(root, into.as_bytes(), BufReader::new(file), among)?;
+        storage::unpack_among(root, &name::bytes(into), BufReader::new(file), among)?;
         Ok(true)
     }
 
@@ -384,9 +384,9 @@ pub(super) fn make_dir(
 ) -> Result<(), Failure> {
     let path = format!("{above}/{name}");
     let dir = root
-        .open_in_root(above.as_bytes())
+        .open_in_root(&name::bytes(above))
         .map_err(failed("open", above))?;
-    let name = OsStr::new(name);
+    let name = &name::name(name);
     dir.make_dir(name).map_err(failed("create", &path))?;
     describe_new(&dir, name, mode, marks, &path)
 }
@@ -415,9 +415,9 @@ pub(super) fn make_file(
 ) -> Result<(), Failure> {
     let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
     let dir = root
-        .open_in_root(above.as_bytes())
+        .open_in_root(&name::bytes(above))
         .map_err(failed("open", above))?;
-    let name = OsStr::new(name);
+    let name = &name::name(name);
     if dir.status(name).is_ok() {
         dir.remove_file(name).map_err(failed("replace", path))?;
     }
@@ -431,9 +431,9 @@ pub(super) fn make_file(
 pub(super) fn make_link(root: &Dir, path: &str, target: &str, marks: Marks) -> Result<(), Failure> {
     let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
     let dir = root
-        .open_in_root(above.as_bytes())
+        .open_in_root(&name::bytes(above))
         .map_err(failed("open", above))?;
-    let name = OsStr::new(name);
+    let name = &name::name(name);
     if dir.status(name).is_ok() {
         dir.remove_file(name).map_err(failed("replace", path))?;
     }

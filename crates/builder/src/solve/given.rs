@@ -122,7 +122,15 @@ impl Solver {
 /// When it cannot be read, or is too long.
 pub fn read_file(directory: &Path, path: &str) -> Result<Option<Vec<u8>>, Failure> {
     let root = Dir::open(directory).map_err(failed("open", "the context"))?;
-    let Some(place) = locate(&root, path, true)? else {
+    read_in(&root, path)
+}
+
+/// Reads a file below a root, whose links lead nowhere out of it; none if it is not there.
+///
+/// # Errors
+/// When it cannot be read, or is too long.
+pub fn read_in(root: &Dir, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+    let Some(place) = locate(root, path, true)? else {
         return Ok(None);
     };
     let file = place

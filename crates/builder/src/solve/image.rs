@@ -9,7 +9,7 @@ use types::{Digest, ImageRef, Platform};
 
 use super::progress::{Event, VertexState};
 use super::run::{Run, now};
-use super::{Ask, Failure, Files, Solver, sources};
+use super::{Ask, Failure, Files, Solver, elsewhere, sources};
 use crate::check::Finding;
 use crate::dockerfile::Dockerfile;
 use crate::graph::Pull;
@@ -55,6 +55,10 @@ pub struct ImageOutput {
     pub index_annotations: BTreeMap<String, String>,
     /// An index is made of one platform too.
     pub index: bool,
+    /// The configuration says by what its layers are found: a cache for others.
+    pub inline_cache: bool,
+    /// No file of the layers that were built is younger, in seconds since the Unix epoch.
+    pub latest: Option<i64>,
 }
 
 /// An image that was written.
@@ -78,6 +82,7 @@ impl Solver {
     pub fn build(&self, ask: &Ask<'_>, build: &Build) -> Result<Vec<Built>, Failure> {
         let file = crate::dockerfile::parse(&build.source);
         let file = file.map_err(|error| wrong(&build.source, error))?;
+        frontend(&file, &build.options)?;
         let mut platforms: Vec<Option<&Platform>> = build.platforms.iter().map(Some).collect();
         if platforms.is_empty() {
             platforms.push(None);
@@ -120,11 +125,7 @@ impl Solver {
         for finding in &plan.findings {
             ask.progress.tell(Event::Warning(finding.clone()));
         }
-        let run = Run {
-            solver: self,
-            ask,
-            source: Some(source.clone()),
-        };
+        let run = Run::new(self, ask, Some(source.clone()));
         let results: Vec<_> = plan.result.into_iter().collect();
         let files = run.run(&plan.graph, &results)?;
         Ok(Built {
@@ -151,11 +152,7 @@ impl Solver {
         requests: &[ImageRequest],
         wish: Pull,
     ) -> Result<Known, Failure> {
-        let run = Run {
-            solver: self,
-            ask,
-            source: None,
-        };
+        let run = Run::new(self, ask, None);
         let mut known = Known::new();
         for request in requests {
             let name = format!("[internal] load metadata for {}", request.reference);
@@ -198,18 +195,21 @@ impl Solver {
         built: &[Built],
         output: &ImageOutput,
     ) -> Result<WrittenImage, Failure> {
-        let run = Run {
-            solver: self,
-            ask,
-            source: None,
-        };
+        let run = Run::new(self, ask, None);
         let mut parts = Vec::new();
         for one in built {
             let layers = match &one.files {
                 Some(files) => run.layers_of(files)?,
                 None => Layers::default(),
             };
-            let config = finished(one, &layers);
+            let layers = match output.latest {
+                Some(latest) => run.until(one, &layers, latest)?,
+                None => layers,
+            };
+            let mut config = finished(one, &layers);
+            if output.inline_cache {
+                self.say_inline(ask, &mut config, &layers)?;
+            }
             let config = serde_json::to_vec(&config).map_err(|error| {
                 Failure::internal(format!("cannot write a configuration: {error}"))
             })?;
@@ -235,6 +235,44 @@ impl Solver {
     }
 }
 
+impl Run<'_> {
+    /// The layers with those above the base's made again, so that none of their files is younger.
+    fn until(&self, built: &Built, layers: &Layers, latest: i64) -> Result<Layers, Failure> {
+        let of_base = built.base.iter().flat_map(|base| &base.rootfs.diff_ids);
+        let of_base = layers.ids().zip(of_base);
+        let below = of_base
+            .take_while(|(ours, theirs)| ours.to_string() == **theirs)
+            .count();
+        let mut rewritten = layers.first(below);
+        for at in below..layers.len() {
+            self.check()?;
+            let layer = self.store().layer_until(layers, at, latest)?;
+            rewritten = rewritten.with(&layer);
+        }
+        Ok(rewritten)
+    }
+}
+
+/// Which frontend a Dockerfile asks for. There is one; other names of it are let be.
+fn frontend(file: &Dockerfile, options: &Options) -> Result<(), Failure> {
+    let asked = options.args.get("BUILDKIT_SYNTAX").map(String::as_str);
+    let asked = asked.filter(|name| !name.is_empty());
+    let Some(name) = asked.or_else(|| file.directive("syntax")) else {
+        return Ok(());
+    };
+    let image = name.split_whitespace().next().unwrap_or_default();
+    let path = image.split('@').next().unwrap_or_default();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    if last.starts_with("dockerfile") {
+        return Ok(());
+    }
+    let sentence = format!(
+        "the Dockerfile asks for the frontend {image}, which cannot be run: only docker/dockerfile \
+         can be asked for, which is built in"
+    );
+    Err(Failure::new(types::ErrorKind::Unsupported, sentence))
+}
+
 fn wrong(source: &Arc<Source>, error: crate::dockerfile::Error) -> Failure {
     let span = error.span();
     Failure::invalid(error.to_string()).at(source, &[span])
@@ -247,11 +285,7 @@ fn config(
     wish: Pull,
 ) -> Result<ImageConfig, Failure> {
     if request.layout {
-        let sentence = format!(
-            "the image layout {} of the client cannot be read",
-            request.reference
-        );
-        return Err(Failure::new(types::ErrorKind::Unsupported, sentence));
+        return elsewhere::layout_config(run, &request.reference, &request.platform);
     }
     let reference = sources::parse(&request.reference)?;
     let image = sources::resolve(run, vertex, &reference, &request.platform, wish)?;

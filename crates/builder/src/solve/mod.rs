@@ -13,12 +13,17 @@ mod caches;
 mod client;
 mod copy;
 mod digest;
+mod elsewhere;
 mod exec;
 mod failure;
 mod files;
+mod git;
 mod given;
 mod image;
+mod memory;
 mod mode;
+mod name;
+mod named;
 mod progress;
 mod run;
 mod sources;
@@ -36,11 +41,14 @@ use types::Digest;
 pub use cache::{Prune, Pruned, Record};
 use caches::Caches;
 pub use client::{Client, Tree};
+pub use elsewhere::{Blobs, CacheFrom, CacheMode};
 pub use engine::step::Cancel;
 pub use failure::Failure;
 pub use files::Files;
-pub use given::{Given, ignored, leave_out, read_file};
+pub use given::{Given, ignored, leave_out, read_file, read_in};
 pub use image::{Build, Built, ImageOutput, WrittenImage};
+pub use memory::Memory;
+pub use named::NamedCache;
 pub use progress::{Event, Progress, Silent, Status, Time, VertexState};
 use run::{Run, lock};
 
@@ -62,6 +70,8 @@ pub struct Ask<'a> {
     pub cancel: &'a Cancel,
     /// What its commands may beyond the ordinary: `network.host`, `security.insecure`.
     pub entitlements: &'a [String],
+    /// What has been found out for it so far.
+    pub memory: &'a Memory,
 }
 
 /// Runs builds. Cheap to clone; one serves a whole daemon.
@@ -116,11 +126,7 @@ impl Solver {
         graph: &Graph,
         results: &[Output],
     ) -> Result<Vec<Files>, Failure> {
-        let run = Run {
-            solver: self,
-            ask,
-            source: None,
-        };
+        let run = Run::new(self, ask, None);
         let files = run.run(graph, results)?;
         if let Err(error) = self.engine.storage().settle_results() {
             tracing::warn!(%error, "results of a build may be lost in a power cut");

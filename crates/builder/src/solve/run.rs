@@ -10,6 +10,7 @@ use types::Digest;
 
 use super::copy::{self, Marks};
 use super::files::{Files, Kind, with_mounts};
+use super::memory::Step;
 use super::progress::{Event, Time, VertexState};
 use super::{Ask, Failure, Solver, actions, digest, exec, sources};
 use crate::graph::{CopyFiles, Graph, Op, Operand, Output, Reads, Vertex, VertexId};
@@ -45,6 +46,16 @@ struct State {
     running: usize,
     done: HashMap<VertexId, Results>,
     failed: Option<Failure>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(solver: &'a Solver, ask: &'a Ask<'a>, source: Option<Arc<Source>>) -> Self {
+        Self {
+            solver,
+            ask,
+            source,
+        }
+    }
 }
 
 impl Run<'_> {
@@ -223,6 +234,13 @@ impl Run<'_> {
         if !vertex.about.no_cache
             && let Some(results) = self.known(&key)?
         {
+            self.note(&key, &results);
+            return Ok((results, true));
+        }
+        if !vertex.about.no_cache
+            && let Some(results) = self.brought(&key, vertex, inputs)?
+        {
+            self.note(&key, &results);
             return Ok((results, true));
         }
         let mut results = match &vertex.op {
@@ -233,7 +251,8 @@ impl Run<'_> {
             Op::File(all) => actions::perform(self, all, inputs)?,
             _ => Vec::new(),
         };
-        self.keep(&key, vertex, inputs, &mut results)?;
+        self.keep(&key, vertex, inputs, &mut results, None)?;
+        self.note(&key, &results);
         Ok((results, false))
     }
 
@@ -341,12 +360,56 @@ impl Run<'_> {
         Ok(Some(results))
     }
 
+    /// The results that somebody else has made and put into one of the build's caches.
+    fn brought(
+        &self,
+        key: &str,
+        vertex: &Vertex,
+        inputs: &[Files],
+    ) -> Result<Option<Results>, Failure> {
+        for cache in self.ask.memory.caches() {
+            let Some(found) = cache.find(key) else {
+                continue;
+            };
+            let layers = match found.bring(self.store()) {
+                Ok(layers) => layers,
+                // What cannot be had is made here.
+                Err(error) => {
+                    self.check()?;
+                    tracing::warn!("a result of a cache elsewhere: {}", error.message);
+                    continue;
+                }
+            };
+            let files = layers.into_iter();
+            let files = files.map(|layers| Some(self.files(Kind::Layers(layers))));
+            let mut results: Results = files.collect();
+            self.keep(key, vertex, inputs, &mut results, found.created())?;
+            return Ok(Some(results));
+        }
+        Ok(None)
+    }
+
+    /// Remembers what a step has come to, for who writes a cache.
+    fn note(&self, key: &str, results: &Results) {
+        let files = results.iter().map(Option::as_ref);
+        let layers = files.map(|files| files.and_then(Files::layers).cloned());
+        let made = results.iter().flatten().find_map(|files| files.made);
+        if let (Some(results), Some(created)) = (layers.collect(), made) {
+            self.ask.memory.note(Step {
+                key: key.to_owned(),
+                results,
+                created,
+            });
+        }
+    }
+
     fn keep(
         &self,
         key: &str,
         vertex: &Vertex,
         inputs: &[Files],
         results: &mut Results,
+        created: Option<Time>,
     ) -> Result<(), Failure> {
         // Only a whole one is found again.
         if results.is_empty() || results.iter().any(Option::is_none) {
@@ -366,7 +429,8 @@ impl Run<'_> {
                 .min();
             let own = own.unwrap_or(layers.len());
             let key = format!("{key}#{number}");
-            files.made = Some(self.store().keep_result(&key, &body, layers, own)?);
+            let kept = (layers, own, created);
+            files.made = Some(self.store().keep_result(&key, &body, kept)?);
         }
         Ok(())
     }

@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use engine::image::{self, Stage, Transfer, pull};
@@ -12,14 +11,33 @@ use storage::Image;
 use sys::dir::Dir;
 use types::{Digest, ErrorKind, ImageRef, Platform};
 
-use super::copy::{self, Marks};
-use super::files::{Files, Kind, with_mounts};
+use super::files::{Files, Kind};
 use super::progress::{Event, Status};
 use super::run::{Run, now};
-use super::{Failure, tree};
-use crate::graph::{CopyFiles, Git, Http, Operand, Origin, Pull, Vertex};
+use super::{Ask, Failure, Solver, elsewhere, git, tree};
+use crate::graph::{Http, Origin, Pull, Vertex};
+use crate::llb;
+
+/// Where the client's own standard input is, as an address: a name that is sent over the session.
+const UPLOADS: &str = "http://buildkit-session/";
 
 pub(super) fn load(run: &Run<'_>, vertex: &Vertex, origin: &Origin) -> Result<Files, Failure> {
+    let memory = run.ask.memory;
+    match origin {
+        // Once a build: what it reads is one and the same.
+        Origin::Http(_) | Origin::Git(_) => match memory.fetched(vertex.digest()) {
+            Some(files) => Ok(files),
+            None => {
+                let files = bring(run, vertex, origin)?;
+                memory.fetch(vertex.digest(), &files);
+                Ok(files)
+            }
+        },
+        _ => bring(run, vertex, origin),
+    }
+}
+
+fn bring(run: &Run<'_>, vertex: &Vertex, origin: &Origin) -> Result<Files, Failure> {
     match origin {
         Origin::Image(image) => {
             let reference = parse(&image.reference)?;
@@ -36,12 +54,18 @@ pub(super) fn load(run: &Run<'_>, vertex: &Vertex, origin: &Origin) -> Result<Fi
             Ok(run.files(Kind::Tree(Arc::new(tree))))
         }
         Origin::Http(http) => web(run, http),
-        Origin::Git(git) => repository(run, git),
-        Origin::Layout(layout) => Err(unsupported(&format!(
-            "the image layout {} of the client",
-            layout.reference
-        ))),
-        Origin::Other { identifier, .. } => Err(unsupported(&format!("the source {identifier}"))),
+        Origin::Git(wanted) => git::repository(run, wanted),
+        Origin::Layout(layout) => {
+            let platform = vertex.platform.clone().unwrap_or_else(Platform::host);
+            let layers = elsewhere::layout_layers(run, layout, &platform)?;
+            Ok(run.files(Kind::Layers(layers)))
+        }
+        Origin::Other { identifier, .. } => {
+            let name = identifier.strip_prefix(llb::RESULT);
+            let files = name.map(|name| run.ask.client.result(name)).transpose()?;
+            let unknown = || unsupported(&format!("the source {identifier}"));
+            files.flatten().ok_or_else(unknown)
+        }
     }
 }
 
@@ -67,7 +91,14 @@ pub(super) fn resolve(
     wish: Pull,
 ) -> Result<Image, Failure> {
     let name = reference.to_string();
-    let here = || run.store().image_on(&name, platform);
+    let here = || {
+        let image = run.store().image_on(&name, platform)?;
+        run.ask.memory.pin(&name, platform, &image);
+        Ok::<_, Failure>(image)
+    };
+    if let Some(image) = run.ask.memory.image(&name, platform) {
+        return Ok(image);
+    }
     if wish != Pull::Always
         && let Ok(image) = here()
     {
@@ -83,7 +114,7 @@ pub(super) fn resolve(
         .map_err(Failure::from)
         .and_then(|transfer| follow(run, vertex, transfer));
     pulled.map_err(|failure| failure.within(&reference.familiar()))?;
-    Ok(here()?)
+    here()
 }
 
 /// Waits for a pull, and tells of it.
@@ -120,10 +151,9 @@ fn follow(run: &Run<'_>, vertex: &Digest, mut transfer: Transfer) -> Result<(), 
 
 /// One file.
 fn web(run: &Run<'_>, http: &Http) -> Result<Files, Failure> {
-    if http.auth_secret.is_some() || !http.headers.is_empty() {
-        let sentence = "headers of one's own cannot be sent for a file from the web";
-        return Err(Failure::new(ErrorKind::Unsupported, sentence));
-    }
+    can_be_asked(run, http)?;
+    let name = http.filename.as_deref().unwrap_or("__unnamed__");
+    is_name(name)?;
     let key = format!("web {http:?}");
     let key = format!("{}#0", super::digest::text(&key));
     if http.checksum.is_some()
@@ -134,16 +164,18 @@ fn web(run: &Run<'_>, http: &Http) -> Result<Files, Failure> {
     let draft = run.store().scratch()?;
     let failed =
         |error: std::io::Error| Failure::internal(format!("cannot fetch {}: {error}", http.url));
-    let name = http.filename.as_deref().unwrap_or("__unnamed__");
+    let own = http.url.strip_prefix(UPLOADS);
     let path = draft.upper().join(name);
     let file = std::fs::File::create_new(&path).map_err(failed)?;
-    let fetch = image::fetch(&run.solver.engine, &http.url, file);
-    run.solver.engine.runtime().block_on(async {
-        tokio::select! {
-            fetched = fetch => fetched.map_err(Failure::from),
-            () = given_up(run) => Err(Failure::cancelled()),
+    match own {
+        Some(name) => uploaded(run, name, file)?,
+        None => {
+            let fetch = image::fetch(&run.solver.engine, &http.url, file);
+            wait(run.solver, run.ask, async {
+                fetch.await.map_err(Failure::from)
+            })?;
         }
-    })?;
+    }
     let found = hash(&path).map_err(failed)?;
     if let Some(wanted) = &http.checksum
         && *wanted != found.to_string()
@@ -162,16 +194,64 @@ fn web(run: &Run<'_>, http: &Http) -> Result<Files, Failure> {
     let layers = draft.commit()?;
     if http.checksum.is_some() {
         let body = super::cache::body(&http.url, 1);
-        run.store().keep_result(&key, &body, &layers, 1)?;
+        run.store().keep_result(&key, &body, (&layers, 1, None))?;
     }
     Ok(run.files(Kind::Layers(layers)))
 }
 
-async fn given_up(run: &Run<'_>) {
-    const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
-    while !run.ask.cancel.is_cancelled() {
-        tokio::time::sleep(LOOK).await;
+/// A file is asked for as anybody may: with a secret that the client has, or headers, it cannot be.
+fn can_be_asked(run: &Run<'_>, http: &Http) -> Result<(), Failure> {
+    let secret = match &http.auth_secret {
+        Some(id) => run.ask.client.secret(id)?.is_some(),
+        None => false,
+    };
+    if secret || !http.headers.is_empty() {
+        let sentence = "headers of one's own cannot be sent for a file from the web";
+        return Err(Failure::new(ErrorKind::Unsupported, sentence));
     }
+    Ok(())
+}
+
+/// A file that was fetched lies in a directory of its own, under a name and no path: who defines a build may
+/// be a stranger.
+fn is_name(name: &str) -> Result<(), Failure> {
+    if matches!(name, "" | "." | "..") || name.contains(['/', '\0']) {
+        let sentence = format!("a file from the web cannot be called {name:?}: a name is expected");
+        return Err(Failure::invalid(sentence));
+    }
+    Ok(())
+}
+
+/// What the client sends instead of having it fetched: an archive of its standard input.
+fn uploaded(run: &Run<'_>, name: &str, mut file: std::fs::File) -> Result<(), Failure> {
+    let missing = || Failure::invalid(format!("the client sends nothing as {name}"));
+    let mut from = run.ask.client.upload(name)?.ok_or_else(missing)?;
+    std::io::copy(&mut from, &mut file)
+        .map(drop)
+        .map_err(|error| match run.ask.cancel.is_cancelled() {
+            true => Failure::cancelled(),
+            false => Failure::internal(format!("cannot take what the client sends: {error}")),
+        })
+}
+
+/// Waits for something as long as the build is not given up. For threads that may block.
+pub(super) fn wait<T>(
+    solver: &Solver,
+    ask: &Ask<'_>,
+    what: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
+    let given_up = async {
+        while !ask.cancel.is_cancelled() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    solver.engine.runtime().block_on(async {
+        tokio::select! {
+            done = what => done,
+            () = given_up => Err(Failure::cancelled()),
+        }
+    })
 }
 
 fn hash(path: &Path) -> std::io::Result<Digest> {
@@ -184,118 +264,4 @@ fn hash(path: &Path) -> std::io::Result<Digest> {
             count => sum.update(&buffer[..count]),
         }
     }
-}
-
-/// A repository's files, by git(1).
-fn repository(run: &Run<'_>, git: &Git) -> Result<Files, Failure> {
-    if git.ssh.is_some() && git.remote.starts_with("ssh://") {
-        let sentence = "repositories by ssh cannot be fetched: https is expected";
-        return Err(Failure::new(ErrorKind::Unsupported, sentence));
-    }
-    let work = run.store().scratch()?;
-    let dir = work.upper();
-    let git_in = |args: &[&str]| git_command(run, &dir, args);
-    git_in(&["init", "--quiet", "."])?;
-    git_in(&["remote", "add", "origin", "--", &git.remote])?;
-    let reference = match git.reference.as_str() {
-        "" => "HEAD",
-        reference => reference,
-    };
-    let fetch = ["fetch", "--quiet", "--depth=1", "--", "origin", reference];
-    if git_in(&fetch).is_err() {
-        // A server that gives no commit by its name gives all of them.
-        git_in(&["fetch", "--quiet", "--tags", "--", "origin"])?;
-        let commit = [reference.to_owned(), format!("origin/{reference}")];
-        let found = commit
-            .iter()
-            .any(|name| git_in(&["checkout", "--quiet", "--detach", name, "--"]).is_ok());
-        if !found {
-            let sentence = format!("{} has no {reference}", git.remote);
-            return Err(Failure::new(ErrorKind::NotFound, sentence));
-        }
-    } else {
-        git_in(&["checkout", "--quiet", "--detach", "FETCH_HEAD"])?;
-    }
-    if let Some(wanted) = &git.checksum {
-        let commit = git_in(&["rev-parse", "HEAD"])?;
-        if !commit.starts_with(wanted.as_str()) {
-            let sentence = format!(
-                "{}: expected checksum to match {wanted}, got {commit}",
-                git.remote
-            );
-            return Err(Failure::invalid(sentence));
-        }
-    }
-    if !git.skip_submodules {
-        git_in(&[
-            "submodule",
-            "update",
-            "--quiet",
-            "--init",
-            "--recursive",
-            "--depth=1",
-        ])?;
-    }
-    take(run, git, &dir)
-}
-
-/// What is asked for of a repository's files.
-fn take(run: &Run<'_>, git: &Git, dir: &Path) -> Result<Files, Failure> {
-    let result = run.store().scratch()?;
-    let subdirectory = match git.subdirectory.as_str() {
-        "" => "/".to_owned(),
-        path => format!("/{}", path.trim_start_matches('/')),
-    };
-    let exclude = match git.keep_git_dir {
-        true => Vec::new(),
-        false => vec![".git".to_owned()],
-    };
-    let what = CopyFiles {
-        contents: true,
-        make_target: true,
-        exclude,
-        ..CopyFiles::plain(Operand::Empty, subdirectory, "/")
-    };
-    let from = run.store().mount_dirs(vec![dir.to_owned()]);
-    let owner = Marks {
-        owner: Some((0, 0)),
-        time: None,
-    };
-    with_mounts(&[from, result.mount()], &run.solver.place(), |roots| {
-        copy::copy(&roots[0], &roots[1], &what, owner)
-    })?;
-    Ok(run.files(Kind::Layers(result.commit()?)))
-}
-
-/// Runs git without any configuration, prompt or hook of this machine.
-fn git_command(run: &Run<'_>, dir: &Path, args: &[&str]) -> Result<String, Failure> {
-    run.check()?;
-    let mut command = Command::new("git");
-    command
-        .args([
-            "-c",
-            "protocol.ext.allow=never",
-            "-c",
-            "core.hooksPath=/dev/null",
-        ])
-        // A server that says nothing holds nobody up.
-        .args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"])
-        .args(args)
-        .current_dir(dir)
-        .env_clear()
-        .env("PATH", crate::plan::DEFAULT_PATH)
-        .env("HOME", dir)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .stdin(std::process::Stdio::null());
-    let output = command.output().map_err(|error| {
-        let sentence = format!("a repository needs the program git, which cannot be run: {error}");
-        Failure::new(ErrorKind::Unsupported, sentence)
-    })?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let sentence = format!("git {} failed: {}", args[0], said.trim());
-    Err(Failure::new(ErrorKind::Invalid, sentence))
 }

@@ -104,10 +104,14 @@ impl Stubs {
     }
 }
 
-/// The directory of the layer that a path's last part is in, without following a link.
+/// The directory of the layer that a path's last part is in, without following a link or leaving it.
 fn inside(root: &Dir, path: &str) -> Option<(Dir, OsString)> {
     let (above, name) = path.rsplit_once('/')?;
     let mut dir = root.open_dir(OsStr::new(".")).ok()?;
+    let climbs = |part: &str| matches!(part, "." | "..");
+    if path.split('/').any(climbs) {
+        return None;
+    }
     for part in above.split('/').filter(|part| !part.is_empty()) {
         dir = dir.open_dir(OsStr::new(part)).ok()?;
     }

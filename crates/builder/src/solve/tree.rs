@@ -2,13 +2,13 @@
 //! people who are not to be trusted: the kernel resolves them within the root.
 
 use std::ffi::{CString, OsStr, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use sys::Errno;
 use sys::dir::{Dir, Kind, Status};
 use types::ErrorKind;
 
-use super::Failure;
+use super::{Failure, name};
 use crate::ignore::Matcher;
 
 /// As many links as the kernel follows.
@@ -56,11 +56,11 @@ pub(super) fn locate(root: &Dir, path: &str, follow: bool) -> Result<Option<Plac
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
         let (parent, name) = split(&path);
-        let dir = match root.open_in_root(parent.as_bytes()) {
+        let dir = match root.open_in_root(&name::bytes(parent)) {
             Err(error) if is_absent(error) => return Ok(None),
             answer => answer.map_err(failed("open", &path))?,
         };
-        let name = OsStr::new(name).to_owned();
+        let name = name::name(name);
         let status = match dir.status(&name) {
             Err(error) if is_absent(error) => return Ok(None),
             answer => answer.map_err(failed("look at", &path))?,
@@ -69,7 +69,7 @@ pub(super) fn locate(root: &Dir, path: &str, follow: bool) -> Result<Option<Plac
             return Ok(Some(Place { dir, name, status }));
         }
         let target = dir.read_symlink(&name).map_err(failed("read", &path))?;
-        let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
+        let target = name::text(OsStr::from_bytes(target.as_bytes())).into_owned();
         path = match target.starts_with('/') {
             true => target,
             false => format!("{parent}/{target}"),
@@ -109,7 +109,7 @@ pub(super) fn expand(root: &Dir, pattern: &str) -> Result<Vec<String>, Failure> 
             }
             let wrong = |error| Failure::invalid(format!("invalid pattern {pattern}: {error}"));
             let matcher = Matcher::new([part]).map_err(wrong)?;
-            let dir = match root.open_in_root(path.as_bytes()) {
+            let dir = match root.open_in_root(&name::bytes(path)) {
                 Err(error) if is_absent(error) => continue,
                 answer => answer.map_err(failed("open", path))?,
             };
@@ -117,7 +117,7 @@ pub(super) fn expand(root: &Dir, pattern: &str) -> Result<Vec<String>, Failure> 
                 .open_dir(OsStr::new("."))
                 .map_err(failed("open", path))?;
             for name in names(&dir, path)? {
-                let name = name.to_string_lossy();
+                let name = name::text(&name);
                 if matcher.matches(&name) {
                     next.push(format!("{path}/{name}"));
                 }
@@ -218,7 +218,7 @@ impl Walk<'_> {
             .open_dir(OsStr::new("."))
             .map_err(failed("open", path))?;
         for name in names(&dir, path)? {
-            let shown = name.to_string_lossy();
+            let shown = name::text(&name);
             let below = match path {
                 "" => shown.into_owned(),
                 path => format!("{path}/{shown}"),

@@ -86,6 +86,9 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
 /// What is not about one container.
 async fn rest(operation: Op, app: Arc<App>, call: Call) -> Answer {
     match operation {
+        Op::CacheList | Op::CacheExport | Op::CacheImport | Op::CacheLimit | Op::CacheRemove => {
+            build::named::answer(operation, app, call).await
+        }
         Op::ImageList => images::list(&app, &call).await,
         Op::ImageCreate => images::create(&app, call).await,
         Op::ImageLoad => images::load(&app, call).await,

@@ -292,6 +292,12 @@ fn make_dir<'a>(
     undo.push(step_name::BUNDLE, || {
         remove::remove_run_dir(engine, container.id())
     });
+    if container.fixed.spec.resources.cgroup_parent.is_some() {
+        let path = cgroup_path(engine, &container.fixed.spec, container.id());
+        let file = dir.join(supervise::CGROUP_FILE);
+        sys::file::replace_unsynced(&file, path.as_bytes(), 0o600)
+            .map_err(Error::kernel("leave word of a step's cgroup"))?;
+    }
     Ok(dir)
 }
 

@@ -4,6 +4,7 @@
 mod arriving;
 mod check;
 mod copy;
+pub mod elsewhere;
 mod fetch;
 mod import;
 pub mod mount;

@@ -30,6 +30,15 @@ pub struct Request {
 
 /// Pushes. It ends when who looks is gone.
 pub fn push(engine: &Engine, request: Request) -> Result<Transfer, Error> {
+    begin(engine, request, None)
+}
+
+/// Pushes what the reference names here, or what is given to be pushed there.
+pub(super) fn begin(
+    engine: &Engine,
+    request: Request,
+    given: Option<Arc<storage::Push>>,
+) -> Result<Transfer, Error> {
     engine.accepts_work()?;
     let of = engine.clone();
     let work = move |reporter| async move {
@@ -40,6 +49,7 @@ pub fn push(engine: &Engine, request: Request) -> Result<Transfer, Error> {
                 .repository(&request.reference, &request.credentials),
             engine: of,
             request,
+            given,
             reporter,
         }
         .run()
@@ -71,31 +81,17 @@ struct Pusher {
     engine: Engine,
     repository: Repository,
     request: Request,
+    /// What is pushed, when it is not what the reference names.
+    given: Option<Arc<storage::Push>>,
     reporter: Reporter,
 }
 
 impl Pusher {
     async fn run(self) -> Result<Finished, Error> {
-        let (reference, platform) = (
-            self.request.reference.clone(),
-            self.request.platform.clone(),
-        );
-        let push = self
-            .engine
-            .blocking(move |engine| {
-                let pushed = engine
-                    .storage()
-                    .push(&reference.to_string(), platform.as_ref());
-                pushed.map_err(|error| match error {
-                    storage::Error::NoSuchImage(_) => Error::NothingToPush {
-                        reference: reference.familiar(),
-                        of: "tag",
-                    },
-                    other => other.into(),
-                })
-            })
-            .await?;
-        let push = Arc::new(push);
+        let push = match &self.given {
+            Some(given) => given.clone(),
+            None => Arc::new(self.named().await?),
+        };
         let layers = push.blobs().iter().filter(|blob| is_layer(blob));
         self.reporter.begin(layers.map(part).collect());
         self.blobs(&push).await?;
@@ -108,21 +104,48 @@ impl Pusher {
                 root.digest
             )
         });
-        let remember = {
-            let (push, reference) = (push.clone(), self.request.reference.clone());
-            move |engine: &Engine| {
-                push.pushed(&reference)?;
-                super::told::of_reference(engine, "push", &reference);
-                Ok(())
-            }
-        };
-        self.engine.blocking(remember).await?;
+        if self.given.is_none() {
+            self.remember(push).await?;
+        }
         Ok(Finished {
             digest: root.digest,
             size: root.size,
             fresh: true,
             note,
         })
+    }
+
+    /// What the reference names here.
+    async fn named(&self) -> Result<storage::Push, Error> {
+        let (reference, platform) = (
+            self.request.reference.clone(),
+            self.request.platform.clone(),
+        );
+        self.engine
+            .blocking(move |engine| {
+                let pushed = engine
+                    .storage()
+                    .push(&reference.to_string(), platform.as_ref());
+                pushed.map_err(|error| match error {
+                    storage::Error::NoSuchImage(_) => Error::NothingToPush {
+                        reference: reference.familiar(),
+                        of: "tag",
+                    },
+                    other => other.into(),
+                })
+            })
+            .await
+    }
+
+    /// Which repository has it now, and that it was pushed.
+    async fn remember(&self, push: Arc<storage::Push>) -> Result<(), Error> {
+        let reference = self.request.reference.clone();
+        let remember = move |engine: &Engine| {
+            push.pushed(&reference)?;
+            super::told::of_reference(engine, "push", &reference);
+            Ok(())
+        };
+        self.engine.blocking(remember).await
     }
 
     async fn blobs(&self, push: &Arc<storage::Push>) -> Result<(), Error> {

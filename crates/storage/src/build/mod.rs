@@ -2,7 +2,9 @@
 //! by what they have read, and directories that stay from build to build.
 
 mod draft;
+mod limit;
 mod mounts;
+mod packed;
 mod records;
 
 use std::fs::File;
@@ -14,7 +16,8 @@ use rusqlite::{OptionalExtension, params};
 use types::{Digest, Mount};
 
 pub use draft::Draft;
-pub use mounts::{CacheDir, CacheUsage};
+pub use mounts::CacheUsage;
+pub use packed::Packed;
 pub(crate) use records::forget_lost;
 pub use records::{BuildRecord, Kept};
 

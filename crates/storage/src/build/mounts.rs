@@ -3,22 +3,16 @@
 use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
+use std::sync::MutexGuard;
 
 use rusqlite::{OptionalExtension, params};
 use sys::dir::Dir;
 
+use super::Draft;
 use crate::error::Error;
 use crate::paths::DATA;
+use crate::store::State;
 use crate::{Durability, Storage, clock, usage};
-
-/// One of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheDir {
-    /// Where its files are.
-    pub path: PathBuf,
-    /// Whether nobody had it before.
-    pub new: bool,
-}
 
 /// One of them in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,25 +25,37 @@ pub struct CacheUsage {
     pub created: i64,
     /// When it was last used.
     pub used: i64,
+    /// How many bytes it may have, if that is said.
+    pub limit: Option<u64>,
 }
 
 impl Storage {
-    /// The directory of this name, made if there is none.
+    /// The files of this name, used by that; none when there are none.
     ///
     /// # Errors
     /// When the disk or the database fails.
-    pub fn cache_dir(&self, id: &str) -> Result<CacheDir, Error> {
-        // Under the store's lock, so that two make one.
-        let mut state = self.store.state();
-        let sql = "SELECT number FROM build_mounts WHERE id = ?1";
-        let number: Option<i64> = state
-            .database
-            .read()
-            .prepare_cached(sql)?
-            .query_row([id], |row| row.get(0))
-            .optional()?;
-        let new = number.is_none();
-        let number = match number {
+    pub fn cache_dir(&self, id: &str) -> Result<Option<PathBuf>, Error> {
+        let state = self.store.state();
+        let Some(number) = number(&state, id)? else {
+            return Ok(None);
+        };
+        let path = self.store.paths.cache(number.cast_unsigned()).join(DATA);
+        if !path.is_dir() {
+            return Ok(None);
+        }
+        self.used(state, id, number)?;
+        Ok(Some(path))
+    }
+
+    /// Keeps what a draft holds under a name, whole or not at all; where somebody has been faster, his files
+    /// are it.
+    ///
+    /// # Errors
+    /// When the disk or the database fails.
+    pub fn add_cache_dir(&self, id: &str, draft: &Draft) -> Result<PathBuf, Error> {
+        let state = self.store.state();
+        let known = number(&state, id)?;
+        let number = match known {
             Some(number) => number,
             None => {
                 let sql = "SELECT coalesce(max(number), 0) + 1 FROM build_mounts";
@@ -58,18 +64,23 @@ impl Storage {
         };
         let dir = self.store.paths.cache(number.cast_unsigned());
         let path = dir.join(DATA);
-        if !path.is_dir() {
+        if known.is_none() || !path.is_dir() {
             make(&dir, 0o710)?;
-            make(&path, 0o755)?;
+            let moved = std::fs::rename(draft.upper(), &path);
+            moved.map_err(Error::file("keep", &path))?;
         }
+        self.used(state, id, number)?;
+        Ok(path)
+    }
+
+    fn used(&self, mut state: MutexGuard<'_, State>, id: &str, number: i64) -> Result<(), Error> {
         state.database.write(Durability::Process, |tx| {
             let sql = "INSERT INTO build_mounts VALUES (?1, ?2, ?3, ?3)
                 ON CONFLICT (id) DO UPDATE SET used = ?3";
             tx.prepare_cached(sql)?
                 .execute(params![id, number, clock::now()])?;
             Ok(())
-        })?;
-        Ok(CacheDir { path, new })
+        })
     }
 
     /// All of them.
@@ -87,7 +98,8 @@ impl Storage {
         })?;
         let mut all = Vec::new();
         for (id, number, created, used) in rows {
-            let path = self.store.paths.cache(number.cast_unsigned()).join(DATA);
+            let dir = self.store.paths.cache(number.cast_unsigned());
+            let path = dir.join(DATA);
             let size = match Dir::open(&path) {
                 Ok(dir) => usage::below(dir, &path)?,
                 Err(_) => 0,
@@ -97,6 +109,7 @@ impl Storage {
                 size,
                 created,
                 used,
+                limit: super::limit::read(&dir),
             });
         }
         Ok(all)
@@ -107,8 +120,10 @@ impl Storage {
     /// # Errors
     /// When the database fails.
     pub fn forget_cache_dirs(&self, ids: &[String]) -> Result<(), Error> {
+        // A number is free when its files are gone, and not before.
+        let mut state = self.store.state();
         for id in ids {
-            let number: Option<i64> = self.store.write(Durability::Process, |tx| {
+            let number: Option<i64> = state.database.write(Durability::Process, |tx| {
                 let sql = "DELETE FROM build_mounts WHERE id = ?1 RETURNING number";
                 let mut delete = tx.prepare_cached(sql)?;
                 Ok(delete.query_row([id], |row| row.get(0)).optional()?)
@@ -121,6 +136,12 @@ impl Storage {
         }
         Ok(())
     }
+}
+
+pub(super) fn number(state: &State, id: &str) -> Result<Option<i64>, Error> {
+    let sql = "SELECT number FROM build_mounts WHERE id = ?1";
+    let mut query = state.database.read().prepare_cached(sql)?;
+    Ok(query.query_row([id], |row| row.get(0)).optional()?)
 }
 
 fn make(path: &std::path::Path, mode: u32) -> Result<(), Error> {

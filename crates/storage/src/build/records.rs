@@ -55,8 +55,8 @@ pub(crate) fn forget_lost(tx: &Transaction<'_>) -> Result<(), Error> {
 }
 
 impl Storage {
-    /// Keeps a result; `own` of its layers, the uppermost, are what it has brought. Returns when that was,
-    /// in nanoseconds since the Unix epoch.
+    /// Keeps a result: its layers, how many of them, the uppermost, it has brought, and when it was made if
+    /// that is not now. Returns when that was, in nanoseconds since the Unix epoch.
     ///
     /// # Errors
     /// When the database fails.
@@ -64,25 +64,26 @@ impl Storage {
         &self,
         key: &str,
         body: &str,
-        layers: &Layers,
-        own: usize,
+        (layers, own, made): (&Layers, usize, Option<i64>),
     ) -> Result<i64, Error> {
         let mut stage = Stage::new(&self.store);
         for diff_id in layers.ids() {
             stage.has_layer(diff_id)?;
         }
         let size = layers.size(layers.len().saturating_sub(own));
-        let created = clock::now();
+        let used = clock::now();
+        let created = made.unwrap_or(used);
         stage.name_layers(|tx| {
             tx.prepare_cached("DELETE FROM build_records WHERE key = ?1")?
                 .execute([key])?;
             let sql = "INSERT INTO build_records (key, body, size, created, used, boot)
-                VALUES (?1, ?2, ?3, ?4, ?4, ?5)";
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
             tx.prepare_cached(sql)?.execute(params![
                 key,
                 body,
                 size.cast_signed(),
                 created,
+                used,
                 boot()
             ])?;
             let mut insert = tx.prepare_cached("INSERT INTO build_layers VALUES (?1, ?2, ?3)")?;
@@ -200,7 +201,7 @@ impl Storage {
             .and_then(|dir| dir.sync_file_system())
             .map_err(Error::file("sync", &layers))?;
         self.store.write(Durability::Power, |tx| {
-            let sql = "UPDATE build_records SET boot = NULL WHERE created < ?1";
+            let sql = "UPDATE build_records SET boot = NULL WHERE used < ?1";
             tx.execute(sql, [before])?;
             Ok(())
         })

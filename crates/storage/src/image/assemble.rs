@@ -212,7 +212,7 @@ fn index(
 }
 
 /// What a layer is in registries: what it came as, or what it is packed into.
-fn content_of(
+pub(crate) fn content_of(
     store: &Arc<Store>,
     stage: &mut Stage,
     diff_id: &Digest,

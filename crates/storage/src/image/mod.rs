@@ -17,8 +17,8 @@ mod save;
 mod tag;
 mod variants;
 
-pub(crate) use assemble::assemble;
 pub use assemble::{Assembled, Assembly, Part};
+pub(crate) use assemble::{assemble, content_of};
 pub(crate) use commit::commit;
 pub use config::{DockerConfig, Empty, Healthcheck, RunConfig};
 pub(crate) use forget::forget;

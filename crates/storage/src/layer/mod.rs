@@ -10,7 +10,7 @@ mod verify;
 mod whiteout;
 mod worker;
 
-pub(crate) use pack::pack;
+pub(crate) use pack::{pack, repack};
 pub(crate) use place::clean;
 pub(crate) use record::{Rebuilt, get_number, put_number};
 pub use unpack::{Among, unpack_among};

@@ -14,8 +14,9 @@ use sys::xattr;
 use types::Algorithm;
 
 use super::record::{RECORD, Recorded};
-use super::unpack::{Making, Unpacked, gave_up, record_data};
+use super::unpack::{Making, Unpacked, gave_up, record_data, unpack};
 use super::whiteout::{self, OPAQUE_KEY, OPAQUE_VALUE};
+use crate::compress::Format;
 use crate::error::Error;
 use crate::paths::DIFF;
 use crate::pipe;
@@ -37,7 +38,7 @@ pub(crate) fn pack(store: &Arc<Store>, upper: &Path) -> Result<Unpacked, Error> 
     let root = Dir::open(upper).map_err(Error::file("open", upper))?;
     let (diff_id, size) = std::thread::scope(|scope| {
         let (sender, receiver) = pipe::pipe();
-        let writer = scope.spawn(move || archive(&root, sender));
+        let writer = scope.spawn(move || archive(&root, sender, None));
         let read = record(&path, receiver);
         let written = writer
             .join()
@@ -58,6 +59,25 @@ pub(crate) fn pack(store: &Arc<Store>, upper: &Path) -> Result<Unpacked, Error> 
         size,
         recorded: true,
         kept: false,
+    })
+}
+
+/// A layer with the files of another's directory, none of which is younger than `latest`, in seconds since
+/// the Unix epoch.
+pub(crate) fn repack(store: &Arc<Store>, dir: &Path, latest: i64) -> Result<Unpacked, Error> {
+    let root = Dir::open(dir).map_err(Error::file("open", dir))?;
+    std::thread::scope(|scope| {
+        let (sender, receiver) = pipe::pipe();
+        let writer = scope.spawn(move || archive(&root, sender, Some(latest)));
+        let unpacked = unpack(store, receiver, Format::Plain, Algorithm::Sha256);
+        let written = writer
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        match (unpacked, written) {
+            (Err(error), Err(cause)) if gave_up(&error) => Err(cause),
+            (Ok(_), Err(cause)) => Err(cause),
+            (unpacked, _) => unpacked,
+        }
     })
 }
 
@@ -85,7 +105,7 @@ struct Level {
     length: usize,
 }
 
-fn archive(root: &Dir, sender: pipe::Sender) -> Result<(), Error> {
+fn archive(root: &Dir, sender: pipe::Sender, latest: Option<i64>) -> Result<(), Error> {
     let mut out = BufWriter::with_capacity(BUFFER, sender);
     let mut export = Export::new(&mut out);
     let names = export.names(root)?;
@@ -103,7 +123,7 @@ fn archive(root: &Dir, sender: pipe::Sender) -> Result<(), Error> {
             levels.pop();
             continue;
         };
-        if let Some(next) = entry(&mut export, &level.dir, dir::name(&name))? {
+        if let Some(next) = entry(&mut export, &level.dir, dir::name(&name), latest)? {
             levels.push(next);
         }
         if levels.len() > MAX_DEPTH {
@@ -122,8 +142,13 @@ fn archive(root: &Dir, sender: pipe::Sender) -> Result<(), Error> {
 }
 
 /// Writes one entry; where to go on if it is a directory.
-fn entry(export: &mut Export<'_>, dir: &Dir, name: &OsStr) -> Result<Option<Level>, Error> {
-    let status = dir.status(name).map_err(|e| export.failed(e))?;
+fn entry(
+    export: &mut Export<'_>,
+    dir: &Dir,
+    name: &OsStr,
+    latest: Option<i64>,
+) -> Result<Option<Level>, Error> {
+    let mut status = dir.status(name).map_err(|e| export.failed(e))?;
     if !export.path.is_empty() {
         export.path.push(b'/');
     }
@@ -143,6 +168,11 @@ fn entry(export: &mut Export<'_>, dir: &Dir, name: &OsStr) -> Result<Option<Leve
             call: "archive a name that begins with .wh.",
             errno: sys::Errno::INVAL,
         }));
+    }
+    if let Some(latest) = latest
+        && status.modified.0 >= latest
+    {
+        status.modified = (latest, 0);
     }
     export.entry(dir, name, &status)?;
     if status.kind != Kind::Directory {

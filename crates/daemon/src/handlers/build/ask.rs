@@ -73,6 +73,8 @@ pub(super) struct Asked {
     pub(super) annotations: BTreeMap<String, String>,
     /// Told in events, for who draws them.
     pub(super) events: bool,
+    /// Images whose caches may be used.
+    pub(super) cache_from: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -114,6 +116,15 @@ impl Asked {
             output: text("output").unwrap_or_default().to_owned(),
             annotations: pairs(query, "annotations")?,
             events: query.flag("events"),
+            cache_from: json(query, "cachefrom")?,
+        })
+    }
+
+    /// Whether the image is to be a cache for others too.
+    pub(super) fn inline_cache(&self) -> bool {
+        let said = self.options.args.get("BUILDKIT_INLINE_CACHE");
+        said.is_some_and(|value| {
+            matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True")
         })
     }
 }

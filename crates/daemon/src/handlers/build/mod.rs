@@ -2,13 +2,16 @@
 
 mod ask;
 mod cache;
+pub(super) mod named;
 mod told;
 
 use std::io::BufReader;
 use std::sync::Arc;
 
 use api::wire;
-use builder::solve::{Ask, Build, Built, Cancel, Failure as Failed, ImageOutput, Solver, Tree};
+use builder::solve::{
+    Ask, Build, Built, Cancel, Failure as Failed, ImageOutput, Memory, Solver, Tree,
+};
 use builder::solve::{Given, WrittenImage, ignored, leave_out, read_file};
 use builder::{Source, check, plan};
 use bytes::Bytes;
@@ -64,6 +67,7 @@ pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
         asked,
         given,
         cancel: cancel.clone(),
+        memory: Memory::default(),
     };
     let closed = send.clone();
     let working = tokio::task::spawn_blocking(move || {
@@ -122,6 +126,7 @@ fn fetch(solver: &Solver, remote: &Remote, cancel: &Cancel) -> Result<Tree, Fail
         progress: &builder::solve::Silent,
         cancel,
         entitlements: &[],
+        memory: &Memory::default(),
     };
     let mut graph = builder::graph::Graph::new();
     let op = builder::graph::Op::Source(remote.origin());
@@ -154,6 +159,7 @@ struct Work {
     asked: Asked,
     given: Given,
     cancel: Cancel,
+    memory: Memory,
 }
 
 impl Work {
@@ -195,9 +201,18 @@ impl Work {
             progress: &telling,
             cancel: &self.cancel,
             entitlements: &asked.entitlements,
+            memory: &self.memory,
         };
         if let Some(call) = &asked.call {
             return self.look(&ask, call, &source, lines);
+        }
+        for name in &asked.cache_from {
+            // One that cannot be had is none.
+            match self.solver.cache_from(&ask, name) {
+                Ok(cache) => self.memory.add_cache(cache),
+                Err(failed) if failed.cancelled => return Err(failed),
+                Err(failed) => tracing::info!("the cache of {name}: {}", failed.message),
+            }
         }
         let build = Build {
             source,
@@ -216,6 +231,7 @@ impl Work {
                 let output = ImageOutput {
                     names: asked.names.clone(),
                     annotations: asked.annotations.clone(),
+                    inline_cache: asked.inline_cache(),
                     ..ImageOutput::default()
                 };
                 let image = self.solver.write_image(ask, built, &output)?;

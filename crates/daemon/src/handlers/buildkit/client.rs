@@ -1,22 +1,25 @@
 //! A client as the solver sees it: files, secrets, agents and credentials come over its session.
 
 use std::fmt;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use builder::buildkit::BytesMessage;
 use builder::buildkit::control::VertexStatus;
 use builder::buildkit::files::{self, Kept};
 use builder::buildkit::session as messages;
 use builder::graph::Local;
-use builder::solve::{Client, Failure, Tree};
+use builder::solve::{Blobs, Client, Failure, Files, Tree};
 use engine::image::registries::{Credential, Credentials};
 use sys::dir::Dir;
 use tokio::runtime::Handle;
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 use types::{ErrorKind, ImageRef};
 
 use super::agent::Socket;
+use super::content::Content;
 use super::feed::now;
 use super::jobs::Job;
 use super::sessions::Session;
@@ -203,6 +206,36 @@ impl Client for FromSession {
         Ok(Some(path))
     }
 
+    fn upload(&self, name: &str) -> Result<Option<Box<dyn Read + Send + '_>>, Failure> {
+        let Some(session) = self.answering(messages::PULL_UPLOAD) else {
+            return Ok(None);
+        };
+        let headers = wire::headers(&[("urlpath", vec![format!("/{name}")])]);
+        let nothing = tokio_stream::pending::<BytesMessage>();
+        let opened = session
+            .channel
+            .both(messages::PULL_UPLOAD, headers, nothing);
+        let pieces = self.handle.block_on(wire::patient(&self.job, opened));
+        Ok(Some(Box::new(Uploading {
+            pieces: pieces.map_err(|status| self.failure(&status))?,
+            client: self,
+            piece: std::io::Cursor::new(Vec::new()),
+        })))
+    }
+
+    fn result(&self, name: &str) -> Result<Option<Files>, Failure> {
+        let Some(built) = self.job.result_of_any(name) else {
+            return Ok(None);
+        };
+        let none = || Failure::invalid(format!("the result {name} has no files"));
+        built.files.clone().map(Some).ok_or_else(none)
+    }
+
+    fn content(&self, store: &str) -> Result<Option<Arc<dyn Blobs>>, Failure> {
+        let content = Content::open(&self.job, &self.handle, format!("oci:{store}"));
+        Ok(content.map(|content| -> Arc<dyn Blobs> { Arc::new(content) }))
+    }
+
     fn credentials(&self, image: &ImageRef) -> Result<Credentials, Failure> {
         let Some(session) = self.answering(messages::CREDENTIALS) else {
             return Ok(Credentials::anonymous());
@@ -225,5 +258,29 @@ impl Client for FromSession {
             (user, token) if user.is_empty() => Credentials::own(Credential::IdentityToken(token)),
             (username, password) => Credentials::own(Credential::Password { username, password }),
         })
+    }
+}
+
+/// What the client sends of its standard input.
+struct Uploading<'a> {
+    client: &'a FromSession,
+    pieces: Streaming<BytesMessage>,
+    piece: std::io::Cursor<Vec<u8>>,
+}
+
+impl Read for Uploading<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let count = self.piece.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            let next = wire::patient(&self.client.job, self.pieces.message());
+            match self.client.handle.block_on(next) {
+                Ok(Some(piece)) => self.piece = std::io::Cursor::new(piece.data),
+                Ok(None) => return Ok(0),
+                Err(status) => return Err(std::io::Error::other(status.message().to_owned())),
+            }
+        }
     }
 }

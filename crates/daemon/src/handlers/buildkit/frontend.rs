@@ -10,10 +10,10 @@ use builder::buildkit::gateway::{
     self, Ref, RefMap, ResolveImageConfigRequest, ResolveImageConfigResponse, SolveRequest,
     SolveResponse, result::Result as Refs,
 };
-use builder::graph::Local;
+use builder::graph::{Graph, Local, Output};
 use builder::llb::{self, pb};
 use builder::plan::{Context, ImageConfig, ImageRequest, KnownImage, Options};
-use builder::solve::{Ask, Build, Built, Failure, Files};
+use builder::solve::{Ask, Build, Built, Failure, Files, read_in as read_in_root};
 use builder::{Source, ignore};
 use sha2::{Digest as _, Sha256};
 use sys::root::Root;
@@ -60,6 +60,7 @@ impl Asked {
             progress: job.feed.as_ref(),
             cancel: &job.cancel,
             entitlements: &job.entitlements,
+            memory: &job.memory,
         })
     }
 }
@@ -77,6 +78,7 @@ pub(super) async fn solve(
     job: Arc<Job>,
     request: SolveRequest,
 ) -> Result<SolveResponse, Status> {
+    job.prepared().await;
     let run_root = app.engine.config().run_root.clone();
     let asked = Asked {
         client: FromSession::new(job, app.builds.kept.clone(), run_root),
@@ -155,10 +157,13 @@ fn results(job: &Job, built: Vec<Built>, several: bool) -> Result<gateway::Resul
                 "variant": one.platform.variant,
             },
         }));
+        let empty = one.files.is_none();
         let id = job
             .keep(one)
             .map_err(|status| Failure::internal(status.message()))?;
-        refs.insert(platform, Ref { id, def: None });
+        // What the client may build on: the result itself.
+        let def = (!empty).then(|| llb::of_result(&id));
+        refs.insert(platform, Ref { id, def });
     }
     if several {
         let list = serde_json::json!({ "Platforms": platforms });
@@ -186,9 +191,11 @@ fn definition_in_llb(asked: &Asked, definition: pb::Definition) -> Result<gatewa
             files.pop()
         }
     };
+    let empty = files.is_none();
     let id = asked.job().keep(of_files(files))?;
+    let def = (!empty).then(|| llb::of_result(&id));
     Ok(gateway::Result {
-        result: Some(Refs::Ref(Ref { id, def: None })),
+        result: Some(Refs::Ref(Ref { id, def })),
         metadata: HashMap::new(),
     })
 }
@@ -208,11 +215,16 @@ pub(super) fn of_files(files: Option<Files>) -> Built {
 
 /// Reads the Dockerfile, what its context leaves out, and the options.
 fn definition(asked: &Asked) -> Result<Definition, Failure> {
-    let source = Arc::new(read_dockerfile(asked)?);
     let pairs = asked.attributes.iter();
     let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
     let mut options =
         Options::from_attributes(pairs).map_err(|error| Failure::invalid(error.to_string()))?;
+    let elsewhere = options.context_graph();
+    let source = match elsewhere.filter(|_| !asked.attributes.contains_key("dockerfilekey")) {
+        Some((graph, files)) => read_elsewhere(asked, &graph, files)?,
+        None => read_dockerfile(asked)?,
+    };
+    let source = Arc::new(source);
     options.given = given(asked)?;
     if let Context::Local(name) = &options.context {
         options.exclude = read_ignored(asked, name, &source)?;
@@ -231,14 +243,11 @@ fn definition(asked: &Asked) -> Result<Definition, Failure> {
     })
 }
 
-type Given = (
-    builder::graph::Graph,
-    BTreeMap<String, Option<builder::graph::Output>>,
-);
+type Given = (Graph, BTreeMap<String, Option<Output>>);
 
 /// Definitions that the client names.
 fn given(asked: &Asked) -> Result<Given, Failure> {
-    let mut graph = builder::graph::Graph::new();
+    let mut graph = Graph::new();
     let mut outputs = BTreeMap::new();
     for (name, definition) in &asked.inputs {
         let read = llb::read(definition.clone())
@@ -280,6 +289,39 @@ fn read_dockerfile(asked: &Asked) -> Result<Source, Failure> {
         Ok((text, read_in(tree.path(), &names[0])?))
     });
     let (text, _) = step.end(asked.job(), text)?;
+    let source = Source::new(filename, &text);
+    asked
+        .job()
+        .feed
+        .define(&step.digest, Arc::new(source.clone()));
+    Ok(source)
+}
+
+/// The Dockerfile of a context that is no directory of the client's. An address of a file that is no archive
+/// is that of the Dockerfile itself.
+fn read_elsewhere(asked: &Asked, graph: &Graph, files: Output) -> Result<Source, Failure> {
+    let filename = asked.attribute("filename", "Dockerfile");
+    let step = Step::begin(
+        asked,
+        format!("[internal] load build definition from {filename}"),
+    );
+    let solver = &asked.app.builds.solver;
+    let read = asked.ask(|ask| solver.solve(ask, graph, &[files]));
+    let read = read.and_then(|files| {
+        let files = files.into_iter().next();
+        let none = || Failure::internal("the context has no files");
+        files.ok_or_else(none)?.with_root(|root| {
+            let text = match read_in_root(root, filename)? {
+                None => read_in_root(root, "context")?,
+                text => text,
+            };
+            text.ok_or_else(|| {
+                let sentence = format!("failed to read dockerfile: the context has no {filename}");
+                Failure::invalid(sentence)
+            })
+        })
+    });
+    let text = step.end(asked.job(), read)?;
     let source = Source::new(filename, &text);
     asked
         .job()

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use builder::buildkit::gateway;
-use builder::solve::{Built, Cancel};
+use builder::solve::{Built, Cancel, Memory};
 use tokio::sync::watch;
 use tonic::Status;
 
@@ -31,10 +31,16 @@ pub(super) struct Job {
     pub(super) entitlements: Vec<String>,
     pub(super) feed: Arc<Feed>,
     pub(super) cancel: Cancel,
+    /// What has been found out for it so far.
+    pub(super) memory: Memory,
+    /// Whether its caches have been read.
+    prepared: watch::Sender<bool>,
     /// Whether it was given up.
     given_up: watch::Sender<bool>,
     results: Mutex<HashMap<String, Arc<Built>>>,
     returned: watch::Sender<Option<Returned>>,
+    /// All builds under way, this one among them for as long as it is.
+    others: Jobs,
 }
 
 /// What a frontend came to.
@@ -45,6 +51,21 @@ impl Job {
     pub(super) fn give_up(&self) {
         self.given_up.send_replace(true);
         self.cancel.cancel();
+    }
+
+    /// Its caches have been read.
+    pub(super) fn prepare(&self) {
+        self.prepared.send_replace(true);
+    }
+
+    /// Until they have: a frontend that is quicker would find nothing in them.
+    pub(super) async fn prepared(&self) {
+        let mut prepared = self.prepared.subscribe();
+        tokio::select! {
+            // The sender lives as long as `self`.
+            _ = prepared.wait_for(|prepared| *prepared) => {}
+            () = self.given_up() => {}
+        }
     }
 
     /// Until it is given up.
@@ -74,6 +95,12 @@ impl Job {
     pub(super) fn result(&self, name: &str) -> Result<Arc<Built>, Status> {
         let found = self.results().get(name).cloned();
         found.ok_or_else(|| Status::not_found(format!("the build has no result {name}")))
+    }
+
+    /// The result of a build that is under way, this or another one.
+    pub(super) fn result_of_any(&self, name: &str) -> Option<Arc<Built>> {
+        let jobs: Vec<Arc<Self>> = self.others.0.lock().jobs.values().cloned().collect();
+        jobs.iter().find_map(|job| job.result(name).ok())
     }
 
     /// A frontend is done.
@@ -156,9 +183,12 @@ impl Jobs {
             entitlements,
             feed: Arc::new(Feed::default()),
             cancel: Cancel::new(),
+            memory: Memory::default(),
+            prepared: watch::Sender::new(false),
             given_up: watch::Sender::new(false),
             results: Mutex::default(),
             returned: watch::Sender::new(None),
+            others: self.clone(),
         });
         let mut open = self.0.lock();
         open.forget();

@@ -4,7 +4,9 @@
 //! `Control.Status`; and is, as buildx, the build's own frontend by `LLBBridge`.
 
 mod agent;
+mod caches;
 mod client;
+mod content;
 mod control;
 mod disk;
 mod feed;

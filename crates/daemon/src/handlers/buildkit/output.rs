@@ -22,6 +22,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 use types::{ErrorKind, ImageRef, Platform};
 
+use super::caches::{self, CacheTo};
 use super::client::FromSession;
 use super::frontend::{Step, of_files};
 use super::gateway::broken;
@@ -56,6 +57,7 @@ pub(super) struct Product {
 pub(super) struct Wanted {
     pub(super) products: Vec<Product>,
     pub(super) exporters: Vec<Exporter>,
+    pub(super) caches: Vec<CacheTo>,
 }
 
 type Response = HashMap<String, String>;
@@ -90,6 +92,7 @@ impl Writer {
     fn all(&self, wanted: &Wanted) -> Result<Response, Failure> {
         let built = wanted.products.iter().map(complete);
         let built: Vec<Built> = built.collect::<Result<_, _>>()?;
+        let inline = wanted.caches.iter().any(CacheTo::is_inline);
         let mut response = Response::new();
         for (index, exporter) in wanted.exporters.iter().enumerate() {
             let attributes = &exporter.attrs;
@@ -108,13 +111,21 @@ impl Writer {
             done_here(&exporter.kind, attributes)?;
             let step = Step::of(&self.job, name.to_owned());
             let done = match exporter.kind.as_str() {
-                "moby" | "image" => self.image(&step, &built, attributes),
-                "oci" | "docker" => self.archive(&step, &built, attributes, index),
+                "moby" | "image" => self.image(&step, &built, attributes, inline),
+                "oci" | "docker" => self.archive(&step, &built, (attributes, inline), index),
                 "tar" => self.tar(&built, index),
                 _ => self.local(&built, index),
             };
             response.extend(step.end(&self.job, done)?);
         }
+        let told = caches::export(
+            &self.app,
+            &self.client,
+            &self.handle,
+            &wanted.caches,
+            &built,
+        );
+        response.extend(told?);
         Ok(response)
     }
 
@@ -124,6 +135,7 @@ impl Writer {
             progress: self.job.feed.as_ref(),
             cancel: &self.job.cancel,
             entitlements: &self.job.entitlements,
+            memory: &self.job.memory,
         })
     }
 
@@ -132,16 +144,24 @@ impl Writer {
         step: &Step,
         built: &[Built],
         attributes: &HashMap<String, String>,
+        inline: bool,
     ) -> Result<Response, Failure> {
+        let by_digest = truth(attributes, "push-by-digest");
         let names = names(attributes)?;
-        let written = self.written(step, built, attributes, names.clone())?;
-        for name in &names {
+        // By its digest alone it has no name, here and there.
+        let own = if by_digest { Vec::new() } else { names.clone() };
+        let written = self.written(step, built, (attributes, inline), own.clone())?;
+        for name in &own {
             step.tell(&self.job, format!("naming to {name}"));
         }
-        if truth(attributes, "push") {
-            for name in &names {
-                self.push(step, name)?;
+        match by_digest {
+            true => self.push_by_digest(step, &names, &written)?,
+            false if truth(attributes, "push") => {
+                for name in &names {
+                    self.push(step, name)?;
+                }
             }
+            false => {}
         }
         let mut response = response(&written, attributes);
         // Clients take it for the image's id, which here is the other digest.
@@ -153,10 +173,12 @@ impl Writer {
         &self,
         step: &Step,
         built: &[Built],
-        attributes: &HashMap<String, String>,
+        (attributes, inline): (&HashMap<String, String>, bool),
         names: Vec<ImageRef>,
     ) -> Result<WrittenImage, Failure> {
         let output = ImageOutput {
+            inline_cache: inline,
+            latest: latest(built, attributes)?,
             names,
             annotations: annotations(attributes, &["annotation.", "annotation-manifest."]),
             index_annotations: annotations(attributes, &["annotation-index."]),
@@ -167,6 +189,28 @@ impl Writer {
         step.tell(&self.job, "exporting layers".to_owned());
         step.tell(&self.job, format!("writing image {}", written.id));
         Ok(written)
+    }
+
+    fn push_by_digest(
+        &self,
+        step: &Step,
+        names: &[ImageRef],
+        written: &WrittenImage,
+    ) -> Result<(), Failure> {
+        let [name] = names else {
+            let sentence = "push-by-digest goes to one repository: exactly one name is expected";
+            return Err(Failure::invalid(sentence));
+        };
+        let digest = format!("{}@{}", name.repository(), written.id);
+        let there: ImageRef = digest
+            .parse()
+            .map_err(|error: types::InvalidReference| Failure::invalid(error.to_string()))?;
+        let storage = self.app.engine.storage();
+        let content = storage.push(&written.id.to_string(), None)?;
+        let solver = &self.app.builds.solver;
+        self.ask(|ask| solver.put(ask, &there, content))?;
+        step.tell(&self.job, format!("pushing {there}"));
+        Ok(())
     }
 
     fn push(&self, step: &Step, name: &ImageRef) -> Result<(), Failure> {
@@ -192,7 +236,7 @@ impl Writer {
         &self,
         step: &Step,
         built: &[Built],
-        attributes: &HashMap<String, String>,
+        (attributes, inline): (&HashMap<String, String>, bool),
         index: usize,
     ) -> Result<Response, Failure> {
         let engine = &self.app.engine;
@@ -206,7 +250,7 @@ impl Writer {
             .map(|name| image::inspect(engine, &name.to_string()).ok())
             .map(|image| image.map(|image| image.id.to_string()))
             .collect();
-        let written = self.written(step, built, attributes, names.clone())?;
+        let written = self.written(step, built, (attributes, inline), names.clone())?;
         step.tell(&self.job, "sending tarball".to_owned());
         let id = written.id.to_string();
         let mut saved: Vec<String> = names.iter().map(ToString::to_string).collect();
@@ -426,7 +470,7 @@ fn done_here(kind: &str, attributes: &HashMap<String, String>) -> Result<(), Fai
     let no = |value: &str| matches!(value, "0" | "f" | "F" | "false" | "FALSE" | "False");
     for (name, value) in attributes {
         let refused = match name.as_str() {
-            "push-by-digest" | "rewrite-timestamp" | "registry.insecure" => !no(value),
+            "registry.insecure" => !no(value),
             "tar" | "store" => no(value),
             "compression" => value != "gzip",
             "dangling-name-prefix" | "platform-split" => true,
@@ -462,6 +506,23 @@ fn complete(product: &Product) -> Result<Built, Failure> {
         built.image = config;
     }
     Ok(built)
+}
+
+/// The time that no file of the image may be younger than: what `SOURCE_DATE_EPOCH` says, if times are to be
+/// rewritten.
+fn latest(built: &[Built], attributes: &HashMap<String, String>) -> Result<Option<i64>, Failure> {
+    if !truth(attributes, "rewrite-timestamp") {
+        return Ok(None);
+    }
+    let said = attributes.get("source-date-epoch");
+    let said = said.map(|text| {
+        text.parse().map_err(|_| {
+            let sentence = format!("source-date-epoch={text}: seconds since 1970 are expected");
+            Failure::invalid(sentence)
+        })
+    });
+    let epoch = built.iter().find_map(|one| one.epoch);
+    Ok(said.transpose()?.or(epoch))
 }
 
 /// The names of an image, as the client says them.
@@ -502,10 +563,9 @@ mod tests {
             done_here("image", &attributes).is_err()
         };
         for (name, value) in [
-            ("push-by-digest", "true"),
             ("tar", "false"),
             ("compression", "zstd"),
-            ("rewrite-timestamp", "true"),
+            ("registry.insecure", "true"),
             ("platform-split", "false"),
         ] {
             assert!(refused(name, value), "{name}");

@@ -7,10 +7,10 @@ use builder::buildkit::control::{BuildHistoryRecord, Exporter, SolveRequest, Sol
 use builder::buildkit::gateway::{self, result::Result as Refs};
 use builder::solve::Failure;
 use tonic::Status;
-use types::ErrorKind;
 
-use super::frontend::Step;
+use super::caches::CacheTo;
 use super::jobs::{Job, Running};
+use super::status::status;
 use super::{frontend, history, output};
 use crate::app::App;
 
@@ -78,7 +78,6 @@ async fn attended(
     request: &SolveRequest,
 ) -> Result<HashMap<String, String>, Status> {
     let job = &running.job;
-    caches(job, request)?;
     let left = async {
         match &job.session {
             Some(session) => session.over().await,
@@ -91,45 +90,17 @@ async fn attended(
     }
 }
 
-/// Caches elsewhere are neither read nor written. One that is to be written fails the build, unless it says
-/// that it need not; the others are told of and passed over.
-fn caches(job: &Job, request: &SolveRequest) -> Result<(), Status> {
-    let caches = request.cache.clone().unwrap_or_default();
-    for export in &caches.exports {
-        let ignored = export
-            .attrs
-            .get("ignore-error")
-            .is_some_and(|v| v == "true");
-        if export.kind != "inline" && !ignored {
-            let kind = &export.kind;
-            return Err(Status::unimplemented(format!(
-                "a cache cannot be exported to {kind} by this version of Brig: leave out --cache-to"
-            )));
-        }
-    }
-    let told = |what: &str, kind: &str| {
-        let step = Step::of(job, format!("{what} {kind}"));
-        let sentence =
-            format!("{kind} caches are not supported by this version of Brig: passed over");
-        // Shown, and nothing more.
-        let _ = step.end::<()>(job, Err(Failure::new(ErrorKind::Unsupported, sentence)));
-    };
-    caches
-        .exports
-        .iter()
-        .for_each(|one| told("exporting cache", &one.kind));
-    caches
-        .imports
-        .iter()
-        .for_each(|one| told("importing cache", &one.kind));
-    Ok(())
-}
-
 async fn run(
     app: &Arc<App>,
     job: &Arc<Job>,
     request: &SolveRequest,
 ) -> Result<HashMap<String, String>, Status> {
+    let caches = request.cache.clone().unwrap_or_default();
+    let exports = caches.exports.iter().map(CacheTo::read);
+    let exports = exports.collect::<Result<Vec<_>, Failure>>();
+    let exports = exports.map_err(|failure| status(&failure))?;
+    super::caches::import(app, job, caches.imports).await;
+    job.prepare();
     let result = if request.frontend.is_empty() && request.definition.is_none() {
         // The client is the frontend.
         job.returned().await?
@@ -138,7 +109,7 @@ async fn run(
             definition: request.definition.clone(),
             frontend: request.frontend.clone(),
             frontend_opt: request.frontend_attrs.clone(),
-            cache_imports: request.cache.clone().unwrap_or_default().imports,
+            cache_imports: Vec::new(),
             frontend_inputs: request.frontend_inputs.clone(),
             evaluate: true,
         };
@@ -146,12 +117,13 @@ async fn run(
         answer.result.unwrap_or_default()
     };
     let exporters = exporters(request);
-    if exporters.is_empty() {
+    if exporters.is_empty() && exports.is_empty() {
         return Ok(texts(&result));
     }
     let wanted = output::Wanted {
         products: products(job, &result)?,
         exporters,
+        caches: exports,
     };
     let mut response = texts(&result);
     response.extend(output::write(app, job, wanted).await?);
