@@ -1,4 +1,4 @@
-//! `POST /containers/{id}/attach`
+//! `POST /containers/{id}/attach`, and the same by WebSocket: `GET /containers/{id}/attach/ws`
 
 use api::convert::detach_keys;
 use engine::container::{self, Attach};
@@ -10,6 +10,7 @@ use crate::http::error::Failure;
 use crate::http::hijack::{self, Client, Framing};
 use crate::http::request::Call;
 use crate::http::respond::Answer;
+use crate::http::websocket;
 
 /// Ctrl-P Ctrl-Q.
 const DETACH: [u8; 2] = [16, 17];
@@ -39,6 +40,32 @@ pub(super) fn attach(app: &App, mut call: Call) -> Answer {
         drop(handover);
     });
     Ok(hijack::switching(framing))
+}
+
+/// Both streams of output come as they are, in frames of the WebSocket's.
+pub(super) fn attach_ws(app: &App, mut call: Call) -> Answer {
+    let view = container::check_attach(&app.engine, &call.name)?;
+    let framing = Framing::new(true, call.version);
+    let attach = wanted(&call, view.spec.open_stdin, framing)?;
+    let response = websocket::accept(call.request.headers())
+        .ok_or_else(|| Failure::bad_request("a WebSocket's handshake is expected (RFC 6455)"))?;
+    let handover = app.handovers.begin(view.id.clone());
+    let engine = app.engine.clone();
+    let upgrade = hyper::upgrade::on(&mut call.request);
+    app.spawn(async move {
+        match websocket::take(upgrade).await {
+            Ok(socket) => {
+                let client = Client {
+                    socket,
+                    early: Vec::new(),
+                };
+                hand_over(&engine, &view.id, attach, client, framing).await;
+            }
+            Err(error) => tracing::debug!(container = %view.id, "a client went away: {error}"),
+        }
+        drop(handover);
+    });
+    Ok(response)
 }
 
 pub(super) fn no_socket(error: std::io::Error) -> Failure {

@@ -58,6 +58,7 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::ContainerRestart => containers::restart(&app, &call).await,
         Op::ContainerKill => containers::kill(&app, &call).await,
         Op::ContainerAttach => attach::attach(&app, call),
+        Op::ContainerAttachWs => attach::attach_ws(&app, call),
         Op::ContainerWait => containers::wait(&app, &call),
         Op::ContainerRemove => containers::remove(&app, &call).await,
         Op::ContainerStats => stats::stats(&app, &call).await,

@@ -10,3 +10,4 @@ pub(crate) mod router;
 pub(crate) mod serve;
 pub(crate) mod unread;
 pub(crate) mod version;
+pub(crate) mod websocket;
