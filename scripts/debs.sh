@@ -164,18 +164,51 @@ WRAPPER
     chmod +x "$dir/bin/skopeo"
 }
 
-# Docker's library for Python, in an environment of its own.
+# Docker's library for Python with what it needs for WebSockets, and testcontainers, in an environment
+# of its own.
 docker_py() {
-    local dir=$cache/tools/docker-py version=7.2.0
-    [ "$("$dir/bin/python" -c 'import docker; print(docker.__version__)' 2>/dev/null)" = "$version" ] && return
-    say "installing docker-py $version"
+    local dir=$cache/tools/docker-py wanted="docker==7.2.0 websocket-client==1.9.2 testcontainers==4.15.0"
+    [ "$(cat "$dir/.complete" 2>/dev/null)" = "$wanted" ] && return
+    say "installing docker-py and testcontainers"
     rm -rf "$dir"
+    # One word a package.
+    # shellcheck disable=SC2086
     if quiet python3 -m venv "$dir" &&
-        retry quiet "$dir/bin/python" -m pip install -q --disable-pip-version-check "docker==$version"; then
+        retry quiet "$dir/bin/python" -m pip install -q --disable-pip-version-check $wanted; then
+        echo "$wanted" >"$dir/.complete"
         return
     fi
     rm -rf "$dir"
     warn "docker-py is not to be had from this machine's index of packages: its tests are skipped"
+}
+
+# Docker's compose of Debian 12, 1.29, with the Python of its suite: the machine's may be another one.
+old_compose() {
+    local dir=$cache/tools/docker-compose-1.29 conf work deb
+    [ -x "$dir/bin/docker-compose" ] && return
+    conf=$(private_apt bookworm) || { warn "no Debian mirror: the tests with compose 1.29 are skipped"; return; }
+    say "unpacking docker-compose 1.29"
+    work=$(mktemp -d)
+    mkdir "$work/partial"
+    if ! APT_CONFIG=$conf retry quiet apt-get install -q -y --download-only --no-install-recommends \
+        -o Dir::Cache::Archives="$work" -o Debug::NoLocking=1 docker-compose; then
+        rm -rf "$work"
+        warn "docker-compose 1.29 is not to be had from this machine's mirrors: its tests are skipped"
+        return
+    fi
+    rm -rf "$dir"
+    mkdir -p "$dir/bin"
+    for deb in "$work"/*.deb; do dpkg -x "$deb" "$dir/root"; done
+    rm -rf "$work" "$dir/root/usr/share/doc" "$dir/root/usr/share/man" "$dir/root/usr/share/locale"
+    cat >"$dir/bin/docker-compose" <<'WRAPPER'
+#!/bin/sh
+root=${0%/bin/docker-compose}/root
+lib=$root/usr/lib/$(uname -m)-linux-gnu:$root/lib/$(uname -m)-linux-gnu
+loader=$(echo "$root"/lib*/ld-linux-*.so.* "$root"/lib/*/ld-linux-*.so.* | tr ' ' '\n' | grep -v '[*]' | head -n 1)
+PYTHONHOME=$root/usr PYTHONPATH=$root/usr/lib/python3/dist-packages \
+    exec "$loader" --library-path "$lib" "$root/usr/bin/python3.11" -W ignore "$root/usr/bin/docker-compose" "$@"
+WRAPPER
+    chmod +x "$dir/bin/docker-compose"
 }
 
 # A registry for tests. Unpacked, because the package would start it as a service of the machine.

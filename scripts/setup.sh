@@ -65,6 +65,7 @@ if at_least test; then
     docker_clients
     docker_plugins
     docker_py
+    old_compose
     docker_registry
     criu
     new_skopeo

@@ -10,9 +10,11 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use types::ContainerId;
 
+use crate::access::audit::Audit;
 use crate::busy::Counter;
 use crate::handlers::Builds;
 use crate::http::error::Failure;
+use crate::metrics::Requests;
 
 /// What the handlers share.
 ///
@@ -21,6 +23,10 @@ use crate::http::error::Failure;
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) engine: Engine,
+    /// Where it is written down who did what.
+    pub(crate) audit: Option<Audit>,
+    /// What requests came to.
+    pub(crate) requests: Requests,
     /// What `info` warns of about how the daemon was set up.
     pub(crate) warnings: Vec<String>,
     pub(crate) busy: Counter,
@@ -35,13 +41,15 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(engine: Engine, warnings: Vec<String>) -> Self {
+    pub(crate) fn new(engine: Engine, warnings: Vec<String>, audit: Option<Audit>) -> Self {
         let solver = Solver::new(engine.clone());
         Self {
             builds: Builds::new(&engine, solver.clone()),
             classic: ClassicBuilds::default(),
             solver,
             engine,
+            audit,
+            requests: Requests::default(),
             warnings,
             busy: Counter::new(),
             handovers: Handovers::default(),

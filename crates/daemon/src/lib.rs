@@ -6,6 +6,8 @@
 //!
 //! Boundary: [`main`].
 
+mod accept;
+mod access;
 mod app;
 mod busy;
 mod clock;
@@ -15,6 +17,7 @@ mod handlers;
 mod http;
 mod identity;
 mod log;
+mod metrics;
 mod notify;
 mod shutdown;
 mod socket;

@@ -2,6 +2,7 @@
 //! backwards.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,16 +11,16 @@ use api::client::Endpoint;
 use clap::Parser;
 use engine::Engine;
 use sys::file::Lock;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::access::audit::Audit;
+use crate::access::tls;
 use crate::app::App;
 use crate::config::{self, Config, Flags};
-use crate::http::serve;
 use crate::shutdown::{self, Asked, Signals};
-use crate::socket::{self, Listener};
-use crate::{log, notify};
+use crate::{accept, log, metrics, notify, socket};
 
 /// Threads that run the event loop: they only pass things on.
 const MOST_WORKERS: usize = 4;
@@ -48,6 +49,15 @@ enum Error {
     PidFile { path: PathBuf, source: sys::Error },
     #[error(transparent)]
     Socket(#[from] socket::Error),
+    #[error("cannot encrypt connections")]
+    Tls(#[from] tls::Error),
+    #[error("cannot open the audit log {}", path.display())]
+    Audit { path: PathBuf, source: io::Error },
+    #[error("cannot show metrics at {address}")]
+    Metrics {
+        address: SocketAddr,
+        source: io::Error,
+    },
     #[error("{0}")]
     Engine(String),
     #[error("cannot start the event loop")]
@@ -192,21 +202,29 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 
 async fn serve(flags: &Flags, config: &Config, level: &log::Level) -> Result<(), Error> {
     let mut signals = Signals::new().map_err(Error::Runtime)?;
-    let listeners = listeners(config).await?;
+    let tls = config.access.tls.as_ref().map(tls::acceptor).transpose()?;
+    let entrances = accept::entrances(config).await?;
+    let metrics = listen_for_metrics(config).await?;
+    let audit = open_audit(config)?;
     let engine = open_engine(config).await?;
-    let warnings = exposed(&config.hosts);
+    let warnings = exposed(config);
     warnings.iter().for_each(|line| tracing::warn!("{line}"));
-    let app = Arc::new(App::new(engine.clone(), warnings));
+    let app = Arc::new(App::new(engine.clone(), warnings, audit));
     let (stop, stopping) = watch::channel(false);
     let mut accepting: JoinSet<JoinSet<()>> = JoinSet::new();
-    for listener in listeners {
-        accepting.spawn(accept(app.clone(), listener, stopping.clone()));
+    for entrance in entrances {
+        let accept = accept::accept(app.clone(), entrance, tls.clone(), stopping.clone());
+        accepting.spawn(accept);
+    }
+    if let Some(listener) = metrics {
+        app.spawn(metrics::serve(app.clone(), listener, stopping.clone()));
     }
     let manager = std::env::var_os("NOTIFY_SOCKET");
     notify::notify(manager.as_deref(), "READY=1");
     announce(config);
     while signals.next().await == Asked::Reload {
         reload(flags, level, &engine);
+        app.audit.iter().for_each(Audit::reopen);
     }
     tracing::info!("stopping; containers go on");
     notify::notify(manager.as_deref(), "STOPPING=1");
@@ -220,12 +238,26 @@ async fn serve(flags: &Flags, config: &Config, level: &log::Level) -> Result<(),
     Ok(())
 }
 
-async fn listeners(config: &Config) -> Result<Vec<Listener>, Error> {
-    let passed = sys::activation::sockets();
-    if !passed.is_empty() {
-        return Ok(socket::adopt(passed)?);
-    }
-    Ok(socket::listen(&config.hosts, config.socket_group.as_deref()).await?)
+async fn listen_for_metrics(config: &Config) -> Result<Option<TcpListener>, Error> {
+    let Some(address) = config.access.metrics else {
+        return Ok(None);
+    };
+    let listener = metrics::listen(address).await;
+    let listener = listener.map_err(|source| Error::Metrics { address, source })?;
+    let shown = listener.local_addr().unwrap_or(address);
+    tracing::info!("metrics are shown at http://{shown}/metrics");
+    Ok(Some(listener))
+}
+
+fn open_audit(config: &Config) -> Result<Option<Audit>, Error> {
+    let Some(path) = &config.access.audit_log else {
+        return Ok(None);
+    };
+    let failed = |source| Error::Audit {
+        path: path.clone(),
+        source,
+    };
+    Audit::open(path).map(Some).map_err(failed)
 }
 
 async fn open_engine(config: &Config) -> Result<Engine, Error> {
@@ -250,11 +282,17 @@ async fn open_engine(config: &Config) -> Result<Engine, Error> {
 }
 
 /// Where everybody who gets through may do everything.
-fn exposed(hosts: &[Endpoint]) -> Vec<String> {
-    let tcp = hosts.iter().filter(|host| matches!(host, Endpoint::Tcp(_)));
+fn exposed(config: &Config) -> Vec<String> {
+    let how = match &config.access.tls {
+        Some(files) if files.authorities.is_some() => return Vec::new(),
+        Some(_) => "without client certificates",
+        None => "without encryption",
+    };
+    let hosts = config.hosts.iter();
+    let tcp = hosts.filter(|host| matches!(host, Endpoint::Tcp(_)));
     tcp.map(|host| {
         format!(
-            "WARNING: API is accessible on {host} without encryption: \
+            "WARNING: API is accessible on {host} {how}: \
              access to it is equivalent to root access on this machine"
         )
     })
@@ -297,50 +335,4 @@ fn reload(flags: &Flags, level: &log::Level, engine: &Engine) {
          other settings need a restart",
         config.log_level
     );
-}
-
-/// Accepts until told to stop; hands back the connections that are open then.
-async fn accept(
-    app: Arc<App>,
-    listener: Listener,
-    mut stopping: watch::Receiver<bool>,
-) -> JoinSet<()> {
-    let mut connections = JoinSet::new();
-    let stop = stopping.clone();
-    loop {
-        let accepted = tokio::select! {
-            accepted = next(&listener) => accepted,
-            _ = stopping.wait_for(|stop| *stop) => return connections,
-        };
-        while connections.try_join_next().is_some() {}
-        match accepted {
-            Ok(Accepted::Unix(stream)) => {
-                connections.spawn(serve::connection(app.clone(), stream, stop.clone()));
-            }
-            Ok(Accepted::Tcp(stream)) => {
-                connections.spawn(serve::connection(app.clone(), stream, stop.clone()));
-            }
-            Err(error) => {
-                // Out of descriptors, mostly: others are about to give some back.
-                tracing::error!("cannot accept a connection: {error}");
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            }
-        }
-    }
-}
-
-enum Accepted {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-}
-
-async fn next(listener: &Listener) -> io::Result<Accepted> {
-    match listener {
-        Listener::Unix { listener, .. } => Ok(Accepted::Unix(listener.accept().await?.0)),
-        Listener::Tcp(listener) => {
-            let stream = listener.accept().await?.0;
-            stream.set_nodelay(true)?;
-            Ok(Accepted::Tcp(stream))
-        }
-    }
 }

@@ -47,7 +47,7 @@ pub use leftovers::{Leftovers, cgroups};
 pub use network::Network;
 pub use output::Output;
 pub use processes::{Process, kill, processes_naming};
-pub use programs::{Client, cache, clients, docker_plugin, docker_py, program};
+pub use programs::{Client, cache, clients, docker_plugin, docker_py, old_compose, program};
 pub use signing::Signing;
 pub use terminal::Terminal;
 pub use wait::{AtEnd, until, within};

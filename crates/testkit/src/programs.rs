@@ -50,6 +50,16 @@ pub fn docker_py() -> Option<PathBuf> {
     there.then_some(path)
 }
 
+/// Docker's compose of Debian 12, version 1.29. Says so when this machine has none.
+pub fn old_compose() -> Option<PathBuf> {
+    let path = cache().join("tools/docker-compose-1.29/bin/docker-compose");
+    let there = path.exists();
+    if !there {
+        eprintln!("SKIP: docker-compose 1.29 is not on this machine (scripts/setup.sh test)");
+    }
+    there.then_some(path)
+}
+
 /// A plugin of Docker's newest client: `buildx` or `compose`. Says so when this machine has none.
 pub fn docker_plugin(name: &str) -> Option<PathBuf> {
     let plugins = cache().join("tools/docker-plugins/usr/libexec/docker/cli-plugins");

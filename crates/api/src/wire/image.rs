@@ -113,6 +113,9 @@ go_struct! {
         pub author: String,
         /// What containers from it run.
         pub config: ImageConfig,
+        /// What the container had that it was made from; before API 1.45, and for Compose of before that.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub container_config: Option<ImageConfig>,
         /// Processor.
         pub architecture: String,
         /// Processor's variant.

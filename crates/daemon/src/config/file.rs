@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::nearest::nearest;
 use super::registries::Table;
-use super::{KEYS, NETWORK, REGISTRIES, RUNTIMES, Settings};
+use super::{KEYS, NETWORK, REGISTRIES, RUNTIMES, SOCKETS, Settings};
 
 /// Variables beside those of the keys.
 const OTHER_VARIABLES: [&str; 2] = ["BRIGD_CONFIG", "BRIGD_FAIL_AT"];
@@ -113,10 +113,18 @@ impl File<'_> {
             blobs: self.string("blobs")?,
             disk_high: self.number("disk-high")?,
             disk_low: self.number("disk-low")?,
+            tls: self.switch("tls")?,
+            tlsverify: self.switch("tlsverify")?,
+            tlscacert: self.path("tlscacert")?,
+            tlscert: self.path("tlscert")?,
+            tlskey: self.path("tlskey")?,
+            audit_log: self.path("audit-log")?,
+            metrics_addr: self.string("metrics-addr")?,
             fail_at: None,
             registries: self.table(REGISTRIES),
             network: self.table(NETWORK),
             runtimes: self.table(RUNTIMES),
+            sockets: self.table(SOCKETS),
         })
     }
 
@@ -142,6 +150,14 @@ impl File<'_> {
             Some(Value::String(text)) => Ok(Some(text.clone())),
             None => Ok(None),
             Some(other) => Err(self.wrong_type(key, other, "a number")),
+        }
+    }
+
+    fn switch(&self, key: &'static str) -> Result<Option<String>, FileError> {
+        match self.values.get(key) {
+            None => Ok(None),
+            Some(Value::Bool(on)) => Ok(Some(on.to_string())),
+            Some(other) => Err(self.wrong_type(key, other, "true or false")),
         }
     }
 
@@ -199,7 +215,7 @@ impl File<'_> {
 }
 
 /// Keys that only a file has.
-const TABLES: [&str; 3] = [NETWORK, REGISTRIES, RUNTIMES];
+const TABLES: [&str; 4] = [NETWORK, REGISTRIES, RUNTIMES, SOCKETS];
 
 fn is_key(key: &str) -> bool {
     TABLES.contains(&key) || KEYS.contains(&key)
@@ -243,9 +259,17 @@ pub(super) fn from_environment(
         blobs: text("blobs"),
         disk_high: text("disk-high"),
         disk_low: text("disk-low"),
+        tls: text("tls"),
+        tlsverify: text("tlsverify"),
+        tlscacert: path("tlscacert"),
+        tlscert: path("tlscert"),
+        tlskey: path("tlskey"),
+        audit_log: path("audit-log"),
+        metrics_addr: text("metrics-addr"),
         fail_at: get("BRIGD_FAIL_AT"),
         registries: None,
         network: None,
+        sockets: None,
     })
 }
 

@@ -35,6 +35,34 @@ pub(crate) struct Flags {
     #[arg(short = 'G', long, visible_alias = "group", value_name = "GROUP")]
     socket_group: Option<String>,
 
+    /// Encrypt what comes by TCP
+    #[arg(long)]
+    tls: bool,
+
+    /// The same, and let in only clients whose certificate one of the authorities has signed
+    #[arg(long)]
+    tlsverify: bool,
+
+    /// The authorities, PEM
+    #[arg(long, value_name = "FILE")]
+    tlscacert: Option<PathBuf>,
+
+    /// The certificate that clients are shown, PEM
+    #[arg(long, value_name = "FILE")]
+    tlscert: Option<PathBuf>,
+
+    /// The key of it, PEM
+    #[arg(long, value_name = "FILE")]
+    tlskey: Option<PathBuf>,
+
+    /// Write down who did what, a line of JSON a request [default: not]
+    #[arg(long, value_name = "FILE")]
+    audit_log: Option<PathBuf>,
+
+    /// Where Prometheus finds counters of the daemon and of containers, at /metrics [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_addr: Option<String>,
+
     /// The cgroup above those of containers [default: /brig]
     #[arg(long, value_name = "PATH")]
     cgroup_parent: Option<String>,
@@ -115,10 +143,18 @@ impl Flags {
             blobs: self.blobs.clone(),
             disk_high: self.disk_high.clone(),
             disk_low: self.disk_low.clone(),
+            tls: self.tls.then(|| "true".to_owned()),
+            tlsverify: self.tlsverify.then(|| "true".to_owned()),
+            tlscacert: self.tlscacert.clone(),
+            tlscert: self.tlscert.clone(),
+            tlskey: self.tlskey.clone(),
+            audit_log: self.audit_log.clone(),
+            metrics_addr: self.metrics_addr.clone(),
             fail_at: self.fail_at.clone(),
             registries: None,
             network: None,
             runtimes: None,
+            sockets: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The daemon's configuration: flags over environment over file over defaults.
 
+mod access;
 mod file;
 mod flags;
 mod nearest;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use api::client::Endpoint;
 
+pub(crate) use access::Access;
 pub(crate) use file::{FileError, unknown_variable};
 pub(crate) use flags::Flags;
 
@@ -42,6 +44,9 @@ pub(crate) enum Error {
     /// Other runtimes.
     #[error(transparent)]
     Runtimes(#[from] runtimes::Error),
+    /// Sockets with policies.
+    #[error(transparent)]
+    Sockets(#[from] access::InvalidSocket),
     /// The signature policy's file.
     #[error("cannot read the signature policy {}", file.display())]
     Unread {
@@ -114,6 +119,13 @@ pub(crate) struct Settings {
     pub(crate) blobs: Option<String>,
     pub(crate) disk_high: Option<String>,
     pub(crate) disk_low: Option<String>,
+    pub(crate) tls: Option<String>,
+    pub(crate) tlsverify: Option<String>,
+    pub(crate) tlscacert: Option<PathBuf>,
+    pub(crate) tlscert: Option<PathBuf>,
+    pub(crate) tlskey: Option<PathBuf>,
+    pub(crate) audit_log: Option<PathBuf>,
+    pub(crate) metrics_addr: Option<String>,
     pub(crate) fail_at: Option<String>,
     /// A table, which only a file can hold.
     pub(crate) registries: Option<registries::Table>,
@@ -121,6 +133,8 @@ pub(crate) struct Settings {
     pub(crate) network: Option<registries::Table>,
     /// The same.
     pub(crate) runtimes: Option<registries::Table>,
+    /// The same.
+    pub(crate) sockets: Option<registries::Table>,
 }
 
 /// The key that only a file has: a table.
@@ -132,8 +146,12 @@ pub(crate) const NETWORK: &str = "network";
 /// The same.
 pub(crate) const RUNTIMES: &str = "runtimes";
 
+/// The same.
+pub(crate) const SOCKETS: &str = "sockets";
+
 /// Every other key, as it stands in a file; flags and the environment have the same names.
-pub(crate) const KEYS: [&str; 16] = [
+pub(crate) const KEYS: [&str; 23] = [
+    "audit-log",
     "blobs",
     "cdi-spec-dir",
     "cgroup-parent",
@@ -144,12 +162,18 @@ pub(crate) const KEYS: [&str; 16] = [
     "init",
     "log-format",
     "log-level",
+    "metrics-addr",
     "pid-file",
     "run-root",
     "runtime",
     "shim",
     "signature-policy",
     "socket-group",
+    "tls",
+    "tlscacert",
+    "tlscert",
+    "tlskey",
+    "tlsverify",
 ];
 
 /// How records are written to standard error.
@@ -168,6 +192,8 @@ pub(crate) struct Config {
     pub(crate) hosts: Vec<Endpoint>,
     /// Who besides root may connect; none means the group `brig`, if there is one.
     pub(crate) socket_group: Option<String>,
+    /// Who may come in how, and what is told of it.
+    pub(crate) access: Access,
     pub(crate) cgroup_parent: String,
     pub(crate) log_level: tracing::Level,
     pub(crate) log_format: LogFormat,
@@ -252,9 +278,11 @@ fn complete(
         picked.map(|picked| absolute(key, picked)).transpose()
     };
     let fail_at = source.pick(|s| &s.fail_at).map(|(_, step)| step);
+    let access = access::access(source)?;
     Ok(Config {
         data_root: absolute("data-root", source.or(|s| &s.data_root, DATA_ROOT))?,
-        hosts: hosts(source, &run_root)?,
+        hosts: hosts(source, &run_root, access.verifies())?,
+        access,
         run_root,
         socket_group: source.pick(|s| &s.socket_group).map(|(_, group)| group),
         cgroup_parent: cgroup_parent(source.or(|s| &s.cgroup_parent, CGROUP_PARENT))?,
@@ -333,7 +361,7 @@ fn absolute(key: &'static str, (origin, path): (Origin, PathBuf)) -> Result<Path
     })
 }
 
-fn hosts(source: &Source, run_root: &Path) -> Result<Vec<Endpoint>, Error> {
+fn hosts(source: &Source, run_root: &Path, verified: bool) -> Result<Vec<Endpoint>, Error> {
     let Some((origin, texts)) = source.pick(|s| &s.host) else {
         return Ok(vec![Endpoint::Unix(run_root.join(SOCKET))]);
     };
@@ -348,9 +376,9 @@ fn hosts(source: &Source, run_root: &Path) -> Result<Vec<Endpoint>, Error> {
             .parse()
             .map_err(|_| refused("unix:///path or tcp://address:port"))?;
         match &endpoint {
-            // Whoever can connect is root on this machine, and TCP asks nobody who they are.
-            Endpoint::Tcp(address) if !is_loopback(address) => Err(refused(
-                "an address of the loopback, tcp://127.0.0.1:port, as there is no TLS yet",
+            // Whoever can connect is root on this machine, and TCP alone asks nobody who they are.
+            Endpoint::Tcp(address) if !verified && !is_loopback(address) => Err(refused(
+                "an address of the loopback, tcp://127.0.0.1:port, or tlsverify beside it,",
             )),
             _ => Ok(endpoint),
         }
@@ -561,7 +589,7 @@ mod tests {
         assert_eq!(
             environment("BRIGD_HOST", "tcp://0.0.0.0:2375"),
             "host = \"tcp://0.0.0.0:2375\" (from the environment): an address of the loopback, \
-             tcp://127.0.0.1:port, as there is no TLS yet is expected"
+             tcp://127.0.0.1:port, or tlsverify beside it, is expected"
         );
         let flag = Sandbox::new().load(&["--cgroup-parent", "/a/../b"]);
         assert!(flag.unwrap_err().contains("(from the command line)"));

@@ -158,15 +158,8 @@ fn config(view: &View) -> wire::ContainerConfig {
             .iter()
             .map(|port| (port.to_string(), wire::Empty {}))
             .collect(),
-        // A bare name removes a variable of the image's; it is none itself.
-        env: Some(
-            resolved
-                .env
-                .iter()
-                .filter(|entry| entry.contains('='))
-                .cloned()
-                .collect(),
-        ),
+        // A bare name, which removes a variable of the image's, is shown as it was given.
+        env: Some(resolved.env.clone()),
         cmd: some(&resolved.command).map(wire::Words),
         entrypoint: some(&resolved.entrypoint).map(wire::Words),
         working_dir: resolved.working_dir.clone(),

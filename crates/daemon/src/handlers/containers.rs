@@ -8,6 +8,7 @@ use types::{ContainerName, Platform, Signal};
 
 use super::container_filter::{Filter, PruneFilter};
 use super::container_view;
+use crate::access::guard;
 use crate::app::App;
 use crate::http::body::Body;
 use crate::http::error::Failure;
@@ -25,12 +26,15 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
         .get("platform")
         .map(str::parse::<Platform>)
         .transpose()?;
-    let version = call.version;
+    let (version, peer) = (call.version, call.peer.clone());
     let body: Option<wire::ContainerCreateRequest> = Call::json(call.request).await?;
     let body = body.ok_or_else(|| {
         Failure::bad_request("config cannot be empty in order to create a container")
     })?;
     let spec = container_spec(body, platform, version)?;
+    if !peer.door.policy.is_open() {
+        guard::may_create(&app.engine, &peer.door.policy, &spec)?;
+    }
     let created = app
         .blocking(move |engine| container::create(engine, name, spec))
         .await?;
@@ -140,9 +144,10 @@ pub(super) async fn unpause(app: &App, call: &Call) -> Answer {
 
 pub(super) async fn prune(app: &App, call: &Call) -> Answer {
     let filter = PruneFilter::read(call.query.filters()?)?;
-    let engine = app.engine.clone();
+    let (engine, peer) = (app.engine.clone(), call.peer.clone());
+    let takes = move |view: &View| peer.door.policy.sees(&view.spec) && filter.takes(view);
     let pruned = app
-        .finish(async move { container::prune(&engine, |view| filter.takes(view)).await })
+        .finish(async move { container::prune(&engine, takes).await })
         .await?;
     respond::ok(&wire::ContainersPruned {
         containers_deleted: Some(pruned.removed.iter().map(ToString::to_string).collect()),
@@ -213,7 +218,9 @@ pub(super) async fn list(app: &App, call: &Call) -> Answer {
     let mut views = container::list(&app.engine);
     views.retain(|view| {
         let lives = view.lifecycle.is_running() || view.lifecycle.is_restarting();
-        (all || filter.names_states() || lives) && filter.takes(view)
+        (all || filter.names_states() || lives)
+            && call.policy().sees(&view.spec)
+            && filter.takes(view)
     });
     if limit > 0 {
         views.truncate(limit);

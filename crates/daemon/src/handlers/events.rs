@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::event_filter::{Filter, SCOPE};
+use crate::access::Peer;
 use crate::app::App;
 use crate::clock;
 use crate::http::body::Body;
@@ -28,6 +29,8 @@ struct Stream {
     since: Option<i64>,
     until: Option<i64>,
     filter: Filter,
+    /// What is there for whoever asks.
+    peer: Arc<Peer>,
     version: Version,
     form: Form,
 }
@@ -56,6 +59,7 @@ pub(super) fn events(app: &App, call: &Call) -> Answer {
         since,
         until,
         filter: Filter::read(call.query.filters()?)?,
+        peer: call.peer.clone(),
         version: call.version,
         form: Form::of(call.request.headers(), call.version),
     };
@@ -113,7 +117,10 @@ impl Stream {
     }
 
     fn takes(&self, event: &Arc<Event>) -> bool {
-        self.since.is_none_or(|since| event.time >= since) && self.filter.takes(event)
+        let attribute = |name: &str| event.attributes.get(name).map(String::as_str);
+        self.since.is_none_or(|since| event.time >= since)
+            && self.peer.door.policy.sees_labels(attribute)
+            && self.filter.takes(event)
     }
 
     fn render(&self, event: &Event) -> Bytes {

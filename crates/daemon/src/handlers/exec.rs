@@ -17,11 +17,13 @@ use crate::http::respond::{self, Answer};
 use crate::http::unread::Sent;
 
 pub(super) async fn create(app: &App, call: Call) -> Answer {
+    let peer = call.peer.clone();
     let body: Option<wire::ExecCreateRequest> = Call::json(call.request).await?;
     let body = body.unwrap_or_default();
     if body.cmd.0.is_empty() {
         return Err(Failure::bad_request("no exec command specified"));
     }
+    peer.door.policy.may_exec(body.privileged)?;
     let said = |text: String| Some(text).filter(|text| !text.is_empty());
     let request = Request {
         command: body.cmd.0,

@@ -139,6 +139,7 @@ pub(super) fn inspect(image: &Image, version: Version) -> wire::ImageInspect {
         docker_version: legacy.then(String::new),
         author: config.author().clone().unwrap_or_default(),
         config: image_config(image),
+        container_config: (!version.has(45)).then(|| image_config(image)),
         architecture: config.architecture().to_string(),
         variant: config.variant().clone().unwrap_or_default(),
         os: config.os().to_string(),

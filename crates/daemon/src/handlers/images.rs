@@ -10,7 +10,7 @@ use hyper::header::HeaderValue;
 use types::{ErrorKind, ImageRef, Platform};
 
 use super::image_filter::{Filter, PruneFilter};
-use super::{image_view, transfers};
+use super::{image_view, progress, transfers};
 use crate::app::App;
 use crate::http::body::{Body, Download, Upload};
 use crate::http::error::Failure;
@@ -95,6 +95,12 @@ fn share(engine: &Engine, lines: &mut [wire::ImageSummary]) -> Result<(), engine
     Ok(())
 }
 
+/// Compose 1.x, in Python, speaks the newest version that there is and still expects what has gone since.
+fn is_old_compose(call: &Call) -> bool {
+    let agent = call.request.headers().get(hyper::header::USER_AGENT);
+    agent.is_some_and(|agent| agent.as_bytes().starts_with(b"docker-compose/1."))
+}
+
 pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
     let platform = transfers::platform_json(call)?;
     let manifests = call.version.has(48) && call.query.flag("manifests");
@@ -104,10 +110,14 @@ pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
         ));
     }
     let (name, version) = (call.name.clone(), call.version);
+    let old_compose = is_old_compose(call);
     let answer = app
         .blocking(move |engine| {
             let image = image::inspect_on(engine, &name, platform.as_ref())?;
             let mut answer = image_view::inspect(&image, version);
+            if old_compose {
+                answer.container_config = Some(answer.config.clone());
+            }
             if version.has(48) {
                 let descriptor = image::descriptor(engine, &image.id)?;
                 answer.descriptor = Some(image_view::descriptor(&descriptor));
@@ -246,8 +256,17 @@ pub(super) async fn load(app: &App, call: Call) -> Answer {
     let (mut upload, feed) = Upload::new(call.request.into_body());
     let verb = app.blocking(move |engine| image::load(engine, &mut upload, &platforms));
     let (loaded, ()) = tokio::join!(verb, feed);
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        // What is wrong with the archive is said within the answer, as clients expect it.
+        Err(failure) if failure.status() == StatusCode::BAD_REQUEST => {
+            let told = progress::failure(failure.message().to_owned());
+            return Ok(respond::json_stream(Body::full(respond::json_bytes(&told))));
+        }
+        Err(failure) => return Err(failure),
+    };
     let mut body = Vec::new();
-    for loaded in loaded? {
+    for loaded in loaded {
         let stream = match &loaded.reference {
             Some(reference) => format!("Loaded image: {}\n", reference.familiar()),
             None => format!("Loaded image ID: {}\n", loaded.id),

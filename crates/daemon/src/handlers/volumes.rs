@@ -26,6 +26,7 @@ pub(super) async fn list(app: &App, call: &Call) -> Answer {
 }
 
 pub(super) async fn create(app: &App, call: Call) -> Answer {
+    let peer = call.peer.clone();
     let body: Option<wire::VolumeCreateRequest> = body::json(call.request.into_body()).await?;
     let body = body.unwrap_or_default();
     if body.cluster_volume_spec.is_some() {
@@ -34,6 +35,9 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
             "ClusterVolumeSpec is not supported by Brig: there is no cluster",
         ));
     }
+    let has_options = body.driver_opts.as_ref().is_some_and(|o| !o.is_empty());
+    let policy = &peer.door.policy;
+    policy.may_create_volume(&body.driver, has_options)?;
     let request = Request {
         name: Some(body.name),
         driver: Some(body.driver),

@@ -9,12 +9,12 @@ use api::stream::{self, Source};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 
 use super::body::Body;
@@ -93,24 +93,22 @@ pub(crate) async fn take(upgrade: OnUpgrade) -> io::Result<Client> {
         }
         Err(upgraded) => upgraded,
     };
-    let parts = upgraded
-        .downcast::<TokioIo<TcpStream>>()
-        .map_err(|_| io::Error::other("a connection of an unknown kind"))?;
-    // Shims serve unix sockets: between one and TCP the daemon has to copy.
+    // Shims serve unix sockets: between one and TCP, with TLS or without, the daemon has to copy.
     let (ours, theirs) = UnixStream::pair()?;
-    tokio::spawn(copy(parts.io.into_inner(), ours));
+    tokio::spawn(copy(upgraded, ours));
     let socket = theirs.into_std()?;
     socket.set_nonblocking(false)?;
+    // What had come beyond the request is read again by the copy.
     Ok(Client {
         socket,
-        early: parts.read_buf.to_vec(),
+        early: Vec::new(),
     })
 }
 
 /// Copies both ways until both are at their end; each end is passed on.
-async fn copy(mut client: TcpStream, mut container: UnixStream) {
+async fn copy(client: Upgraded, mut container: UnixStream) {
     // A broken connection is an end like any other.
-    let _ = tokio::io::copy_bidirectional(&mut client, &mut container).await;
+    let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut container).await;
 }
 
 /// For clients that do not ask for an upgrade: the request's body is standard input, the answer's

@@ -1,5 +1,7 @@
 //! A request on its way to a handler.
 
+use std::sync::Arc;
+
 use api::Version;
 use hyper::header::{CONNECTION, HeaderMap, UPGRADE};
 use serde::de::DeserializeOwned;
@@ -8,6 +10,7 @@ use super::body;
 use super::error::Failure;
 use super::query::Query;
 use super::unread::Sent;
+use crate::access::{Peer, Policy};
 
 /// A request whose operation is known.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(crate) struct Call {
     pub(crate) name: String,
     /// The part after the question mark.
     pub(crate) query: Query,
+    /// Who asks, and by which socket.
+    pub(crate) peer: Arc<Peer>,
     /// The request itself.
     pub(crate) request: hyper::Request<Sent>,
 }
@@ -29,6 +34,11 @@ impl Call {
     ) -> Result<Option<T>, Failure> {
         check_json_type(request.headers())?;
         body::json(request.into_body()).await
+    }
+
+    /// What may be done by the socket that it came by.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.peer.door.policy
     }
 
     /// Whether the client wants the connection for itself.

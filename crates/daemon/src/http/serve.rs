@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
@@ -24,6 +24,8 @@ use super::respond::{self, Answer};
 use super::router::{self, Operation};
 use super::unread::Sent;
 use super::version;
+use crate::access::audit::{Audit, Entry};
+use crate::access::{Peer, guard};
 use crate::app::App;
 use crate::handlers;
 
@@ -34,14 +36,18 @@ const HEAD: Duration = Duration::from_secs(120);
 const LONGEST_HEAD: usize = 64 << 10;
 
 /// Serves one connection until it ends or is handed over; after `stop` only what is under way.
-pub(crate) async fn connection<S>(app: Arc<App>, stream: S, mut stop: watch::Receiver<bool>)
-where
+pub(crate) async fn connection<S>(
+    app: Arc<App>,
+    stream: S,
+    peer: Arc<Peer>,
+    mut stop: watch::Receiver<bool>,
+) where
     S: Send + Unpin + 'static,
     TokioIo<S>: Read + Write,
 {
     let service = service_fn(move |request| {
-        let app = app.clone();
-        async move { Ok::<_, std::convert::Infallible>(answer(app, request).await) }
+        let (app, peer) = (app.clone(), peer.clone());
+        async move { Ok::<_, std::convert::Infallible>(answer(app, peer, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -60,13 +66,14 @@ where
 }
 
 /// The answer to one request, signed, whatever happens on the way.
-async fn answer(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
+async fn answer(app: Arc<App>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
     let busy = app.busy.enter();
+    let begun = Instant::now();
     let what = format!("{} {}", request.method(), request.uri().path());
     let (parts, body) = request.into_parts();
     let (body, unread) = Sent::new(body);
     let request = Request::from_parts(parts, body);
-    let result = match caught(dispatch(app, request)).await {
+    let result = match caught(dispatch(app.clone(), peer.clone(), request)).await {
         Ok(result) => result,
         Err(Panicked) => Err(Failure::new(
             ErrorKind::Internal,
@@ -74,6 +81,10 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
         )),
     };
     drop(busy);
+    app.requests.count(begun.elapsed(), result.is_err());
+    if let Some(audit) = &app.audit {
+        audited(audit, &peer, &what, &result, begun.elapsed());
+    }
     let mut response = match result {
         Ok(response) => response,
         Err(failure) => {
@@ -88,6 +99,26 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
     response
 }
 
+/// Writes down who did what. Pings are left out, for clients send one before every command.
+fn audited(audit: &Audit, peer: &Peer, what: &str, result: &Answer, took: Duration) {
+    let (method, path) = what.split_once(' ').unwrap_or_default();
+    if path.ends_with("/_ping") {
+        return;
+    }
+    let (status, error) = match result {
+        Ok(response) => (response.status(), None),
+        Err(failure) => (failure.status(), Some(failure.message())),
+    };
+    audit.tell(&Entry {
+        peer,
+        method,
+        path,
+        status: status.as_u16(),
+        error,
+        took,
+    });
+}
+
 /// Errors are logged here and nowhere else.
 fn log(what: &str, failure: &Failure) {
     let (status, message) = (failure.status().as_u16(), failure.message());
@@ -97,7 +128,7 @@ fn log(what: &str, failure: &Failure) {
     }
 }
 
-async fn dispatch(app: Arc<App>, request: Request<Sent>) -> Answer {
+async fn dispatch(app: Arc<App>, peer: Arc<Peer>, request: Request<Sent>) -> Answer {
     let uri = request.uri();
     let Some(route) = router::route(request.method(), uri.path()) else {
         return Err(Failure::new(ErrorKind::NotFound, "page not found"));
@@ -109,8 +140,12 @@ async fn dispatch(app: Arc<App>, request: Request<Sent>) -> Answer {
         version,
         name: route.name,
         query,
+        peer,
         request,
     };
+    if !call.policy().is_open() {
+        guard::check(&app, route.operation, &call).await?;
+    }
     match route.operation {
         Operation::Unsupported => Err(unsupported(&call)),
         Operation::Options => Ok(respond::status(StatusCode::OK)),

@@ -78,7 +78,8 @@ fn came_about(
         })
     };
     let came = match condition {
-        WaitFor::NotRunning => !now.busy || now.removed,
+        // One whose policy starts it again has ended all the same.
+        WaitFor::NotRunning => !now.busy || now.removed || now.ends > first.ends,
         WaitFor::NextExit => now.ends > first.ends || now.removed,
         WaitFor::Removed => {
             if now.not_removed.0 > first.not_removed.0 {
@@ -133,7 +134,7 @@ mod tests {
             });
             answers.join(" ")
         };
-        assert_eq!(row(WaitFor::NotRunning), "0 - 3 - 3 3");
+        assert_eq!(row(WaitFor::NotRunning), "0 - 3 3 3 3");
         assert_eq!(row(WaitFor::NextExit), "- - 3 3 3 3");
         assert_eq!(row(WaitFor::Removed), "- - - - 3 why");
     }

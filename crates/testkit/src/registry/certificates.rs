@@ -1,6 +1,7 @@
 //! Certificates by `openssl`: an authority and what it signs.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::process::Command;
 
 /// A certificate and its key, PEM.
@@ -70,9 +71,20 @@ impl Authority {
         )
     }
 
+    /// A certificate for a server at an address.
+    pub fn server_at(&self, address: Ipv4Addr) -> Pair {
+        let extensions = format!("subjectAltName=IP:{address}\nextendedKeyUsage=serverAuth");
+        self.sign("server", &extensions)
+    }
+
     /// A certificate for a client.
     pub fn client(&self) -> Pair {
-        self.sign("client", "extendedKeyUsage=clientAuth")
+        self.client_called("client")
+    }
+
+    /// The same with a name of its own.
+    pub fn client_called(&self, name: &str) -> Pair {
+        self.sign(name, "extendedKeyUsage=clientAuth")
     }
 
     fn sign(&self, name: &str, extensions: &str) -> Pair {

@@ -1,0 +1,460 @@
+//! Who may come in and what is told of it: TLS with client certificates, sockets with policies, the audit
+//! log, metrics.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use testkit::registry::Authority;
+use testkit::{Brig, Client, Output, Setup, address, clients, root};
+
+/// Files in a directory of the daemon's.
+fn write(dir: &Path, name: &str, text: &str) -> String {
+    let path = dir.join(name);
+    fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+/// The flags of a client that comes by TLS.
+struct Certified {
+    flags: Vec<String>,
+}
+
+impl Certified {
+    fn new(authority: &Authority, dir: &Path, host: &str, name: &str) -> Self {
+        let pair = authority.client_called(name);
+        let file = |what: &str, text: &str| write(dir, &format!("{name}-{what}.pem"), text);
+        let flags = [
+            "--host".to_owned(),
+            host.to_owned(),
+            "--tlsverify".to_owned(),
+            "--tlscacert".to_owned(),
+            file("authority", authority.certificate()),
+            "--tlscert".to_owned(),
+            file("certificate", &pair.certificate),
+            "--tlskey".to_owned(),
+            file("key", &pair.key),
+        ];
+        Self {
+            flags: flags.to_vec(),
+        }
+    }
+
+    fn run(&self, brig: &Brig, client: Client, words: &[&str]) -> Output {
+        let mut args: Vec<&str> = self.flags.iter().map(String::as_str).collect();
+        args.extend(words);
+        let mut command = brig.command(client, &args);
+        // It is said by flags, and not twice.
+        command.env_remove("DOCKER_HOST").env_remove("BRIG_HOST");
+        brig.finish_command(&mut command)
+    }
+}
+
+#[test]
+fn clients_on_tcp_show_certificates() {
+    let (Some(ours), Some(theirs), true) = (Authority::new(), Authority::new(), root()) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let address = address();
+    let host = format!("tcp://{address}");
+    let shown = ours.server_at(*address.ip());
+    let authority = write(dir.path(), "authority.pem", ours.certificate());
+    let certificate = write(dir.path(), "certificate.pem", &shown.certificate);
+    let key = write(dir.path(), "key.pem", &shown.key);
+    let log = dir.path().join("audit.log");
+    let flags = [
+        ["--host", &host],
+        ["--tlscacert", &authority],
+        ["--tlscert", &certificate],
+        ["--tlskey", &key],
+        ["--audit-log", log.to_str().unwrap()],
+    ];
+    let mut flags: Vec<String> = flags.concat().into_iter().map(str::to_owned).collect();
+    flags.push("--tlsverify".to_owned());
+    let brig = Brig::start_with(Setup {
+        flags,
+        ..Setup::default()
+    });
+    brig.import_busybox();
+
+    let alice = Certified::new(&ours, dir.path(), &host, "alice");
+    let dockers = clients()
+        .into_iter()
+        .filter(|client| *client != Client::Brig);
+    for client in dockers {
+        let run = ["run", "--rm", "-i", "bb", "echo", "by TLS"];
+        assert_eq!(alice.run(&brig, client, &run).ok(), "by TLS");
+        // Somebody whom another authority knows, and somebody who shows nothing.
+        let mallory = Certified::new(&theirs, dir.path(), &host, "mallory");
+        assert_ne!(mallory.run(&brig, client, &["ps"]).code, 0);
+        let mut nobody = brig.command(client, &["--host", &host, "--tls", "ps"]);
+        nobody.env_remove("DOCKER_HOST");
+        let refused = brig.finish_command(&mut nobody);
+        assert_ne!(refused.code, 0, "{refused}");
+    }
+    let plain = asked(address.into(), "GET /_ping HTTP/1.1\r\nHost: brig\r\n\r\n");
+    assert!(!plain.contains("200 OK"), "{plain}");
+    let text = fs::read_to_string(&log).unwrap();
+    let line = text.lines().find(|line| line.contains("\"alice\""));
+    let line: Value = serde_json::from_str(line.unwrap()).unwrap();
+    assert_eq!(line["certificate"].as_str().unwrap().len(), 64, "{line}");
+    assert!(!text.contains("mallory"), "{text}");
+    brig.finish();
+}
+
+/// Sends a request by TCP and reads until the other end closes, as what is not asked for may be.
+fn asked(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    // A connection that is cut has said what it had to say.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A daemon with sockets of its own, whose table is given by the name of each.
+struct Doors {
+    brig: Brig,
+    dir: tempfile::TempDir,
+}
+
+impl Doors {
+    fn open(sockets: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let log = dir.path().join("audit.log");
+        let flags = ["--audit-log".to_owned(), log.display().to_string()];
+        let mut brig = Brig::prepare(Setup {
+            flags: flags.to_vec(),
+            ..Setup::default()
+        });
+        let mut text = fs::read_to_string(brig.config_file()).unwrap();
+        for (name, lines) in sockets {
+            let path = dir.path().join(name);
+            text.push_str(&format!(
+                "\n[sockets.{name}]\nhost = \"unix://{}\"\n{lines}\n",
+                path.display()
+            ));
+        }
+        fs::write(brig.config_file(), text).unwrap();
+        brig.start_daemon();
+        brig.import_busybox();
+        Self { brig, dir }
+    }
+
+    fn host(&self, name: &str) -> String {
+        format!("unix://{}", self.dir.path().join(name).display())
+    }
+
+    fn by(&self, name: &str, client: Client, words: &[&str]) -> Output {
+        let mut command: Command = self.brig.command(client, words);
+        let host = self.host(name);
+        command.env("DOCKER_HOST", &host).env("BRIG_HOST", &host);
+        self.brig.finish_command(&mut command)
+    }
+
+    #[track_caller]
+    fn refused(&self, name: &str, words: &[&str], why: &str) {
+        for client in clients() {
+            let output = self.by(name, client, words);
+            assert_ne!(output.code, 0, "{output}");
+            assert!(output.stderr.contains(why), "{why}: {output}");
+        }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("audit.log")
+    }
+}
+
+#[test]
+fn a_socket_that_only_looks_changes_nothing() {
+    if !root() {
+        return;
+    }
+    let doors = Doors::open(&[("look", "read-only = true")]);
+    doors
+        .brig
+        .brig(&["run", "-d", "--name", "web", "bb", "sleep", "1000"])
+        .ok();
+    for client in clients() {
+        let ps = doors.by("look", client, &["ps", "--format", "{{.Names}}"]);
+        assert_eq!(ps.ok(), "web");
+        doors.by("look", client, &["logs", "web"]).ok();
+        doors.by("look", client, &["inspect", "web"]).ok();
+        doors.by("look", client, &["images"]).ok();
+    }
+    let why = "only looking is allowed through this socket";
+    for words in [
+        &["rm", "-f", "web"][..],
+        &["run", "bb", "true"],
+        &["exec", "web", "true"],
+        &["stop", "web"],
+        &["tag", "bb", "other"],
+        &["volume", "create", "v"],
+        &["network", "create", "n"],
+        &["container", "prune", "-f"],
+    ] {
+        doors.refused("look", words, why);
+    }
+    assert_eq!(doors.brig.inspect("web")["State"]["Running"], true);
+    let text = fs::read_to_string(doors.log()).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    let refused = |line: &&Value| line["status"] == 403 && line["path"] == "/v1.55/containers/web";
+    let refused = lines.iter().find(refused).unwrap();
+    assert_eq!(
+        (&refused["socket"], &refused["uid"], &refused["method"]),
+        (&"look".into(), &0.into(), &"DELETE".into())
+    );
+    assert!(lines.iter().all(|line| line["path"] != "/_ping"), "{text}");
+    doors.brig.finish();
+}
+
+#[test]
+fn a_socket_of_a_team_has_its_containers_only() {
+    if !root() {
+        return;
+    }
+    let doors = Doors::open(&[("team", "label = \"team=ci\"")]);
+    let brig = &doors.brig;
+    brig.brig(&["run", "-d", "--name", "theirs", "bb", "sleep", "1000"])
+        .ok();
+    let ours = [
+        "run", "-d", "--name", "ours", "--label", "team=ci", "bb", "sleep", "1000",
+    ];
+    doors.by("team", Client::Brig, &ours).ok();
+    for client in clients() {
+        let ps = doors.by("team", client, &["ps", "-a", "--format", "{{.Names}}"]);
+        assert_eq!(ps.ok(), "ours");
+        let said = doors.by("team", client, &["exec", "ours", "echo", "in"]);
+        assert_eq!(said.ok(), "in");
+        let events = [
+            "events",
+            "--since",
+            "1",
+            "--until",
+            "0s",
+            "--filter",
+            "event=start",
+        ];
+        let events = doors.by("team", client, &events);
+        assert!(
+            events.ok().contains("ours") && !events.ok().contains("theirs"),
+            "{events}"
+        );
+    }
+    doors.refused("team", &["stop", "theirs"], "No such container");
+    doors.refused("team", &["logs", "theirs"], "No such container");
+    doors.refused(
+        "team",
+        &["run", "bb", "true"],
+        "has the label team=ci: add it",
+    );
+    let joined = [
+        "run",
+        "--label",
+        "team=ci",
+        "--network",
+        "container:theirs",
+        "bb",
+        "true",
+    ];
+    doors.refused("team", &joined, "No such container");
+    let lent = [
+        "run",
+        "--label",
+        "team=ci",
+        "--volumes-from",
+        "theirs",
+        "bb",
+        "true",
+    ];
+    doors.refused("team", &lent, "No such container");
+    doors.refused(
+        "team",
+        &["volume", "create", "v"],
+        "only containers may be changed",
+    );
+    doors
+        .by("team", Client::Brig, &["container", "prune", "-f"])
+        .ok();
+    doors.by("team", Client::Brig, &["rm", "-f", "ours"]).ok();
+    assert_eq!(brig.inspect("theirs")["State"]["Running"], true);
+    doors.brig.finish();
+}
+
+#[test]
+fn a_socket_without_the_host_lends_none_of_it() {
+    if !root() {
+        return;
+    }
+    let doors = Doors::open(&[("safe", "host-mounts = false\nprivileged = false")]);
+    let brig = &doors.brig;
+    let mounts = "mounts of the host are not allowed through this socket";
+    doors.refused("safe", &["run", "-v", "/etc:/etc", "bb", "true"], mounts);
+    let mount = "type=bind,source=/,target=/host";
+    doors.refused("safe", &["run", "--mount", mount, "bb", "true"], mounts);
+    let volume =
+        "type=volume,target=/host,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/";
+    doors.refused("safe", &["run", "--mount", volume, "bb", "true"], mounts);
+    let made = [
+        "volume",
+        "create",
+        "-o",
+        "type=none",
+        "-o",
+        "o=bind",
+        "-o",
+        "device=/",
+        "v",
+    ];
+    doors.refused("safe", &made, mounts);
+    let beyond = "privileges beyond the default are not allowed through this socket";
+    for flag in [
+        "--privileged",
+        "--cap-add=SYS_ADMIN",
+        "--pid=host",
+        "--network=host",
+        "--security-opt=seccomp=unconfined",
+        "--device=/dev/null",
+        "--ipc=host",
+    ] {
+        doors.refused("safe", &["run", flag, "bb", "true"], beyond);
+    }
+    // What somebody else has made with more than that is not entered.
+    brig.brig(&[
+        "run",
+        "-d",
+        "--name",
+        "strong",
+        "--privileged",
+        "bb",
+        "sleep",
+        "1000",
+    ])
+    .ok();
+    brig.brig(&[
+        "run",
+        "-d",
+        "--name",
+        "host",
+        "-v",
+        "/etc:/host:ro",
+        "bb",
+        "sleep",
+        "1000",
+    ])
+    .ok();
+    brig.brig(&["run", "-d", "--name", "plain", "bb", "sleep", "1000"])
+        .ok();
+    doors.refused("safe", &["exec", "strong", "true"], beyond);
+    doors.refused("safe", &["exec", "host", "true"], mounts);
+    doors.refused(
+        "safe",
+        &["run", "--volumes-from", "host", "bb", "true"],
+        mounts,
+    );
+    let exec = ["exec", "--privileged", "plain", "true"];
+    doors.refused("safe", &exec, "privileges");
+    for client in clients() {
+        let run = [
+            "run",
+            "--rm",
+            "-v",
+            "kept:/data",
+            "--tmpfs",
+            "/t",
+            "bb",
+            "echo",
+            "well",
+        ];
+        assert_eq!(doors.by("safe", client, &run).ok(), "well");
+        assert_eq!(
+            doors
+                .by("safe", client, &["exec", "plain", "echo", "in"])
+                .ok(),
+            "in"
+        );
+    }
+    brig.brig(&["volume", "rm", "kept"]).ok();
+    doors.brig.finish();
+}
+
+#[test]
+fn metrics_count_what_containers_use() {
+    if !root() {
+        return;
+    }
+    let address = address();
+    let flags = ["--metrics-addr".to_owned(), address.to_string()];
+    let brig = Brig::start_with(Setup {
+        flags: flags.to_vec(),
+        ..Setup::default()
+    });
+    brig.import_busybox();
+    let busy = [
+        "run",
+        "-d",
+        "--name",
+        "busy",
+        "--memory",
+        "64m",
+        "--health-cmd",
+        "true",
+    ];
+    let command = [
+        "--health-interval",
+        "1s",
+        "bb",
+        "sh",
+        "-c",
+        "yes | head -c 50m >/dev/null; exec sleep 1000",
+    ];
+    brig.brig(&[&busy[..], &command].concat()).ok();
+    brig.brig(&["create", "--name", "still", "bb", "true"]).ok();
+    let request = "GET /metrics HTTP/1.1\r\nHost: brig\r\nConnection: close\r\n\r\n";
+    let value = |text: &str, name: &str, label: &str| -> Option<f64> {
+        let mut lines = text.lines();
+        let line = lines.find(|l| l.starts_with(&format!("{name}{{")) && l.contains(label))?;
+        line.rsplit(' ').next()?.parse().ok()
+    };
+    let text = testkit::until("the counters of a busy container", || {
+        let text = asked(address.into(), request);
+        let used = value(&text, "brig_container_cpu_seconds_total", "\"busy\"")?;
+        let well = value(&text, "brig_container_health", "status=\"healthy\"")?;
+        (used > 0.0 && well > 0.5).then_some(text)
+    });
+    assert!(text.contains("text/plain; version=0.0.4"), "{text}");
+    for (name, label, least) in [
+        ("brig_container_memory_bytes", "\"busy\"", 4096.0),
+        ("brig_container_processes", "\"busy\"", 1.0),
+        ("brig_container_info", "state=\"created\"", 1.0),
+        ("brig_container_restarts_total", "\"still\"", 0.0),
+        ("brig_requests_total", "result=\"ok\"", 1.0),
+    ] {
+        let found = value(&text, name, label);
+        assert!(
+            found.is_some_and(|found| found >= least),
+            "{name}: {found:?}\n{text}"
+        );
+    }
+    let limit = value(&text, "brig_container_memory_limit_bytes", "\"busy\"");
+    assert_eq!(limit, Some(f64::from(64 << 20)));
+    assert_eq!(value(&text, "brig_container_processes", "\"still\""), None);
+    let other = asked(
+        address.into(),
+        &request.replace("/metrics", "/containers/json"),
+    );
+    assert!(other.starts_with("HTTP/1.1 404"), "{other}");
+    brig.finish();
+}
