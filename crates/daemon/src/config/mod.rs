@@ -546,10 +546,10 @@ mod tests {
         );
         assert_eq!(
             file("a.json", "{\n  \"host\": \"unix:///a\",\n  \"color\": 1\n}"),
-            "DIR/a.json, line 3: unknown key \"color\": the keys are blobs, cdi-spec-dir, \
-             cgroup-parent, data-root, disk-high, disk-low, host, init, log-format, log-level, pid-file, run-root, \
-             runtime, shim, signature-policy, socket-group, \
-             network, registries, runtimes"
+            "DIR/a.json, line 3: unknown key \"color\": the keys are audit-log, blobs, \
+             cdi-spec-dir, cgroup-parent, data-root, disk-high, disk-low, host, init, log-format, log-level, \
+             metrics-addr, pid-file, run-root, runtime, shim, signature-policy, socket-group, \
+             tls, tlscacert, tlscert, tlskey, tlsverify, network, registries, runtimes, sockets"
         );
         assert_eq!(
             file("a.toml", "log-level = 3\n"),
