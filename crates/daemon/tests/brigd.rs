@@ -33,7 +33,7 @@ const ANSWERS: &[(&str, &str, &str)] = &[
     (
         "GET /images/nosuch/attestations",
         "",
-        "501 GET /images/nosuch/attestations is not supported by this version of Brig",
+        "404 No such image: nosuch:latest",
     ),
     (
         "GET /containers/nosuch/json",

@@ -47,8 +47,8 @@ pub use error::Error;
 pub use shim::{AttachOptions, Streams};
 pub use steps::steps;
 pub use storage::{
-    Checked, Checking, Descriptor, DockerConfig, Empty, Healthcheck, Image, ImageUsage, Import,
-    Loaded, Problem, Remedy, Removed, RunConfig, Variant, Watermarks,
+    Asked, Checked, Checking, Descriptor, DockerConfig, Empty, Healthcheck, Image, ImageUsage,
+    Import, Loaded, Problem, Remedy, Removed, RunConfig, Statement, Variant, Watermarks,
 };
 pub use users::UnknownUser;
 

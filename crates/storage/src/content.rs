@@ -83,12 +83,26 @@ fn source(store: &Store, digest: &Digest) -> Result<Option<(u64, String)>, Error
 
 /// A document's text, checked.
 pub(crate) fn text(store: &Store, what: &str, digest: &Digest) -> Result<Vec<u8>, Error> {
+    text_within(store, what, digest, MAX_DOCUMENT)
+}
+
+/// The same of one that may have up to so many bytes.
+pub(crate) fn text_within(
+    store: &Store,
+    what: &str,
+    digest: &Digest,
+    most: u64,
+) -> Result<Vec<u8>, Error> {
     let path = store.paths.blob(digest);
     let mut text = Vec::new();
     let read = open_file(store, digest, 0)?
-        .take(MAX_DOCUMENT + 1)
+        .take(most + 1)
         .read_to_end(&mut text);
     read.map_err(Error::file("read", &path))?;
+    if text.len() as u64 > most {
+        let problem = format!("is longer than {most} bytes, the most that is read");
+        return Err(Error::image(what, problem));
+    }
     let found = digest_of(digest.algorithm(), &text);
     if found == *digest {
         return Ok(text);

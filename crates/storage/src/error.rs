@@ -92,7 +92,10 @@ pub enum Error {
     },
     /// The database of the store.
     #[error("the database of the store failed")]
-    Database(#[from] rusqlite::Error),
+    Database(#[source] rusqlite::Error),
+    /// What the database shares among its connections finds no room.
+    #[error("the disk of the store is full: there is no room for its database")]
+    NoRoom,
     /// What the store itself wrote cannot be read back.
     #[error("the database of the store holds a {what} that cannot be read: {text:?}")]
     Record {
@@ -411,6 +414,7 @@ impl Error {
             Self::File { .. }
             | Self::Place { .. }
             | Self::Database(_)
+            | Self::NoRoom
             | Self::Record { .. }
             | Self::Output(_)
             | Self::Thread(_)
@@ -446,6 +450,18 @@ impl Error {
         Self::Image {
             what: what.into(),
             problem: problem.into(),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    /// SQLite calls most full disks by their name, but not when it makes the file that connections
+    /// share (SQLITE_IOERR_SHMSIZE).
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error().map(|failure| failure.extended_code);
+        match code {
+            Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => Self::NoRoom,
+            _ => Self::Database(error),
         }
     }
 }

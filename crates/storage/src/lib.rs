@@ -56,7 +56,10 @@ pub use compact::Compacted;
 pub use descriptor::Descriptor;
 pub use error::{Error, Malformed};
 pub use image::documents::MAX_NESTING;
-pub use image::{Assembled, Assembly, DockerConfig, Empty, Healthcheck, Part, RunConfig, Variant};
+pub use image::{
+    Asked, Assembled, Assembly, DockerConfig, Empty, Healthcheck, Part, RunConfig, Statement,
+    Variant,
+};
 pub use layer::{Among, unpack_among};
 pub use networks::{NetworkRecord, NetworkRecords};
 pub use pull::{Busy, Committed, Ingest, Layer, Missing, Opened, Pull, Wanted, choose};
@@ -250,6 +253,14 @@ impl Storage {
     /// When a document of the store is damaged, and when the database fails.
     pub fn variants(&self, image: &Image) -> Result<Vec<Variant>, Error> {
         image::variants(&self.store, image)
+    }
+
+    /// The statements about an image on a platform (provenance, bills of materials) that are here.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchImage`], [`Error::NoPlatform`], and when content of the store is damaged.
+    pub fn statements(&self, name: &str, asked: &Asked) -> Result<Vec<Statement>, Error> {
+        image::statements(&self.store, name, asked)
     }
 
     /// Bytes of each unpacked layer of an image, the lowest first.

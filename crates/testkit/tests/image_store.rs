@@ -356,11 +356,20 @@ fn largest_blob(top: &Path) -> std::path::PathBuf {
     largest.1
 }
 
-/// An OCI layout of one image whose configuration and layer are named by SHA-512: an archive to load.
-fn layout_by_sha512(brig: &Brig, name: &str) -> String {
-    let place = brig.root().join("layout");
-    let put = |algorithm: &str, bytes: &[u8]| {
-        let blobs = place.join("blobs").join(algorithm);
+/// An OCI layout that is being made.
+struct Layout {
+    place: std::path::PathBuf,
+}
+
+impl Layout {
+    fn new(brig: &Brig) -> Self {
+        let place = brig.root().join("layout");
+        Self { place }
+    }
+
+    /// Adds content; what it is named by.
+    fn put(&self, algorithm: &str, bytes: &[u8]) -> (String, usize) {
+        let blobs = self.place.join("blobs").join(algorithm);
         fs::create_dir_all(&blobs).unwrap();
         let file = blobs.join("new");
         fs::write(&file, bytes).unwrap();
@@ -368,34 +377,159 @@ fn layout_by_sha512(brig: &Brig, name: &str) -> String {
         let digits = sum.split_whitespace().next().unwrap().to_owned();
         fs::rename(file, blobs.join(&digits)).unwrap();
         (format!("{algorithm}:{digits}"), bytes.len())
+    }
+
+    /// Adds a manifest of a configuration, all of it a busybox named by an algorithm.
+    fn busybox(&self, algorithm: &str) -> serde_json::Value {
+        let layer = self.put(algorithm, &fs::read(testkit::busybox_tar()).unwrap());
+        let config = serde_json::json!({
+            "architecture": architecture(), "os": "linux", "config": {},
+            "rootfs": { "type": "layers", "diff_ids": [layer.0] },
+        });
+        let config = self.put(algorithm, config.to_string().as_bytes());
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": described("config.v1+json", config),
+            "layers": [described("layer.v1.tar", layer)],
+        });
+        described(
+            "manifest.v1+json",
+            self.put("sha256", manifest.to_string().as_bytes()),
+        )
+    }
+
+    /// An archive of all of it, in which this is the image of a name.
+    fn archive(self, name: &str, mut image: serde_json::Value) -> String {
+        image["annotations"] = serde_json::json!({ "io.containerd.image.name": name });
+        let index = serde_json::json!({ "schemaVersion": 2, "manifests": [image] });
+        fs::write(self.place.join("index.json"), index.to_string()).unwrap();
+        let version = r#"{"imageLayoutVersion":"1.0.0"}"#;
+        fs::write(self.place.join("oci-layout"), version).unwrap();
+        let place = self.place.display().to_string();
+        let archive = format!("{place}.tar");
+        tool("tar", &["-C", &place, "-cf", &archive, "."]);
+        archive
+    }
+}
+
+fn architecture() -> String {
+    let here = std::env::consts::ARCH;
+    here.replace("x86_64", "amd64").replace("aarch64", "arm64")
+}
+
+fn described(kind: &str, (digest, size): (String, usize)) -> serde_json::Value {
+    let media_type = match kind.starts_with("application/") {
+        true => kind.to_owned(),
+        false => format!("application/vnd.oci.image.{kind}"),
     };
-    let described = |kind: &str, (digest, size): (String, usize)| {
-        let media_type = format!("application/vnd.oci.image.{kind}");
-        serde_json::json!({ "mediaType": media_type, "digest": digest, "size": size })
+    serde_json::json!({ "mediaType": media_type, "digest": digest, "size": size })
+}
+
+/// An image whose configuration and layer are named by SHA-512: an archive to load.
+fn layout_by_sha512(brig: &Brig, name: &str) -> String {
+    let layout = Layout::new(brig);
+    let image = layout.busybox("sha512");
+    layout.archive(name, image)
+}
+
+const PROVENANCE: &str = "https://slsa.dev/provenance/v0.2";
+const BILL: &str = "https://spdx.dev/Document";
+
+/// An index of an image and what a builder says about it, as BuildKit writes it.
+fn layout_with_statements(brig: &Brig, name: &str) -> String {
+    let layout = Layout::new(brig);
+    let mut image = layout.busybox("sha256");
+    image["platform"] = serde_json::json!({ "os": "linux", "architecture": architecture() });
+    let statement = |predicate: &str| {
+        let text = serde_json::json!({
+            "_type": "https://in-toto.io/Statement/v0.1", "predicateType": predicate,
+            "subject": [], "predicate": { "of": predicate, "count": 1.0 },
+        });
+        let text = layout.put("sha256", text.to_string().as_bytes());
+        let mut layer = described("application/vnd.in-toto+json", text);
+        layer["annotations"] = serde_json::json!({ "in-toto.io/predicate-type": predicate });
+        layer
     };
-    let layer = put("sha512", &fs::read(testkit::busybox_tar()).unwrap());
-    let config = serde_json::json!({
-        "architecture": std::env::consts::ARCH.replace("x86_64", "amd64").replace("aarch64", "arm64"),
-        "os": "linux", "config": {}, "rootfs": { "type": "layers", "diff_ids": [layer.0] },
-    });
-    let config = put("sha512", config.to_string().as_bytes());
+    let config = layout.put(
+        "sha256",
+        b"{\"architecture\":\"unknown\",\"os\":\"unknown\"}",
+    );
     let manifest = serde_json::json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": described("config.v1+json", config), "layers": [described("layer.v1.tar", layer)],
+        "config": described("config.v1+json", config),
+        "layers": [statement(PROVENANCE), statement(BILL)],
     });
-    let manifest = put("sha256", manifest.to_string().as_bytes());
-    let mut named = described("manifest.v1+json", manifest);
-    named["annotations"] = serde_json::json!({ "io.containerd.image.name": name });
-    let index = serde_json::json!({ "schemaVersion": 2, "manifests": [named] });
-    fs::write(place.join("index.json"), index.to_string()).unwrap();
-    let version = r#"{"imageLayoutVersion":"1.0.0"}"#;
-    fs::write(place.join("oci-layout"), version).unwrap();
-    let archive = brig.root().join("layout.tar").display().to_string();
-    tool(
-        "tar",
-        &["-C", place.to_str().unwrap(), "-cf", &archive, "."],
+    let mut beside = described(
+        "manifest.v1+json",
+        layout.put("sha256", manifest.to_string().as_bytes()),
     );
-    archive
+    beside["platform"] = serde_json::json!({ "os": "unknown", "architecture": "unknown" });
+    beside["annotations"] = serde_json::json!({
+        "vnd.docker.reference.digest": image["digest"],
+        "vnd.docker.reference.type": "attestation-manifest",
+    });
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [image, beside],
+    });
+    let index = layout.put("sha256", index.to_string().as_bytes());
+    layout.archive(name, described("index.v1+json", index))
+}
+
+/// The body of an answer, and its status before it.
+fn get(brig: &Brig, target: &str) -> (String, serde_json::Value) {
+    let answer = brig.http(&format!(
+        "GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    ));
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().to_owned();
+    (status, serde_json::from_str(body).unwrap())
+}
+
+#[test]
+fn statements_about_an_image_are_shown() {
+    if !root() {
+        return;
+    }
+    let brig = with_busybox("plain:1");
+    let archive = layout_with_statements(&brig, "docker.io/library/stated:1");
+    brig.brig(&["load", "-i", &archive]).ok();
+    let ask = |more: &str| get(&brig, &format!("/v1.55/images/stated:1/attestations{more}"));
+    let (status, all) = ask("");
+    assert_eq!(status, "200", "{all}");
+    let kinds = |list: &serde_json::Value| -> Vec<String> {
+        let of = |one: &serde_json::Value| one["PredicateType"].as_str().unwrap().to_owned();
+        list.as_array().unwrap().iter().map(of).collect()
+    };
+    assert_eq!(kinds(&all), [PROVENANCE, BILL]);
+    let descriptor = &all[0]["Descriptor"];
+    assert_eq!(descriptor["mediaType"], "application/vnd.in-toto+json");
+    assert_eq!(
+        descriptor["annotations"]["in-toto.io/predicate-type"],
+        PROVENANCE
+    );
+    assert_eq!(all[0].get("Statement"), None);
+    let (_, bill) = ask(&format!("?statement=true&type={BILL}"));
+    assert_eq!(kinds(&bill), [BILL]);
+    let statement = &bill[0]["Statement"];
+    assert_eq!(statement["predicate"]["of"], BILL);
+    assert_eq!(statement["predicate"]["count"].to_string(), "1.0");
+    let (status, told) =
+        ask("?platform=%7B%22os%22%3A%22linux%22%2C%22architecture%22%3A%22s390x%22%7D");
+    assert_eq!(status, "404", "{told}");
+    let (status, told) = ask("?platform=linux/amd64&platform=linux/arm64");
+    assert_eq!(status, "400", "{told}");
+    let (status, none) = get(&brig, "/v1.55/images/plain:1/attestations");
+    assert_eq!((status.as_str(), none), ("200", serde_json::json!([])));
+    let (status, told) = get(&brig, "/v1.55/images/nosuch/attestations");
+    assert_eq!(status, "404");
+    assert_eq!(told["message"], "No such image: nosuch:latest");
+    // A listing says which manifest they are about.
+    let (_, shown) = get(&brig, "/v1.55/images/stated:1/json?manifests=true");
+    let manifests = &shown["Manifests"];
+    assert_eq!(manifests[1]["Kind"], "attestation");
+    assert_eq!(manifests[1]["AttestationData"]["For"], manifests[0]["ID"]);
+    brig.finish();
 }
 
 fn tool(name: &str, words: &[&str]) -> String {

@@ -52,6 +52,16 @@ go_struct! {
         /// What an image is for.
         #[serde(skip_serializing_if = "is_zero")]
         pub image_data: Option<ManifestImage>,
+        /// What a statement is about.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub attestation_data: Option<ManifestAttestation>,
+    }
+
+    /// What a manifest's statements are about.
+    pub struct ManifestAttestation {
+        /// The digest of another manifest.
+        #[serde(rename = "For")]
+        pub about: String,
     }
 
     /// Bytes of a manifest.
@@ -89,6 +99,9 @@ go_struct! {
         /// Bytes.
         #[serde(rename = "size")]
         pub size: i64,
+        /// What is said beside it.
+        #[serde(rename = "annotations", skip_serializing_if = "is_zero")]
+        pub annotations: Option<BTreeMap<String, String>>,
     }
 
     /// The answer to `GET /images/{name}/json`.
@@ -232,4 +245,17 @@ go_struct! {
         /// Bytes.
         pub space_reclaimed: u64,
     }
+}
+
+/// A line of the answer to `GET /images/{name}/attestations`.
+#[derive(Debug, Clone, serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AttestationStatement {
+    /// What names it.
+    pub descriptor: Descriptor,
+    /// The kind of it: an address.
+    pub predicate_type: String,
+    /// Its text as it is, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statement: Option<Box<serde_json::value::RawValue>>,
 }

@@ -42,9 +42,9 @@ pub use host_config::{
     VolumeOptions, WeightDevice,
 };
 pub use image::{
-    Descriptor, HistoryItem, ImageConfig, ImageDeleteItem, ImageInspect, ImageMetadata,
-    ImageRootFs, ImageSummary, ImagesPruned, ManifestImage, ManifestSize, ManifestSummary,
-    UnpackedSize,
+    AttestationStatement, Descriptor, HistoryItem, ImageConfig, ImageDeleteItem, ImageInspect,
+    ImageMetadata, ImageRootFs, ImageSummary, ImagesPruned, ManifestAttestation, ManifestImage,
+    ManifestSize, ManifestSummary, UnpackedSize,
 };
 pub use network::{
     ConfigReference, EndpointIpam, EndpointResource, EndpointSettings, Ipam, IpamPool, IpamStatus,

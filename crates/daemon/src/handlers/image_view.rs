@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::Version;
 use api::convert::rfc3339;
 use api::wire;
-use engine::{Image, Removed, Variant};
+use engine::{Image, Removed, Statement, Variant};
 use types::ImageRef;
 
 use super::system::STORAGE_DRIVER;
@@ -84,7 +84,24 @@ pub(super) fn descriptor(of: &engine::Descriptor) -> wire::Descriptor {
         media_type: of.media_type.clone(),
         digest: of.digest.to_string(),
         size: number(of.size),
+        annotations: None,
     }
+}
+
+/// A statement about an image.
+pub(super) fn statement(
+    statement: Statement,
+) -> Result<wire::AttestationStatement, serde_json::Error> {
+    let text = statement.text.map(serde_json::value::RawValue::from_string);
+    let annotations = statement.annotations;
+    Ok(wire::AttestationStatement {
+        descriptor: wire::Descriptor {
+            annotations: (!annotations.is_empty()).then_some(annotations),
+            ..descriptor(&statement.descriptor)
+        },
+        predicate_type: statement.predicate,
+        statement: text.transpose()?,
+    })
 }
 
 fn number(bytes: u64) -> i64 {
@@ -115,6 +132,12 @@ pub(super) fn manifest(variant: &Variant) -> wire::ManifestSummary {
                 unpacked: number(variant.layers),
             },
         }),
+        attestation_data: variant
+            .about
+            .as_ref()
+            .map(|about| wire::ManifestAttestation {
+                about: about.to_string(),
+            }),
     }
 }
 

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use api::{Version, wire};
-use engine::{Engine, Image, ImageUsage, Import, image};
+use engine::{Asked, Engine, Image, ImageUsage, Import, image};
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 use types::{ErrorKind, ImageRef, Platform};
@@ -129,6 +129,35 @@ pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
         })
         .await?;
     respond::ok(&answer)
+}
+
+/// What is said about an image: its provenance, its bill of materials.
+pub(super) async fn attestations(app: &App, call: &Call) -> Answer {
+    let mut platforms = transfers::platforms(call, "platform")?;
+    if platforms.len() > 1 {
+        return Err(Failure::bad_request(
+            "multiple platform values are not supported: one is expected",
+        ));
+    }
+    let kinds = call.query.all("type").filter(|kind| !kind.is_empty());
+    let asked = Asked {
+        platform: platforms.pop(),
+        predicates: kinds.map(str::to_owned).collect(),
+        texts: call.query.flag("statement"),
+    };
+    let name = call.name.clone();
+    let found = app
+        .blocking(move |engine| image::statements(engine, &name, &asked))
+        .await?;
+    let shown: Result<Vec<_>, _> = found.into_iter().map(image_view::statement).collect();
+    let broken = |error| {
+        Failure::new(
+            ErrorKind::Internal,
+            format!("a statement is no JSON: {error}"),
+        )
+    };
+    let shown = shown.map_err(broken)?;
+    respond::ok(&shown)
 }
 
 pub(super) async fn tag(app: &App, call: &Call) -> Answer {

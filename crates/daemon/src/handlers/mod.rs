@@ -105,6 +105,7 @@ async fn rest(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::Events => events::events(&app, &call),
         Op::DiskUsage => disk::usage(&app, &call).await,
         Op::ImageHistory => images::history(&app, &call).await,
+        Op::ImageAttestations => images::attestations(&app, &call).await,
         Op::ImagePush => transfers::push(&app, &call).await,
         Op::ImagePrune => images::prune(&app, &call).await,
         Op::ImageSearch => registry::search(&app, &call).await,

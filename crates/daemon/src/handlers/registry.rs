@@ -173,6 +173,7 @@ fn descriptor(of: &registries::Descriptor) -> wire::Descriptor {
         media_type: of.media_type.clone(),
         digest: of.digest.to_string(),
         size: i64::try_from(of.size).unwrap_or(i64::MAX),
+        annotations: None,
     }
 }
 

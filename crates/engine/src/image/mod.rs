@@ -21,7 +21,7 @@ mod usage;
 
 use std::io::{Read, Write};
 
-use storage::{Descriptor, Image, Import, Loaded, Variant};
+use storage::{Asked, Descriptor, Image, Import, Loaded, Statement, Variant};
 use types::{Digest, ErrorKind, ImageRef, Platform};
 
 use crate::{Engine, Error};
@@ -95,6 +95,15 @@ pub fn descriptor(engine: &Engine, id: &Digest) -> Result<Descriptor, Error> {
 /// The manifests of an image, here or not.
 pub fn variants(engine: &Engine, image: &Image) -> Result<Vec<Variant>, Error> {
     Ok(engine.storage().variants(image)?)
+}
+
+/// The statements about an image that are here.
+pub fn statements(engine: &Engine, name: &str, asked: &Asked) -> Result<Vec<Statement>, Error> {
+    let found = engine.storage().statements(name, asked);
+    found.map_err(|error| match error {
+        storage::Error::NoSuchImage(_) => missing(error, name),
+        other => other.into(),
+    })
 }
 
 /// A tar as an image of one layer.

@@ -8,6 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use types::ImageRef;
 
+use super::bundle;
 use super::identity::Identity;
 use super::key::PublicKey;
 use super::openpgp::Keyring;
@@ -37,6 +38,8 @@ pub struct Signatures {
     pub simple: Vec<Bytes>,
     /// Sigstore.
     pub sigstore: Vec<Attached>,
+    /// Sigstore, in bundles.
+    pub bundles: Vec<Bytes>,
     /// What was found and could not be used, and why.
     pub passed_over: Vec<String>,
 }
@@ -122,7 +125,11 @@ fn one(requirement: &Requirement, subject: Subject<'_>, found: &Signatures) -> R
                 let signed = sigstore(one, trust, rekor, subject.now);
                 signed.and_then(|()| about(&one.payload, payload::COSIGN, subject, identity))
             });
-            any(tried, "sigstore", found)
+            let bundles = found.bundles.iter().map(|one| {
+                unnamed(identity, rekor)?;
+                bundle::check(one, subject.manifest, trust, subject.now)
+            });
+            any(tried.chain(bundles), "sigstore", found)
         }
     }
 }
@@ -163,6 +170,21 @@ fn any(
         "none of the signatures is"
     };
     Err(format!("{what} good: {text}"))
+}
+
+/// Whether a signature that names no image, and of which no log is asked, is enough.
+fn unnamed(identity: &Identity, rekor: &[PublicKey]) -> Result<(), String> {
+    let problem = match identity {
+        Identity::Digest if rekor.is_empty() => return Ok(()),
+        Identity::Digest => {
+            "a bundle's log entries are not looked at, which rekorPublicKey... needs"
+        }
+        _ => {
+            "a signature in sigstore's bundle format names no image: it counts where \
+             signedIdentity is matchDigest"
+        }
+    };
+    Err(problem.to_owned())
 }
 
 fn about(

@@ -9,11 +9,12 @@ use bytes::Bytes;
 use reqwest::{Method, StatusCode, Url};
 use types::Digest;
 
+use super::bundle::BUNDLE;
 use super::check::{Attached, Signatures};
 use super::lookaside::{self, Place};
 use super::policy::Rule;
 use crate::error::{Action, Error};
-use crate::manifest::digest_of;
+use crate::manifest::{digest_of, shorten};
 use crate::route::Need;
 use crate::session::{Call, Session};
 use crate::transmit::name_of;
@@ -30,7 +31,8 @@ const MAX_REFERRERS: usize = 32;
 
 const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const COSIGN_ARTIFACT: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
-const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
+/// Of any version.
+const BUNDLES: &str = "application/vnd.dev.sigstore.bundle";
 
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
@@ -107,7 +109,7 @@ impl Repository {
         let referrers = self.referrers(manifest, None).await?;
         let of_signatures = |one: &&Descriptor| {
             let kind = one.artifact_type.as_deref().unwrap_or_default();
-            kind == COSIGN_ARTIFACT || kind.starts_with(BUNDLE)
+            kind == COSIGN_ARTIFACT || kind.starts_with(BUNDLES)
         };
         for referrer in referrers.iter().filter(of_signatures).take(MAX_REFERRERS) {
             match self.manifest(referrer).await {
@@ -126,22 +128,28 @@ impl Repository {
             return Ok(());
         };
         for layer in layers {
-            if layer.media_type.starts_with(BUNDLE) {
-                let why =
-                    "a signature in sigstore's bundle format names no image and is not looked at";
-                found.passed_over.push(why.to_owned());
+            let kind = layer.media_type.as_str();
+            if kind.starts_with(BUNDLES) && kind != BUNDLE {
+                let why = format!("one is a {:?}, {BUNDLE} is understood", shorten(kind));
+                found.passed_over.push(why);
             }
-            if layer.media_type != SIMPLE_SIGNING {
+            if kind != SIMPLE_SIGNING && kind != BUNDLE {
                 continue;
             }
-            if found.sigstore.len() == MAX_SIGNATURES {
+            if found.sigstore.len() + found.bundles.len() == MAX_SIGNATURES {
                 let why = format!("those after the first {MAX_SIGNATURES} are not looked at");
                 found.passed_over.push(why);
                 return Ok(());
             }
-            match self.attached(layer).await? {
-                Ok(one) => found.sigstore.push(one),
-                Err(why) => found.passed_over.push(why),
+            let taken = match kind {
+                BUNDLE => self.signed(layer).await?.map(|one| found.bundles.push(one)),
+                _ => self
+                    .attached(layer)
+                    .await?
+                    .map(|one| found.sigstore.push(one)),
+            };
+            if let Err(why) = taken {
+                found.passed_over.push(why);
             }
         }
         Ok(())
@@ -153,6 +161,21 @@ impl Repository {
         let Some(signature) = text(SIGNATURE) else {
             return Ok(Err(format!("one has no annotation {SIGNATURE}")));
         };
+        let payload = match self.signed(layer).await? {
+            Ok(payload) => payload,
+            Err(why) => return Ok(Err(why)),
+        };
+        Ok(Ok(Attached {
+            payload,
+            signature,
+            certificate: text(CERTIFICATE),
+            chain: text(CHAIN),
+            bundle: text(LOG),
+        }))
+    }
+
+    /// What is signed, or a bundle; or why it cannot be had.
+    async fn signed(&self, layer: &Descriptor) -> Result<Result<Bytes, String>, Error> {
         if layer.size > MAX_SIGNATURE {
             let size = layer.size;
             return Ok(Err(format!(
@@ -173,13 +196,7 @@ impl Repository {
         if digest_of(layer.digest.algorithm(), &payload) != layer.digest {
             return Ok(Err("what one is for is not what its digest says".to_owned()));
         }
-        Ok(Ok(Attached {
-            payload: payload.into(),
-            signature,
-            certificate: text(CERTIFICATE),
-            chain: text(CHAIN),
-            bundle: text(LOG),
-        }))
+        Ok(Ok(payload.into()))
     }
 
     /// Where the configuration says that the signature with this number of a manifest is, from one on.

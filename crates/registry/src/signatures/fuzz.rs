@@ -8,6 +8,7 @@ use super::certificate::Authority;
 use super::identity::Identity;
 use super::key::PublicKey;
 use super::openpgp::Keyring;
+use super::policy::Trust;
 use super::rekor::{self, Logged};
 use super::{Policy, payload};
 use crate::fuzz::mutate::{bytes, value, with_seeds};
@@ -88,6 +89,16 @@ fn any_policy_and_any_document_is_taken_or_refused() {
         "SignedEntryTimestamp": "eA==",
         "Payload": {"body": "e30=", "integratedTime": 1, "logID": "a", "logIndex": 1},
     });
+    let bundle = json!({
+        "mediaType": super::bundle::BUNDLE,
+        "verificationMaterial": {"publicKey": {"hint": "a"}, "tlogEntries": []},
+        "messageSignature": {
+            "messageDigest": {"algorithm": "SHA2_256", "digest": "eA=="}, "signature": "eA==",
+        },
+        "dsseEnvelope": {
+            "payload": "e30=", "payloadType": "a", "signatures": [{"sig": "eA==", "keyid": ""}],
+        },
+    });
     let image: ImageRef = "a.b/c:1".parse().unwrap();
     let key = PublicKey::from_pem(KEY).unwrap();
     with_seeds(CASES, "policies", |random| {
@@ -107,6 +118,10 @@ fn any_policy_and_any_document_is_taken_or_refused() {
             payload: b"",
         };
         assert!(rekor::check(std::slice::from_ref(&key), &text, logged).is_err());
+        let trust = Trust::Keys(vec![key.clone()]);
+        let text = value(random, &bundle).to_string();
+        let text = bytes(random, text.as_bytes());
+        assert!(super::bundle::check(&text, b"{}", &trust, THEN).is_err());
         let text = bytes(random, promise.to_string().as_bytes());
         let _ = super::lookaside::of_registry(&text);
     });

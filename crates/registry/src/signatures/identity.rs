@@ -16,6 +16,8 @@ pub(super) enum Identity {
     ExactReference(Named),
     /// This repository.
     ExactRepository(String),
+    /// Nothing: that it is for the manifest is enough.
+    Digest,
     /// As [`Self::RepoDigestOrExact`], with the beginning of the name replaced.
     Remap { prefix: String, signed: String },
 }
@@ -86,10 +88,14 @@ impl Named {
 impl Identity {
     /// Whether a signature that names `signed` is good for `image`.
     pub(super) fn accepts(&self, image: &ImageRef, signed: &str) -> bool {
+        if *self == Self::Digest {
+            return true;
+        }
         let (image, Some(signed)) = (Named::of(image), Named::parse(signed)) else {
             return false;
         };
         match self {
+            Self::Digest => true,
             Self::Exact => !signed.is_bare() && image == signed,
             Self::RepoDigestOrExact => image.repo_digest_or_exact(&signed),
             Self::Repository => image.repository == signed.repository,
@@ -123,6 +129,8 @@ mod tests {
         let tagged = "r.example/a/b:1";
         let by_digest = format!("r.example/a/b@sha256:{}", "ab".repeat(32));
         let same = ("r.example/a/b:1", true);
+        let any = [same, ("other/x:3", true), ("UPPER CASE", true)];
+        check(&Identity::Digest, tagged, &any);
         let exact = [
             same,
             ("r.example/a/b:2", false),

@@ -2,12 +2,13 @@
 //!
 //! Three pure parts: [`policy`] reads the file (containers-policy.json(5)) and chooses the rule for a
 //! reference; [`check`] says whether the signatures that were found fulfil it, over bytes alone, by
-//! [`openpgp`] for simple signing and by [`key`], [`certificate`] and [`rekor`] for sigstore; [`lookaside`]
+//! [`openpgp`] for simple signing and by [`key`], [`certificate`], [`rekor`] and [`bundle`] for sigstore; [`lookaside`]
 //! says where simple signing keeps its own. One part that asks: [`fetch`]. Knows no store and decides
 //! nothing about images: who pulls asks.
 //!
 //! A policy is all or nothing: what cannot be read, fetched or understood is not good.
 
+mod bundle;
 mod certificate;
 mod check;
 mod der;

@@ -17,6 +17,8 @@ pub(crate) const MAX_LAYERS: usize = 500;
 pub const MAX_NESTING: usize = 3;
 /// Marks a signed statement about an image, which stands among images and is none.
 pub(crate) const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+/// Which manifest it is about.
+pub(crate) const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";

@@ -14,6 +14,7 @@ mod load;
 pub(crate) mod query;
 mod remove;
 mod save;
+mod statements;
 mod tag;
 mod variants;
 
@@ -27,6 +28,8 @@ pub(crate) use load::{diff_ids, load, pair};
 pub(crate) use query::{find, list};
 pub(crate) use remove::{in_use, remove};
 pub(crate) use save::save;
+pub(crate) use statements::statements;
+pub use statements::{Asked, Statement};
 pub(crate) use tag::tag;
 pub use variants::Variant;
 pub(crate) use variants::{descriptor, layer_sizes, on_platform, variants};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::OptionalExtension;
 use types::{Digest, Platform};
 
-use super::documents::{self, Document, MAX_NESTING, REFERENCE_TYPE};
+use super::documents::{self, Document, MAX_NESTING, REFERENCE_DIGEST, REFERENCE_TYPE};
 use super::query;
 use crate::error::Error;
 use crate::pull::{Pull, begin};
@@ -22,6 +22,8 @@ pub struct Variant {
     pub platform: Option<Platform>,
     /// Whether it is a statement about another manifest and no image.
     pub statement: bool,
+    /// The manifest that a statement is about, if it says so.
+    pub about: Option<Digest>,
     /// Whether all it names is here.
     pub available: bool,
     /// Whether containers can be made of it at once.
@@ -74,8 +76,27 @@ pub(crate) fn variants(store: &Arc<Store>, image: &Image) -> Result<Vec<Variant>
     let mut stage = Stage::new(store);
     let mut variants = Vec::new();
     let root = descriptor(store, &image.id)?;
-    walk(store, &mut stage, image, root, false, 0, &mut variants)?;
+    let role = Role::default();
+    walk(store, &mut stage, image, root, role, 0, &mut variants)?;
     Ok(variants)
+}
+
+/// What an index says that a manifest is for.
+#[derive(Debug, Clone, Default)]
+struct Role {
+    statement: bool,
+    about: Option<Digest>,
+}
+
+impl From<&documents::Descriptor> for Role {
+    fn from(manifest: &documents::Descriptor) -> Self {
+        let about = manifest.annotations.get(REFERENCE_DIGEST);
+        let statement = manifest.annotations.contains_key(REFERENCE_TYPE);
+        Self {
+            statement,
+            about: about.filter(|_| statement).and_then(|d| d.parse().ok()),
+        }
+    }
 }
 
 fn walk(
@@ -83,7 +104,7 @@ fn walk(
     stage: &mut Stage,
     image: &Image,
     descriptor: Descriptor,
-    statement: bool,
+    role: Role,
     depth: usize,
     variants: &mut Vec<Variant>,
 ) -> Result<(), Error> {
@@ -100,23 +121,15 @@ fn walk(
             return Err(Error::image(what, "is nested too deeply"));
         }
         for manifest in &index.manifests {
-            let statement = manifest.annotations.contains_key(REFERENCE_TYPE);
-            let descriptor = Descriptor::from(manifest);
-            walk(
-                store,
-                stage,
-                image,
-                descriptor,
-                statement,
-                depth + 1,
-                variants,
-            )?;
+            let (descriptor, role) = (Descriptor::from(manifest), Role::from(manifest));
+            walk(store, stage, image, descriptor, role, depth + 1, variants)?;
         }
         return Ok(());
     }
     let mut variant = Variant {
-        platform: descriptor.platform.clone().filter(|_| !statement),
-        statement,
+        platform: descriptor.platform.clone().filter(|_| !role.statement),
+        statement: role.statement,
+        about: role.about,
         available: false,
         unpacked: false,
         content: 0,

@@ -48,13 +48,7 @@ fn on_a_small_disk() {
     let small = Tar::new().file("f", &noise(300_000)).build();
     import(&storage, &small, "small").unwrap();
     let image = storage.image("small").unwrap();
-    let full = |error: &str| {
-        let error = error.to_lowercase();
-        assert!(
-            error.contains("no space left") || error.contains("full"),
-            "{error}"
-        );
-    };
+    let full = |error: &str| assert!(is_full(error), "{error}");
 
     full(
         &import(
@@ -127,11 +121,8 @@ fn pulls(storage: &Storage, disk: &Path) {
             });
         std::fs::remove_file(&filler).unwrap();
         if let Err(error) = pulled {
-            let text = chain(&error).to_lowercase();
-            assert!(
-                text.contains("no space left") || text.contains("full"),
-                "{text}"
-            );
+            let text = chain(&error);
+            assert!(is_full(&text), "{text}");
             failures += 1;
         }
         if room % 8 == 0 {
@@ -149,8 +140,14 @@ fn pulls(storage: &Storage, disk: &Path) {
     assert_eq!(storage.check(&check, &mut |_| {}).unwrap().problems, []);
 }
 
+/// Whether an error says that there is no room.
+pub(crate) fn is_full(error: &str) -> bool {
+    let error = error.to_lowercase();
+    error.contains("no space left") || error.contains("full")
+}
+
 /// Takes all room but `left` bytes.
-fn fill(filler: &Path, left: usize) {
+pub(crate) fn fill(filler: &Path, left: usize) {
     use std::io::Write;
     let mut file = std::fs::File::create(filler).unwrap();
     let block = vec![0; 4096];
@@ -166,27 +163,22 @@ fn a_full_disk_is_told_and_leaves_nothing() {
     if !is_root() || !has("unshare") {
         return;
     }
+    on_small_disk(DISK, "full_disk::on_a_small_disk");
+}
+
+/// Runs a test of this program where a small disk is mounted; `variable` says where.
+pub(crate) fn on_small_disk(variable: &str, test: &str) {
     let dir = tempfile::tempdir().unwrap();
     let script = r#"
-        mount -t tmpfs -o size=16m tmpfs "$1" && exec "$2" --exact full_disk::on_a_small_disk --nocapture
+        mount -t tmpfs -o size=16m tmpfs "$1" && exec "$2" --exact "$3" --nocapture
     "#;
     let this = std::env::current_exe().unwrap();
     let (dir, this) = (dir.path().to_str().unwrap(), this.to_str().unwrap());
-    let variable = format!("{DISK}={dir}");
+    let variable = format!("{variable}={dir}");
+    let alone = ["unshare", "-m", "--propagation", "private"];
+    let words = ["sh", "-c", script, "sh", dir, this, test];
     run(
         "env",
-        [
-            &variable,
-            "unshare",
-            "-m",
-            "--propagation",
-            "private",
-            "sh",
-            "-c",
-            script,
-            "sh",
-            dir,
-            this,
-        ],
+        [&[variable.as_str()], &alone[..], &words[..]].concat(),
     );
 }

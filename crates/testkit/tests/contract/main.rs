@@ -102,7 +102,7 @@ fn missing(daemon: &Daemon, operation: &Operation) -> Option<String> {
 }
 
 /// What this version says it does not do.
-const NOT_YET: [&str; 2] = ["/containers/{id}/attach/ws", "/images/{name}/attestations"];
+const NOT_YET: [&str; 1] = ["/containers/{id}/attach/ws"];
 
 /// Numbers that are none, filters that nobody knows, bodies that are no JSON: of what is there.
 fn senseless(daemon: &Daemon, operation: &Operation, objects: &Objects) -> Vec<String> {

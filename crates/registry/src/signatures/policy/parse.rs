@@ -429,14 +429,15 @@ fn identity(text: Option<&RawValue>) -> Result<Identity, String> {
 fn identity_of(text: &RawValue) -> Result<Identity, String> {
     let Typed { kind } = value(text)?;
     let known: &[&str] = match kind.as_str() {
-        "matchExact" | "matchRepoDigestOrExact" | "matchRepository" => &["type"],
+        "matchExact" | "matchRepoDigestOrExact" | "matchRepository" | "matchDigest" => &["type"],
         "exactReference" => &["type", "dockerReference"],
         "exactRepository" => &["type", "dockerRepository"],
         "remapIdentity" => &["type", "prefix", "signedPrefix"],
         _ => {
             return Err(format!(
                 "the type {kind:?} is not known: matchExact, matchRepoDigestOrExact, \
-                 matchRepository, exactReference, exactRepository or remapIdentity is expected"
+                 matchRepository, matchDigest, exactReference, exactRepository or remapIdentity is \
+                 expected"
             ));
         }
     };
@@ -446,6 +447,7 @@ fn identity_of(text: &RawValue) -> Result<Identity, String> {
         "matchExact" => Identity::Exact,
         "matchRepoDigestOrExact" => Identity::RepoDigestOrExact,
         "matchRepository" => Identity::Repository,
+        "matchDigest" => Identity::Digest,
         "exactReference" => exact(&needed("dockerReference", fields.docker_reference)?)?,
         "exactRepository" => repository(&needed("dockerRepository", fields.docker_repository)?)?,
         _ => Identity::Remap {

@@ -1,5 +1,6 @@
 //! Signatures made by gpg, skopeo and openssl, judged here and by skopeo: the verdicts are the same.
 
+mod bundles;
 mod hostile;
 mod keyless;
 mod verdicts;

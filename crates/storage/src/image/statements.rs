@@ -1,0 +1,172 @@
+//! Statements about an image: in-toto documents that stand beside it in its index, in manifests that say
+//! by an annotation which manifest they are about (BuildKit, "Image attestation storage").
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use types::{Digest, Platform};
+
+use super::documents::{
+    self, Document, Index, MAX_NESTING, Manifest, REFERENCE_DIGEST, REFERENCE_TYPE,
+};
+use super::{query, variants};
+use crate::content;
+use crate::descriptor::Descriptor;
+use crate::error::Error;
+use crate::pull::best;
+use crate::stage::Stage;
+use crate::store::Store;
+
+/// What the annotation of such a manifest says.
+const ATTESTATION: &str = "attestation-manifest";
+/// What a layer's statement is about, beside it.
+const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
+const IN_TOTO: &str = "application/vnd.in-toto+json";
+/// Bytes of one statement that is read: a bill of materials of a large image has some ten million.
+const MAX_STATEMENT: u64 = 64 << 20;
+
+/// One statement.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// What names it.
+    pub descriptor: Descriptor,
+    /// What is said beside it.
+    pub annotations: BTreeMap<String, String>,
+    /// The kind of it: an address.
+    pub predicate: String,
+    /// Its text, if that was asked for.
+    pub text: Option<String>,
+}
+
+/// Which statements are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// About the manifest for this platform; the host's if none is named.
+    pub platform: Option<Platform>,
+    /// Of one of these kinds; of any if none is named.
+    pub predicates: Vec<String>,
+    /// With their texts.
+    pub texts: bool,
+}
+
+/// The statements about an image that are here.
+pub(crate) fn statements(
+    store: &Arc<Store>,
+    name: &str,
+    asked: &Asked,
+) -> Result<Vec<Statement>, Error> {
+    let image = query::find(store, name)?;
+    // Nothing of it is collected meanwhile.
+    let mut stage = Stage::new(store);
+    let root = variants::descriptor(store, &image.id)?;
+    let host = Platform::host();
+    let platform = asked.platform.as_ref().unwrap_or(&host);
+    let Document::Index(index) = document(store, &root.digest)? else {
+        return alone(store, name, asked).map(|()| Vec::new());
+    };
+    let (index, about) = manifest_for(store, &mut stage, index, platform)?.ok_or_else(|| {
+        let there = index_platforms(store, &root.digest).unwrap_or_default();
+        Error::NoPlatform {
+            what: format!("image {name}"),
+            platform: platform.clone(),
+            there,
+        }
+    })?;
+    let mut found = Vec::new();
+    for descriptor in index.manifests.iter().filter(|one| is_about(one, &about)) {
+        // What was not brought with the image is nowhere.
+        if !stage.has_content(&descriptor.digest)? {
+            continue;
+        }
+        if let Document::Manifest(manifest) = document(store, &descriptor.digest)? {
+            read(store, &mut stage, &manifest, asked, &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+/// An image without an index has no statements; it has to be for the platform that was named.
+fn alone(store: &Arc<Store>, name: &str, asked: &Asked) -> Result<(), Error> {
+    match &asked.platform {
+        Some(platform) => variants::on_platform(store, name, platform).map(drop),
+        None => Ok(()),
+    }
+}
+
+fn document(store: &Arc<Store>, digest: &Digest) -> Result<Document, Error> {
+    let what = format!("manifest {digest}");
+    documents::parse_document(&what, &content::text(store, &what, digest)?)
+}
+
+/// The manifest for a platform, and the index that names it: statements stand beside it there.
+fn manifest_for(
+    store: &Arc<Store>,
+    stage: &mut Stage,
+    mut index: Index,
+    platform: &Platform,
+) -> Result<Option<(Index, Digest)>, Error> {
+    for _ in 0..=MAX_NESTING {
+        let Some(digest) = best(&index, platform).map(|best| best.digest.clone()) else {
+            return Ok(None);
+        };
+        if !stage.has_content(&digest)? {
+            return Ok(Some((index, digest)));
+        }
+        match document(store, &digest)? {
+            Document::Manifest(_) => return Ok(Some((index, digest))),
+            Document::Index(inner) => index = inner,
+        }
+    }
+    Ok(None)
+}
+
+fn index_platforms(store: &Arc<Store>, digest: &Digest) -> Option<String> {
+    let Ok(Document::Index(index)) = document(store, digest) else {
+        return None;
+    };
+    let parse = |one: &documents::Descriptor| one.platform.as_ref()?.parse();
+    let mut all: Vec<_> = index.manifests.iter().filter_map(parse).collect();
+    all.dedup();
+    let all: Vec<_> = all.iter().map(Platform::to_string).collect();
+    Some(all.join(", "))
+}
+
+fn is_about(descriptor: &documents::Descriptor, manifest: &Digest) -> bool {
+    let said = |name: &str| descriptor.annotations.get(name).map(String::as_str);
+    said(REFERENCE_TYPE) == Some(ATTESTATION)
+        && said(REFERENCE_DIGEST) == Some(manifest.to_string().as_str())
+}
+
+fn read(
+    store: &Arc<Store>,
+    stage: &mut Stage,
+    manifest: &Manifest,
+    asked: &Asked,
+    found: &mut Vec<Statement>,
+) -> Result<(), Error> {
+    for layer in manifest.layers.iter().filter(|l| l.media_type == IN_TOTO) {
+        let Some(predicate) = layer.annotations.get(PREDICATE_TYPE) else {
+            continue;
+        };
+        if !asked.predicates.is_empty() && !asked.predicates.contains(predicate) {
+            continue;
+        }
+        let text = match asked.texts && stage.has_content(&layer.digest)? {
+            true => Some(text(store, &layer.digest)?),
+            false => None,
+        };
+        found.push(Statement {
+            descriptor: Descriptor::from(layer),
+            annotations: layer.annotations.clone(),
+            predicate: predicate.clone(),
+            text,
+        });
+    }
+    Ok(())
+}
+
+fn text(store: &Arc<Store>, digest: &Digest) -> Result<String, Error> {
+    let what = format!("statement {digest}");
+    let bytes = content::text_within(store, &what, digest, MAX_STATEMENT)?;
+    String::from_utf8(bytes).map_err(|_| Error::image(what, "is not text in UTF-8"))
+}
