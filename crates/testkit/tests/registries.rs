@@ -13,7 +13,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use testkit::registry::{
     Authority, Body, PASSWORD, Registry, RegistrySetup, Server, TokenServer, Tokens, USER, forward,
@@ -698,5 +699,65 @@ fn the_stream_is_dockers() {
         distribution.contains("\"Platforms\":[{\"architecture\":"),
         "{distribution}"
     );
+    brig.finish();
+}
+
+/// What a proxy does to long blobs that it passes on.
+const PROXIES: [&str; 5] = ["delays", "throttles", "cuts", "corrupts", "is honest"];
+
+/// A proxy in front of a registry that does this by its number in [`PROXIES`].
+fn proxy(registry: &Registry, does: Arc<AtomicUsize>) -> Server {
+    let upstream = registry.address().to_owned();
+    let cut = AtomicUsize::new(0);
+    Server::start(move |request| {
+        let reply = forward(&upstream, request);
+        let mut bytes = reply.bytes().to_vec();
+        if !is_layer(request) || bytes.len() < 100_000 {
+            return reply;
+        }
+        let half = bytes.len() / 2;
+        match PROXIES[does.load(Ordering::SeqCst)] {
+            "delays" => {
+                std::thread::sleep(Duration::from_millis(300));
+                reply
+            }
+            "throttles" => reply.body(Body::Slow(bytes, 100_000, 10)),
+            "cuts" if cut.fetch_add(1, Ordering::SeqCst) < 2 => reply.body(Body::Cut(bytes, half)),
+            "corrupts" => {
+                bytes[half] ^= 1;
+                reply.body(Body::Whole(bytes))
+            }
+            _ => reply,
+        }
+    })
+}
+
+#[test]
+fn what_proxies_do_is_got_over_or_found() {
+    let proxied = RegistrySetup::default().proxied().start();
+    let Some(registry) = proxied.filter(|_| root()) else {
+        return;
+    };
+    let does = Arc::new(AtomicUsize::new(0));
+    let server = proxy(&registry, does.clone());
+    let brig = configured("");
+    big(&brig, &format!("{}/big:v1", registry.address()), 2_000_000);
+    let name = format!("{}/big:v1", server.address());
+    for (number, proxy) in PROXIES.into_iter().enumerate() {
+        does.store(number, Ordering::SeqCst);
+        let pulled = brig.brig(&["pull", &name]);
+        let images = brig.brig(&["images", "-q"]);
+        if proxy == "corrupts" {
+            // Named, and nothing of it is kept.
+            let told = pulled.fails(1);
+            assert!(told.contains("sha256:"), "{told}");
+            assert_eq!(images.ok(), "", "{proxy}");
+        } else {
+            pulled.ok();
+            assert_eq!(images.lines().len(), 1, "{proxy}");
+            brig.brig(&["rmi", &name]).ok();
+        }
+        brig.brig(&["system", "check"]).ok();
+    }
     brig.finish();
 }

@@ -60,6 +60,11 @@ fn on_a_small_disk() {
     );
     assert_clean(&root);
 
+    // A bomb: much more than there is in a few kilobytes.
+    let bomb = Tar::new().file("bomb", &vec![0; 64 << 20]).build();
+    full(&import(&storage, &gzip(&bomb, 1), "bomb").unwrap_err());
+    assert_clean(&root);
+
     // With a little less room each time, it stops somewhere else.
     let mut failures = 0;
     for room in (0..40).rev() {
