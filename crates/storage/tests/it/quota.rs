@@ -78,64 +78,67 @@ fn on_a_disk_with_quotas() {
     write(&small, 8).unwrap();
 }
 
-#[test]
-fn a_layer_is_held_to_its_size() {
-    if !is_root() || !has("unshare") || !has_old("mkfs.ext4") {
+/// Runs the test above on a disk of so many megabytes that is made by this.
+fn on_a_disk_made_by(make: &[&str], megabytes: u64) {
+    if !is_root() || !has("unshare") || !has_old(make[0]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("disk");
-    std::fs::File::create(&image)
-        .unwrap()
-        .set_len(64 << 20)
-        .unwrap();
-    let made = Command::new("mkfs.ext4")
-        .args(["-q", "-O", "quota,project", "-E", "quotatype=prjquota"])
-        .arg(&image)
-        .status()
-        .unwrap();
-    assert!(made.success());
+    let file = std::fs::File::create(&image).unwrap();
+    file.set_len(megabytes << 20).unwrap();
+    let made = Command::new(make[0]).args(&make[1..]).arg(&image).status();
+    assert!(made.unwrap().success());
     let point = dir.path().join("disk.mounted");
     std::fs::create_dir(&point).unwrap();
-    let mount = Command::new("unshare")
-        .args([
-            "-m",
-            "--propagation",
-            "private",
-            "mount",
-            "-o",
-            "loop,prjquota",
-        ])
-        .args([&image, &point])
+    let alone = ["unshare", "-m", "--propagation", "private"];
+    let (image, point) = (image.to_str().unwrap(), point.to_str().unwrap());
+    let mount = Command::new(alone[0])
+        .args(&alone[1..])
+        .args(["mount", "-o", "loop,prjquota", image, point])
         .output()
         .unwrap();
     if !mount.status.success() {
         let why = String::from_utf8_lossy(&mount.stderr);
-        skip(&format!(
-            "no file system with project quotas here: {}",
-            why.trim()
-        ));
-        return;
+        let why = why.trim();
+        return skip(&format!("no file system with project quotas here: {why}"));
     }
     let script = r#"
         mount -o loop,prjquota "$1" "$2" && exec "$3" --exact quota::on_a_disk_with_quotas --nocapture
     "#;
     let this = std::env::current_exe().unwrap();
-    let variable = format!("{DISK}={}", point.display());
-    let arguments = [
-        "unshare",
-        "-m",
-        "--propagation",
-        "private",
+    let variable = format!("{DISK}={point}");
+    let words = [
         "sh",
         "-c",
         script,
         "sh",
-        image.to_str().unwrap(),
-        point.to_str().unwrap(),
+        image,
+        point,
         this.to_str().unwrap(),
     ];
-    run("env", std::iter::once(variable.as_str()).chain(arguments));
+    run(
+        "env",
+        [&[variable.as_str()], &alone[..], &words[..]].concat(),
+    );
+}
+
+#[test]
+fn a_layer_is_held_to_its_size() {
+    let make = [
+        "mkfs.ext4",
+        "-q",
+        "-O",
+        "quota,project",
+        "-E",
+        "quotatype=prjquota",
+    ];
+    on_a_disk_made_by(&make, 64);
+}
+
+#[test]
+fn a_layer_is_held_to_its_size_on_xfs() {
+    on_a_disk_made_by(&["mkfs.xfs", "-q"], 512);
 }
 
 #[test]
