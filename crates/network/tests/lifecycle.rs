@@ -449,13 +449,15 @@ fn macvlan_containers_are_on_the_lan() {
         container.attachment.detach(container).unwrap();
         assert_eq!(inside(container).len(), 1);
     }
-    // By themselves, or by a switch that sends nothing back: each other they do not reach.
+    // By themselves, or by the switch, which may send back what came by the same port.
     for mode in [network::MacvlanMode::Private, network::MacvlanMode::Vepa] {
         let alone = on(Some("eth0"), mode);
         let one = world.container(&alone, &endpoint(&["198.51.100.52/24"], &[]));
         let two = world.container(&alone, &endpoint(&["198.51.100.53/24"], &[]));
         let server = listen(&one, 80);
-        assert!(support::not_reached(&server, &two, "198.51.100.52", 80));
+        if mode == network::MacvlanMode::Private {
+            assert!(support::not_reached(&server, &two, "198.51.100.52", 80));
+        }
         assert!(reached(&server, &world.client, "198.51.100.52", 80).is_some());
         for step in STEPS {
             let container = namespace();
