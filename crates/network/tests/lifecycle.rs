@@ -482,3 +482,79 @@ fn macvlan_containers_are_on_the_lan() {
     bridge::remove(&net).unwrap();
     assert!(interfaces().contains("eth0"));
 }
+
+/// Runs ip(8) in a namespace.
+fn ip_in(namespace: impl AsFd, words: &str) {
+    let mut ip = std::process::Command::new("ip");
+    ip.args(words.split(' '));
+    let done = sys::ns::within(namespace, || ip.status());
+    assert!(done.unwrap().unwrap().success(), "ip {words}");
+}
+
+#[test]
+fn ipvlan_containers_share_their_parents_address() {
+    if cannot_run() {
+        return;
+    }
+    let world = World::new();
+    let on = |mode, flag, subnet: &str| NetworkPlan {
+        driver: Driver::Ipvlan(network::IpvlanPlan {
+            parent: Some("eth0".to_owned()),
+            parent_is_ours: false,
+            dummy: "di-test".to_owned(),
+            mode,
+            flag,
+        }),
+        ..network("iv", &[subnet])
+    };
+    let lan = "198.51.100.0/24";
+    let flat = on(network::IpvlanMode::L2, network::IpvlanFlag::Bridge, lan);
+    let plan = |address: &str, gateway: &str| endpoint(&[address], &[gateway]);
+    let probe = namespace();
+    let tried = attach(probe.as_fd(), &flat, &endpoint(&[], &[]), None);
+    match tried {
+        Err(network::Error::Netlink { source, .. }) if source.errno == sys::Errno::OPNOTSUPP => {
+            support::skip("SKIP: this kernel has no ipvlan");
+            assert_eq!(inside(&probe).len(), 1);
+            return;
+        }
+        tried => tried.unwrap().detach(&probe).unwrap(),
+    }
+    for step in STEPS {
+        let failed = attach(probe.as_fd(), &flat, &endpoint(&[], &[]), Some(step));
+        assert!(failed.is_err());
+        assert_eq!(inside(&probe).len(), 1, "{step}");
+    }
+    let one = world.container(&flat, &plan("198.51.100.50/24", support::ROUTER));
+    let two = world.container(&flat, &plan("198.51.100.51/24", support::ROUTER));
+    assert_eq!(one.attachment.mac, two.attachment.mac);
+    let (server, outside) = (listen(&one, 80), listen(&world.client, 90));
+    let seen = reached(&server, &world.client, "198.51.100.50", 80);
+    assert_eq!(seen.as_deref(), Some(CLIENT));
+    let seen = reached(&outside, &one, CLIENT, 90);
+    assert_eq!(seen.as_deref(), Some("198.51.100.50"));
+    assert!(reached(&server, &two, "198.51.100.50", 80).is_some());
+    for container in [&one, &two] {
+        container.attachment.detach(container).unwrap();
+        assert_eq!(inside(container).len(), 1);
+    }
+    // Routed: without a gateway, and who is outside knows the way.
+    for mode in [network::IpvlanMode::L3, network::IpvlanMode::L3s] {
+        let routed = on(mode, network::IpvlanFlag::Bridge, "10.94.0.0/24");
+        let one = world.container(&routed, &plan("10.94.0.2/24", "0.0.0.0"));
+        let two = world.container(&routed, &plan("10.94.0.3/24", "0.0.0.0"));
+        let way = format!("route replace 10.94.0.0/24 via {MACHINE}");
+        ip_in(&world.client, &way);
+        let server = listen(&one, 80);
+        let seen = reached(&server, &world.client, "10.94.0.2", 80);
+        assert_eq!(seen.as_deref(), Some(CLIENT), "{mode:?}");
+        assert!(reached(&server, &two, "10.94.0.2", 80).is_some());
+        let seen = reached(&outside, &two, CLIENT, 90);
+        assert_eq!(seen.as_deref(), Some("10.94.0.3"), "{mode:?}");
+        for container in [&one, &two] {
+            container.attachment.detach(container).unwrap();
+        }
+    }
+    bridge::remove(&flat).unwrap();
+    assert!(interfaces().contains("eth0"));
+}

@@ -380,6 +380,53 @@ fn a_connect_that_fails_leaves_the_container_as_it_was() {
 }
 
 #[test]
+fn a_start_that_fails_gives_its_port_back() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::with_image();
+    // Its network is there, so that a port of a known number is published as early as it can be.
+    serve(&brig, "first", &[]);
+    let at = testkit::address();
+    let publish = format!("{at}:80");
+    let run = ["run", "-d", "--name", "web", "-p", &publish, "bb"];
+    let httpd = "mkdir /www; echo served >/www/page; exec httpd -f -p 80 -h /www";
+    let run = [&run[..], &["sh", "-c", httpd]].concat();
+    for step in [
+        "start.ports",
+        "start.files",
+        "start.user",
+        "start.render",
+        "start.create",
+        "start.names",
+        "start.start",
+    ] {
+        brig.stop_daemon();
+        brig.set_flags(&["--fail-at", step]);
+        brig.start_daemon();
+        let failed = brig.brig(&run);
+        assert!(failed.fails(125).contains("was told to fail"), "{failed}");
+        let number = at.port().to_string();
+        let told = brig.brig(&["network", "explain", &number]).ok().to_owned();
+        assert!(told.contains("nobody has it"), "{step}: {told}");
+        // It is not kept for anybody either.
+        until("the port to be free", || {
+            std::net::TcpListener::bind(at).ok()
+        });
+        brig.brig(&["rm", "-f", "web"]).ok();
+    }
+    brig.stop_daemon();
+    brig.set_flags(&[]);
+    brig.start_daemon();
+    brig.brig(&run).ok();
+    until("the server", || {
+        let text = request(at.into()).ok()?;
+        text.contains("served").then_some(())
+    });
+    brig.finish();
+}
+
+#[test]
 fn a_bridge_is_one_networks() {
     if !root() {
         return;

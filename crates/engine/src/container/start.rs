@@ -168,7 +168,7 @@ fn run<'a>(
     // Its networks neither come nor go until the record says what it has of them.
     let _order = crate::table::lock(&container.networking);
     let mut placement = place(engine, container, undo)?;
-    let reserving = network::attach::reserve(engine, container, &placement, undo)?;
+    let reserving = network::reserve::reserve(engine, container, &placement, undo)?;
     let files = write_files(engine, container, &placement)?;
     let identity = find_user(engine, container, &snapshot.mounts)?;
     let joined = namespaces::joined(engine, container)?;

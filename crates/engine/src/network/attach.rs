@@ -6,17 +6,14 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use network::keeper::{
-    Change as Told, Endpoint as Named, Network as NamedNetwork, Pending, Reservation, Upstream,
-    View,
-};
+use network::keeper::{Change as Told, Endpoint as Named, Network as NamedNetwork, Upstream, View};
 use network::ruleset::Change as RuleChange;
 use network::{Cidr, Published};
-use types::{ContainerId, ErrorKind, NetworkId, ProcessRef, Protocol};
+use types::{ContainerId, NetworkId, ProcessRef};
 
 use super::error::NetworkError;
-use super::place::{self, Placed, Placement};
-use super::record::{Endpoint, Live, Ports};
+use super::place::{Placed, Placement};
+use super::record::{Endpoint, Live};
 use super::table::{Network, distinct};
 use crate::steps::name as step;
 use crate::table::{Container, lock};
@@ -36,103 +33,6 @@ pub(crate) fn open_namespace(process: ProcessRef) -> Result<OwnedFd, Error> {
         return Err(NetworkError::Ended.into());
     }
     namespace.map_err(Error::kernel(failed()))
-}
-
-/// Ports that the keeper was asked for, which takes them meanwhile.
-pub(crate) struct Reserving<'a> {
-    engine: &'a Engine,
-    container: &'a Container,
-    publications: Vec<place::Publication>,
-    pending: Option<Pending<'a>>,
-}
-
-/// Begins to reserve the ports that are asked for.
-pub(crate) fn reserve<'a>(
-    engine: &'a Engine,
-    container: &'a Container,
-    placement: &Placement,
-    undo: &mut Stack<'a>,
-) -> Result<Reserving<'a>, Error> {
-    let mut reserving = Reserving {
-        engine,
-        container,
-        publications: place::publications(engine, container, placement),
-        pending: None,
-    };
-    if reserving.publications.is_empty() {
-        return Ok(reserving);
-    }
-    let networks = engine.networks();
-    let sctp = |publication: &place::Publication| publication.port.protocol == Protocol::Sctp;
-    if networks.settings.host_policy && reserving.publications.iter().any(sctp) {
-        return Err(NetworkError::setting(
-            "port of protocol sctp",
-            "with host-policy ports are passed on by a program, which knows tcp and udp only",
-        )
-        .into());
-    }
-    let id = container.id();
-    let told = reserving
-        .publications
-        .iter()
-        .map(|publication| Told::Reserve {
-            id: id.to_string(),
-            reservation: publication.reservation.clone(),
-        });
-    let told = told.collect();
-    // Before the call: one whose answer does not come may have been heard.
-    undo.push(step::PORTS, move || {
-        let release = Told::Release { id: id.to_string() };
-        let done = engine.networks().keeper.apply(&[release], &[]);
-        done.map_err(NetworkError::keeper("give back the container's ports"))?;
-        Ok(())
-    });
-    let begun = networks.keeper.begin(told);
-    reserving.pending = Some(begun.map_err(|error| refused(engine, error))?);
-    Ok(reserving)
-}
-
-impl Reserving<'_> {
-    /// Says where they are.
-    pub(crate) fn finish(self, placement: &mut Placement) -> Result<(), Error> {
-        let Some(pending) = self.pending else {
-            return Ok(());
-        };
-        let reserved = pending.ports();
-        let reserved = reserved.map_err(|error| refused(self.engine, error))?;
-        let name = self.container.name();
-        let owner = name.as_str();
-        let policy = self.engine.networks().settings.host_policy;
-        for (publication, port) in self.publications.iter().zip(reserved) {
-            let ports = &mut placement.ports;
-            ports.shown.extend(place::shown(publication, port));
-            ports.reserved.push(Reservation {
-                port,
-                ..publication.reservation.clone()
-            });
-            let rules = place::rules(publication, port, owner, policy);
-            ports.rules.extend(rules);
-        }
-        self.engine.passed(step::PORTS)
-    }
-}
-
-/// Who has a port is known to people by a name.
-fn refused(engine: &Engine, error: network::keeper::Error) -> NetworkError {
-    match error {
-        network::keeper::Error::Refused {
-            kind: ErrorKind::Conflict,
-            mut message,
-        } => {
-            let containers = engine.table().all();
-            for container in containers {
-                let name = container.name();
-                message = message.replace(container.id().as_str(), name.as_str());
-            }
-            NetworkError::PortTaken(message)
-        }
-        error => NetworkError::keeper("publish the container's ports")(error),
-    }
 }
 
 /// A namespace with all interfaces and the sockets of its resolver. They go with it.
@@ -196,7 +96,18 @@ pub(crate) fn attach<'a>(
         move || forget(engine, container.id(), &networks, &ports)
     });
     let ports = &placement.ports;
-    tell(engine, container, process, &sockets, (&endpoints, ports))?;
+    let unpublished: &[Published] = match placement.published {
+        true => &[],
+        false => &ports.rules,
+    };
+    tell(
+        engine,
+        container,
+        process,
+        &sockets,
+        (&endpoints, unpublished),
+    )?;
+    lead_anew(&ports.rules);
     engine.passed(step::NAMES)?;
     Ok(endpoints)
 }
@@ -308,13 +219,13 @@ pub(super) fn listen(container: &Container, namespace: &OwnedFd) -> Result<[Owne
     Ok(sockets)
 }
 
-/// Has the container's names known, and its questions answered.
+/// Has the container's names known, its questions answered, and these ports published.
 pub(super) fn tell(
     engine: &Engine,
     container: &Container,
     process: ProcessRef,
     sockets: &[OwnedFd; 2],
-    (endpoints, ports): (&BTreeMap<String, Endpoint>, &Ports),
+    (endpoints, ports): (&BTreeMap<String, Endpoint>, &[Published]),
 ) -> Result<(), Error> {
     let what = || format!("set up names for container {}", container.name());
     super::links::remember(engine, container, endpoints);
@@ -324,7 +235,7 @@ pub(super) fn tell(
         view: view(engine, container, process, endpoints),
         sockets: true,
     });
-    let published = RuleChange::Publish(ports.rules.clone());
+    let published = RuleChange::Publish(ports.to_vec());
     told.extend(lock(&engine.networks().rules).change(published));
     let fds = [sockets[0].as_fd(), sockets[1].as_fd()];
     engine
@@ -332,7 +243,6 @@ pub(super) fn tell(
         .keeper
         .apply(&told, &fds)
         .map_err(NetworkError::keeper(what()))?;
-    lead_anew(&ports.rules);
     Ok(())
 }
 

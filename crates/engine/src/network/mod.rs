@@ -24,6 +24,7 @@ mod prune;
 pub(crate) mod record;
 pub(crate) mod recover;
 mod remove;
+pub(crate) mod reserve;
 mod rules;
 mod settings;
 pub(crate) mod table;

@@ -38,6 +38,8 @@ pub(crate) struct Placed {
 pub(crate) struct Placement {
     pub(crate) endpoints: Vec<Placed>,
     pub(crate) ports: Ports,
+    /// Whether the ports are published already.
+    pub(crate) published: bool,
 }
 
 /// One port to reserve and publish.

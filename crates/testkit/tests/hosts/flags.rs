@@ -173,7 +173,7 @@ fn every_flag_of_every_client_is_obeyed_or_refused() {
             );
         }
         let filters = [
-            ("driver=bridge", 5),
+            ("driver=bridge", 4),
             ("label=tier=web", 1),
             ("name=ful", 1),
             ("scope=local", 7),
