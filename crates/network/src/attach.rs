@@ -241,17 +241,25 @@ impl<'a> Attaching<'a> {
         new: impl Fn(&Child<'_>) -> Message,
     ) -> Result<Attachment, Error> {
         let doing = || format!("make the interface {name} of network {}", self.network.name);
+        // Before Linux 6.14 the name must be nobody's on the host either, where an eth0 is likely.
+        let passing = random_name("child").doing(doing)?;
         let child = Child {
             parent: outlet::parent(&mut self.host, outlet)?,
-            inside: name,
+            inside: &passing,
             mtu: self.network.mtu,
             namespace: self.namespace,
         };
         self.host.run(vec![new(&child)]).doing(doing)?;
-        // It may be the parent's.
-        let made = link::find(&mut self.inside, name).doing(doing)?;
+        let made = link::find(&mut self.inside, &passing).doing(doing)?;
+        let renamed = self.inside.run(vec![link::rename(made.index, name)]);
+        if renamed.is_err() {
+            // What is reported is why it failed.
+            let _ = self.inside.run(vec![link::delete(made.index)]);
+        }
+        renamed.doing(doing)?;
         Ok(Attachment {
             interface: name.to_owned(),
+            // It may be the parent's.
             mac: made.mac.unwrap_or(Mac([0; 6])),
             host: None,
         })
@@ -265,8 +273,7 @@ impl<'a> Attaching<'a> {
     ) -> Result<(String, u32), Error> {
         let doing = || format!("connect {inside} with the bridge {}", bridge.name);
         let found = link::find(&mut self.host, &bridge.name).doing(doing)?;
-        let [a, b, c, d] = sys::random::bytes().doing(doing)?;
-        let name = format!("veth{:07x}", u32::from_ne_bytes([a, b, c, d]) >> 4);
+        let name = random_name("veth").doing(doing)?;
         let veth = Veth {
             name: &name,
             bridge: found.index,
@@ -346,6 +353,12 @@ impl<'a> Attaching<'a> {
         };
         sys::ns::within(self.namespace, set).doing(|| "enter the network namespace".to_owned())?
     }
+}
+
+/// A name for an interface that nobody else is likely to have.
+fn random_name(prefix: &str) -> sys::Result<String> {
+    let number = u32::from_ne_bytes(sys::random::bytes()?);
+    Ok(format!("{prefix}{:07x}", number >> 4))
 }
 
 fn fail(fail_at: Option<&str>, step: &'static str) -> Result<(), Error> {

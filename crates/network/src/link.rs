@@ -346,6 +346,13 @@ pub(crate) fn up(index: u32) -> Message {
     Message::new(NEW_LINK, 0, &header(index, UP, UP))
 }
 
+/// Another name for an interface that is down.
+pub(crate) fn rename(index: u32, name: &str) -> Message {
+    let mut message = Message::new(NEW_LINK, 0, &header(index, 0, 0));
+    message.put_text(attribute::NAME, name);
+    message
+}
+
 pub(crate) fn delete(index: u32) -> Message {
     Message::new(DELETE_LINK, 0, &header(index, 0, 0))
 }
