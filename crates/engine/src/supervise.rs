@@ -19,6 +19,7 @@ use types::{Change, ContainerId, ErrorKind, ExitStatus, Lifecycle, ProcessRef, S
 
 use crate::container::start::{EXIT_RECORD, cgroup_path};
 use crate::container::{remove, restarts};
+use crate::health::Looked;
 use crate::readable::Readable;
 use crate::table::Container;
 use crate::{Engine, Error, clock, event, exec, forward, health, network, volume};
@@ -46,7 +47,7 @@ pub(crate) fn begin(engine: &Engine, container: Arc<Container>, shim: Arc<Shim>,
         live.serves_clients = true;
     }
     container.set_clean(false);
-    health::begin(engine, &container);
+    health::begin(engine, &container, &shim);
     forward::begin(engine, &container);
     let task = {
         let engine = engine.clone();
@@ -73,19 +74,24 @@ pub(crate) fn begin(engine: &Engine, container: Arc<Container>, shim: Arc<Shim>,
 
 async fn watch_until_end(
     engine: &Engine,
-    container: &Container,
+    container: &Arc<Container>,
     shim: &Shim,
     watch: Watch,
 ) -> Result<End, Error> {
     let failed = || Error::io(format!("watch container {}", container.id()));
     let pidfd = duplicate(shim).and_then(Readable::new).map_err(failed())?;
     let watch = Readable::new(watch).map_err(failed())?;
+    let mut looks = Vec::new();
     loop {
         tokio::select! {
             // What was told before the shim's end comes before it.
             biased;
-            told = watch.read(|watch| next(engine, container, watch)) => {
-                match told.map_err(failed())? {
+            told = watch.read(|watch| next(engine, container, watch, &mut looks)) => {
+                let told = told.map_err(failed())?;
+                for look in looks.drain(..) {
+                    health::take(engine, container, look).await;
+                }
+                match told {
                     Ok(Some(record)) => return Ok(End::Exited(record)),
                     Ok(None) => {}
                     Err(_) => break,
@@ -99,7 +105,7 @@ async fn watch_until_end(
     }
     // The connection may close a moment before the process is gone, and the other way round.
     pidfd.ready().await.map_err(failed())?;
-    match next(engine, container, watch.get()) {
+    match next(engine, container, watch.get(), &mut looks) {
         Ok(Some(record)) => Ok(End::Exited(record)),
         Ok(None) | Err(_) => Ok(End::ShimDied),
     }
@@ -114,11 +120,21 @@ fn next(
     engine: &Engine,
     container: &Container,
     watch: &Watch,
+    looks: &mut Vec<Looked>,
 ) -> Result<Option<ExitRecord>, shim::Error> {
     loop {
         match watch.try_next() {
             Ok(Some(Notice::Exited(record))) => return Ok(Some(record)),
             Ok(Some(Notice::ExecExited { id, code })) => exec::ended(engine, container, &id, code),
+            Ok(Some(Notice::Looked {
+                probed,
+                status,
+                failing,
+            })) => looks.push(Looked {
+                probed,
+                status,
+                failing,
+            }),
             Ok(None) => return Ok(None),
             Err(error) => {
                 if error.kind() != ErrorKind::Unavailable {

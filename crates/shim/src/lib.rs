@@ -11,4 +11,6 @@ pub mod log;
 pub mod protocol;
 
 pub use client::{Begun, Error, Program, Shim, Watch, launch};
-pub use protocol::{AttachOptions, Call, ExitRecord, Launch, Notice, Reply, State, Streams, steps};
+pub use protocol::{
+    AttachOptions, Call, ExitRecord, HealthPlan, Launch, Notice, Reply, State, Streams, steps,
+};

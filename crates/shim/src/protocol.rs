@@ -22,7 +22,9 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use types::{ErrorKind, ExecId, Mount, ProcessRef, Signal};
+use types::{
+    ErrorKind, ExecId, HealthCheck, HealthStatus, Mount, Probed, ProcessRef, Signal,
+};
 
 /// The first message: what the shim keeps alive.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -66,6 +68,10 @@ pub struct Launch {
 /// The only argument of a shim that waits for its container. Its end is for the container's directory,
 /// which takes its place.
 pub const SPARE: &str = "spare";
+
+/// The first argument of a shim that looks into a container's network, the words of the look follow it,
+/// and ends.
+pub const LOOK: &str = "look";
 
 /// The first argument of a shim that packs a log file, its second, and ends.
 pub const PACK: &str = "pack";
@@ -146,12 +152,28 @@ pub enum Call {
         /// The OCI `linux.resources` object as JSON text.
         resources: String,
     },
+    /// Look after its health from now on, if nobody does already.
+    Health(HealthPlan),
     /// Say how things stand.
     State,
     /// Turn this connection into a stream of notices; what already happened is told first.
     Watch,
     /// Kill and clean up whatever is left, then end.
     Shutdown,
+}
+
+/// How a container's health is looked after.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HealthPlan {
+    /// What is looked at, and how often.
+    pub check: HealthCheck,
+    /// The OCI `process` object as JSON text of a command that looks; none looks at the container's
+    /// network from outside.
+    pub command: Option<String>,
+    /// When the run began, in nanoseconds since the Unix epoch.
+    pub began: i64,
+    /// What is known already.
+    pub status: HealthStatus,
 }
 
 /// Which streams a client gets, and how.
@@ -225,6 +247,15 @@ pub enum Notice {
         id: ExecId,
         /// The exit code; 128 + n for death by signal n.
         code: i32,
+    },
+    /// The container's health was looked at.
+    Looked {
+        /// What came of it.
+        probed: Probed,
+        /// How well it is, with all that was seen before.
+        status: HealthStatus,
+        /// Failures in a row.
+        failing: u32,
     },
 }
 

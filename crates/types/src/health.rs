@@ -196,7 +196,7 @@ impl HealthStatus {
 }
 
 /// What came of one look.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probed {
     /// Nanoseconds since the Unix epoch.
     pub start: i64,

@@ -499,7 +499,7 @@ fn ended(watch: &Watch, shim: &Shim) -> Result<ExitRecord, Error> {
     loop {
         match watch.try_next().map_err(Error::Task)? {
             Some(Notice::Exited(record)) => return Ok(record),
-            Some(Notice::ExecExited { .. }) => {}
+            Some(Notice::ExecExited { .. } | Notice::Looked { .. }) => {}
             None => {
                 let patience = std::time::Duration::from_secs(1);
                 sys::event::readable_within(watch, patience)

@@ -18,6 +18,7 @@ use crate::{Engine, Error, event};
 pub use create::create;
 pub use inspect::inspect;
 pub use resize::resize;
+pub(crate) use start::process_of_look;
 pub use start::start;
 
 /// Sessions of one container that are remembered after their end.
@@ -193,12 +194,6 @@ pub(crate) fn adopt(engine: &Engine, container: &Container, id: ExecId, code: Op
     remember(engine, container, session);
 }
 
-/// Forgets a session that nobody will ask for.
-pub(crate) fn discard(engine: &Engine, container: &Container, id: &ExecId) {
-    engine.execs().remove(id);
-    container.live().execs.retain(|known| known != id);
-}
-
 /// The shim told the end of a session.
 pub(crate) fn ended(engine: &Engine, container: &Container, id: &ExecId, code: i32) {
     let session = engine.execs().get(id).cloned();
@@ -221,6 +216,26 @@ fn tell(engine: &Engine, container: &Container, session: &Session, what: &str) {
 fn tell_end(engine: &Engine, container: &Container, id: &ExecId, code: i32) {
     let more = [("execID", id.to_string()), ("exitCode", code.to_string())];
     event::of_container_with(engine, container, "exec_die", more);
+}
+
+/// Tells of a look at the container's health by a command, as Docker does: the shim has run it.
+pub(crate) fn tell_look(engine: &Engine, container: &Container, command: Vec<String>, code: i32) {
+    let Ok(bytes) = sys::random::bytes() else {
+        return;
+    };
+    let session = look(container, ExecId::from_random(bytes), command);
+    tell(engine, container, &session, "exec_create");
+    tell(engine, container, &session, "exec_start");
+    tell_end(engine, container, &session.id, code);
+}
+
+/// A session that looks at the container's health.
+fn look(container: &Container, id: ExecId, command: Vec<String>) -> Session {
+    let request = Request {
+        command,
+        ..Request::default()
+    };
+    Session::new(id, container.id().clone(), request)
 }
 
 /// The container has ended, and with it all that ran in it.

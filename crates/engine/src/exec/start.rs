@@ -4,9 +4,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use shim::{AttachOptions, Call, Reply, Streams};
-use types::{ErrorKind, ProcessRef};
+use types::{ErrorKind, ExecId, ProcessRef};
 
-use super::{Session, find, tell};
+use super::{Session, find, look, tell};
 use crate::container::WrongState;
 use crate::render::{self, ExecInput, Identity};
 use crate::table::Container;
@@ -78,6 +78,19 @@ fn run(
         Err(error) if error.kind() == ErrorKind::Unavailable => Err(stopped().into()),
         Err(error) => Err(Error::Exec(error)),
     }
+}
+
+/// The OCI `process` object of a command that looks at the container's health.
+pub(crate) fn process_of_look(
+    engine: &Engine,
+    container: &Container,
+    command: Vec<String>,
+) -> Result<String, Error> {
+    let stopped = || WrongState::NotRunning(container.id().clone());
+    let first = container.lifecycle().process().ok_or_else(stopped)?;
+    let session = look(container, ExecId::from_random([0; 32]), command);
+    let identity = identity(container, &session, first)?;
+    process(engine, container, &session, [0; 2], identity)
 }
 
 fn attach(session: &Session, early: Vec<u8>) -> AttachOptions {

@@ -1,34 +1,27 @@
-//! Looks after the health of containers that say how: one task a run of a container, which looks at it
-//! from time to time, remembers what it saw and does what was asked for when it is unhealthy.
+//! What is known of the health of containers that say how to look at it, and what is done when they are
+//! unhealthy.
 //!
-//! Owned by [`Engine::watch`] and begun with [`crate::supervise`], so that it goes on after a restart of
-//! the daemon with the status that the record has. What was said by earlier looks is forgotten then.
-
-mod command;
-mod http2;
-mod native;
+//! Their shims look, also while the daemon is away, and tell what they saw.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use shim::{Call, HealthPlan, Shim};
 use storage::Durability;
-use tokio::sync::watch::Receiver;
-use types::{
-    Health, HealthAction, HealthCheck, HealthStatus, Lifecycle, Probe, Probed, ProcessRef, Signal,
-};
+use types::{ErrorKind, Health, HealthAction, HealthCheck, HealthStatus, Lifecycle, Probe, Probed, Signal};
 
 use crate::record::Status;
-use crate::table::{Container, Progress};
-use crate::{Engine, Error, clock, container, event};
+use crate::table::Container;
+use crate::{Engine, Error, container, event, exec};
 
-/// The code of a look that could not be taken, or took too long.
-const FAILED: i32 = -1;
-
-/// Longest output of a look that is kept, in bytes.
-const LONGEST: usize = 4096;
-
-/// What a look came to: its code and what was said.
-type Answer = Result<(i32, String), String>;
+/// What a shim tells.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    pub(crate) probed: Probed,
+    /// What it comes to.
+    pub(crate) status: HealthStatus,
+    /// Failures in a row.
+    pub(crate) failing: u32,
+}
 
 /// Before a container is started: nothing is known of it yet.
 pub(crate) fn reset(container: &Container) {
@@ -59,215 +52,149 @@ fn looks(container: &Container) -> bool {
     check.is_some_and(|check| check.probe().is_some())
 }
 
-/// Looks after a container that runs, as long as this run lasts.
-pub(crate) fn begin(engine: &Engine, container: &Arc<Container>) {
-    let Lifecycle::Running {
-        process, started, ..
-    } = container.lifecycle()
-    else {
+/// Has its shim look after a container that runs, if it does not already. Blocking.
+pub(crate) fn begin(engine: &Engine, container: &Arc<Container>, shim: &Shim) {
+    let Lifecycle::Running { started, .. } = container.lifecycle() else {
         return;
     };
     let check = container.fixed.resolved.health.clone();
     let Some(check) = check.filter(|check| check.probe().is_some()) else {
         return;
     };
-    let known = of(container);
-    container.live().health = known;
-    let monitor = Monitor {
-        engine: engine.clone(),
-        progress: container.progress(),
-        container: container.clone(),
+    let known = of(container).unwrap_or_default();
+    let status = known.status;
+    container.live().health = Some(known);
+    let plan = command(engine, container, &check).map(|command| HealthPlan {
         check,
-        process,
-        started,
-    };
-    engine.watch(monitor.run());
-}
-
-struct Monitor {
-    engine: Engine,
-    container: Arc<Container>,
-    progress: Receiver<Progress>,
-    check: HealthCheck,
-    process: ProcessRef,
-    started: i64,
-}
-
-impl Monitor {
-    async fn run(mut self) {
-        loop {
-            let interval = self.interval();
-            if self.over_within(interval).await {
-                return;
-            }
-            if self.container.lifecycle().is_paused() {
-                self.goes_on().await;
-                continue;
-            }
-            let start = clock::now();
-            let look = look(
-                self.engine.clone(),
-                self.container.clone(),
-                self.check.clone(),
-                self.process,
-            );
-            let answer = tokio::select! {
-                answer = look => answer,
-                () = over(&mut self.progress, &self.container, self.process) => return,
-            };
-            let (code, output) = answer.unwrap_or_else(|why| (FAILED, why));
-            self.take(Probed {
-                start,
-                end: clock::now(),
-                code,
-                output,
-            })
-            .await;
-        }
-    }
-
-    /// More often at first, until it is known how it is.
-    fn interval(&self) -> Duration {
-        let status = of(&self.container).map(|health| health.status);
-        match status == Some(HealthStatus::Starting) && self.starts(clock::now()) {
-            true => self.check.start_interval(),
-            false => self.check.interval(),
-        }
-    }
-
-    /// Whether failures do not count yet.
-    fn starts(&self, now: i64) -> bool {
-        let age = u64::try_from(now.saturating_sub(self.started)).unwrap_or(0);
-        Duration::from_nanos(age) < self.check.start_period()
-    }
-
-    /// Whether this run has ended before that time.
-    async fn over_within(&mut self, time: Duration) -> bool {
-        let over = over(&mut self.progress, &self.container, self.process);
-        tokio::time::timeout(time, over).await.is_ok()
-    }
-
-    /// Until it does not stand still any more.
-    async fn goes_on(&mut self) {
-        let lifecycle = || self.container.lifecycle();
-        let goes_on = self
-            .progress
-            .wait_for(|p| p.removed || !lifecycle().is_paused());
-        drop(goes_on.await);
-    }
-
-    async fn take(&self, probed: Probed) {
-        let counts = !self.starts(probed.start);
-        let (before, after) = {
-            let mut live = self.container.live();
-            let health = live.health.take().unwrap_or_default();
-            let before = health.status;
-            let health = health.after(probed, self.check.retries(), counts);
-            let after = health.status;
-            live.health = Some(health);
-            if after == HealthStatus::Healthy {
-                live.health_restarts = 0;
-            }
-            (before, after)
-        };
-        if before == after {
-            return;
-        }
-        if let Err(error) = self.remember(after).await {
-            tracing::warn!(container = %self.container.id(), error = %error.chain(),
-                "cannot record the health of a container");
-        }
-        let action = format!("health_status: {}", after.name());
-        event::of_container(&self.engine, &self.container, action);
-        if after == HealthStatus::Unhealthy {
-            self.act();
-        }
-    }
-
-    /// So that the next daemon knows.
-    async fn remember(&self, health: HealthStatus) -> Result<(), Error> {
-        let container = self.container.clone();
-        let write = move |engine: &Engine| {
-            let keep = Some((engine.records(), Durability::Process));
-            let health = Some(health);
-            let written = container.change(keep, |status| Ok(Status { health, ..status }));
-            written.map(drop)
-        };
-        self.engine.blocking(write).await
-    }
-
-    /// In a task of its own: this one ends with the run.
-    fn act(&self) {
-        let (engine, container) = (self.engine.clone(), self.container.clone());
-        let action = self.check.action;
-        if let HealthAction::Restart { times } = action {
-            let mut live = container.live();
-            if times != 0 && live.health_restarts >= times {
-                tracing::warn!(container = %container.id(), times,
-                    "an unhealthy container is not restarted again");
-                return;
-            }
-            live.health_restarts += 1;
-        }
-        let task = async move {
-            let id = container.id().as_str();
-            let done = match action {
-                HealthAction::None => Ok(()),
-                HealthAction::Restart { .. } => container::restart(&engine, id, None, None).await,
-                HealthAction::Stop => container::stop(&engine, id, None, None).await,
-                HealthAction::Kill => container::kill(&engine, id, Some(Signal::KILL)).await,
-            };
-            if let Err(error) = done {
-                tracing::warn!(container = id, error = %error.chain(), %action,
-                    "cannot act on an unhealthy container");
-            }
-        };
-        if action != HealthAction::None {
-            self.engine.watch(task);
+        command,
+        began: started,
+        status,
+    });
+    let begun = plan.and_then(|plan| {
+        shim.call(&Call::Health(plan), &[]).map_err(|source| Error::Shim {
+            what: "look after",
+            id: container.id().clone(),
+            source,
+        })
+    });
+    match begun {
+        Ok(_) => {}
+        // It has ended meanwhile.
+        Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Conflict) => {}
+        Err(error) => {
+            tracing::warn!(container = %container.id(), error = %error.chain(),
+                "nobody looks after the health of a container");
         }
     }
 }
 
-/// Until this run of the container has ended.
-async fn over(progress: &mut Receiver<Progress>, container: &Container, process: ProcessRef) {
-    let runs = || container.lifecycle().process() == Some(process);
-    drop(progress.wait_for(|p| p.removed || !runs()).await);
+/// The process that looks, if that is one in the container.
+fn command(
+    engine: &Engine,
+    container: &Container,
+    check: &HealthCheck,
+) -> Result<Option<String>, Error> {
+    match words(container, check) {
+        Some(words) => exec::process_of_look(engine, container, words).map(Some),
+        None => Ok(None),
+    }
 }
 
-/// Looks once.
-async fn look(
-    engine: Engine,
-    container: Arc<Container>,
-    check: HealthCheck,
-    process: ProcessRef,
-) -> Answer {
-    let limit = check.timeout();
-    match check.probe() {
-        None => Err("nothing is looked at".to_owned()),
-        Some(Probe::Command(words)) => {
-            command::run(&engine, &container, words.to_vec(), limit).await
-        }
-        Some(Probe::Shell(text)) => {
+/// The command that looks.
+fn words(container: &Container, check: &HealthCheck) -> Option<Vec<String>> {
+    match check.probe()? {
+        Probe::Command(words) => Some(words.to_vec()),
+        Probe::Shell(text) => {
             let mut words = container.fixed.resolved.shell.clone();
             if words.is_empty() {
                 words = ["/bin/sh", "-c"].map(str::to_owned).to_vec();
             }
             words.push(text.to_owned());
-            command::run(&engine, &container, words, limit).await
+            Some(words)
         }
-        Some(Probe::Http(_) | Probe::Tcp(_) | Probe::Grpc(_)) => {
-            let look = move |_: &Engine| Ok(native::look(&check, process, limit));
-            let looked = engine.blocking(look).await;
-            looked.unwrap_or_else(|error| Err(error.chain()))
-        }
+        Probe::Http(_) | Probe::Tcp(_) | Probe::Grpc(_) => None,
     }
 }
 
-/// What is said when a look takes too long, in Docker's words.
-fn too_long(limit: Duration, output: &str) -> String {
-    let told = format!("Health check exceeded timeout ({limit:?})");
-    match output {
-        "" => told,
-        output => format!("{told}: {output}"),
+/// Takes what the shim has told.
+pub(crate) async fn take(engine: &Engine, container: &Arc<Container>, looked: Looked) {
+    let Some(check) = container.fixed.resolved.health.clone() else {
+        return;
+    };
+    let status = looked.status;
+    if let Some(words) = words(container, &check) {
+        exec::tell_look(engine, container, words, looked.probed.code);
+    }
+    let before = {
+        let mut live = container.live();
+        let mut health = live.health.take().unwrap_or_default();
+        let before = health.status;
+        health.log.push(looked.probed);
+        let excess = health.log.len().saturating_sub(Health::KEPT);
+        health.log.drain(..excess);
+        (health.status, health.failing) = (status, looked.failing);
+        live.health = Some(health);
+        if status == HealthStatus::Healthy {
+            live.health_restarts = 0;
+        }
+        before
+    };
+    if before == status {
+        return;
+    }
+    if let Err(error) = remember(engine, container, status).await {
+        tracing::warn!(container = %container.id(), error = %error.chain(),
+            "cannot record the health of a container");
+    }
+    let action = format!("health_status: {}", status.name());
+    event::of_container(engine, container, action);
+    if status == HealthStatus::Unhealthy {
+        act(engine, container, check.action);
+    }
+}
+
+/// So that the next daemon knows.
+async fn remember(
+    engine: &Engine,
+    container: &Arc<Container>,
+    health: HealthStatus,
+) -> Result<(), Error> {
+    let container = container.clone();
+    let write = move |engine: &Engine| {
+        let keep = Some((engine.records(), Durability::Process));
+        let health = Some(health);
+        let written = container.change(keep, |status| Ok(Status { health, ..status }));
+        written.map(drop)
+    };
+    engine.blocking(write).await
+}
+
+/// In a task of its own: what is done may end the run.
+fn act(engine: &Engine, container: &Arc<Container>, action: HealthAction) {
+    let (own, container) = (engine.clone(), container.clone());
+    if let HealthAction::Restart { times } = action {
+        let mut live = container.live();
+        if times != 0 && live.health_restarts >= times {
+            tracing::warn!(container = %container.id(), times,
+                "an unhealthy container is not restarted again");
+            return;
+        }
+        live.health_restarts += 1;
+    }
+    let task = async move {
+        let id = container.id().as_str();
+        let done = match action {
+            HealthAction::None => Ok(()),
+            HealthAction::Restart { .. } => container::restart(&own, id, None, None).await,
+            HealthAction::Stop => container::stop(&own, id, None, None).await,
+            HealthAction::Kill => container::kill(&own, id, Some(Signal::KILL)).await,
+        };
+        if let Err(error) = done {
+            tracing::warn!(container = id, error = %error.chain(), %action,
+                "cannot act on an unhealthy container");
+        }
+    };
+    if action != HealthAction::None {
+        engine.watch(task);
     }
 }

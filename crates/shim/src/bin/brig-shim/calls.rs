@@ -12,6 +12,7 @@ use types::{ErrorKind, ExecId, ProcessRef, Signal};
 use crate::backend::Begun;
 use crate::failure::Failure;
 use crate::joiner::Joiner;
+use crate::looker::Looker;
 use crate::server::{Connection, Exec, Phase, Server, fail_at, open_log};
 use crate::session::Ends;
 use crate::session::Session;
@@ -87,6 +88,7 @@ impl Server {
             Call::Kill { signal } => self.kill(signal),
             Call::Resize { exec, size } => self.resize(exec.as_ref(), size),
             Call::Update { resources } => self.update(&resources),
+            Call::Health(plan) => Ok(self.look_after(plan)),
             Call::State => Ok(Reply::State(self.state())),
             Call::Watch => Ok(Reply::Done),
             Call::Shutdown => self.shut_down(),
@@ -232,6 +234,10 @@ impl Server {
         exit: Option<Exit>,
     ) -> Reply {
         let mut session = Session::new(self.number(), true);
+        let look = self.is_look(&id);
+        if look {
+            session.capture();
+        }
         if let Some((fd, options)) = client {
             session.attach(fd, options, &mut self.tools);
         }
@@ -245,6 +251,7 @@ impl Server {
             session,
             exit,
             told: false,
+            look,
         });
         Reply::Process(process)
     }
@@ -299,7 +306,7 @@ impl Server {
                 process, started, ..
             } => (Some(process), started),
         };
-        let running = self.execs.iter().filter(|exec| !exec.told);
+        let running = self.execs.iter().filter(|exec| !exec.told && !exec.look);
         let running = running.map(|exec| (exec.id.clone(), None));
         let ended = self
             .ended
@@ -321,6 +328,9 @@ impl Server {
                 id: id.clone(),
                 code: *code,
             };
+            socket::try_send(&connection.source, &protocol::encode(&notice), &[]).ok()?;
+        }
+        for notice in self.looker.iter().flat_map(Looker::past) {
             socket::try_send(&connection.source, &protocol::encode(&notice), &[]).ok()?;
         }
         Some(())

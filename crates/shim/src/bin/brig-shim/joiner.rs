@@ -16,6 +16,9 @@ use crate::server::{Connection, Server};
 use crate::source::Token;
 use crate::streams::Half;
 
+/// The caller of a look at the container's health: no connection has this number.
+pub(crate) const NOBODY: u32 = 0;
+
 /// One of them, and what becomes of it.
 #[derive(Debug)]
 pub(crate) struct Joiner {
@@ -84,6 +87,9 @@ impl Server {
     fn refuse(&mut self, joiner: Joiner, failure: Failure) {
         let _ = self.tools.poller.remove(joiner.joining.as_fd());
         joiner.joining.kill();
+        if joiner.caller == NOBODY {
+            return self.look_failed(&joiner.id, failure);
+        }
         self.answer_later(joiner.caller, &Reply::from(failure));
     }
 
@@ -112,6 +118,14 @@ impl Server {
         let mut joiners = self.joiners.iter_mut();
         if let Some(joiner) = joiners.find(|joiner| joiner.joining.process().pid == pid) {
             joiner.exit = Some((pid, exit));
+        }
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn turn_away(&mut self, id: &ExecId) {
+        let found = self.joiners.iter().position(|joiner| joiner.id == *id);
+        if let Some(joiner) = found.map(|index| self.joiners.swap_remove(index)) {
+            self.refuse(joiner, Failure::conflict("it takes too long"));
         }
     }
 

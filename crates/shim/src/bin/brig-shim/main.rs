@@ -13,11 +13,14 @@
 mod attached;
 mod backend;
 mod calls;
+mod captured;
 mod detach;
 mod exit_record;
 mod failure;
 mod frame;
 mod joiner;
+mod looker;
+mod outside;
 mod packer;
 mod server;
 mod session;
@@ -57,6 +60,9 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| leave_word(&info.to_string())));
     // Only looks: nothing depends on it.
     let _ = spawn::set_own_name(c"brig-shim");
+    if let Some(code) = outside::run_if_asked() {
+        return code;
+    }
     let done = match packer::asked() {
         Some(path) => packer::run(&path),
         None => keep(),

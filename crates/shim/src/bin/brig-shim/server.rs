@@ -16,6 +16,7 @@ use crate::backend::{self, Ahead, Backend};
 use crate::exit_record;
 use crate::failure::Failure;
 use crate::joiner::Joiner;
+use crate::looker::Looker;
 use crate::packer;
 use crate::session::{Session, Tools};
 use crate::source::{Source, Token};
@@ -39,6 +40,7 @@ pub(crate) struct Server {
     pub(crate) session: Session,
     pub(crate) execs: Vec<Exec>,
     pub(crate) joiners: Vec<Joiner>,
+    pub(crate) looker: Option<Looker>,
     pub(crate) ended: VecDeque<(ExecId, i32)>,
     pub(crate) connections: Vec<Connection>,
     pub(crate) next_number: u32,
@@ -86,6 +88,8 @@ pub(crate) struct Exec {
     pub(crate) exit: Option<Exit>,
     /// Its end has been told.
     pub(crate) told: bool,
+    /// Nobody has asked for it: it is a look at the container's health.
+    pub(crate) look: bool,
 }
 
 /// Somebody who calls.
@@ -121,6 +125,7 @@ impl Server {
             session: Session::new(0, launch.stdin_once),
             execs: Vec::new(),
             joiners: Vec::new(),
+            looker: None,
             ended: VecDeque::new(),
             connections: Vec::new(),
             next_number: 1,
@@ -205,6 +210,7 @@ impl Server {
             .filter_map(Session::next_look)
             .chain(linger)
             .chain(self.listen_again)
+            .chain(self.next_health())
             .chain(self.joiners.iter().map(Joiner::deadline))
             .min()
     }
@@ -225,6 +231,7 @@ impl Server {
         }
         self.execs
             .retain(|exec| !exec.told || !exec.session.is_over());
+        self.see_to_health();
         if let Phase::Ending { exit, finished, .. } = self.phase
             && self.session.is_complete()
         {
@@ -322,6 +329,12 @@ impl Server {
         let exec = &mut self.execs[index];
         exec.told = true;
         let (id, code) = (exec.id.clone(), exit.code());
+        if exec.look {
+            let output = exec.session.captured();
+            exec.session.close_clients(&mut self.tools);
+            self.looked(&id, code, output);
+            return;
+        }
         self.ended.push_back((id.clone(), code));
         if self.ended.len() > REMEMBERED {
             self.ended.pop_front();

@@ -12,6 +12,7 @@ use shim::protocol::AttachOptions;
 use sys::event::{self, Interest, Poller};
 
 use crate::attached::{BLOCK, Client, Input};
+use crate::captured::Captured;
 use crate::source::{Pipe, Source, Token};
 
 /// How long output is waited for after the process has ended and its pipes are empty: another
@@ -88,6 +89,8 @@ pub(crate) struct Session {
     clients: Vec<Client>,
     next_client: u32,
     log: Option<Writer>,
+    /// The beginning of the output, of a session that is asked for it.
+    captured: Option<Captured>,
     /// When the process ended, and how long output is waited for.
     deadline: Option<Instant>,
     /// Output still goes somewhere. Otherwise it is read and dropped, so that whoever holds a pipe
@@ -107,6 +110,7 @@ impl Session {
             clients: Vec::new(),
             next_client: 0,
             log: None,
+            captured: None,
             deadline: None,
             served: true,
         }
@@ -114,6 +118,16 @@ impl Session {
 
     pub(crate) fn number(&self) -> u32 {
         self.number
+    }
+
+    /// Keeps the beginning of the output.
+    pub(crate) fn capture(&mut self) {
+        self.captured = Some(Captured::default());
+    }
+
+    /// What was kept.
+    pub(crate) fn captured(&self) -> String {
+        self.captured.as_ref().map(Captured::text).unwrap_or_default()
     }
 
     pub(crate) fn set_log(&mut self, log: Option<Writer>) {
@@ -346,6 +360,9 @@ impl Session {
         };
         if let Some(log) = &mut self.log {
             log.write(stream, bytes, now);
+        }
+        if let Some(captured) = &mut self.captured {
+            captured.take(bytes);
         }
         for client in &mut self.clients {
             client.send(stream, bytes);

@@ -129,6 +129,10 @@ impl Backend for Linked {
         Ok(container.update(resources)?)
     }
 
+    fn is_frozen(&self) -> bool {
+        matches!(&self.phase, Phase::Running(container) if container.is_paused())
+    }
+
     fn oom_killed(&self) -> bool {
         match &self.phase {
             Phase::Running(container) => container.oom_killed(),

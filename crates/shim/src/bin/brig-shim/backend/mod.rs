@@ -34,6 +34,9 @@ pub(crate) trait Backend {
     /// Changes its limits to these, which are all it has; access to devices stays as it is.
     fn update(&self, resources: &LinuxResources) -> Result<(), Failure>;
 
+    /// Whether it stands still.
+    fn is_frozen(&self) -> bool;
+
     /// Whether the out-of-memory killer has struck.
     fn oom_killed(&self) -> bool;
 

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxResources, Process, Spec};
 use runtime::{Joining, Stdio};
 use shim::protocol::Launch;
+use sys::cgroup::{Cgroup, Layout};
 use types::{Mount, ProcessRef, Signal};
 
 use self::command::Command;
@@ -97,6 +98,11 @@ impl Foreign {
         .map_err(Failure::of("write the configuration"))
     }
 
+    fn own_cgroup(&self) -> Option<Cgroup> {
+        let path = self.cgroup.as_ref()?.to_str()?;
+        Cgroup::open(&Layout::detect().ok()?, path).ok()
+    }
+
     /// The root is unmounted before anything is removed: what is below it is the container's.
     fn clean(&mut self) -> Result<(), Failure> {
         if let Some(rootfs) = self.rootfs.take() {
@@ -151,15 +157,13 @@ impl Backend for Foreign {
             .run(&["update", "--resources", "resources.json", &self.id])
     }
 
+    fn is_frozen(&self) -> bool {
+        self.own_cgroup().is_some_and(|cgroup| cgroup.is_frozen())
+    }
+
     fn oom_killed(&self) -> bool {
-        use sys::cgroup::{Cgroup, Layout};
-        let path = self.cgroup.as_ref().and_then(|path| path.to_str());
-        let Some((path, layout)) = path.zip(Layout::detect().ok()) else {
-            return false;
-        };
-        Cgroup::open(&layout, path)
-            .and_then(|cgroup| cgroup.oom_killed())
-            .unwrap_or(false)
+        let cgroup = self.own_cgroup();
+        cgroup.is_some_and(|cgroup| cgroup.oom_killed().unwrap_or(false))
     }
 
     fn destroy(&mut self) -> Result<(), Failure> {

@@ -1,12 +1,23 @@
 //! Looks from inside the container's network without any program of it: a page, a port, a gRPC server.
 
+mod http2;
+
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use types::{HealthCheck, Probe, ProcessRef};
+use shim::protocol;
+use sys::spawn::Spawn;
+use types::{HealthCheck, Probe, ProcessRef, Signal};
 
-use super::{Answer, FAILED, LONGEST, http2, too_long};
+use crate::captured::LONGEST;
+use crate::failure::Failure;
+
+/// Longer than anybody waits for a look.
+const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 /// How a look failed.
 enum Failed {
@@ -25,29 +36,78 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// Looks once, for no longer than the limit. Blocking.
-pub(super) fn look(check: &HealthCheck, process: ProcessRef, limit: Duration) -> Answer {
-    let end = Instant::now() + limit;
-    let looked = match check.probe() {
-        Some(Probe::Http(text)) => page(text, process, end),
-        Some(Probe::Tcp(text)) => port(text, process, end),
-        Some(Probe::Grpc(text)) => grpc(text, process, end),
-        _ => Err(Failed::Said("this is no look from outside".to_owned())),
+/// Begins to look, by a process of its own: servers take their time, and this process has one thread. What
+/// it says comes by the pipe, and how it went by its exit code.
+pub(crate) fn begin(
+    check: &HealthCheck,
+    container: ProcessRef,
+) -> Result<(ProcessRef, OwnedFd), Failure> {
+    let failed = || Failure::of("look into the container's network");
+    let (kind, text) = match check.test.as_slice() {
+        [kind, text, ..] => (kind, text),
+        _ => return Err(Failure::conflict("nothing is looked at")),
     };
-    match looked {
-        Ok(text) => Ok((0, text)),
-        Err(Failed::Said(text)) => Ok((1, text)),
-        Err(Failed::TooLong) => Ok((FAILED, too_long(limit, ""))),
+    let namespace = format!("/proc/{}/ns/net", container.pid);
+    let namespace = sys::fd::open_read(Path::new(&namespace)).map_err(failed())?;
+    let null = sys::fd::open_read_write(Path::new("/dev/null")).map_err(failed())?;
+    let (read, write) = sys::fd::pipe().map_err(failed())?;
+    let words = ["brig-shim", protocol::LOOK, kind, text];
+    let child = Spawn::new(Path::new("/proc/self/exe"), words)
+        .map_err(failed())?
+        .fds(&[null.as_fd(), write.as_fd(), null.as_fd(), namespace.as_fd()])
+        .parent_death_signal(Signal::KILL)
+        .spawn()
+        .map_err(failed())?;
+    let process = sys::proc::process_ref(child.pid).map_err(failed())?;
+    Ok((process, read))
+}
+
+/// Where [`begin`] put the namespace.
+const NAMESPACE: i32 = 3;
+
+/// Looks once, if that is what this process is there for.
+pub(crate) fn run_if_asked() -> Option<ExitCode> {
+    let mut words = std::env::args().skip(1);
+    if words.next()? != protocol::LOOK {
+        return None;
+    }
+    let test = words.collect();
+    let check = HealthCheck {
+        test,
+        ..HealthCheck::default()
+    };
+    let (code, said) = match look(&check) {
+        Ok(text) => (ExitCode::SUCCESS, text),
+        Err(Failed::Said(text)) => (ExitCode::FAILURE, text),
+        Err(Failed::TooLong) => (ExitCode::FAILURE, "the server took too long".to_owned()),
+    };
+    // Who has asked may be gone.
+    let _ = io::stdout().write_all(said.as_bytes());
+    Some(code)
+}
+
+/// Whoever has begun it ends it in time.
+fn look(check: &HealthCheck) -> Result<String, Failed> {
+    let namespace = sys::spawn::inherited(NAMESPACE).map_err(|error| entered(&error))?;
+    let end = Instant::now() + LIMIT;
+    match check.probe() {
+        Some(Probe::Http(text)) => page(text, &namespace, end),
+        Some(Probe::Tcp(text)) => port(text, &namespace, end),
+        Some(Probe::Grpc(text)) => grpc(text, &namespace, end),
+        _ => Err(Failed::Said("this is no look from outside".to_owned())),
     }
 }
 
+fn entered(error: &sys::Error) -> Failed {
+    Failed::Said(format!("cannot enter the container's network: {error}"))
+}
+
 /// A connection from within the container's network namespace.
-fn connect(process: ProcessRef, to: SocketAddr, end: Instant) -> Result<TcpStream, Failed> {
-    let namespace = std::fs::File::open(format!("/proc/{}/ns/net", process.pid))?;
+fn connect(namespace: &OwnedFd, to: SocketAddr, end: Instant) -> Result<TcpStream, Failed> {
     let limit = left(end)?;
-    let connected = sys::ns::within(&namespace, || TcpStream::connect_timeout(&to, limit));
+    let connected = sys::ns::within(namespace, || TcpStream::connect_timeout(&to, limit));
     let stream = connected
-        .map_err(|error| Failed::Said(format!("cannot enter the container's network: {error}")))?
+        .map_err(|error| entered(&error))?
         .map_err(|error| match Failed::from(error) {
             Failed::Said(text) => Failed::Said(format!("cannot connect to {to}: {text}")),
             late @ Failed::TooLong => late,
@@ -96,9 +156,9 @@ fn address(text: &str, otherwise: Option<u16>) -> Result<SocketAddr, Failed> {
     Ok(SocketAddr::new(host, port))
 }
 
-fn port(text: &str, process: ProcessRef, end: Instant) -> Result<String, Failed> {
+fn port(text: &str, namespace: &OwnedFd, end: Instant) -> Result<String, Failed> {
     let to = address(text, None)?;
-    connect(process, to, end)?;
+    connect(namespace, to, end)?;
     Ok(format!("{to} takes connections"))
 }
 
@@ -117,9 +177,9 @@ fn url(text: &str) -> Result<(SocketAddr, &str, &str), Failed> {
 }
 
 /// Good are the statuses 200 to 399.
-fn page(text: &str, process: ProcessRef, end: Instant) -> Result<String, Failed> {
+fn page(text: &str, namespace: &OwnedFd, end: Instant) -> Result<String, Failed> {
     let (to, host, path) = url(text)?;
-    let mut stream = connect(process, to, end)?;
+    let mut stream = connect(namespace, to, end)?;
     let host = if host.starts_with(':') || !host.contains(|c: char| !c.is_ascii_digit()) {
         to.to_string()
     } else {
@@ -167,10 +227,10 @@ fn read(mut stream: TcpStream, end: Instant) -> Result<Vec<u8>, Failed> {
 }
 
 /// `[ADDRESS:]PORT[/SERVICE]`, asked as gRPC's health protocol has it (grpc.health.v1).
-fn grpc(text: &str, process: ProcessRef, end: Instant) -> Result<String, Failed> {
+fn grpc(text: &str, namespace: &OwnedFd, end: Instant) -> Result<String, Failed> {
     let (host, service) = text.split_once('/').unwrap_or((text, ""));
     let to = address(host, None)?;
-    let mut stream = connect(process, to, end)?;
+    let mut stream = connect(namespace, to, end)?;
     stream.write_all(&http2::health_request(&to.to_string(), service))?;
     let mut answer = http2::Answer::default();
     let mut buffer = [0; 1024];
