@@ -87,7 +87,9 @@ pub fn listen(path: &Path, kind: Kind) -> Result<OwnedFd> {
     let own = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::fchmod(&socket, own).named("fchmod")?;
     rustix::net::bind(&socket, &address(&dir, name)?).named("bind")?;
-    rustix::net::listen(&socket, 128).named("listen")?;
+    // Cut by the kernel to what net.core.somaxconn says: many may come at once, and who finds the queue
+    // full is refused.
+    rustix::net::listen(&socket, 4096).named("listen")?;
     Ok(socket)
 }
 

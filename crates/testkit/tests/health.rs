@@ -456,3 +456,44 @@ fn grpc_servers_say_whether_they_serve() {
     }
     brig.finish();
 }
+
+#[test]
+fn it_is_looked_after_while_the_daemon_is_away() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::with_image();
+    let flags = [
+        "--health-cmd",
+        "echo look >> /looks; test -e /well",
+        "--health-interval",
+        "100ms",
+        "--health-retries",
+        "2",
+    ];
+    let words = ["run", "-d", "--name", "alone"];
+    let words = [&words[..], &flags, &["bb", "sleep", "1000"]].concat();
+    brig.brig(&words).ok();
+    wait_for(&brig, "alone", "unhealthy");
+    let pid = brig.inspect("alone")["State"]["Pid"].as_u64().unwrap();
+    let inside = std::path::PathBuf::from(format!("/proc/{pid}/root"));
+    brig.kill_daemon();
+    let looks = || std::fs::read_to_string(inside.join("looks")).unwrap().len();
+    let before = looks();
+    std::fs::write(inside.join("well"), "").unwrap();
+    until("looks without a daemon", || {
+        (looks() > before + 15).then_some(())
+    });
+    brig.start_daemon();
+    // It is known without another look, and told of.
+    let known = wait_for(&brig, "alone", "healthy");
+    assert_eq!(known["Log"].as_array().unwrap().len(), 5, "{known}");
+    assert_eq!(known["FailingStreak"], 0);
+    until("the change to be told", || {
+        let told = changes(&brig, "alone");
+        told.last()
+            .is_some_and(|last| last.ends_with("healthy"))
+            .then_some(())
+    });
+    brig.finish();
+}

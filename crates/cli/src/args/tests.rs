@@ -190,6 +190,7 @@ fn flags_are_dockers() {
         ("run", "--health-tcp string"),
         ("run", "--net-egress rate"),
         ("run", "--net-ingress rate"),
+        ("logs", "--grep pattern"),
         ("update", "--net-egress rate"),
         ("update", "--net-ingress rate"),
         ("pull", "--all-platforms"),

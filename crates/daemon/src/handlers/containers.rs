@@ -4,7 +4,7 @@ use api::convert::{self, container_spec};
 use api::wire;
 use engine::container::{self, View, WaitFor};
 use hyper::StatusCode;
-use types::{ContainerName, Platform, Signal};
+use types::{ContainerName, ErrorKind, Platform, Signal};
 
 use super::container_filter::{Filter, PruneFilter};
 use super::container_view;
@@ -50,7 +50,7 @@ pub(super) async fn start(app: &App, call: Call) -> Answer {
     keys.map(convert::detach_keys).transpose()?;
     if call.query.get("checkpoint").is_some() {
         return Err(Failure::new(
-            types::ErrorKind::Unsupported,
+            ErrorKind::Unsupported,
             "checkpoint is not supported by this version of Brig: leave it out",
         ));
     }
@@ -202,7 +202,11 @@ async fn sizes(app: &App, view: &View) -> Result<(i64, i64), Failure> {
     let (writable, image) = app
         .blocking(move |engine| {
             let writable = container::size(engine, id.as_str())?;
-            let image = engine::image::inspect(engine, &image.to_string())?.size;
+            // An image may be removed by force before its containers.
+            let image = match engine::image::inspect(engine, &image.to_string()) {
+                Err(error) if error.kind() == ErrorKind::NotFound => 0,
+                image => image?.size,
+            };
             Ok((writable, image))
         })
         .await?;
@@ -232,9 +236,15 @@ pub(super) async fn list(app: &App, call: &Call) -> Answer {
         .collect();
     if call.query.flag("size") {
         for (view, line) in views.iter().zip(&mut lines) {
-            let (writable, root) = sizes(app, view).await?;
-            line.size_rw = Some(writable);
-            line.size_root_fs = Some(root);
+            match sizes(app, view).await {
+                Ok((writable, root)) => {
+                    line.size_rw = Some(writable);
+                    line.size_root_fs = Some(root);
+                }
+                // It went meanwhile, and is still listed as it was when that was asked for.
+                Err(failure) if failure.status() == StatusCode::NOT_FOUND => {}
+                Err(failure) => return Err(failure),
+            }
         }
     }
     respond::ok(&lines)

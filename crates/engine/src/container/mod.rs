@@ -40,10 +40,12 @@ mod wait;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use types::{
     ContainerId, ContainerName, ContainerPort, ContainerSpec, Digest, ErrorKind, ExecId, Health,
-    HealthCheck, ImageRef, Lifecycle, MountKind, MountRequest, Refused, Signal, VolumeName,
+    HealthCheck, ImageRef, Lifecycle, MountKind, MountRequest, ProcessRef, Refused, Signal,
+    VolumeName,
 };
 
 use crate::network::{self, EndpointView, Place, PublishedPort};
@@ -330,6 +332,30 @@ impl WrongState {
             state: refused.state,
             change: refused.change,
         }
+    }
+}
+
+/// Whether this run of a container has ended, be it only a moment ago and not recorded yet.
+pub(crate) fn has_ended(container: &Container, run: Option<ProcessRef>) -> bool {
+    let there = run.filter(|_| container.lifecycle().process() == run);
+    let pidfd = there.and_then(|process| sys::proc::open(process).ok().flatten());
+    pidfd.is_none_or(|pidfd| sys::pidfd::ended_within(pidfd, Duration::ZERO).unwrap_or(true))
+}
+
+/// What cannot be done with a run because it has ended meanwhile is told as that.
+pub(crate) fn or_ended<T>(
+    container: &Container,
+    run: Option<ProcessRef>,
+    done: Result<T, Error>,
+) -> Result<T, Error> {
+    match done {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable)
+                && has_ended(container, run) =>
+        {
+            Err(WrongState::NotRunning(container.id().clone()).into())
+        }
+        done => done,
     }
 }
 

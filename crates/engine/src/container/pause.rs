@@ -4,7 +4,7 @@ use storage::Durability;
 use sys::cgroup::Cgroup;
 use types::{Change, Lifecycle};
 
-use super::WrongState;
+use super::{WrongState, or_ended};
 use crate::container::start::cgroup_path;
 use crate::table::Container;
 use crate::{Engine, Error, event};
@@ -19,9 +19,11 @@ pub fn pause(engine: &Engine, who: &str) -> Result<(), Error> {
         Lifecycle::Restarting { .. } => return Err(WrongState::Restarting(id()).into()),
         _ => return Err(WrongState::NotRunning(id()).into()),
     }
-    let cgroup = cgroup(engine, &container)?;
+    let run = container.lifecycle().process();
     let failed = || Error::kernel(format!("pause container {}", container.id()));
-    cgroup.freeze().map_err(failed())?;
+    let frozen = cgroup(engine, &container)
+        .and_then(|cgroup| cgroup.freeze().map_err(failed()).map(|()| cgroup));
+    let cgroup = or_ended(&container, run, frozen)?;
     let keep = Some((engine.records(), Durability::Process));
     if let Err(error) = container.step(keep, Change::Pause) {
         // It ended meanwhile, or somebody else was quicker: then it stays as that one made it.

@@ -6,6 +6,7 @@ use network::Counters;
 use sys::cgroup::{self, Cgroup};
 use types::{ContainerId, ContainerName, ErrorKind, NetworkMode};
 
+use super::has_ended;
 use super::start::cgroup_path;
 use crate::network::attach::open_namespace;
 use crate::table::Container;
@@ -57,15 +58,16 @@ pub fn stats(engine: &Engine, who: &str) -> Result<Sample, Error> {
 
 /// None if it ends meanwhile.
 fn usage(engine: &Engine, container: &Container) -> Result<Option<Usage>, Error> {
+    let run = container.lifecycle().process();
     let path = cgroup_path(engine, &container.fixed.spec, container.id());
     let layout = &engine.host().cgroups;
     let counts = Cgroup::open(layout, &path).and_then(|cgroup| cgroup.stats());
     let counts = match counts {
-        Err(_) if !container.lifecycle().is_running() => return Ok(None),
+        Err(_) if has_ended(container, run) => return Ok(None),
         counts => counts.map_err(Error::kernel(format!("read the counts of cgroup {path}")))?,
     };
     let networks = match networks(engine, container) {
-        Err(_) if !container.lifecycle().is_running() => return Ok(None),
+        Err(_) if has_ended(container, run) => return Ok(None),
         networks => networks?,
     };
     let (machine_time, processors) = processors(&read("/proc/stat")?);

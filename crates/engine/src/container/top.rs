@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use sys::cgroup::Cgroup;
 use types::ErrorKind;
 
-use super::{Top, WrongState, start::cgroup_path};
+use super::{Top, WrongState, or_ended, start::cgroup_path};
 use crate::{Engine, Error, event};
 
 /// ps(1) cannot be used.
@@ -35,7 +35,8 @@ impl TopError {
 /// The processes inside, by the host's ps(1) with `args` (`-ef` if empty). Blocking.
 pub fn top(engine: &Engine, who: &str, args: &str) -> Result<Top, Error> {
     let container = engine.find(who)?;
-    if !container.lifecycle().is_running() {
+    let run = container.lifecycle().process();
+    if run.is_none() {
         return Err(WrongState::NotRunning(container.id().clone()).into());
     }
     let path = cgroup_path(engine, &container.fixed.spec, container.id());
@@ -43,7 +44,8 @@ pub fn top(engine: &Engine, who: &str, args: &str) -> Result<Top, Error> {
         .and_then(|cgroup| cgroup.pids())
         .map_err(Error::kernel(format!(
             "list the processes of the cgroup {path}"
-        )))?;
+        )));
+    let pids = or_ended(&container, run, pids)?;
     let text = ps(args)?;
     let top = narrow(&text, &pids)?;
     event::of_container(engine, &container, "top");

@@ -5,7 +5,7 @@ use storage::Durability;
 use types::{BlockIo, BlockRate, Lifecycle, Resources, RestartPolicy};
 
 use super::check::{self, Invalid, Machine};
-use super::{WrongState, block_devices};
+use super::{WrongState, block_devices, or_ended};
 use crate::network::limit;
 use crate::record::Status;
 use crate::table::{Container, lock};
@@ -34,11 +34,13 @@ pub fn update(
     limit::check(engine, &container, new.bandwidth)?;
     let mut undo = Stack::new();
     if before.is_running() {
-        limit::apply(engine, &container, new.bandwidth)?;
+        let done = limit::apply(engine, &container, new.bandwidth);
+        or_ended(&container, before.process(), done)?;
         undo.push("bandwidth", || {
             limit::apply(engine, &container, old.bandwidth)
         });
-        tell_shim(&container, &new)?;
+        let told = tell_shim(&container, &new);
+        or_ended(&container, before.process(), told)?;
     }
     let keep = Some((engine.records(), Durability::Power));
     container.change(keep, |status| {

@@ -7,7 +7,7 @@ use shim::{AttachOptions, Call, Reply, Streams};
 use types::{ErrorKind, ExecId, ProcessRef};
 
 use super::{Session, find, look, tell};
-use crate::container::WrongState;
+use crate::container::{WrongState, or_ended};
 use crate::render::{self, ExecInput, Identity};
 use crate::table::Container;
 use crate::{Engine, Error, network, users};
@@ -32,7 +32,9 @@ pub fn start(
         return Err(WrongState::ExecStarted(session.id.clone()).into());
     }
     tell(engine, &container, &session, "exec_start");
-    match run(engine, &container, &session, console_size, client) {
+    let first = container.lifecycle().process();
+    let begun = run(engine, &container, &session, console_size, client);
+    match or_ended(&container, first, begun) {
         Ok(process) => {
             session.running(process);
             Ok(())

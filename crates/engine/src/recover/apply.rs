@@ -8,7 +8,7 @@ use storage::Durability;
 use sys::cgroup::Cgroup;
 use types::{Change, ContainerId, ExitStatus, Lifecycle, ProcessRef};
 
-use super::observe::Observed;
+use super::observe::{AT_ONCE, Observed};
 use super::plan::{Action, Plan};
 use crate::container::start::cgroup_path;
 use crate::container::{remove, start};
@@ -25,17 +25,34 @@ struct Case {
 
 pub(super) fn apply(engine: &Engine, observed: Observed, plans: Vec<Plan>) {
     let cases = observed.containers.into_iter().zip(observed.shims);
-    for ((container, shim), plan) in cases.zip(plans) {
-        let case = Case {
-            id: plan.id.clone(),
-            container,
-            shim,
-        };
-        for action in plan.actions {
-            tracing::info!(container = %plan.id, cause = plan.cause, ?action, "recovering");
-            if let Err(error) = act(engine, &case, action) {
-                tracing::error!(container = %plan.id, error = %error.chain(), "cannot recover");
-            }
+    let mut cases: Vec<(Case, Plan)> = cases
+        .zip(plans)
+        .map(|((container, shim), plan)| {
+            let case = Case {
+                id: plan.id.clone(),
+                container,
+                shim,
+            };
+            (case, plan)
+        })
+        .collect();
+    let each = cases.len().div_ceil(AT_ONCE).max(1);
+    // No container's recovery waits for another's.
+    std::thread::scope(|scope| {
+        for cases in cases.chunks_mut(each) {
+            scope.spawn(move || {
+                let _runtime = engine.runtime().enter();
+                cases.iter_mut().for_each(|case| recover(engine, case));
+            });
+        }
+    });
+}
+
+fn recover(engine: &Engine, (case, plan): &mut (Case, Plan)) {
+    for action in std::mem::take(&mut plan.actions) {
+        tracing::info!(container = %plan.id, cause = plan.cause, ?action, "recovering");
+        if let Err(error) = act(engine, case, action) {
+            tracing::error!(container = %plan.id, error = %error.chain(), "cannot recover");
         }
     }
 }

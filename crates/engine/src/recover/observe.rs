@@ -13,6 +13,9 @@ use crate::supervise::read_exit;
 use crate::table::Container;
 use crate::{Engine, Error, clock};
 
+/// Shims that are asked at the same time.
+pub(super) const AT_ONCE: usize = 16;
+
 /// Everything observed; the three lists go together.
 pub(super) struct Observed {
     pub(super) facts: Vec<Facts>,
@@ -32,21 +35,42 @@ pub(super) fn observe(engine: &Engine) -> Result<Observed, Error> {
     for id in unreadable {
         run_dirs.remove(&id);
     }
+    let mut cases = Vec::new();
     for container in containers {
-        let run_dir = run_dirs.remove(container.id());
-        look(
-            engine,
-            &mut observed,
-            container.id(),
-            Some(&container),
-            run_dir,
-        );
-        engine.table_mut().insert(container);
+        let (id, run_dir) = (container.id().clone(), run_dirs.remove(container.id()));
+        engine.table_mut().insert(container.clone());
+        cases.push((id, Some(container), run_dir));
     }
-    for id in run_dirs {
-        look(engine, &mut observed, &id, None, true);
+    cases.extend(run_dirs.into_iter().map(|id| (id, None, true)));
+    let asked = ask_all(engine, &cases);
+    for ((id, container, run_dir), asked) in cases.into_iter().zip(asked) {
+        look(engine, &mut observed, &id, container, (run_dir, asked));
     }
     Ok(observed)
+}
+
+/// What a shim says, and what that means.
+type Asked = (Option<(Arc<Shim>, State)>, ShimFact);
+
+/// A container, its record and whether it has a run directory.
+type Case = (ContainerId, Option<Arc<Container>>, bool);
+
+/// Asks all shims there may be. Each answers when the machine lets it, so many are asked at once.
+fn ask_all(engine: &Engine, cases: &[Case]) -> Vec<Asked> {
+    let ask = |(id, _, run_dir): &Case| match run_dir {
+        true => ask(engine, id),
+        false => (None, ShimFact::Gone),
+    };
+    let each = cases.len().div_ceil(AT_ONCE).max(1);
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = cases
+            .chunks(each)
+            .map(|cases| scope.spawn(move || cases.iter().map(ask).collect::<Vec<_>>()))
+            .collect();
+        let told = asking.into_iter().map(|thread| thread.join());
+        told.flat_map(|told| told.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }
 
 /// The containers, and the ids of records that cannot be read: those are left as they are, and what
@@ -78,32 +102,32 @@ fn look(
     engine: &Engine,
     observed: &mut Observed,
     id: &ContainerId,
-    container: Option<&Arc<Container>>,
-    run_dir: bool,
+    container: Option<Arc<Container>>,
+    (run_dir, (shim, fact)): (bool, Asked),
 ) {
-    let (shim, fact) = match run_dir {
-        true => ask(engine, id),
-        false => (None, ShimFact::Gone),
-    };
-    let status = container.map(|container| container.status());
+    let status = container.as_ref().map(|container| container.status());
     let kept = engine.storage().container_dir(id);
     let boot = status.as_ref().and_then(|status| status.boot.as_ref());
     observed.facts.push(Facts {
         id: id.clone(),
-        auto_remove: container.is_some_and(|c| c.fixed.spec.auto_remove),
+        auto_remove: container
+            .as_ref()
+            .is_some_and(|c| c.fixed.spec.auto_remove),
         same_boot: boot == Some(&engine.host().boot),
         run_dir,
         shim: fact,
         shim_pid: status.as_ref().and_then(|s| s.shim).map(|shim| shim.pid),
-        exit: container.and_then(|_| read_exit(&kept.join(EXIT_RECORD))),
+        exit: container
+            .as_ref()
+            .and_then(|_| read_exit(&kept.join(EXIT_RECORD))),
         lifecycle: status.map(|status| status.lifecycle),
         now: clock::now(),
     });
-    observed.containers.push(container.cloned());
+    observed.containers.push(container);
     observed.shims.push(shim);
 }
 
-fn ask(engine: &Engine, id: &ContainerId) -> (Option<(Arc<Shim>, State)>, ShimFact) {
+fn ask(engine: &Engine, id: &ContainerId) -> Asked {
     let asked = Shim::connect(engine.run_dir(id)).and_then(|shim| {
         let reply = shim.call(&Call::State, &[])?;
         Ok((shim, reply))
