@@ -10,11 +10,14 @@ use crate::paths;
 /// What the command line of `soak` says.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Soak {
-    /// What to run: runtime, or store.
+    /// What to run: runtime, store, or chaos.
     what: Subject,
     /// How many containers, eight at a time; how often the store is killed.
     #[arg(long, default_value_t = 10_000)]
     rounds: usize,
+    /// For how long chaos goes on.
+    #[arg(long, default_value_t = 3600)]
+    seconds: u64,
 }
 
 /// What can be soaked.
@@ -22,6 +25,7 @@ pub(crate) struct Soak {
 enum Subject {
     Runtime,
     Store,
+    Chaos,
 }
 
 /// What the command line of `fuzz` says.
@@ -34,8 +38,14 @@ pub(crate) struct Fuzz {
 
 /// For the runtime: makes many containers, then kills the runtime at each of its system calls. For a machine on which
 /// nobody else makes containers meanwhile: what the kernel holds is compared. For the store: kills who
-/// works in it at random moments.
+/// works in it at random moments. Chaos: eight clients of a daemon do at random what clients do, while it
+/// and shims are killed; needs the debug build.
 pub(crate) fn soak(args: &Soak) -> Result<()> {
+    if let Subject::Chaos = args.what {
+        let seconds = args.seconds.to_string();
+        let seconds = [("BRIG_CHAOS_SECONDS", seconds.as_str())];
+        return tests(&["-p", "testkit", "--test", "chaos"], &[], &seconds);
+    }
     let rounds = args.rounds.to_string();
     if let Subject::Store = args.what {
         let rounds = [("STORAGE_TEST_CRASH_ROUNDS", rounds.as_str())];

@@ -22,9 +22,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use types::{
-    ErrorKind, ExecId, HealthCheck, HealthStatus, Mount, Probed, ProcessRef, Signal,
-};
+use types::{ErrorKind, ExecId, HealthCheck, HealthStatus, Mount, Probed, ProcessRef, Signal};
 
 /// The first message: what the shim keeps alive.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -353,9 +353,13 @@ fn take(socket: &Path, step: &Step, tally: &Mutex<Tally>) -> Option<Value> {
 /// although it is none.
 fn is_honest(status: u16, body: &str) -> bool {
     match status {
-        500 => ["shim", "is not connected to the network", "ended before it was ready"]
-            .iter()
-            .any(|said| body.contains(said)),
+        500 => [
+            "shim",
+            "is not connected to the network",
+            "ended before it was ready",
+        ]
+        .iter()
+        .any(|said| body.contains(said)),
         503 => body.contains("shim"),
         _ => false,
     }

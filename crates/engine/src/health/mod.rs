@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use shim::{Call, HealthPlan, Shim};
 use storage::Durability;
-use types::{ErrorKind, Health, HealthAction, HealthCheck, HealthStatus, Lifecycle, Probe, Probed, Signal};
+use types::{
+    ErrorKind, Health, HealthAction, HealthCheck, HealthStatus, Lifecycle, Probe, Probed, Signal,
+};
 
 use crate::record::Status;
 use crate::table::Container;
@@ -71,11 +73,12 @@ pub(crate) fn begin(engine: &Engine, container: &Arc<Container>, shim: &Shim) {
         status,
     });
     let begun = plan.and_then(|plan| {
-        shim.call(&Call::Health(plan), &[]).map_err(|source| Error::Shim {
-            what: "look after",
-            id: container.id().clone(),
-            source,
-        })
+        shim.call(&Call::Health(plan), &[])
+            .map_err(|source| Error::Shim {
+                what: "look after",
+                id: container.id().clone(),
+                source,
+            })
     });
     match begun {
         Ok(_) => {}

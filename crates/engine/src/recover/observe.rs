@@ -110,9 +110,7 @@ fn look(
     let boot = status.as_ref().and_then(|status| status.boot.as_ref());
     observed.facts.push(Facts {
         id: id.clone(),
-        auto_remove: container
-            .as_ref()
-            .is_some_and(|c| c.fixed.spec.auto_remove),
+        auto_remove: container.as_ref().is_some_and(|c| c.fixed.spec.auto_remove),
         same_boot: boot == Some(&engine.host().boot),
         run_dir,
         shim: fact,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use oci_spec::runtime::Process;
 use shim::protocol::{HealthPlan, Notice, Reply, Streams};
 use sys::pidfd;
-use types::{ExecId, Health, HealthStatus, ProcessRef, Probed, Signal};
+use types::{ExecId, Health, HealthStatus, Probed, ProcessRef, Signal};
 
 use crate::backend::Begun;
 use crate::failure::Failure;

@@ -127,7 +127,10 @@ impl Session {
 
     /// What was kept.
     pub(crate) fn captured(&self) -> String {
-        self.captured.as_ref().map(Captured::text).unwrap_or_default()
+        self.captured
+            .as_ref()
+            .map(Captured::text)
+            .unwrap_or_default()
     }
 
     pub(crate) fn set_log(&mut self, log: Option<Writer>) {

@@ -106,12 +106,13 @@ fn entered(error: &sys::Error) -> Failed {
 fn connect(namespace: &OwnedFd, to: SocketAddr, end: Instant) -> Result<TcpStream, Failed> {
     let limit = left(end)?;
     let connected = sys::ns::within(namespace, || TcpStream::connect_timeout(&to, limit));
-    let stream = connected
-        .map_err(|error| entered(&error))?
-        .map_err(|error| match Failed::from(error) {
-            Failed::Said(text) => Failed::Said(format!("cannot connect to {to}: {text}")),
-            late @ Failed::TooLong => late,
-        })?;
+    let stream =
+        connected
+            .map_err(|error| entered(&error))?
+            .map_err(|error| match Failed::from(error) {
+                Failed::Said(text) => Failed::Said(format!("cannot connect to {to}: {text}")),
+                late @ Failed::TooLong => late,
+            })?;
     let limit = Some(left(end)?);
     stream.set_read_timeout(limit)?;
     stream.set_write_timeout(limit)?;
