@@ -175,7 +175,7 @@ fn flags_are_dockers() {
         "volume restore",
         "volume snapshot",
     ];
-    const FLAGS_OF_OURS: [(&str, &str); 17] = [
+    const FLAGS_OF_OURS: [(&str, &str); 18] = [
         // Docker's since 29.
         ("commit", "--no-pause"),
         ("create", "--health-action string"),
