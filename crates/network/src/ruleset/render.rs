@@ -366,7 +366,7 @@ fn base_chains(closed: bool) -> Vec<Chain> {
     let pretended = Build::new()
         .interface_in(MetaKey::InInterface, INSIDE)
         .for_this_host()
-        .from_elsewhere()
+        .pretends()
         .drop();
     let local = || Build::new().for_this_host().jump("published");
     let to_published = || local().because("what is for this host may be for a container");

@@ -95,8 +95,8 @@ impl Build {
             .compare(Compare::Equal, LOCAL.to_ne_bytes().to_vec())
     }
 
-    /// What goes to the source would not leave by the interface that the packet came by.
-    pub(super) fn from_elsewhere(self) -> Self {
+    /// What goes to the source would not leave by the interface that the packet came by: it is from elsewhere.
+    pub(super) fn pretends(self) -> Self {
         self.then(Expression::WayToSource { to: 0 })
             .compare(Compare::Equal, vec![0; 4])
     }
