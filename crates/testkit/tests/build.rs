@@ -387,6 +387,43 @@ fn a_command_has_no_more_privileges_than_a_container() {
 }
 
 #[test]
+fn names_that_are_no_text_stay_what_they_are() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let Some(client) = classic() else { return };
+    let brig = Brig::with_image();
+    let file = "FROM bb\nCOPY d /all\nCOPY d/caf* /some/\nRUN rm /all/caf*9 2>/dev/null; ls /some | wc -l >/count\n";
+    let dir = context(&[("Dockerfile", file)]);
+    fs::create_dir(dir.path().join("d")).unwrap();
+    for name in [&b"caf\xe8"[..], b"caf\xe9"] {
+        fs::write(dir.path().join("d").join(OsStr::from_bytes(name)), name).unwrap();
+    }
+    build(&brig, client, dir.path(), &["-t", "names"]).ok();
+    let script =
+        "cat /count; cd /some; for f in *; do printf '%s' \"$f\" | cmp - \"$f\" && echo same; done";
+    let run = brig.brig(&["run", "--rm", "names", "sh", "-c", script]);
+    assert_eq!(run.ok(), "2\nsame\nsame");
+    // Other names are other files, also to the cache.
+    fs::rename(
+        dir.path().join("d").join(OsStr::from_bytes(b"caf\xe9")),
+        dir.path().join("d").join(OsStr::from_bytes(b"caf\xea")),
+    )
+    .unwrap();
+    build(&brig, client, dir.path(), &["-t", "names"]).ok();
+    let list = brig.brig(&[
+        "run",
+        "--rm",
+        "names",
+        "sh",
+        "-c",
+        "cd /some; printf %s * | od -An -tx1",
+    ]);
+    assert!(list.ok().contains("ea"), "{}", list.ok());
+    brig.finish();
+}
+
+#[test]
 fn docker_py_builds() {
     let (Some(python), true) = (docker_py(), root()) else {
         return;

@@ -43,6 +43,33 @@ fn a_cache_in_a_directory_is_found_by_another_daemon() {
     second.ok();
     assert_eq!(two.says("x", &["cat", "/one", "/two"]), said, "{second}");
     assert_eq!(second.stderr.matches("CACHED").count(), 3, "{second}");
+    // What was secret is in no cache.
+    one.write(
+        "Secret",
+        "FROM bb\nRUN --mount=type=secret,id=s wc -c </run/secrets/s >/length\n",
+    );
+    let secret = one.beside("secret");
+    fs::write(&secret, "hush-hush-hush").unwrap();
+    let secret_dir = one.beside("secret-cache");
+    let to = option("local", "dest", &secret_dir, ",mode=max");
+    let lent = option("file", "src", &secret, "").replace("type=file", "id=s");
+    let file = one.context.path().join("Secret");
+    one.build(&[
+        "-f",
+        file.to_str().unwrap(),
+        "--secret",
+        &lent,
+        "--cache-to",
+        &to,
+    ])
+    .ok();
+    for place in [&secret_dir, &one.brig.data_root(), &one.brig.run_root()] {
+        let found = Command::new("grep")
+            .args(["-rl", "hush-hush-hush"])
+            .arg(place)
+            .output();
+        assert_eq!(String::from_utf8_lossy(&found.unwrap().stdout), "");
+    }
     // Of the least mode the other stage is no part: its command is run again.
     let least = one.beside("least");
     let to = option("local", "dest", &least, ",mode=min");
@@ -329,6 +356,27 @@ fn contexts_have_names() {
         "layout\nof a directory"
     );
     assert_eq!(build.says("x", &["/copied/busybox", "echo", "hi"]), "hi");
+    // A target of another target's name, with its configuration.
+    build.write(
+        "docker-bake.hcl",
+        "group \"default\" { targets = [\"app\", \"other\"] }\n\
+         target \"lib\" { dockerfile-inline = \"FROM bb\\nENV L=lib\\nRUN echo $L >/lib\" }\n\
+         target \"app\" {\n contexts = { lib = \"target:lib\" }\n tags = [\"app\"]\n\
+         dockerfile-inline = \"FROM lib\\nRUN cat /lib >/app && echo $L >>/app\"\n}\n\
+         target \"other\" {\n tags = [\"other\"]\n dockerfile-inline = \"FROM bb\\nRUN echo o >/o\"\n}\n",
+    );
+    let file = build.context.path().join("docker-bake.hcl");
+    let baked = build.docker(&[
+        "buildx",
+        "bake",
+        "--progress=plain",
+        "--allow=fs.read=*",
+        "-f",
+        file.to_str().unwrap(),
+    ]);
+    baked.ok();
+    assert_eq!(build.says("app", &["cat", "/app"]), "lib\nlib");
+    assert_eq!(build.says("other", &["cat", "/o"]), "o");
     build.brig.finish();
 }
 

@@ -70,9 +70,13 @@ pub fn of_result(name: &str) -> pb::Definition {
         }],
         ..pb::Op::default()
     };
+    let def = vec![source, end.encode_to_vec()];
+    let named = def.iter().map(|op| op::digest(op).to_string());
     pb::Definition {
-        def: vec![source, end.encode_to_vec()],
-        ..pb::Definition::default()
+        metadata: named.map(|op| (op, pb::OpMetadata::default())).collect(),
+        // Clients take one that says nothing of where it comes from for none.
+        source: Some(pb::Source::default()),
+        def,
     }
 }
 

@@ -341,3 +341,44 @@ fn long_chains_need_no_stack() {
     }
     assert_eq!(read(made.end(&last)).unwrap().graph.iter().count(), 5_001);
 }
+
+#[test]
+fn places_of_mounts_lead_nowhere_else() {
+    let at = |dest: &str| {
+        let exec = pb::ExecOp {
+            meta: Some(pb::Meta {
+                args: vec!["true".to_owned()],
+                ..pb::Meta::default()
+            }),
+            mounts: vec![pb::Mount {
+                input: -1,
+                output: -1,
+                dest: dest.to_owned(),
+                mount_type: 4,
+                ..pb::Mount::default()
+            }],
+            ..pb::ExecOp::default()
+        };
+        let op = pb::Op {
+            op: Some(pb::op::Op::Exec(exec)),
+            ..pb::Op::default()
+        };
+        let read = read(pb::Definition {
+            def: vec![prost::Message::encode_to_vec(&op)],
+            ..pb::Definition::default()
+        });
+        let graph = read.map_err(|error| error.to_string())?.graph;
+        let vertex = graph.iter().next().map(|(_, vertex)| vertex.op.clone());
+        match vertex {
+            Some(crate::graph::Op::Exec(exec)) => Ok(exec.mounts[0].target.clone()),
+            other => Err(format!("{other:?}")),
+        }
+    };
+    assert_eq!(
+        at("/../../../../etc/nologin").as_deref(),
+        Ok("/etc/nologin")
+    );
+    assert_eq!(at("/a/./b/../c/").as_deref(), Ok("/a/c"));
+    assert_eq!(at("/").as_deref(), Ok("/"));
+    assert!(at("../etc").unwrap_err().contains("no absolute path"));
+}

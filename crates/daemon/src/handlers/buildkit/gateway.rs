@@ -36,7 +36,8 @@ const FRONTEND: [&str; 14] = [
     "frontend.caps",
     "gateway.solve.metadata",
 ];
-const FRONTEND_MORE: [&str; 3] = [
+const FRONTEND_MORE: [&str; 4] = [
+    "reference.output",
     "gateway.solve.evaluate",
     "gateway.evaluate",
     "gateway.warnings",
