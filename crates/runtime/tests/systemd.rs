@@ -323,6 +323,11 @@ fn a_scope_lives_as_long_as_its_container() {
         systemd.succeed(&bundle, &words);
         assert_eq!(systemd.property(unit, "TasksMax"), "20");
         assert_eq!(systemd.value(path, ["pids.max"; 2]), "20");
+        // What systemd cannot keep is not in the files either: its next reload would change it.
+        systemd.succeed(&bundle, &["update", "--cpu-quota", "12500", &bundle.id]);
+        assert_eq!(systemd.property(unit, "CPUQuotaPerSecUSec"), "130ms");
+        let quota = systemd.value(path, ["cpu.cfs_quota_us", "cpu.max"]);
+        assert_eq!(quota.split(' ').next(), Some("13000"));
         systemd.succeed(&bundle, &["pause", &bundle.id]);
         systemd.succeed(&bundle, &["resume", &bundle.id]);
 
