@@ -16,6 +16,8 @@ use crate::socket::{self, Kind};
 #[derive(Debug)]
 pub struct Aside {
     receiver: OwnedFd,
+    /// Not closed before: each socket that is has the kernel look for what nobody can ask for.
+    _sender: OwnedFd,
 }
 
 impl Aside {
@@ -23,7 +25,10 @@ impl Aside {
     pub fn put(fd: OwnedFd) -> Result<Self> {
         let (receiver, sender) = socket::pair(Kind::Messages)?;
         socket::send(&sender, b"\n", &[receiver.as_fd(), fd.as_fd()])?;
-        Ok(Self { receiver })
+        Ok(Self {
+            receiver,
+            _sender: sender,
+        })
     }
 
     /// Takes it back, the last of what came along. A copy must not: it would take it from the one who
