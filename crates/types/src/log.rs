@@ -282,7 +282,7 @@ impl LogConfig {
         let unlimited = matches!(self.option("max-size"), None | Some("-1"));
         let rotates = self.option("max-file").is_some_and(|files| files != "1");
         let packs = self.driver == "json-file" && self.flag("compress");
-        if packs && !(rotates && !unlimited) {
+        if packs && (unlimited || !rotates) {
             return invalid(
                 "compress cannot be true when max-file is less than 2 or max-size is not set"
                     .to_owned(),

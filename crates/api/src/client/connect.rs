@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1;
 use hyper::rt::{Read, Write};
@@ -141,7 +142,7 @@ impl Place {
         match self {
             Self::Endpoint(Endpoint::Unix(path)) => {
                 let (path, _directory) = reachable(path).map_err(failed)?;
-                let stream = UnixStream::connect(path).await.map_err(failed)?;
+                let stream = in_turn(&path).await.map_err(failed)?;
                 Ok(Stream::Unix(stream))
             }
             Self::Dialed(dialer) => {
@@ -155,6 +156,22 @@ impl Place {
                 stream.set_nodelay(true).map_err(failed)?;
                 Ok(Stream::Tcp(stream))
             }
+        }
+    }
+}
+
+/// A connection to the socket at `path`. While its queue is full, the kernel refuses with EAGAIN
+/// (connect(2)): the daemon takes those who are in it first.
+async fn in_turn(path: &Path) -> io::Result<UnixStream> {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const PAUSE: Duration = Duration::from_millis(5);
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < end => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            connected => return connected,
         }
     }
 }

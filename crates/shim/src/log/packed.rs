@@ -119,7 +119,8 @@ mod tests {
     fn a_packed_file_says_which_it_was() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.1");
-        std::fs::write(&path, b"line\n".repeat(1000)).unwrap();
+        let text = b"line\n".repeat(1000);
+        sys::file::replace_unsynced(&path, &text, 0o600).unwrap();
         let known = std::fs::metadata(&path).unwrap();
         pack(&path).unwrap();
         let file = File::open(dir.path().join("log.1.gz")).unwrap();
