@@ -325,6 +325,8 @@ async fn clean_up(engine: &Engine, container: &Arc<Container>, shim: Arc<Shim>) 
                 tracing::warn!(container = %container.id(), error = %error.chain(),
                     "cannot let go of a container's networks");
             }
+            // A shim that was killed amid its end leaves what it was about to remove.
+            kill_leftovers(engine, &container)?;
             remove::remove_run_dir(engine, container.id())?;
             drop_shim(&container, &shim);
             match container.lifecycle() {

@@ -295,10 +295,14 @@ pub(crate) fn end_shim(
     container: Option<&Container>,
     shim: &Shim,
 ) -> Result<(), Error> {
-    // One that has failed ends by itself, and may be gone before it answers.
-    let ends = match shim.call(&Call::Shutdown, &[]) {
-        Ok(_) => true,
-        Err(error) => error.kind() == ErrorKind::Unavailable,
+    // One that has failed ends by itself, and may be gone before it answers; or somebody has killed it,
+    // and what it had made is still there.
+    let (ends, gone) = match shim.call(&Call::Shutdown, &[]) {
+        Ok(_) => (true, false),
+        Err(error) => {
+            let gone = error.kind() == ErrorKind::Unavailable;
+            (gone, gone)
+        }
     };
     let wait = |limit| {
         sys::pidfd::ended_within(shim.pidfd(), limit).map_err(Error::kernel("wait for a shim"))
@@ -310,6 +314,8 @@ pub(crate) fn end_shim(
             supervise::kill_leftovers(engine, container)?;
         }
         wait(SHIM_END)?;
+    } else if let (Some(container), true) = (container, gone) {
+        supervise::kill_leftovers(engine, container)?;
     }
     // Reaps it if it is ours.
     shim.has_ended();
