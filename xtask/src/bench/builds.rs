@@ -68,40 +68,13 @@ pub(crate) fn measure(args: &Args, page: &mut Page) -> Result<()> {
                 .for_each(|a| page.absent(&a.name, &a.why));
         }
     }
+    let client = with_plugin.then(|| {
+        let home = work.join("home").display().to_string();
+        vec![docker.display().to_string(), "--config".to_owned(), home]
+    });
     let mut builders = Vec::new();
     for (subject, root) in all.iter().zip(roots) {
-        let socket = match (&root, subject.name.starts_with("podman")) {
-            (_, true) => None,
-            (None, _) => Some(paths::target().join("bench/brig.sock")),
-            (Some(root), _) => Some(root.join("run/docker.sock")),
-        };
-        let socket = socket.filter(|_| with_plugin);
-        if socket.is_none() || root.is_none() {
-            builders.push(Builder {
-                name: subject.name.clone(),
-                subject,
-                client: None,
-                root: root.clone(),
-            });
-        }
-        if let Some(socket) = socket {
-            let client = [
-                docker.display().to_string(),
-                "--config".to_owned(),
-                work.join("home").display().to_string(),
-                "--host".to_owned(),
-                format!("unix://{}", socket.display()),
-            ];
-            builders.push(Builder {
-                name: match root {
-                    None => format!("{}, docker's client", subject.name),
-                    Some(_) => subject.name.clone(),
-                },
-                subject,
-                client: Some(client.into()),
-                root: None,
-            });
-        }
+        builders.extend(builders_of(subject, root, client.as_deref()));
     }
     let steps = context(&work.join("steps"), 0)?;
     let many = context(&work.join("many"), FILES)?;
@@ -122,6 +95,40 @@ pub(crate) fn measure(args: &Args, page: &mut Page) -> Result<()> {
     page.table(table);
     page.versions(all.iter().map(|s| (s.name.as_str(), s.version.as_str())));
     fs::remove_dir_all(&work).context("cannot remove what was measured with")
+}
+
+/// By whom a subject is asked: Docker by its newest client, if there is one, and Brig by its own, too.
+fn builders_of<'a>(
+    subject: &'a Subject,
+    root: Option<PathBuf>,
+    client: Option<&[String]>,
+) -> Vec<Builder<'a>> {
+    let socket = match (&root, subject.name.starts_with("podman")) {
+        (_, true) => None,
+        (None, _) => Some(paths::target().join("bench/brig.sock")),
+        (Some(root), _) => Some(root.join("run/docker.sock")),
+    };
+    let by_client = socket.zip(client).map(|(socket, client)| {
+        let mut client = client.to_vec();
+        client.push("--host".to_owned());
+        client.push(format!("unix://{}", socket.display()));
+        Builder {
+            name: match root {
+                None => format!("{}, docker's client", subject.name),
+                Some(_) => subject.name.clone(),
+            },
+            subject,
+            client: Some(client),
+            root: None,
+        }
+    });
+    let own = (by_client.is_none() || root.is_none()).then(|| Builder {
+        name: subject.name.clone(),
+        subject,
+        client: None,
+        root,
+    });
+    own.into_iter().chain(by_client).collect()
 }
 
 /// A directory with five steps, and so many files that they copy.

@@ -370,7 +370,7 @@ fn places_of_mounts_lead_nowhere_else() {
         let graph = read.map_err(|error| error.to_string())?.graph;
         let vertex = graph.iter().next().map(|(_, vertex)| vertex.op.clone());
         match vertex {
-            Some(crate::graph::Op::Exec(exec)) => Ok(exec.mounts[0].target.clone()),
+            Some(Op::Exec(exec)) => Ok(exec.mounts[0].target.clone()),
             other => Err(format!("{other:?}")),
         }
     };

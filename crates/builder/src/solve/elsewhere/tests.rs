@@ -1,3 +1,5 @@
+//! What is read of caches: documents made by hand, good and bad ones.
+
 use std::io::Read;
 use std::sync::Arc;
 
