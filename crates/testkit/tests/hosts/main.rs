@@ -1,6 +1,6 @@
 //! Networks on a machine of its own: a LAN with a router, and a client outside.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
 
 mod firewall;
 mod flags;
