@@ -50,6 +50,14 @@ impl Daemon {
             Place::Endpoint(Endpoint::Tcp(_)) | Place::Dialed(_) => None,
         };
         let mut client = Client::new(endpoint);
+        if let Some(version) = variable("DOCKER_API_VERSION") {
+            let parsed = version.trim_start_matches('v').parse();
+            client = client.pin(parsed.map_err(|_| {
+                CliError::Invalid(format!(
+                    "DOCKER_API_VERSION={version} is no version: one as 1.51 is expected"
+                ))
+            })?);
+        }
         if globals.tells_requests() {
             client = client.observed(|line| print::complain(&format!("brig: {line}")));
         }

@@ -9,6 +9,7 @@ mod archive;
 pub mod args;
 mod build;
 pub mod commands;
+mod complete;
 pub mod connect;
 mod contexts;
 pub mod credentials;
@@ -29,10 +30,20 @@ use args::Parsed;
 
 /// Runs one command line, without the program's name.
 pub fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
-    let words = words
+    let words: Vec<String> = words
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
+    if let Some((first, rest)) = words.split_first()
+        && first == "__complete"
+    {
+        let text = complete::complete(&commands::VERBS, rest);
+        return ended(print::out(&text).map(|()| 0), error::Manner::Plain, "");
+    }
     match args::parse(&commands::VERBS, words) {
+        Ok(Parsed::Hint(text)) => {
+            print::complain(text.trim_end_matches('\n'));
+            ExitCode::SUCCESS
+        }
         Ok(Parsed::Text(text)) => ended(print::out(&text).map(|()| 0), error::Manner::Plain, ""),
         Ok(Parsed::Run(invocation)) => {
             let (verb, name) = (invocation.verb, invocation.name.clone());

@@ -4,8 +4,9 @@ use hyper::StatusCode;
 use hyper::upgrade::Upgraded;
 
 use super::request::Call;
-use super::{Client, Error};
+use super::{Client, Error, Filters};
 use crate::grpc::channel::{self, Channel};
+use crate::wire;
 
 /// What a client says of the session on which it answers.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +17,21 @@ pub struct SessionOffer {
     pub shared_key: String,
     /// What it answers.
     pub methods: Vec<&'static str>,
+}
+
+/// What is to be taken out of the cache.
+#[derive(Debug, Clone, Default)]
+pub struct BuildPruneQuery {
+    /// What images have, too.
+    pub all: bool,
+    /// Only what these name.
+    pub filters: Filters,
+    /// Bytes that stay.
+    pub reserved_space: Option<i64>,
+    /// Bytes that may stay.
+    pub max_used_space: Option<i64>,
+    /// Bytes that are to be free then.
+    pub min_free_space: Option<i64>,
 }
 
 /// A session's connection.
@@ -58,6 +74,20 @@ impl Client {
             call = call.header("x-docker-expose-session-grpc-method", method);
         }
         self.h2c(call).await.map(Session)
+    }
+
+    /// Takes things out of the cache of builds.
+    ///
+    /// # Errors
+    /// When a filter is unknown.
+    pub async fn build_prune(&self, query: &BuildPruneQuery) -> Result<wire::BuildPruned, Error> {
+        let call = Call::post("/build/prune")
+            .query_flag("all", query.all)
+            .query_some("reserved-space", query.reserved_space)
+            .query_some("max-used-space", query.max_used_space)
+            .query_some("min-free-space", query.min_free_space)
+            .filters(&query.filters);
+        self.send_json(call).await
     }
 
     async fn h2c(&self, call: Call) -> Result<Upgraded, Error> {

@@ -24,7 +24,7 @@ use std::sync::Mutex;
 use crate::Version;
 
 pub use body::{Body, Chunks, Download};
-pub use builds::{Session, SessionOffer};
+pub use builds::{BuildPruneQuery, Session, SessionOffer};
 pub use connect::{Dial, Dialer, Endpoint, InvalidEndpoint, Place};
 pub use containers::{CommitQuery, ListQuery, LogsQuery, RemoveQuery, StopQuery, Waiting};
 pub use error::Error;

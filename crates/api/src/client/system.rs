@@ -54,6 +54,20 @@ impl Client {
         Ok(self.send(call).await?.chunks())
     }
 
+    /// Asks for something that this client has no words for; `{}` in the path becomes `name`.
+    ///
+    /// # Errors
+    /// When the daemon says no, which it mostly does.
+    pub async fn ask(&self, method: &str, path: &str, name: &str) -> Result<(), Error> {
+        let method = method.parse().unwrap_or(Method::GET);
+        let path = path.replace("{}", &super::request::segment(name));
+        let mut call = Call::new(method.clone(), path);
+        if method == Method::POST {
+            call = call.json(&serde_json::json!({}));
+        }
+        self.send_unit(call).await
+    }
+
     /// Facts about the daemon and its machine.
     ///
     /// # Errors

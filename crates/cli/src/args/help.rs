@@ -45,7 +45,7 @@ pub fn top_help(verbs: &[Verb], top: &Command) -> String {
         line(&mut text, verb.name(), verb.about);
     }
     text.push_str("\nManagement Commands:\n");
-    for group in GROUPS {
+    for group in GROUPS.iter().filter(|group| group.verbs.is_none()) {
         line(&mut text, group.name, group.about);
     }
     text.push_str("\nCommands:\n");

@@ -3,7 +3,9 @@
 //! The command line is read in two steps: the flags before the verb, then those of the one verb
 //! that was named, so that a start builds one verb's table of flags and not those of all.
 
+pub mod absent;
 pub mod build;
+pub mod builds;
 pub mod container;
 pub mod containers;
 pub mod contexts;
@@ -116,6 +118,8 @@ pub struct Invocation {
 pub enum Parsed {
     /// Text to print.
     Text(String),
+    /// Text for who has not said what is to be done.
+    Hint(String),
     /// A verb to run.
     Run(Box<Invocation>),
 }
@@ -199,8 +203,11 @@ fn in_group(
     mut words: Vec<String>,
     globals: Globals,
 ) -> Result<Parsed, Refusal> {
+    let verbs = group.verbs.unwrap_or(verbs);
     match words.get(1).map(String::as_str) {
-        None | Some("--help" | "-h") => Ok(Parsed::Text(group_help(verbs, group))),
+        // Nothing was asked for: it is no answer, either.
+        None => Ok(Parsed::Hint(group_help(verbs, group))),
+        Some("--help" | "-h") => Ok(Parsed::Text(group_help(verbs, group))),
         Some(second) => {
             let name = format!("{} {second}", group.name);
             let Some(found) = find(verbs, &name) else {
@@ -311,7 +318,7 @@ fn as_pflag(arg: Arg) -> Arg {
     }
 }
 
-fn top_command() -> Command {
+pub(crate) fn top_command() -> Command {
     let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).help(help);
     Command::new("brig")
         .no_binary_name(true)
@@ -382,46 +389,48 @@ pub struct Group {
     pub name: &'static str,
     /// One line for lists.
     pub about: &'static str,
+    /// Its verbs, where they are not with all others: such a group is not shown in `--help`.
+    pub verbs: Option<&'static [Verb]>,
+}
+
+const fn group(name: &'static str, about: &'static str) -> Group {
+    Group {
+        name,
+        about,
+        verbs: None,
+    }
+}
+
+/// One of which there is nothing.
+const fn absent(name: &'static str, about: &'static str) -> Group {
+    Group {
+        name,
+        about,
+        verbs: Some(&crate::commands::absent::VERBS),
+    }
 }
 
 /// All groups.
-pub const GROUPS: &[Group] = &[
-    Group {
-        name: "builder",
-        about: "Manage builds",
-    },
-    Group {
-        name: "buildx",
-        about: "Manage builds, in the words of Docker's plugin",
-    },
-    Group {
-        name: "container",
-        about: "Manage containers",
-    },
-    Group {
-        name: "context",
-        about: "Manage contexts: daemons with names",
-    },
-    Group {
-        name: "image",
-        about: "Manage images",
-    },
-    Group {
-        name: "manifest",
-        about: "Manage manifests and lists of them in registries",
-    },
-    Group {
-        name: "network",
-        about: "Manage networks",
-    },
-    Group {
-        name: "system",
-        about: "Manage Brig",
-    },
-    Group {
-        name: "volume",
-        about: "Manage volumes",
-    },
+pub static GROUPS: &[Group] = &[
+    group("builder", "Manage builds"),
+    group("buildx", "Manage builds, in the words of Docker's plugin"),
+    group("container", "Manage containers"),
+    group("context", "Manage contexts: daemons with names"),
+    group("image", "Manage images"),
+    group(
+        "manifest",
+        "Manage manifests and lists of them in registries",
+    ),
+    group("network", "Manage networks"),
+    group("system", "Manage Brig"),
+    group("volume", "Manage volumes"),
+    absent("checkpoint", "Manage checkpoints"),
+    absent("config", "Manage configs of swarms"),
+    absent("node", "Manage nodes of swarms"),
+    absent("plugin", "Manage plugins"),
+    absent("service", "Manage services of swarms"),
+    absent("stack", "Manage stacks of swarms"),
+    absent("swarm", "Manage swarms"),
 ];
 
 #[cfg(test)]

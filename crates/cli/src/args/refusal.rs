@@ -50,12 +50,15 @@ pub fn unknown_command(verbs: &'static [Verb], group: Option<&str>, word: &str) 
             .filter(|_| group.is_none()),
     );
     let prefix = group.map(|group| format!("{group} ")).unwrap_or_default();
+    let usage = group
+        .map(|group| format!("Usage:  brig {group}\n\n"))
+        .unwrap_or_default();
     let guess = similar_command(known, word)
         .map(|name| format!("\n\nDid you mean 'brig {prefix}{name}'?"))
         .unwrap_or_default();
     Refusal {
         text: format!(
-            "brig: unknown command: brig {prefix}{word}{guess}\n\n\
+            "brig: unknown command: brig {prefix}{word}{guess}\n\n{usage}\
              Run 'brig {prefix}--help' for more information"
         ),
         code: 1,

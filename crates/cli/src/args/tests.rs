@@ -13,7 +13,7 @@ fn words(line: &str) -> Vec<String> {
 fn invocation(line: &str) -> Box<Invocation> {
     match parse(&VERBS, words(line)) {
         Ok(Parsed::Run(invocation)) => invocation,
-        Ok(Parsed::Text(text)) => panic!("{line}: {text}"),
+        Ok(Parsed::Text(text) | Parsed::Hint(text)) => panic!("{line}: {text}"),
         Err(refusal) => panic!("{line}: {refusal}"),
     }
 }
@@ -161,9 +161,18 @@ fn flags_are_dockers() {
         return;
     }
     /// Brig's own.
-    const VERBS_OF_OURS: [&str; 11] = [
+    const VERBS_OF_OURS: [&str; 20] = [
         // Docker's is a plugin's: an end-to-end test compares them.
         "build",
+        "builder prune",
+        "buildx du",
+        "buildx inspect",
+        "buildx ls",
+        "buildx prune",
+        "buildx use",
+        "buildx version",
+        "completion",
+        "man",
         "image mount",
         "image unmount",
         "network explain",

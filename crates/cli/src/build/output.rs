@@ -280,7 +280,7 @@ mod tests {
                     let attrs: std::collections::BTreeMap<_, _> = one.attrs.iter().collect();
                     format!("{} {attrs:?} {output:?}", one.kind)
                 });
-                format!("{line}: {}", all.collect::<Vec<_>>().join("; "))
+                format!("{line}: [{}]", all.collect::<Vec<_>>().join("; "))
             }
         }
     }

@@ -43,5 +43,12 @@ pub(super) fn run(args: ContextLsArgs, globals: &Globals) -> Result<u8, CliError
         false => print::contexts::list(&lines, &Format::parse(args.format.as_deref()))?,
     };
     print::out(&text)?;
+    let mut stronger = ["BRIG_HOST", "DOCKER_HOST"].into_iter();
+    let stronger = stronger.find(|name| super::variable(name).is_some());
+    if let Some(variable) = stronger.filter(|_| globals.context.is_none()) {
+        print::complain(&format!(
+            "Warning: {variable} environment variable overrides the active context. To use a context, either set the global --context flag, or unset {variable} environment variable."
+        ));
+    }
     Ok(0)
 }

@@ -104,30 +104,28 @@ async fn source(
     who: &str,
     path: &str,
 ) -> Result<(PathStat, String), CliError> {
-    let stat = client
-        .container_stat(who, path)
-        .await
-        .map_err(known(who, path))?;
+    let stat = stat(client, who, path).await?;
     if args.follow_link && stat.is_symlink() {
         let path = stat.link_target.clone();
-        let led = client
-            .container_stat(who, &path)
-            .await
-            .map_err(known(who, &path))?;
+        let led = self::stat(client, who, &path).await?;
         let name = stat.name;
         return Ok((PathStat { name, ..led }, path));
     }
     Ok((stat, path.to_owned()))
 }
 
-/// An answer without a body says no more than that there is nothing.
-fn known(who: &str, path: &str) -> impl FnOnce(api::client::Error) -> CliError {
-    let missing =
-        format!("Error response from daemon: Could not find the file {path} in container {who}");
-    move |error| match error.status() {
-        Some(404) => CliError::Invalid(missing),
-        _ => error.into(),
+/// What is at a path.
+async fn stat(client: &Client, who: &str, path: &str) -> Result<PathStat, CliError> {
+    match client.container_stat(who, path).await {
+        Ok(stat) => return Ok(stat),
+        // An answer without a body does not say what is missing.
+        Err(error) if error.status() == Some(404) => {}
+        Err(error) => return Err(error.into()),
     }
+    client.container_inspect_raw(who, false).await?;
+    Err(CliError::Invalid(format!(
+        "Error response from daemon: Could not find the file {path} in container {who}"
+    )))
 }
 
 /// Where a path of a container leads, and what is there.

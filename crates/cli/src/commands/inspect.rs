@@ -18,7 +18,7 @@ pub(super) async fn run(args: InspectArgs, context: Context) -> Result<u8, CliEr
         Some("volume") => Kind::Volume,
         Some(other) => {
             return Err(CliError::Invalid(format!(
-                "unknown type: {other:?}: must be one of \"container\", \"image\", \"network\", \"volume\""
+                "unknown type: {other:?}: must be one of \"config\", \"container\", \"image\", \"network\", \"node\", \"plugin\", \"secret\", \"service\", \"task\", \"volume\""
             )));
         }
     };

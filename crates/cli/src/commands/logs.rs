@@ -12,11 +12,16 @@ use crate::stream::Sink;
 
 pub(super) async fn run(args: LogsArgs, context: Context) -> Result<u8, CliError> {
     let now = Context::now_exactly();
-    let at = |text: &Option<String>| {
-        text.as_deref()
-            .filter(|text| !text.is_empty())
-            .map(|text| time::point(text, now))
-            .transpose()
+    let at = |name: &str, text: &Option<String>| {
+        let text = text.as_deref().filter(|text| !text.is_empty());
+        let point = text.map(|text| {
+            time::point(text, now).map_err(|_| {
+                CliError::Invalid(format!(
+                    "invalid value for {name:?}: failed to parse value as time or duration: {text:?}"
+                ))
+            })
+        });
+        point.transpose()
     };
     let query = LogsQuery {
         follow: args.follow,
@@ -24,8 +29,8 @@ pub(super) async fn run(args: LogsArgs, context: Context) -> Result<u8, CliError
         stderr: true,
         timestamps: args.timestamps,
         details: args.details,
-        since: at(&args.since)?,
-        until: at(&args.until)?,
+        since: at("since", &args.since)?,
+        until: at("until", &args.until)?,
         tail: args.tail.clone(),
     };
     context.daemon.connect().await?;

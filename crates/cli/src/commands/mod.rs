@@ -1,9 +1,13 @@
 //! One verb, one file; and the table of all verbs.
 
+pub mod absent;
 mod attach;
 mod build;
+mod builder_prune;
+mod buildx;
 mod check;
 mod commit;
+mod completion;
 mod container_prune;
 mod context_create;
 mod context_inspect;
@@ -33,6 +37,7 @@ mod login;
 mod logout;
 mod logs;
 mod logs_merged;
+mod man;
 mod manifest;
 mod manifest_annotate;
 mod manifest_create;
@@ -65,6 +70,7 @@ mod stop;
 mod system_prune;
 mod tag;
 mod top;
+mod top_live;
 mod unpause;
 mod update;
 mod version;
@@ -86,6 +92,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Args, Command, FromArgMatches};
 
 use crate::args::build as b;
+use crate::args::builds as d;
 use crate::args::container::{CreateArgs, RunArgs};
 use crate::args::containers as c;
 use crate::args::contexts as x;
@@ -172,9 +179,17 @@ where
 {
     let args = A::from_arg_matches_mut(&mut invocation.matches)
         .map_err(|error| CliError::Invalid(error.to_string()))?;
+    served(&invocation.globals, |context| verb(args, context))
+}
+
+/// Runs what needs the daemon on a runtime of one thread.
+fn served<F>(globals: &Globals, verb: impl FnOnce(Context) -> F) -> Result<u8, CliError>
+where
+    F: Future<Output = Result<u8, CliError>>,
+{
     let context = Context {
-        daemon: Daemon::find(&invocation.globals)?,
-        debug: invocation.globals.tells_requests(),
+        daemon: Daemon::find(globals)?,
+        debug: globals.tells_requests(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -183,7 +198,7 @@ where
             what: "start the runtime",
             source,
         })?;
-    let result = runtime.block_on(verb(args, context));
+    let result = runtime.block_on(verb(context));
     // A thread may still wait for input that never comes.
     runtime.shutdown_background();
     result
@@ -236,7 +251,7 @@ const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 83] = [
+pub static VERBS: [Verb; 92] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
     verb!(["container commit", "commit"], "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]", "Make an image of what a container has changed", Arity::Between(1, 2), c::CommitArgs, commit::run),
     verb!(["container cp", "cp"], "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tbrig cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files between this machine and a container, or two containers", Arity::Exactly(2), c::CpArgs, cp::run),
@@ -258,7 +273,7 @@ pub static VERBS: [Verb; 83] = [
     verb!(["container start", "start"], OPTIONS_CONTAINERS, "Start one or more containers that exist", Arity::AtLeast(1), c::StartArgs, start::run),
     verb!(["container stats", "stats"], "[OPTIONS] [CONTAINER...]", "Show what containers use, as they use it", Arity::AtLeast(0), c::StatsArgs, stats::run),
     verb!(["container stop", "stop"], OPTIONS_CONTAINERS, "Stop one or more running containers", Arity::AtLeast(1), c::StopArgs, stop::run),
-    verb!(["container top", "top"], "CONTAINER [ps OPTIONS]", "Show the processes of a container", Arity::AtLeast(1), c::TopArgs, top::run),
+    verb!(["container top", "top"], "[CONTAINER [ps OPTIONS]]", "Show the processes of a container, or live what all of them use", Arity::AtLeast(0), c::TopArgs, top::run),
     verb!(["container unpause", "unpause"], CONTAINERS, "Let the processes of one or more containers go on", Arity::AtLeast(1), c::NamesArgs, unpause::run),
     verb!(["container update", "update"], OPTIONS_CONTAINERS, "Change the limits of one or more containers", Arity::AtLeast(1), c::UpdateArgs, update::run),
     verb!(["container wait", "wait"], CONTAINERS, "Wait until one or more containers end, then print their exit codes", Arity::AtLeast(1), c::NamesArgs, wait::run),
@@ -271,6 +286,15 @@ pub static VERBS: [Verb; 83] = [
     local!(["context show"], "", "Print the name of the context in use", Arity::None, c::NamesArgs, context_use::show),
     local!(["context update"], "[OPTIONS] CONTEXT", "Change a context", Arity::Exactly(1), x::ContextUpdateArgs, context_create::update),
     local!(["context use"], "CONTEXT", "Use a context from now on", Arity::Exactly(1), c::NamesArgs, context_use::run),
+    local!(["completion"], "bash|zsh|fish", "Print what makes a shell complete brig's words", Arity::Exactly(1), c::NamesArgs, completion::run),
+    local!(["man"], "DIRECTORY", "Write the pages of the manual", Arity::Exactly(1), c::NamesArgs, man::run),
+    verb!(["builder prune"], "[OPTIONS]", "Remove what builds keep", Arity::None, d::BuilderPruneArgs, builder_prune::run),
+    verb!(["buildx du"], "[OPTIONS]", "Show what builds keep", Arity::None, d::BuildxDuArgs, buildx::du),
+    verb!(["buildx inspect"], "[OPTIONS] [NAME]", "Show all about the builder", Arity::AtMost(1), d::BuildxArgs, buildx::inspect),
+    verb!(["buildx ls"], "[OPTIONS]", "List builders: there is one", Arity::None, d::BuildxArgs, buildx::ls),
+    verb!(["buildx prune"], "[OPTIONS]", "Remove what builds keep", Arity::None, d::BuildxPruneArgs, builder_prune::buildx),
+    verb!(["buildx use"], "[OPTIONS] NAME", "Use a builder: there is one", Arity::Exactly(1), d::BuildxArgs, buildx::choose),
+    verb!(["buildx version"], "", "Show the version", Arity::None, c::NamesArgs, buildx::tell_version),
     verb!(["image build", "build", "builder build", "buildx build", "buildx b"], "[OPTIONS] PATH | URL | -", "Build an image from a Dockerfile", Arity::Exactly(1), b::BuildArgs, build::run),
     verb!(["image history", "history"], "[OPTIONS] IMAGE", "Show how an image was made", Arity::Exactly(1), i::HistoryArgs, history::run),
     verb!(["image import", "import"], "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]", "Make an image of a root file system's tar archive", Arity::Between(1, 2), i::ImportArgs, import::run),

@@ -31,7 +31,7 @@ pub(super) async fn run(args: NamesArgs, context: Context) -> Result<u8, CliErro
     let places = ports.get(&port).and_then(Option::as_ref);
     let Some(places) = places.filter(|places| !places.is_empty()) else {
         return Err(CliError::Invalid(format!(
-            "no public port '{port}' published for {container}"
+            "Error: No public port '{asked}' published for {container}"
         )));
     };
     let lines: String = places.iter().map(|p| format!("{}\n", shown(p))).collect();

@@ -12,7 +12,8 @@ use crate::print::template::Format;
 
 pub(super) async fn run(args: PsArgs, context: Context) -> Result<u8, CliError> {
     let format = Format::parse(args.format.as_deref());
-    let wants_size = args.size || args.format.as_deref().is_some_and(|f| f.contains(".Size"));
+    let sized = |format: &str| format.contains(".Size") || format.contains("json .}}");
+    let wants_size = args.size || args.format.as_deref().is_some_and(sized);
     let last = if args.latest { Some(1) } else { args.last };
     let query = ListQuery {
         all: args.all,

@@ -15,6 +15,12 @@ pub(super) async fn run(args: NamesArgs, context: Context) -> Result<u8, CliErro
         ));
     }
     context.daemon.connect().await?;
-    context.daemon.client.container_rename(old, new).await?;
+    let renamed = context.daemon.client.container_rename(old, new).await;
+    renamed.map_err(|error| {
+        CliError::Invalid(format!(
+            "{}\nError: failed to rename container named {old}",
+            CliError::from(error)
+        ))
+    })?;
     Ok(0)
 }

@@ -1,9 +1,13 @@
-//! `system prune`: containers, networks, volumes and images, in this order, as each frees the next.
+//! `system prune`: containers, networks, volumes, images and what builds keep, in this order, as each frees the
+//! next.
+
+use api::client::BuildPruneQuery;
 
 use super::container_prune::{self, reclaimed, section};
 use super::image_prune::{removed, sure};
 use super::{Context, ps};
 use crate::args::containers::SystemPruneArgs;
+use crate::connect::Daemon;
 use crate::error::CliError;
 use crate::print;
 
@@ -38,8 +42,32 @@ pub(super) async fn run(args: SystemPruneArgs, context: Context) -> Result<u8, C
     let images = daemon.client.images_prune(&of_images).await?;
     bytes += images.space_reclaimed;
     print::out(&removed(images.images_deleted.unwrap_or_default()))?;
+    let (text, of_builds) = builds(&args, daemon).await?;
+    bytes += of_builds;
+    print::out(&text)?;
     print::out(&reclaimed(bytes))?;
     Ok(0)
+}
+
+/// What builds keep and nothing uses.
+async fn builds(args: &SystemPruneArgs, daemon: &Daemon) -> Result<(String, u64), CliError> {
+    let mut filters = ps::filters(&args.filter);
+    // Of the others the cache of builds knows none.
+    filters.retain(|name, _| name == "until");
+    if filters.is_empty() && !args.filter.is_empty() {
+        return Ok((String::new(), 0));
+    }
+    let query = BuildPruneQuery {
+        all: args.all,
+        filters,
+        ..BuildPruneQuery::default()
+    };
+    let pruned = daemon.client.build_prune(&query).await?;
+    let objects = pruned.caches_deleted.unwrap_or_default();
+    Ok((
+        section("build cache objects", &objects),
+        pruned.space_reclaimed,
+    ))
 }
 
 fn warning(args: &SystemPruneArgs) -> String {
@@ -53,6 +81,10 @@ fn warning(args: &SystemPruneArgs) -> String {
     what.push(match args.all {
         true => "all images without at least one container associated to them",
         false => "all dangling images",
+    });
+    what.push(match args.all {
+        true => "all build cache",
+        false => "unused build cache",
     });
     let mut text = "WARNING! This will remove:\n".to_owned();
     for what in what {

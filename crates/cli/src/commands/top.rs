@@ -6,7 +6,9 @@ use crate::error::CliError;
 use crate::print;
 
 pub(super) async fn run(args: TopArgs, context: Context) -> Result<u8, CliError> {
-    let (name, options) = args.words.split_first().ok_or(CliError::Silent(1))?;
+    let Some((name, options)) = args.words.split_first() else {
+        return super::top_live::run(context).await;
+    };
     let options = (!options.is_empty()).then(|| options.join(" "));
     context.daemon.connect().await?;
     let processes = context

@@ -45,9 +45,9 @@ fn row(name: &str, sums: &Option<KindUsage>) -> Row {
         ("Active", sums.active_count.to_string()),
         (
             "Reclaimable",
-            format!("{}{share}", units::size(sums.reclaimable)),
+            format!("{}{share}", units::exact_size(sums.reclaimable)),
         ),
-        ("Size", units::size(sums.total_size)),
+        ("Size", units::exact_size(sums.total_size)),
         ("TotalCount", sums.total_count.to_string()),
         ("Type", name.to_owned()),
     ])
@@ -105,7 +105,7 @@ fn volume_cells(volume: &Volume) -> Vec<String> {
         match usage.size {
             // Its files are not the store's.
             ..0 => "N/A".to_owned(),
-            size => units::size(size),
+            size => units::exact_size(size),
         },
     ]
 }
@@ -127,8 +127,8 @@ fn image_cells(image: &ImageSummary, now: i64) -> Vec<String> {
         units::short_id(&image.id).to_owned(),
         units::ago(image.created, now),
         units::size(image.size),
-        units::size(shared),
-        units::size(image.size - shared),
+        units::exact_size(shared),
+        units::exact_size(image.size - shared),
         image.containers.to_string(),
     ]
 }
@@ -146,7 +146,7 @@ fn container_cells(container: &ContainerSummary, now: i64) -> Vec<String> {
         container.image.clone(),
         format!("\"{}\"", units::ellipsis(&container.command, COMMAND)),
         local.to_string(),
-        units::size(container.size_rw.unwrap_or_default()),
+        units::exact_size(container.size_rw.unwrap_or_default()),
         units::ago(container.created, now),
         container.status.clone(),
         name.trim_start_matches('/').to_owned(),

@@ -5,6 +5,7 @@ pub mod contexts;
 pub mod disk;
 pub mod events;
 pub mod images;
+pub mod live;
 pub mod networks;
 mod ports;
 pub mod progress;

@@ -55,7 +55,7 @@ fn id(network: &Network, whole: bool) -> &str {
 fn row(network: &Network, style: &Style) -> Row {
     let labels: Vec<String> = pairs(&network.labels);
     Row::from([
-        ("CreatedAt", network.created.clone()),
+        ("CreatedAt", go_time(&network.created)),
         ("Driver", network.driver.clone()),
         ("ID", id(network, style.no_trunc).to_owned()),
         ("IPv4", network.enable_ipv4.unwrap_or(true).to_string()),
@@ -114,6 +114,17 @@ pub fn explained(port: &str, explained: &PortExplained) -> String {
         text.push_str(&format!("  so     {}\n", packet.verdict));
     }
     text
+}
+
+/// A time as Go prints it.
+fn go_time(text: &str) -> String {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(time) => format!(
+            "{} +0000 UTC",
+            time.to_string().replace('T', " ").trim_end_matches('Z')
+        ),
+        Err(_) => text.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -78,6 +78,40 @@ fn row(asked: &str, stats: &ContainerStats, style: &Style) -> Row {
     ])
 }
 
+/// What a look says, as numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Measured {
+    /// Percent of one processor.
+    pub cpu: f64,
+    /// Bytes of memory.
+    pub used: u64,
+    /// Of what it may have, from 0 to 1.
+    pub share: f64,
+    /// Bytes received so far.
+    pub received: u64,
+    /// Bytes sent so far.
+    pub sent: u64,
+    /// Processes.
+    pub processes: u64,
+}
+
+/// A look as numbers.
+pub fn measured(stats: &ContainerStats) -> Measured {
+    let used = used(stats);
+    let networks = stats.networks.values();
+    let (received, sent) = networks.fold((0, 0), |(received, sent), of| {
+        (received + of.rx_bytes, sent + of.tx_bytes)
+    });
+    Measured {
+        cpu: processors(&stats.precpu_stats, &stats.cpu_stats),
+        used,
+        share: share(used, stats.memory_stats.limit),
+        received,
+        sent,
+        processes: stats.pids_stats.current,
+    }
+}
+
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

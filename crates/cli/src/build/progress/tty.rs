@@ -204,7 +204,7 @@ mod tests {
 
     fn shown(trace: &Trace, room: usize) -> String {
         let lines = body(trace, 3_000_000_000, room).into_iter();
-        let lines = lines.map(|line| format!("{} | {}", line.left, line.right));
+        let lines = lines.map(|line| format!("{}|{}", line.left, line.right));
         lines.collect::<Vec<_>>().join("\n")
     }
 
@@ -217,16 +217,16 @@ mod tests {
             ..Trace::default()
         };
         insta::assert_snapshot!(shown(&trace, 20), @r"
-         => [1/3] FROM bb | 0.5s
-         => [2/3] RUN make | 2.0s
-         => => # 0.2 line 2 | 
-         => => # 0.3 line 3 | 
-         => => # 0.4 line 4 | 
-         => => # 0.5 line 5 | 
-         => => # 0.6 line 6 | 
-         => => # 0.7 line 7 | 
+         => [1/3] FROM bb|0.5s
+         => [2/3] RUN make|2.0s
+         => => # 0.2 line 2|
+         => => # 0.3 line 3|
+         => => # 0.4 line 4|
+         => => # 0.5 line 5|
+         => => # 0.6 line 6|
+         => => # 0.7 line 7|
         ");
-        assert_eq!(shown(&trace, 1), " => [2/3] RUN make | 2.0s");
+        assert_eq!(shown(&trace, 1), " => [2/3] RUN make|2.0s");
     }
 
     #[test]
