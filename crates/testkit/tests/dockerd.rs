@@ -129,6 +129,35 @@ impl Both {
         assert_eq!(ran.ok(), "theirs");
     }
 
+    /// What Docker lists with a filter Brig lists, too, and refuses what Docker refuses.
+    fn listings(&self) {
+        // What another archive of the same image has taken the name from.
+        self.brig.brig(&["image", "prune", "-f"]).ok();
+        let format = "{{.Repository}}:{{.Tag}}";
+        for filter in [
+            "reference=both/*",
+            "reference=both/o*",
+            "reference=*/*:v2",
+            "before=both/theirs:v1",
+            "since=both/ours:v1",
+            "since=both/theirs:v1",
+            "label=nobody",
+            "dangling=true",
+            "dangling=false",
+            "until=1h",
+            "until=946684800",
+            "nonsense=1",
+            "dangling=perhaps",
+            "before=nobody-knows",
+        ] {
+            let words = ["images", "--filter", filter, "--format", format];
+            let theirs = self.docker(&words);
+            let ours = self.brig.with(Client::Docker28, &words);
+            assert_eq!(ours.code, theirs.code, "{filter}: {ours} {theirs}");
+            assert_eq!(ours.stdout, theirs.stdout, "{filter}: {ours} {theirs}");
+        }
+    }
+
     fn by_a_registry(&self) {
         let (ours, again, theirs) = (self.name("ours"), self.name("again"), self.name("theirs"));
         self.brig.brig(&["tag", "both/ours:v1", &ours]).ok();
@@ -172,6 +201,9 @@ fn images_go_both_ways(suite: &str) {
         return;
     };
     both.by_archives();
+    if suite == "sid" {
+        both.listings();
+    }
     both.by_a_registry();
     both.brig.brig(&["system", "check"]).ok();
     both.brig.finish();

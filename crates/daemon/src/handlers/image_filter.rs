@@ -136,9 +136,16 @@ pub(super) fn until(text: &str) -> Result<i64, Failure> {
         let nanos = i64::try_from(span.as_nanos()).ok()?;
         Some(crate::clock::now() - nanos)
     };
-    parse_time(text).flatten().or_else(ago).ok_or_else(|| {
+    // A date, or a date and a time, without a zone: this machine's.
+    let here = || {
+        let civil: jiff::civil::DateTime = text.parse().ok()?;
+        let zoned = civil.to_zoned(jiff::tz::TimeZone::system()).ok()?;
+        i64::try_from(zoned.timestamp().as_nanosecond()).ok()
+    };
+    let time = parse_time(text).flatten().or_else(ago).or_else(here);
+    time.ok_or_else(|| {
         Failure::bad_request(format!(
-            "invalid filter 'until={text}': seconds, RFC 3339 or a duration such as 24h is expected"
+            "invalid filter 'until={text}': seconds, a date, RFC 3339 or a duration such as 24h is expected"
         ))
     })
 }
@@ -164,6 +171,26 @@ mod tests {
             ("library/debian", false),
         ] {
             assert_eq!(names(pattern, &reference), fits, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn ends_of_a_time_are_said_in_every_form() {
+        const DAY: i64 = 86_400_000_000_000;
+        let day = until("946684800").unwrap();
+        assert_eq!(until("2000-01-01T00:00:00Z").unwrap(), day);
+        // By the clock of this machine, wherever it is.
+        for (text, hours) in [
+            ("2000-01-01", 0),
+            ("2000-01-01T06:00:00", 6),
+            ("2000-01-01T06:00", 6),
+        ] {
+            let apart = (until(text).unwrap() - day - hours * 3_600_000_000_000).abs();
+            assert!(apart < DAY, "{text} {apart}");
+        }
+        assert!(until("1h").unwrap() > day);
+        for text in ["", "yesterday", "2000-13-01"] {
+            until(text).unwrap_err();
         }
     }
 }
