@@ -127,15 +127,12 @@ fn by_digest() -> Value {
     json!({ "signedIdentity": { "type": "matchDigest" } })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bundles_count_where_a_digest_is_enough() {
-    let Some(signed) = Signed::start() else {
-        return;
-    };
-    let signing = &signed.signing;
-    let (other, other_manifest) = signed.image(60, "team/other:1").await;
-    let other_digest = digest(&other_manifest);
-    let good = |manifest: &[u8]| {
+/// Makes a bundle for a manifest.
+type Make<'a> = Box<dyn Fn(&[u8]) -> Value + 'a>;
+
+/// Bundles, and why each does not count; `other` is another image's manifest.
+fn cases<'a>(signing: &'a Signing, other: &'a [u8]) -> Vec<(Make<'a>, &'static str)> {
+    let good = move |manifest: &[u8]| {
         envelope(
             signing,
             "ann.key",
@@ -143,37 +140,33 @@ async fn bundles_count_where_a_digest_is_enough() {
             &statement(SIGNED, &digest(manifest)),
         )
     };
-    type Make<'a> = Box<dyn Fn(&[u8]) -> Value + 'a>;
-    let changed = |manifest: &[u8]| {
+    let changed = move |manifest: &[u8]| {
         let mut bundle = good(manifest);
-        bundle["dsseEnvelope"]["payload"] = base64(&statement(SIGNED, &other_digest)).into();
+        bundle["dsseEnvelope"]["payload"] = base64(&statement(SIGNED, &digest(other))).into();
         bundle
     };
-    let table: Vec<(Make<'_>, &str)> = vec![
+    vec![
         (Box::new(good), ""),
-        (Box::new(|m| message(signing, "ann.key", m)), ""),
+        (Box::new(move |m| message(signing, "ann.key", m)), ""),
         (
-            Box::new(|m| message(signing, "bob.key", m)),
+            Box::new(move |m| message(signing, "bob.key", m)),
             "not made by a key that is trusted",
         ),
+        (Box::new(move |_| good(other)), "is about another manifest"),
         (
-            Box::new(|_| good(&other_manifest)),
-            "is about another manifest",
-        ),
-        (
-            Box::new(|_| message(signing, "ann.key", &other_manifest)),
+            Box::new(move |_| message(signing, "ann.key", other)),
             "it is for sha256:",
         ),
         (Box::new(changed), "not made by a key that is trusted"),
         (
-            Box::new(|m| {
+            Box::new(move |m| {
                 let bill = statement("https://spdx.dev/Document", &digest(m));
                 envelope(signing, "ann.key", IN_TOTO, &bill)
             }),
             "what is signed says \"https://spdx.dev/Document\"",
         ),
         (
-            Box::new(|m| {
+            Box::new(move |m| {
                 envelope(
                     signing,
                     "ann.key",
@@ -184,7 +177,7 @@ async fn bundles_count_where_a_digest_is_enough() {
             "is of the type \"text/plain\"",
         ),
         (
-            Box::new(|m| {
+            Box::new(move |m| {
                 let mut both = good(m);
                 both["messageSignature"] =
                     message(signing, "ann.key", m)["messageSignature"].clone();
@@ -193,7 +186,7 @@ async fn bundles_count_where_a_digest_is_enough() {
             "no signature, or more than one",
         ),
         (
-            Box::new(|m| {
+            Box::new(move |m| {
                 let mut two = good(m);
                 let one = two["dsseEnvelope"]["signatures"][0].clone();
                 two["dsseEnvelope"]["signatures"] = json!([one, one]);
@@ -201,9 +194,17 @@ async fn bundles_count_where_a_digest_is_enough() {
             }),
             "has 2 signatures",
         ),
-        (Box::new(|_| json!([])), "the bundle cannot be read"),
-    ];
-    for (number, (make, why)) in (0..).zip(table) {
+        (Box::new(move |_| json!([])), "the bundle cannot be read"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bundles_count_where_a_digest_is_enough() {
+    let Some(signed) = Signed::start() else {
+        return;
+    };
+    let (other, other_manifest) = signed.image(60, "team/other:1").await;
+    for (number, (make, why)) in (0..).zip(cases(&signed.signing, &other_manifest)) {
         let name = format!("team/app{number}:1");
         let (image, manifest) = signed.image(61 + number, &name).await;
         signed
