@@ -206,9 +206,9 @@ fn all_containers_are_seen_at_once() {
     ];
     brig.brig(&command).ok();
     let mut terminal = Terminal::start(&mut brig.command(Client::Brig, &["top"]));
-    // Wide enough for all columns.
-    terminal.resize(24, 120);
     terminal.expect("webby");
+    // Wide enough for all columns, now that the command is there.
+    terminal.resize(24, 120);
     terminal.type_in("l");
     terminal.expect("greetings");
     terminal.type_in("k");
