@@ -280,6 +280,16 @@ fn a_socket_of_a_team_has_its_containers_only() {
         "true",
     ];
     doors.refused("team", &lent, "No such container");
+    let linked = [
+        "run", "--label", "team=ci", "--link", "theirs", "bb", "true",
+    ];
+    doors.refused("team", &linked, "No such container");
+    doors.refused("team", &["system", "df"], "not told through this socket");
+    let network = doors.by("team", Client::Brig, &["network", "inspect", "bridge"]);
+    assert!(
+        network.ok().contains("ours") && !network.ok().contains("theirs"),
+        "{network}"
+    );
     doors.refused(
         "team",
         &["volume", "create", "v"],
@@ -331,7 +341,41 @@ fn a_socket_without_the_host_lends_none_of_it() {
     ] {
         doors.refused("safe", &["run", flag, "bb", "true"], beyond);
     }
-    // What somebody else has made with more than that is not entered.
+    let logs = [
+        "--log-driver=fluentd",
+        "--log-opt=fluentd-address=unix:///run/any.sock",
+    ];
+    let run = [&["run"][..], &logs, &["bb", "true"]].concat();
+    doors.refused("safe", &run, "the log driver fluentd");
+    // What somebody else has made with more than that is not entered, and lent by nobody.
+    let theirs = [
+        "volume",
+        "create",
+        "-o",
+        "type=none",
+        "-o",
+        "o=bind",
+        "-o",
+        "device=/etc",
+        "etc",
+    ];
+    brig.brig(&theirs).ok();
+    doors.refused("safe", &["run", "-v", "etc:/x", "bb", "true"], mounts);
+    brig.brig(&[
+        "run",
+        "-d",
+        "--name",
+        "etced",
+        "-v",
+        "etc:/x:ro",
+        "bb",
+        "sleep",
+        "1000",
+    ])
+    .ok();
+    doors.refused("safe", &["exec", "etced", "true"], mounts);
+    brig.brig(&["rm", "-f", "etced"]).ok();
+    brig.brig(&["volume", "rm", "etc"]).ok();
     brig.brig(&[
         "run",
         "-d",

@@ -32,6 +32,9 @@ impl Default for Policy {
     }
 }
 
+/// Log drivers that connect to nothing that a request names.
+const HARMLESS_LOGS: [&str; 4] = ["json-file", "local", "journald", "none"];
+
 /// What an operation is about, as far as policies care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum About {
@@ -165,7 +168,8 @@ impl Policy {
     /// Whether a container that is there may be changed or entered: one that has more than this socket
     /// allows would lend it to whoever enters it.
     pub(crate) fn may_enter(&self, view: &View) -> Result<(), Failure> {
-        self.check(&view.spec)
+        // With what came of --volumes-from.
+        self.check(&view.spec, &view.resolved.mounts)
     }
 
     /// Whether such a container may be made.
@@ -176,7 +180,7 @@ impl Policy {
                 self.label_text()
             )));
         }
-        self.check(spec)
+        self.check(spec, &spec.mounts)
     }
 
     fn label_text(&self) -> String {
@@ -187,9 +191,17 @@ impl Policy {
         }
     }
 
-    fn check(&self, spec: &ContainerSpec) -> Result<(), Failure> {
+    fn check(&self, spec: &ContainerSpec, mounts: &[MountRequest]) -> Result<(), Failure> {
+        let narrow = !self.host_mounts || !self.privileged;
+        let log = spec.log.driver.as_str();
+        if narrow && !HARMLESS_LOGS.contains(&log) {
+            return Err(refused(&format!(
+                "the log driver {log}, by which the daemon connects to sockets that it is told, is not \
+                 allowed through this socket"
+            )));
+        }
         if !self.host_mounts
-            && let Some(mount) = spec.mounts.iter().find(|mount| of_host(mount))
+            && let Some(mount) = mounts.iter().find(|mount| of_host(mount))
         {
             return Err(refused(&format!(
                 "{} would be of the host: mounts of the host are not allowed through this socket",
@@ -240,7 +252,15 @@ impl Policy {
         };
         let volumes = spec.volumes_from.iter();
         let volumes = volumes.map(|from| from.split(':').next().unwrap_or_default());
-        joined.chain(network).chain(volumes).collect()
+        let endpoints = spec.networking.endpoints.iter();
+        let links = endpoints.flat_map(|(_, endpoint)| &endpoint.links);
+        let links = spec.networking.links.iter().chain(links);
+        let links = links.map(|link| link.split(':').next().unwrap_or_default());
+        joined
+            .chain(network)
+            .chain(volumes)
+            .chain(links.map(|name| name.trim_start_matches('/')))
+            .collect()
     }
 }
 
@@ -264,10 +284,16 @@ fn of_host(mount: &MountRequest) -> bool {
     match &mount.kind {
         MountKind::Bind { .. } => true,
         MountKind::Volume(volume) => {
-            !volume.options.is_empty() || volume.driver.as_deref().is_some_and(|d| d != "local")
+            names_something(volume.options.keys())
+                || volume.driver.as_deref().is_some_and(|d| d != "local")
         }
         MountKind::Image { .. } | MountKind::Tmpfs { .. } => false,
     }
+}
+
+/// Whether a volume's options say what it is; a size alone does not.
+pub(crate) fn names_something<'a>(mut options: impl Iterator<Item = &'a String>) -> bool {
+    options.any(|name| name != "size")
 }
 
 /// What a container has beyond the default, if anything.
@@ -299,6 +325,14 @@ fn privileges(spec: &ContainerSpec) -> Option<&'static str> {
         (!spec.resources.cdi.is_empty(), "devices"),
         (spec.resources.cgroup_parent.is_some(), "another cgroup"),
         (spec.runtime.is_some(), "another runtime"),
+        (
+            spec.resources.oom_score_adj.is_some_and(|score| score < 0),
+            "a share in memory that others lose theirs for",
+        ),
+        (
+            spec.resources.cpu_rt_runtime.is_some_and(|time| time != 0),
+            "real-time scheduling",
+        ),
     ];
     found
         .into_iter()

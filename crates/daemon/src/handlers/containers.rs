@@ -33,7 +33,7 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
     })?;
     let spec = container_spec(body, platform, version)?;
     if !peer.door.policy.is_open() {
-        guard::may_create(&app.engine, &peer.door.policy, &spec)?;
+        guard::may_create(app, &peer.door.policy, &spec).await?;
     }
     let created = app
         .blocking(move |engine| container::create(engine, name, spec))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use api::convert::{endpoint_request, ipam, network_spec};
 use api::wire;
 use api::{Version, convert::rfc3339};
+use engine::container;
 use engine::network::{self, Fate, Member, View};
 use hyper::StatusCode;
 
@@ -41,9 +42,15 @@ pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
             format!("network {name} not found"),
         ));
     }
-    let view = app
+    let mut view = app
         .blocking(move |engine| network::inspect(engine, &name))
         .await?;
+    let policy = call.policy();
+    if policy.label.is_some() {
+        let found = |member: &Member| container::inspect(&app.engine, member.id.as_str()).ok();
+        let sees = |member: &Member| found(member).is_some_and(|view| policy.sees(&view.spec));
+        view.containers.retain(sees);
+    }
     respond::ok(&shown(&view, call.version))
 }
 

@@ -7,6 +7,7 @@ use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
 use super::volume_filter::{Filter, PruneFilter};
+use crate::access::policy::names_something;
 use crate::app::App;
 use crate::http::body::{self, Download, Upload};
 use crate::http::error::Failure;
@@ -35,7 +36,8 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
             "ClusterVolumeSpec is not supported by Brig: there is no cluster",
         ));
     }
-    let has_options = body.driver_opts.as_ref().is_some_and(|o| !o.is_empty());
+    let options = body.driver_opts.iter().flatten();
+    let has_options = names_something(options.map(|(name, _)| name));
     let policy = &peer.door.policy;
     policy.may_create_volume(&body.driver, has_options)?;
     let request = Request {

@@ -21,6 +21,9 @@ use crate::busy::Busy;
 /// The longest JSON body of a request.
 pub(crate) const LONGEST_JSON: usize = 16 << 20;
 
+/// How long a client may take to send one.
+const SLOWEST_JSON: Duration = Duration::from_secs(120);
+
 /// Pieces under way between an async body and a blocking reader or writer.
 const PIECES: usize = 4;
 const PIECE: usize = 64 << 10;
@@ -139,6 +142,27 @@ pub(crate) async fn json<T: DeserializeOwned>(body: Sent) -> Result<Option<T>, F
 
 /// A request's body as it is.
 pub(crate) async fn bytes(body: Sent) -> Result<Bytes, Failure> {
+    in_time(SLOWEST_JSON, whole(body)).await
+}
+
+/// Refuses what takes longer: who sends a byte now and then would hold a connection for ever.
+async fn in_time<T>(
+    limit: Duration,
+    read: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let late = |_| {
+        Failure::with_status(
+            StatusCode::REQUEST_TIMEOUT,
+            format!(
+                "the request's body did not come within {} s",
+                limit.as_secs()
+            ),
+        )
+    };
+    tokio::time::timeout(limit, read).await.map_err(late)?
+}
+
+async fn whole(body: Sent) -> Result<Bytes, Failure> {
     match Limited::new(body, LONGEST_JSON).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Failure::with_status(
@@ -267,5 +291,19 @@ impl Write for Download {
 
     fn flush(&mut self) -> io::Result<()> {
         self.send()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_refused() {
+        let never = std::future::pending::<Result<(), Failure>>();
+        let late = in_time(Duration::from_millis(1), never).await.unwrap_err();
+        assert_eq!(late.status(), StatusCode::REQUEST_TIMEOUT);
+        let there = in_time(SLOWEST_JSON, async { Ok(7) }).await;
+        assert_eq!(there.unwrap(), 7);
     }
 }
