@@ -359,14 +359,9 @@ fn places_of_mounts_lead_nowhere_else() {
             }],
             ..pb::ExecOp::default()
         };
-        let op = pb::Op {
-            op: Some(pb::op::Op::Exec(exec)),
-            ..pb::Op::default()
-        };
-        let read = read(pb::Definition {
-            def: vec![prost::Message::encode_to_vec(&op)],
-            ..pb::Definition::default()
-        });
+        let mut made = Made::default();
+        let digest = made.op(&[], pb::op::Op::Exec(exec));
+        let read = read(made.end(&digest));
         let graph = read.map_err(|error| error.to_string())?.graph;
         let vertex = graph.iter().next().map(|(_, vertex)| vertex.op.clone());
         match vertex {
