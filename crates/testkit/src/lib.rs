@@ -52,7 +52,7 @@ pub use processes::{Process, kill, processes_naming};
 pub use programs::{Client, cache, clients, docker_plugin, docker_py, old_compose, program};
 pub use signing::Signing;
 pub use terminal::Terminal;
-pub use wait::{AtEnd, until, within};
+pub use wait::{AtEnd, now, until, within};
 
 /// Whether the tests run as root, which everything that makes a container needs. Says so when not.
 pub fn root() -> bool {

@@ -243,7 +243,7 @@ fn a_socket_of_a_team_has_its_containers_only() {
             "--since",
             "1",
             "--until",
-            "0s",
+            &testkit::now(),
             "--filter",
             "event=start",
         ];

@@ -5,20 +5,13 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
-use testkit::{Brig, Client, clients, root, until};
+use testkit::{Brig, Client, clients, now, root, until};
 
 /// What happened since the daemon began, by these filters.
 fn past(brig: &Brig, client: Client, more: &[&str]) -> String {
     past_until(brig, client, &now(), more)
-}
-
-/// Docker's clients know how long ago something was by the second only.
-fn now() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    format!("{}.{:09}", now.as_secs(), now.subsec_nanos())
 }
 
 /// What had happened at that moment, whatever has since.
