@@ -200,8 +200,8 @@ fn requests_by_chance_are_answered() {
     let mut chance = Chance(seed.max(1));
     let left_in = |line: &&str| {
         let path = line.split(' ').nth(1).unwrap_or_default();
-        let out = |of: &&str| path.starts_with(*of);
-        !line.starts_with('#') && !line.is_empty() && !LEFT_OUT.iter().any(|of| out(&of))
+        let out = |of: &str| path.starts_with(of);
+        !line.starts_with('#') && !line.is_empty() && !LEFT_OUT.iter().any(|of| out(of))
     };
     let operations: Vec<&str> = OPERATIONS.lines().filter(left_in).collect();
     for count in 0..number("BRIG_FUZZ", 1200) {
