@@ -387,7 +387,7 @@ fn a_build_that_is_given_up_leaves_nothing() {
             .any(|process| process.command.starts_with("sleep"))
     };
     until("the command of the build", || sleeps().then_some(()));
-    kill("INT", child.id());
+    kill("TERM", child.id());
     assert!(!child.wait().unwrap().success());
     until("the end of its command", || (!sleeps()).then_some(()));
     build.brig.expect_nothing_left();
