@@ -235,7 +235,7 @@ fn a_build_that_is_given_up_leaves_nothing() {
             .any(|process| process.command.contains("sleep"))
             .then_some(())
     });
-    kill("INT", child.id());
+    kill("TERM", child.id());
     let status = child.wait().unwrap();
     assert!(!status.success());
     until("the end of its command", || {

@@ -552,7 +552,7 @@ fn a_cancelled_pull_stops() {
     until("the layer's request", || {
         (!layers_asked(&server).is_empty()).then_some(())
     });
-    kill("INT", pull.id());
+    kill("TERM", pull.id());
     pull.wait().unwrap();
     let port = server.address().rsplit_once(':').unwrap().1.to_owned();
     until("the connection's end", || {
