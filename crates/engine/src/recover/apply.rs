@@ -8,8 +8,8 @@ use storage::Durability;
 use sys::cgroup::Cgroup;
 use types::{Change, ContainerId, ExitStatus, Lifecycle, ProcessRef};
 
-use super::observe::{AT_ONCE, Observed};
-use super::plan::{Action, Plan};
+use super::observe::{self, AT_ONCE, Observed};
+use super::plan::{self, Action, Plan};
 use crate::container::start::cgroup_path;
 use crate::container::{remove, start};
 use crate::record::Status;
@@ -24,36 +24,59 @@ struct Case {
 }
 
 pub(super) fn apply(engine: &Engine, observed: Observed, plans: Vec<Plan>) {
-    let cases = observed.containers.into_iter().zip(observed.shims);
-    let mut cases: Vec<(Case, Plan)> = cases
-        .zip(plans)
-        .map(|((container, shim), plan)| {
-            let case = Case {
-                id: plan.id.clone(),
-                container,
-                shim,
-            };
-            (case, plan)
-        })
-        .collect();
+    let mut cases = cases(observed, plans);
     let each = cases.len().div_ceil(AT_ONCE).max(1);
     // No container's recovery waits for another's.
     std::thread::scope(|scope| {
         for cases in cases.chunks_mut(each) {
             scope.spawn(move || {
                 let _runtime = engine.runtime().enter();
-                cases.iter_mut().for_each(|case| recover(engine, case));
+                for (case, plan) in cases {
+                    if let Missed(true) = recover(engine, case, plan) {
+                        again(engine, case);
+                    }
+                }
             });
         }
     });
 }
 
-fn recover(engine: &Engine, (case, plan): &mut (Case, Plan)) {
+fn cases(observed: Observed, plans: Vec<Plan>) -> Vec<(Case, Plan)> {
+    let cases = observed.containers.into_iter().zip(observed.shims);
+    let with_plan = |((container, shim), plan): (_, Plan)| {
+        let id = plan.id.clone();
+        let case = Case {
+            id,
+            container,
+            shim,
+        };
+        (case, plan)
+    };
+    cases.zip(plans).map(with_plan).collect()
+}
+
+/// Whether a container is not looked after because its shim has gone since it was asked.
+struct Missed(bool);
+
+fn recover(engine: &Engine, case: &Case, plan: &mut Plan) -> Missed {
+    let mut missed = false;
     for action in std::mem::take(&mut plan.actions) {
         tracing::info!(container = %plan.id, cause = plan.cause, ?action, "recovering");
+        let adopts = matches!(action, Action::Adopt(_));
         if let Err(error) = act(engine, case, action) {
             tracing::error!(container = %plan.id, error = %error.chain(), "cannot recover");
+            missed |= adopts;
         }
+    }
+    Missed(missed)
+}
+
+/// What ended between the question and the watch is looked at once more: its shim has left word.
+fn again(engine: &Engine, case: &Case) {
+    let observed = observe::again(engine, &case.id, case.container.clone());
+    let plans = observed.facts.iter().map(plan::plan).collect();
+    for (case, mut plan) in cases(observed, plans) {
+        recover(engine, &case, &mut plan);
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{Engine, Error, clock};
 pub(super) const AT_ONCE: usize = 16;
 
 /// Everything observed; the three lists go together.
+#[derive(Default)]
 pub(super) struct Observed {
     pub(super) facts: Vec<Facts>,
     pub(super) containers: Vec<Option<Arc<Container>>>,
@@ -26,11 +27,7 @@ pub(super) struct Observed {
 /// Reads the records into memory, and looks at what goes with them.
 pub(super) fn observe(engine: &Engine) -> Result<Observed, Error> {
     let mut run_dirs = run_dirs(engine)?;
-    let mut observed = Observed {
-        facts: Vec::new(),
-        containers: Vec::new(),
-        shims: Vec::new(),
-    };
+    let mut observed = Observed::default();
     let (containers, unreadable) = load(engine)?;
     for id in unreadable {
         run_dirs.remove(&id);
@@ -47,6 +44,18 @@ pub(super) fn observe(engine: &Engine) -> Result<Observed, Error> {
         look(engine, &mut observed, &id, container, (run_dir, asked));
     }
     Ok(observed)
+}
+
+/// One container, observed once more; it has a run directory.
+pub(super) fn again(
+    engine: &Engine,
+    id: &ContainerId,
+    container: Option<Arc<Container>>,
+) -> Observed {
+    let mut observed = Observed::default();
+    let asked = ask(engine, id);
+    look(engine, &mut observed, id, container, (true, asked));
+    observed
 }
 
 /// What a shim says, and what that means.
