@@ -2,6 +2,7 @@
 //! store, which frees the name; what the last run left in the run directory after it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sys::Errno;
 use types::{Change, ContainerId, ExitStatus, Lifecycle};
@@ -10,7 +11,10 @@ use super::{WrongState, kill, restarts};
 use crate::table::Container;
 use crate::{Engine, Error, clock, event, exec};
 
-/// Removes it; `force` kills it first. Returns when its name is free again.
+/// How long a removal waits for what watched the container to let go of its ports.
+const PORTS_FREE: Duration = Duration::from_secs(10);
+
+/// Removes it; `force` kills it first. Returns when its name is free again, and its ports are.
 pub async fn remove(engine: &Engine, who: &str, force: bool) -> Result<(), Error> {
     remove_and(engine, who, force, false).await
 }
@@ -23,6 +27,7 @@ pub async fn remove_with_volumes(engine: &Engine, who: &str, force: bool) -> Res
 async fn remove_and(engine: &Engine, who: &str, force: bool, volumes: bool) -> Result<(), Error> {
     let container = engine.find(who)?;
     let mut progress = container.progress();
+    let had_ports = !container.status().ports.rules.is_empty();
     if force {
         kill_whatever_runs(engine, &container).await?;
     }
@@ -40,6 +45,11 @@ async fn remove_and(engine: &Engine, who: &str, force: bool, volumes: bool) -> R
         engine.blocking(move |engine| forget(engine, &container, volumes))
     };
     done.await?;
+    if had_ports {
+        // Whoever asks for them next is not told that they are taken.
+        let clean = progress.wait_for(|p| p.clean);
+        drop(tokio::time::timeout(PORTS_FREE, clean).await);
+    }
     let task = {
         let engine = engine.clone();
         async move {
