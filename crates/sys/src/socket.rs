@@ -476,8 +476,9 @@ mod tests {
         drop(b);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("some.sock");
-        let _listener = listen(&path, Kind::Messages).unwrap();
-        // Nobody accepts: as many wait as listen(2) was told.
+        let listener = listen(&path, Kind::Messages).unwrap();
+        // Nobody accepts: as many wait as listen(2) was told, here once more.
+        rustix::net::listen(&listener, 1).unwrap();
         let mut waiting = Vec::new();
         let refused = loop {
             match connect_within(&path, Kind::Messages, Duration::from_millis(1)) {
