@@ -133,7 +133,7 @@ fn a_users_manager_makes_the_cgroup() {
     let tree = Tree::new();
     let systemd = SYSTEMD.iter().find(|path| Path::new(path).exists());
     // Into the cgroup first, so that it is the root of the cgroup namespace.
-    let enter = "echo $$ > \"$0/cgroup.procs\"; exec unshare --mount --pid --cgroup --fork \
+    let enter = "echo $$ > \"$0/cgroup.procs\"; exec /usr/bin/unshare --mount --pid --cgroup --fork \
                  --kill-child --mount-proc sh -c \"$1\"";
     let output = Command::new("sh")
         .args(["-c", enter])

@@ -77,7 +77,8 @@ patiently("the session", lambda: api.exec_inspect(made)["Running"])
 sock.close()
 streamed = echo.exec_run(["sh", "-c", "echo a; echo b"], stream=True).output
 assert b"".join(streamed) == b"a\nb\n"
-assert echo.exec_run(["true"], detach=True).exit_code is None
+# It may have ended by the time it is asked about.
+assert echo.exec_run(["true"], detach=True).exit_code in (None, 0)
 try:
     echo.exec_run(["no-such-command"])
 except docker.errors.APIError as error:
