@@ -59,7 +59,7 @@ assert talker.logs(tail=1) == b"bye\n" and talker.logs(stderr=True, stdout=False
 stamped = talker.logs(timestamps=True).splitlines()
 assert len(stamped) == 4 and stamped[0].endswith(b"Z line 1"), stamped
 assert talker.logs(since=int(time.time()) + 3600) == b""
-assert talker.attach(logs=True) == b"line 1\nline 2\nline 3\nbye\n"
+assert talker.logs() == b"line 1\nline 2\nline 3\nbye\n"
 
 # Exec.
 code, out = echo.exec_run(["sh", "-c", "echo out; echo err >&2; exit 5"], demux=True)
