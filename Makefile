@@ -10,7 +10,7 @@ demo:
 test:
 	@scripts/test.sh
 
-# The five programs, in target/dist.
+# The six programs, in target/dist.
 build:
 	@scripts/setup.sh build
 	@scripts/build.sh release

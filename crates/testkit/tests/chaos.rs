@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use testkit::{Brig, kill, processes_naming, root, until};
+use testkit::{AtEnd, Brig, kill, processes_naming, root, until};
 
 const CLIENTS: u64 = 8;
 
@@ -422,6 +422,7 @@ fn clients_go_on_while_all_is_killed() {
             let (socket, over, tally) = (&socket, &over, &tally);
             scope.spawn(move || walk(socket, seed + 1 + client, over, tally));
         }
+        let _over = AtEnd(&over);
         let mut random = Random::new(seed);
         while Instant::now() < end {
             let pause = 200 + u64::try_from(random.below(1500)).unwrap();
@@ -434,7 +435,6 @@ fn clients_go_on_while_all_is_killed() {
                 kills[1] += 1;
             }
         }
-        over.store(true, Ordering::Relaxed);
     });
     let tally = tally.into_inner().unwrap();
     let asked: usize = tally.answers.values().sum();

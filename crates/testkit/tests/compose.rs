@@ -128,7 +128,7 @@ fn a_project_lives_and_is_taken_down() {
     );
     let top = project.compose(&["top", "web"]);
     assert!(top.ok().contains("httpd"), "{top}");
-    assert!(project.compose(&["images"]).ok().contains("bb"));
+    assert!(project.compose(&["images"]).ok().contains(" bb "));
     assert_eq!(project.compose(&["ls", "-q"]).ok(), "harbour");
 
     // Nothing has changed: nothing is made anew.

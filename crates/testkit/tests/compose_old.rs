@@ -134,7 +134,7 @@ fn reads(project: &Project<'_>) {
     assert!(port.ok().starts_with("127.0.0.1:"), "{port}");
     let top = project.compose(&["top", "web"]);
     assert!(top.ok().contains("httpd"), "{top}");
-    assert!(project.compose(&["images"]).ok().contains("bb"));
+    assert!(project.compose(&["images"]).ok().contains(" bb "));
     project.compose(&["config", "-q"]).ok();
 }
 

@@ -72,10 +72,7 @@ fn each_step_that_fails_undoes_those_before_it() {
             brig.brig(&["rm", "-f", failed.ok()]).ok();
         } else {
             assert!([125, 126, 127].contains(&failed.code), "{step}: {failed}");
-            assert!(
-                failed.stderr.contains(step.as_str()) || !failed.stderr.is_empty(),
-                "{step}: {failed}"
-            );
+            assert!(!failed.stderr.is_empty(), "{step}: {failed}");
         }
         assert!(
             brig.brig(&["ps", "-aq"]).ok().is_empty(),

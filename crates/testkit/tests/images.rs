@@ -174,7 +174,7 @@ fn saved_archives_are_both_an_oci_layout_and_dockers() {
     assert!(pack.unwrap().success());
     brig.brig(&["rmi", "-f", "bb"]).ok();
     let loaded = brig.brig(&["load", "-i", oci.to_str().unwrap()]);
-    assert!(loaded.ok().contains("bb"), "{loaded}");
+    assert!(loaded.ok().contains(": bb"), "{loaded}");
     assert_eq!(brig.brig(&["run", "--rm", "bb", "echo", "oci"]).ok(), "oci");
     brig.finish();
 }

@@ -33,10 +33,17 @@ const FORBIDDEN: &[(&str, &str)] = &[
 /// Attributes that hide a test.
 const HIDING: &[&str] = &[concat!("#[ig", "nore"), concat!("#[should", "_panic")];
 
+/// Ends of the names of files that tools leave behind.
+const LEFTOVERS: &[&str] = &[".snap.new", ".orig", ".rej"];
+
 /// Checks every text file.
 pub(super) fn check(root: &Path, files: &[PathBuf]) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for file in files {
+        let place = file.display().to_string();
+        if LEFTOVERS.iter().any(|end| place.ends_with(end)) {
+            findings.push(Finding::new(&place, "left behind by a tool".to_owned()));
+        }
         let bytes = std::fs::read(root.join(file))
             .with_context(|| format!("could not read {}", file.display()))?;
         let Ok(text) = String::from_utf8(bytes) else {
@@ -44,7 +51,7 @@ pub(super) fn check(root: &Path, files: &[PathBuf]) -> Result<Vec<Finding>> {
         };
         let generated = file.ends_with("Cargo.lock") || file.ends_with("LICENSE");
         if !generated {
-            findings.extend(check_text(&file.display().to_string(), &text));
+            findings.extend(check_text(&place, &text));
         }
     }
     Ok(findings)

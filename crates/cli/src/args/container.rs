@@ -182,7 +182,7 @@ pub struct ContainerFlags {
     /// Further address of the link
     #[arg(long, value_name = "list", value_parser = address)]
     pub link_local_ip: Vec<IpAddr>,
-    /// Log driver: json-file or none
+    /// Log driver: json-file, local, journald, syslog, gelf, fluentd or none
     #[arg(long, value_name = "string")]
     pub log_driver: Option<String>,
     /// Option of the log driver, NAME=value

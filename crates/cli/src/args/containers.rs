@@ -394,7 +394,7 @@ pub struct InspectArgs {
     /// Show sizes, if it is a container
     #[arg(short, long)]
     pub size: bool,
-    /// Only objects of this type: container, image or volume
+    /// Only objects of this type: container, image, network or volume
     #[arg(long = "type", value_name = "string")]
     pub kind: Option<String>,
     /// The objects.

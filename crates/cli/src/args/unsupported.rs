@@ -43,8 +43,6 @@ const OF_OTHERS: &[(&str, &str, &str)] = &[
         "--kernel-memory",
         "the kernel has no such limit any more",
     ),
-    ("rm", "--link", "links are not in this version"),
-    ("rm", "-l", "links are not in this version"),
     ("volume create", "--availability", CLUSTER),
     ("volume create", "--group", CLUSTER),
     ("volume create", "--limit-bytes", CLUSTER),
