@@ -72,6 +72,9 @@ const JOIN: &[Step<JoinStep>] = &[
     step("label-file", |joiner| {
         identity::open_label_file(&mut joiner.launch)
     }),
+    step("label-keys", |joiner| {
+        identity::label_keys(&mut joiner.launch)
+    }),
     step("join-namespaces", join_namespaces),
     step("change-root", change_root),
     step("session", session),

@@ -216,6 +216,36 @@ mod tests {
         parse_spec(text.as_bytes()).map_err(|error| error.to_string())
     }
 
+    /// What is not there any more when it is written again was never read.
+    #[test]
+    fn every_property_of_the_specification_is_read() {
+        let text = include_bytes!("../tests/data/every-property.json");
+        let asked: Value = serde_json::from_slice(text).unwrap();
+        let read = serde_json::to_value(parse_spec(text).unwrap()).unwrap();
+        let mut lost = Vec::new();
+        missing(&asked, &read, String::new(), &mut lost);
+        assert_eq!(lost, [""; 0]);
+    }
+
+    /// The paths of what is asked for and not there.
+    fn missing(asked: &Value, read: &Value, path: String, lost: &mut Vec<String>) {
+        match (asked, read) {
+            (Value::Object(asked), Value::Object(read)) => {
+                for (name, value) in asked {
+                    let path = format!("{path}.{name}");
+                    missing(value, read.get(name).unwrap_or(&Value::Null), path, lost);
+                }
+            }
+            (Value::Array(asked), Value::Array(read)) if asked.len() == read.len() => {
+                for (asked, read) in asked.iter().zip(read) {
+                    missing(asked, read, format!("{path}[]"), lost);
+                }
+            }
+            _ if asked == read => {}
+            _ => lost.push(path),
+        }
+    }
+
     #[test]
     fn the_specifications_spelling_is_read() {
         let process = parse_process(

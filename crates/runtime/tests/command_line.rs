@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -181,6 +182,47 @@ fn comparable(mut config: Value) -> Value {
     namespaces.retain(|namespace| namespace["type"] != "cgroup");
     linux["namespaces"] = json!(namespaces);
     config
+}
+
+/// The flags of a help, each with its short form and whether it takes a value.
+fn flags(help: &str) -> BTreeSet<String> {
+    let lines = help.lines().map(str::trim_start);
+    let flags = lines.filter(|line| line.starts_with("--"));
+    let columns = flags.filter_map(|line| line.split("  ").next());
+    columns.map(|flag| flag.trim_end().to_owned()).collect()
+}
+
+#[test]
+fn every_verb_and_flag_of_runc_is_here() {
+    let Some(root) = runc() else {
+        return skip("SKIP: no runc to compare with (scripts/setup.sh bench)");
+    };
+    if !sys::term::is_root() {
+        return skip("SKIP: a chroot needs root");
+    }
+    let bundle = Bundle::new(&["true"]);
+    let helps = |words: &[&str]| {
+        let theirs = runc_output(&root, words);
+        assert!(theirs.status.success(), "{words:?}");
+        (text(&theirs.stdout), succeed(&bundle, words))
+    };
+    let (theirs, ours) = helps(&["--help"]);
+    let (_, verbs) = theirs.split_once("COMMANDS:\n").unwrap();
+    let verbs = verbs.lines().take_while(|line| !line.is_empty());
+    let verbs: Vec<_> = verbs
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|verb| *verb != "help,")
+        .collect();
+    assert!(verbs.len() > 15, "{theirs}");
+    let missing = |theirs: &str, ours: &str| -> Vec<String> {
+        let difference = flags(theirs).difference(&flags(ours)).cloned().collect();
+        difference
+    };
+    assert_eq!(missing(&theirs, &ours), [""; 0]);
+    for verb in verbs {
+        let (theirs, ours) = helps(&[verb, "--help"]);
+        assert_eq!(missing(&theirs, &ours), [""; 0], "{verb}");
+    }
 }
 
 #[test]

@@ -298,6 +298,35 @@ fn a_cgroup_that_is_named_is_not_done_without() {
     home.assert_nothing_left();
 }
 
+/// Nor are limits, which nothing but a cgroup keeps.
+#[test]
+fn limits_are_not_done_without_a_cgroup() {
+    if let Some(reason) = cannot_run() {
+        return skip(reason);
+    }
+    let mut home = Home::new(&["true"]);
+    let limits = [
+        json!({"pids": {"limit": 5}}),
+        json!({"memory": {"limit": 64 << 20}}),
+        json!({"cpu": {"shares": 512}}),
+        json!({"cpu": {"cpus": "0"}}),
+    ];
+    for limit in limits {
+        home.config["linux"]["resources"] = limit.clone();
+        home.write();
+        let said = home.refuse(&["run", "x"]);
+        let wanted = "rootless needs no limits + no cgrouppath when no permission is granted for \
+                      cgroups: permission denied";
+        assert!(said.contains(wanted), "{limit}: {said}");
+        home.assert_nothing_left();
+    }
+    // Devices are kept by the user namespace, whatever the rules say.
+    home.config["linux"]["resources"] = json!({"devices": [{"allow": false, "access": "rwm"}]});
+    home.write();
+    home.succeed(&["run", "x"]);
+    home.assert_nothing_left();
+}
+
 #[test]
 fn processes_that_nobody_keeps_together_are_warned_of() {
     if let Some(reason) = cannot_run() {

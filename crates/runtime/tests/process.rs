@@ -390,8 +390,13 @@ fn security_modules_are_there_or_missed() {
         support::skip("SKIP: what SELinux does with labels depends on its policy");
     } else {
         let said = with_process("true", "selinuxLabel", json!("a:b:c:d")).fail();
+        let none = "SELinux is not enabled in this kernel";
+        assert!(said.contains(none), "{said}");
+        let mut bundle = Bundle::new(&["true"]);
+        bundle.config["linux"]["mountLabel"] = json!("a:b:c:d");
+        let said = bundle.fail();
         assert!(
-            said.contains("SELinux is not enabled in this kernel"),
+            said.contains("linux.mountLabel") && said.contains(none),
             "{said}"
         );
     }

@@ -78,7 +78,8 @@ const SCRIPT: &str = r#"
 set -e
 exec 2>&1
 mount --make-rprivate /
-umount -R -l /sys/fs/cgroup
+# What is mounted below goes with it.
+umount -l /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
 mount -t tmpfs -o mode=755 none /run
 mkdir -p /run/systemd/system /run/user/$USER_ID
@@ -91,7 +92,8 @@ mount --bind $DIR/passwd /etc/passwd
 echo $$ > /sys/fs/cgroup/user/manager/cgroup.procs
 export XDG_RUNTIME_DIR=/run/user/$USER_ID HOME=$DIR
 unset DBUS_SESSION_BUS_ADDRESS
-as_user() { setpriv --reuid $USER_ID --regid $USER_ID --clear-groups "$@"; }
+# Programs with a path are util-linux's, where a shell has others of those names in itself.
+as_user() { /usr/bin/setpriv --reuid $USER_ID --regid $USER_ID --clear-groups "$@"; }
 as_user $SYSTEMD --user --unit=basic.target > $DIR/log 2>&1 &
 tries=0
 until [ -S $XDG_RUNTIME_DIR/systemd/private ]; do

@@ -52,11 +52,33 @@ const TOOLS: [&str; 20] = [
     "systemctl",
 ];
 
-/// Programs that are on nobody's path: systemd, for the test of the driver that asks it for cgroups.
-const HIDDEN_TOOLS: [&str; 2] = [
+/// Programs that other programs start: systemd, for the tests of the driver that asks it for cgroups,
+/// and a user's bus.
+const HIDDEN_TOOLS: [&str; 3] = [
     "/usr/lib/systemd/systemd",
     "/usr/lib/systemd/systemd-executor",
+    "/usr/bin/dbus-daemon",
 ];
+
+/// What systemd's instance for a user begins with, and the bus that it starts (Debian's
+/// dbus-user-session).
+const OF_USERS: [&str; 12] = [
+    "/usr/lib/systemd/user/app.slice",
+    "/usr/lib/systemd/user/basic.target",
+    "/usr/lib/systemd/user/dbus.service",
+    "/usr/lib/systemd/user/dbus.socket",
+    "/usr/lib/systemd/user/exit.target",
+    "/usr/lib/systemd/user/paths.target",
+    "/usr/lib/systemd/user/session.slice",
+    "/usr/lib/systemd/user/shutdown.target",
+    "/usr/lib/systemd/user/sockets.target",
+    "/usr/lib/systemd/user/systemd-exit.service",
+    "/usr/lib/systemd/user/timers.target",
+    "/usr/share/dbus-1/session.conf",
+];
+
+/// That the bus is wanted.
+const WANTED: &str = "usr/lib/systemd/user/sockets.target.wants";
 
 /// What the initramfs loads to see its disk. Those that are built in are no files.
 const DISK_MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "ext4"];
@@ -110,6 +132,8 @@ mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 /sys/fs/cgroup
+# Where the kernel was told to have it.
+mount -t selinuxfs selinuxfs /sys/fs/selinux 2>/dev/null
 mount --make-rshared /
 for module in $(cat /modules/order); do insmod /modules/$module 2>/dev/null; done
 ip link set lo up
@@ -142,6 +166,7 @@ pub(crate) fn root_disk(places: &Places, files: &Files<'_>) -> Result<PathBuf> {
             tree.program(program)?;
         }
     }
+    tree.of_users()?;
     for run in files.runs {
         tree.program(&run.program.path)?;
     }
@@ -211,10 +236,25 @@ impl Tree {
         self.text("etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n")?;
         self.text("etc/hosts", "127.0.0.1 localhost\n")?;
         self.text("etc/resolv.conf", "")?;
+        self.text("etc/machine-id", "0123456789abcdef0123456789abcdef\n")?;
         self.text(
             "etc/os-release",
             "PRETTY_NAME=\"Brig's test machine\"\nID=debian\n",
         )
+    }
+
+    /// What a user's systemd has, as far as this machine has it. That the bus is wanted is said by a
+    /// link, which alone counts.
+    fn of_users(&self) -> Result<()> {
+        for file in OF_USERS.map(Path::new).iter().filter(|file| file.exists()) {
+            self.copy(file)?;
+        }
+        let (wanted, unit) = (self.root.join(WANTED), "dbus.socket");
+        if !self.root.join("usr/lib/systemd/user").join(unit).exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(&wanted)?;
+        symlink(Path::new("..").join(unit), wanted.join(unit)).context("cannot link the bus")
     }
 
     /// A program at its own path with the libraries that it needs.

@@ -114,8 +114,32 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// What is booted.
+#[derive(Debug)]
+pub(crate) struct Boot<'a> {
+    /// The root disk.
+    pub(crate) disk: &'a Path,
+    pub(crate) initramfs: &'a Path,
+    /// Whether a person sits at the console.
+    pub(crate) shell: bool,
+    /// Whether SELinux is the kernel's security module, and not AppArmor.
+    pub(crate) selinux: bool,
+}
+
+impl Boot<'_> {
+    /// The kernel's own words.
+    fn words(&self) -> String {
+        let module = if self.selinux {
+            " security=selinux"
+        } else {
+            ""
+        };
+        format!("console=ttyS0 quiet panic=-1 cgroup_no_v1=all mitigations=off{module}")
+    }
+}
+
 /// Boots, shows the console as it goes, and reads the verdict from it.
-pub(crate) fn boot(places: &Places, disk: &Path, initramfs: &Path, shell: bool) -> Result<Verdict> {
+pub(crate) fn boot(places: &Places, boot: &Boot<'_>) -> Result<Verdict> {
     let mut qemu = Command::new("qemu-system-x86_64");
     // Both processors, emulated; no network card: nothing inside has business outside.
     qemu.args([
@@ -139,18 +163,16 @@ pub(crate) fn boot(places: &Places, disk: &Path, initramfs: &Path, shell: bool) 
     .arg("-kernel")
     .arg(&places.kernel)
     .arg("-initrd")
-    .arg(initramfs)
+    .arg(boot.initramfs)
     .arg("-drive")
     .arg(format!(
         "file={},format=raw,if=virtio,cache=unsafe",
-        disk.display()
+        boot.disk.display()
     ))
     .args(["-device", "virtio-rng-pci"])
-    .args([
-        "-append",
-        "console=ttyS0 quiet panic=-1 cgroup_no_v1=all mitigations=off",
-    ])
-    .stdin(if shell {
+    .arg("-append")
+    .arg(boot.words())
+    .stdin(if boot.shell {
         Stdio::inherit()
     } else {
         Stdio::null()

@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// The conformance suite on brig-runtime instead of the tests.
     #[arg(long)]
     conformance: bool,
+    /// The test of SELinux alone, with SELinux in AppArmor's place.
+    #[arg(long)]
+    selinux: bool,
     /// A shell on the console instead of the tests.
     #[arg(long)]
     shell: bool,
@@ -42,13 +45,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let places = Places::find()?;
     let only = args.only.as_deref();
+    let only = if args.selinux { Some("selinux") } else { only };
     let (programs, runs) = if args.conformance {
         (
             Vec::new(),
             vec![Run::conformance(&paths::dist(false), only)?],
         )
     } else {
-        let programs = programs::build()?;
+        let programs = programs::build(only)?;
         let runs = plan::select(&programs, args.quick, only);
         (programs, runs)
     };
@@ -63,7 +67,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let disk = image::root_disk(&places, &files)?;
     let initramfs = image::initramfs(&places)?;
-    let verdict = machine::boot(&places, &disk, &initramfs, args.shell)?;
+    let boot = machine::Boot {
+        disk: &disk,
+        initramfs: &initramfs,
+        shell: args.shell,
+        selinux: args.selinux,
+    };
+    let verdict = machine::boot(&places, &boot)?;
     println!("{}", verdict.summary());
     if verdict.failed() {
         bail!("the virtual machine's tests failed")

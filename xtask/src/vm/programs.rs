@@ -25,10 +25,11 @@ pub(crate) struct Program {
     pub(crate) path: PathBuf,
 }
 
-/// Builds all test programs and the programs that they start.
-pub(crate) fn build() -> Result<Vec<Program>> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(paths::repository()).args([
+/// Builds the test programs whose names contain `only`, or all of them, and the programs that they
+/// start.
+pub(crate) fn build(only: Option<&str>) -> Result<Vec<Program>> {
+    let mut cargo = cargo();
+    cargo.args([
         "test",
         "--no-run",
         "--locked",
@@ -36,6 +37,7 @@ pub(crate) fn build() -> Result<Vec<Program>> {
         "--workspace",
         "--message-format=json-render-diagnostics",
     ]);
+    cargo.args(only.map_or_else(|| Ok(Vec::new()), few)?);
     let output = cargo
         .stderr(Stdio::inherit())
         .output()
@@ -48,6 +50,44 @@ pub(crate) fn build() -> Result<Vec<Program>> {
     Ok(programs
         .filter(|program| of_interest(&program.name))
         .collect())
+}
+
+fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(paths::repository());
+    cargo
+}
+
+/// The words that have cargo build no more than is asked for; none where that is more than files of
+/// tests, which alone can be named for a whole workspace.
+fn few(only: &str) -> Result<Vec<String>> {
+    let output = cargo()
+        .args(["metadata", "--no-deps", "--format-version=1", "--locked"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    let all = serde_json::from_slice(&output.stdout).context("cargo tells nothing of itself")?;
+    Ok(selected(&all, only).unwrap_or_default())
+}
+
+/// None if anything else than a file of tests has such a name.
+fn selected(all: &Value, only: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    for package in all["packages"].as_array()? {
+        let krate = Path::new(package["manifest_path"].as_str()?).parent()?;
+        let krate = krate.file_name()?.to_str()?;
+        for target in package["targets"].as_array()? {
+            let name = target["name"].as_str()?;
+            if !of_interest(krate) || !format!("{krate}::{name}").contains(only) {
+                continue;
+            }
+            if target["kind"] != serde_json::json!(["test"]) {
+                return None;
+            }
+            words.extend(["--test".to_owned(), name.to_owned()]);
+        }
+    }
+    Some(words)
 }
 
 /// Whether a program, or a test that starts it, belongs into the machine.
@@ -73,6 +113,25 @@ fn program(line: &str) -> Option<Program> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_of_tests_are_built_alone() {
+        let all = serde_json::json!({"packages": [
+            {"manifest_path": "/r/crates/sys/Cargo.toml", "targets": [
+                {"name": "sys", "kind": ["lib"]}, {"name": "mounts", "kind": ["test"]},
+            ]},
+            {"manifest_path": "/r/crates/cli/Cargo.toml", "targets": [
+                {"name": "mounts", "kind": ["bin"]},
+            ]},
+        ]});
+        let words = |only| selected(&all, only);
+        assert_eq!(
+            words("mounts"),
+            Some(vec!["--test".into(), "mounts".into()])
+        );
+        assert_eq!(words("sys::mo"), words("mounts"));
+        assert_eq!(words("sys"), None);
+    }
 
     #[test]
     fn cargos_messages_name_the_programs() {

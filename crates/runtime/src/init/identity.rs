@@ -43,6 +43,18 @@ pub(crate) fn open_label_file(launch: &mut Launch<'_>) -> Outcome {
     Ok(())
 }
 
+/// While the host's /proc is there, and before there are keys: the command shall be allowed its own.
+/// Until the next execve(2), which is the command's.
+pub(crate) fn label_keys(launch: &mut Launch<'_>) -> Outcome {
+    let label = launch.process.label.as_ref().and_then(Label::of_keys);
+    let Some(label) = label.filter(|_| launch.new_keyring) else {
+        return Ok(());
+    };
+    sys::fd::open_write(Path::new("/proc/thread-self/attr/keycreate"))
+        .and_then(|file| sys::fd::write_once(&file, label.as_bytes()))
+        .map_err(|error| refused_label(label, error))
+}
+
 /// Before anything of the container's runs in this process: it may rely on the usual dispositions.
 pub(crate) fn signals(launch: &mut Launch<'_>) -> Outcome {
     sys::process::set_umask(launch.process.umask.unwrap_or(0o022));
@@ -73,15 +85,26 @@ fn refused(label: &Label, error: sys::Error) -> Failure {
              it must be loaded before (apparmor_parser)"
         ),
         (_, Some(profile)) => format!("cannot apply AppArmor's profile {profile:?}: {error}"),
-        (sys::Errno::INVAL, None) => format!(
-            "process.selinuxLabel: SELinux's policy does not know {:?}",
-            label.value
-        ),
-        (_, None) => format!("cannot apply SELinux's label {:?}: {error}", label.value),
+        (_, None) => return refused_label(&label.value, error),
     };
     let kind = match error.errno {
         sys::Errno::NOENT | sys::Errno::INVAL => ErrorKind::Invalid,
         _ => ErrorKind::Internal,
+    };
+    Failure::new(kind, message)
+}
+
+/// SELinux's.
+fn refused_label(label: &str, error: sys::Error) -> Failure {
+    let (kind, message) = match error.errno {
+        sys::Errno::INVAL => (
+            ErrorKind::Invalid,
+            format!("process.selinuxLabel: SELinux's policy does not know {label:?}"),
+        ),
+        _ => (
+            ErrorKind::Internal,
+            format!("cannot apply SELinux's label {label:?}: {error}"),
+        ),
     };
     Failure::new(kind, message)
 }

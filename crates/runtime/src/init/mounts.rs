@@ -28,6 +28,7 @@ pub(crate) fn all(init: &mut Init<'_>) -> Outcome {
             awaited: init.awaited,
             channel: &init.launch.channel,
             in_user_namespace: plan.namespaces.names(Namespaces::USER),
+            label: plan.mount_label.as_deref(),
         };
         let made = maker.one(mount)?;
         init.own_mounts.extend(made.own);
@@ -110,6 +111,8 @@ struct Maker<'a> {
     channel: &'a InitEnd,
     /// Then not everything can be mounted, and nothing may be allowed that its source forbids.
     in_user_namespace: bool,
+    /// SELinux's, for what takes none when it is mounted.
+    label: Option<&'a str>,
 }
 
 impl Maker<'_> {
@@ -179,6 +182,15 @@ impl Maker<'_> {
             }
             (mounted, _) => mounted.during(action)?,
         };
+        if let (Some(label), "mqueue") = (self.label, kind) {
+            sys::xattr::set(
+                &mounted,
+                ".".as_ref(),
+                "security.selinux".as_ref(),
+                label.as_bytes(),
+            )
+            .during(|| format!("label {}", mount.target.display()))?;
+        }
         if mount.options.copy_up {
             copy_up::copy(&target, mounted.as_fd())
                 .during(|| format!("copy what is at {} up", mount.target.display()))?;

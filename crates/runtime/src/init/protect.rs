@@ -8,6 +8,7 @@ use sys::root::Kind;
 use types::ErrorKind;
 
 use super::{Init, Outcome};
+use crate::prepare::LABEL;
 use crate::protocol::{During, Failure};
 
 /// While the host's /proc is there: the container's own may be masked, read-only, or a fake made by
@@ -48,6 +49,7 @@ pub(crate) fn sysctl_path(name: &str) -> String {
 /// After everything was mounted and linked, which is what is masked. The host's null device is what
 /// covers files: the container's may be anything (CVE-2025-31133).
 pub(crate) fn masked_paths(init: &mut Init<'_>) -> Outcome {
+    let label = init.plan.mount_label.as_deref();
     let mut covers = Covers::default();
     for path in &init.plan.masked {
         let action = || format!("mask {}", path.display());
@@ -55,7 +57,7 @@ pub(crate) fn masked_paths(init: &mut Init<'_>) -> Outcome {
             continue;
         };
         match sys::root::kind(&target).during(action)? {
-            Kind::Directory => covers.lay_directory(&target).during(action)?,
+            Kind::Directory => covers.lay_directory(&target, label).during(action)?,
             _ => covers.lay_file(&target).during(action)?,
         }
     }
@@ -71,8 +73,8 @@ struct Covers {
 }
 
 impl Covers {
-    fn lay_directory(&mut self, target: &OwnedFd) -> sys::Result<()> {
-        lay(&mut self.directory, empty_directory, target)
+    fn lay_directory(&mut self, target: &OwnedFd, label: Option<&str>) -> sys::Result<()> {
+        lay(&mut self.directory, || empty_directory(label), target)
     }
 
     fn lay_file(&mut self, target: &OwnedFd) -> sys::Result<()> {
@@ -95,10 +97,11 @@ fn lay(
 }
 
 /// A file system with nothing in it.
-fn empty_directory() -> sys::Result<Mounted> {
+fn empty_directory(label: Option<&str>) -> sys::Result<Mounted> {
     let attributes =
         Attributes::READ_ONLY | Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
-    let parameters = [("nr_inodes", Some("1")), ("mode", Some("555"))];
+    let mut parameters = vec![("nr_inodes", Some("1")), ("mode", Some("555"))];
+    parameters.extend(label.map(|label| (LABEL, Some(label))));
     sys::mount::file_system("tmpfs", Some("tmpfs"), &parameters, attributes)
 }
 

@@ -73,6 +73,9 @@ pub(crate) const CREATE: &[Step<InitStep>] = &[
         namespaces::own_cgroup_namespace,
     ),
     step(Phase::Enter, "session", namespaces::session),
+    step(Phase::Enter, "label-keys", |init| {
+        identity::label_keys(&mut init.launch)
+    }),
     step(Phase::Enter, "keyring", |init| {
         keyring::join(&mut init.launch)
     }),

@@ -28,7 +28,7 @@ use crate::resctrl::ResctrlPlan;
 use crate::{CreateRequest, SharedRoot};
 
 use environment::Environment;
-pub(crate) use mounts::{borrowed, cgroup_views, part, sources, views};
+pub(crate) use mounts::{LABEL, borrowed, cgroup_views, part, sources, views};
 use mounts::{directory, root};
 pub(crate) use namespaces::{IdMaps, NamespacePlan};
 pub(crate) use net_devices::NetDevice;
@@ -59,6 +59,8 @@ pub(crate) struct Plan {
     pub(crate) mounts: Vec<MountPlan>,
     pub(crate) devices: Vec<DevicePlan>,
     pub(crate) masked: Vec<PathBuf>,
+    /// SELinux's, of what is mounted anew.
+    pub(crate) mount_label: Option<String>,
     pub(crate) read_only: Vec<PathBuf>,
     pub(crate) sysctl: Vec<(String, String)>,
     pub(crate) devices_to_move: Vec<NetDevice>,
@@ -176,6 +178,11 @@ impl Label {
     pub(crate) fn profile(&self) -> Option<&str> {
         self.value.strip_prefix("exec ")
     }
+
+    /// SELinux's, which is for keys as well.
+    pub(crate) fn of_keys(&self) -> Option<&str> {
+        self.profile().is_none().then_some(&self.value)
+    }
 }
 
 /// Checks the configuration and plans. Everything that can be refused without touching anything is
@@ -211,6 +218,7 @@ pub(crate) fn plan(request: &CreateRequest<'_>) -> Result<Plan, Error> {
         mounts: mounts::mounts(request)?,
         devices: devices::devices(linux)?,
         masked: absolute("linux.maskedPaths", linux.masked_paths())?,
+        mount_label: process::mount_label(linux)?,
         read_only: absolute("linux.readonlyPaths", linux.readonly_paths())?,
         sysctl: namespaces::sysctl(linux, &namespaces)?,
         devices_to_move: net_devices(linux, &namespaces)?,

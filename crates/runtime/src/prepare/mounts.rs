@@ -48,8 +48,32 @@ pub(super) fn mounts(request: &CreateRequest<'_>) -> Result<Vec<MountPlan>, Erro
     if let (true, Some(root)) = (request.rootfs.is_empty(), request.spec.root()) {
         look_inside(&mut all, &from_bundle(request.bundle, root.path()));
     }
+    let linux = request.spec.linux().as_ref();
+    if let Some(label) = linux.and_then(|linux| linux.mount_label().as_deref()) {
+        label_all(&mut all, label);
+    }
     Ok(all)
 }
+
+/// File systems that exist once for all who mount them, or whose labels are the kernel's own.
+const WITHOUT_LABEL: [&str; 5] = ["cgroup", "cgroup2", "mqueue", "proc", "sysfs"];
+
+/// What is new gets the label; what is bound is somebody's already, and keeps its own.
+fn label_all(all: &mut [MountPlan], label: &str) {
+    for mount in all.iter_mut().filter(|_| !label.is_empty()) {
+        let MountSource::FileSystem { kind, .. } = &mount.source else {
+            continue;
+        };
+        let parameters = &mut mount.options.parameters;
+        let says = parameters.iter().any(|(name, _)| name == LABEL);
+        if !says && !WITHOUT_LABEL.contains(&kind.as_str()) {
+            parameters.push((LABEL.to_owned(), Some(label.to_owned())));
+        }
+    }
+}
+
+/// The parameter by which SELinux is told of the label of all files of a file system (mount(8)).
+pub(crate) const LABEL: &str = "context";
 
 /// Whether the specification has a mount in this one's place: then it says in which order and with
 /// which options, and the request what is mounted.

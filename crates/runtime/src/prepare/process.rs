@@ -189,14 +189,31 @@ fn apparmor(profile: &str) -> Result<Label, Error> {
 }
 
 fn selinux(value: String) -> Result<Label, Error> {
-    if sys::fd::open_path("/sys/fs/selinux/enforce".as_ref()).is_err() {
-        let reason = "SELinux is not enabled in this kernel";
-        return Err(Error::unsupported("process.selinuxLabel", reason));
-    }
+    needs_selinux("process.selinuxLabel")?;
     Ok(Label {
         file: "attr/exec",
         value,
     })
+}
+
+fn needs_selinux(field: &str) -> Result<(), Error> {
+    match sys::fd::open_path("/sys/fs/selinux/enforce".as_ref()) {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            let reason = "SELinux is not enabled in this kernel";
+            Err(Error::unsupported(field, reason))
+        }
+    }
+}
+
+/// The label of what is mounted for the container.
+pub(super) fn mount_label(linux: &Linux) -> Result<Option<String>, Error> {
+    let label = linux.mount_label().clone();
+    let label = label.filter(|label| !label.is_empty());
+    if label.is_some() {
+        needs_selinux("linux.mountLabel")?;
+    }
+    Ok(label)
 }
 
 #[cfg(test)]
