@@ -81,7 +81,11 @@ fn state(bundle: &Bundle) -> Value {
 
 /// Debian's newest runc in its own root, where the benchmark's peers are unpacked.
 fn runc() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache/peers/sid");
+    let cache = std::env::var_os("BRIG_CACHE").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache"),
+        PathBuf::from,
+    );
+    let root = cache.join("peers/sid");
     (root.join("usr/sbin/runc").exists() || root.join("usr/bin/runc").exists()).then_some(root)
 }
 

@@ -480,6 +480,11 @@ const KNOWN: &[Known] = &[
         why: "it ignores a profile where the kernel has no AppArmor",
         tests: &["apparmor/profile-absent"],
     },
+    Known {
+        runtime: CRUN,
+        why: "it ignores a mount label where the kernel has no SELinux",
+        tests: &["mount-label/without-selinux"],
+    },
 ];
 
 /// Why this runtime is known to fail this test, if so.

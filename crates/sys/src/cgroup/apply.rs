@@ -69,11 +69,22 @@ impl Prepared {
             .writes
             .iter()
             .filter(|w| !(w.is_default() && is_fresh(w)));
+        let left_out = self.devices_are_left_out(cgroup, &unavailable);
         write_all(cgroup, news, unavailable)?;
         match &self.devices {
-            Devices::Free => Ok(()),
-            Devices::V1(entries) => entries.apply(cgroup),
-            Devices::V2(filter) => filter.apply(cgroup),
+            Devices::V1(entries) if !left_out => entries.apply(cgroup),
+            Devices::V2(filter) if !left_out => filter.apply(cgroup),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether access to devices cannot be restricted for want of rights. Who has none may use no
+    /// device that is not open to everybody, so nothing is lost.
+    fn devices_are_left_out(&self, cgroup: &Cgroup, unavailable: &[Unavailable]) -> bool {
+        match &self.devices {
+            Devices::Free => false,
+            Devices::V1(_) => unavailable.iter().any(|u| u.concerns("devices")),
+            Devices::V2(_) => cgroup.v2().is_none() && !unavailable.is_empty(),
         }
     }
 }

@@ -109,6 +109,11 @@ const TESTS: &[Row] = &[
         "config-linux.md, Mount Label: the mounts have the SELinux context",
         mount_label,
     ),
+    (
+        "mount-label/without-selinux",
+        "config-linux.md, Mount Label: it is the context of the mounts; what cannot be set MUST be an error",
+        mount_label_alone,
+    ),
 ];
 
 fn propagation(suite: &Suite, kind: &str) -> Result<()> {
@@ -285,6 +290,19 @@ fn readonly_others(suite: &Suite) -> Result<()> {
     bundle.set("/linux/readonlyPaths", json!(["/etc/below"]));
     let done = bundle.ops(&[&["create", "/etc/new"], &["create", "/tmp/new"]])?;
     done.iter().try_for_each(succeeded)
+}
+
+fn mount_label_alone(suite: &Suite) -> Result<()> {
+    if Path::new("/sys/fs/selinux/enforce").exists() {
+        return skip("SELinux is on here");
+    }
+    let mut bundle = suite.bundle()?;
+    bundle.set(
+        "/linux/mountLabel",
+        json!("system_u:object_r:container_file_t:s0"),
+    );
+    bundle.mount("tmpfs", "tmpfs", "/mnt", &[]);
+    bundle.refused().map(drop)
 }
 
 fn mount_label(suite: &Suite) -> Result<()> {
