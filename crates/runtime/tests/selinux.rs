@@ -1,6 +1,10 @@
 //! SELinux's labels, with a policy that is enforced. A kernel gives none back that it has been given,
 //! so this is for a machine that lives for the test: `cargo xtask vm-test --selinux`.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and its files are its own"
+)]
 
 mod support;
 
