@@ -16,7 +16,6 @@ pub mod dockerfile;
 pub mod expand;
 #[cfg(test)]
 mod fuzz;
-mod go;
 pub mod graph;
 
 pub mod llb;
@@ -24,6 +23,8 @@ pub mod plan;
 pub mod solve;
 mod source;
 mod suggest;
+
+use types::go;
 
 pub use source::{Position, Source, Span};
 /// Which files of a context are left out: the client asks, too, and it knows `types` only.

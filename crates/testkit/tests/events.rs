@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
 use serde_json::Value;
-use testkit::{Brig, Client, clients, now, root, until};
+use testkit::{AtEnd, Brig, Client, clients, kill, now, root, until};
 
 /// What happened since the daemon began, by these filters.
 fn past(brig: &Brig, client: Client, more: &[&str]) -> String {
@@ -364,11 +364,15 @@ fn who_hears_of_an_end_finds_it() {
     // Until it listens, ends are not heard of.
     let stop = std::sync::atomic::AtomicBool::new(false);
     let ends = std::thread::scope(|scope| {
-        let runs = scope.spawn(|| {
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+        let listener = listening.id();
+        let (stopped, brig) = (&stop, &brig);
+        let runs = scope.spawn(move || {
+            let _deaf = KillAtEnd(listener);
+            while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
                 brig.brig(&["run", "-d", "bb", "sh", "-c", "exit 7"]).ok();
             }
         });
+        let halt = AtEnd(&stop);
         let ends: Vec<String> = heard
             .by_ref()
             .take(10)
@@ -379,11 +383,10 @@ fn who_hears_of_an_end_finds_it() {
                 brig.http(&request)
             })
             .collect();
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop(halt);
         runs.join().unwrap();
         ends
     });
-    listening.kill().unwrap();
     listening.wait().unwrap();
     assert_eq!(ends.len(), 10);
     for end in ends {
@@ -393,4 +396,13 @@ fn who_hears_of_an_end_finds_it() {
         );
     }
     brig.finish();
+}
+
+/// Ends a process at the end, also when that is a panic: who reads from it would wait for ever.
+struct KillAtEnd(u32);
+
+impl Drop for KillAtEnd {
+    fn drop(&mut self) {
+        kill("KILL", self.0);
+    }
 }

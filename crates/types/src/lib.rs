@@ -12,6 +12,7 @@ mod bandwidth;
 pub mod container;
 mod digest;
 mod error_kind;
+pub mod go;
 mod health;
 pub mod id;
 pub mod ignore;

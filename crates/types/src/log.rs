@@ -117,9 +117,12 @@ impl LogConfig {
         match (self.is_remote(), self.driver.as_str()) {
             (true, _) => self
                 .option("cache-compress")
-                .and_then(boolean)
+                .and_then(crate::go::parse_bool)
                 .unwrap_or(true),
-            (false, "local") => self.option("compress").and_then(boolean).unwrap_or(true),
+            (false, "local") => self
+                .option("compress")
+                .and_then(crate::go::parse_bool)
+                .unwrap_or(true),
             (false, _) => self.flag("compress"),
         }
     }
@@ -132,7 +135,9 @@ impl LogConfig {
 
     /// Whether an option is `true`.
     pub fn flag(&self, name: &str) -> bool {
-        self.option(name).and_then(boolean).unwrap_or(false)
+        self.option(name)
+            .and_then(crate::go::parse_bool)
+            .unwrap_or(false)
     }
 
     /// How much is kept: 20 MiB five times when nobody says, as much as there is when `-1` is said.
@@ -265,7 +270,7 @@ impl LogConfig {
                 | "cache-disabled"
                 | "fluentd-async"
                 | "fluentd-request-ack"
-                | "fluentd-sub-second-precision" => boolean(value).is_some(),
+                | "fluentd-sub-second-precision" => crate::go::parse_bool(value).is_some(),
                 "fluentd-max-retries" | "gelf-tcp-max-reconnect" | "gelf-tcp-reconnect-delay" => {
                     value.parse::<u32>().is_ok()
                 }
@@ -377,15 +382,6 @@ fn facility(text: &str) -> Option<u8> {
     let named = FACILITIES.iter().find(|(name, _)| *name == text);
     let number = || text.parse().ok().filter(|number| *number <= 23);
     named.map(|(_, number)| *number).or_else(number)
-}
-
-/// As Go reads it.
-fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -68,14 +68,8 @@ fn apply(security: &mut Security, option: &str) -> Result<(), Refusal> {
 }
 
 fn boolean(option: &str, value: &str) -> Result<bool, Refusal> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(Refusal::invalid(
-            FIELD,
-            format!("{option:?}: true or false is expected"),
-        )),
-    }
+    types::go::parse_bool(value)
+        .ok_or_else(|| Refusal::invalid(FIELD, format!("{option:?}: true or false is expected")))
 }
 
 fn seccomp(value: &str) -> Result<SeccompProfile, Refusal> {

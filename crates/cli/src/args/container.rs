@@ -203,7 +203,7 @@ pub struct ContainerFlags {
     /// Willingness to swap, 0 to 100 (cgroup v1 only) (default -1)
     #[arg(long, value_name = "int", value_parser = go_int)]
     pub memory_swappiness: Option<i64>,
-    /// Mount a directory of the host or a tmpfs, as type=...,source=...,target=...
+    /// Mount a directory of the host, a volume, an image or a tmpfs, as type=...,source=...,target=...
     #[arg(long, value_name = "mount", value_parser = mount)]
     pub mount: Vec<TypedMount>,
     /// Name of the container

@@ -41,13 +41,11 @@ pub enum Stream {
 
 /// `true`, `1`, `f`, ... as Go reads booleans.
 pub fn go_bool(text: &str) -> Result<bool, BadValue> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(BadValue(format!(
+    types::go::parse_bool(text).ok_or_else(|| {
+        BadValue(format!(
             "strconv.ParseBool: parsing {text:?}: invalid syntax"
-        ))),
-    }
+        ))
+    })
 }
 
 /// A whole number; `0x`, `0o` and `0b` are understood.
@@ -80,10 +78,7 @@ pub fn restart_policy(text: &str) -> Result<types::RestartPolicy, BadValue> {
 
 /// A duration as Go writes it, in nanoseconds.
 pub fn duration(text: &str) -> Result<i64, BadValue> {
-    let nanos = crate::resolve::time::go_duration(text);
-    nanos
-        .and_then(|nanos| i64::try_from(nanos).ok())
-        .ok_or_else(|| BadValue(format!("time: invalid duration {text:?}")))
+    types::go::parse_duration(text).map_err(BadValue)
 }
 
 /// A size in bytes.

@@ -2,15 +2,16 @@
 
 use jiff::civil;
 use jiff::tz::TimeZone;
+use types::go;
 
 use crate::error::CliError;
 
 /// Seconds since the epoch with nanoseconds, as the API takes them, from a time or from how long
 /// ago it was; `now` in nanoseconds.
 pub fn point(text: &str, now: i128) -> Result<String, CliError> {
-    if let Some(nanos) = go_duration(text) {
-        let at = now - nanos;
-        return Ok(seconds(at));
+    // Zero is the first moment there was, as Docker takes it.
+    if let (Ok(nanos), false) = (go::parse_duration(text), text == "0") {
+        return Ok(seconds(now - i128::from(nanos)));
     }
     if text.starts_with(|c: char| c.is_ascii_digit()) && !text[1..].contains(['-', 'T', ':']) {
         let number: bool = text.parse::<f64>().is_ok();
@@ -43,43 +44,6 @@ fn seconds(nanos: i128) -> String {
     let whole = nanos.div_euclid(1_000_000_000);
     let rest = nanos.rem_euclid(1_000_000_000);
     format!("{whole}.{rest:09}")
-}
-
-/// Nanoseconds from `1h30m`, `1.5s`, `300ms`.
-pub fn go_duration(text: &str) -> Option<i128> {
-    const UNITS: [(&str, f64); 7] = [
-        // Longer names first: `m` begins `ms`.
-        ("ns", 1.0),
-        ("us", 1e3),
-        ("µs", 1e3),
-        ("ms", 1e6),
-        ("s", 1e9),
-        ("m", 60e9),
-        ("h", 3600e9),
-    ];
-    let (negative, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
-    if rest.is_empty() {
-        return None;
-    }
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..end].parse().ok()?;
-        let (name, unit) = UNITS
-            .iter()
-            .find(|(name, _)| rest[end..].starts_with(name))?;
-        total += number * unit;
-        rest = &rest[end + name.len()..];
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "casts of floats saturate, and fractions of nanoseconds do not count"
-    )]
-    let nanos = total as i128;
-    Some(if negative { -nanos } else { nanos })
 }
 
 #[cfg(test)]

@@ -23,16 +23,24 @@ fn race(bundle: &Bundle, swap: impl Fn() + Send + Sync) -> Vec<(bool, String)> {
                 swap();
             }
         });
+        let _over = AtEnd(&over);
         let rounds = (0..ROUNDS).map(|_| {
             let output = bundle.output(&["run", "ID"]);
             bundle.assert_nothing_left();
             let all = text(&output.stdout) + &text(&output.stderr);
             (output.status.success(), all)
         });
-        let rounds = rounds.collect();
-        over.store(true, Ordering::Relaxed);
-        rounds
+        rounds.collect()
     })
+}
+
+/// Raises a flag at the end, also when that is a panic: who works until then would never be done.
+struct AtEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Two things take turns at one name: a directory, and a link that leads out.

@@ -267,38 +267,12 @@ fn healthcheck(text: &str) -> Result<Healthcheck, Problem> {
 
 /// As Go writes durations, `1m30s` or `500ms`, in nanoseconds; zero or at least a millisecond.
 fn duration(name: &str, text: &str) -> Result<i64, Problem> {
-    let units = [
-        ("ns", 1.0),
-        ("us", 1e3),
-        ("ms", 1e6),
-        ("s", 1e9),
-        ("m", 6e10),
-        ("h", 3.6e12),
-    ];
-    let invalid = || format!("--{name}: invalid duration {text:?}: 30s or 1m30s is expected");
-    let mut total = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() && rest != "0" {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(invalid)?;
-        let (number, after) = rest.split_at(digits);
-        let end = after
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(after.len());
-        let (unit, after) = after.split_at(end);
-        let (_, factor) = units.iter().find(|(u, _)| *u == unit).ok_or_else(invalid)?;
-        total += number.parse::<f64>().map_err(|_| invalid())? * factor;
-        rest = after;
+    match types::go::parse_duration(text) {
+        Ok(nanos) if nanos == 0 || nanos >= 1_000_000 => Ok(nanos),
+        _ => Err(format!(
+            "--{name}: invalid duration {text:?}: 30s or 1m30s is expected"
+        )),
     }
-    if text.is_empty() || !(total == 0.0 || (1e6..9e18).contains(&total)) {
-        return Err(invalid());
-    }
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "the range was checked above"
-    )]
-    Ok(total as i64)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! What users see of Go's library in builds: quoted text, durations, truth values.
+//! What users see of Go's library: quoted text, durations, truth values.
 
 use std::fmt::Write as _;
 
 /// Text in double quotes as Go's `%q` writes it.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -31,18 +31,18 @@ pub(crate) fn quote(text: &str) -> String {
 }
 
 /// A list as `%q` writes it: `["a" "b"]`.
-pub(crate) fn quote_list(list: &[String]) -> String {
+pub fn quote_list(list: &[String]) -> String {
     let quoted: Vec<String> = list.iter().map(|text| quote(text)).collect();
     format!("[{}]", quoted.join(" "))
 }
 
 /// A list as `%v` writes it: `[a b]`.
-pub(crate) fn plain_list(list: &[String]) -> String {
+pub fn plain_list(list: &[String]) -> String {
     format!("[{}]", list.join(" "))
 }
 
-/// `strconv.ParseBool`.
-pub(crate) fn parse_bool(text: &str) -> Option<bool> {
+/// `strconv.ParseBool`; none for what is neither.
+pub fn parse_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
@@ -61,8 +61,11 @@ const UNITS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// `time.ParseDuration`, in nanoseconds; the error is Go's sentence.
-pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
+/// `time.ParseDuration`, in nanoseconds.
+///
+/// # Errors
+/// Go's sentence, when the text is none or has no place in 64 bits.
+pub fn parse_duration(text: &str) -> Result<i64, String> {
     let invalid = || format!("time: invalid duration {}", quote(text));
     let (negative, mut rest) = match text.as_bytes().first() {
         Some(b'-') => (true, &text[1..]),
@@ -126,8 +129,8 @@ fn one_part<'a>(text: &str, rest: &'a str) -> Result<(i64, &'a str), String> {
     Ok((i64::try_from(nanos).map_err(|_| invalid())?, rest))
 }
 
-/// A duration as Go's `Duration.String` writes it: `1m30s`, `1.5s`, `500ms`.
-pub(crate) fn duration(nanos: i64) -> String {
+/// A duration, given in nanoseconds, as Go's `Duration.String` writes it: `1m30s`, `1.5s`, `500ms`.
+pub fn duration(nanos: i64) -> String {
     let sign = if nanos < 0 { "-" } else { "" };
     let size = nanos.unsigned_abs();
     let decimal = |unit: u64| {
