@@ -67,7 +67,10 @@ fn few(only: &str) -> Result<Vec<String>> {
         .output()
         .context("cannot run cargo")?;
     let all = serde_json::from_slice(&output.stdout).context("cargo tells nothing of itself")?;
-    Ok(selected(&all, only).unwrap_or_default())
+    match selected(&all, only) {
+        Some(words) if words.is_empty() => bail!("no test program has {only:?} in its name"),
+        words => Ok(words.unwrap_or_default()),
+    }
 }
 
 /// None if anything else than a file of tests has such a name.
