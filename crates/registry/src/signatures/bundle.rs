@@ -13,6 +13,7 @@ use types::Algorithm;
 
 use super::key::PublicKey;
 use super::policy::Trust;
+use super::rekor::{self, Bundled, Kind, Logged};
 use crate::manifest::{digest_of, shorten};
 
 /// The media type of a bundle, and what a manifest with one says it is.
@@ -42,6 +43,9 @@ struct Material {
     /// By which name its makers know the key: the policy names it itself.
     #[serde(rename = "publicKey")]
     _public_key: Option<IgnoredAny>,
+    /// What logs have to say of it.
+    #[serde(default)]
+    tlog_entries: Vec<Bundled>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,11 +100,33 @@ struct Digests {
     sha512: Option<String>,
 }
 
+/// A signature, and what it is of.
+struct Signed {
+    message: Vec<u8>,
+    signature: Vec<u8>,
+    kind: Kind,
+    /// What a log keeps the hash of, where it is not the message.
+    payload: Option<Vec<u8>>,
+}
+
+/// Whose signatures count.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trusted<'a> {
+    pub(super) trust: &'a Trust,
+    /// Keys of logs, one of which must have it; empty is none asked for.
+    pub(super) rekor: &'a [PublicKey],
+}
+
 /// Whether a bundle holds a signature for a manifest by who is trusted, at a time in seconds since 1970.
 ///
 /// # Errors
 /// Why it does not.
-pub(super) fn check(bundle: &[u8], manifest: &[u8], trust: &Trust, now: i64) -> Result<(), String> {
+pub(super) fn check(
+    bundle: &[u8],
+    manifest: &[u8],
+    trusted: Trusted<'_>,
+    now: i64,
+) -> Result<(), String> {
     let bundle: Bundle = serde_json::from_slice(bundle).map_err(unread("the bundle"))?;
     if bundle.media_type != BUNDLE {
         let found = shorten(&bundle.media_type);
@@ -108,34 +134,64 @@ pub(super) fn check(bundle: &[u8], manifest: &[u8], trust: &Trust, now: i64) -> 
             "the bundle is of the type {found:?}, {BUNDLE} is expected"
         ));
     }
-    let keys = keys(&bundle.verification_material, trust, now)?;
-    match (&bundle.message_signature, &bundle.dsse_envelope) {
-        (Some(signature), None) => message(signature, manifest, &keys),
-        (None, Some(envelope)) => enveloped(envelope, manifest, &keys),
-        _ => Err("the bundle holds no signature, or more than one".to_owned()),
+    let signed = match (&bundle.message_signature, &bundle.dsse_envelope) {
+        (Some(signature), None) => message(signature, manifest)?,
+        (None, Some(envelope)) => enveloped(envelope)?,
+        _ => return Err("the bundle holds no signature, or more than one".to_owned()),
+    };
+    verify(&bundle.verification_material, &signed, trusted, now)?;
+    match &bundle.dsse_envelope {
+        Some(envelope) => about(envelope, &signed, manifest),
+        None => Ok(()),
     }
 }
 
-/// The keys that a signature may be made by.
-fn keys(material: &Material, trust: &Trust, now: i64) -> Result<Vec<PublicKey>, String> {
-    match trust {
-        Trust::Keys(keys) => Ok(keys.clone()),
-        // A key that lived for minutes is good for what a log has seen then.
-        Trust::Fulcio(_) => {
-            Err("a bundle's log entries are not looked at, which fulcio needs".to_owned())
+/// Whether somebody who is trusted has made the signature.
+fn verify(
+    material: &Material,
+    signed: &Signed,
+    trusted: Trusted<'_>,
+    now: i64,
+) -> Result<(), String> {
+    let made_by = |key: &PublicKey| key.verifies(&signed.message, &signed.signature);
+    let logged = |signer: &[u8]| {
+        let logged = Logged {
+            kind: signed.kind,
+            signer,
+            signature: &signed.signature,
+            payload: signed.payload.as_ref().unwrap_or(&signed.message),
+        };
+        rekor::check_bundled(trusted.rekor, &material.tlog_entries, logged)
+    };
+    let good = match trusted.trust {
+        Trust::Keys(keys) => {
+            let maker = keys.iter().find(|key| made_by(key));
+            let maker = maker.ok_or("it is not made by a key that is trusted")?;
+            if !trusted.rekor.is_empty() {
+                logged(maker.info())?;
+            }
+            true
         }
-        Trust::Pki(authority) => {
-            let certificate = material.certificate.as_ref();
-            let certificate = certificate.ok_or("it comes without a certificate")?;
-            let der = decode(&certificate.raw_bytes, "certificate")?;
-            let key = authority.key(&CertificateDer::from(der), "", now)?;
-            Ok(vec![key])
+        Trust::Fulcio(authority) => {
+            let certificate = certificate(material)?;
+            // The key lived for minutes: what counts is that it did when the log saw the signature.
+            let at = logged(&certificate)?;
+            made_by(&authority.key(&certificate, "", at)?)
         }
-    }
+        Trust::Pki(authority) => made_by(&authority.key(&certificate(material)?, "", now)?),
+    };
+    good.then_some(())
+        .ok_or_else(|| "it is not made by the key of its certificate".to_owned())
+}
+
+fn certificate(material: &Material) -> Result<CertificateDer<'static>, String> {
+    let certificate = material.certificate.as_ref();
+    let certificate = certificate.ok_or("it comes without a certificate")?;
+    decode(&certificate.raw_bytes, "certificate").map(CertificateDer::from)
 }
 
 /// The manifest itself is signed.
-fn message(signed: &MessageSignature, manifest: &[u8], keys: &[PublicKey]) -> Result<(), String> {
+fn message(signed: &MessageSignature, manifest: &[u8]) -> Result<Signed, String> {
     if let Some(said) = &signed.message_digest {
         let here = digest_of(Algorithm::Sha256, manifest);
         let digest = decode(&said.digest, "digest")?;
@@ -144,11 +200,16 @@ fn message(signed: &MessageSignature, manifest: &[u8], keys: &[PublicKey]) -> Re
             return Err(format!("it is for sha256:{hex}, this is {here}"));
         }
     }
-    verify(keys, manifest, &decode(&signed.signature, "signature")?)
+    Ok(Signed {
+        message: manifest.to_vec(),
+        signature: decode(&signed.signature, "signature")?,
+        kind: Kind::Hashed,
+        payload: None,
+    })
 }
 
 /// A statement about the manifest is signed (DSSE protocol, "Pre-Authentication Encoding").
-fn enveloped(envelope: &Envelope, manifest: &[u8], keys: &[PublicKey]) -> Result<(), String> {
+fn enveloped(envelope: &Envelope) -> Result<Signed, String> {
     let payload = decode(&envelope.payload, "payload")?;
     let kind = &envelope.payload_type;
     let [signature] = envelope.signatures.as_slice() else {
@@ -158,25 +219,23 @@ fn enveloped(envelope: &Envelope, manifest: &[u8], keys: &[PublicKey]) -> Result
         ));
     };
     let head = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len());
-    let signed = [head.as_bytes(), &payload].concat();
-    verify(keys, &signed, &decode(&signature.sig, "signature")?)?;
-    if kind != IN_TOTO {
-        let kind = shorten(kind);
+    Ok(Signed {
+        message: [head.as_bytes(), &payload].concat(),
+        signature: decode(&signature.sig, "signature")?,
+        kind: Kind::Enveloped,
+        payload: Some(payload),
+    })
+}
+
+/// Whether a statement says that this manifest is signed, and not something else about it.
+fn about(envelope: &Envelope, signed: &Signed, manifest: &[u8]) -> Result<(), String> {
+    if envelope.payload_type != IN_TOTO {
+        let kind = shorten(&envelope.payload_type);
         return Err(format!(
             "what is signed is of the type {kind:?}, {IN_TOTO} is expected"
         ));
     }
-    about(&payload, manifest)
-}
-
-fn verify(keys: &[PublicKey], message: &[u8], signature: &[u8]) -> Result<(), String> {
-    let good = keys.iter().any(|key| key.verifies(message, signature));
-    good.then_some(())
-        .ok_or_else(|| "it is not made by a key that is trusted".to_owned())
-}
-
-/// Whether a statement says that this manifest is signed, and not something else about it.
-fn about(payload: &[u8], manifest: &[u8]) -> Result<(), String> {
+    let payload = signed.payload.as_deref().unwrap_or_default();
     let statement: Statement = serde_json::from_slice(payload).map_err(unread("what is signed"))?;
     if !STATEMENTS.contains(&statement.kind.as_str()) {
         let kind = shorten(&statement.kind);

@@ -8,13 +8,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use types::ImageRef;
 
-use super::bundle;
+use super::bundle::{self, Trusted};
 use super::identity::Identity;
 use super::key::PublicKey;
 use super::openpgp::Keyring;
 use super::payload;
 use super::policy::{Requirement, Rule, Trust};
-use super::rekor::{self, Logged};
+use super::rekor::{self, Kind, Logged};
 
 /// So many reasons are said.
 const MAX_REASONS: usize = 3;
@@ -126,8 +126,9 @@ fn one(requirement: &Requirement, subject: Subject<'_>, found: &Signatures) -> R
                 signed.and_then(|()| about(&one.payload, payload::COSIGN, subject, identity))
             });
             let bundles = found.bundles.iter().map(|one| {
-                unnamed(identity, rekor)?;
-                bundle::check(one, subject.manifest, trust, subject.now)
+                unnamed(identity)?;
+                let trusted = Trusted { trust, rekor };
+                bundle::check(one, subject.manifest, trusted, subject.now)
             });
             any(tried.chain(bundles), "sigstore", found)
         }
@@ -172,18 +173,13 @@ fn any(
     Err(format!("{what} good: {text}"))
 }
 
-/// Whether a signature that names no image, and of which no log is asked, is enough.
-fn unnamed(identity: &Identity, rekor: &[PublicKey]) -> Result<(), String> {
-    let problem = match identity {
-        Identity::Digest if rekor.is_empty() => return Ok(()),
-        Identity::Digest => {
-            "a bundle's log entries are not looked at, which rekorPublicKey... needs"
-        }
-        _ => {
-            "a signature in sigstore's bundle format names no image: it counts where \
-             signedIdentity is matchDigest"
-        }
-    };
+/// Whether a signature that names no image is enough.
+fn unnamed(identity: &Identity) -> Result<(), String> {
+    if *identity == Identity::Digest {
+        return Ok(());
+    }
+    let problem = "a signature in sigstore's bundle format names no image: it counts where \
+                   signedIdentity is matchDigest";
     Err(problem.to_owned())
 }
 
@@ -215,6 +211,7 @@ fn sigstore(one: &Attached, trust: &Trust, rekor: &[PublicKey], now: i64) -> Res
             .as_ref()
             .ok_or("no log promises that it has it")?;
         let logged = Logged {
+            kind: Kind::Hashed,
             signer,
             signature: &signature,
             payload: &one.payload,

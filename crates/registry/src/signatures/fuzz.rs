@@ -4,12 +4,13 @@
 use serde_json::json;
 use types::ImageRef;
 
+use super::bundle::Trusted;
 use super::certificate::Authority;
 use super::identity::Identity;
 use super::key::PublicKey;
 use super::openpgp::Keyring;
 use super::policy::Trust;
-use super::rekor::{self, Logged};
+use super::rekor::{self, Kind, Logged};
 use super::{Policy, payload};
 use crate::fuzz::mutate::{bytes, value, with_seeds};
 
@@ -91,7 +92,10 @@ fn any_policy_and_any_document_is_taken_or_refused() {
     });
     let bundle = json!({
         "mediaType": super::bundle::BUNDLE,
-        "verificationMaterial": {"publicKey": {"hint": "a"}, "tlogEntries": []},
+        "verificationMaterial": {"publicKey": {"hint": "a"}, "tlogEntries": [{
+            "logIndex": "1", "logId": {"keyId": "eA=="}, "integratedTime": "1",
+            "inclusionPromise": {"signedEntryTimestamp": "eA=="}, "canonicalizedBody": "e30=",
+        }]},
         "messageSignature": {
             "messageDigest": {"algorithm": "SHA2_256", "digest": "eA=="}, "signature": "eA==",
         },
@@ -113,6 +117,7 @@ fn any_policy_and_any_document_is_taken_or_refused() {
         let _ = payload::check(&text, payload::ATOMIC, (&image, b"{}"), &identity);
         let text = value(random, &promise).to_string();
         let logged = Logged {
+            kind: Kind::Hashed,
             signer: b"",
             signature: b"",
             payload: b"",
@@ -121,7 +126,12 @@ fn any_policy_and_any_document_is_taken_or_refused() {
         let trust = Trust::Keys(vec![key.clone()]);
         let text = value(random, &bundle).to_string();
         let text = bytes(random, text.as_bytes());
-        assert!(super::bundle::check(&text, b"{}", &trust, THEN).is_err());
+        let rekor = std::slice::from_ref(&key);
+        let trusted = Trusted {
+            trust: &trust,
+            rekor,
+        };
+        assert!(super::bundle::check(&text, b"{}", trusted, THEN).is_err());
         let text = bytes(random, promise.to_string().as_bytes());
         let _ = super::lookaside::of_registry(&text);
     });

@@ -9,11 +9,11 @@ use testkit::registry::Registry;
 use super::{attach, base64, both, demand, now, openssl, payload, sign};
 use crate::support::*;
 
-const ISSUER: &str = "https://accounts.example.com";
-const EMAIL: &str = "ann@example.com";
+pub(super) const ISSUER: &str = "https://accounts.example.com";
+pub(super) const EMAIL: &str = "ann@example.com";
 
 /// `ca.pem`, `leaf.pem` and `leaf.key`, `rekor.pub` and `rekor.key`.
-fn authorities(signing: &Signing) {
+pub(super) fn authorities(signing: &Signing) {
     let curve = [
         "-newkey",
         "ec",
@@ -72,7 +72,7 @@ fn authorities(signing: &Signing) {
     );
 }
 
-fn read(signing: &Signing, name: &str) -> Vec<u8> {
+pub(super) fn read(signing: &Signing, name: &str) -> Vec<u8> {
     std::fs::read(signing.path(name)).unwrap()
 }
 

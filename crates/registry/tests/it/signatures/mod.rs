@@ -3,6 +3,7 @@
 mod bundles;
 mod hostile;
 mod keyless;
+mod logged;
 mod verdicts;
 
 use std::collections::BTreeMap;
