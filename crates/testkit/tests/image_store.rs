@@ -542,6 +542,64 @@ fn tool(name: &str, words: &[&str]) -> String {
 }
 
 #[test]
+fn statements_come_with_their_image() {
+    let Some(registry) = Registry::start().filter(|_| root()) else {
+        return;
+    };
+    let brig = Brig::start();
+    let name = format!("{}/stated:1", registry.address());
+    let archive = layout_with_statements(&brig, &name);
+    brig.brig(&["load", "-i", &archive]).ok();
+    let before = id(&brig, &name);
+    brig.brig(&["push", &name]).ok();
+    let stated = || {
+        let target = format!("/v1.55/images/{name}/attestations?statement=true");
+        let (_, all) = get(&brig, &target);
+        all.as_array().unwrap().len()
+    };
+    let saved = brig.root().join("saved.tar");
+    let saved = saved.to_str().unwrap();
+    let platform = format!("linux/{}", architecture());
+    for client in clients() {
+        brig.with(client, &["rmi", &name]).ok();
+        brig.with(client, &["pull", &name]).ok();
+        assert_eq!((id(&brig, &name), stated()), (before.clone(), 2));
+        // All of it is here, so that all of it is pushed.
+        let copy = format!("{}/copy:1", registry.address());
+        brig.with(client, &["tag", &name, &copy]).ok();
+        let pushed = brig.with(client, &["push", &copy]);
+        let all = format!("digest: {before} ");
+        assert!(pushed.ok().contains(&all), "{client:?} {pushed}");
+        brig.with(client, &["rmi", &copy]).ok();
+    }
+    brig.brig(&["save", "--platform", &platform, "-o", saved, &name])
+        .ok();
+    brig.brig(&["rmi", &name]).ok();
+    brig.brig(&["load", "-i", saved]).ok();
+    assert_eq!((id(&brig, &name), stated()), (before.clone(), 2));
+    // A registry that has lost one of them has the image all the same.
+    brig.brig(&["rmi", &name]).ok();
+    let lost = tool(
+        "grep",
+        &["-rlF", BILL, registry.storage().to_str().unwrap()],
+    );
+    for file in lost.lines().filter(|file| statement(file)) {
+        fs::remove_file(file).unwrap();
+    }
+    brig.brig(&["pull", &name]).ok();
+    assert_eq!((id(&brig, &name), stated()), (before, 0));
+    let ran = brig.brig(&["run", "--rm", "--network", "none", &name, "echo", "here"]);
+    assert_eq!(ran.ok().trim(), "here");
+    brig.brig(&["system", "check"]).ok();
+    brig.finish();
+}
+
+/// Whether a file of a registry is a statement, not the manifest that names it.
+fn statement(file: &str) -> bool {
+    fs::read_to_string(file).is_ok_and(|text| text.contains("predicateType"))
+}
+
+#[test]
 fn what_is_named_by_sha512_goes_to_a_registry_and_comes_back() {
     let Some(registry) = Registry::start().filter(|_| root()) else {
         return;

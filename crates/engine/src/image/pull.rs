@@ -215,7 +215,13 @@ impl Puller {
                 return Ok(());
             }
             for wanted in missing.documents {
-                let bytes = self.document(&wanted).await?;
+                let bytes = match self.document(&wanted).await {
+                    Err(error) if left_out(&self.engine, pull, &wanted.digest, &error).await? => {
+                        // What else it needs is not missing any more.
+                        break;
+                    }
+                    other => other?,
+                };
                 let pull = pull.clone();
                 let taken = move |_: &Engine| Ok(pull.document(&wanted, &bytes)?);
                 self.engine.blocking(taken).await?;
@@ -256,7 +262,11 @@ impl Puller {
         let chosen = layers
             .into_iter()
             .map(|layer| (layer.descriptor, layer.here));
-        let others = missing.into_iter().map(|descriptor| (descriptor, false));
+        // What is stated about it is no layer, and none that Docker tells of.
+        let others = missing
+            .into_iter()
+            .filter(|descriptor| !descriptor.media_type.contains("in-toto"))
+            .map(|descriptor| (descriptor, false));
         for (descriptor, here) in chosen.chain(others) {
             if parts.iter().any(|part| part.digest == descriptor.digest) {
                 continue;
@@ -382,6 +392,12 @@ impl Layer {
                 Opened::Ours(ingest) => {
                     let resumed = ingest.offset() > 0;
                     match self.receive(*ingest).await {
+                        Err(error)
+                            if left_out(&self.engine, &self.pull, digest, &error).await? =>
+                        {
+                            self.reporter.stage(digest, Stage::Done);
+                            return Ok(());
+                        }
                         // What was there from before may have been bad: once from the beginning.
                         Err(Error::Storage(error)) if resumed && again && is_damage(&error) => {
                             again = false;
@@ -442,6 +458,23 @@ fn write(mut ingest: Ingest, mut pieces: mpsc::Receiver<Piece>) -> Result<(), Er
             None => return Err(Error::Interrupted),
         }
     }
+}
+
+/// Whether this is what somebody states about the image, and nobody has it: the image comes without.
+async fn left_out(
+    engine: &Engine,
+    pull: &Arc<storage::Pull>,
+    digest: &types::Digest,
+    error: &Error,
+) -> Result<bool, Error> {
+    let Error::Registry(registry::Error::NoManifest { .. } | registry::Error::NoBlob { .. }) =
+        error
+    else {
+        return Ok(false);
+    };
+    let (pull, digest) = (Arc::clone(pull), digest.clone());
+    let left_out = move |_: &Engine| Ok(pull.leave_out(&digest)?);
+    engine.blocking(left_out).await
 }
 
 fn is_damage(error: &storage::Error) -> bool {

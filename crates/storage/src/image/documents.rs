@@ -19,6 +19,8 @@ pub const MAX_NESTING: usize = 3;
 pub(crate) const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 /// Which manifest it is about.
 pub(crate) const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+/// What [`REFERENCE_TYPE`] says of a manifest with in-toto documents.
+const ATTESTATION: &str = "attestation-manifest";
 
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -125,6 +127,13 @@ pub(crate) enum Document {
 /// Whether content of this type is a small document and not a layer.
 pub(crate) fn is_document(media_type: &str) -> bool {
     media_type.ends_with("+json") || media_type.ends_with("prettyjws")
+}
+
+/// Whether an index says that this is what somebody states about a manifest.
+pub(crate) fn is_about(descriptor: &Descriptor, manifest: &Digest) -> bool {
+    let said = |name: &str| descriptor.annotations.get(name).map(String::as_str);
+    said(REFERENCE_TYPE) == Some(ATTESTATION)
+        && said(REFERENCE_DIGEST) == Some(manifest.to_string().as_str())
 }
 
 /// What tells them apart.

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use types::{Digest, Platform};
 
-use super::documents::{self, Document};
 use super::query;
-use super::variants::{Variant, on_platform, variants};
+use super::variants::{Variant, on_platform, parts, variants};
 use crate::error::Error;
 use crate::gc;
 use crate::stage::recount;
 use crate::store::{State, Store};
-use crate::{Durability, Image, Removed, content};
+use crate::{Durability, Image, Removed};
 
 /// Removes what the image is for these platforms.
 pub(crate) fn forget(
@@ -43,10 +42,10 @@ fn try_forget(
     let next = next(store, name, &image, &kept)?;
     let mut content = HashSet::new();
     for variant in variants.iter().filter(|variant| !stays(variant)) {
-        content.extend(parts(store, &variant.descriptor.digest)?);
+        content.extend(parts(store, &variant.descriptor)?.into_iter().map(|p| p.0));
     }
     for variant in &kept {
-        for part in parts(store, &variant.descriptor.digest)? {
+        for (part, _) in parts(store, &variant.descriptor)? {
             content.remove(&part);
         }
     }
@@ -91,6 +90,15 @@ fn meant(name: &str, variants: &[Variant], platforms: &[Platform]) -> Result<Vec
             doomed.push(found.descriptor.digest.clone());
         }
     }
+    // What is stated about them goes with them.
+    let stated = variants.iter().filter(|variant| {
+        let about = variant.about.as_ref();
+        variant.content > 0 && about.is_some_and(|about| doomed.contains(about))
+    });
+    let stated: Vec<_> = stated
+        .map(|variant| variant.descriptor.digest.clone())
+        .collect();
+    doomed.extend(stated);
     Ok(doomed)
 }
 
@@ -111,23 +119,6 @@ fn next(store: &Arc<Store>, name: &str, image: &Image, kept: &[&Variant]) -> Res
     let platform = left.find_map(|variant| variant.platform.clone());
     let platform = platform.ok_or_else(|| Error::LastPlatform(name.to_owned()))?;
     Ok(on_platform(store, &image.id.to_string(), &platform)?.manifest)
-}
-
-/// A manifest and what it names, as far as it is known.
-fn parts(store: &Store, manifest: &Digest) -> Result<Vec<Digest>, Error> {
-    let known = "SELECT 1 FROM content WHERE digest = ?1";
-    let known = store.read(|db| Ok(db.prepare_cached(known)?.exists([manifest.to_string()])?))?;
-    let mut parts = vec![manifest.clone()];
-    if !known {
-        return Ok(parts);
-    }
-    let what = format!("manifest {manifest}");
-    let text = content::text(store, &what, manifest)?;
-    if let Document::Manifest(manifest) = documents::parse_document(&what, &text)? {
-        parts.push(manifest.config.digest);
-        parts.extend(manifest.layers.into_iter().map(|layer| layer.digest));
-    }
-    Ok(parts)
 }
 
 fn delete(

@@ -14,6 +14,7 @@ use super::documents::{
     self, Descriptor, DockerImage, Document, FULL_NAME, INDEX, Index, Manifest, REF_NAME,
 };
 use super::query;
+use super::variants::{self, Variant};
 use crate::content;
 use crate::error::Error;
 use crate::push;
@@ -114,11 +115,18 @@ fn keep_platforms(
     contents: &mut Contents,
 ) -> Result<(), Error> {
     contents.insert(image.id.clone(), image.size);
+    let found = query::find(store, &image.id.to_string())?;
+    let variants = variants::variants(store, &found)?;
     for (position, platform) in platforms.iter().enumerate() {
         let push = push::begin(store, &image.id.to_string(), Some(platform))?;
         let parts = push.blobs().iter().map(|blob| &blob.descriptor);
         for part in parts.chain(push.documents()) {
             contents.insert(part.digest.clone(), part.size);
+        }
+        // What is stated about it goes with it.
+        let about = |one: &&Variant| one.available && one.about.as_ref() == Some(&push.root.digest);
+        for statement in variants.iter().filter(about) {
+            contents.extend(variants::parts(store, &statement.descriptor)?);
         }
         if position == 0 {
             image.manifest = push.root.digest.clone();

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use types::{Digest, Platform};
 
-use super::documents::{
-    self, Document, Index, MAX_NESTING, Manifest, REFERENCE_DIGEST, REFERENCE_TYPE,
-};
+use super::documents::{self, Document, Index, MAX_NESTING, Manifest, is_about};
 use super::{query, variants};
 use crate::content;
 use crate::descriptor::Descriptor;
@@ -17,8 +15,6 @@ use crate::pull::best;
 use crate::stage::Stage;
 use crate::store::Store;
 
-/// What the annotation of such a manifest says.
-const ATTESTATION: &str = "attestation-manifest";
 /// What a layer's statement is about, beside it.
 const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 const IN_TOTO: &str = "application/vnd.in-toto+json";
@@ -129,12 +125,6 @@ fn index_platforms(store: &Arc<Store>, digest: &Digest) -> Option<String> {
     all.dedup();
     let all: Vec<_> = all.iter().map(Platform::to_string).collect();
     Some(all.join(", "))
-}
-
-fn is_about(descriptor: &documents::Descriptor, manifest: &Digest) -> bool {
-    let said = |name: &str| descriptor.annotations.get(name).map(String::as_str);
-    said(REFERENCE_TYPE) == Some(ATTESTATION)
-        && said(REFERENCE_DIGEST) == Some(manifest.to_string().as_str())
 }
 
 fn read(

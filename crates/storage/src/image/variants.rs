@@ -195,10 +195,28 @@ pub(crate) fn on_platform(
         });
     }
     let text = content::text(store, &format!("image {name}"), &image.id)?;
-    let pull: Pull = begin(store, &root, &text, Wanted::Platform(platform.clone()))?;
+    let pull: Pull = begin(store, &root, &text, Wanted::Alone(platform.clone()))?;
     let manifest = pull.chosen()?;
     pull.commit(&[], None)?;
     store.read(|db| query::get_manifest(db, &image.id, &manifest))
+}
+
+/// A manifest and what it names, as far as it is known, with their sizes.
+pub(crate) fn parts(store: &Store, manifest: &Descriptor) -> Result<Vec<(Digest, u64)>, Error> {
+    let digest = &manifest.digest;
+    let known = "SELECT 1 FROM content WHERE digest = ?1";
+    let known = store.read(|db| Ok(db.prepare_cached(known)?.exists([digest.to_string()])?))?;
+    let mut parts = vec![(digest.clone(), manifest.size)];
+    if !known {
+        return Ok(parts);
+    }
+    let what = format!("manifest {digest}");
+    let text = content::text(store, &what, digest)?;
+    if let Document::Manifest(manifest) = documents::parse_document(&what, &text)? {
+        let named = std::iter::once(manifest.config).chain(manifest.layers);
+        parts.extend(named.map(|part| (part.digest, part.size)));
+    }
+    Ok(parts)
 }
 
 fn config_text(store: &Store, image: &Image) -> Result<Vec<u8>, Error> {

@@ -26,8 +26,10 @@ use plan::{Chosen, Needs, Plan};
 /// Which manifests of an index are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
-    /// The one for this platform.
+    /// The one for this platform, with what its builder states about it where that can be had.
     Platform(Platform),
+    /// The one for this platform and nothing else.
+    Alone(Platform),
     /// All; unpacked is the one for this machine, or the first.
     All,
 }
@@ -158,6 +160,15 @@ impl Pull {
     /// As [`Pull::missing`].
     pub fn manifests(&self) -> Result<Vec<Descriptor>, Error> {
         Ok(self.needs()?.manifests)
+    }
+
+    /// Does without what cannot be had: true for a statement about the image and what it is made of, which
+    /// is not needed then. What the image is made of is.
+    ///
+    /// # Errors
+    /// As [`Pull::missing`].
+    pub fn leave_out(&self, digest: &Digest) -> Result<bool, Error> {
+        self.shared.plan().leave_out(digest)
     }
 
     /// The manifest that will be unpacked.

@@ -8,7 +8,7 @@ use super::Wanted;
 use crate::Descriptor;
 use crate::error::Error;
 use crate::image::documents::{
-    self, Document, Index, MAX_DOCUMENT, MAX_NESTING, Manifest, REFERENCE_TYPE,
+    self, Document, Index, MAX_DOCUMENT, MAX_NESTING, Manifest, REFERENCE_TYPE, is_about,
 };
 
 /// Bytes of all documents of one image: they are kept until it is committed.
@@ -23,6 +23,8 @@ pub(super) struct Plan {
     wanted: Wanted,
     documents: HashMap<Digest, Known>,
     bytes: u64,
+    /// Statements that nobody has.
+    left_out: HashSet<Digest>,
 }
 
 /// A document's content.
@@ -49,6 +51,8 @@ pub(super) struct Needs {
     /// Those of all documents that are configurations.
     configs: HashSet<Digest>,
     seen: HashMap<Digest, Role>,
+    /// What only a statement needs, with that statement's manifest.
+    optional: HashMap<Digest, Digest>,
 }
 
 /// As what a digest is named.
@@ -76,6 +80,7 @@ impl Plan {
             wanted,
             documents: HashMap::new(),
             bytes: 0,
+            left_out: HashSet::new(),
         }
     }
 
@@ -126,6 +131,12 @@ impl Plan {
             what: what.to_owned(),
             found,
         })
+    }
+
+    /// Does without the statement that needs this; false where something else does.
+    pub(super) fn leave_out(&mut self, digest: &Digest) -> Result<bool, Error> {
+        let statement = self.needs()?.optional.remove(digest);
+        Ok(statement.is_some_and(|statement| self.left_out.insert(statement)))
     }
 
     /// What is needed as far as is known.
@@ -213,12 +224,17 @@ impl Plan {
     ) -> Result<(), Error> {
         let host = Platform::host();
         let (platform, all) = match &self.wanted {
-            Wanted::Platform(platform) => (platform, false),
+            Wanted::Platform(platform) | Wanted::Alone(platform) => (platform, false),
             Wanted::All => (&host, true),
         };
         let best = choose.then(|| best(index, platform)).flatten();
         if let Some(best) = best {
             self.walk(&Descriptor::from(best), depth + 1, true, needs)?;
+            if matches!(self.wanted, Wanted::Platform(_)) {
+                let said = index.manifests.iter().filter(|m| is_about(m, &best.digest));
+                said.map(Descriptor::from)
+                    .try_for_each(|statement| self.statement(&statement, needs))?;
+            }
         }
         if all {
             let first = choose && best.is_none();
@@ -228,6 +244,31 @@ impl Plan {
             }
         } else if choose && best.is_none() {
             return Err(no_platform(descriptor, index, platform));
+        }
+        Ok(())
+    }
+
+    /// A statement about what is chosen: it comes with it where it can be had.
+    fn statement(&self, descriptor: &Descriptor, needs: &mut Needs) -> Result<(), Error> {
+        let digest = &descriptor.digest;
+        if self.left_out.contains(digest) || !needs.take(descriptor, Role::Document)? {
+            return Ok(());
+        }
+        needs.optional.insert(digest.clone(), digest.clone());
+        match self.documents.get(digest) {
+            None => needs.missing.push(descriptor.clone()),
+            Some(Known::Manifest(manifest)) => {
+                for part in std::iter::once(&manifest.config).chain(&manifest.layers) {
+                    if !needs.seen.contains_key(&part.digest) {
+                        needs.optional.insert(part.digest.clone(), digest.clone());
+                    }
+                }
+                needs.documents.push(descriptor.clone());
+                needs.manifests.push(descriptor.clone());
+                self.manifest(descriptor, manifest, false, needs)?;
+            }
+            // It says what no statement says.
+            Some(Known::Index(_) | Known::Config(_)) => {}
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::support::{Data, Tar, assert_clean, chain, names};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// What a registry would have.
@@ -527,6 +528,123 @@ fn what_one_platform_shares_with_another_that_comes_stays_when_it_goes() {
         data.storage.remove_platforms("app:1", &gone).unwrap();
     }
     data.assert_clean();
+}
+
+/// What a builder states about a manifest, beside it in its index.
+fn stated(remote: &mut Remote, about: &Descriptor) -> (Descriptor, serde_json::Value) {
+    let config = remote.add(CONFIG, b"{\"os\":\"unknown\"}".to_vec());
+    let text = format!("{{\"about\":\"{}\"}}", about.digest);
+    let statement = remote.add("application/vnd.in-toto+json", text.into_bytes());
+    let mut layer = json(&statement);
+    layer["annotations"] = serde_json::json!({ "in-toto.io/predicate-type": "https://x.example" });
+    let manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "config": json(&config), "layers": [layer],
+    });
+    let manifest = remote.add(MANIFEST, manifest.to_string().into_bytes());
+    let mut entry = json(&manifest);
+    entry["annotations"] = serde_json::json!({
+        "vnd.docker.reference.digest": about.digest,
+        "vnd.docker.reference.type": "attestation-manifest",
+    });
+    (statement, entry)
+}
+
+/// An index of two images and what is stated about each; the statements.
+fn stated_index(remote: &mut Remote) -> (Descriptor, [Descriptor; 2]) {
+    let mut entries = Vec::new();
+    let mut statements = Vec::new();
+    for platform in [Platform::host().to_string(), other().to_owned()] {
+        let tar = Tar::new().file("f", platform.as_bytes()).build();
+        let image = remote.image(&platform, &[(&tar, gzip(&tar, 6))]);
+        let (statement, entry) = stated(remote, &image);
+        entries.extend([json(&image), entry]);
+        statements.push(statement);
+    }
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": INDEX, "manifests": entries,
+    });
+    let index = remote.add(INDEX, index.to_string().into_bytes());
+    (index, statements.try_into().unwrap())
+}
+
+#[test]
+fn what_is_stated_about_a_platform_comes_and_goes_with_it() {
+    let data = Data::new();
+    let mut remote = Remote::default();
+    let (index, [mine, theirs]) = stated_index(&mut remote);
+    let here = |data: &Data, statement: &Descriptor| {
+        let blobs = data.root().join("blobs/sha256");
+        blobs.join(statement.digest.hex()).exists()
+    };
+    remote.pull(&data.storage, &index, host(), "app").unwrap();
+    assert!(here(&data, &mine) && !here(&data, &theirs));
+    let asked = storage::Asked::default();
+    assert_eq!(data.storage.statements("app", &asked).unwrap().len(), 1);
+
+    // An archive of one platform has what is stated about it.
+    let mut archive = Vec::new();
+    let names = ["app".to_owned()];
+    data.storage
+        .save_platforms(&names, &[Platform::host()], &mut archive)
+        .unwrap();
+    let copy = Data::new();
+    copy.storage.load(&mut archive.as_slice()).unwrap();
+    assert!(here(&copy, &mine) && !here(&copy, &theirs));
+    copy.assert_clean();
+
+    let wanted = Wanted::Platform(other().parse().unwrap());
+    remote.pull(&data.storage, &index, wanted, "app").unwrap();
+    assert!(here(&data, &theirs));
+    let gone = [other().parse().unwrap()];
+    let removed = data.storage.remove_platforms("app", &gone).unwrap();
+    assert_eq!(removed.len(), 2, "{removed:?}");
+    assert!(here(&data, &mine) && !here(&data, &theirs));
+    data.assert_clean();
+}
+
+#[test]
+fn an_image_comes_without_statements_that_nobody_has() {
+    let mut remote = Remote::default();
+    let (index, [mine, _]) = stated_index(&mut remote);
+    let manifest = |remote: &Remote| {
+        let names = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).contains(mine.digest.hex());
+        let found = remote.blobs.iter().find(|(_, bytes)| names(bytes));
+        found.unwrap().0.clone()
+    };
+    for lost in [mine.digest.clone(), manifest(&remote)] {
+        let data = Data::new();
+        let pull = remote.begin(&data.storage, &index, host());
+        remote.blobs.remove(&lost);
+        loop {
+            let missing = pull.missing().unwrap();
+            let mut all = missing.documents.iter().chain(&missing.layers);
+            if all.clone().next().is_none() {
+                break;
+            }
+            if all.any(|wanted| wanted.digest == lost) {
+                assert!(pull.leave_out(&lost).unwrap());
+                continue;
+            }
+            for document in &missing.documents {
+                // What the image is made of is needed.
+                assert!(lost == mine.digest || !pull.leave_out(&document.digest).unwrap());
+                pull.document(document, &remote.blobs[&document.digest])
+                    .unwrap();
+            }
+            for layer in &missing.layers {
+                let Opened::Ours(mut ingest) = pull.open(layer).unwrap() else {
+                    continue;
+                };
+                ingest.write(&remote.blobs[&layer.digest]).unwrap();
+                ingest.finish().unwrap();
+            }
+        }
+        let name = "app".parse().unwrap();
+        pull.commit(&[name], None).unwrap();
+        let asked = storage::Asked::default();
+        assert_eq!(data.storage.statements("app", &asked).unwrap().len(), 0);
+        data.assert_clean();
+    }
 }
 
 #[test]
