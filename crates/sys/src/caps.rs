@@ -1,5 +1,7 @@
 //! Capabilities (capabilities(7)): names, and the five sets of a thread.
 
+use std::marker::PhantomData;
+
 use bitflags::bitflags;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
@@ -119,6 +121,36 @@ pub fn permitted() -> Result<Capabilities> {
     Ok(Capabilities::from_bits_retain(sets.permitted.bits()))
 }
 
+/// A capability that the calling thread does without as long as this lives.
+#[derive(Debug)]
+pub struct Without {
+    before: CapabilitySets,
+    /// It is the thread's: dropped in another one, it would give that what it never had.
+    _here: PhantomData<*const ()>,
+}
+
+/// Takes a capability out of the calling thread's effective set until it is dropped.
+///
+/// # Errors
+/// What capget(2) and capset(2) say.
+pub fn without(one: Capabilities) -> Result<Without> {
+    let before = rustix::thread::capabilities(None).named("capget")?;
+    let mut lowered = before;
+    lowered.effective -= raw(one);
+    rustix::thread::set_capabilities(None, lowered).named("capset")?;
+    Ok(Without {
+        before,
+        _here: PhantomData,
+    })
+}
+
+impl Drop for Without {
+    fn drop(&mut self) {
+        // What is permitted can be made effective: nothing can go wrong (capabilities(7)).
+        let _ = rustix::thread::set_capabilities(None, self.before);
+    }
+}
+
 /// Takes everything out of the bounding set that is not in `keep`. Needs CAP_SETPCAP.
 pub fn limit_bounding(keep: Capabilities) -> Result<()> {
     for number in 0..64 {
@@ -184,6 +216,17 @@ mod tests {
         assert_eq!(number("CAP_AUDIT_WRITE"), Some(29));
         assert_eq!(number("CAP_CHECKPOINT_RESTORE"), Some(40));
         assert_eq!(number("CAP_EVERYTHING"), None);
+    }
+
+    #[test]
+    fn a_thread_does_without_for_a_while() {
+        let effective = || rustix::thread::capabilities(None).unwrap().effective;
+        let before = effective();
+        let one = Capabilities::named("SYS_RESOURCE").unwrap();
+        let held = without(one).unwrap();
+        assert!(!effective().contains(raw(one)));
+        drop(held);
+        assert_eq!(effective(), before);
     }
 
     #[test]

@@ -233,6 +233,82 @@ fn volumes_of_images_get_what_is_there() {
 }
 
 #[test]
+fn all_that_others_have_comes_as_asked() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let shared = brig.root().join("shared");
+    fs::create_dir(&shared).unwrap();
+    let (writable, fixed) = (
+        format!("{}:/host", shared.display()),
+        format!("{}:/fixed:ro", shared.display()),
+    );
+    let touch =
+        "for d in /v /host /fixed; do touch $d/x 2>/dev/null && echo -n w || echo -n r; done";
+    for client in clients() {
+        let create = |name: &str, flags: &[&str]| {
+            // Docker's clients take it for the image when something is not there.
+            let create = ["create", "--pull", "never", "--name", name];
+            let image: &[&str] = &["bb", "true"];
+            brig.with(client, &[&create[..], flags, image].concat())
+        };
+        create("one", &["-v", "one:/v", "-v", &writable, "-v", &fixed]).ok();
+        create("two", &["-v", "two:/v", "-v", "/own"]).ok();
+        let from = |flags: &[&str]| run(&brig, client, flags, touch).ok().to_owned();
+        // What is read-only there is so here, whatever is asked for.
+        for (mode, expected) in [
+            ("one", "wwr"),
+            ("one:", "wwr"),
+            ("one:rw", "wwr"),
+            ("one:z", "wwr"),
+            ("one:rw,Z", "wwr"),
+            ("one:ro", "rrr"),
+            ("one:z,ro", "rrr"),
+        ] {
+            assert_eq!(
+                from(&["--volumes-from", mode]),
+                expected,
+                "{client:?} {mode}"
+            );
+        }
+        // The last one counts, and what is asked for here before all of them.
+        let both = ["--volumes-from", "one", "--volumes-from", "two"];
+        run(
+            &brig,
+            client,
+            &both,
+            "touch /v/of-two /own/of-two; ls /host",
+        )
+        .ok();
+        assert!(mountpoint(&brig, "two").join("of-two").exists());
+        let here = [&both[..], &["-v", "three:/v"]].concat();
+        run(&brig, client, &here, "touch /v/of-three; ls /own/of-two").ok();
+        assert!(mountpoint(&brig, "three").join("of-three").exists());
+        // From one that has it from another.
+        create("heir", &["--volumes-from", "two"]).ok();
+        let heir = run(&brig, client, &["--volumes-from", "heir"], "ls /v/of-two");
+        heir.ok();
+        for (bad, why) in [
+            ("one:often", "invalid mode: often"),
+            ("one:ro,rw", "invalid mode: ro,rw"),
+            ("one:ro,nocopy", "invalid mode: ro,nocopy"),
+            ("one:rslave", "invalid mode: rslave"),
+            ("nobody-here", "No such container: nobody-here"),
+        ] {
+            let refused = create("bad", &["--volumes-from", bad]);
+            assert!(refused.fails(1).contains(why), "{client:?} {refused}");
+        }
+        brig.with(client, &["rm", "-v", "one", "two", "heir"]).ok();
+        let named = ["volume", "rm", "one", "two", "three"];
+        brig.with(client, &named).ok();
+        assert_eq!(names(&brig), BTreeSet::new());
+        fs::remove_file(shared.join("x")).unwrap();
+    }
+    brig.finish();
+}
+
+#[test]
 fn volumes_of_a_name_get_what_is_there() {
     if !root() {
         return;

@@ -84,12 +84,14 @@ const WANTED: &str = "usr/lib/systemd/user/sockets.target.wants";
 const DISK_MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "ext4"];
 
 /// What containers and tests need; loaded from the disk.
-const LATER_MODULES: [&str; 24] = [
+const LATER_MODULES: [&str; 26] = [
     "overlay",
     "virtio-rng",
     "loop",
     "quota_v2",
     "xfs",
+    "nfsv4",
+    "nfsd",
     // What a kernel with modprobe loads by itself when networks ask for it.
     "veth",
     "bridge",

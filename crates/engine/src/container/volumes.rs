@@ -56,15 +56,11 @@ pub(super) fn mounts(
 /// What `--volumes-from` names, `CONTAINER[:MODE]`.
 fn of_other(engine: &Engine, text: &str) -> Result<Vec<MountRequest>, Error> {
     let (name, mode) = text.split_once(':').unwrap_or((text, "rw"));
-    let invalid = |reason: String| Invalid::Mount {
+    let invalid = || Invalid::Mount {
         kind: "volume",
-        reason,
+        reason: format!("invalid mode: {mode}: of ro and rw one is expected, and of z and Z"),
     };
-    let read_only = match mode {
-        "ro" => true,
-        "rw" | "" | "z" | "Z" => false,
-        other => return Err(invalid(format!("invalid mode for volumes-from: {other}")).into()),
-    };
+    let read_only = is_read_only(mode).ok_or_else(invalid)?;
     let other = engine.find(name)?;
     let mounts = other.fixed.resolved.mounts.iter().cloned();
     let ours = |mut mount: MountRequest| {
@@ -75,6 +71,22 @@ fn of_other(engine: &Engine, text: &str) -> Result<Vec<MountRequest>, Error> {
         mount
     };
     Ok(mounts.map(ours).collect())
+}
+
+/// What the mode of `--volumes-from` says; none where it makes no sense. `z` and `Z` change nothing.
+fn is_read_only(mode: &str) -> Option<bool> {
+    let (mut access, mut label) = (None, None);
+    for word in mode.split(',').filter(|_| !mode.is_empty()) {
+        let slot = match word {
+            "ro" | "rw" => &mut access,
+            "z" | "Z" => &mut label,
+            _ => return None,
+        };
+        if slot.replace(word).is_some() {
+            return None;
+        }
+    }
+    Some(access == Some("ro"))
 }
 
 /// Gives it the name it has not been given, and an image's name the image that it means now.

@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sys::caps::{Capabilities, Without};
 use sys::dir::Dir;
 
 use super::copy::{self, CopiedTree, Failure};
@@ -23,6 +24,7 @@ pub(crate) struct Fresh {
     store: Arc<Store>,
     pub(crate) number: u64,
     kept: bool,
+    limited: bool,
 }
 
 impl Fresh {
@@ -32,6 +34,7 @@ impl Fresh {
             number: store.next_volume(),
             store: Arc::clone(store),
             kept: false,
+            limited: size.is_some(),
         };
         let path = store.paths.volume(fresh.number);
         let failed = |path| Error::file("create", path);
@@ -66,11 +69,22 @@ impl Fresh {
             .map_err(Error::file("limit the size of", &path))
     }
 
+    /// What it is given meanwhile by this thread is held to its limit: ext4 lets who has CAP_SYS_RESOURCE
+    /// go beyond it.
+    pub(crate) fn held(&self) -> Result<Option<Without>, Error> {
+        let resource = Capabilities::named("SYS_RESOURCE").filter(|_| self.limited);
+        let held = resource.map(sys::caps::without).transpose();
+        held.map_err(Error::file("hold to its size", &self.path()))
+    }
+
     /// Fills it, and waits until that would survive a power cut.
     pub(crate) fn fill(&self, from: &Dir) -> Result<CopiedTree, Error> {
         let path = self.path();
         let to = Dir::open(&path).map_err(Error::file("open", &path))?;
-        let copied = tree(from, &to)?;
+        let copied = {
+            let _held = self.held()?;
+            tree(from, &to)?
+        };
         self.sync()?;
         Ok(copied)
     }

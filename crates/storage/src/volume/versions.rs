@@ -227,11 +227,11 @@ pub(super) fn import(
         }
         None => Fresh::make(store, options::plan(&new.options)?.size)?,
     };
-    archive::import(
-        store,
-        fresh.number,
-        BufReader::with_capacity(128 << 10, tar),
-    )?;
+    {
+        let _held = fresh.held()?;
+        let tar = BufReader::with_capacity(128 << 10, tar);
+        archive::import(store, fresh.number, tar)?;
+    }
     fresh.sync()?;
     Ok(NewContent {
         store: Arc::clone(store),
