@@ -124,6 +124,9 @@ impl Parts<'_> {
     }
 }
 
+/// Makes a bundle of a key's for a manifest.
+type Form = fn(&Signing, &str, &[u8]) -> Value;
+
 /// How a bundle is made, whom the policy names, and why it does not count.
 type Case = (fn(&Parts<'_>) -> Value, &'static str, &'static str);
 
@@ -185,7 +188,7 @@ async fn keys_that_lived_for_minutes_count_with_a_logs_promise() {
     let signing = &signed.signing;
     authorities(signing);
     let leaf = read(signing, "leaf.pem");
-    let forms: [fn(&Signing, &str, &[u8]) -> Value; 2] = [enveloped, message];
+    let forms: [Form; 2] = [enveloped, message];
     for (form, make) in (0..).zip(forms) {
         for (case, (bundle, email, why)) in (0..).zip(CASES) {
             let name = format!("team/app{form}-{case}:1");
