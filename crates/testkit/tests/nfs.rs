@@ -51,7 +51,7 @@ impl Server {
         assert!(mounted.success());
         let server = Self { directory };
         server.export();
-        tell(CONTROL, "versions", "-2 -3 +4 +4.1 +4.2");
+        tell(CONTROL, "versions", "-3 +4");
         tell(CONTROL, "nfsv4leasetime", "10");
         tell(CONTROL, "nfsv4gracetime", "10");
         tell(CONTROL, "portlist", "tcp 2049");
@@ -64,18 +64,16 @@ impl Server {
         let channel = |cache: &str, line: String| {
             tell(&format!("/proc/net/rpc/{cache}"), "channel", &line);
         };
-        channel(CACHES[0], format!("nfsd 127.0.0.1 {NEVER} *\n"));
-        channel(
-            CACHES[1],
-            format!("* {path} {NEVER} {FLAGS} 65534 65534 0\n"),
-        );
-        channel(CACHES[2], format!("* 1 \\x00000000 {NEVER} {path}\n"));
+        channel(CACHES[0], format!("nfsd 127.0.0.1 {NEVER} *"));
+        channel(CACHES[1], format!("* {path} {NEVER} {FLAGS} 65534 65534 0"));
+        channel(CACHES[2], format!("* 1 \\x00000000 {NEVER} {path}"));
     }
 }
 
 fn tell(directory: &str, file: &str, text: &str) {
     let path = Path::new(directory).join(file);
-    let told = fs::write(&path, text);
+    // A line of which the end is missing is not taken.
+    let told = fs::write(&path, format!("{text}\n"));
     told.unwrap_or_else(|error| panic!("{}: {text:?}: {error}", path.display()));
 }
 
