@@ -286,6 +286,9 @@ fn a_socket_of_a_team_has_its_containers_only() {
     ];
     doors.refused("team", &linked, "No such container");
     doors.refused("team", &["system", "df"], "not told through this socket");
+    // What is imported gets any name, also that of the image that others run.
+    doors.refused("team", &["import", "-", "bb"], "pulled, not imported");
+    names_for_a_moment(&doors);
     let network = doors.by("team", Client::Brig, &["network", "inspect", "bridge"]);
     assert!(
         network.ok().contains("ours") && !network.ok().contains("theirs"),
@@ -302,6 +305,21 @@ fn a_socket_of_a_team_has_its_containers_only() {
     doors.by("team", Client::Brig, &["rm", "-f", "ours"]).ok();
     assert_eq!(brig.inspect("theirs")["State"]["Running"], true);
     doors.brig.finish();
+}
+
+/// A container that shares with another does so by its id: another may have the name a moment later.
+fn names_for_a_moment(doors: &Doors) {
+    let id = doors.brig.inspect("ours")["Id"].clone();
+    let id = id.as_str().unwrap();
+    let run = "create --name sharer --label team=ci --pid container:ours \
+               --volumes-from ours:ro --network container:ours bb true";
+    let run: Vec<&str> = run.split_whitespace().collect();
+    doors.by("team", Client::Brig, &run).ok();
+    let host = doors.brig.inspect("sharer")["HostConfig"].clone();
+    for shared in ["PidMode", "NetworkMode"] {
+        assert_eq!(host[shared], format!("container:{id}"), "{shared}");
+    }
+    assert_eq!(host["VolumesFrom"][0], format!("{id}:ro"));
 }
 
 #[test]
@@ -361,6 +379,13 @@ fn others(doors: &Doors, mounts: &str, beyond: &str) {
     doors.refused("safe", &["run", "-v", "etc:/x", "bb", "true"], mounts);
     made("run -d --name etced -v etc:/x:ro bb sleep 1000");
     doors.refused("safe", &["exec", "etced", "true"], mounts);
+    let copied = ["cp", "etced:/x/hostname", "-"];
+    doors.refused("safe", &copied, "of the host");
+    let exported = doors.by("safe", Client::Brig, &["volume", "export", "etc"]);
+    assert!(
+        exported.code != 0 && exported.stderr.contains(mounts),
+        "{exported}"
+    );
     made("rm -f etced");
     made("volume rm etc");
     made("run -d --name strong --privileged bb sleep 1000");
@@ -449,4 +474,56 @@ fn metrics_count_what_containers_use() {
     );
     assert!(other.starts_with("HTTP/1.1 404"), "{other}");
     brig.finish();
+}
+
+/// Browsers send what pages ask for to any address, and say which page it was.
+#[test]
+fn web_pages_are_not_served() {
+    if !root() {
+        return;
+    }
+    let address = address();
+    let brig = Brig::start_with(Setup {
+        flags: vec!["--host".to_owned(), format!("tcp://{address}")],
+        ..Setup::default()
+    });
+    let ask = |origin: &str| {
+        let close = "Connection: close\r\n";
+        asked(
+            address.into(),
+            &format!("POST /volumes/create HTTP/1.1\r\nHost: {address}\r\n{origin}{close}\r\n"),
+        )
+    };
+    for origin in ["http://a.example", "null", "http://127.0.0.1:1"] {
+        let answer = ask(&format!("Origin: {origin}\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 403"), "{origin}: {answer}");
+    }
+    assert!(brig.brig(&["volume", "ls", "-q"]).ok().is_empty());
+    // Clients that are no browsers name the daemon itself, or nothing.
+    for origin in [String::new(), format!("Origin: http://{address}\r\n")] {
+        let answer = ask(&origin);
+        assert!(answer.starts_with("HTTP/1.1 201"), "{origin}: {answer}");
+    }
+    brig.finish();
+}
+
+/// What somebody begins and does not wait for is in the log of who did what.
+#[test]
+fn who_hangs_up_is_written_down() {
+    if !root() {
+        return;
+    }
+    let doors = Doors::open(&[("look", "read-only = true")]);
+    let run = ["run", "-d", "--name", "long", "bb", "sleep", "1000"];
+    doors.brig.brig(&run).ok();
+    // To restart takes a moment, in which nobody is there any more.
+    let restart = b"POST /containers/long/restart?t=0 HTTP/1.1\r\nHost: b\r\n\r\n";
+    let mut hasty = std::os::unix::net::UnixStream::connect(doors.brig.socket()).unwrap();
+    hasty.write_all(restart).unwrap();
+    drop(hasty);
+    testkit::until("the line of who hung up", || {
+        let text = fs::read_to_string(doors.log()).unwrap();
+        text.contains("/containers/long/restart").then_some(())
+    });
+    doors.brig.finish();
 }

@@ -189,6 +189,22 @@ fn bodies_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn filters_that_repeat_for_ever_are_answered() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    brig.brig(&["create", "--name", "b", "bb", "true"]).ok();
+    let long = "b*".repeat(10_000);
+    let path = format!("/containers/json?all=1&filters={{%22name%22:[%22{long}%22]}}");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n");
+    let answer = asked(&brig, request.as_bytes(), false);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("/b"), "{answer}");
+    brig.finish();
+}
+
+#[test]
 fn connections_that_are_taken_over_wrongly_hurt_nobody() {
     if !root() {
         return;

@@ -1,74 +1,144 @@
 //! Regular expressions as people write them in filters.
 
+/// How much work one question may be: states times characters.
+const WORK: usize = 1 << 24;
+
 /// Docker's filters are regular expressions that may match anywhere. Those that people write are
 /// understood: `^` and `$` at the ends, `.`, `.*`, `?`, `+`, classes, `|` between
-/// alternatives. The rest stands for itself.
+/// alternatives. The rest stands for itself. An expression that is much too long for its text matches
+/// nothing: clients may ask for a bounded amount of work only.
 pub fn matches(expression: &str, text: &str) -> bool {
-    let text: Vec<char> = text.chars().collect();
-    let mut budget = 1 << 16;
+    if expression.len().saturating_mul(text.len()) > WORK {
+        return false;
+    }
     expression.split('|').any(|alternative| {
-        let (anchored, rest) = match alternative.strip_prefix('^') {
-            Some(rest) => (true, rest),
-            None => (false, alternative),
-        };
-        let pattern: Vec<char> = rest.chars().collect();
-        let last = if anchored { 0 } else { text.len() };
-        (0..=last).any(|from| here(&pattern, &text[from..], &mut budget))
+        let pattern: Vec<char> = alternative.chars().collect();
+        Machine::new(&pattern).finds(text)
     })
 }
 
-/// Whether the pattern matches at the text's beginning. `budget` bounds the work a client can ask for.
-fn here(pattern: &[char], text: &[char], budget: &mut u32) -> bool {
-    *budget = budget.saturating_sub(1);
-    if *budget == 0 {
-        return false;
-    }
-    match pattern {
-        [] => return true,
-        ['$'] => return text.is_empty(),
-        _ => {}
-    }
-    let (length, fits): (usize, Box<dyn Fn(char) -> bool>) = atom(pattern);
-    let rest = &pattern[length..];
-    let first = text.first().is_some_and(|c| fits(*c));
-    match rest.first() {
-        Some('?') => {
-            (first && here(&rest[1..], &text[1..], budget)) || here(&rest[1..], text, budget)
+/// How often a character of a kind may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    Once,
+    AtMostOnce,
+    AnyNumber,
+}
+
+/// What stands for one character.
+#[derive(Debug, Clone, Copy)]
+enum Kind<'a> {
+    Any,
+    This(char),
+    Class { within: &'a [char], negated: bool },
+}
+
+impl Kind<'_> {
+    fn fits(self, c: char) -> bool {
+        match self {
+            Self::Any => true,
+            Self::This(this) => this == c,
+            Self::Class { within, negated } => in_class(within, c) != negated,
         }
-        Some(repeat @ ('*' | '+')) => {
-            let most = text.iter().take_while(|c| fits(**c)).count();
-            let least = usize::from(*repeat == '+');
-            (least..=most)
-                .rev()
-                .any(|count| here(&rest[1..], &text[count..], budget))
-        }
-        _ => first && here(rest, &text[1..], budget),
     }
 }
 
-/// One thing that stands for one character, and how long it is in the pattern.
-fn atom(pattern: &[char]) -> (usize, Box<dyn Fn(char) -> bool>) {
-    match pattern {
-        ['.', ..] => (1, Box::new(|_| true)),
-        ['\\', escaped, ..] => {
-            let escaped = *escaped;
-            (2, Box::new(move |c| c == escaped))
+/// One alternative: what follows what. It is run by keeping all places that can have been reached, so that
+/// neither time nor memory grows with how often things may repeat.
+#[derive(Debug)]
+struct Machine<'a> {
+    steps: Vec<(Kind<'a>, Repeat)>,
+    /// Whether it begins at the text's beginning only, and ends at its end only.
+    begins: bool,
+    ends: bool,
+}
+
+impl<'a> Machine<'a> {
+    fn new(pattern: &'a [char]) -> Self {
+        let (begins, mut rest) = match pattern {
+            ['^', rest @ ..] => (true, rest),
+            _ => (false, pattern),
+        };
+        let mut steps = Vec::new();
+        while !rest.is_empty() && rest != ['$'] {
+            let (kind, length) = kind(rest);
+            rest = &rest[length..];
+            let repeats: &[Repeat] = match rest.first() {
+                Some('?') => &[Repeat::AtMostOnce],
+                Some('*') => &[Repeat::AnyNumber],
+                Some('+') => &[Repeat::Once, Repeat::AnyNumber],
+                _ => {
+                    steps.push((kind, Repeat::Once));
+                    continue;
+                }
+            };
+            steps.extend(repeats.iter().map(|repeat| (kind, *repeat)));
+            rest = &rest[1..];
         }
+        let ends = rest == ['$'];
+        Self {
+            steps,
+            begins,
+            ends,
+        }
+    }
+
+    fn finds(&self, text: &str) -> bool {
+        let mut reached = vec![false; self.steps.len() + 1];
+        self.reach(&mut reached, 0);
+        for c in text.chars() {
+            if self.done(&reached) && !self.ends {
+                return true;
+            }
+            let mut next = vec![false; reached.len()];
+            for (at, (kind, repeat)) in self.steps.iter().enumerate() {
+                if reached[at] && kind.fits(c) {
+                    let stays = *repeat == Repeat::AnyNumber;
+                    self.reach(&mut next, if stays { at } else { at + 1 });
+                }
+            }
+            if !self.begins {
+                self.reach(&mut next, 0);
+            }
+            reached = next;
+        }
+        self.done(&reached)
+    }
+
+    /// Marks a place, and those that follow it without a character.
+    fn reach(&self, reached: &mut [bool], place: usize) {
+        for at in place..reached.len() {
+            if std::mem::replace(&mut reached[at], true) {
+                return;
+            }
+            let optional = |(_, repeat): &(_, Repeat)| *repeat != Repeat::Once;
+            if !self.steps.get(at).is_some_and(optional) {
+                return;
+            }
+        }
+    }
+
+    fn done(&self, reached: &[bool]) -> bool {
+        reached.last().is_some_and(|reached| *reached)
+    }
+}
+
+/// One thing that stands for one character, and how long it is in the pattern, which is not empty.
+fn kind(pattern: &[char]) -> (Kind<'_>, usize) {
+    match pattern {
+        ['.', ..] | [] => (Kind::Any, 1),
+        ['\\', escaped, ..] => (Kind::This(*escaped), 2),
         ['[', rest @ ..] if rest.contains(&']') => {
             let (negated, class) = match rest {
                 ['^', class @ ..] => (true, class),
                 class => (false, class),
             };
             let end = class.iter().position(|c| *c == ']').unwrap_or(0);
-            let class = class[..end].to_vec();
+            let within = &class[..end];
             let length = end + 2 + usize::from(negated);
-            (length, Box::new(move |c| in_class(&class, c) != negated))
+            (Kind::Class { within, negated }, length)
         }
-        [plain, ..] => {
-            let plain = *plain;
-            (1, Box::new(move |c| c == plain))
-        }
-        [] => (0, Box::new(|_| false)),
+        [plain, ..] => (Kind::This(*plain), 1),
     }
 }
 
@@ -113,14 +183,27 @@ mod tests {
             ("a.b", "axb", true),
             (r"a\.b", "axb", false),
             ("", "x", true),
+            ("", "", true),
+            ("$", "", true),
+            ("a?b", "b", true),
+            ("^a?b$", "aab", false),
+            ("^ab+$", "a", false),
+            ("x$|y", "xy", true),
+            ("x$", "xa", false),
+            ("[^a-c]", "abc", false),
+            ("[", "a[", true),
         ] {
             assert_eq!(matches(p, t), fits, "{p} {t}");
         }
     }
 
     #[test]
-    fn a_costly_pattern_ends() {
+    fn costly_patterns_end() {
         let text = "a".repeat(200);
         assert!(!matches("a*a*a*a*a*a*a*a*b", &text));
+        let long = "b*".repeat(30_000);
+        assert!(matches(&long, "a"));
+        assert!(!matches(&format!("^{long}$"), "a"));
+        assert!(!matches(&long, &"b".repeat(1 << 20)));
     }
 }

@@ -1,50 +1,75 @@
 //! A socket's policy, held against a request: what needs the engine to be decided.
 
+use std::collections::HashMap;
+
 use engine::container::{self, View};
 use engine::volume::{self, Backing};
 use engine::{Engine, exec};
 use types::{ContainerSpec, ErrorKind, MountKind, MountRequest, VolumeName};
 
 use super::Policy;
-use super::policy::{About, about};
+use super::policy::{About, about, name_by_id};
 use crate::app::App;
 use crate::http::error::Failure;
 use crate::http::request::Call;
-use crate::http::router::Operation;
+use crate::http::router::Operation as Op;
 
 /// Refuses what a request may not do. What a container is to be is in its body: see [`may_create`].
-pub(crate) async fn check(app: &App, operation: Operation, call: &Call) -> Result<(), Failure> {
-    let policy = call.policy();
+///
+/// What the request names is its id from then on: a name may be another's a moment later.
+pub(crate) async fn check(app: &App, operation: Op, call: &mut Call) -> Result<(), Failure> {
+    let policy = &call.peer.door.policy;
     policy.allows(operation)?;
-    match about(operation) {
+    let container = match about(operation) {
         About::ContainerRead => {
-            seen(&app.engine, policy, &call.name)?;
+            let view = seen(&app.engine, policy, &call.name)?;
+            // What is in a directory of the host is there to be read by whoever may mount it.
+            if shows_files(operation) {
+                volumes(app, policy, &view.resolved.mounts).await?;
+                policy.may_read_files(&view)?;
+            }
+            view
         }
         About::ContainerChange => {
-            enter(app, policy, &seen(&app.engine, policy, &call.name)?).await?;
+            let view = seen(&app.engine, policy, &call.name)?;
+            enter(app, policy, &view).await?;
+            view
         }
         About::ExecRead => {
             of_session(app, policy, &call.name).await?;
+            return Ok(());
         }
         About::ExecChange => {
-            enter(app, policy, &of_session(app, policy, &call.name).await?).await?;
+            return enter(app, policy, &of_session(app, policy, &call.name).await?).await;
         }
-        About::OtherRead => other(operation, policy)?,
-        _ => {}
-    }
+        About::OtherRead => return other(app, operation, policy, &call.name).await,
+        About::Pull => return policy.may_pull(call.query.get("fromImage")),
+        _ => return Ok(()),
+    };
+    call.name = container.id.to_string();
     Ok(())
 }
 
-/// What tells of others' containers though it is about none.
-fn other(operation: Operation, policy: &Policy) -> Result<(), Failure> {
-    let tells = matches!(operation, Operation::VolumeExport | Operation::DiskUsage);
-    if policy.label.is_none() || !tells {
-        return Ok(());
+fn shows_files(operation: Op) -> bool {
+    matches!(
+        operation,
+        Op::ContainerArchiveGet | Op::ContainerArchiveStat | Op::ContainerExport
+    )
+}
+
+/// What tells of others' containers though it is about none, or of the host's files.
+async fn other(app: &App, operation: Op, policy: &Policy, name: &str) -> Result<(), Failure> {
+    let tells = matches!(operation, Op::VolumeExport | Op::DiskUsage);
+    if policy.label.is_some() && tells {
+        return Err(Failure::new(
+            ErrorKind::Forbidden,
+            "what others keep is not told through this socket",
+        ));
     }
-    Err(Failure::new(
-        ErrorKind::Forbidden,
-        "what others keep is not told through this socket",
-    ))
+    match (operation, name.parse::<VolumeName>()) {
+        (Op::VolumeExport, Ok(name)) => of_host(app, policy, vec![name]).await,
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a container that has more than the socket allows.
@@ -55,14 +80,17 @@ async fn enter(app: &App, policy: &Policy, view: &View) -> Result<(), Failure> {
 
 /// Refuses volumes that are there and are of the host, whoever made them.
 async fn volumes(app: &App, policy: &Policy, mounts: &[MountRequest]) -> Result<(), Failure> {
-    if policy.host_mounts {
-        return Ok(());
-    }
     let name = |mount: &MountRequest| match &mount.kind {
         MountKind::Volume(volume) => volume.name.clone(),
         _ => None,
     };
-    let names: Vec<VolumeName> = mounts.iter().filter_map(name).collect();
+    of_host(app, policy, mounts.iter().filter_map(name).collect()).await
+}
+
+async fn of_host(app: &App, policy: &Policy, names: Vec<VolumeName>) -> Result<(), Failure> {
+    if policy.host_mounts {
+        return Ok(());
+    }
     let of_host = app
         .blocking(move |engine| {
             for name in names {
@@ -111,19 +139,22 @@ async fn of_session(app: &App, policy: &Policy, id: &str) -> Result<View, Failur
         .map_err(|_| Failure::new(ErrorKind::NotFound, format!("No such exec instance: {id}")))
 }
 
-/// Refuses a container that may not be made through a socket.
+/// Refuses a container that may not be made through a socket, and has it name others by their ids.
 pub(crate) async fn may_create(
     app: &App,
     policy: &Policy,
-    spec: &ContainerSpec,
+    spec: &mut ContainerSpec,
 ) -> Result<(), Failure> {
     policy.may_create(spec)?;
     volumes(app, policy, &spec.mounts).await?;
+    let mut ids = HashMap::new();
     for other in Policy::shared(spec) {
         // Not as what is missing: clients take that for the image, and go and look for it.
         let view = seen(&app.engine, policy, other)
             .map_err(|failure| Failure::new(ErrorKind::Forbidden, failure.message()))?;
         enter(app, policy, &view).await?;
+        ids.insert(other.to_owned(), view.id.to_string());
     }
+    name_by_id(spec, |name| ids.get(name).cloned().unwrap_or_default());
     Ok(())
 }

@@ -122,7 +122,13 @@ fn about_others(operation: Op) -> About {
         | Op::NetworkExplain
         | Op::PluginList
         | Op::Swarm => About::OtherRead,
-        Op::Build | Op::Grpc | Op::Session | Op::ImageMount | Op::ImageUnmount => About::Build,
+        Op::Build
+        | Op::Grpc
+        | Op::Session
+        | Op::ImageMount
+        | Op::ImageUnmount
+        | Op::CacheExport
+        | Op::CacheImport => About::Build,
         // Whatever comes to be is a change until somebody says otherwise.
         _ => About::OtherChange,
     }
@@ -181,6 +187,29 @@ impl Policy {
             )));
         }
         self.check(spec, &spec.mounts)
+    }
+
+    /// Whether the files of a container that is there may be read.
+    pub(crate) fn may_read_files(&self, view: &View) -> Result<(), Failure> {
+        let mounts = &view.resolved.mounts;
+        match mounts.iter().find(|mount| of_host(mount)) {
+            Some(mount) if !self.host_mounts => Err(refused(&format!(
+                "{} is of the host: mounts of the host are not allowed through this socket",
+                mount.target
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether an image may come, which has the name that it has where it comes from; one that is made of
+    /// an archive gets whatever name is asked for.
+    pub(crate) fn may_pull(&self, from: Option<&str>) -> Result<(), Failure> {
+        match from.unwrap_or_default() {
+            "" if self.label.is_some() => Err(refused(
+                "only containers may be changed through this socket: images may be pulled, not imported",
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn label_text(&self) -> String {
@@ -279,6 +308,29 @@ impl About {
     }
 }
 
+/// Has what is shared with other containers named by their ids: a name may be another's a moment later.
+pub(crate) fn name_by_id(spec: &mut ContainerSpec, id: impl Fn(&str) -> String) {
+    for mode in [&mut spec.namespaces.pid, &mut spec.namespaces.ipc] {
+        if let NamespaceMode::Container(who) = mode {
+            *who = id(who);
+        }
+    }
+    if let NetworkMode::Container(who) = &mut spec.network {
+        *who = id(who);
+    }
+    for from in &mut spec.volumes_from {
+        let (who, mode) = from.split_once(':').unwrap_or((from, ""));
+        let colon = if mode.is_empty() { "" } else { ":" };
+        *from = format!("{}{colon}{mode}", id(who));
+    }
+    let endpoints = spec.networking.endpoints.iter_mut();
+    let links = endpoints.flat_map(|(_, endpoint)| &mut endpoint.links);
+    for link in spec.networking.links.iter_mut().chain(links) {
+        let (who, alias) = link.split_once(':').unwrap_or((link, link));
+        *link = format!("{}:{alias}", id(who.trim_start_matches('/')));
+    }
+}
+
 /// Whether a mount shows files of the host. What a local volume's options name is one as well.
 fn of_host(mount: &MountRequest) -> bool {
     match &mount.kind {
@@ -331,6 +383,10 @@ fn privileges(spec: &ContainerSpec) -> Option<&'static str> {
         ),
         (
             spec.resources.cpu_rt_runtime.is_some_and(|time| time != 0),
+            "real-time scheduling",
+        ),
+        (
+            spec.resources.ulimits.iter().any(|of| of.name == "rtprio"),
             "real-time scheduling",
         ),
     ];

@@ -31,9 +31,9 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
     let body = body.ok_or_else(|| {
         Failure::bad_request("config cannot be empty in order to create a container")
     })?;
-    let spec = container_spec(body, platform, version)?;
+    let mut spec = container_spec(body, platform, version)?;
     if !peer.door.policy.is_open() {
-        guard::may_create(app, &peer.door.policy, &spec).await?;
+        guard::may_create(app, &peer.door.policy, &mut spec).await?;
     }
     let created = app
         .blocking(move |engine| container::create(engine, name, spec))

@@ -3,6 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod error;
 pub(crate) mod hijack;
+mod origin;
 pub(crate) mod query;
 pub(crate) mod request;
 pub(crate) mod respond;

@@ -18,6 +18,7 @@ use types::ErrorKind;
 
 use super::body::Body;
 use super::error::Failure;
+use super::origin;
 use super::query::Query;
 use super::request::Call;
 use super::respond::{self, Answer};
@@ -70,6 +71,7 @@ async fn answer(app: Arc<App>, peer: Arc<Peer>, request: Request<Incoming>) -> R
     let busy = app.busy.enter();
     let begun = Instant::now();
     let what = format!("{} {}", request.method(), request.uri().path());
+    let given_up = GivenUp::unless_answered(&app, &peer, &what, begun);
     let (parts, body) = request.into_parts();
     let (body, unread) = Sent::new(body);
     let request = Request::from_parts(parts, body);
@@ -81,6 +83,7 @@ async fn answer(app: Arc<App>, peer: Arc<Peer>, request: Request<Incoming>) -> R
         )),
     };
     drop(busy);
+    given_up.answered();
     app.requests.count(begun.elapsed(), result.is_err());
     if let Some(audit) = &app.audit {
         audited(audit, &peer, &what, &result, begun.elapsed());
@@ -97,6 +100,51 @@ async fn answer(app: Arc<App>, peer: Arc<Peer>, request: Request<Incoming>) -> R
         unread.drain().await;
     }
     response
+}
+
+/// A client that goes away before its answer: its request is dropped here, but what it has begun may come to
+/// its end all the same. It is counted and written down as any other.
+struct GivenUp {
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    what: String,
+    begun: Instant,
+    answered: bool,
+}
+
+impl GivenUp {
+    fn unless_answered(app: &Arc<App>, peer: &Arc<Peer>, what: &str, begun: Instant) -> Self {
+        Self {
+            app: app.clone(),
+            peer: peer.clone(),
+            what: what.to_owned(),
+            begun,
+            answered: false,
+        }
+    }
+
+    fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let took = self.begun.elapsed();
+        self.app.requests.count(took, true);
+        if let Some(audit) = &self.app.audit {
+            let gone = Failure::with_status(gone(), "the client went away");
+            audited(audit, &self.peer, &self.what, &Err(gone), took);
+        }
+    }
+}
+
+/// The status that nobody is sent: no number of HTTP's own says so, many servers write this one down.
+fn gone() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 /// Writes down who did what. Pings are left out, for clients send one before every command.
@@ -129,6 +177,7 @@ fn log(what: &str, failure: &Failure) {
 }
 
 async fn dispatch(app: Arc<App>, peer: Arc<Peer>, request: Request<Sent>) -> Answer {
+    origin::check(&peer, request.headers())?;
     let uri = request.uri();
     let Some(route) = router::route(request.method(), uri.path()) else {
         return Err(Failure::new(ErrorKind::NotFound, "page not found"));
@@ -136,7 +185,7 @@ async fn dispatch(app: Arc<App>, peer: Arc<Peer>, request: Request<Sent>) -> Ans
     let version = version::negotiate(route.version.as_deref())?;
     let query = Query::parse(uri.query().unwrap_or_default())?;
     tracing::debug!(method = %request.method(), path = uri.path(), "request");
-    let call = Call {
+    let mut call = Call {
         version,
         name: route.name,
         query,
@@ -144,7 +193,7 @@ async fn dispatch(app: Arc<App>, peer: Arc<Peer>, request: Request<Sent>) -> Ans
         request,
     };
     if !call.policy().is_open() {
-        guard::check(&app, route.operation, &call).await?;
+        guard::check(&app, route.operation, &mut call).await?;
     }
     match route.operation {
         Operation::Unsupported => Err(unsupported(&call)),

@@ -20,6 +20,9 @@ pub enum TopError {
     /// Without it nobody knows which rows are the container's.
     #[error("Couldn't find PID field in ps output")]
     NoPidColumn,
+    /// A column that is called `PID` and is another.
+    #[error("specifying \"{0}\" is not allowed")]
+    Title(String),
 }
 
 impl TopError {
@@ -27,7 +30,7 @@ impl TopError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NoPs(_) => ErrorKind::Unsupported,
-            Self::Refused(_) | Self::NoPidColumn => ErrorKind::Invalid,
+            Self::Refused(_) | Self::NoPidColumn | Self::Title(_) => ErrorKind::Invalid,
         }
     }
 }
@@ -52,8 +55,21 @@ pub fn top(engine: &Engine, who: &str, args: &str) -> Result<Top, Error> {
     Ok(top)
 }
 
+/// Refuses columns that are called `PID` and are something else: whose rows are shown goes by that title.
+fn check_titles(args: &str) -> Result<(), TopError> {
+    let words = args.split_ascii_whitespace();
+    let pieces = words.flat_map(|word| word.split(','));
+    for (name, title) in pieces.filter_map(|piece| piece.split_once('=')) {
+        if title.starts_with("PID") && name != "pid" {
+            return Err(TopError::Title(format!("{name}={title}")));
+        }
+    }
+    Ok(())
+}
+
 fn ps(args: &str) -> Result<String, TopError> {
     let args = if args.trim().is_empty() { "-ef" } else { args };
+    check_titles(args)?;
     let output = Command::new("ps")
         .args(args.split_ascii_whitespace())
         .stdin(Stdio::null())
@@ -107,6 +123,17 @@ fn columns(line: &str, count: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_title_of_pids_is_theirs() {
+        for fine in ["-ef", "aux", "-eo pid,args", "-o pid=PID,args=WHAT", "-o"] {
+            assert!(check_titles(fine).is_ok(), "{fine}");
+        }
+        for other in ["e -eo uid=PID,args", "-eo pid,uid=PIDS", "-eouid=PID"] {
+            let error = check_titles(other).unwrap_err();
+            assert!(error.to_string().contains("=PID"), "{error}");
+        }
+    }
 
     #[test]
     fn rows_of_others_are_left_out() {
