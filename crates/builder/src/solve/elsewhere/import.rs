@@ -17,12 +17,17 @@ use super::{Blobs, CONFIG_TYPE, Config, INLINE, Manifest, Own, read, record_dige
 
 /// The longest chain of layers.
 const LONGEST: usize = 512;
+/// The most results of a step.
+const MOST_RESULTS: usize = 64;
 /// Indexes in indexes.
 const NESTING: usize = 4;
 
 /// A cache elsewhere.
 pub struct CacheFrom {
-    records: HashMap<String, Chain>,
+    /// By digest, the number of the uppermost layer: chains are followed when one is found, for a
+    /// stranger's document may have any number of records of one long chain.
+    records: HashMap<String, (usize, Own)>,
+    layers: Vec<Known>,
     blobs: Arc<dyn Blobs>,
 }
 
@@ -32,6 +37,12 @@ impl std::fmt::Debug for CacheFrom {
             .field("records", &self.records.len())
             .finish_non_exhaustive()
     }
+}
+
+/// A layer, if enough is known of it, and the number of the one below it.
+struct Known {
+    layer: Option<(Digest, Descriptor)>,
+    below: Option<usize>,
 }
 
 /// One result.
@@ -44,7 +55,7 @@ pub(in crate::solve) struct Chain {
 /// The results of a step, as they were found.
 pub(in crate::solve) struct Found<'a> {
     cache: &'a CacheFrom,
-    chains: Vec<&'a Chain>,
+    chains: Vec<Chain>,
 }
 
 impl Found<'_> {
@@ -55,7 +66,7 @@ impl Found<'_> {
 
     /// Brings the layers that are not here.
     pub(in crate::solve) fn bring(&self, store: &Storage) -> Result<Vec<Layers>, Failure> {
-        let bring = |chain: &&Chain| {
+        let bring = |chain: &Chain| {
             let mut layers = Layers::default();
             for (diff_id, descriptor) in &chain.layers {
                 let layer = match store.layers(std::slice::from_ref(diff_id))? {
@@ -153,52 +164,52 @@ impl CacheFrom {
             .iter()
             .map(|part| (part.digest.to_string(), part))
             .collect();
-        let layers: Vec<Option<(Digest, Descriptor)>> = config
-            .layers
-            .iter()
-            .map(|layer| {
-                let said = layer
-                    .annotations
-                    .as_ref()
-                    .map(|about| about.diff_id.parse());
-                let diff_id = match said {
-                    Some(Ok(diff_id)) => diff_id,
-                    _ => known.get(&layer.blob)?.clone(),
-                };
-                Some((diff_id, (*parts.get(&layer.blob)?).clone()))
-            })
-            .collect();
-        let chain = |mut at: usize| -> Option<Vec<(Digest, Descriptor)>> {
-            let mut chain = Vec::new();
-            loop {
-                chain.push(layers.get(at)?.clone()?);
-                match usize::try_from(config.layers[at].parent) {
-                    Err(_) => break,
-                    Ok(_) if chain.len() >= LONGEST => return None,
-                    Ok(below) => at = below,
-                }
+        let layers = config.layers.iter().map(|layer| {
+            let said = layer.annotations.as_ref();
+            let said = said.and_then(|about| about.diff_id.parse().ok());
+            let diff_id = said.or_else(|| known.get(&layer.blob).cloned());
+            let part = parts.get(&layer.blob).map(|part| (*part).clone());
+            Known {
+                layer: diff_id.zip(part),
+                below: usize::try_from(layer.parent).ok(),
             }
-            chain.reverse();
-            Some(chain)
+        });
+        let layers = layers.collect();
+        // What another builder has written is found by nobody.
+        let own = |record: super::Record| {
+            let result = record.results.first()?.layer;
+            Some((record.digest, (result, record.brig?)))
         };
-        let mut records = HashMap::new();
-        for record in &config.records {
-            // What another builder has written is found by nobody.
-            let (Some(own), Some(result)) = (record.brig, record.results.first()) else {
-                continue;
-            };
-            if let Some(layers) = chain(result.layer) {
-                records.insert(record.digest.clone(), Chain { layers, own });
+        let records = config.records.into_iter().filter_map(own).collect();
+        Ok(Self {
+            records,
+            layers,
+            blobs,
+        })
+    }
+
+    /// A result with all layers that it stands on; none where one of them is not known.
+    fn chain(&self, (uppermost, own): (usize, Own)) -> Option<Chain> {
+        let mut layers = Vec::new();
+        let mut at = Some(uppermost);
+        while let Some(number) = at {
+            let known = self.layers.get(number)?;
+            layers.push(known.layer.clone()?);
+            at = known.below;
+            if layers.len() > LONGEST {
+                return None;
             }
         }
-        Ok(Self { records, blobs })
+        layers.reverse();
+        Some(Chain { layers, own })
     }
 
     /// The results under a key, if all of them are there.
     pub(in crate::solve) fn find(&self, key: &str) -> Option<Found<'_>> {
-        let first = self.records.get(key)?;
-        let numbers = 0..first.own.outputs.min(LONGEST);
-        let chains = numbers.map(|number| self.records.get(&record_digest(key, number)));
+        let (_, own) = self.records.get(key)?;
+        let numbers = 0..own.outputs.min(MOST_RESULTS);
+        let record = |number| self.records.get(&record_digest(key, number));
+        let chains = numbers.map(|number| self.chain(*record(number)?));
         Some(Found {
             cache: self,
             chains: chains.collect::<Option<Vec<_>>>()?,
