@@ -130,6 +130,11 @@ pub fn read_file(directory: &Path, path: &str) -> Result<Option<Vec<u8>>, Failur
 /// # Errors
 /// When it cannot be read, or is too long.
 pub fn read_in(root: &Dir, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+    read_up_to(root, path, LONGEST)
+}
+
+/// The same, with another limit.
+pub(super) fn read_up_to(root: &Dir, path: &str, longest: u64) -> Result<Option<Vec<u8>>, Failure> {
     let Some(place) = locate(root, path, true)? else {
         return Ok(None);
     };
@@ -138,11 +143,11 @@ pub fn read_in(root: &Dir, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         .open_regular(&place.name)
         .map_err(failed("open", path))?;
     let mut bytes = Vec::new();
-    let read = std::io::Read::read_to_end(&mut std::io::Read::take(file, LONGEST + 1), &mut bytes);
+    let read = std::io::Read::read_to_end(&mut std::io::Read::take(file, longest + 1), &mut bytes);
     read.map_err(|error| Failure::internal(format!("cannot read {path}: {error}")))?;
-    if bytes.len() as u64 > LONGEST {
+    if bytes.len() as u64 > longest {
         return Err(Failure::invalid(format!(
-            "{path} is longer than {LONGEST} bytes"
+            "{path} is longer than {longest} bytes"
         )));
     }
     Ok(Some(bytes))

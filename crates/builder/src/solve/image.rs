@@ -10,6 +10,7 @@ use types::{Digest, ImageRef, Platform};
 use super::progress::{Event, VertexState};
 use super::run::{Run, now};
 use super::{Ask, Failure, Files, Solver, elsewhere, sources};
+use crate::attest::{Statement, package_url};
 use crate::check::Finding;
 use crate::dockerfile::Dockerfile;
 use crate::graph::Pull;
@@ -59,6 +60,8 @@ pub struct ImageOutput {
     pub inline_cache: bool,
     /// No file of the layers that were built is younger, in seconds since the Unix epoch.
     pub latest: Option<i64>,
+    /// What is said about each of what was built, in its order; nothing of what has no place here.
+    pub statements: Vec<Vec<Statement>>,
 }
 
 /// An image that was written.
@@ -197,7 +200,7 @@ impl Solver {
     ) -> Result<WrittenImage, Failure> {
         let run = Run::new(self, ask, None);
         let mut parts = Vec::new();
-        for one in built {
+        for (number, one) in built.iter().enumerate() {
             let layers = match &one.files {
                 Some(files) => run.layers_of(files)?,
                 None => Layers::default(),
@@ -218,6 +221,8 @@ impl Solver {
                 layers,
                 platform: one.platform.clone(),
                 annotations: output.annotations.clone(),
+                statements: output.statements_of(number),
+                subjects: output.subjects(&one.platform),
             });
         }
         let assembled = self.engine.storage().assemble(&Assembly {
@@ -232,6 +237,24 @@ impl Solver {
             size: assembled.size,
             configs: assembled.configs,
         })
+    }
+}
+
+impl ImageOutput {
+    fn statements_of(&self, number: usize) -> Vec<(String, serde_json::Value)> {
+        let statements = self.statements.get(number).into_iter().flatten();
+        let pairs = statements.map(|one| (one.kind.clone(), one.predicate.clone()));
+        pairs.collect()
+    }
+
+    /// What statements call the image for a platform; BuildKit's word where it has no name.
+    fn subjects(&self, platform: &Platform) -> Vec<String> {
+        let names = self.names.iter();
+        let mut all: Vec<String> = names.map(|name| package_url(name, platform)).collect();
+        if all.is_empty() {
+            all.push("_".to_owned());
+        }
+        all
     }
 }
 

@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex};
 use storage::{Image, Layers};
 use types::{Digest, Platform};
 
+use crate::attest::Material;
+use crate::graph::{Graph, Output};
+
 use super::elsewhere::CacheFrom;
 use super::files::Files;
 use super::progress::Time;
@@ -19,6 +22,9 @@ pub struct Memory {
     steps: Mutex<Vec<Step>>,
     images: Mutex<HashMap<(String, Platform), Image>>,
     fetched: Mutex<HashMap<Digest, Files>>,
+    materials: Mutex<Vec<Material>>,
+    /// All that was solved, if somebody wants to know.
+    definition: Mutex<Option<Graph>>,
 }
 
 /// What a step has come to.
@@ -63,6 +69,35 @@ impl Memory {
     pub(super) fn pin(&self, name: &str, platform: &Platform, image: &Image) {
         let key = (name.to_owned(), platform.clone());
         lock(&self.images).insert(key, image.clone());
+    }
+
+    /// Something that the build was made of.
+    pub(super) fn made_of(&self, material: Material) {
+        let mut materials = lock(&self.materials);
+        if !materials.contains(&material) {
+            materials.push(material);
+        }
+    }
+
+    /// What the build was made of so far.
+    pub fn materials(&self) -> Vec<Material> {
+        lock(&self.materials).clone()
+    }
+
+    /// From now on what is solved is remembered.
+    pub fn remember_definition(&self) {
+        lock(&self.definition).get_or_insert_with(Graph::new);
+    }
+
+    pub(super) fn define(&self, graph: &Graph, results: &[Output]) {
+        if let Some(all) = lock(&self.definition).as_mut() {
+            all.join(graph, results);
+        }
+    }
+
+    /// What was solved since that was asked for.
+    pub fn definition(&self) -> Option<Graph> {
+        lock(&self.definition).clone()
     }
 
     /// What was fetched before.

@@ -104,6 +104,7 @@ impl Run<'_> {
 
     /// Makes some results and what they need.
     pub(super) fn run(&self, graph: &Graph, results: &[Output]) -> Result<Vec<Files>, Failure> {
+        self.ask.memory.define(graph, results);
         let needed = graph.needed(results);
         for id in &needed {
             self.tell(Event::Vertex(self.state(graph, *id)));

@@ -15,6 +15,7 @@ use super::files::{Files, Kind};
 use super::progress::{Event, Status};
 use super::run::{Run, now};
 use super::{Ask, Failure, Solver, elsewhere, git, tree};
+use crate::attest::{self, Material};
 use crate::graph::{Http, Origin, Pull, Vertex};
 use crate::llb;
 
@@ -43,6 +44,11 @@ fn bring(run: &Run<'_>, vertex: &Vertex, origin: &Origin) -> Result<Files, Failu
             let reference = parse(&image.reference)?;
             let platform = vertex.platform.clone().unwrap_or_else(Platform::host);
             let found = resolve(run, vertex.digest(), &reference, &platform, image.pull)?;
+            run.ask.memory.made_of(Material::Image {
+                name: reference,
+                platform,
+                digest: found.id.clone(),
+            });
             let mut layers = run.store().image_layers(&found)?;
             if image.layers > 0 {
                 layers = layers.first(image.layers);
@@ -51,6 +57,7 @@ fn bring(run: &Run<'_>, vertex: &Vertex, origin: &Origin) -> Result<Files, Failu
         }
         Origin::Local(local) => {
             let tree = run.ask.client.files(local)?;
+            run.ask.memory.made_of(Material::Local(local.name.clone()));
             Ok(run.files(Kind::Tree(Arc::new(tree))))
         }
         Origin::Http(http) => web(run, http),
@@ -159,6 +166,9 @@ fn web(run: &Run<'_>, http: &Http) -> Result<Files, Failure> {
     if http.checksum.is_some()
         && let Some(kept) = run.store().result(&key)?
     {
+        known(http)
+            .into_iter()
+            .for_each(|material| run.ask.memory.made_of(material));
         return Ok(run.files(Kind::Layers(kept.layers)));
     }
     let draft = run.store().scratch()?;
@@ -177,6 +187,10 @@ fn web(run: &Run<'_>, http: &Http) -> Result<Files, Failure> {
         }
     }
     let found = hash(&path).map_err(failed)?;
+    run.ask.memory.made_of(Material::Web {
+        url: attest::without_password(&http.url),
+        digest: found.clone(),
+    });
     if let Some(wanted) = &http.checksum
         && *wanted != found.to_string()
     {
@@ -197,6 +211,14 @@ fn web(run: &Run<'_>, http: &Http) -> Result<Files, Failure> {
         run.store().keep_result(&key, &body, (&layers, 1, None))?;
     }
     Ok(run.files(Kind::Layers(layers)))
+}
+
+/// What a file was that is here already: its checksum says it.
+fn known(http: &Http) -> Option<Material> {
+    Some(Material::Web {
+        url: attest::without_password(&http.url),
+        digest: http.checksum.as_ref()?.parse().ok()?,
+    })
 }
 
 /// A file is asked for as anybody may: with a secret that the client has, or headers, it cannot be.

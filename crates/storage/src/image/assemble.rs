@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
+use serde_json::{Value, json};
 use types::{Algorithm, Digest, ImageRef, Platform};
 
-use super::documents::{self, Descriptor};
+use super::documents::{self, ATTESTATION, Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
 use super::import::write;
+use super::statements::{IN_TOTO, PREDICATE_TYPE};
 use crate::build::Layers;
 use crate::encoder::{self, name};
 use crate::error::Error;
@@ -22,6 +24,8 @@ use crate::temp::{Blob, Hashed};
 
 const GZIP_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const BUFFER: usize = 128 << 10;
+/// What a statement is (in-toto attestation framework, version 0.1).
+const STATEMENT: &str = "https://in-toto.io/Statement/v0.1";
 
 /// An image of one platform to be.
 #[derive(Debug, Clone)]
@@ -34,6 +38,10 @@ pub struct Part {
     pub platform: Platform,
     /// Annotations of the manifest.
     pub annotations: BTreeMap<String, String>,
+    /// What is said about it: the kind, an address, and the predicate. They stand beside it in the index.
+    pub statements: Vec<(String, Value)>,
+    /// What the statements call it.
+    pub subjects: Vec<String>,
 }
 
 /// An image to be.
@@ -41,7 +49,7 @@ pub struct Part {
 pub struct Assembly {
     /// One, or one a platform.
     pub parts: Vec<Part>,
-    /// An index is made of one part too.
+    /// An index is made of one part too; it is where there are statements.
     pub index: bool,
     /// Annotations of the index.
     pub annotations: BTreeMap<String, String>,
@@ -91,6 +99,8 @@ struct Made {
     layers: Vec<Digest>,
     content: Vec<Digest>,
     platform: Platform,
+    /// The manifest of what is said about it.
+    said: Option<Blob>,
 }
 
 /// Makes one, named.
@@ -105,7 +115,7 @@ pub(crate) fn assemble(store: &Arc<Store>, assembly: &Assembly) -> Result<Assemb
         .map(|part| make(store, &mut stage, part))
         .collect::<Result<_, _>>()?;
     let index = match parts.as_slice() {
-        [_] if !assembly.index => None,
+        [only] if !assembly.index && only.said.is_none() => None,
         _ => Some(index(store, &mut stage, &parts, assembly)?),
     };
     let top = index.as_ref().or(parts.first().map(|part| &part.manifest));
@@ -171,7 +181,12 @@ fn make(store: &Arc<Store>, stage: &mut Stage, part: &Part) -> Result<Made, Erro
     let manifest = write(store, &manifest, Algorithm::Sha256)?;
     stage.add_content(&manifest, documents::MANIFEST, None)?;
     content.push(manifest.digest.clone());
+    let said = match part.statements.is_empty() {
+        true => None,
+        false => Some(say(store, stage, part, (&manifest.digest, &mut content))?),
+    };
     Ok(Made {
+        said,
         manifest,
         config,
         text: part.config.clone(),
@@ -179,6 +194,60 @@ fn make(store: &Arc<Store>, stage: &mut Stage, part: &Part) -> Result<Made, Erro
         content,
         platform: part.platform.clone(),
     })
+}
+
+/// Writes what is said about a manifest: a manifest of its own, whose layers are the statements (BuildKit,
+/// "Image attestation storage").
+fn say(
+    store: &Arc<Store>,
+    stage: &mut Stage,
+    part: &Part,
+    (about, content): (&Digest, &mut Vec<Digest>),
+) -> Result<Blob, Error> {
+    let named = part.subjects.iter();
+    let digest = json!({ (about.algorithm().as_str()): about.hex() });
+    let subject = |name: &String| json!({ "name": name, "digest": digest });
+    let subjects: Vec<Value> = named.map(subject).collect();
+    let mut layers = Vec::new();
+    for (kind, predicate) in &part.statements {
+        let statement = json!({
+            "_type": STATEMENT,
+            "predicateType": kind,
+            "subject": subjects,
+            "predicate": predicate,
+        });
+        let text = documents::print("a statement", &statement)?;
+        let blob = write(store, &text, Algorithm::Sha256)?;
+        stage.add_content(&blob, IN_TOTO, None)?;
+        content.push(blob.digest.clone());
+        layers.push(Descriptor {
+            annotations: BTreeMap::from([(PREDICATE_TYPE.to_owned(), kind.clone())]),
+            ..Descriptor::new(IN_TOTO, blob.digest.clone(), blob.size)
+        });
+    }
+    let digests: Vec<String> = layers.iter().map(|one| one.digest.to_string()).collect();
+    let config = json!({
+        "architecture": "unknown",
+        "os": "unknown",
+        "config": {},
+        "rootfs": { "type": "layers", "diff_ids": digests },
+    });
+    let config = documents::print("a configuration", &config)?;
+    let config = write(store, &config, Algorithm::Sha256)?;
+    stage.add_content(&config, documents::CONFIG, None)?;
+    content.push(config.digest.clone());
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: documents::MANIFEST,
+        config: Descriptor::new(documents::CONFIG, config.digest.clone(), config.size),
+        layers,
+        annotations: &BTreeMap::new(),
+    };
+    let manifest = documents::print("the manifest", &manifest)?;
+    let manifest = write(store, &manifest, Algorithm::Sha256)?;
+    stage.add_content(&manifest, documents::MANIFEST, None)?;
+    content.push(manifest.digest.clone());
+    Ok(manifest)
 }
 
 fn index(
@@ -199,10 +268,28 @@ fn index(
             ..Descriptor::new(documents::MANIFEST, manifest.digest.clone(), manifest.size)
         }
     });
+    // No machine runs a statement.
+    let unknown = || documents::Platform {
+        architecture: "unknown".to_owned(),
+        os: "unknown".to_owned(),
+        variant: None,
+    };
+    let said = parts.iter().filter_map(|part| {
+        let said = part.said.as_ref()?;
+        let about = part.manifest.digest.to_string();
+        Some(Descriptor {
+            platform: Some(unknown()),
+            annotations: BTreeMap::from([
+                (REFERENCE_DIGEST.to_owned(), about),
+                (REFERENCE_TYPE.to_owned(), ATTESTATION.to_owned()),
+            ]),
+            ..Descriptor::new(documents::MANIFEST, said.digest.clone(), said.size)
+        })
+    });
     let index = Index {
         schema_version: 2,
         media_type: documents::INDEX,
-        manifests: manifests.collect(),
+        manifests: manifests.chain(said).collect(),
         annotations: &assembly.annotations,
     };
     let text = documents::print("the index", &index)?;

@@ -20,7 +20,7 @@ pub(crate) const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 /// Which manifest it is about.
 pub(crate) const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 /// What [`REFERENCE_TYPE`] says of a manifest with in-toto documents.
-const ATTESTATION: &str = "attestation-manifest";
+pub(crate) const ATTESTATION: &str = "attestation-manifest";
 
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";

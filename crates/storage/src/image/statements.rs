@@ -16,8 +16,8 @@ use crate::stage::Stage;
 use crate::store::Store;
 
 /// What a layer's statement is about, beside it.
-const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
-const IN_TOTO: &str = "application/vnd.in-toto+json";
+pub(super) const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
+pub(super) const IN_TOTO: &str = "application/vnd.in-toto+json";
 /// Bytes of one statement that is read: a bill of materials of a large image has some ten million.
 const MAX_STATEMENT: u64 = 64 << 20;
 

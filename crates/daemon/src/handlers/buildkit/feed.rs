@@ -119,6 +119,12 @@ impl Feed {
         self.lock().definition = Some((vertex.to_owned(), source));
     }
 
+    /// The file that the build is by.
+    pub(super) fn source(&self) -> Option<Arc<Source>> {
+        let told = self.lock();
+        told.definition.as_ref().map(|(_, source)| source.clone())
+    }
+
     pub(super) fn vertex(&self, vertex: Vertex) {
         let mut told = self.lock();
         let step = told.steps.entry(vertex.digest.clone()).or_default();

@@ -79,6 +79,7 @@ pub(super) async fn solve(
     request: SolveRequest,
 ) -> Result<SolveResponse, Status> {
     job.prepared().await;
+    job.hear(&request.frontend, &request.frontend_opt);
     let run_root = app.engine.config().run_root.clone();
     let asked = Asked {
         client: FromSession::new(job, app.builds.kept.clone(), run_root),
@@ -213,32 +214,8 @@ pub(super) fn of_files(files: Option<Files>) -> Built {
     }
 }
 
-/// Statements about a build that nobody here makes: a build without what was asked for would be another one.
-/// What is only to be made where it costs nothing is left out.
-fn refuse_attestations(attributes: &HashMap<String, String>) -> Result<(), Failure> {
-    for (name, value) in attributes {
-        let Some(kind) = name.strip_prefix("attest:") else {
-            continue;
-        };
-        let says = |word: &str| value.split(',').any(|part| part == word);
-        if says("disabled=true") || says("inline-only=true") || value == "false" {
-            continue;
-        }
-        let why = match kind {
-            "sbom" => ": it takes a scanner, an image that is run on the result",
-            _ => "",
-        };
-        let sentence = format!(
-            "the attestation {kind} cannot be made by this version of Brig{why}. Leave out --{kind}"
-        );
-        return Err(Failure::new(types::ErrorKind::Unsupported, sentence));
-    }
-    Ok(())
-}
-
 /// Reads the Dockerfile, what its context leaves out, and the options.
 fn definition(asked: &Asked) -> Result<Definition, Failure> {
-    refuse_attestations(&asked.attributes)?;
     let pairs = asked.attributes.iter();
     let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
     let mut options =
@@ -518,30 +495,4 @@ pub(super) fn not_done(name: &str) -> Status {
         &sentence,
         vec![error::subrequest(name)],
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attestations_are_refused_by_name_unless_they_need_not_be() {
-        let refused = |name: &str, value: &str| {
-            let all = HashMap::from([(format!("attest:{name}"), value.to_owned())]);
-            refuse_attestations(&all).map_err(|failure| failure.message)
-        };
-        assert!(
-            refused("sbom", "generator=x")
-                .unwrap_err()
-                .contains("scanner")
-        );
-        assert!(
-            refused("provenance", "mode=max")
-                .unwrap_err()
-                .contains("--provenance")
-        );
-        for value in ["disabled=true", "mode=min,inline-only=true", "false"] {
-            assert_eq!(refused("provenance", value), Ok(()), "{value}");
-        }
-    }
 }

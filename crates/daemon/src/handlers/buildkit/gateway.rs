@@ -98,7 +98,11 @@ const LLB: [&str; 52] = [
     "mergeop",
     "diffop",
 ];
-const LLB_MORE: [&str; 2] = ["exporter.multiple", "exporter.image.annotations"];
+const LLB_MORE: [&str; 3] = [
+    "exporter.multiple",
+    "exporter.image.annotations",
+    "exporter.image.attestations",
+];
 
 pub(super) async fn answer(app: Arc<App>, method: &str, request: Request) -> Response {
     let name = request.headers().get(BUILD);

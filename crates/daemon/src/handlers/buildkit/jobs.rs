@@ -1,7 +1,7 @@
 //! Builds under way: what is asked about one names it, on connections of their own.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use builder::buildkit::gateway;
@@ -39,6 +39,8 @@ pub(super) struct Job {
     given_up: watch::Sender<bool>,
     results: Mutex<HashMap<String, Arc<Built>>>,
     returned: watch::Sender<Option<Returned>>,
+    /// The first frontend, and what it was told.
+    heard: OnceLock<(String, HashMap<String, String>)>,
     /// All builds under way, this one among them for as long as it is.
     others: Jobs,
 }
@@ -101,6 +103,17 @@ impl Job {
     pub(super) fn result_of_any(&self, name: &str) -> Option<Arc<Built>> {
         let jobs: Vec<Arc<Self>> = self.others.0.lock().jobs.values().cloned().collect();
         jobs.iter().find_map(|job| job.result(name).ok())
+    }
+
+    /// A frontend is asked: the first one is what the build is by.
+    pub(super) fn hear(&self, frontend: &str, told: &HashMap<String, String>) {
+        self.heard
+            .get_or_init(|| (frontend.to_owned(), told.clone()));
+    }
+
+    /// What the build is by, and what that was told; nothing of a definition alone.
+    pub(super) fn heard(&self) -> Option<&(String, HashMap<String, String>)> {
+        self.heard.get()
     }
 
     /// A frontend is done.
@@ -188,6 +201,7 @@ impl Jobs {
             given_up: watch::Sender::new(false),
             results: Mutex::default(),
             returned: watch::Sender::new(None),
+            heard: OnceLock::new(),
             others: self.clone(),
         });
         let mut open = self.0.lock();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use builder::attest::{Statement, Wishes};
 use builder::buildkit::BytesMessage;
 use builder::buildkit::control::Exporter;
 use builder::buildkit::files;
@@ -22,6 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 use types::{ErrorKind, ImageRef, Platform};
 
+use super::attest;
 use super::caches::{self, CacheTo};
 use super::client::FromSession;
 use super::frontend::{Step, of_files};
@@ -58,9 +60,16 @@ pub(super) struct Wanted {
     pub(super) products: Vec<Product>,
     pub(super) exporters: Vec<Exporter>,
     pub(super) caches: Vec<CacheTo>,
+    /// What is to be said about its images.
+    pub(super) wishes: Wishes,
+    /// When it began, nanoseconds since the Unix epoch.
+    pub(super) started: i64,
 }
 
 type Response = HashMap<String, String>;
+
+/// Whether an image is a cache for others, and what is said about each platform of it.
+type More<'a> = (bool, &'a [Vec<Statement>]);
 
 pub(super) async fn write(
     app: &Arc<App>,
@@ -81,9 +90,9 @@ pub(super) async fn write(
 }
 
 /// Writes outputs, on a thread that may block.
-struct Writer {
-    app: Arc<App>,
-    job: Arc<Job>,
+pub(super) struct Writer {
+    pub(super) app: Arc<App>,
+    pub(super) job: Arc<Job>,
     client: FromSession,
     handle: Handle,
 }
@@ -93,6 +102,7 @@ impl Writer {
         let built = wanted.products.iter().map(complete);
         let built: Vec<Built> = built.collect::<Result<_, _>>()?;
         let inline = wanted.caches.iter().any(CacheTo::is_inline);
+        let said = self.said(wanted, &built)?;
         let mut response = Response::new();
         for (index, exporter) in wanted.exporters.iter().enumerate() {
             let attributes = &exporter.attrs;
@@ -111,8 +121,10 @@ impl Writer {
             done_here(&exporter.kind, attributes)?;
             let step = Step::of(&self.job, name.to_owned());
             let done = match exporter.kind.as_str() {
-                "moby" | "image" => self.image(&step, &built, attributes, inline),
-                "oci" | "docker" => self.archive(&step, &built, (attributes, inline), index),
+                "moby" | "image" => self.image(&step, &built, attributes, (inline, &said)),
+                "oci" | "docker" => {
+                    self.archive(&step, &built, (attributes, (inline, &said)), index)
+                }
                 "tar" => self.tar(&built, index),
                 _ => self.local(&built, index),
             };
@@ -129,7 +141,28 @@ impl Writer {
         Ok(response)
     }
 
-    fn ask<T>(&self, act: impl FnOnce(&Ask<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+    /// What is said about each of the images; where there is none it can be said nowhere.
+    fn said(&self, wanted: &Wanted, built: &[Built]) -> Result<Vec<Vec<Statement>>, Failure> {
+        let is_image = |one: &Exporter| !matches!(one.kind.as_str(), "tar" | "local");
+        let files = wanted.exporters.iter().find(|one| !is_image(one));
+        if wanted.wishes.is_empty() || wanted.exporters.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Some(files) = files {
+            let sentence = format!(
+                "the output {} has no place for attestations: they stand beside an image. Leave out \
+                 --provenance, --sbom and --attest, or ask for an image",
+                files.kind
+            );
+            return Err(Failure::new(ErrorKind::Unsupported, sentence));
+        }
+        attest::statements(self, wanted, built)
+    }
+
+    pub(super) fn ask<T>(
+        &self,
+        act: impl FnOnce(&Ask<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         act(&Ask {
             client: &self.client,
             progress: self.job.feed.as_ref(),
@@ -144,7 +177,7 @@ impl Writer {
         step: &Step,
         built: &[Built],
         attributes: &HashMap<String, String>,
-        inline: bool,
+        inline: More<'_>,
     ) -> Result<Response, Failure> {
         let by_digest = truth(attributes, "push-by-digest");
         let names = names(attributes)?;
@@ -173,7 +206,7 @@ impl Writer {
         &self,
         step: &Step,
         built: &[Built],
-        (attributes, inline): (&HashMap<String, String>, bool),
+        (attributes, (inline, said)): (&HashMap<String, String>, More<'_>),
         names: Vec<ImageRef>,
     ) -> Result<WrittenImage, Failure> {
         let output = ImageOutput {
@@ -183,6 +216,7 @@ impl Writer {
             annotations: annotations(attributes, &["annotation.", "annotation-manifest."]),
             index_annotations: annotations(attributes, &["annotation-index."]),
             index: built.len() > 1,
+            statements: said.to_vec(),
         };
         let solver = &self.app.builds.solver;
         let written = self.ask(|ask| solver.write_image(ask, built, &output))?;
@@ -236,7 +270,7 @@ impl Writer {
         &self,
         step: &Step,
         built: &[Built],
-        (attributes, inline): (&HashMap<String, String>, bool),
+        (attributes, inline): (&HashMap<String, String>, More<'_>),
         index: usize,
     ) -> Result<Response, Failure> {
         let engine = &self.app.engine;

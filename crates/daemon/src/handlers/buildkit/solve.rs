@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use builder::attest::Wishes;
 use builder::buildkit::control::{BuildHistoryRecord, Exporter, SolveRequest, SolveResponse};
 use builder::buildkit::gateway::{self, result::Result as Refs};
 use builder::solve::Failure;
@@ -11,7 +12,7 @@ use tonic::Status;
 use super::caches::CacheTo;
 use super::jobs::{Job, Running};
 use super::status::status;
-use super::{frontend, history, output};
+use super::{attest, frontend, history, output};
 use crate::app::App;
 
 /// What a build's end writes into its record.
@@ -99,6 +100,11 @@ async fn run(
     let exports = caches.exports.iter().map(CacheTo::read);
     let exports = exports.collect::<Result<Vec<_>, Failure>>();
     let exports = exports.map_err(|failure| status(&failure))?;
+    let wishes = Wishes::read(&request.frontend_attrs).map_err(Status::invalid_argument)?;
+    if wishes.provenance.as_ref().is_some_and(|wish| wish.full) {
+        job.memory.remember_definition();
+    }
+    let started = attest::now();
     super::caches::import(app, job, caches.imports).await;
     job.prepare();
     let result = if request.frontend.is_empty() && request.definition.is_none() {
@@ -124,6 +130,8 @@ async fn run(
         products: products(job, &result)?,
         exporters,
         caches: exports,
+        wishes,
+        started,
     };
     let mut response = texts(&result);
     response.extend(output::write(app, job, wanted).await?);
