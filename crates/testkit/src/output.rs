@@ -25,21 +25,32 @@ pub struct Output {
 impl Output {
     /// Runs a command to its end. One that never ends is killed, and the test with it.
     #[track_caller]
-    pub(crate) fn of(command: &mut Command) -> Self {
+    pub fn of(command: &mut Command) -> Self {
+        Self::within(PATIENCE, command)
+    }
+
+    /// The same, for what takes longer.
+    #[track_caller]
+    pub fn within(patience: Duration, command: &mut Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let words = words(command);
         let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{words}: {error}"));
-        Self::of_child(words, child)
+        Self::collected(patience, words, child)
     }
 
     /// As [`Output::of`], of a command that was started with pipes.
     #[track_caller]
-    pub(crate) fn of_child(command: String, mut child: Child) -> Self {
+    pub(crate) fn of_child(command: String, child: Child) -> Self {
+        Self::collected(PATIENCE, command, child)
+    }
+
+    #[track_caller]
+    fn collected(patience: Duration, command: String, mut child: Child) -> Self {
         let stdout = collect(child.stdout.take());
         let stderr = collect(child.stderr.take());
-        let status = end(&command, &mut child);
+        let status = end(patience, &command, &mut child);
         let text = |reader: JoinHandle<Vec<u8>>| {
             let bytes = reader.join().unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
@@ -111,8 +122,8 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
 }
 
 #[track_caller]
-fn end(command: &str, child: &mut Child) -> ExitStatus {
-    let end = Instant::now() + PATIENCE;
+fn end(patience: Duration, command: &str, child: &mut Child) -> ExitStatus {
+    let end = Instant::now() + patience;
     let mut pause = Duration::from_micros(500);
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -121,7 +132,7 @@ fn end(command: &str, child: &mut Child) -> ExitStatus {
         if Instant::now() > end {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("`{command}` did not end within {} s", PATIENCE.as_secs());
+            panic!("`{command}` did not end within {} s", patience.as_secs());
         }
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));

@@ -63,11 +63,10 @@ impl Planner<'_> {
         let mount = draft.mount("/", MountSource::Files);
         mount.input = root;
         mount.output = Some(0);
-        let (args, document) = self.command_of(unit, instruction, run, &mut draft)?;
-        let args = if run.command.shell && !document {
-            with_shell(unit, &args)
-        } else {
-            args
+        let args = self.command_of(unit, instruction, run, &mut draft)?;
+        let args = match run.command.shell {
+            true => with_shell(unit, &args),
+            false => args,
         };
         let env = unit.env.to_list();
         let size = env.iter().map(String::len).sum();
@@ -85,24 +84,24 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// The command, documents put where it reads them. True when it is one itself.
+    /// The command, documents put where it reads them, or where it is executed.
     fn command_of(
         &mut self,
         unit: &Unit,
         instruction: &Instruction,
         run: &Run,
         draft: &mut Draft,
-    ) -> Result<(Vec<String>, bool), Error> {
+    ) -> Result<Vec<String>, Error> {
         let (Some(first), [line]) = (run.heredocs.first(), run.command.args.as_slice()) else {
-            return Ok((run.command.args.clone(), false));
+            return Ok(run.command.args.clone());
         };
         let wrong = |message: String| Error::new(instruction.span, message);
         if parse_heredoc(line).map_err(wrong)?.is_none() {
-            return Ok((vec![with_documents(line, &run.heredocs)], false));
+            return Ok(vec![with_documents(line, &run.heredocs)]);
         }
         let text = first.content();
         if !text.starts_with("#!") {
-            return Ok((vec![text], false));
+            return Ok(vec![text]);
         }
         let act = Act::MakeFile {
             path: format!("/{}", first.name),
@@ -117,7 +116,7 @@ impl Planner<'_> {
         mount.input = input;
         mount.selector = "/".to_owned();
         mount.read_only = true;
-        Ok((vec![format!("{DOCUMENTS}{}", first.name)], true))
+        Ok(vec![format!("{DOCUMENTS}{}", first.name)])
     }
 
     /// A result with nothing else in it.

@@ -507,6 +507,10 @@ impl Planner<'_> {
     /// Takes over what the base of a unit wants done first. Whether that needs further units.
     fn triggers(&mut self, index: usize) -> Result<bool, Error> {
         let mut texts = std::mem::take(&mut self.units[index].image.config.on_build);
+        if self.units[index].stage.is_none() {
+            // Files are taken from it, and nothing is built on it.
+            texts.clear();
+        }
         if let Some(base) = self.units[index]
             .base
             .filter(|_| !self.units[index].triggered)

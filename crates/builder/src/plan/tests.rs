@@ -420,7 +420,10 @@ fn commands_with_mounts_and_documents() {
         args("RUN <<E cat\na\nE\n"),
         ["/bin/sh", "-c", "<<E cat\na\nE"]
     );
-    assert_eq!(args("RUN <<-E\n\t#!/bin/x\n\ty\nE\n"), ["/dev/pipes/E"]);
+    assert_eq!(
+        args("RUN <<-E\n\t#!/bin/x\n\ty\nE\n"),
+        ["/bin/sh", "-c", "/dev/pipes/E"]
+    );
     assert_eq!(
         args("SHELL [\"bash\", \"-x\"]\nRUN a\n"),
         ["bash", "-x", "a"]

@@ -107,7 +107,8 @@ impl Copier<'_> {
             || existing.is_some_and(|place| place.status.kind == Kind::Directory);
         let target = match into {
             true => format!("{}/{base}", target.trim_end_matches('/')),
-            false => target.clone(),
+            // A link that names the target is followed, also one that leads to nothing yet.
+            false => tree::led_to(self.to, target)?,
         };
         self.make_above(&target)?;
         if is_dir {
@@ -128,24 +129,33 @@ impl Copier<'_> {
             .dir
             .open_dir(&place.name)
             .map_err(failed("open", target))?;
-        if target.ends_with('/') {
-            make_dirs(self.to, target, self.marks)?;
-        } else {
-            self.make_above(target)?;
-            if locate(self.to, target, true)?.is_none() {
+        let base = target.trim_end_matches('/').to_owned();
+        self.make_above(&base)?;
+        match locate(self.to, target, true)? {
+            None => {
+                let mut status = place.status;
+                if place.name == "." {
+                    // The root of a context is nobody's: who keeps it has given it its mode.
+                    status.mode = 0o755;
+                }
                 let found = Found {
                     dir: &place.dir,
                     name: &place.name,
-                    status: place.status,
+                    status,
                     path: "",
                 };
-                self.put(&found, target)?;
+                self.put(&found, &base)?;
             }
+            Some(there) if there.status.kind != Kind::Directory => {
+                return Err(not_a_directory(target));
+            }
+            // It stays what it is, but for its time.
+            Some(_) if place.name != "." => {
+                let time = self.marks.time.unwrap_or(place.status.modified);
+                self.times.push((base.clone(), time));
+            }
+            Some(_) => {}
         }
-        if locate(self.to, target, true)?.is_some_and(|p| p.status.kind != Kind::Directory) {
-            return Err(not_a_directory(target));
-        }
-        let base = target.trim_end_matches('/').to_owned();
         let filter = std::mem::take(&mut self.filter);
         let walked = tree::walk(&source, &filter, &mut |found| {
             self.put(found, &format!("{base}/{}", found.path))
@@ -332,7 +342,7 @@ impl Copier<'_> {
 
     fn finish(self) -> Result<(), Failure> {
         for (path, time) in self.times.iter().rev() {
-            if let Some(place) = locate(self.to, path, false)? {
+            if let Some(place) = locate(self.to, path, true)? {
                 place
                     .dir
                     .set_modified(&place.name, *time)

@@ -17,6 +17,8 @@ use crate::graph::{CacheMount, Exec, ExecMount, MountSource, Network};
 
 /// Of what a command writes no more is told, as by BuildKit: whoever looks on may have to keep it.
 const MOST_OUTPUT: usize = 2 << 20;
+/// What commands are told that their machine is called, as by BuildKit: a result does not depend on who runs it.
+const HOSTNAME: &str = "buildkitsandbox";
 const CLIPPED: &[u8] = b"\n[output clipped, log limit 2MiB reached]\n";
 
 /// What lives as long as the command.
@@ -49,7 +51,10 @@ pub(super) fn perform(
         env: environment(run, exec)?,
         directory: exec.directory.clone(),
         user: exec.user.clone(),
-        hostname: exec.hostname.clone(),
+        hostname: match exec.hostname.as_str() {
+            "" => HOSTNAME.to_owned(),
+            name => name.to_owned(),
+        },
         network: match exec.network {
             Network::Sandbox => NetworkMode::Default,
             Network::Host => NetworkMode::Host,

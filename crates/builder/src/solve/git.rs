@@ -17,6 +17,7 @@ use super::copy::{self, Marks};
 use super::files::{Files, Kind, with_mounts};
 use super::run::Run;
 use super::{Client, Failure};
+use crate::attest::{self, Material};
 use crate::graph::{CopyFiles, Git, Operand};
 
 /// How long a command is let be before it is looked whether the build was given up.
@@ -41,8 +42,9 @@ pub(super) fn repository(run: &Run<'_>, git: &Git) -> Result<Files, Failure> {
     let scratch = run.store().scratch()?;
     let place = Place::make(run, git, &scratch.upper())?;
     check_out(&place, git)?;
+    let commit = place.git(&["rev-parse", "HEAD"])?;
+    run.ask.memory.made_of(material(git, commit.trim()));
     if let Some(wanted) = &git.checksum {
-        let commit = place.git(&["rev-parse", "HEAD"])?;
         if !commit.starts_with(wanted.as_str()) {
             let remote = &git.remote;
             let sentence = format!("{remote}: expected checksum to match {wanted}, got {commit}");
@@ -56,6 +58,22 @@ pub(super) fn repository(run: &Run<'_>, git: &Git) -> Result<Files, Failure> {
     take(run, git, &place.tree)
 }
 
+/// What was asked for, and what it was.
+fn material(git: &Git, commit: &str) -> Material {
+    let mut url = attest::without_password(&git.remote);
+    let subdirectory = match git.subdirectory.as_str() {
+        "" => String::new(),
+        below => format!(":{below}"),
+    };
+    if !git.reference.is_empty() || !subdirectory.is_empty() {
+        url = format!("{url}#{}{subdirectory}", git.reference);
+    }
+    Material::Repository {
+        url,
+        commit: commit.to_owned(),
+    }
+}
+
 fn check_out(place: &Place<'_>, git: &Git) -> Result<(), Failure> {
     place.git(&["init", "--quiet", "."])?;
     place.git(&["remote", "add", "origin", "--", &git.remote])?;
@@ -63,6 +81,12 @@ fn check_out(place: &Place<'_>, git: &Git) -> Result<(), Failure> {
         "" => "HEAD",
         reference => reference,
     };
+    // Where a name stands alone git would take it for a flag.
+    if reference.starts_with('-') {
+        let sentence =
+            format!("{reference} is no name of a branch, tag or commit: it begins with -");
+        return Err(Failure::invalid(sentence));
+    }
     let fetch = ["fetch", "--quiet", "--depth=1", "--", "origin", reference];
     if place.git(&fetch).is_ok() {
         return place

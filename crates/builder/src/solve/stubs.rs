@@ -10,8 +10,11 @@ use sys::dir::{Dir, Kind};
 use super::Failure;
 use super::tree::{failed, locate, names};
 
+/// The link that every container has.
+const MOUNT_TABLE: &str = "/etc/mtab";
 /// What a container's own mounts need.
-const OWN: [&str; 6] = [
+const OWN: [&str; 7] = [
+    MOUNT_TABLE,
     "/proc",
     "/sys",
     "/dev",
@@ -89,6 +92,12 @@ impl Stubs {
             match dir.status(&name) {
                 Ok(status) if status.kind == Kind::File && status.size == 0 => {
                     dir.remove_file(&name).map_err(failed("remove", path))?;
+                }
+                Ok(status) if status.kind == Kind::Symlink && path == MOUNT_TABLE => {
+                    let target = dir.read_symlink(&name).map_err(failed("read", path))?;
+                    if target.as_bytes() == b"/proc/mounts" {
+                        dir.remove_file(&name).map_err(failed("remove", path))?;
+                    }
                 }
                 Ok(status) if status.kind == Kind::Directory => {
                     // One that is not empty is the command's.

@@ -68,15 +68,38 @@ pub(super) fn locate(root: &Dir, path: &str, follow: bool) -> Result<Option<Plac
         if !follow || status.kind != Kind::Symlink {
             return Ok(Some(Place { dir, name, status }));
         }
-        let target = dir.read_symlink(&name).map_err(failed("read", &path))?;
-        let target = name::text(OsStr::from_bytes(target.as_bytes())).into_owned();
-        path = match target.starts_with('/') {
-            true => target,
-            false => format!("{parent}/{target}"),
-        };
+        path = next(&path, &Place { dir, name, status })?;
     }
+    Err(too_many(&path))
+}
+
+/// Where a path leads when links at its end are followed, whether something is there or not.
+pub(super) fn led_to(root: &Dir, path: &str) -> Result<String, Failure> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match locate(root, &path, false)? {
+            Some(place) if place.status.kind == Kind::Symlink => path = next(&path, &place)?,
+            _ => return Ok(path),
+        }
+    }
+    Err(too_many(&path))
+}
+
+/// The path that a link at the end of one stands for.
+fn next(path: &str, link: &Place) -> Result<String, Failure> {
+    let target = link.dir.read_symlink(&link.name);
+    let target = target.map_err(failed("read", path))?;
+    let target = name::text(OsStr::from_bytes(target.as_bytes())).into_owned();
+    let (parent, _) = split(path);
+    Ok(match target.starts_with('/') {
+        true => target,
+        false => format!("{parent}/{target}"),
+    })
+}
+
+fn too_many(path: &str) -> Failure {
     let sentence = format!("too many symbolic links at {path}");
-    Err(Failure::new(ErrorKind::Invalid, sentence))
+    Failure::new(ErrorKind::Invalid, sentence)
 }
 
 /// Names in order.

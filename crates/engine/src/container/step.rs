@@ -230,7 +230,11 @@ fn resolved(step: &Step, hostname: String) -> Resolved {
     Resolved {
         entrypoint: Vec::new(),
         command: step.args.clone(),
-        env: step.env.clone(),
+        // What a step leaves behind is the same on every machine.
+        env: ["HOSTNAME".to_owned()]
+            .into_iter()
+            .chain(step.env.iter().cloned())
+            .collect(),
         working_dir: step.directory.clone(),
         user: step.user.clone(),
         hostname,

@@ -17,6 +17,8 @@ use super::{Blobs, CONFIG_TYPE, Config, INLINE, Manifest, Own, read, record_dige
 
 /// The longest chain of layers.
 const LONGEST: usize = 512;
+/// The most records of a cache.
+const MOST_RECORDS: usize = 100_000;
 /// The most results of a step.
 const MOST_RESULTS: usize = 64;
 /// Indexes in indexes.
@@ -180,7 +182,8 @@ impl CacheFrom {
             let result = record.results.first()?.layer;
             Some((record.digest, (result, record.brig?)))
         };
-        let records = config.records.into_iter().filter_map(own).collect();
+        let records = config.records.into_iter();
+        let records = records.filter_map(own).take(MOST_RECORDS).collect();
         Ok(Self {
             records,
             layers,
