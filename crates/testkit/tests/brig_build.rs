@@ -223,10 +223,33 @@ fn secrets_and_agents_are_lent() {
     build.brig.finish_command(&mut command).ok();
     drop(listener);
     assert_eq!(build.says("x", &["cat", "/length"]), "9");
+    keys_are_lent(&build);
     let missing = build.build(&["--no-cache"]);
     assert_eq!(missing.code, 1, "{missing}");
     assert!(missing.stderr.contains("token"), "{missing}");
     build.brig.finish();
+}
+
+/// Keys in files, without an agent of the user's.
+#[track_caller]
+fn keys_are_lent(build: &Build) {
+    let key = build.beside("key");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key)
+        .status();
+    if !made.is_ok_and(|status| status.success()) {
+        eprintln!("SKIP: OpenSSH's client is not on this machine: no keys in files");
+        return;
+    }
+    let file = "FROM bb\nRUN --mount=type=ssh,id=own test -S \"$SSH_AUTH_SOCK\"\n";
+    let file = build.write("Keys", file);
+    let file = file.to_str().unwrap();
+    let lent = format!("own={0},{0}", key.display());
+    build.build(&["-f", file, "--ssh", &lent]).ok();
+    let none = build.build(&["-f", file, "--ssh", &format!("own={file}")]);
+    assert_eq!(none.code, 1, "{none}");
+    assert!(none.stderr.contains("cannot be lent"), "{none}");
 }
 
 #[test]

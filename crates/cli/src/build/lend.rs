@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 pub(crate) use super::files::Place;
+use super::keys::Keys;
 use crate::error::CliError;
 
 pub(crate) mod place {
@@ -46,6 +47,8 @@ pub(crate) struct Lent {
     pub(crate) secrets: BTreeMap<String, Secret>,
     /// Sockets of agents by their ids.
     pub(crate) agents: BTreeMap<String, PathBuf>,
+    /// Agents of our own, for keys in files.
+    pub(crate) keys: Vec<Keys>,
     /// Where the request's outputs go, those that come to the client.
     pub(crate) outputs: Vec<Option<Output>>,
     /// The beginning of an archive on standard input; taken once. A plain mutex: held to take it.
@@ -133,11 +136,20 @@ pub(crate) fn secret(
     Ok((id, found))
 }
 
+/// What an `--ssh` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Agent {
+    /// The socket of one.
+    Socket(PathBuf),
+    /// Keys that one is to hold.
+    Keys(Vec<PathBuf>),
+}
+
 /// One `--ssh`.
 pub(crate) fn agent(
     text: &str,
     variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<(String, PathBuf), CliError> {
+) -> Result<(String, Agent), CliError> {
     let (id, path) = text.split_once('=').unwrap_or((text, ""));
     let path = match path {
         "" => variable("SSH_AUTH_SOCK")
@@ -149,18 +161,32 @@ pub(crate) fn agent(
             })?,
         path => path.to_owned(),
     };
-    let kind = std::fs::metadata(&path).map_err(|source| {
-        CliError::Invalid(format!(
-            "failed to stat ssh agent {path}: {}",
-            crate::error::plain(&source)
+    let is_socket = |path: &str| {
+        let found = std::fs::metadata(path).map_err(|source| {
+            CliError::Invalid(format!(
+                "failed to stat ssh agent {path}: {}",
+                crate::error::plain(&source)
+            ))
+        })?;
+        Ok(std::os::unix::fs::FileTypeExt::is_socket(
+            &found.file_type(),
         ))
-    })?;
-    if !std::os::unix::fs::FileTypeExt::is_socket(&kind.file_type()) {
-        return Err(CliError::Invalid(format!(
-            "{path} is no socket of an ssh agent: give a key to an agent (ssh-add {path}) and name the agent's socket"
-        )));
+    };
+    let paths: Vec<&str> = path.split(',').collect();
+    let sockets: Vec<bool> = paths
+        .iter()
+        .map(|path| is_socket(path))
+        .collect::<Result<_, CliError>>()?;
+    match (paths.as_slice(), sockets.as_slice()) {
+        ([socket], [true]) => Ok((id.to_owned(), Agent::Socket(socket.into()))),
+        (keys, sockets) if !sockets.contains(&true) => {
+            let keys = keys.iter().map(PathBuf::from).collect();
+            Ok((id.to_owned(), Agent::Keys(keys)))
+        }
+        _ => Err(CliError::Invalid(format!(
+            "invalid ssh {text}: one socket of an agent or files with keys are expected"
+        ))),
     }
-    Ok((id.to_owned(), path.into()))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod call;
 pub(crate) mod failure;
 mod files;
 mod input;
+mod keys;
 pub(crate) mod lend;
 mod metadata;
 mod output;

@@ -9,6 +9,7 @@ use api::buildkit::{CacheOptions, CacheOptionsEntry, SolveRequest};
 
 use super::call::Call;
 use super::input::{self, Input};
+use super::keys::Keys;
 use super::lend::{self, Lent, Place, place};
 use super::output::{self, Exports};
 use super::progress::Mode;
@@ -66,8 +67,22 @@ pub(crate) fn plan(args: &BuildArgs, around: &Surroundings<'_>) -> Result<Plan, 
         let (id, secret) = lend::secret(text, around.env)?;
         lent.secrets.insert(id, secret);
     }
-    for text in args.ssh.iter().flat_map(|text| lend::fields(text)) {
-        let (id, socket) = lend::agent(&text, around.env)?;
+    // Behind `=` commas stand between files.
+    let agents = args.ssh.iter().flat_map(|text| match text.contains('=') {
+        true => vec![text.clone()],
+        false => lend::fields(text),
+    });
+    for text in agents {
+        let (id, agent) = lend::agent(&text, around.env)?;
+        let socket = match agent {
+            lend::Agent::Socket(socket) => socket,
+            lend::Agent::Keys(files) => {
+                let keys = Keys::hold(&files)?;
+                let socket = keys.socket();
+                lent.keys.push(keys);
+                socket
+            }
+        };
         lent.agents.insert(id, socket);
     }
     let Exports { exporters, outputs } = match &call {
