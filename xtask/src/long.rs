@@ -10,7 +10,7 @@ use crate::paths;
 /// What the command line of `soak` says.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Soak {
-    /// What to run: runtime, store, or chaos.
+    /// What to run: runtime, store, chaos, or builds.
     what: Subject,
     /// How many containers, eight at a time; how often the store is killed.
     #[arg(long, default_value_t = 10_000)]
@@ -26,6 +26,7 @@ enum Subject {
     Runtime,
     Store,
     Chaos,
+    Builds,
 }
 
 /// What the command line of `fuzz` says.
@@ -39,12 +40,26 @@ pub(crate) struct Fuzz {
 /// For the runtime: makes many containers, then kills the runtime at each of its system calls. For a machine on which
 /// nobody else makes containers meanwhile: what the kernel holds is compared. For the store: kills who
 /// works in it at random moments. Chaos: eight clients of a daemon do at random what clients do, while it
-/// and shims are killed; needs the debug build.
+/// and shims are killed; needs the debug build. Builds: projects of several languages with what they depend on,
+/// from their registries, and contexts of many and large files; needs the debug build, too.
 pub(crate) fn soak(args: &Soak) -> Result<()> {
     if let Subject::Chaos = args.what {
         let seconds = args.seconds.to_string();
         let seconds = [("BRIG_CHAOS_SECONDS", seconds.as_str())];
         return tests(&["-p", "testkit", "--test", "chaos"], &[], &seconds);
+    }
+    if let Subject::Builds = args.what {
+        let asked = [("BRIG_REAL_BUILDS", "1")];
+        tests(
+            &["-p", "testkit", "--test", "real_builds"],
+            &["--test-threads=1"],
+            &asked,
+        )?;
+        return tests(
+            &["-p", "testkit", "--test", "build_faults"],
+            &["--test-threads=1"],
+            &asked,
+        );
     }
     let rounds = args.rounds.to_string();
     if let Subject::Store = args.what {

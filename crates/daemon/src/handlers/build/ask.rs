@@ -145,11 +145,6 @@ fn refuse(query: &Query) -> Result<(), Failure> {
         let sentence = "squash is only supported with experimental mode, which there is none of";
         return Err(Failure::bad_request(sentence));
     }
-    if query.get("version") == Some("2") {
-        let sentence =
-            "a BuildKit build is asked for by /grpc and /session, not by /build?version=2";
-        return Err(Failure::bad_request(sentence));
-    }
     if let Some(isolation) = query
         .get("isolation")
         .filter(|i| !["", "default"].contains(i))

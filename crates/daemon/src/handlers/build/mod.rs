@@ -34,6 +34,9 @@ const BEHIND: usize = 64;
 
 /// `POST /build`
 pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
+    if call.query.get("version") == Some("2") {
+        return super::buildkit::posted::build(app, &call);
+    }
     let asked = Asked::read(&call)?;
     let credentials = registry_auth::all(&call)?;
     let solver = app.solver.clone();
@@ -146,8 +149,8 @@ fn fetch(solver: &Solver, remote: &Remote, cancel: &Cancel) -> Result<Tree, Fail
             if Solver::is_archive(&file) {
                 return solver.unpack(BufReader::new(file));
             }
-            let text = std::fs::read(&path)
-                .map_err(|error| Failed::internal(format!("cannot read the context: {error}")))?;
+            // As long as a Dockerfile may be, and no longer.
+            let text = read_file(tree.path(), ask::FETCHED)?.unwrap_or_default();
             solver.tree_of("Dockerfile", &text)
         }
     }

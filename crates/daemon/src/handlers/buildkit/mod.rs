@@ -4,6 +4,7 @@
 //! `Control.Status`; and is, as buildx, the build's own frontend by `LLBBridge`.
 
 mod agent;
+mod attest;
 mod caches;
 mod client;
 mod content;
@@ -16,6 +17,7 @@ mod history;
 mod jobs;
 mod look;
 mod output;
+pub(super) mod posted;
 mod sessions;
 mod solve;
 mod status;
