@@ -50,16 +50,11 @@ pub(crate) fn soak(args: &Soak) -> Result<()> {
     }
     if let Subject::Builds = args.what {
         let asked = [("BRIG_REAL_BUILDS", "1")];
-        tests(
-            &["-p", "testkit", "--test", "real_builds"],
-            &["--test-threads=1"],
-            &asked,
-        )?;
-        return tests(
-            &["-p", "testkit", "--test", "build_faults"],
-            &["--test-threads=1"],
-            &asked,
-        );
+        let files = ["real_builds", "same_builds", "build_faults"];
+        return files.iter().try_for_each(|file| {
+            let what = ["-p", "testkit", "--test", file];
+            tests(&what, &["--test-threads=1"], &asked)
+        });
     }
     let rounds = args.rounds.to_string();
     if let Subject::Store = args.what {

@@ -182,6 +182,9 @@ fn differences(ours: &[String], theirs: &[String]) -> Vec<String> {
 
 #[test]
 fn docker_builds_the_same() {
+    if !patient() {
+        return;
+    }
     let Some(build) = Build::start() else { return };
     let Some(docker) = Docker::start(build.beside("docker-home")) else {
         return;
@@ -223,6 +226,9 @@ fn docker_builds_the_same() {
 
 #[test]
 fn buildah_builds_the_same() {
+    if !patient() {
+        return;
+    }
     let Some(build) = Build::start() else { return };
     let Some(buildah) = Buildah::start(build.beside("buildah")) else {
         return;
@@ -255,6 +261,15 @@ fn buildah_builds_the_same() {
         wrong.join("\n\n")
     );
     build.brig.finish();
+}
+
+/// Whether what takes minutes is asked for.
+fn patient() -> bool {
+    let asked = std::env::var_os("BRIG_REAL_BUILDS").is_some();
+    if !asked {
+        eprintln!("SKIP: this takes minutes (cargo xtask soak builds)");
+    }
+    asked
 }
 
 /// `BRIG_CASE` names one that is looked at alone.
