@@ -130,7 +130,10 @@ impl Copier<'_> {
             .open_dir(&place.name)
             .map_err(failed("open", target))?;
         let base = target.trim_end_matches('/').to_owned();
-        self.make_above(&base)?;
+        match target.ends_with('/') {
+            true => make_dirs(self.to, &base, self.marks)?,
+            false => self.make_above(&base)?,
+        }
         match locate(self.to, target, true)? {
             None => {
                 let mut status = place.status;
@@ -149,12 +152,7 @@ impl Copier<'_> {
             Some(there) if there.status.kind != Kind::Directory => {
                 return Err(not_a_directory(target));
             }
-            // It stays what it is, but for its time.
-            Some(_) if place.name != "." => {
-                let time = self.marks.time.unwrap_or(place.status.modified);
-                self.times.push((base.clone(), time));
-            }
-            Some(_) => {}
+            Some(there) => self.describe_existing(&there, place, &base)?,
         }
         let filter = std::mem::take(&mut self.filter);
         let walked = tree::walk(&source, &filter, &mut |found| {
@@ -162,6 +160,29 @@ impl Copier<'_> {
         });
         self.filter = filter;
         walked
+    }
+
+    /// A directory that is copied into stays what it is, but for its time and for a mode that is asked for.
+    fn describe_existing(
+        &mut self,
+        there: &Place,
+        place: &Place,
+        target: &str,
+    ) -> Result<(), Failure> {
+        let bits = match &self.what.mode {
+            None => None,
+            Some(FileMode::Bits(bits)) => Some(*bits),
+            Some(FileMode::Words(words)) => Some(mode::apply(words, there.status.mode, true)),
+        };
+        if let Some(bits) = bits.filter(|_| !target.is_empty()) {
+            let set = there.dir.set_mode(&there.name, bits);
+            set.map_err(failed("change the mode of", target))?;
+        }
+        if place.name != "." {
+            let time = self.marks.time.unwrap_or(place.status.modified);
+            self.times.push((target.to_owned(), time));
+        }
+        Ok(())
     }
 
     fn make_above(&self, target: &str) -> Result<(), Failure> {

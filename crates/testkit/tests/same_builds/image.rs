@@ -114,7 +114,14 @@ impl Image {
                 ["etc/hosts", "etc/hostname", "etc/resolv.conf", "v"].contains(&path.as_str());
             !stub && !circumstance(path, entry)
         });
-        let mut lines: Vec<String> = all.map(|(path, entry)| entry.line(path)).collect();
+        // It lets directories that are copied into be of the time of the build; Docker does not.
+        let timeless = |entry: &Entry| Entry {
+            stamped: entry.stamped && entry.kind != 'd',
+            ..entry.clone()
+        };
+        let mut lines: Vec<String> = all
+            .map(|(path, entry)| timeless(entry).line(path))
+            .collect();
         let config = &self.config["config"];
         for name in [
             "Cmd",
