@@ -274,6 +274,7 @@ async fn open_engine(config: &Config) -> Result<Engine, Error> {
         registries: config.registries.clone(),
         upkeep: config.upkeep,
         signature_policy: config.signature_policy.clone(),
+        secret_key: config.access.secret_key.clone(),
         fail_at: config.fail_at.clone(),
     };
     Engine::open(config)

@@ -30,6 +30,7 @@ use crate::image::{Transfers, pull, registries};
 use crate::network::forwarding::Mark;
 use crate::network::table::Networks;
 use crate::run_root;
+use crate::secret::Vault;
 use crate::table::{Container, Table, lock};
 use crate::volume::Places;
 use crate::{Config, Error, container, event, network, recover, steps, volume};
@@ -72,6 +73,7 @@ struct Inner {
     registries: registries::Shared,
     pulls: Transfers<pull::Key>,
     networks: Networks,
+    vault: Vault,
     places: Places,
     runtime: Handle,
     watchers: Mutex<JoinSet<()>>,
@@ -126,6 +128,7 @@ impl Engine {
                 pulls: Transfers::default(),
                 networks: Networks::new(config.network.clone(), keeper, mark),
                 events: Ring::new(event::read(&config.run_root)),
+                vault: Vault::new(&config.data_root, config.secret_key.as_deref()),
                 config,
                 table: RwLock::default(),
                 execs: Mutex::default(),
@@ -142,6 +145,11 @@ impl Engine {
     /// The configuration it was opened with.
     pub fn config(&self) -> &Config {
         &self.inner.config
+    }
+
+    /// Secrets.
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.inner.vault
     }
 
     /// Lets go of all containers, which go on running.

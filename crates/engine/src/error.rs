@@ -197,6 +197,9 @@ pub enum Error {
     /// Networks.
     #[error(transparent)]
     Network(#[from] crate::network::NetworkError),
+    /// Secrets.
+    #[error(transparent)]
+    Secret(#[from] crate::secret::SecretError),
     /// The step was told to fail by [`crate::Config::fail_at`].
     #[error("the step {0} was told to fail")]
     Injected(String),
@@ -234,6 +237,7 @@ impl Error {
             Self::Top(error) => error.kind(),
             Self::Logs(error) => error.kind(),
             Self::Network(error) => error.kind(),
+            Self::Secret(error) => error.kind(),
             Self::Closing | Self::Interrupted => ErrorKind::Unavailable,
             Self::Io { .. }
             | Self::Kernel { .. }

@@ -19,6 +19,7 @@ mod health;
 pub mod image;
 pub mod network;
 pub mod render;
+pub mod secret;
 pub mod system;
 pub mod volume;
 
@@ -79,6 +80,8 @@ pub struct Config {
     pub upkeep: image::Upkeep,
     /// What images have to fulfil, likewise; none is nothing.
     pub signature_policy: Option<image::signatures::Policy>,
+    /// The key of the secrets; none is the data root's path with `.key` behind it.
+    pub secret_key: Option<PathBuf>,
     /// For tests only: the name of a step of create or start (see [`steps`]) that fails as if the
     /// machine had refused it, so that what it leaves behind can be looked at.
     pub fail_at: Option<String>,

@@ -36,7 +36,8 @@ pub use container::{
     BlockIo, BlockRate, CdiRequest, ContainerPort, ContainerSpec, DeviceRequest, DeviceRule,
     DnsRequest, EndpointRequest, IPC_SYSCTLS, IdMap, InvalidPort, MountKind, MountRequest,
     NamespaceMode, Namespaces, NetworkMode, Networking, PortRequest, Propagation, Protocol,
-    Resources, SeccompProfile, Security, Ulimit, VolumeRequest, port_range,
+    Resources, SeccompProfile, SecretRequest, SecretTarget, Security, Ulimit, VolumeRequest,
+    port_range,
 };
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use error_kind::ErrorKind;

@@ -16,6 +16,7 @@ mod hijack;
 mod images;
 mod networks;
 mod request;
+mod secrets;
 mod system;
 mod volumes;
 

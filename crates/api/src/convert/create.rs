@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use types::{ContainerSpec, NetworkMode, Platform, RestartPolicy};
 
 use super::{
-    Refusal, health, logs, mounts, namespaces, network, refuse, resources, security, storage,
+    Refusal, health, logs, mounts, namespaces, network, refuse, resources, secrets, security,
+    storage,
 };
 use crate::Version;
 use crate::wire::{ContainerConfig, ContainerCreateRequest, HostConfig, Words};
@@ -42,6 +43,7 @@ pub fn container_spec(
     spec.resources = resources::resources(&host)?;
     spec.namespaces = namespaces::namespaces(&host)?;
     spec.security = security::security(&host)?;
+    spec.secrets = secrets::requests(&host.secrets)?;
     spec.log = logs::log_config(&host.log_config)?;
     spec.shm_size = shm_size(host.shm_size)?;
     spec.root_size = storage::root_size(&host.storage_opt)?;

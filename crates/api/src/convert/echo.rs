@@ -5,7 +5,7 @@ use types::{
     VolumeName, VolumeRequest,
 };
 
-use super::{block_io, devices, health, namespaces, network, storage};
+use super::{block_io, devices, health, namespaces, network, secrets, storage};
 use crate::wire::{
     BindOptions, ContainerConfig, ContainerCreateRequest, DriverConfig, Empty, HostConfig,
     ImageOptions, LogConfig, Mount, MountPoint, NetRate, RestartPolicy, TmpfsOptions, Ulimit,
@@ -155,6 +155,7 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
     namespaces::show(&spec.namespaces, &mut host);
     add_security(&mut host, &spec.security);
     add_resources(&mut host, &spec.resources);
+    host.secrets = secrets::references(&spec.secrets);
     host
 }
 

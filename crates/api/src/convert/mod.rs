@@ -15,6 +15,7 @@ mod network;
 mod progress;
 mod refuse;
 mod resources;
+mod secrets;
 mod security;
 mod state;
 mod storage;

@@ -173,6 +173,30 @@ go_struct! {
         /// Brig's own: what is sent on each network.
         #[serde(skip_serializing_if = "is_zero")]
         pub net_egress: Option<NetRate>,
+        /// Brig's own: secrets that it is given.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub secrets: Vec<SecretReference>,
+    }
+
+    /// Brig's own: a secret of a container's, and how it is given.
+    pub struct SecretReference {
+        /// The secret's name.
+        pub source: String,
+        /// The file's name in `/run/secrets`, or the variable's; the secret's own if empty.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub target: String,
+        /// Whether it is a variable of the environment.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub variable: bool,
+        /// The file's owner.
+        #[serde(rename = "UID", skip_serializing_if = "is_zero")]
+        pub uid: u32,
+        /// The file's group.
+        #[serde(rename = "GID", skip_serializing_if = "is_zero")]
+        pub gid: u32,
+        /// The file's permission bits; 0444 if not said.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub mode: Option<u32>,
     }
 
     /// Brig's own: how much may pass.

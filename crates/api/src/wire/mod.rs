@@ -16,6 +16,7 @@ mod image;
 mod network;
 mod progress;
 mod registry;
+mod secret;
 mod stats;
 mod system;
 mod volume;
@@ -38,8 +39,8 @@ pub use exec::{
 };
 pub use host_config::{
     BindOptions, DeviceMapping, DeviceRequest, DriverConfig, HostConfig, ImageOptions, LogConfig,
-    Mount, NetRate, PortBinding, RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit,
-    VolumeOptions, WeightDevice,
+    Mount, NetRate, PortBinding, RestartPolicy, SecretReference, ThrottleDevice, TmpfsOptions,
+    Ulimit, VolumeOptions, WeightDevice,
 };
 pub use image::{
     AttestationStatement, Descriptor, HistoryItem, ImageConfig, ImageDeleteItem, ImageInspect,
@@ -57,6 +58,7 @@ pub use registry::{
     AuthConfig, AuthResponse, CheckProblem, CheckReport, DistributionInspect, ImageMount,
     OciPlatform, PushResult, RegistryManifest, SearchResult,
 };
+pub use secret::{Secret, SecretRequest};
 pub use stats::{
     BlockIoCount, BlockIoStats, ContainerStats, CpuStats, CpuUsage, MemoryStats, NetworkStats,
     PidsStats, ThrottlingData,

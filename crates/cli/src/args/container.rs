@@ -12,6 +12,7 @@ use super::networks::{
     NetworkFlag, add_host, address, ipv4, ipv6, link, mac, network, search_domain,
 };
 use super::publish::publish;
+use super::secrets::{SecretFlag, secret};
 use super::values::{
     EnvFlag, KeyValue, Stream, TypedMount, bytes, cpus, duration, env, expose, go_int, key_value,
     label, memory_swap, mount, rate, restart_policy, storage_opt, stream, ulimit,
@@ -267,6 +268,9 @@ pub struct ContainerFlags {
     #[arg(long, value_name = "string")]
     pub runtime: Option<String>,
     /// Security option: no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE,
+    /// Give it a secret, as NAME[,type=mount|env][,target=...][,uid=...][,gid=...][,mode=...]
+    #[arg(long, value_name = "secret", value_parser = secret)]
+    pub secret: Vec<SecretFlag>,
     /// systempaths=unconfined, writable-cgroups
     #[arg(long, value_name = "list")]
     pub security_opt: Vec<String>,

@@ -17,6 +17,7 @@ pub mod networks;
 pub mod publish;
 mod refusal;
 pub mod registry;
+pub mod secrets;
 pub mod unsupported;
 pub mod values;
 pub mod volumes;

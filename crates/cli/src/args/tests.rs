@@ -169,7 +169,7 @@ fn flags_are_dockers() {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     /// Brig's own.
-    const VERBS_OF_OURS: [&str; 20] = [
+    const VERBS_OF_OURS: [&str; 25] = [
         // Docker's is a plugin's: an end-to-end test compares them.
         "build",
         "builder prune",
@@ -184,6 +184,11 @@ fn flags_are_dockers() {
         "image mount",
         "image unmount",
         "network explain",
+        "secret create",
+        "secret inspect",
+        "secret ls",
+        "secret rm",
+        "secret update",
         "system check",
         "volume clone",
         "volume export",
@@ -192,7 +197,7 @@ fn flags_are_dockers() {
         "volume restore",
         "volume snapshot",
     ];
-    const FLAGS_OF_OURS: [(&str, &str); 18] = [
+    const FLAGS_OF_OURS: [(&str, &str); 20] = [
         // Docker's since 29.
         ("commit", "--no-pause"),
         ("create", "--health-action string"),
@@ -201,6 +206,7 @@ fn flags_are_dockers() {
         ("create", "--health-tcp string"),
         ("create", "--net-egress rate"),
         ("create", "--net-ingress rate"),
+        ("create", "--secret secret"),
         ("run", "--health-action string"),
         ("run", "--health-grpc string"),
         ("run", "--health-http string"),
@@ -208,6 +214,7 @@ fn flags_are_dockers() {
         ("run", "--net-egress rate"),
         ("run", "--net-ingress rate"),
         ("logs", "--grep pattern"),
+        ("run", "--secret secret"),
         ("update", "--net-egress rate"),
         ("update", "--net-ingress rate"),
         ("pull", "--all-platforms"),

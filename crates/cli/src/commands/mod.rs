@@ -64,6 +64,8 @@ mod rmi;
 mod run;
 mod save;
 mod search;
+mod secret_create;
+mod secret_ls;
 mod start;
 mod stats;
 mod stop;
@@ -99,6 +101,7 @@ use crate::args::contexts as x;
 use crate::args::images as i;
 use crate::args::networks as n;
 use crate::args::registry as r;
+use crate::args::secrets as s;
 use crate::args::volumes as v;
 use crate::args::{Arity, Globals, Invocation, Verb};
 use crate::connect::Daemon;
@@ -251,7 +254,7 @@ const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 92] = [
+pub static VERBS: [Verb; 97] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
     verb!(["container commit", "commit"], "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]", "Make an image of what a container has changed", Arity::Between(1, 2), c::CommitArgs, commit::run),
     verb!(["container cp", "cp"], "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tbrig cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files between this machine and a container, or two containers", Arity::Exactly(2), c::CpArgs, cp::run),
@@ -326,6 +329,11 @@ pub static VERBS: [Verb; 92] = [
     verb!(["network prune"], "[OPTIONS]", "Remove networks that nothing uses", Arity::None, n::NetworkPruneArgs, network_prune::run),
     verb!(["network rm", "network remove"], "[OPTIONS] NETWORK [NETWORK...]", "Remove one or more networks", Arity::AtLeast(1), n::NetworkRmArgs, network_rm::run),
     verb!(["search"], "[OPTIONS] TERM", "Search a registry for images", Arity::Exactly(1), r::SearchArgs, search::run),
+    verb!(["secret create"], "[OPTIONS] SECRET [file|-]", "Keep a secret, from a file or standard input", Arity::Between(1, 2), s::SecretCreateArgs, secret_create::run),
+    verb!(["secret inspect"], "[OPTIONS] SECRET [SECRET...]", "Show all about one or more secrets but what they say", Arity::AtLeast(1), s::SecretInspectArgs, secret_ls::inspect),
+    verb!(["secret ls", "secret list"], "[OPTIONS]", "List secrets", Arity::None, s::SecretLsArgs, secret_ls::run),
+    verb!(["secret rm", "secret remove"], "SECRET [SECRET...]", "Forget one or more secrets", Arity::AtLeast(1), c::NamesArgs, secret_ls::rm),
+    verb!(["secret update"], "SECRET [file|-]", "Have a secret say something else, also in containers that run", Arity::Between(1, 2), s::SecretUpdateArgs, secret_create::update),
     verb!(["system check"], "[OPTIONS]", "Check whether everything stored is whole", Arity::None, i::CheckArgs, check::run),
     verb!(["system df"], "[OPTIONS]", "Show what images and containers take on disk", Arity::None, i::DfArgs, df::run),
     verb!(["system dial-stdio"], "", "Pass the daemon's connection on over standard input and output", Arity::None, c::NamesArgs, dial_stdio::run),

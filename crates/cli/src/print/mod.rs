@@ -10,6 +10,7 @@ pub mod networks;
 mod ports;
 pub mod progress;
 pub mod registry;
+pub mod secrets;
 pub mod stats;
 pub mod system;
 pub mod table;

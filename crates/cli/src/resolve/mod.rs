@@ -9,6 +9,7 @@ mod namespaces;
 mod network;
 pub mod networks;
 mod run;
+mod secrets;
 mod security;
 pub mod time;
 

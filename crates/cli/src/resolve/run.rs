@@ -5,7 +5,7 @@ use types::{
     Resources, RestartPolicy, Security, Signal,
 };
 
-use super::{Surroundings, env, health, keys, mounts, namespaces, network, security};
+use super::{Surroundings, env, health, keys, mounts, namespaces, network, secrets, security};
 use crate::args::container::{ContainerFlags, RunArgs};
 use crate::args::values::Stream;
 use crate::error::CliError;
@@ -186,6 +186,7 @@ fn spec(
         sysctls: flags.sysctl.iter().cloned().collect(),
         resources: resources(flags)?,
         security: privileges(flags, around)?,
+        secrets: secrets::requests(&flags.secret),
         log: log(flags)?,
         health: health::check(flags)?,
     })

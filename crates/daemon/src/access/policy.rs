@@ -120,6 +120,8 @@ fn about_others(operation: Op) -> About {
         | Op::NetworkList
         | Op::NetworkInspect
         | Op::NetworkExplain
+        | Op::SecretList
+        | Op::SecretInspect
         | Op::PluginList
         | Op::Swarm => About::OtherRead,
         Op::Build
@@ -185,6 +187,9 @@ impl Policy {
                 "a container made through this socket has the label {}: add it",
                 self.label_text()
             )));
+        }
+        if self.label.is_some() && !spec.secrets.is_empty() {
+            return Err(refused("secrets are not given through this socket"));
         }
         self.check(spec, &spec.mounts)
     }

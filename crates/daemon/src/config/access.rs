@@ -27,6 +27,8 @@ pub(crate) struct Access {
     pub(crate) tls: Option<tls::Files>,
     /// Where requests are written down.
     pub(crate) audit_log: Option<PathBuf>,
+    /// The key of the secrets.
+    pub(crate) secret_key: Option<PathBuf>,
     /// Where counters are shown.
     pub(crate) metrics: Option<SocketAddr>,
     /// Sockets beside those of `host`.
@@ -76,6 +78,7 @@ pub(super) fn access(source: &Source) -> Result<Access, Error> {
     Ok(Access {
         tls: tls_files(source)?,
         audit_log: path("audit-log", source.pick(|s| &s.audit_log))?,
+        secret_key: path("secret-key", source.pick(|s| &s.secret_key))?,
         metrics: metrics(source)?,
         sockets: match table {
             None => Vec::new(),

@@ -63,6 +63,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics_addr: Option<String>,
 
+    /// The key that secrets are encrypted with [default: beside the data root, DATA_ROOT.key]
+    #[arg(long, value_name = "FILE")]
+    secret_key: Option<PathBuf>,
+
     /// The cgroup above those of containers [default: /brig]
     #[arg(long, value_name = "PATH")]
     cgroup_parent: Option<String>,
@@ -150,6 +154,7 @@ impl Flags {
             tlskey: self.tlskey.clone(),
             audit_log: self.audit_log.clone(),
             metrics_addr: self.metrics_addr.clone(),
+            secret_key: self.secret_key.clone(),
             fail_at: self.fail_at.clone(),
             registries: None,
             network: None,

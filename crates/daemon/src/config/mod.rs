@@ -126,6 +126,7 @@ pub(crate) struct Settings {
     pub(crate) tlskey: Option<PathBuf>,
     pub(crate) audit_log: Option<PathBuf>,
     pub(crate) metrics_addr: Option<String>,
+    pub(crate) secret_key: Option<PathBuf>,
     pub(crate) fail_at: Option<String>,
     /// A table, which only a file can hold.
     pub(crate) registries: Option<registries::Table>,
@@ -150,7 +151,7 @@ pub(crate) const RUNTIMES: &str = "runtimes";
 pub(crate) const SOCKETS: &str = "sockets";
 
 /// Every other key, as it stands in a file; flags and the environment have the same names.
-pub(crate) const KEYS: [&str; 23] = [
+pub(crate) const KEYS: [&str; 24] = [
     "audit-log",
     "blobs",
     "cdi-spec-dir",
@@ -166,6 +167,7 @@ pub(crate) const KEYS: [&str; 23] = [
     "pid-file",
     "run-root",
     "runtime",
+    "secret-key",
     "shim",
     "signature-policy",
     "socket-group",
@@ -548,7 +550,7 @@ mod tests {
             file("a.json", "{\n  \"host\": \"unix:///a\",\n  \"color\": 1\n}"),
             "DIR/a.json, line 3: unknown key \"color\": the keys are audit-log, blobs, \
              cdi-spec-dir, cgroup-parent, data-root, disk-high, disk-low, host, init, log-format, log-level, \
-             metrics-addr, pid-file, run-root, runtime, shim, signature-policy, socket-group, \
+             metrics-addr, pid-file, run-root, runtime, secret-key, shim, signature-policy, socket-group, \
              tls, tlscacert, tlscert, tlskey, tlsverify, network, registries, runtimes, sockets"
         );
         assert_eq!(

@@ -25,6 +25,7 @@ mod networks;
 mod progress;
 mod registry;
 mod registry_auth;
+mod secrets;
 mod stats;
 mod store;
 mod system;
@@ -134,6 +135,11 @@ async fn rest(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::NetworkDisconnect => networks::disconnect(&app, call).await,
         Op::NetworkExplain => networks::explain(&app, &call).await,
         Op::NetworkPrune => networks::prune(&app, &call).await,
+        Op::SecretList => secrets::list(&app).await,
+        Op::SecretCreate => secrets::create(&app, call).await,
+        Op::SecretUpdate => secrets::update(&app, call).await,
+        Op::SecretInspect => secrets::inspect(&app, &call).await,
+        Op::SecretRemove => secrets::remove(&app, &call).await,
         Op::Swarm => absent::manager(),
         Op::SwarmJoin => absent::join(),
         Op::SwarmLeave => absent::leave(),

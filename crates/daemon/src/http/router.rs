@@ -98,6 +98,12 @@ pub(crate) enum Operation {
     NetworkDisconnect,
     NetworkPrune,
     NetworkExplain,
+    /// Brig's own, as the four that follow.
+    SecretList,
+    SecretCreate,
+    SecretUpdate,
+    SecretInspect,
+    SecretRemove,
     /// Everything that a manager of a swarm does.
     Swarm,
     /// What would make this a node of one.
@@ -220,6 +226,11 @@ const ROUTES: &[(&str, &str, Operation)] = &[
         Op::VolumeSnapshotRemove,
     ),
     ("POST", "/brig/volumes/{}/restore", Op::VolumeRestore),
+    ("GET", "/brig/secrets", Op::SecretList),
+    ("POST", "/brig/secrets", Op::SecretCreate),
+    ("POST", "/brig/secrets/{}/update", Op::SecretUpdate),
+    ("GET", "/brig/secrets/{}", Op::SecretInspect),
+    ("DELETE", "/brig/secrets/{}", Op::SecretRemove),
     ("GET", "/plugins", Op::PluginList),
     ("GET", "/plugins/privileges", Op::PluginInstall),
     ("POST", "/plugins/pull", Op::PluginInstall),

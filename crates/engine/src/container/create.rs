@@ -16,7 +16,7 @@ use crate::render::{self, Identity, Joined, Placed, RenderInput};
 use crate::steps::name as step;
 use crate::table::Container;
 use crate::undo::Stack;
-use crate::{Engine, Error, clock, event, image, network};
+use crate::{Engine, Error, clock, event, image, network, secret};
 
 /// Makes a container. Blocking.
 pub fn create(
@@ -121,6 +121,7 @@ fn checked(
     check::apparmor(spec, host.apparmor)?;
     runtimes::binary(engine.config(), spec)?;
     described::edits(engine, spec)?;
+    secret::place::check(engine, spec)?;
     check::platform(spec, &image::platform(&image.config), &Platform::host())?;
     let mut warnings = check::limits(&mut spec.resources, &Machine::of(host))?;
     warnings.extend(network::warnings(spec));

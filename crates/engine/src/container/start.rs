@@ -51,7 +51,7 @@ use crate::steps::name as step;
 use crate::supervise;
 use crate::table::Container;
 use crate::undo::Stack;
-use crate::{Engine, Error, clock, event, health, users};
+use crate::{Engine, Error, clock, event, health, secret, users};
 
 /// How long a shim told to end may take before it is killed.
 const SHIM_END: Duration = Duration::from_secs(10);
@@ -181,6 +181,7 @@ fn run<'a>(
     let process = process_of(container, "create", creating.reply())?;
     namespaces::check_joined(&joined)?;
     engine.passed(step::CREATE)?;
+    secret::place::files(engine, container, process)?;
     let endpoints = connect(engine, container, process, &placement, (filled, undo))?;
     hand_over_clients(engine, container, &shim)?;
     let watch = shim.watch().map_err(Error::Task)?;
@@ -361,7 +362,7 @@ fn configuration(
     let (described, more) = described::edits(engine, &fixed.spec)?;
     let mut devices = devices::devices(&fixed.spec)?;
     devices.extend(more);
-    let spec = render::spec(&RenderInput {
+    let mut spec = render::spec(&RenderInput {
         id: &fixed.id,
         spec: &asked,
         resolved: &network::links::resolved(engine, container),
@@ -376,7 +377,25 @@ fn configuration(
         host: engine.host().facts.clone(),
         placed,
     })?;
+    add_secrets(engine, &fixed.spec, &mut spec)?;
     Ok(spec)
+}
+
+/// Where files of secrets go, and those that are variables.
+fn add_secrets(engine: &Engine, asked: &ContainerSpec, spec: &mut Spec) -> Result<(), Error> {
+    if asked.secrets.is_empty() {
+        return Ok(());
+    }
+    let mut mounts = spec.mounts().clone().unwrap_or_default();
+    mounts.extend(secret::place::mount(asked));
+    spec.set_mounts(Some(mounts));
+    let variables = secret::place::variables(engine, asked)?;
+    if let Some(process) = spec.process_mut() {
+        let mut env = process.env().clone().unwrap_or_default();
+        env.extend(variables);
+        process.set_env(Some(env));
+    }
+    Ok(())
 }
 
 fn write_config(engine: &Engine, dir: &Path, config: &Spec) -> Result<(), Error> {

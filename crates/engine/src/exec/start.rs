@@ -10,7 +10,7 @@ use super::{Session, find, look, tell};
 use crate::container::{WrongState, or_ended};
 use crate::render::{self, ExecInput, Identity};
 use crate::table::Container;
-use crate::{Engine, Error, network, users};
+use crate::{Engine, Error, network, secret, users};
 
 /// Ctrl-P Ctrl-Q.
 const DETACH_KEYS: [u8; 2] = [16, 17];
@@ -146,12 +146,14 @@ fn process(
     identity: Identity,
 ) -> Result<String, Error> {
     let (fixed, request) = (&container.fixed, &session.request);
+    let mut env = secret::place::variables(engine, &fixed.spec)?;
+    env.extend(request.env.iter().cloned());
     let process = render::exec(&ExecInput {
         spec: &fixed.spec,
         resolved: &network::links::resolved(engine, container),
         identity,
         command: &request.command,
-        env: &request.env,
+        env: &env,
         working_dir: request.working_dir.as_deref(),
         tty: request.tty,
         console_size,

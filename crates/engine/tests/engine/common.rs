@@ -166,6 +166,7 @@ impl House {
             registries: image::registries::Config::default(),
             upkeep: image::Upkeep::default(),
             signature_policy: None,
+            secret_key: None,
             fail_at: fail_at.map(str::to_owned),
         };
         Self {

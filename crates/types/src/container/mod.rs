@@ -8,6 +8,7 @@ mod mounts;
 mod namespaces;
 mod network;
 mod resources;
+mod secrets;
 mod security;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ pub use network::{
     Protocol, port_range,
 };
 pub use resources::{BlockIo, BlockRate, CdiRequest, DeviceRequest, DeviceRule, Resources, Ulimit};
+pub use secrets::{SecretRequest, SecretTarget};
 pub use security::{SeccompProfile, Security};
 
 /// Kernel parameters of an IPC namespace beside those below `fs.mqueue`, ipc_namespaces(7).
@@ -118,6 +120,9 @@ pub struct ContainerSpec {
     pub resources: Resources,
     /// Privileges.
     pub security: Security,
+    /// Secrets that it is given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretRequest>,
     /// Where its output is kept.
     pub log: LogConfig,
     /// How to see whether it works; none means as its image says.
