@@ -423,6 +423,7 @@ pub static GROUPS: &[Group] = &[
         "Manage manifests and lists of them in registries",
     ),
     group("network", "Manage networks"),
+    group("secret", "Manage secrets"),
     group("system", "Manage Brig"),
     group("volume", "Manage volumes"),
     absent("checkpoint", "Manage checkpoints"),
