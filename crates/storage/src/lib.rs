@@ -87,6 +87,21 @@ pub fn archive(
     volume::archive::write(parent, name, called, out)
 }
 
+/// The same as `called`, without what is in directories of the file system `except`, a number as in
+/// [`sys::dir::Status::identity`].
+///
+/// # Errors
+/// As [`archive`].
+pub fn archive_without(
+    parent: &Dir,
+    name: &OsStr,
+    called: &[u8],
+    except: Option<u64>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    volume::archive::write_without(parent, name, Some(called), except, out)
+}
+
 /// The store under one data root. Cheap to clone; safe to share between threads. Nobody else opens
 /// the root until the last clone is dropped.
 #[derive(Debug, Clone)]

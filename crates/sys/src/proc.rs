@@ -67,6 +67,20 @@ pub fn open_root(process: ProcessRef) -> Result<Option<Root>> {
     opened.map(Some)
 }
 
+/// The ids of that process' user namespace, as the texts of /proc/PID/uid_map and gid_map,
+/// user_namespaces(7).
+pub fn id_maps(process: ProcessRef) -> Result<(String, String)> {
+    let gone = Error {
+        call: "pidfd_open",
+        errno: Errno::SRCH,
+    };
+    let of = |name: &str| read(&format!("/proc/{}/{name}", process.pid));
+    let maps = (of("uid_map")?, of("gid_map")?);
+    // Looked at afterwards: until it has been reaped, nobody else had its pid.
+    open(process)?.ok_or(gone)?;
+    Ok(maps)
+}
+
 /// Whether that very process runs: it is neither gone nor a zombie.
 pub fn is_alive(process: ProcessRef) -> bool {
     match open(process) {

@@ -267,10 +267,10 @@ pub struct ContainerFlags {
     /// Runtime that runs it, by its name in the daemon's configuration
     #[arg(long, value_name = "string")]
     pub runtime: Option<String>,
-    /// Security option: no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE,
     /// Give it a secret, as NAME[,type=mount|env][,target=...][,uid=...][,gid=...][,mode=...]
     #[arg(long, value_name = "secret", value_parser = secret)]
     pub secret: Vec<SecretFlag>,
+    /// Security option: no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE,
     /// systempaths=unconfined, writable-cgroups
     #[arg(long, value_name = "list")]
     pub security_opt: Vec<String>,

@@ -2,8 +2,8 @@
 //! being typed, and get a candidate a line with its meaning behind a tab.
 //!
 //! What can be known without the daemon comes from the tables of verbs and flags. Names of containers,
-//! images, networks and volumes are asked for; a daemon that is not there is neither started nor complained
-//! about.
+//! images, networks, secrets and volumes are asked for; a daemon that is not there is neither started nor
+//! complained about.
 
 mod names;
 mod scripts;

@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Images,
     /// Networks.
     Networks,
+    /// Secrets.
+    Secrets,
     /// Volumes.
     Volumes,
     /// Containers and images.
@@ -77,6 +79,7 @@ impl Kind {
                 | "context update",
                 _,
             ) => Self::Contexts,
+            ("secret inspect" | "secret rm", _) | ("secret update", 0) => Self::Secrets,
             ("completion", 0) => Self::Shells,
             _ => Self::Anything,
         }
@@ -122,6 +125,10 @@ async fn names(daemon: &Daemon, kind: Kind) -> Result<Vec<String>, api::client::
         Kind::Networks => {
             let found = daemon.client.network_list(&Filters::new()).await?;
             Ok(found.into_iter().map(|network| network.name).collect())
+        }
+        Kind::Secrets => {
+            let found = daemon.client.secret_list().await?;
+            Ok(found.into_iter().map(|secret| secret.name).collect())
         }
         Kind::Volumes => {
             let found = daemon.client.volume_list(&Filters::new()).await?;

@@ -12,7 +12,7 @@ use types::ErrorKind;
 use super::paths::{clean, find, follow, split};
 use super::rootfs::{self, Access};
 use crate::table::Container;
-use crate::{Engine, Error, event, render, users};
+use crate::{Engine, Error, event, render, secret, users};
 
 /// The longest passwd(5) that is read.
 const LONGEST_PASSWD: usize = 16 << 20;
@@ -37,6 +37,14 @@ pub enum NoFile {
     /// What is mounted there is not.
     #[error("mounted volume is marked read-only")]
     ReadOnlyMount,
+    /// It is a secret.
+    #[error("{path} of container {who} is a secret: those are not copied")]
+    Secret {
+        /// The path as it was given.
+        path: String,
+        /// The container as it was named.
+        who: String,
+    },
     /// It is mounted only while the container runs.
     #[error(
         "what is mounted at {target} of container {who} can be reached only while it runs; start it first"
@@ -55,7 +63,7 @@ impl NoFile {
         match self {
             Self::Missing { .. } => ErrorKind::NotFound,
             Self::NoDirectory => ErrorKind::Invalid,
-            Self::ReadOnlyRoot | Self::ReadOnlyMount => ErrorKind::Forbidden,
+            Self::ReadOnlyRoot | Self::ReadOnlyMount | Self::Secret { .. } => ErrorKind::Forbidden,
             Self::OnlyRunning { .. } => ErrorKind::Conflict,
         }
     }
@@ -102,6 +110,7 @@ pub fn get(
     rootfs::with(engine, &container, Access::Read, |root| {
         refuse_only_running(engine, &container, root, (who, path))?;
         let stat = look(root, who, path)?;
+        let secrets = refuse_secrets(&container, root, (who, path))?;
         let (plain, _) = clean(path);
         let plain = match stat.status.kind {
             // It was asked for as a directory.
@@ -117,10 +126,11 @@ pub fn get(
         };
         event::of_container(engine, &container, "archive-path");
         let (parent, name, _) = find(root, &plain).map_err(missing(who, path))?;
-        Ok(storage::archive(
+        Ok(storage::archive_without(
             &parent,
             name,
-            Some(called.as_bytes()),
+            called.as_bytes(),
+            secrets,
             &mut out,
         )?)
     })
@@ -220,6 +230,29 @@ fn refuse_only_running(
         }
         .into()),
         None => Ok(()),
+    }
+}
+
+/// The file system of its secrets, what is in which is not copied to anybody.
+fn refuse_secrets(
+    container: &Container,
+    root: &Dir,
+    (who, path): (&str, &str),
+) -> Result<Option<u64>, Error> {
+    let of = || format!("look for the secrets of container {}", container.id());
+    let secrets = secret::place::file_system(container, root).map_err(Error::kernel(of()))?;
+    let Some(secrets) = secrets else {
+        return Ok(None);
+    };
+    let at = follow(root, &clean(path).0).map_err(missing(who, path))?;
+    let (_, _, status) = find(root, &at).map_err(missing(who, path))?;
+    match status.identity.0 == secrets && status.kind != Kind::Directory {
+        true => Err(NoFile::Secret {
+            path: path.to_owned(),
+            who: who.to_owned(),
+        }
+        .into()),
+        false => Ok(Some(secrets)),
     }
 }
 

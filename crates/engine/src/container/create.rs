@@ -121,7 +121,7 @@ fn checked(
     check::apparmor(spec, host.apparmor)?;
     runtimes::binary(engine.config(), spec)?;
     described::edits(engine, spec)?;
-    secret::place::check(engine, spec)?;
+    secret::place::resolve(engine, spec)?;
     check::platform(spec, &image::platform(&image.config), &Platform::host())?;
     let mut warnings = check::limits(&mut spec.resources, &Machine::of(host))?;
     warnings.extend(network::warnings(spec));

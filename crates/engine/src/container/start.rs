@@ -81,8 +81,13 @@ pub(super) fn start_again(engine: &Engine, container: &Arc<Container>) -> Result
 fn claimed(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
     let mut undo = Stack::new();
     match run(engine, container, &mut undo) {
-        Ok((shim, watch)) => {
+        Ok(Started {
+            shim,
+            watch,
+            secrets,
+        }) => {
             undo.keep();
+            secret::place::again(engine, container, secrets);
             network::told::of_run(engine, container, "connect");
             event::of_container(engine, container, "start");
             supervise::begin(engine, container.clone(), shim, watch);
@@ -151,11 +156,19 @@ fn refuse(container: &Container, lifecycle: &Lifecycle, by_itself: bool) -> Resu
     }
 }
 
+/// What a start has made.
+struct Started {
+    shim: Arc<Shim>,
+    watch: Watch,
+    /// How often secrets had been replaced when it was given its own.
+    secrets: u64,
+}
+
 fn run<'a>(
     engine: &'a Engine,
     container: &'a Arc<Container>,
     undo: &mut Stack<'a>,
-) -> Result<(Arc<Shim>, Watch), Error> {
+) -> Result<Started, Error> {
     engine.passed(step::CLAIM)?;
     make_sources(engine, &container.fixed.resolved.mounts, undo)?;
     let dir = make_bundle(engine, container, undo)?;
@@ -181,7 +194,7 @@ fn run<'a>(
     let process = process_of(container, "create", creating.reply())?;
     namespaces::check_joined(&joined)?;
     engine.passed(step::CREATE)?;
-    secret::place::files(engine, container, process)?;
+    let secrets = secret::place::files(engine, container, process)?;
     let endpoints = connect(engine, container, process, &placement, (filled, undo))?;
     hand_over_clients(engine, container, &shim)?;
     let watch = shim.watch().map_err(Error::Task)?;
@@ -194,7 +207,11 @@ fn run<'a>(
         &shim,
         (endpoints, placement.ports),
     )?;
-    Ok((shim, watch))
+    Ok(Started {
+        shim,
+        watch,
+        secrets,
+    })
 }
 
 fn make_sources<'a>(
@@ -377,25 +394,8 @@ fn configuration(
         host: engine.host().facts.clone(),
         placed,
     })?;
-    add_secrets(engine, &fixed.spec, &mut spec)?;
+    secret::place::add(engine, &fixed.spec, &mut spec)?;
     Ok(spec)
-}
-
-/// Where files of secrets go, and those that are variables.
-fn add_secrets(engine: &Engine, asked: &ContainerSpec, spec: &mut Spec) -> Result<(), Error> {
-    if asked.secrets.is_empty() {
-        return Ok(());
-    }
-    let mut mounts = spec.mounts().clone().unwrap_or_default();
-    mounts.extend(secret::place::mount(asked));
-    spec.set_mounts(Some(mounts));
-    let variables = secret::place::variables(engine, asked)?;
-    if let Some(process) = spec.process_mut() {
-        let mut env = process.env().clone().unwrap_or_default();
-        env.extend(variables);
-        process.set_env(Some(env));
-    }
-    Ok(())
 }
 
 fn write_config(engine: &Engine, dir: &Path, config: &Spec) -> Result<(), Error> {

@@ -35,6 +35,8 @@ pub enum Kind {
     Image,
     /// Networks.
     Network,
+    /// Secrets.
+    Secret,
     /// Volumes.
     Volume,
 }
@@ -48,6 +50,7 @@ impl Kind {
             Self::Daemon => "daemon",
             Self::Image => "image",
             Self::Network => "network",
+            Self::Secret => "secret",
             Self::Volume => "volume",
         }
     }

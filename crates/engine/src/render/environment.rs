@@ -20,19 +20,20 @@ pub(super) fn environment(
         env.push("TERM=xterm".to_owned());
     }
     for variable in resolved.env.iter().chain(session) {
-        set(&mut env, variable);
+        set_variable(&mut env, variable);
     }
     if !env
         .iter()
         .any(|v| v.strip_prefix("HOME=").is_some_and(|h| !h.is_empty()))
     {
         let home = if home.is_empty() { "/" } else { home };
-        set(&mut env, &format!("HOME={home}"));
+        set_variable(&mut env, &format!("HOME={home}"));
     }
     env
 }
 
-fn set(env: &mut Vec<String>, variable: &str) {
+/// Sets a variable, `NAME=value`, or takes away that of a bare name.
+pub(crate) fn set_variable(env: &mut Vec<String>, variable: &str) {
     let same = |known: &&mut String, name: &str| known.split('=').next() == Some(name);
     match variable.split_once('=') {
         Some((name, _)) => match env.iter_mut().find(|v| same(v, name)) {

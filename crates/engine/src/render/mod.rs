@@ -24,6 +24,7 @@ use std::collections::HashMap;
 
 use oci_spec::runtime::{Linux, Process, Root, Spec};
 
+pub(crate) use environment::set_variable;
 pub use error::Error;
 pub use input::{
     DeviceKind, ExecInput, HostDevice, HostFacts, Identity, Joined, Placed, RenderInput,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::sealed::new_id;
-use super::{LONGEST, Secret, SecretError};
+use super::{LONGEST, Secret, SecretError, told};
 use crate::{Engine, Error, clock};
 
 /// Keeps a secret. Blocking.
@@ -24,6 +24,7 @@ pub fn create(
         labels,
     };
     engine.vault().add(&secret, data)?;
+    told(engine, &secret, "create");
     Ok(secret)
 }
 

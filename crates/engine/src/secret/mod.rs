@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 
 use types::ErrorKind;
 
+use crate::Engine;
+use crate::event::{self, Kind};
+
 pub use create::create;
 pub use list::{inspect, list};
 pub use remove::remove;
@@ -71,6 +74,22 @@ pub enum SecretError {
     /// It is to be a variable and is no text.
     #[error("the secret {0} cannot be a variable: it is no text, or has a byte 0 in it")]
     NoText(String),
+    /// There are some, and not what they were encrypted with.
+    #[error(
+        "the key {0} is not there, with which the secrets that exist were encrypted: bring it back, or \
+         remove them first"
+    )]
+    NoKey(String),
+    /// The user namespace has no such id.
+    #[error(
+        "the secret {secret} cannot belong to {id}: the container's user namespace has no such id"
+    )]
+    NoId {
+        /// The secret.
+        secret: String,
+        /// The user or group.
+        id: u32,
+    },
     /// What is kept cannot be opened.
     #[error("the secret {name} cannot be opened with the key {key}")]
     Sealed {
@@ -85,10 +104,18 @@ impl SecretError {
     /// What it is about.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Name(_) | Self::Length { .. } | Self::NoText(_) => ErrorKind::Invalid,
+            Self::Name(_) | Self::Length { .. } | Self::NoText(_) | Self::NoId { .. } => {
+                ErrorKind::Invalid
+            }
             Self::Missing(_) => ErrorKind::NotFound,
             Self::Exists(_) | Self::InUse { .. } => ErrorKind::Conflict,
-            Self::Sealed { .. } => ErrorKind::Internal,
+            Self::NoKey(_) | Self::Sealed { .. } => ErrorKind::Internal,
         }
     }
+}
+
+/// Tells what happened to one.
+fn told(engine: &Engine, secret: &Secret, action: &'static str) {
+    let name = [("name", secret.name.clone())];
+    event::emit(engine, Kind::Secret, action, secret.id.clone(), name);
 }

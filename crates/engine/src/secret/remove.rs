@@ -1,6 +1,6 @@
 //! `secret rm`
 
-use super::SecretError;
+use super::{SecretError, told};
 use crate::{Engine, Error};
 
 /// Forgets a secret that no container has, running or not. Blocking.
@@ -18,5 +18,7 @@ pub fn remove(engine: &Engine, who: &str) -> Result<(), Error> {
         }
         .into());
     }
-    engine.vault().remove(&secret.name)
+    engine.vault().remove(&secret.name)?;
+    told(engine, &secret, "remove");
+    Ok(())
 }

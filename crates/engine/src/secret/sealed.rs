@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
@@ -29,6 +30,8 @@ pub(crate) struct Vault {
     key: PathBuf,
     // A std lock: who changes something writes the file under it.
     kept: Mutex<Option<Kept>>,
+    giving: Mutex<()>,
+    replaced: AtomicU64,
 }
 
 /// What is in the file.
@@ -69,6 +72,8 @@ impl Vault {
             file: data_root.join("secrets.json"),
             key: key.map_or_else(beside, Path::to_owned),
             kept: Mutex::default(),
+            giving: Mutex::default(),
+            replaced: AtomicU64::new(0),
         }
     }
 
@@ -78,10 +83,13 @@ impl Vault {
         Ok(secrets.map(|(name, sealed)| sealed.shown(name)).collect())
     }
 
-    /// One by its name or its id.
+    /// One by its name, or else by its id.
     pub(super) fn find(&self, who: &str) -> Result<Secret, Error> {
-        let mut all = self.list()?.into_iter();
-        all.find(|secret| secret.name == who || secret.id == who)
+        let all = self.list()?;
+        let by = |fits: fn(&Secret) -> &str| all.iter().find(|secret| fits(secret) == who);
+        let found = by(|secret| &secret.name).or_else(|| by(|secret| &secret.id));
+        found
+            .cloned()
             .ok_or_else(|| SecretError::Missing(who.to_owned()).into())
     }
 
@@ -108,7 +116,6 @@ impl Vault {
 
     /// Keeps a new one.
     pub(super) fn add(&self, secret: &Secret, data: &[u8]) -> Result<(), Error> {
-        let sealed = self.seal(&secret.id, data)?;
         self.change(|kept| {
             if kept.secrets.contains_key(&secret.name) {
                 return Err(SecretError::Exists(secret.name.clone()).into());
@@ -118,7 +125,7 @@ impl Vault {
                 created: secret.created,
                 updated: secret.updated,
                 labels: secret.labels.clone(),
-                sealed,
+                sealed: self.seal(kept, &secret.id, data)?,
             };
             kept.secrets.insert(secret.name.clone(), sealed);
             Ok(())
@@ -127,14 +134,27 @@ impl Vault {
 
     /// Has one say something else.
     pub(super) fn replace(&self, secret: &Secret, data: &[u8], now: i64) -> Result<(), Error> {
-        let text = self.seal(&secret.id, data)?;
         self.change(|kept| {
+            let text = self.seal(kept, &secret.id, data)?;
             let missing = || SecretError::Missing(secret.name.clone());
             let sealed = kept.secrets.get_mut(&secret.name).ok_or_else(missing)?;
             sealed.sealed = text;
             sealed.updated = now;
             Ok(())
-        })
+        })?;
+        self.replaced.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// How often one of them was made to say something else.
+    pub(super) fn replaced(&self) -> u64 {
+        self.replaced.load(Ordering::Acquire)
+    }
+
+    /// Held by who reads what secrets say and gives it to a container, so that nobody puts back what
+    /// another has just replaced. What is written under it is in memory.
+    pub(super) fn giving(&self) -> MutexGuard<'_, ()> {
+        self.giving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn remove(&self, name: &str) -> Result<(), Error> {
@@ -144,10 +164,13 @@ impl Vault {
         })
     }
 
-    fn seal(&self, id: &str, data: &[u8]) -> Result<String, Error> {
+    /// Under the lock of what is kept: two that make a key would each have another.
+    fn seal(&self, kept: &Kept, id: &str, data: &[u8]) -> Result<String, Error> {
         let key = match self.read_key()? {
             Some(key) => key,
-            None => self.make_key()?,
+            None if kept.secrets.is_empty() => self.make_key()?,
+            // With another key, those that are there could never be opened again.
+            None => return Err(SecretError::NoKey(self.key.display().to_string()).into()),
         };
         let nonce: [u8; NONCE] = random()?;
         let payload = Payload {
@@ -291,6 +314,28 @@ mod tests {
         std::fs::write(root.join("secrets.json"), swapped).unwrap();
         assert!(Vault::new(&root, None).open("a").is_err());
         std::fs::remove_file(dir.path().join("data.key")).unwrap();
-        assert!(Vault::new(&root, None).open("a").is_err());
+        let vault = Vault::new(&root, None);
+        assert!(vault.open("a").is_err());
+        let error = vault.add(&secret("c"), b"x").unwrap_err().to_string();
+        assert!(error.contains("data.key is not there"), "{error}");
+        vault.remove("a").unwrap();
+        vault.add(&secret("c"), b"x").unwrap();
+        assert_eq!(vault.open("c").unwrap(), b"x");
+    }
+
+    #[test]
+    fn many_at_once_have_one_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::new(dir.path(), Some(&dir.path().join("key")));
+        let names: Vec<_> = (0..8).map(|number| format!("s{number}")).collect();
+        std::thread::scope(|scope| {
+            for name in &names {
+                let (vault, name) = (&vault, name.as_str());
+                scope.spawn(move || vault.add(&secret(name), name.as_bytes()).unwrap());
+            }
+        });
+        for name in &names {
+            assert_eq!(vault.open(name).unwrap(), name.as_bytes());
+        }
     }
 }

@@ -60,7 +60,19 @@ pub(crate) fn write(
     called: Option<&[u8]>,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
+    write_without(parent, name, called, None, out)
+}
+
+/// The same without what is in directories of a file system.
+pub(crate) fn write_without(
+    parent: &Dir,
+    name: &OsStr,
+    called: Option<&[u8]>,
+    except: Option<u64>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
     let mut export = Export::new(out);
+    export.except = except;
     export.path = called.unwrap_or_default().to_vec();
     export.nameless = called.is_none();
     export.all(parent, name)?;
@@ -74,6 +86,8 @@ pub(crate) struct Export<'a> {
     pub(crate) path: Vec<u8>,
     /// Whether the uppermost directory is not an entry.
     nameless: bool,
+    /// The file system whose directories are empty to this archive.
+    except: Option<u64>,
     /// Files of several names: the one that was written.
     linked: HashMap<(u64, u64), Vec<u8>>,
 }
@@ -91,6 +105,7 @@ impl<'a> Export<'a> {
             out,
             path: Vec::new(),
             nameless: false,
+            except: None,
             linked: HashMap::new(),
         }
     }
@@ -125,7 +140,7 @@ impl<'a> Export<'a> {
         if !self.nameless {
             self.entry(parent, name, &status)?;
         }
-        if status.kind != Kind::Directory {
+        if !self.goes_into(&status) {
             return Ok(());
         }
         let dir = parent.open_dir(name).map_err(|e| self.failed(e))?;
@@ -151,7 +166,7 @@ impl<'a> Export<'a> {
                 answer => answer.map_err(|e| self.failed(e))?,
             };
             self.entry(&level.dir, name, &status)?;
-            if status.kind == Kind::Directory {
+            if self.goes_into(&status) {
                 let dir = level.dir.open_dir(name).map_err(|e| self.failed(e))?;
                 let next = Level {
                     names: self.names(&dir)?,
@@ -169,6 +184,10 @@ impl<'a> Export<'a> {
             }
         }
         Ok(())
+    }
+
+    fn goes_into(&self, status: &Status) -> bool {
+        status.kind == Kind::Directory && self.except != Some(status.identity.0)
     }
 
     pub(crate) fn failed(&self, source: sys::Error) -> Error {
