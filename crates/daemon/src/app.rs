@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use builder::solve::{Cancel, Solver};
 use engine::Engine;
@@ -15,6 +16,7 @@ use crate::busy::Counter;
 use crate::handlers::Builds;
 use crate::http::error::Failure;
 use crate::metrics::Requests;
+use crate::telemetry::{self, Telemetry};
 
 /// What the handlers share.
 ///
@@ -25,6 +27,8 @@ pub(crate) struct App {
     pub(crate) engine: Engine,
     /// Where it is written down who did what.
     pub(crate) audit: Option<Audit>,
+    /// Where traces of requests go.
+    pub(crate) telemetry: Option<Telemetry>,
     /// What requests came to.
     pub(crate) requests: Requests,
     /// What `info` warns of about how the daemon was set up.
@@ -41,7 +45,11 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(engine: Engine, warnings: Vec<String>, audit: Option<Audit>) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        warnings: Vec<String>,
+        (audit, telemetry): (Option<Audit>, Option<Telemetry>),
+    ) -> Self {
         let solver = Solver::new(engine.clone());
         Self {
             builds: Builds::new(&engine, solver.clone()),
@@ -49,6 +57,7 @@ impl App {
             solver,
             engine,
             audit,
+            telemetry,
             requests: Requests::default(),
             warnings,
             busy: Counter::new(),
@@ -63,8 +72,17 @@ impl App {
         verb: impl FnOnce(&Engine) -> Result<T, engine::Error> + Send + 'static,
     ) -> Result<T, Failure> {
         let engine = self.engine.clone();
-        let done = tokio::task::spawn_blocking(move || verb(&engine)).await?;
-        Ok(done?)
+        let Some(span) = self.telemetry.as_ref().and_then(|_| telemetry::current()) else {
+            let done = tokio::task::spawn_blocking(move || verb(&engine)).await?;
+            return Ok(done?);
+        };
+        let traced = move || {
+            let began = Instant::now();
+            let (done, passed) = engine::watched(|| verb(&engine));
+            span.passed(began, &passed);
+            done
+        };
+        Ok(tokio::task::spawn_blocking(traced).await??)
     }
 
     /// An async verb that changes something: it is finished even when the client goes away.

@@ -22,5 +22,6 @@ mod notify;
 mod shutdown;
 mod socket;
 mod start;
+mod telemetry;
 
 pub use start::main;

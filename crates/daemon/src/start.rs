@@ -1,6 +1,7 @@
 //! The composition root: everything is built here, in the order of what needs what, and taken down
 //! backwards.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use crate::access::tls;
 use crate::app::App;
 use crate::config::{self, Config, Flags};
 use crate::shutdown::{self, Asked, Signals};
+use crate::telemetry::{self, Collector, Telemetry};
 use crate::{accept, log, metrics, notify, socket};
 
 /// Threads that run the event loop: they only pass things on.
@@ -58,6 +60,8 @@ enum Error {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("cannot trace requests")]
+    Telemetry(#[from] telemetry::CollectorError),
     #[error("{0}")]
     Engine(String),
     #[error("cannot start the event loop")]
@@ -206,10 +210,13 @@ async fn serve(flags: &Flags, config: &Config, level: &log::Level) -> Result<(),
     let entrances = accept::entrances(config).await?;
     let metrics = listen_for_metrics(config).await?;
     let audit = open_audit(config)?;
+    let (said, told) = watch::channel(false);
+    let (telemetry, sending) = begin_telemetry(config, told)?.unzip();
+    let sending = sending.map(tokio::spawn);
     let engine = open_engine(config).await?;
     let warnings = exposed(config);
     warnings.iter().for_each(|line| tracing::warn!("{line}"));
-    let app = Arc::new(App::new(engine.clone(), warnings, audit));
+    let app = Arc::new(App::new(engine.clone(), warnings, (audit, telemetry)));
     let (stop, stopping) = watch::channel(false);
     let mut accepting: JoinSet<JoinSet<()>> = JoinSet::new();
     for entrance in entrances {
@@ -234,6 +241,11 @@ async fn serve(flags: &Flags, config: &Config, level: &log::Level) -> Result<(),
         connections.spawn(async move { while of_listener.join_next().await.is_some() {} });
     }
     shutdown::finish(&app, &stop, connections).await;
+    let _ = said.send(true);
+    if let Some(sending) = sending {
+        // It has an end of its own.
+        drop(sending.await);
+    }
     engine.close().await;
     Ok(())
 }
@@ -258,6 +270,27 @@ fn open_audit(config: &Config) -> Result<Option<Audit>, Error> {
         source,
     };
     Audit::open(path).map(Some).map_err(failed)
+}
+
+/// Where traces go, and the task that sends them.
+fn begin_telemetry(
+    config: &Config,
+    stop: watch::Receiver<bool>,
+) -> Result<Option<(Telemetry, impl Future<Output = ()> + Send + 'static)>, Error> {
+    let settings = match &config.telemetry {
+        Ok(settings) => settings,
+        // Variables that others have, too, and that may be meant for them.
+        Err(ignored) => {
+            tracing::warn!("requests are not traced: {ignored}");
+            return Ok(None);
+        }
+    };
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    let collector = Collector::new(settings)?;
+    tracing::info!("requests are traced, for {}", settings.endpoint);
+    Ok(Some(Telemetry::new(settings, collector, stop)))
 }
 
 async fn open_engine(config: &Config) -> Result<Engine, Error> {

@@ -46,7 +46,7 @@ pub use container::step;
 pub use engine::Engine;
 pub use error::Error;
 pub use shim::{AttachOptions, Streams};
-pub use steps::steps;
+pub use steps::{Passed, steps, watched};
 pub use storage::{
     Asked, Checked, Checking, Descriptor, DockerConfig, Empty, Healthcheck, Image, ImageUsage,
     Import, Loaded, Problem, Remedy, Removed, RunConfig, Statement, Variant, Watermarks,

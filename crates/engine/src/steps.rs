@@ -1,6 +1,51 @@
 //! The steps of create and of start by name, so that each can be made to fail on purpose.
 
+use std::cell::RefCell;
+use std::time::Instant;
+
 use crate::{Config, Error};
+
+/// A step that was passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passed {
+    /// Its name.
+    pub step: &'static str,
+    /// When it had done its work.
+    pub at: Instant,
+}
+
+thread_local! {
+    /// What the thread has passed, where somebody asked for that: a verb works on one.
+    static SEEN: RefCell<Option<Vec<Passed>>> = const { RefCell::new(None) };
+}
+
+/// Calls `work`, a blocking verb, and tells which steps it has passed on this thread.
+pub fn watched<T>(work: impl FnOnce() -> T) -> (T, Vec<Passed>) {
+    /// Also after a panic: the thread goes on with somebody else's work.
+    struct Watching;
+
+    impl Drop for Watching {
+        fn drop(&mut self) {
+            SEEN.set(None);
+        }
+    }
+
+    SEEN.set(Some(Vec::new()));
+    let watching = Watching;
+    let done = work();
+    let seen = SEEN.take().unwrap_or_default();
+    drop(watching);
+    (done, seen)
+}
+
+fn note(step: &'static str) {
+    SEEN.with_borrow_mut(|seen| {
+        if let Some(seen) = seen {
+            let at = Instant::now();
+            seen.push(Passed { step, at });
+        }
+    });
+}
 
 /// Names of the engine's own steps that leave something behind, in their order.
 pub(crate) mod name {
@@ -72,8 +117,28 @@ pub fn steps() -> Vec<&'static str> {
 /// Passes unless `step` is the one told to fail. Called after the step's work and its undo, so that
 /// what the step did has to be undone.
 pub(crate) fn passed(config: &Config, step: &'static str) -> Result<(), Error> {
+    note(step);
     match &config.fail_at {
         Some(name) if name == step => Err(Error::Injected(step.to_owned())),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_seen_only_where_that_is_asked_for() {
+        note(name::CLAIM);
+        let (done, seen) = watched(|| {
+            note(name::BUNDLE);
+            note(name::LAUNCH);
+            7
+        });
+        note(name::START);
+        let names: Vec<_> = seen.iter().map(|passed| passed.step).collect();
+        assert_eq!((done, names), (7, vec!["start.bundle", "start.launch"]));
+        assert_eq!(watched(|| ()).1, []);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::nearest::nearest;
 use super::registries::Table;
-use super::{KEYS, NETWORK, REGISTRIES, RUNTIMES, SOCKETS, Settings};
+use super::{KEYS, NETWORK, REGISTRIES, RUNTIMES, SOCKETS, Settings, TELEMETRY};
 
 /// Variables beside those of the keys.
 const OTHER_VARIABLES: [&str; 2] = ["BRIGD_CONFIG", "BRIGD_FAIL_AT"];
@@ -126,6 +126,7 @@ impl File<'_> {
             network: self.table(NETWORK),
             runtimes: self.table(RUNTIMES),
             sockets: self.table(SOCKETS),
+            telemetry: self.table(TELEMETRY),
         })
     }
 
@@ -216,7 +217,7 @@ impl File<'_> {
 }
 
 /// Keys that only a file has.
-const TABLES: [&str; 4] = [NETWORK, REGISTRIES, RUNTIMES, SOCKETS];
+const TABLES: [&str; 5] = [NETWORK, REGISTRIES, RUNTIMES, SOCKETS, TELEMETRY];
 
 fn is_key(key: &str) -> bool {
     TABLES.contains(&key) || KEYS.contains(&key)
@@ -272,6 +273,7 @@ pub(super) fn from_environment(
         registries: None,
         network: None,
         sockets: None,
+        telemetry: None,
     })
 }
 

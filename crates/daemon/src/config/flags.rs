@@ -160,6 +160,7 @@ impl Flags {
             network: None,
             runtimes: None,
             sockets: None,
+            telemetry: None,
         }
     }
 }

@@ -8,6 +8,7 @@ mod network;
 mod programs;
 mod registries;
 mod runtimes;
+mod telemetry;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,9 @@ pub(crate) enum Error {
     /// Other runtimes.
     #[error(transparent)]
     Runtimes(#[from] runtimes::Error),
+    /// Traces.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::Error),
     /// Sockets with policies.
     #[error(transparent)]
     Sockets(#[from] access::InvalidSocket),
@@ -136,6 +140,8 @@ pub(crate) struct Settings {
     pub(crate) runtimes: Option<registries::Table>,
     /// The same.
     pub(crate) sockets: Option<registries::Table>,
+    /// The same.
+    pub(crate) telemetry: Option<registries::Table>,
 }
 
 /// The key that only a file has: a table.
@@ -149,6 +155,9 @@ pub(crate) const RUNTIMES: &str = "runtimes";
 
 /// The same.
 pub(crate) const SOCKETS: &str = "sockets";
+
+/// The same.
+pub(crate) const TELEMETRY: &str = "telemetry";
 
 /// Every other key, as it stands in a file; flags and the environment have the same names.
 pub(crate) const KEYS: [&str; 24] = [
@@ -216,6 +225,8 @@ pub(crate) struct Config {
     pub(crate) registries: engine::image::registries::Config,
     /// What images have to fulfil.
     pub(crate) signature_policy: Option<engine::image::signatures::Policy>,
+    /// What is traced and where that goes; or why nothing is.
+    pub(crate) telemetry: Result<Option<crate::telemetry::Settings>, telemetry::Ignored>,
     /// The file it was read from, if any.
     pub(crate) file: Option<PathBuf>,
 }
@@ -266,10 +277,17 @@ pub(crate) fn load(
     }
     let source = Source(sources);
     let table = source.pick(|s| &s.registries).map(|(_, table)| table);
-    let registries = registries::complete(table.as_ref(), environment)?;
-    complete(&source, file, registries)
+    let registries = registries::complete(table.as_ref(), &environment)?;
+    let table = source.pick(|s| &s.telemetry).map(|(_, table)| table);
+    let telemetry = telemetry::complete(table.as_ref(), &environment)?;
+    let config = complete(&source, file, registries)?;
+    Ok(Config {
+        telemetry,
+        ..config
+    })
 }
 
+/// All but what is traced.
 fn complete(
     source: &Source,
     file: Option<PathBuf>,
@@ -324,6 +342,7 @@ fn complete(
         signature_policy: optional("signature-policy", source.pick(|s| &s.signature_policy))?
             .map(|file| signature_policy(&file))
             .transpose()?,
+        telemetry: Ok(None),
         file,
     })
 }
@@ -551,7 +570,8 @@ mod tests {
             "DIR/a.json, line 3: unknown key \"color\": the keys are audit-log, blobs, \
              cdi-spec-dir, cgroup-parent, data-root, disk-high, disk-low, host, init, log-format, log-level, \
              metrics-addr, pid-file, run-root, runtime, secret-key, shim, signature-policy, socket-group, \
-             tls, tlscacert, tlscert, tlskey, tlsverify, network, registries, runtimes, sockets"
+             tls, tlscacert, tlscert, tlskey, tlsverify, network, registries, runtimes, sockets, \
+             telemetry"
         );
         assert_eq!(
             file("a.toml", "log-level = 3\n"),

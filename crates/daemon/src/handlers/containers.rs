@@ -14,6 +14,7 @@ use crate::http::body::Body;
 use crate::http::error::Failure;
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
+use crate::telemetry;
 
 pub(super) async fn create(app: &App, call: Call) -> Answer {
     let name = call
@@ -38,6 +39,9 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
     let created = app
         .blocking(move |engine| container::create(engine, name, spec))
         .await?;
+    if let Some(span) = telemetry::current() {
+        span.about(created.id.clone());
+    }
     let answer = wire::ContainerCreateResponse {
         id: created.id.to_string(),
         warnings: created.warnings,

@@ -278,6 +278,8 @@ const ROUTES: &[(&str, &str, Operation)] = &[
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) operation: Operation,
+    /// With braces for what is named.
+    pub(crate) pattern: &'static str,
     /// What stands for the pattern's braces.
     pub(crate) name: String,
     /// The version prefix without its `v`, as it was written.
@@ -295,6 +297,7 @@ pub(crate) fn route(method: &Method, path: &str) -> Option<Route> {
     if *method == Method::OPTIONS {
         return Some(Route {
             operation: Op::Options,
+            pattern: "*",
             name: String::new(),
             version,
         });
@@ -310,6 +313,7 @@ pub(crate) fn route(method: &Method, path: &str) -> Option<Route> {
         .find_map(|(_, pattern, operation)| {
             Some(Route {
                 operation: *operation,
+                pattern,
                 name: matches(pattern, rest)?,
                 version: version.clone(),
             })

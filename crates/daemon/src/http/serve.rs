@@ -22,13 +22,14 @@ use super::origin;
 use super::query::Query;
 use super::request::Call;
 use super::respond::{self, Answer};
-use super::router::{self, Operation};
+use super::router::{self, Operation, Route};
 use super::unread::Sent;
 use super::version;
 use crate::access::audit::{Audit, Entry};
 use crate::access::{Peer, guard};
 use crate::app::App;
 use crate::handlers;
+use crate::telemetry::{self, Span};
 
 /// How long a client may take for a request's head, the wait for its first byte included.
 const HEAD: Duration = Duration::from_secs(120);
@@ -72,10 +73,18 @@ async fn answer(app: Arc<App>, peer: Arc<Peer>, request: Request<Incoming>) -> R
     let begun = Instant::now();
     let what = format!("{} {}", request.method(), request.uri().path());
     let given_up = GivenUp::unless_answered(&app, &peer, &what, begun);
+    let span = app.telemetry.as_ref().and_then(|telemetry| {
+        telemetry.begin(request.method(), request.uri().path(), request.headers())
+    });
     let (parts, body) = request.into_parts();
     let (body, unread) = Sent::new(body);
     let request = Request::from_parts(parts, body);
-    let result = match caught(dispatch(app.clone(), peer.clone(), request)).await {
+    let work = caught(dispatch(app.clone(), peer.clone(), request));
+    let worked = match &span {
+        None => work.await,
+        Some(span) => telemetry::within(span.clone(), work).await,
+    };
+    let result = match worked {
         Ok(result) => result,
         Err(Panicked) => Err(Failure::new(
             ErrorKind::Internal,
@@ -85,6 +94,10 @@ async fn answer(app: Arc<App>, peer: Arc<Peer>, request: Request<Incoming>) -> R
     drop(busy);
     given_up.answered();
     app.requests.count(begun.elapsed(), result.is_err());
+    if let (Some(telemetry), Some(span)) = (&app.telemetry, &span) {
+        let (status, error) = outcome(&result);
+        telemetry.end(span, status.as_u16(), error);
+    }
     if let Some(audit) = &app.audit {
         audited(audit, &peer, &what, &result, begun.elapsed());
     }
@@ -153,10 +166,7 @@ fn audited(audit: &Audit, peer: &Peer, what: &str, result: &Answer, took: Durati
     if path.ends_with("/_ping") {
         return;
     }
-    let (status, error) = match result {
-        Ok(response) => (response.status(), None),
-        Err(failure) => (failure.status(), Some(failure.message())),
-    };
+    let (status, error) = outcome(result);
     audit.tell(&Entry {
         peer,
         method,
@@ -165,6 +175,13 @@ fn audited(audit: &Audit, peer: &Peer, what: &str, result: &Answer, took: Durati
         error,
         took,
     });
+}
+
+fn outcome(result: &Answer) -> (StatusCode, Option<&str>) {
+    match result {
+        Ok(response) => (response.status(), None),
+        Err(failure) => (failure.status(), Some(failure.message())),
+    }
 }
 
 /// Errors are logged here and nowhere else.
@@ -182,6 +199,9 @@ async fn dispatch(app: Arc<App>, peer: Arc<Peer>, request: Request<Sent>) -> Ans
     let Some(route) = router::route(request.method(), uri.path()) else {
         return Err(Failure::new(ErrorKind::NotFound, "page not found"));
     };
+    if let Some(span) = app.telemetry.as_ref().and_then(|_| telemetry::current()) {
+        tell(&span, &app, &route);
+    }
     let version = version::negotiate(route.version.as_deref())?;
     let query = Query::parse(uri.query().unwrap_or_default())?;
     tracing::debug!(method = %request.method(), path = uri.path(), "request");
@@ -199,6 +219,16 @@ async fn dispatch(app: Arc<App>, peer: Arc<Peer>, request: Request<Sent>) -> Ans
         Operation::Unsupported => Err(unsupported(&call)),
         Operation::Options => Ok(respond::status(StatusCode::OK)),
         operation => handlers::handle(operation, app, call).await,
+    }
+}
+
+/// What a trace says of the request.
+fn tell(span: &Span, app: &App, route: &Route) {
+    span.routed(route.pattern);
+    if route.pattern.starts_with("/containers/{}")
+        && let Ok(view) = engine::container::inspect(&app.engine, &route.name)
+    {
+        span.about(view.id);
     }
 }
 
