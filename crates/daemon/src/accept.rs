@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -20,6 +20,21 @@ use crate::socket::{self, Listener};
 pub(crate) struct Entrance {
     listener: Listener,
     door: Arc<Door>,
+    /// Places for those who have not shown who they are.
+    handshakes: Arc<Semaphore>,
+}
+
+/// As many handshakes at a time, for each socket: none of them is anybody's yet.
+const HANDSHAKES: usize = 256;
+
+impl Entrance {
+    fn new(listener: Listener, door: Arc<Door>) -> Self {
+        Self {
+            listener,
+            door,
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+        }
+    }
 }
 
 /// All sockets: those that a service manager has opened, or those of the configuration, and with either
@@ -32,19 +47,14 @@ pub(crate) async fn entrances(config: &Config) -> Result<Vec<Entrance>, socket::
         false => socket::adopt(passed)?,
     };
     let door = Arc::new(Door::default());
-    let of = |listener| Entrance {
-        listener,
-        door: door.clone(),
-    };
+    let of = |listener| Entrance::new(listener, door.clone());
     let mut all: Vec<Entrance> = open.into_iter().map(of).collect();
     for socket in &config.access.sockets {
         let group = socket.group.as_deref().or(group);
         let listeners = socket::listen(std::slice::from_ref(&socket.host), group).await?;
         let door = Arc::new(socket.door.clone());
-        all.extend(listeners.into_iter().map(|listener| Entrance {
-            listener,
-            door: door.clone(),
-        }));
+        let listeners = listeners.into_iter();
+        all.extend(listeners.map(|listener| Entrance::new(listener, door.clone())));
     }
     Ok(all)
 }
@@ -98,9 +108,18 @@ async fn next(
                 connections.spawn(serve::connection(app, stream, peer, stop));
                 return Ok(());
             };
-            // Whoever dawdles over a handshake keeps nobody else from coming in.
+            // Whoever dawdles over a handshake keeps nobody else from coming in; and one too many of those
+            // is let go of, before anything is done for it.
+            let Ok(place) = entrance.handshakes.clone().try_acquire_owned() else {
+                tracing::debug!(
+                    "{address} is let go of: {HANDSHAKES} others are at their handshakes"
+                );
+                return Ok(());
+            };
             connections.spawn(async move {
-                match tls::accept(&tls, stream).await {
+                let accepted = tls::accept(&tls, stream).await;
+                drop(place);
+                match accepted {
                     Ok((stream, who)) => {
                         let peer = Arc::new(Peer { door, who });
                         serve::connection(app, stream, peer, stop).await;

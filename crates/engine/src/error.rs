@@ -197,6 +197,9 @@ pub enum Error {
     /// Networks.
     #[error(transparent)]
     Network(#[from] crate::network::NetworkError),
+    /// A log's way to its server.
+    #[error(transparent)]
+    LogTls(#[from] crate::forward::TlsError),
     /// Secrets.
     #[error(transparent)]
     Secret(#[from] crate::secret::SecretError),
@@ -237,6 +240,7 @@ impl Error {
             Self::Top(error) => error.kind(),
             Self::Logs(error) => error.kind(),
             Self::Network(error) => error.kind(),
+            Self::LogTls(error) => error.kind(),
             Self::Secret(error) => error.kind(),
             Self::Closing | Self::Interrupted => ErrorKind::Unavailable,
             Self::Io { .. }

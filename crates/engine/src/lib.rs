@@ -45,6 +45,7 @@ use std::path::PathBuf;
 pub use container::step;
 pub use engine::Engine;
 pub use error::Error;
+pub use forward::TlsError;
 pub use shim::{AttachOptions, Streams};
 pub use steps::{Passed, steps, watched};
 pub use storage::{

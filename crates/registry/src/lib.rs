@@ -60,3 +60,4 @@ pub use manifest::{Content, Descriptor, Malformed, Manifest};
 pub use repository::Repository;
 pub use search::{Found, Search};
 pub use tags::Tags;
+pub use tls::tls_config;

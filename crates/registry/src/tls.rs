@@ -24,9 +24,30 @@ pub(crate) struct Setup {
 
 /// Makes the configuration; takes some milliseconds for the system's authorities.
 pub(crate) fn client_config(host: &str, setup: &Setup) -> Result<ClientConfig, InvalidConfig> {
+    let refused = |(what, why)| InvalidConfig::new(format!("host.{host:?}.{what}"), why);
+    made(setup).map_err(refused)
+}
+
+/// TLS with a server of another kind, by the same rules: with these authorities (PEM) beside the system's,
+/// and with whatever certificate the server has unless it is verified.
+///
+/// # Errors
+/// `authorities` or `client`, and why that cannot be used.
+pub fn tls_config(
+    authorities: Vec<String>,
+    client: Option<ClientCertificate>,
+    verify: bool,
+) -> Result<ClientConfig, (&'static str, String)> {
+    made(&Setup {
+        authorities,
+        client,
+        verify,
+    })
+}
+
+fn made(setup: &Setup) -> Result<ClientConfig, (&'static str, String)> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let refused =
-        |what: &str, why: String| InvalidConfig::new(format!("host.{host:?}.{what}"), why);
+    let refused = |what: &'static str, why: String| (what, why);
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|e| refused("tls", e.to_string()))?;

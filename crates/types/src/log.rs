@@ -201,7 +201,15 @@ impl LogConfig {
     fn check_name(&self, name: &str) -> Result<(), InvalidLog> {
         let own: &[&str] = match self.driver.as_str() {
             "json-file" | "local" => &["compress", "max-file", "max-size"],
-            "syslog" => &["syslog-address", "syslog-facility", "syslog-format"],
+            "syslog" => &[
+                "syslog-address",
+                "syslog-facility",
+                "syslog-format",
+                "syslog-tls-ca-cert",
+                "syslog-tls-cert",
+                "syslog-tls-key",
+                "syslog-tls-skip-verify",
+            ],
             "gelf" => &[
                 "gelf-address",
                 "gelf-compression-level",
@@ -228,11 +236,6 @@ impl LogConfig {
             || (self.is_remote() && CACHE.contains(&name));
         if known {
             return Ok(());
-        }
-        if self.driver == "syslog" && name.starts_with("syslog-tls-") {
-            return invalid(format!(
-                "log opt '{name}' is not supported: tcp+tls is not spoken, tcp, udp and unix are"
-            ));
         }
         invalid(match self.driver.as_str() {
             "local" => format!("unknown log opt '{name}' for log driver local"),
@@ -357,15 +360,12 @@ impl LogConfig {
     }
 
     fn check_syslog(&self) -> Result<(), InvalidLog> {
-        if self
-            .option("syslog-address")
-            .is_some_and(|a| a.starts_with("tcp+tls:"))
-        {
-            return invalid(
-                "syslog-address: tcp+tls is not spoken: tcp, udp or unix is expected".to_owned(),
-            );
+        let schemes = ["udp", "unix", "unixgram", "tcp", "tcp+tls"];
+        self.check_address("syslog-address", &schemes)?;
+        let has = |name| self.option(name).is_some();
+        if has("syslog-tls-cert") != has("syslog-tls-key") {
+            return invalid("syslog-tls-cert and syslog-tls-key belong together".to_owned());
         }
-        self.check_address("syslog-address", &["udp", "unix", "unixgram", "tcp"])?;
         if let Some(text) = self.option("syslog-facility")
             && facility(text).is_none()
         {

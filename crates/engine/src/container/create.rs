@@ -16,7 +16,7 @@ use crate::render::{self, Identity, Joined, Placed, RenderInput};
 use crate::steps::name as step;
 use crate::table::Container;
 use crate::undo::Stack;
-use crate::{Engine, Error, clock, event, image, network, secret};
+use crate::{Engine, Error, clock, event, forward, image, network, secret};
 
 /// Makes a container. Blocking.
 pub fn create(
@@ -122,6 +122,7 @@ fn checked(
     runtimes::binary(engine.config(), spec)?;
     described::edits(engine, spec)?;
     secret::place::resolve(engine, spec)?;
+    forward::check(&spec.log)?;
     check::platform(spec, &image::platform(&image.config), &Platform::host())?;
     let mut warnings = check::limits(&mut spec.resources, &Machine::of(host))?;
     warnings.extend(network::warnings(spec));

@@ -11,6 +11,7 @@ mod journald;
 mod place;
 mod sink;
 mod syslog;
+mod tls;
 mod wire;
 
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ use tokio::sync::watch::Receiver;
 
 use self::place::Place;
 use self::sink::{About, Line, Sink};
+pub use self::tls::TlsError;
+pub(crate) use self::tls::check;
 use crate::container::{self, LogQuery, LogReading};
 use crate::table::{Container, Progress};
 use crate::{Engine, Error};

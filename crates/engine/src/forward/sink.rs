@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use types::LogConfig;
 
+use super::tls::Tls;
 use super::wire::{Address, Wire};
 use super::{fluentd, gelf, journald, syslog};
 use crate::Engine;
@@ -148,7 +149,7 @@ impl Sink {
         };
         Some(Self {
             language,
-            wire: Wire::new(address),
+            wire: Wire::new(address, Tls::of(log)),
         })
     }
 

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use types::LogConfig;
 
 use super::sink::{About, Line};
+use super::tls;
 
 pub(super) const PORT: u16 = 514;
 
@@ -25,15 +26,19 @@ pub(super) struct Syslog {
     format: Format,
     facility: u8,
     zone: TimeZone,
+    /// Whether each begins with its length, RFC 5425, section 4.3.
+    counted: bool,
 }
 
 impl Syslog {
     pub(super) fn new(log: &LogConfig) -> Self {
+        let format = log.option("syslog-format").unwrap_or_default();
         Self {
-            format: match log.option("syslog-format") {
-                Some("rfc3164") => Format::Rfc3164,
-                Some("rfc5424") => Format::Rfc5424,
-                Some("rfc5424micro") => Format::Rfc5424Micro,
+            counted: tls::is_asked_for(log) && format.starts_with("rfc5424"),
+            format: match format {
+                "rfc3164" => Format::Rfc3164,
+                "rfc5424" => Format::Rfc5424,
+                "rfc5424micro" => Format::Rfc5424Micro,
                 _ => Format::Local,
             },
             facility: log.facility(),
@@ -60,7 +65,10 @@ impl Syslog {
                 format!("<{priority}>1 {time} {host} {tag} {pid} {tag} - ")
             }
         };
-        [head.as_bytes(), line.text, b"\n"].concat()
+        let length = head.len() + line.text.len() + 1;
+        let count = Some(format!("{length} ")).filter(|_| self.counted);
+        let count = count.unwrap_or_default();
+        [count.as_bytes(), head.as_bytes(), line.text, b"\n"].concat()
     }
 }
 
@@ -71,8 +79,12 @@ mod tests {
 
     #[test]
     fn messages() {
-        let show = |format: &str| {
-            let options = [("syslog-format", format), ("syslog-facility", "local0")];
+        let show_at = |address: &str, format: &str| {
+            let options = [
+                ("syslog-address", address),
+                ("syslog-format", format),
+                ("syslog-facility", "local0"),
+            ];
             let log = LogConfig {
                 driver: "syslog".to_owned(),
                 options: options.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
@@ -84,6 +96,7 @@ mod tests {
             let text = String::from_utf8(sink.message(&about(), &line(b"hello"))).unwrap();
             text.replace(&std::process::id().to_string(), "PID")
         };
+        let show = |format: &str| show_at("tcp://h", format);
         assert_eq!(show(""), "<134>Nov 14 22:13:20 the-tag[PID]: hello\n");
         assert_eq!(
             show("rfc3164"),
@@ -97,5 +110,13 @@ mod tests {
             show("rfc5424micro"),
             "<134>1 2023-11-14T22:13:20.123456+00:00 box the-tag PID the-tag - hello\n"
         );
+        // With its length in front where TLS may have put several into one record.
+        let counted = show_at("tcp+tls://h", "rfc5424");
+        let (length, message) = counted.split_once(' ').unwrap();
+        let pid = std::process::id().to_string().len();
+        let shorter = message.len() + pid - "PID".len();
+        assert_eq!(length, shorter.to_string());
+        assert!(message.starts_with("<134>1 2023"), "{message}");
+        assert!(show_at("tcp+tls://h", "rfc3164").starts_with("<134>Nov"));
     }
 }

@@ -1,9 +1,15 @@
 //! Connections to servers, made when they are needed and anew when they have broken.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream};
+use tokio_rustls::client::TlsStream;
+
+use super::tls::Tls;
 
 /// EPROTOTYPE of connect(2).
 const PROTOTYPE: i32 = 91;
@@ -12,6 +18,7 @@ const PROTOTYPE: i32 = 91;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Address {
     Tcp(String),
+    Tls(String),
     Udp(String),
     /// A stream, or datagrams where it takes no streams.
     Unix(String),
@@ -30,6 +37,7 @@ impl Address {
         };
         match scheme {
             "udp" => Self::Udp(host),
+            "tcp+tls" => Self::Tls(host),
             "unix" => Self::Unix(rest.to_owned()),
             "unixgram" => Self::Datagrams(rest.to_owned()),
             _ => Self::Tcp(host),
@@ -41,21 +49,24 @@ impl Address {
 #[derive(Debug)]
 pub(super) struct Wire {
     address: Address,
+    tls: Tls,
     open: Option<Open>,
 }
 
 #[derive(Debug)]
 enum Open {
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
     Udp(UdpSocket),
     Unix(UnixStream),
     Datagrams(UnixDatagram),
 }
 
 impl Wire {
-    pub(super) fn new(address: Address) -> Self {
+    pub(super) fn new(address: Address, tls: Tls) -> Self {
         Self {
             address,
+            tls,
             open: None,
         }
     }
@@ -64,12 +75,17 @@ impl Wire {
     pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => connect(&self.address).await?,
+            None => connect(&self.address, &self.tls).await?,
         };
         match &mut open {
             Open::Tcp(stream) => {
                 still_open(stream)?;
                 stream.write_all(bytes).await?;
+            }
+            Open::Tls(stream) => {
+                still_encrypted(stream).await?;
+                stream.write_all(bytes).await?;
+                stream.flush().await?;
             }
             Open::Unix(stream) => stream.write_all(bytes).await?,
             // Nobody may listen: datagrams are sent all the same.
@@ -90,6 +106,7 @@ impl Wire {
         while !said.windows(word.len()).any(|part| part == word) {
             let length = match &mut self.open {
                 Some(Open::Tcp(stream)) => stream.read(&mut buffer).await?,
+                Some(Open::Tls(stream)) => stream.read(&mut buffer).await?,
                 Some(Open::Unix(stream)) => stream.read(&mut buffer).await?,
                 _ => return Ok(()),
             };
@@ -105,7 +122,8 @@ impl Wire {
     /// Whether bytes follow each other, and do not go one by one.
     pub(super) fn is_stream(&self) -> bool {
         match (&self.open, &self.address) {
-            (Some(Open::Tcp(_) | Open::Unix(_)), _) | (None, Address::Tcp(_)) => true,
+            (Some(Open::Tcp(_) | Open::Tls(_) | Open::Unix(_)), _)
+            | (None, Address::Tcp(_) | Address::Tls(_)) => true,
             (Some(Open::Udp(_) | Open::Datagrams(_)), _)
             | (None, Address::Unix(_) | Address::Udp(_) | Address::Datagrams(_)) => false,
         }
@@ -126,8 +144,27 @@ fn still_open(stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-async fn connect(address: &Address) -> io::Result<Open> {
+/// The same of one by TLS. What the server says of the encryption is heard by the way.
+async fn still_encrypted(stream: &mut TlsStream<TcpStream>) -> io::Result<()> {
+    let mut bytes = [0; 512];
+    let looked = poll_fn(|context| {
+        let mut buffer = ReadBuf::new(&mut bytes);
+        Poll::Ready(
+            match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+                Poll::Pending => Ok(true),
+                Poll::Ready(read) => read.map(|()| !buffer.filled().is_empty()),
+            },
+        )
+    });
+    match looked.await? {
+        true => Ok(()),
+        false => Err(io::ErrorKind::ConnectionReset.into()),
+    }
+}
+
+async fn connect(address: &Address, tls: &Tls) -> io::Result<Open> {
     match address {
+        Address::Tls(host) => Ok(Open::Tls(Box::new(tls.connect(host).await?))),
         Address::Tcp(host) => Ok(Open::Tcp(TcpStream::connect(host).await?)),
         Address::Udp(host) => {
             let to = tokio::net::lookup_host(host).await?.next();
@@ -163,6 +200,7 @@ mod tests {
         assert_eq!(parse("tcp://[::1]:5"), Address::Tcp("[::1]:5".into()));
         assert_eq!(parse("tcp://[::1]"), Address::Tcp("[::1]:514".into()));
         assert_eq!(parse("h:5"), Address::Tcp("h:5".into()));
+        assert_eq!(parse("tcp+tls://h"), Address::Tls("h:514".into()));
         assert_eq!(parse("unix:///a"), Address::Unix("/a".into()));
         assert_eq!(parse("unixgram:///a"), Address::Datagrams("/a".into()));
     }
