@@ -24,7 +24,8 @@ impl Client {
     /// # Errors
     /// When it is no such address, and when nobody serves it.
     pub async fn fetch(&self, url: &str) -> Result<Fetched, Error> {
-        let invalid = |why: &str| Error::Invalid(format!("cannot fetch {url}: {why}"));
+        let told = harmless(url);
+        let invalid = |why: &str| Error::Invalid(format!("cannot fetch {told}: {why}"));
         let parsed = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
             return Err(invalid("an address with http or https is expected"));
@@ -37,7 +38,7 @@ impl Client {
         let purpose = Purpose {
             action: Action::Pull,
             repository: None,
-            what: format!("fetch {url}"),
+            what: format!("fetch {told}"),
             scopes: Vec::new(),
         };
         let nobody = Credentials::anonymous();
@@ -62,6 +63,40 @@ impl Fetched {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(error)) => Err(self.session.unreachable(why(error))),
             Err(_) => Err(self.session.stalled()),
+        }
+    }
+}
+
+/// An address as it may be told to others: without a password, and without a query, which may be as good.
+fn harmless(url: &str) -> String {
+    let (plain, query) = match url.find(['?', '#']) {
+        Some(at) => (&url[..at], "?..."),
+        None => (url, ""),
+    };
+    let Some((scheme, rest)) = plain.split_once("://") else {
+        return format!("{plain}{query}");
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_told() {
+        for (url, told) in [
+            ("http://h/a.tar", "http://h/a.tar"),
+            ("https://ann:secret@h:5/a", "https://h:5/a"),
+            ("https://ann:se@cret@h", "https://h"),
+            ("https://h/a@b?signature=secret", "https://h/a@b?..."),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(harmless(url), told);
         }
     }
 }

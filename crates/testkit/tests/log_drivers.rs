@@ -4,13 +4,14 @@
 #![allow(clippy::print_stderr, reason = "tests tell why they skip")]
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use testkit::registry::Authority;
 use testkit::{Brig, Client, clients, root, until};
 
 /// A server's patience with a container.
@@ -107,6 +108,122 @@ fn syslog_servers_get_every_line_and_logs_reads_them_too() {
     let told = texts(datagrams(&server, 2));
     assert!(told[0].starts_with("<27>") && told[0].ends_with("]: two\n"));
     assert!(told[1].starts_with("<30>") && told[1].ends_with("]: one\n"));
+    brig.finish();
+}
+
+/// A server that prints what comes by TLS from those whose certificate it knows.
+fn encrypted_server(authority: &Authority, dir: &Path, place: SocketAddrV4) -> Child {
+    let shown = authority.server_at(*place.ip());
+    let own = |name: &str, text: &str| written(dir, &format!("server-{name}"), text);
+    Command::new("openssl")
+        .args([
+            "s_server",
+            "-quiet",
+            "-naccept",
+            "64",
+            "-accept",
+            &place.to_string(),
+        ])
+        .args(["-cert", &own("certificate.pem", &shown.certificate)])
+        .args(["-key", &own("key.pem", &shown.key)])
+        .args(["-Verify", "1", "-verify_return_error"])
+        .args(["-CAfile", &own("authority.pem", authority.certificate())])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn written(dir: &Path, name: &str, text: &str) -> String {
+    let path = dir.join(name);
+    fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn syslog_goes_by_tls_to_who_is_known() {
+    let (Some(authority), Some(other), true) = (Authority::new(), Authority::new(), root()) else {
+        return;
+    };
+    let brig = Brig::with_image();
+    let dir = tempfile::tempdir().unwrap();
+    let place = testkit::address();
+    let mut server = encrypted_server(&authority, dir.path(), place);
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let client = authority.client();
+    let file = |name: &str, text: &str| written(dir.path(), name, text);
+    let address = format!("syslog-address=tcp+tls://{place}");
+    let certificate = format!(
+        "syslog-tls-cert={}",
+        file("certificate.pem", &client.certificate)
+    );
+    let key = format!("syslog-tls-key={}", file("key.pem", &client.key));
+    let ca = format!(
+        "syslog-tls-ca-cert={}",
+        file("authority.pem", authority.certificate())
+    );
+    let stranger = format!(
+        "syslog-tls-ca-cert={}",
+        file("stranger.pem", other.certificate())
+    );
+    let same = [
+        address.as_str(),
+        &certificate,
+        &key,
+        "syslog-format=rfc5424",
+    ];
+    // Nothing is told to a server that nobody vouches for: what comes first is the next one's.
+    run(
+        &brig,
+        Client::Brig,
+        "syslog",
+        &[&same[..], &[&stranger, "tag=lost"]].concat(),
+        &[],
+    );
+    for client in clients() {
+        for more in [
+            &[ca.as_str()][..],
+            &[&stranger, "syslog-tls-skip-verify=true"],
+        ] {
+            run(
+                &brig,
+                client,
+                "syslog",
+                &[&same[..], more, &["tag=kept"]].concat(),
+                &[],
+            );
+            let mut told = Vec::new();
+            for line in lines.by_ref().take(2) {
+                let line = line.unwrap();
+                let (count, message) = line.split_once(' ').unwrap();
+                // The newline that ended it is one of them.
+                assert_eq!(count.parse(), Ok(message.len() + 1), "{line}");
+                assert!(message.contains(" kept "), "{line}");
+                told.extend(message.rsplit(' ').next().map(str::to_owned));
+            }
+            told.sort();
+            assert_eq!(told, ["one", "two"]);
+        }
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+    for (options, why) in [
+        (
+            &[&address, "syslog-tls-ca-cert=/none.pem"][..],
+            "cannot read /none.pem",
+        ),
+        (
+            &[&address, &certificate],
+            "syslog-tls-cert and syslog-tls-key belong together",
+        ),
+    ] {
+        let mut words = vec!["create", "--log-driver", "syslog"];
+        words.extend(options.iter().flat_map(|option| ["--log-opt", option]));
+        words.extend(["bb", "true"]);
+        let refused = brig.brig(&words);
+        assert!(refused.fails(1).contains(why), "{refused}");
+    }
     brig.finish();
 }
 

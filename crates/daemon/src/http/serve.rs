@@ -225,7 +225,7 @@ async fn dispatch(app: Arc<App>, peer: Arc<Peer>, request: Request<Sent>) -> Ans
 /// What a trace says of the request.
 fn tell(span: &Span, app: &App, route: &Route) {
     span.routed(route.pattern);
-    if route.pattern.starts_with("/containers/{}")
+    if route.pattern.starts_with("/containers/{")
         && let Ok(view) = engine::container::inspect(&app.engine, &route.name)
     {
         span.about(view.id);
