@@ -72,10 +72,11 @@ async fn answer(app: Arc<App>, peer: Arc<Peer>, request: Request<Incoming>) -> R
     let busy = app.busy.enter();
     let begun = Instant::now();
     let what = format!("{} {}", request.method(), request.uri().path());
-    let given_up = GivenUp::unless_answered(&app, &peer, &what, begun);
+    let mut given_up = GivenUp::unless_answered(&app, &peer, &what, begun);
     let span = app.telemetry.as_ref().and_then(|telemetry| {
         telemetry.begin(request.method(), request.uri().path(), request.headers())
     });
+    given_up.span.clone_from(&span);
     let (parts, body) = request.into_parts();
     let (body, unread) = Sent::new(body);
     let request = Request::from_parts(parts, body);
@@ -122,6 +123,7 @@ struct GivenUp {
     peer: Arc<Peer>,
     what: String,
     begun: Instant,
+    span: Option<Arc<Span>>,
     answered: bool,
 }
 
@@ -132,6 +134,7 @@ impl GivenUp {
             peer: peer.clone(),
             what: what.to_owned(),
             begun,
+            span: None,
             answered: false,
         }
     }
@@ -148,6 +151,9 @@ impl Drop for GivenUp {
         }
         let took = self.begun.elapsed();
         self.app.requests.count(took, true);
+        if let (Some(telemetry), Some(span)) = (&self.app.telemetry, &self.span) {
+            telemetry.end(span, gone().as_u16(), None);
+        }
         if let Some(audit) = &self.app.audit {
             let gone = Failure::with_status(gone(), "the client went away");
             audited(audit, &self.peer, &self.what, &Err(gone), took);
