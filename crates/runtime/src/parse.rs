@@ -227,6 +227,75 @@ mod tests {
         assert_eq!(lost, [""; 0]);
     }
 
+    #[test]
+    fn every_word_of_the_specification_is_read() {
+        let words = [
+            (
+                "/linux/namespaces/0/type",
+                "mount pid network uts ipc user cgroup time",
+            ),
+            ("/linux/devices/0/type", "c b u p"),
+            ("/linux/resources/devices/0/type", "a c b"),
+            ("/linux/personality/domain", "LINUX LINUX32"),
+            (
+                "/linux/seccomp/defaultAction",
+                "SCMP_ACT_KILL SCMP_ACT_KILL_PROCESS SCMP_ACT_KILL_THREAD SCMP_ACT_TRAP \
+                 SCMP_ACT_ERRNO SCMP_ACT_TRACE SCMP_ACT_ALLOW SCMP_ACT_LOG SCMP_ACT_NOTIFY",
+            ),
+            (
+                "/linux/seccomp/flags/0",
+                "SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_LOG SECCOMP_FILTER_FLAG_SPEC_ALLOW \
+                 SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+            ),
+            (
+                "/linux/seccomp/syscalls/0/args/0/op",
+                "SCMP_CMP_NE SCMP_CMP_LT SCMP_CMP_LE SCMP_CMP_EQ SCMP_CMP_GE SCMP_CMP_GT \
+                 SCMP_CMP_MASKED_EQ",
+            ),
+            (
+                "/linux/seccomp/architectures/0",
+                "SCMP_ARCH_X86 SCMP_ARCH_X86_64 SCMP_ARCH_X32 SCMP_ARCH_ARM SCMP_ARCH_AARCH64 \
+                 SCMP_ARCH_LOONGARCH64 SCMP_ARCH_M68K SCMP_ARCH_MIPS SCMP_ARCH_MIPS64 \
+                 SCMP_ARCH_MIPS64N32 SCMP_ARCH_MIPSEL SCMP_ARCH_MIPSEL64 SCMP_ARCH_MIPSEL64N32 \
+                 SCMP_ARCH_PPC SCMP_ARCH_PPC64 SCMP_ARCH_PPC64LE SCMP_ARCH_S390 SCMP_ARCH_S390X \
+                 SCMP_ARCH_SH SCMP_ARCH_SHEB SCMP_ARCH_PARISC SCMP_ARCH_PARISC64 SCMP_ARCH_RISCV64",
+            ),
+            (
+                "/process/scheduler/policy",
+                "SCHED_OTHER SCHED_FIFO SCHED_RR SCHED_BATCH SCHED_ISO SCHED_IDLE SCHED_DEADLINE",
+            ),
+            (
+                "/process/scheduler/flags/0",
+                "SCHED_FLAG_RESET_ON_FORK SCHED_FLAG_RECLAIM SCHED_FLAG_DL_OVERRUN \
+                 SCHED_FLAG_KEEP_POLICY SCHED_FLAG_KEEP_PARAMS SCHED_FLAG_UTIL_CLAMP_MIN \
+                 SCHED_FLAG_UTIL_CLAMP_MAX",
+            ),
+            (
+                "/process/ioPriority/class",
+                "IOPRIO_CLASS_RT IOPRIO_CLASS_BE IOPRIO_CLASS_IDLE",
+            ),
+            (
+                "/process/rlimits/0/type",
+                "RLIMIT_AS RLIMIT_CORE RLIMIT_CPU RLIMIT_DATA RLIMIT_FSIZE RLIMIT_LOCKS \
+                 RLIMIT_MEMLOCK RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_NOFILE RLIMIT_NPROC RLIMIT_RSS \
+                 RLIMIT_RTPRIO RLIMIT_RTTIME RLIMIT_SIGPENDING RLIMIT_STACK",
+            ),
+        ];
+        let mut words = words.map(|(path, words)| (path, words.to_owned())).to_vec();
+        words.push(("/linux/memoryPolicy/mode", MODES.join(" ")));
+        words.push(("/linux/memoryPolicy/flags/0", FLAGS.join(" ")));
+        let text = include_bytes!("../tests/data/every-property.json");
+        let whole: Value = serde_json::from_slice(text).unwrap();
+        for (path, words) in &words {
+            for word in words.split_whitespace() {
+                let mut changed = whole.clone();
+                *changed.pointer_mut(path).unwrap() = word.into();
+                let read = parse_spec(changed.to_string().as_bytes());
+                assert!(read.is_ok(), "{path} {word}: {:?}", read.err());
+            }
+        }
+    }
+
     /// The paths of what is asked for and not there.
     fn missing(asked: &Value, read: &Value, path: String, lost: &mut Vec<String>) {
         match (asked, read) {
