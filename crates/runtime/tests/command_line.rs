@@ -219,8 +219,7 @@ fn every_verb_and_flag_of_runc_is_here() {
         .collect();
     assert!(verbs.len() > 15, "{theirs}");
     let missing = |theirs: &str, ours: &str| -> Vec<String> {
-        let difference = flags(theirs).difference(&flags(ours)).cloned().collect();
-        difference
+        flags(theirs).difference(&flags(ours)).cloned().collect()
     };
     assert_eq!(missing(&theirs, &ours), [""; 0]);
     for verb in verbs {
