@@ -261,30 +261,14 @@ fn a_socket_of_a_team_has_its_containers_only() {
         &["run", "bb", "true"],
         "has the label team=ci: add it",
     );
-    let joined = [
-        "run",
-        "--label",
-        "team=ci",
-        "--network",
-        "container:theirs",
-        "bb",
-        "true",
-    ];
-    doors.refused("team", &joined, "No such container");
-    let lent = [
-        "run",
-        "--label",
-        "team=ci",
-        "--volumes-from",
-        "theirs",
-        "bb",
-        "true",
-    ];
-    doors.refused("team", &lent, "No such container");
-    let linked = [
-        "run", "--label", "team=ci", "--link", "theirs", "bb", "true",
-    ];
-    doors.refused("team", &linked, "No such container");
+    for shared in [
+        "--network=container:theirs",
+        "--volumes-from=theirs",
+        "--link=theirs",
+    ] {
+        let run = ["run", "--label=team=ci", shared, "bb", "true"];
+        doors.refused("team", &run, "No such container");
+    }
     doors.refused("team", &["system", "df"], "not told through this socket");
     // What is imported gets any name, also that of the image that others run.
     doors.refused("team", &["import", "-", "bb"], "pulled, not imported");

@@ -307,11 +307,6 @@ fn a_build_is_given_up_in_each_of_its_steps() {
         return;
     }
     let brig = Brig::with_image();
-    let running = |text: &str| {
-        processes_naming(text)
-            .iter()
-            .any(|process| process.command.starts_with("sleep"))
-    };
     let outputs: [(&str, &[&str]); 6] = [
         ("FROM @/stalls:1\nRUN true\n", &[]),
         ("FROM bb\nADD http://@/file /f\n", &[]),
@@ -349,7 +344,21 @@ fn a_build_is_given_up_in_each_of_its_steps() {
             drop(hold);
         }
     }
-    // A command, one that waits for a cache that another build has, and a result that nobody reads.
+    brig.finish();
+}
+
+/// A command, one that waits for a cache that another build has, and a result that nobody reads.
+#[test]
+fn a_build_is_given_up_while_something_runs() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let running = |text: &str| {
+        processes_naming(text)
+            .iter()
+            .any(|process| process.command.starts_with("sleep"))
+    };
     let sleeps = context(&[(
         "Dockerfile",
         "FROM bb\nRUN --mount=type=cache,id=one,target=/c,sharing=locked echo begun; sleep 86421\n",

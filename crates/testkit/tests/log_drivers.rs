@@ -208,23 +208,23 @@ fn syslog_goes_by_tls_to_who_is_known() {
     }
     server.kill().unwrap();
     server.wait().unwrap();
-    for (options, why) in [
-        (
-            &[&address, "syslog-tls-ca-cert=/none.pem"][..],
-            "cannot read /none.pem",
-        ),
-        (
-            &[&address, &certificate],
-            "syslog-tls-cert and syslog-tls-key belong together",
-        ),
-    ] {
-        let mut words = vec!["create", "--log-driver", "syslog"];
-        words.extend(options.iter().flat_map(|option| ["--log-opt", option]));
-        words.extend(["bb", "true"]);
-        let refused = brig.brig(&words);
-        assert!(refused.fails(1).contains(why), "{refused}");
-    }
+    refused_of_tls(
+        &brig,
+        &[&address, "syslog-tls-ca-cert=/none.pem"],
+        "cannot read /none.pem",
+    );
+    let together = "syslog-tls-cert and syslog-tls-key belong together";
+    refused_of_tls(&brig, &[&address, &certificate], together);
     brig.finish();
+}
+
+#[track_caller]
+fn refused_of_tls(brig: &Brig, options: &[&str], why: &str) {
+    let mut words = vec!["create", "--log-driver", "syslog"];
+    words.extend(options.iter().flat_map(|option| ["--log-opt", option]));
+    words.extend(["bb", "true"]);
+    let refused = brig.brig(&words);
+    assert!(refused.fails(1).contains(why), "{refused}");
 }
 
 #[test]

@@ -147,26 +147,28 @@ fn flags_in(help: &str) -> Vec<String> {
         .collect()
 }
 
-/// Every flag of ours is one of Docker's, with the same short form and type; every flag of
-/// Docker's that we lack is refused with a reason.
-#[test]
-fn flags_are_dockers() {
+/// The client that the tests are held against.
+fn docker() -> Option<PathBuf> {
     let cache = std::env::var_os("BRIG_CACHE").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache"),
         PathBuf::from,
     );
     let program = cache.join("tools/docker-28/usr/bin/docker");
-    if !program.exists() {
+    program.exists().then_some(program)
+}
+
+/// Every flag of ours is one of Docker's, with the same short form and type; every flag of
+/// Docker's that we lack is refused with a reason.
+#[test]
+fn flags_are_dockers() {
+    let Some(program) = docker() else {
         eprintln!("SKIP: flags_are_dockers: there is no docker client (scripts/setup.sh test)");
         return;
-    }
+    };
     let docker = |verb: &str| {
-        let output = std::process::Command::new(&program)
-            .args(verb.split(' '))
-            .arg("--help")
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let mut command = std::process::Command::new(&program);
+        let output = command.args(verb.split(' ')).arg("--help").output();
+        String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
     };
     /// Brig's own.
     const VERBS_OF_OURS: [&str; 25] = [
