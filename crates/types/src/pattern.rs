@@ -107,8 +107,8 @@ impl<'a> Machine<'a> {
 
     /// Marks a place, and those that follow it without a character.
     fn reach(&self, reached: &mut [bool], place: usize) {
-        for at in place..reached.len() {
-            if std::mem::replace(&mut reached[at], true) {
+        for (at, reached) in reached.iter_mut().enumerate().skip(place) {
+            if std::mem::replace(reached, true) {
                 return;
             }
             let optional = |(_, repeat): &(_, Repeat)| *repeat != Repeat::Once;
