@@ -111,8 +111,8 @@ impl Provenance {
     /// The statement.
     pub fn statement(&self, facts: &Facts<'_>) -> Statement {
         let (kind, predicate) = match self.version {
-            Version::Old => (KIND_0_2, self.old(facts)),
-            Version::New => (KIND_1, self.new(facts)),
+            Version::Old => (KIND_0_2, self.version_0_2(facts)),
+            Version::New => (KIND_1, self.version_1(facts)),
         };
         Statement {
             kind: kind.to_owned(),
@@ -120,7 +120,7 @@ impl Provenance {
         }
     }
 
-    fn old(&self, facts: &Facts<'_>) -> Value {
+    fn version_0_2(&self, facts: &Facts<'_>) -> Value {
         let (parameters, complete) = self.parameters(facts);
         let mut metadata = json!({
             "buildInvocationID": facts.id,
@@ -152,7 +152,7 @@ impl Provenance {
         predicate
     }
 
-    fn new(&self, facts: &Facts<'_>) -> Value {
+    fn version_1(&self, facts: &Facts<'_>) -> Value {
         let (request, complete) = self.parameters(facts);
         let mut internal = json!({ "builderPlatform": Platform::host().to_string() });
         if let Some(steps) = self.steps(facts) {

@@ -44,12 +44,12 @@ pub(super) fn repository(run: &Run<'_>, git: &Git) -> Result<Files, Failure> {
     check_out(&place, git)?;
     let commit = place.git(&["rev-parse", "HEAD"])?;
     run.ask.memory.made_of(material(git, commit.trim()));
-    if let Some(wanted) = &git.checksum {
-        if !commit.starts_with(wanted.as_str()) {
-            let remote = &git.remote;
-            let sentence = format!("{remote}: expected checksum to match {wanted}, got {commit}");
-            return Err(Failure::invalid(sentence));
-        }
+    if let Some(wanted) = &git.checksum
+        && !commit.starts_with(wanted.as_str())
+    {
+        let remote = &git.remote;
+        let sentence = format!("{remote}: expected checksum to match {wanted}, got {commit}");
+        return Err(Failure::invalid(sentence));
     }
     if !git.skip_submodules {
         let update = ["submodule", "update", "--quiet", "--init", "--recursive"];
