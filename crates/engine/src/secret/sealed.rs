@@ -311,7 +311,7 @@ mod tests {
 
         // One that was put in another's place is not taken for it.
         let swapped = text.replace(&found.id, "0".repeat(32).as_str());
-        std::fs::write(root.join("secrets.json"), swapped).unwrap();
+        sys::file::replace(&root.join("secrets.json"), swapped.as_bytes(), 0o600).unwrap();
         assert!(Vault::new(&root, None).open("a").is_err());
         std::fs::remove_file(dir.path().join("data.key")).unwrap();
         let vault = Vault::new(&root, None);
