@@ -1,6 +1,6 @@
 //! Log drivers that send lines elsewhere, what is kept of them here, and files that are packed.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 #![allow(clippy::print_stderr, reason = "tests tell why they skip")]
 
 use std::fs;

@@ -230,7 +230,7 @@ fn entries(mut bytes: &[u8]) -> BTreeMap<String, Entry> {
     while bytes.len() >= 512 && bytes[0] != 0 {
         let (head, rest) = bytes.split_at(512);
         let said = more.get("size").and_then(|size| size.parse().ok());
-        let size = said.unwrap_or_else(|| octal(&head[124..136])) as usize;
+        let size = usize::try_from(said.unwrap_or_else(|| octal(&head[124..136]))).unwrap();
         let content = &rest[..size];
         bytes = &rest[size.div_ceil(512) * 512..];
         match head[156] {
