@@ -1,9 +1,9 @@
 //! What the handlers share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use builder::solve::{Cancel, Solver};
 use engine::Engine;
@@ -15,6 +15,7 @@ use crate::access::audit::Audit;
 use crate::busy::Counter;
 use crate::handlers::Builds;
 use crate::http::error::Failure;
+use crate::http::line::Lines;
 use crate::metrics::Requests;
 use crate::telemetry::{self, Telemetry};
 
@@ -35,6 +36,10 @@ pub(crate) struct App {
     pub(crate) warnings: Vec<String>,
     pub(crate) busy: Counter,
     pub(crate) handovers: Handovers,
+    /// Connections that the daemon's successor may take over.
+    pub(crate) lines: Lines,
+    /// Work that no successor can go on with.
+    pub(crate) bound: Bound,
     /// Who builds.
     pub(crate) solver: Solver,
     /// Builds of the classic API under way.
@@ -62,6 +67,8 @@ impl App {
             warnings,
             busy: Counter::new(),
             handovers: Handovers::default(),
+            lines: Lines::new(),
+            bound: Bound::default(),
             verbs: Mutex::default(),
         }
     }
@@ -108,6 +115,15 @@ impl App {
 
     /// Runs something that outlives the request it belongs to.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let bound = self.bound.enter();
+        self.spawn_endless(async move {
+            task.await;
+            drop(bound);
+        });
+    }
+
+    /// The same for what has no end, and may break off when the daemon does.
+    pub(crate) fn spawn_endless(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut verbs = lock(&self.verbs);
         // Those that have ended are let go of here, so that the set stays as small as what runs.
         while verbs.try_join_next().is_some() {}
@@ -124,6 +140,35 @@ impl App {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Whatever panicked left the set whole: its methods do not run foreign code.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Work under way, and since when: what is in the middle of it cannot be gone on with by another process.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bound(Arc<Mutex<BTreeMap<u64, Instant>>>);
+
+/// One piece of it.
+#[derive(Debug)]
+struct Binding(Bound, u64);
+
+impl Bound {
+    fn enter(&self) -> Binding {
+        let mut all = lock(&self.0);
+        let number = all.last_key_value().map_or(0, |(number, _)| number + 1);
+        all.insert(number, Instant::now());
+        Binding(self.clone(), number)
+    }
+
+    /// For how long the oldest is under way; none if none is.
+    pub(crate) fn oldest(&self) -> Option<Duration> {
+        let all = lock(&self.0);
+        all.first_key_value().map(|(_, since)| since.elapsed())
+    }
+}
+
+impl Drop for Binding {
+    fn drop(&mut self) {
+        lock(&self.0.0).remove(&self.1);
+    }
 }
 
 /// Builds under way that somebody has given an id, by which they can be given up.

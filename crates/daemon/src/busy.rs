@@ -24,6 +24,11 @@ impl Counter {
         Busy(self.0.clone())
     }
 
+    /// Whether none is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        *self.0.borrow() == 0
+    }
+
     /// Until none is under way.
     pub(crate) async fn idle(&self) {
         // The sender lives as long as `self`.

@@ -23,5 +23,6 @@ mod shutdown;
 mod socket;
 mod start;
 mod telemetry;
+mod upgrade;
 
 pub use start::main;

@@ -14,7 +14,7 @@ use crate::app::App;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long connections may take to write out their last answers.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Signals that the daemon heeds.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     reload: Signal,
+    upgrade: Signal,
 }
 
 /// What a signal asks for.
@@ -29,6 +30,7 @@ pub(crate) struct Signals {
 pub(crate) enum Asked {
     Stop,
     Reload,
+    Upgrade,
 }
 
 impl Signals {
@@ -37,6 +39,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             reload: signal(SignalKind::hangup())?,
+            upgrade: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -46,6 +49,7 @@ impl Signals {
             _ = self.terminate.recv() => Asked::Stop,
             _ = self.interrupt.recv() => Asked::Stop,
             _ = self.reload.recv() => Asked::Reload,
+            _ = self.upgrade.recv() => Asked::Upgrade,
         }
     }
 }

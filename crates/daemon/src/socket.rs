@@ -37,7 +37,7 @@ pub(crate) enum Listener {
     Unix {
         listener: UnixListener,
         /// None for one that a service manager opened.
-        _placed: Option<Placed>,
+        placed: Option<Placed>,
     },
     Tcp(TcpListener),
 }
@@ -92,11 +92,46 @@ pub(crate) fn adopt(sockets: Vec<OwnedFd>) -> Result<Vec<Listener>, Error> {
         listener.set_nonblocking(true)?;
         Ok(Listener::Unix {
             listener: UnixListener::from_std(listener)?,
-            _placed: None,
+            placed: None,
         })
     };
     let adopted: io::Result<Vec<_>> = sockets.into_iter().map(adopt).collect();
     adopted.map_err(Error::Passed)
+}
+
+/// Takes over the sockets that the daemon before this one had: with one that it has put in place comes its path. Must be
+/// called within a tokio runtime.
+pub(crate) fn inherit(
+    socket: OwnedFd,
+    tcp: bool,
+    placed: Option<PathBuf>,
+) -> Result<Listener, Error> {
+    let placed = placed.and_then(|path| {
+        let identity = identity(&path)?;
+        Some(Placed { path, identity })
+    });
+    let listener = || match tcp {
+        false => Ok(Listener::Unix {
+            listener: UnixListener::from_std(StdUnixListener::from(socket))?,
+            placed,
+        }),
+        true => TcpListener::from_std(std::net::TcpListener::from(socket)).map(Listener::Tcp),
+    };
+    listener().map_err(Error::Passed)
+}
+
+impl Listener {
+    /// The socket, which goes on listening, and the path that was put in place for it.
+    pub(crate) fn leave(self) -> io::Result<(OwnedFd, Option<PathBuf>)> {
+        match self {
+            Self::Tcp(listener) => Ok((listener.into_std()?.into(), None)),
+            Self::Unix { listener, placed } => {
+                // Without its path it is not taken away: whoever goes on with it does that.
+                let path = placed.map(|mut placed| std::mem::take(&mut placed.path));
+                Ok((listener.into_std()?.into(), path))
+            }
+        }
+    }
 }
 
 fn failed<E: std::error::Error + Send + Sync + 'static>(host: &Endpoint, source: E) -> Error {
@@ -125,10 +160,7 @@ fn unix(host: &Endpoint, path: &Path, group: Option<u32>) -> Result<Listener, Er
         UnixListener::from_std(StdUnixListener::from(socket))
     };
     let listener = open().map_err(|source| failed(host, source))?;
-    Ok(Listener::Unix {
-        listener,
-        _placed: placed,
-    })
+    Ok(Listener::Unix { listener, placed })
 }
 
 /// A directory above a socket: for others to pass through, not to look into.

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,13 +16,18 @@ use sys::file::Lock;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
+use crate::accept::{Connections, Entrance};
 use crate::access::audit::Audit;
 use crate::access::tls;
 use crate::app::App;
 use crate::config::{self, Config, Flags};
-use crate::shutdown::{self, Asked, Signals};
+use crate::http::line::Phase;
+use crate::http::resumed;
+use crate::shutdown::{self, Asked, LAST_WORDS, Signals};
 use crate::telemetry::{self, Collector, Telemetry};
+use crate::upgrade::{self, Leaving, Legacy};
 use crate::{accept, log, metrics, notify, socket};
 
 /// Threads that run the event loop: they only pass things on.
@@ -64,6 +70,8 @@ enum Error {
     Telemetry(#[from] telemetry::CollectorError),
     #[error("{0}")]
     Engine(String),
+    #[error("cannot take over from another daemon")]
+    Upgrade(#[from] upgrade::Error),
     #[error("cannot start the event loop")]
     Runtime(#[source] io::Error),
     #[error("no step is called {0:?}; --fail-at list names them")]
@@ -107,13 +115,25 @@ fn run(flags: &Flags) -> Result<(), Error> {
         list_steps();
         return Ok(());
     }
+    let mut legacy = upgrade::found()?;
+    let program = upgrade::program()?;
     let config = read_config(flags)?;
+    if flags.validate {
+        valid();
+        return Ok(());
+    }
     let level = log::start(config.log_level, config.log_format);
     prepare_process();
-    let _locks = lock_roots(&config)?;
+    let locks = lock_roots(&config, std::mem::take(&mut legacy.locks))?;
     write_pid(&config)?;
     let runtime = runtime()?;
-    let result = runtime.block_on(serve(flags, &config, &level));
+    let result = loop {
+        match runtime.block_on(serve(flags, (&config, &level), &program, legacy)) {
+            Ok(End::Stopped) => break Ok(()),
+            Ok(End::Leaving(leaving)) => legacy = replaced(&program, *leaving, &locks)?,
+            Err(error) => break Err(error),
+        }
+    };
     if let Some(path) = &config.pid_file {
         // It may have been taken away already.
         let _ = std::fs::remove_file(path);
@@ -121,6 +141,30 @@ fn run(flags: &Flags) -> Result<(), Error> {
     // Blocking work that is left belongs to requests that were cut off: it is not waited for.
     runtime.shutdown_background();
     result
+}
+
+/// How serving came to its end.
+enum End {
+    Stopped,
+    /// Another program goes on with this.
+    Leaving(Box<Leaving>),
+}
+
+/// Becomes the new program; if that fails, what it would have found, for this one to go on with.
+fn replaced(program: &Path, leaving: Leaving, locks: &[Lock; 2]) -> Result<Legacy, Error> {
+    let handover = upgrade::hand_over(leaving, locks)?;
+    let error = upgrade::execute(program, &handover);
+    tracing::error!("this daemon goes on: {}", chain(&error));
+    let mut legacy = upgrade::read(handover)?;
+    // They are still held.
+    legacy.locks.clear();
+    Ok(legacy)
+}
+
+/// In Docker's words.
+#[expect(clippy::print_stdout, reason = "it is what was asked for")]
+fn valid() {
+    println!("configuration OK");
 }
 
 #[expect(clippy::print_stdout, reason = "it is what was asked for")]
@@ -156,8 +200,11 @@ fn prepare_process() {
     }
 }
 
-/// One daemon a data root and a run root.
-fn lock_roots(config: &Config) -> Result<[Lock; 2], Error> {
+/// One daemon a data root and a run root; the locks of the daemon before this one are this one's.
+fn lock_roots(config: &Config, inherited: Vec<OwnedFd>) -> Result<[Lock; 2], Error> {
+    if let Ok(both) = <[OwnedFd; 2]>::try_from(inherited) {
+        return Ok(both.map(Lock::adopt));
+    }
     let failed = |path: &PathBuf| {
         let path = path.clone();
         move |source| Error::Root { path, source }
@@ -204,57 +251,164 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
         .map_err(Error::Runtime)
 }
 
-async fn serve(flags: &Flags, config: &Config, level: &log::Level) -> Result<(), Error> {
+async fn serve(
+    flags: &Flags,
+    (config, level): (&Config, &log::Level),
+    program: &Path,
+    mut legacy: Legacy,
+) -> Result<End, Error> {
     let mut signals = Signals::new().map_err(Error::Runtime)?;
     let tls = config.access.tls.as_ref().map(tls::acceptor).transpose()?;
-    let entrances = accept::entrances(config).await?;
-    let metrics = listen_for_metrics(config).await?;
+    let entrances = accept::entrances(config, std::mem::take(&mut legacy.listeners)).await?;
+    let metrics = listen_for_metrics(config, legacy.metrics.take()).await?;
     let audit = open_audit(config)?;
     let (said, told) = watch::channel(false);
     let (telemetry, sending) = begin_telemetry(config, told)?.unzip();
     let sending = sending.map(tokio::spawn);
     let engine = open_engine(config).await?;
+    engine.take_over(std::mem::take(&mut legacy.engine));
     let warnings = exposed(config);
     warnings.iter().for_each(|line| tracing::warn!("{line}"));
     let app = Arc::new(App::new(engine.clone(), warnings, (audit, telemetry)));
-    let (stop, stopping) = watch::channel(false);
-    let mut accepting: JoinSet<JoinSet<()>> = JoinSet::new();
-    for entrance in entrances {
-        let accept = accept::accept(app.clone(), entrance, tls.clone(), stopping.clone());
-        accepting.spawn(accept);
-    }
-    if let Some(listener) = metrics {
-        app.spawn(metrics::serve(app.clone(), listener, stopping.clone()));
-    }
+    let open = Open::new(&app, entrances, tls, metrics, &mut legacy);
     let manager = std::env::var_os("NOTIFY_SOCKET");
     notify::notify(manager.as_deref(), "READY=1");
-    announce(config);
-    while signals.next().await == Asked::Reload {
-        reload(flags, level, &engine);
-        app.audit.iter().for_each(Audit::reopen);
+    announce(config, &engine, legacy.from.as_deref());
+    loop {
+        match signals.next().await {
+            Asked::Reload => {
+                reload(flags, level, &engine);
+                app.audit.iter().for_each(Audit::reopen);
+            }
+            Asked::Stop => break,
+            Asked::Upgrade => match may_leave(&app, program).await {
+                Ok(()) => {
+                    let leaving = Box::new(open.leave(&app).await);
+                    let _ = said.send(true);
+                    if let Some(sending) = sending {
+                        drop(sending.await);
+                    }
+                    return Ok(End::Leaving(leaving));
+                }
+                Err(error) => tracing::error!("this daemon goes on: {}", chain(&error)),
+            },
+        }
     }
     tracing::info!("stopping; containers go on");
     notify::notify(manager.as_deref(), "STOPPING=1");
-    let _ = stop.send(true);
-    let mut connections = JoinSet::new();
-    while let Some(Ok(mut of_listener)) = accepting.join_next().await {
-        connections.spawn(async move { while of_listener.join_next().await.is_some() {} });
-    }
-    shutdown::finish(&app, &stop, connections).await;
+    open.close(&app).await;
     let _ = said.send(true);
     if let Some(sending) = sending {
         // It has an end of its own.
         drop(sending.await);
     }
     engine.close().await;
-    Ok(())
+    Ok(End::Stopped)
 }
 
-async fn listen_for_metrics(config: &Config) -> Result<Option<TcpListener>, Error> {
+/// Until all that is under way has come to its end, and the door is closed.
+async fn may_leave(app: &App, program: &Path) -> Result<(), upgrade::Error> {
+    tracing::info!("{} is to take over", program.display());
+    upgrade::check(program).await?;
+    upgrade::close_door(app).await
+}
+
+/// Everything that is served.
+struct Open {
+    stop: watch::Sender<bool>,
+    accepting: JoinSet<(Option<Entrance>, Connections)>,
+    metrics: JoinSet<TcpListener>,
+}
+
+impl Open {
+    fn new(
+        app: &Arc<App>,
+        entrances: Vec<Entrance>,
+        tls: Option<TlsAcceptor>,
+        metrics: Option<TcpListener>,
+        legacy: &mut Legacy,
+    ) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let mut open = Self {
+            stop,
+            accepting: JoinSet::new(),
+            metrics: JoinSet::new(),
+        };
+        let doors: Vec<_> = entrances.iter().map(|one| one.door.clone()).collect();
+        let mut known = JoinSet::new();
+        for left in legacy.connections(&doors) {
+            known.spawn(resumed::go_on(app.clone(), left, stopping.clone()));
+        }
+        for entrance in entrances {
+            let accept = accept::accept(app.clone(), entrance, tls.clone(), stopping.clone());
+            open.accepting.spawn(accept);
+        }
+        let mut stopped = stopping.clone();
+        open.accepting.spawn(async move {
+            // Its sender lives as long as anything is served.
+            let _ = stopped.wait_for(|stop| *stop).await;
+            (None, known)
+        });
+        if let Some(listener) = metrics {
+            let serve = metrics::serve(app.clone(), listener, stopping);
+            open.metrics.spawn(serve);
+        }
+        open
+    }
+
+    /// Ends everything, what has an end after that.
+    async fn close(mut self, app: &Arc<App>) {
+        let _ = self.stop.send(true);
+        let mut connections = JoinSet::new();
+        while let Some(Ok((_, mut of_listener))) = self.accepting.join_next().await {
+            connections.spawn(async move { while of_listener.join_next().await.is_some() {} });
+        }
+        shutdown::finish(app, &self.stop, connections).await;
+    }
+
+    /// Lets go of everything as it is.
+    async fn leave(mut self, app: &Arc<App>) -> Leaving {
+        app.lines.set(Phase::Leave);
+        let _ = self.stop.send(true);
+        let (mut entrances, mut connections) = (Vec::new(), Vec::new());
+        while let Some(Ok((entrance, mut of_listener))) = self.accepting.join_next().await {
+            entrances.extend(entrance);
+            let left = async {
+                while let Some(left) = of_listener.join_next().await {
+                    connections.extend(left.ok().flatten());
+                }
+            };
+            // Those that are encrypted, or in the middle of what has no end, break off.
+            drop(tokio::time::timeout(LAST_WORDS, left).await);
+        }
+        let metrics = self.metrics.join_next().await.and_then(Result::ok);
+        app.close().await;
+        tracing::info!(connections = connections.len(), "another program goes on");
+        Leaving {
+            entrances,
+            connections,
+            metrics,
+            engine: app.engine.leave().await,
+        }
+    }
+}
+
+async fn listen_for_metrics(
+    config: &Config,
+    inherited: Option<OwnedFd>,
+) -> Result<Option<TcpListener>, Error> {
     let Some(address) = config.access.metrics else {
         return Ok(None);
     };
-    let listener = metrics::listen(address).await;
+    let inherited = inherited.and_then(|fd| TcpListener::from_std(fd.into()).ok());
+    let inherited = inherited.filter(|one| {
+        let own = one.local_addr();
+        own.is_ok_and(|own| own.ip() == address.ip() && [own.port(), 0].contains(&address.port()))
+    });
+    let listener = match inherited {
+        Some(listener) => Ok(listener),
+        None => metrics::listen(address).await,
+    };
     let listener = listener.map_err(|source| Error::Metrics { address, source })?;
     let shown = listener.local_addr().unwrap_or(address);
     tracing::info!("metrics are shown at http://{shown}/metrics");
@@ -333,14 +487,19 @@ fn exposed(config: &Config) -> Vec<String> {
     .collect()
 }
 
-fn announce(config: &Config) {
+fn announce(config: &Config, engine: &Engine, from: Option<&str>) {
+    let version = env!("CARGO_PKG_VERSION");
+    if let Some(from) = from {
+        engine::event::upgraded(engine, &crate::identity::read(engine), from, version);
+    }
     let hosts: Vec<String> = config.hosts.iter().map(ToString::to_string).collect();
     let file = config
         .file
         .as_ref()
         .map_or_else(|| "none".to_owned(), |path| path.display().to_string());
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version,
+        upgraded_from = from,
         config = file,
         data_root = %config.data_root.display(),
         "listening on {}",

@@ -154,6 +154,17 @@ impl Engine {
 
     /// Lets go of all containers, which go on running.
     pub async fn close(&self) {
+        self.let_go().await;
+        if let Err(error) = self.blocking(network::recover::leave).await {
+            tracing::warn!(error = %error.chain(), "cannot take networks down");
+        }
+        if let Err(error) = self.blocking(Self::remove_cgroup_parent).await {
+            tracing::warn!(error = %error.chain(), "cannot remove the containers' cgroup");
+        }
+    }
+
+    /// Ends what goes on in the background, and writes down what is not written down yet.
+    pub(crate) async fn let_go(&self) {
         self.inner.closing.store(true, Ordering::Release);
         let mut watchers = std::mem::take(&mut *lock(&self.inner.watchers));
         watchers.shutdown().await;
@@ -169,12 +180,7 @@ impl Engine {
         if let Err(error) = event::write(&self.config().run_root, self.events()) {
             tracing::warn!("the next daemon will not know some events: {error}");
         }
-        if let Err(error) = self.blocking(network::recover::leave).await {
-            tracing::warn!(error = %error.chain(), "cannot take networks down");
-        }
-        if let Err(error) = self.blocking(Self::remove_cgroup_parent).await {
-            tracing::warn!(error = %error.chain(), "cannot remove the containers' cgroup");
-        }
+        self.networks().unwatch();
     }
 
     /// Unless a container runs, or another engine's.

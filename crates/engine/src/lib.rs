@@ -34,6 +34,7 @@ mod record;
 mod recover;
 mod run_root;
 mod steps;
+mod successor;
 mod supervise;
 mod table;
 mod undo;
@@ -52,6 +53,7 @@ pub use storage::{
     Asked, Checked, Checking, Descriptor, DockerConfig, Empty, Healthcheck, Image, ImageUsage,
     Import, Loaded, Problem, Remedy, Removed, RunConfig, Statement, Variant, Watermarks,
 };
+pub use successor::{Left, Waiting};
 pub use users::UnknownUser;
 
 /// Where an engine keeps things and finds its helpers.

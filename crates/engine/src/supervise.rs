@@ -20,6 +20,7 @@ use types::{Change, ContainerId, ErrorKind, ExitStatus, Lifecycle, ProcessRef, S
 use crate::container::start::{EXIT_RECORD, cgroup_path};
 use crate::container::{remove, restarts};
 use crate::health::Looked;
+use crate::network::releases::Release;
 use crate::readable::Readable;
 use crate::table::Container;
 use crate::{Engine, Error, clock, event, exec, forward, health, network, volume};
@@ -149,11 +150,12 @@ fn next(
 /// Records an end, wakes those who wait for it, and has what is left cleaned away.
 fn conclude(engine: &Engine, container: &Arc<Container>, shim: &Arc<Shim>, change: Change) {
     let (told, all_told) = tokio::sync::oneshot::channel::<()>();
+    let release = releasing(engine, container);
     let task = {
         let (engine, container, shim) = (engine.clone(), container.clone(), shim.clone());
         async move {
             drop(all_told.await);
-            clean_up(&engine, &container, shim).await;
+            clean_up(&engine, &container, shim, release).await;
         }
     };
     // Known as under way before anybody is told that the end has come.
@@ -183,7 +185,8 @@ pub(crate) fn await_shim(engine: &Engine, container: &Arc<Container>, shim: &Arc
     container.set_clean(false);
     let (engine, container, shim) = (engine.clone(), container.clone(), shim.clone());
     let cleaner = engine.clone();
-    cleaner.clean(async move { clean_up(&engine, &container, shim).await });
+    let release = releasing(&engine, &container);
+    cleaner.clean(async move { clean_up(&engine, &container, shim, release).await });
 }
 
 /// The shim ended without a notice: what it left on disk, or that it is lost.
@@ -311,8 +314,37 @@ fn tell_end(engine: &Engine, container: &Container, change: &Change, run: Durati
     event::of_container_with(engine, container, "die", more);
 }
 
+/// Of a container that has an interface of its own: what it has there is about to be free.
+fn releasing(engine: &Engine, container: &Container) -> Option<Release> {
+    let connected = container.fixed.spec.network.is_connected();
+    connected.then(|| engine.networks().releases.begin(container.id()))
+}
+
+/// Has its ports free before its shim has served its last client.
+async fn unpublish(engine: &Engine, container: &Arc<Container>, release: Option<&Release>) {
+    let asked = &container.fixed.spec.networking;
+    let Some(release) = release else {
+        return;
+    };
+    if !asked.ports.is_empty() || asked.publish_all {
+        let container = container.clone();
+        let work = move |engine: &Engine| network::attach::unpublish(engine, &container);
+        if let Err(error) = engine.blocking(work).await {
+            tracing::warn!(error = %error.chain(), "cannot let go of a container's ports");
+            return;
+        }
+    }
+    release.ports_are_free();
+}
+
 /// What may take its time: until here everybody who waited has been answered.
-async fn clean_up(engine: &Engine, container: &Arc<Container>, shim: Arc<Shim>) {
+async fn clean_up(
+    engine: &Engine,
+    container: &Arc<Container>,
+    shim: Arc<Shim>,
+    release: Option<Release>,
+) {
+    unpublish(engine, container, release.as_ref()).await;
     if let Err(error) = shim_ends(&shim).await {
         tracing::warn!(container = %container.id(), error = %error.chain(), "a shim does not end");
     }
@@ -325,6 +357,7 @@ async fn clean_up(engine: &Engine, container: &Arc<Container>, shim: Arc<Shim>) 
                 tracing::warn!(container = %container.id(), error = %error.chain(),
                     "cannot let go of a container's networks");
             }
+            drop(release);
             // A shim that was killed amid its end leaves what it was about to remove.
             kill_leftovers(engine, &container)?;
             remove::remove_run_dir(engine, container.id())?;

@@ -115,6 +115,12 @@ impl Lock {
         }
     }
 
+    /// The lock that came with a descriptor from who had it before, in this very process
+    /// ([`crate::handover`]).
+    pub fn adopt(file: OwnedFd) -> Self {
+        Self(file)
+    }
+
     fn write(&self, text: &[u8]) -> Result<()> {
         rustix::fs::ftruncate(&self.0, 0).named("ftruncate")?;
         rustix::io::pwrite(&self.0, text, 0)

@@ -24,6 +24,7 @@ pub mod event;
 pub mod exe;
 pub mod fd;
 pub mod file;
+pub mod handover;
 pub mod idmap;
 pub mod inet;
 pub mod inotify;

@@ -112,8 +112,14 @@ impl Brig {
     /// Starts the daemon, again if it ran before, and waits until it answers.
     #[track_caller]
     pub fn start_daemon(&mut self) {
+        self.start_program(&program("brigd"));
+    }
+
+    /// As [`Brig::start_daemon`], of another file than the one that is tested everywhere.
+    #[track_caller]
+    pub fn start_program(&mut self, brigd: &Path) {
         assert!(self.daemon.is_none(), "the daemon runs already");
-        self.daemon = Some(self.daemon_command().spawn().unwrap());
+        self.daemon = Some(self.command_of(brigd).spawn().unwrap());
         let socket = self.socket();
         let daemon = self.daemon.as_mut().unwrap();
         let died = within(
@@ -133,13 +139,17 @@ impl Brig {
 
     /// The command that starts the daemon, its log going to [`Brig::daemon_log`].
     pub fn daemon_command(&self) -> Command {
+        self.command_of(&program("brigd"))
+    }
+
+    fn command_of(&self, brigd: &Path) -> Command {
         let log = self.root.path().join("brigd.log");
         let log = fs::File::options()
             .create(true)
             .append(true)
             .open(log)
             .unwrap();
-        let brigd = Command::new(program("brigd"));
+        let brigd = Command::new(brigd);
         let mut command = match &self.setup.host {
             Some(host) => host.place(&brigd),
             None => brigd,

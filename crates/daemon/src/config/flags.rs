@@ -121,6 +121,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "PERCENT")]
     disk_low: Option<String>,
 
+    /// Check the configuration, say so, and end
+    #[arg(long)]
+    pub(crate) validate: bool,
+
     /// For tests: the step of create or start that fails; `list` prints them all
     #[arg(long, value_name = "STEP", hide = true)]
     pub(crate) fail_at: Option<String>,

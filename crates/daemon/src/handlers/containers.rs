@@ -2,7 +2,7 @@
 
 use api::convert::{self, container_spec};
 use api::wire;
-use engine::container::{self, View, WaitFor};
+use engine::container::{self, Seen, View, WaitFor};
 use hyper::StatusCode;
 use types::{ContainerName, ErrorKind, Platform, Signal};
 
@@ -158,6 +158,20 @@ pub(super) async fn prune(app: &App, call: &Call) -> Answer {
         space_reclaimed: pruned.reclaimed,
     })
 }
+
+/// Who is waited for, and when its last run ended before that.
+fn waits_at(app: &App, who: &str) -> String {
+    match container::inspect(&app.engine, who) {
+        Ok(view) => {
+            let last = view.lifecycle.exit_status().map(|status| status.finished);
+            let last = last.map_or_else(|| "-".to_owned(), |time| time.to_string());
+            format!("{} {last}", view.id)
+        }
+        // It is gone, and its answer comes at once.
+        Err(_) => format!("{who} -"),
+    }
+}
+
 /// The head goes out at once: a client that has it knows that no end will be missed.
 pub(super) fn wait(app: &App, call: &Call) -> Answer {
     let condition = match call.query.get("condition") {
@@ -170,8 +184,15 @@ pub(super) fn wait(app: &App, call: &Call) -> Answer {
             )));
         }
     };
-    let end = container::wait(&app.engine, &call.name, condition)?;
-    let body = Body::later(async move {
+    let resumed = call.resumes();
+    let who = resumed.map_or(call.name.as_str(), |(id, _)| id);
+    let seen = resumed.map(|(_, seen)| Seen(seen.parse().ok()));
+    let end = container::wait_on(&app.engine, who, condition, seen)?;
+    let position = match resumed {
+        Some((id, seen)) => format!("{id} {seen}"),
+        None => waits_at(app, &call.name),
+    };
+    let body = Body::later(position, async move {
         let answer = match end.await {
             Ok(status) => wire::ContainerWaitResponse {
                 status_code: i64::from(status.code),

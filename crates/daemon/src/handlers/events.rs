@@ -16,7 +16,7 @@ use super::event_filter::{Filter, SCOPE};
 use crate::access::Peer;
 use crate::app::App;
 use crate::clock;
-use crate::http::body::Body;
+use crate::http::body::{Body, Then};
 use crate::http::error::Failure;
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
@@ -33,6 +33,8 @@ struct Stream {
     peer: Arc<Peer>,
     version: Version,
     form: Form,
+    /// Everything until then has been told by the daemon before this one.
+    after: Option<i64>,
 }
 
 /// How one event is told from the next.
@@ -62,13 +64,22 @@ pub(super) fn events(app: &App, call: &Call) -> Answer {
         peer: call.peer.clone(),
         version: call.version,
         form: Form::of(call.request.headers(), call.version),
+        after: call.resumes_at().and_then(|time| time.parse().ok()),
     };
     let media_type = HeaderValue::from_static(stream.form.media_type());
     // Without either it begins with the next one.
-    let reader = event::subscribe(&app.engine, since.is_some() || until.is_some());
-    let (send, receive) = mpsc::channel(RENDERED);
-    app.spawn(async move { stream.run(reader, &send).await });
-    let body = Body::channel(receive);
+    let past = since.is_some() || until.is_some() || stream.after.is_some();
+    let reader = event::subscribe(&app.engine, past);
+    let position = match (stream.after, since) {
+        (Some(after), _) => after,
+        (None, Some(since)) => since.saturating_sub(1),
+        (None, None) => event::last(&app.engine),
+    };
+    let (send, mut receive) = mpsc::channel(RENDERED);
+    app.spawn_endless(async move { stream.run(reader, &send).await });
+    let body = Body::endless(position.to_string(), move |context| {
+        receive.poll_recv(context)
+    });
     Ok(respond::typed(StatusCode::OK, media_type, body))
 }
 
@@ -78,7 +89,7 @@ fn seconds(nanoseconds: i64) -> i64 {
 
 impl Stream {
     /// Until its time is over, nobody listens any more, or the client has fallen behind.
-    async fn run(&self, mut reader: Reader, send: &mpsc::Sender<io::Result<Bytes>>) {
+    async fn run(&self, mut reader: Reader, send: &mpsc::Sender<io::Result<(Bytes, Then)>>) {
         let end = self.until.map(|until| {
             let left = until.saturating_sub(clock::now());
             Instant::now() + Duration::from_nanos(left.try_into().unwrap_or(0))
@@ -110,8 +121,11 @@ impl Stream {
             if self.until.is_some_and(|until| event.time > until) {
                 return;
             }
-            if self.takes(&event) && send.send(Ok(self.render(&event))).await.is_err() {
-                return;
+            if self.takes(&event) {
+                let then = Then::At(event.time.to_string());
+                if send.send(Ok((self.render(&event), then))).await.is_err() {
+                    return;
+                }
             }
         }
     }
@@ -119,6 +133,7 @@ impl Stream {
     fn takes(&self, event: &Arc<Event>) -> bool {
         let attribute = |name: &str| event.attributes.get(name).map(String::as_str);
         self.since.is_none_or(|since| event.time >= since)
+            && self.after.is_none_or(|after| event.time > after)
             && self.peer.door.policy.sees_labels(attribute)
             && self.filter.takes(event)
     }

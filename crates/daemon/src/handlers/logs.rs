@@ -1,6 +1,7 @@
 //! `GET /containers/{id}/logs`
 
-use std::task::Poll;
+use std::fmt;
+use std::task::{Context, Poll, ready};
 
 use api::stream::{self, Source};
 use bytes::Bytes;
@@ -9,45 +10,57 @@ use hyper::StatusCode;
 
 use super::log_details;
 use crate::app::App;
-use crate::http::body::Body;
+use crate::http::body::{Body, Then};
 use crate::http::error::Failure;
 use crate::http::hijack::Framing;
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
 
 pub(super) fn logs(app: &App, call: &Call) -> Answer {
-    let query = read_query(call)?;
+    let resumed = call.resumes();
+    let place = resumed.map_or_else(Place::default, |(_, place)| Place::read(place));
+    let who = resumed.map_or(call.name.as_str(), |(id, _)| id);
+    let query = read_query(call, &place)?;
     let follow = query.follow;
-    let view = container::inspect(&app.engine, &call.name)?;
+    let view = container::inspect(&app.engine, who)?;
     let framing = Framing::new(view.spec.tty, call.version);
-    let mut lines = container::logs(&app.engine, &call.name, query)?;
+    let mut lines = container::logs(&app.engine, view.id.as_str(), query)?;
     let mut writer = Writer {
         framed: framing.framed,
         timestamps: call.query.flag("timestamps"),
         details: call.query.flag("details").then(|| log_details::text(&view)),
-        inside: [false; 2],
+        skip: (place.time, place.lines),
+        place,
     };
-    let body = Body::pieces(move |context| match lines.poll_recv(context) {
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(None) => Poll::Ready(None),
-        Poll::Ready(Some(Ok(batch))) => Poll::Ready(Some(Ok(writer.write(&batch)))),
-        Poll::Ready(Some(Err(error))) => {
+    let id = view.id.clone();
+    let begin = format!("{id} {place}");
+    let mut next = move |context: &mut Context<'_>| match ready!(lines.poll_recv(context)) {
+        None => Poll::Ready(None),
+        Some(Ok(batch)) => {
+            let bytes = writer.write(&batch);
+            Poll::Ready(Some((bytes, Then::At(format!("{id} {}", writer.place)))))
+        }
+        Some(Err(error)) => {
             // The status is out: the client is told in the stream.
             tracing::error!("reading a log failed: {}", error.chain());
             lines.close();
-            Poll::Ready(Some(Ok(framing.sentence(&error.chain()).into())))
+            Poll::Ready(Some((framing.sentence(&error.chain()).into(), Then::End)))
         }
-    });
+    };
     // Who follows would keep a shutdown waiting for ever.
-    let body = if follow {
-        body
-    } else {
-        body.keep_busy(app.busy.enter())
+    let body = match follow {
+        true => Body::endless(begin, move |context| {
+            next(context).map(|piece| piece.map(Ok))
+        }),
+        false => Body::pieces(move |context| {
+            next(context).map(|piece| piece.map(|(bytes, _)| Ok(bytes)))
+        })
+        .keep_busy(app.busy.enter()),
     };
     Ok(respond::typed(StatusCode::OK, framing.media_type(), body))
 }
 
-fn read_query(call: &Call) -> Result<LogQuery, Failure> {
+fn read_query(call: &Call, place: &Place) -> Result<LogQuery, Failure> {
     let query = &call.query;
     let (stdout, stderr) = (query.flag("stdout"), query.flag("stderr"));
     if !stdout && !stderr {
@@ -67,10 +80,17 @@ fn read_query(call: &Call) -> Result<LogQuery, Failure> {
         follow: query.flag("follow"),
         stdout,
         stderr,
-        since,
+        since: if place.lines > 0 {
+            Some(place.time)
+        } else {
+            since
+        },
         until,
         // Anything but a number means all, as with Docker.
-        tail: query.get("tail").and_then(|tail| tail.parse().ok()),
+        tail: query
+            .get("tail")
+            .and_then(|tail| tail.parse().ok())
+            .filter(|_| place.lines == 0),
     })
 }
 
@@ -80,31 +100,77 @@ struct Writer {
     timestamps: bool,
     /// What the driver was told to keep of the container, if that is wanted.
     details: Option<String>,
+    /// The time of lines that have been sent by the daemon before this one, and how many.
+    skip: (i64, u64),
+    place: Place,
+}
+
+/// How far a log has been sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place {
+    /// The time of the last line.
+    time: i64,
+    /// How many of that time have been sent; none if nothing has.
+    lines: u64,
     /// Whether the last piece of stdout and stderr was no whole line: the next goes on with it.
     inside: [bool; 2],
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [out, err] = self.inside.map(u8::from);
+        write!(f, "{} {} {out} {err}", self.time, self.lines)
+    }
+}
+
+impl Place {
+    fn read(text: &str) -> Self {
+        let mut words = text.split(' ').map(str::parse::<i64>);
+        let mut next = || words.next().and_then(Result::ok).unwrap_or_default();
+        Self {
+            time: next(),
+            lines: u64::try_from(next()).unwrap_or_default(),
+            inside: [next() != 0, next() != 0],
+        }
+    }
+
+    fn sent(&mut self, line: &LogLine) {
+        self.lines = if line.time == self.time {
+            self.lines + 1
+        } else {
+            1
+        };
+        self.time = line.time;
+        self.inside[usize::from(line.stderr)] = !line.bytes.ends_with(b"\n");
+    }
 }
 
 impl Writer {
     fn write(&mut self, lines: &[LogLine]) -> Bytes {
         let mut out = Vec::new();
         for line in lines {
+            if line.time == self.skip.0 && self.skip.1 > 0 {
+                self.skip.1 -= 1;
+                continue;
+            }
+            self.skip.1 = 0;
             self.write_line(line, &mut out);
+            self.place.sent(line);
         }
         out.into()
     }
 
     fn write_line(&mut self, line: &LogLine, out: &mut Vec<u8>) {
-        let inside = &mut self.inside[usize::from(line.stderr)];
+        let inside = self.place.inside[usize::from(line.stderr)];
         let mut prefix = String::new();
-        if !*inside && self.timestamps {
+        if !inside && self.timestamps {
             prefix.push_str(&fixed_rfc3339(line.time));
             prefix.push(' ');
         }
-        if let (false, Some(details)) = (*inside, &self.details) {
+        if let (false, Some(details)) = (inside, &self.details) {
             prefix.push_str(details);
             prefix.push(' ');
         }
-        *inside = !line.bytes.ends_with(b"\n");
         if !self.framed {
             out.extend_from_slice(prefix.as_bytes());
             out.extend_from_slice(&line.bytes);
@@ -147,7 +213,8 @@ mod tests {
             framed: false,
             timestamps: true,
             details: None,
-            inside: [false; 2],
+            skip: (0, 0),
+            place: Place::default(),
         };
         let text = writer.write(&[
             line(false, "par"),
@@ -161,12 +228,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_before_is_not_sent_again() {
+        let mut place = Place::default();
+        assert_eq!(Place::read(&place.to_string()), place);
+        let lines = [line(false, "a\n"), line(true, "b"), line(false, "c\n")];
+        lines[..2].iter().for_each(|line| place.sent(line));
+        assert_eq!(Place::read(&place.to_string()), place);
+        let mut writer = Writer {
+            framed: false,
+            timestamps: false,
+            details: None,
+            skip: (place.time, place.lines),
+            place,
+        };
+        assert_eq!(writer.write(&lines), b"c\n".to_vec());
+        assert_eq!(
+            (writer.place.lines, writer.place.inside),
+            (3, [false, true])
+        );
+    }
+
+    #[test]
     fn streams_are_framed_apart() {
         let mut writer = Writer {
             framed: true,
             timestamps: false,
             details: Some(String::new()),
-            inside: [false; 2],
+            skip: (0, 0),
+            place: Place::default(),
         };
         assert_eq!(
             writer.write(&[line(false, "a\n"), line(true, "b\n")]),

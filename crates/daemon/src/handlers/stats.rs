@@ -10,7 +10,7 @@ use engine::container::{self, Sample, Usage};
 use tokio::sync::mpsc;
 
 use crate::app::App;
-use crate::http::body::Body;
+use crate::http::body::{Body, Then};
 use crate::http::error::Failure;
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
@@ -20,12 +20,19 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) async fn stats(app: &App, call: &Call) -> Answer {
     let stream = call.query.get("stream").is_none() || call.query.flag("stream");
-    let first = look(&app.engine, &call.name).await?;
+    let who = call.resumes().map_or(call.name.as_str(), |(id, _)| id);
+    let first = look(&app.engine, who).await?;
     if stream {
         let (engine, version) = (app.engine.clone(), call.version);
-        let (send, receive) = mpsc::channel(1);
-        app.spawn(async move { watch(&engine, first, version, &send).await });
-        return Ok(respond::json_stream(Body::channel(receive)));
+        let (send, mut receive) = mpsc::channel(1);
+        let position = format!("{} ", first.id);
+        app.spawn_endless(async move { watch(&engine, first, version, &send).await });
+        // One look is like another: whoever goes on with it begins anew.
+        let body = Body::endless(position, move |context| {
+            let piece = receive.poll_recv(context);
+            piece.map_ok(|bytes| (bytes, Then::Same))
+        });
+        return Ok(respond::json_stream(body));
     }
     if call.query.flag("one-shot") || first.usage.is_none() {
         return respond::ok(&shown(&first, None, call.version));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, Read, Write};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::error::Failure;
+use super::line::Line;
 use super::unread::Sent;
 use crate::busy::Busy;
 
@@ -32,33 +34,56 @@ const PIECE: usize = 64 << 10;
 const DRAIN: Duration = Duration::from_secs(30);
 
 type Next = Option<Result<Bytes, io::Error>>;
+type NextAt = Option<Result<(Bytes, Then), io::Error>>;
+type PollEndless = Box<dyn FnMut(&mut Context<'_>) -> Poll<NextAt> + Send>;
 type PollPieces = Box<dyn FnMut(&mut Context<'_>) -> Poll<Next> + Send>;
 
 /// The body of an answer.
 pub(crate) struct Body {
     inner: Inner,
+    /// The connection that it is sent on, where that hears of it.
+    line: Option<Arc<Line>>,
     /// Held while an answer that has an end is under way, so that shutting down waits for it.
     _busy: Option<Busy>,
 }
 
 enum Inner {
     Full(Option<Bytes>),
-    Later(Option<Pin<Box<dyn Future<Output = Bytes> + Send>>>),
     Pieces(PollPieces),
+    Endless {
+        /// None after the last piece.
+        position: Option<String>,
+        poll: PollEndless,
+    },
+    Breaking(PollPieces),
+}
+
+/// Where an answer without an end is after a piece.
+#[derive(Debug)]
+pub(crate) enum Then {
+    At(String),
+    /// Where it was before.
+    Same,
+    /// There is no more.
+    End,
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.inner {
             Inner::Full(bytes) => f.debug_tuple("Body").field(bytes).finish(),
-            Inner::Later(_) | Inner::Pieces(_) => f.write_str("Body(..)"),
+            _ => f.write_str("Body(..)"),
         }
     }
 }
 
 impl Body {
     fn new(inner: Inner) -> Self {
-        Self { inner, _busy: None }
+        Self {
+            inner,
+            line: None,
+            _busy: None,
+        }
     }
 
     pub(crate) fn empty() -> Self {
@@ -69,9 +94,49 @@ impl Body {
         Self::new(Inner::Full(Some(bytes.into())))
     }
 
-    /// What a future comes to; the answer's head goes out before.
-    pub(crate) fn later(future: impl Future<Output = Bytes> + Send + 'static) -> Self {
-        Self::new(Inner::Later(Some(Box::pin(future))))
+    /// What a future comes to; the answer's head goes out before. Who waits may do so at the daemon's successor, which
+    /// is told the position.
+    pub(crate) fn later(
+        position: String,
+        future: impl Future<Output = Bytes> + Send + 'static,
+    ) -> Self {
+        let mut future = Some(Box::pin(future));
+        Self::endless(position, move |context| match &mut future {
+            None => Poll::Ready(None),
+            Some(waiting) => waiting.as_mut().poll(context).map(|bytes| {
+                future = None;
+                Some(Ok((bytes, Then::End)))
+            }),
+        })
+    }
+
+    /// Piece by piece and without an end of its own. The daemon's successor takes it up at the position of the piece that
+    /// was sent last; in the beginning at this one.
+    pub(crate) fn endless(
+        position: String,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<NextAt> + Send + 'static,
+    ) -> Self {
+        Self::new(Inner::Endless {
+            position: Some(position),
+            poll: Box::new(poll),
+        })
+    }
+
+    /// Piece by piece from a channel, without an end of its own, and by nobody taken up: it breaks off with the daemon.
+    pub(crate) fn breaking(mut pieces: mpsc::Receiver<Result<Bytes, io::Error>>) -> Self {
+        Self::new(Inner::Breaking(Box::new(move |context| {
+            pieces.poll_recv(context)
+        })))
+    }
+
+    /// Tells the connection what becomes of it.
+    pub(crate) fn on(&mut self, line: &Arc<Line>) {
+        match self.inner {
+            Inner::Endless { .. } => line.streams(),
+            Inner::Breaking(_) => line.breaks(),
+            Inner::Full(_) | Inner::Pieces(_) => {}
+        }
+        self.line = Some(line.clone());
     }
 
     /// Piece by piece.
@@ -101,22 +166,31 @@ impl hyper::body::Body for Body {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let next = match &mut self.get_mut().inner {
+        let this = self.get_mut();
+        let next = match &mut this.inner {
             Inner::Full(bytes) => Poll::Ready(bytes.take().map(Ok)),
-            Inner::Later(later) => match later {
-                None => Poll::Ready(None),
-                Some(future) => future.as_mut().poll(context).map(|bytes| {
-                    *later = None;
-                    Some(Ok(bytes))
-                }),
-            },
-            Inner::Pieces(poll) => poll(context),
+            Inner::Pieces(poll) | Inner::Breaking(poll) => poll(context),
+            Inner::Endless { position, poll } => {
+                if let (Some(line), Some(position)) = (&this.line, &*position)
+                    && line.parks(position, context)
+                {
+                    return Poll::Pending;
+                }
+                poll(context).map_ok(|(bytes, then)| {
+                    match then {
+                        Then::At(next) => *position = Some(next),
+                        Then::Same => {}
+                        Then::End => *position = None,
+                    }
+                    bytes
+                })
+            }
         };
         next.map(|piece| piece.map(|result| result.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.inner, Inner::Full(None) | Inner::Later(None))
+        matches!(self.inner, Inner::Full(None))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -124,7 +198,15 @@ impl hyper::body::Body for Body {
             Inner::Full(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }
-            Inner::Later(_) | Inner::Pieces(_) => SizeHint::default(),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(line) = &self.line {
+            line.answered();
         }
     }
 }

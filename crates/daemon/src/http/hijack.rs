@@ -9,15 +9,16 @@ use api::stream::{self, Source};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
 use super::body::Body;
+use super::line::Wire;
 use super::respond;
 use super::unread::Sent;
 
@@ -84,31 +85,46 @@ pub(crate) fn switching(framing: Framing) -> Response<Body> {
 /// The connection, once the client has been told.
 pub(crate) async fn take(upgrade: OnUpgrade) -> io::Result<Client> {
     let upgraded = upgrade.await.map_err(io::Error::other)?;
-    let upgraded = match upgraded.downcast::<TokioIo<UnixStream>>() {
-        Ok(parts) => {
-            let socket = parts.io.into_inner().into_std()?;
+    let upgraded = match upgraded.downcast::<TokioIo<Wire>>() {
+        Ok(parts) if parts.io.inner().is_unix() => {
+            let socket = Socket::from(parts.io.into_inner().into_fd()?);
             socket.set_nonblocking(false)?;
             let early = parts.read_buf.to_vec();
             return Ok(Client { socket, early });
+        }
+        Ok(parts) => {
+            let (ours, theirs) = UnixStream::pair()?;
+            tokio::spawn(copy_early(parts.read_buf, parts.io.into_inner(), ours));
+            return client(theirs);
         }
         Err(upgraded) => upgraded,
     };
     // Shims serve unix sockets: between one and TCP, with TLS or without, the daemon has to copy.
     let (ours, theirs) = UnixStream::pair()?;
-    tokio::spawn(copy(upgraded, ours));
+    tokio::spawn(copy(TokioIo::new(upgraded), ours));
+    client(theirs)
+}
+
+/// A container's end of a pair. What had come beyond the request is passed on by the copy.
+fn client(theirs: UnixStream) -> io::Result<Client> {
     let socket = theirs.into_std()?;
     socket.set_nonblocking(false)?;
-    // What had come beyond the request is read again by the copy.
     Ok(Client {
         socket,
         early: Vec::new(),
     })
 }
 
+async fn copy_early(early: Bytes, client: Wire, mut container: UnixStream) {
+    if container.write_all(&early).await.is_ok() {
+        copy(client, container).await;
+    }
+}
+
 /// Copies both ways until both are at their end; each end is passed on.
-async fn copy(client: Upgraded, mut container: UnixStream) {
+async fn copy(mut client: impl AsyncRead + AsyncWrite + Unpin, mut container: UnixStream) {
     // A broken connection is an end like any other.
-    let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut container).await;
+    let _ = tokio::io::copy_bidirectional(&mut client, &mut container).await;
 }
 
 /// For clients that do not ask for an upgrade: the request's body is standard input, the answer's
@@ -139,7 +155,7 @@ fn relay(framing: Framing) -> io::Result<(Client, Response<Body>, OwnedWriteHalf
         socket,
         early: Vec::new(),
     };
-    let body = Body::channel(pieces);
+    let body = Body::breaking(pieces);
     let response = respond::typed(StatusCode::OK, framing.media_type(), body);
     Ok((client, response, input))
 }

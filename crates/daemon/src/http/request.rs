@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::body;
 use super::error::Failure;
 use super::query::Query;
+use super::resumed::Resume;
 use super::unread::Sent;
 use crate::access::{Peer, Policy};
 
@@ -34,6 +35,17 @@ impl Call {
     ) -> Result<Option<T>, Failure> {
         check_json_type(request.headers())?;
         body::json(request.into_body()).await
+    }
+
+    /// Where its answer is to be gone on with, if the daemon before this one has begun it.
+    pub(crate) fn resumes_at(&self) -> Option<&str> {
+        let resume = self.request.extensions().get::<Resume>();
+        resume.map(|resume| resume.0.as_str())
+    }
+
+    /// The same where the words begin with whom it is about: by the id, for it may have another name by now.
+    pub(crate) fn resumes(&self) -> Option<(&str, &str)> {
+        self.resumes_at()?.split_once(' ')
     }
 
     /// What may be done by the socket that it came by.

@@ -1,5 +1,6 @@
 //! Connections: one task each, its requests one after the other.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
@@ -9,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::server::conn::http1::{self, UpgradeableConnection};
+use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
@@ -18,10 +19,12 @@ use types::ErrorKind;
 
 use super::body::Body;
 use super::error::Failure;
+use super::line::{Line, Phase, Recall, Recalled, Socket, Wire};
 use super::origin;
 use super::query::Query;
 use super::request::Call;
 use super::respond::{self, Answer};
+use super::resumed::Resume;
 use super::router::{self, Operation, Route};
 use super::unread::Sent;
 use super::version;
@@ -37,7 +40,48 @@ const HEAD: Duration = Duration::from_secs(120);
 /// The longest head of a request.
 const LONGEST_HEAD: usize = 64 << 10;
 
-/// Serves one connection until it ends or is handed over; after `stop` only what is under way.
+/// A connection that goes on in the daemon's successor.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) socket: Arc<Socket>,
+    pub(crate) peer: Arc<Peer>,
+    /// The request whose answer is to be gone on with, if one is under way.
+    pub(crate) recalled: Option<Recalled>,
+}
+
+/// Serves one connection until it ends, is handed over, or leaves for the daemon's successor; after `stop` only what is
+/// under way.
+pub(crate) async fn socket(
+    app: Arc<App>,
+    socket: Arc<Socket>,
+    peer: Arc<Peer>,
+    mut stop: watch::Receiver<bool>,
+) -> Option<Left> {
+    let line = app.lines.enter();
+    let mut phase = app.lines.changes();
+    let kept = Arc::downgrade(&socket);
+    let wire = Wire::new(socket, line.clone());
+    let (lines, whose) = (app.lines.clone(), peer.clone());
+    let mut connection = pin!(http(app, wire, peer, Some(line.clone())));
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => return None,
+        _ = phase.wait_for(|phase| *phase == Phase::Leave) => {}
+        _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+    }
+    if lines.phase() == Phase::Leave {
+        let (recalled, socket) = (line.leave()?, kept.upgrade()?);
+        return Some(Left {
+            socket,
+            peer: whose,
+            recalled,
+        });
+    }
+    let _ = connection.await;
+    None
+}
+
+/// The same for a connection that is encrypted: it does not leave, for nobody else could read it.
 pub(crate) async fn connection<S>(
     app: Arc<App>,
     stream: S,
@@ -47,24 +91,52 @@ pub(crate) async fn connection<S>(
     S: Send + Unpin + 'static,
     TokioIo<S>: Read + Write,
 {
-    let service = service_fn(move |request| {
-        let (app, peer) = (app.clone(), peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(answer(app, peer, request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(LONGEST_HEAD)
-        .title_case_headers(true)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
+    let mut connection = pin!(http(app, stream, peer, None));
     tokio::select! {
         // A client that goes away, or sends what is no HTTP, has had its answer.
         _ = connection.as_mut() => return,
         _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
+}
+
+/// HTTP, spoken over a stream.
+fn http<S>(
+    app: Arc<App>,
+    stream: S,
+    peer: Arc<Peer>,
+    line: Option<Arc<Line>>,
+) -> UpgradeableConnection<
+    TokioIo<S>,
+    impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send>,
+>
+where
+    S: Send + Unpin + 'static,
+    TokioIo<S>: Read + Write,
+{
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (app, peer, line) = (app.clone(), peer.clone(), line.clone());
+        if let Some(line) = &line {
+            line.asked(Recall::of(&request));
+        }
+        async move {
+            let mut response = answer(app, peer, request).await;
+            // Of one that is taken over nobody hears any more.
+            if let Some(line) = line
+                && response.status() != StatusCode::SWITCHING_PROTOCOLS
+            {
+                response.body_mut().on(&line);
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(LONGEST_HEAD)
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
 }
 
 /// The answer to one request, signed, whatever happens on the way.
@@ -199,7 +271,7 @@ fn log(what: &str, failure: &Failure) {
     }
 }
 
-async fn dispatch(app: Arc<App>, peer: Arc<Peer>, request: Request<Sent>) -> Answer {
+pub(super) async fn dispatch(app: Arc<App>, peer: Arc<Peer>, request: Request<Sent>) -> Answer {
     origin::check(&peer, request.headers())?;
     let uri = request.uri();
     let Some(route) = router::route(request.method(), uri.path()) else {
@@ -211,9 +283,13 @@ async fn dispatch(app: Arc<App>, peer: Arc<Peer>, request: Request<Sent>) -> Ans
     let version = version::negotiate(route.version.as_deref())?;
     let query = Query::parse(uri.query().unwrap_or_default())?;
     tracing::debug!(method = %request.method(), path = uri.path(), "request");
+    let resume = request.extensions().get::<Resume>();
+    // By the id, for it may have another name by now.
+    let name = resume.and_then(|resume| resume.0.split_once(' '));
+    let name = name.map_or(route.name, |(id, _)| id.to_owned());
     let mut call = Call {
         version,
-        name: route.name,
+        name,
         query,
         peer,
         request,

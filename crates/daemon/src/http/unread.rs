@@ -40,6 +40,16 @@ impl Sent {
     }
 }
 
+impl Sent {
+    /// That of a request whose answer is taken up: it was read by the daemon before.
+    pub(crate) fn empty() -> Self {
+        Self {
+            body: None,
+            unread: Unread::default(),
+        }
+    }
+}
+
 impl Drop for Sent {
     fn drop(&mut self) {
         let rest = self.body.take();

@@ -66,14 +66,18 @@ pub(crate) async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> 
     TcpListener::bind(address).await
 }
 
-/// Answers until told to stop.
-pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+/// Answers until told to stop; hands back the socket.
+pub(crate) async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+) -> TcpListener {
     let clients = Arc::new(Semaphore::new(CLIENTS));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => return listener,
         };
         while connections.try_join_next().is_some() {}
         let Ok((stream, _)) = accepted else {

@@ -34,6 +34,7 @@ pub async fn kill(engine: &Engine, who: &str, signal: Option<Signal>) -> Result<
             kill_and_wait(engine, &container).await?;
             // It may have ended by itself just before that was asked for.
             restarts::hold(engine, &container).await?;
+            engine.networks().releases.ports_free(container.id()).await;
             Ok(())
         }
         Some(signal) => send(engine, &container, signal).await,

@@ -18,6 +18,7 @@ mod logs;
 mod mounts;
 mod names;
 mod namespaces;
+mod order;
 mod paths;
 mod pause;
 mod prune;
@@ -81,7 +82,7 @@ pub use stats::{Sample, Usage, stats};
 pub use stop::stop;
 pub use top::{TopError, top};
 pub use update::update;
-pub use wait::wait;
+pub use wait::{Seen, wait, wait_on};
 
 /// What [`create`] made.
 #[derive(Debug, Clone)]

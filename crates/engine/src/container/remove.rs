@@ -2,7 +2,6 @@
 //! store, which frees the name; what the last run left in the run directory after it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sys::Errno;
 use types::{Change, ContainerId, ExitStatus, Lifecycle};
@@ -10,9 +9,6 @@ use types::{Change, ContainerId, ExitStatus, Lifecycle};
 use super::{WrongState, kill, restarts};
 use crate::table::Container;
 use crate::{Engine, Error, clock, event, exec};
-
-/// How long a removal waits for what watched the container to let go of its ports.
-const PORTS_FREE: Duration = Duration::from_secs(10);
 
 /// Removes it; `force` kills it first. Returns when its name is free again, and its ports are.
 pub async fn remove(engine: &Engine, who: &str, force: bool) -> Result<(), Error> {
@@ -27,7 +23,6 @@ pub async fn remove_with_volumes(engine: &Engine, who: &str, force: bool) -> Res
 async fn remove_and(engine: &Engine, who: &str, force: bool, volumes: bool) -> Result<(), Error> {
     let container = engine.find(who)?;
     let mut progress = container.progress();
-    let had_ports = !container.status().ports.rules.is_empty();
     if force {
         kill_whatever_runs(engine, &container).await?;
     }
@@ -36,6 +31,7 @@ async fn remove_and(engine: &Engine, who: &str, force: bool, volumes: bool) -> R
         if goes && matches!(container.lifecycle(), Lifecycle::Removing { .. }) {
             // It ended by our hand, and goes because it ended: somebody else does our work.
             drop(progress.wait_for(|p| p.removed).await);
+            engine.networks().releases.ports_free(container.id()).await;
             return Ok(());
         }
         return Err(error);
@@ -45,11 +41,8 @@ async fn remove_and(engine: &Engine, who: &str, force: bool, volumes: bool) -> R
         engine.blocking(move |engine| forget(engine, &container, volumes))
     };
     done.await?;
-    if had_ports {
-        // Whoever asks for them next is not told that they are taken.
-        let clean = progress.wait_for(|p| p.clean);
-        drop(tokio::time::timeout(PORTS_FREE, clean).await);
-    }
+    // Whoever asks for its ports next, also another program, is not told that they are taken.
+    engine.networks().releases.ports_free(container.id()).await;
     let task = {
         let engine = engine.clone();
         async move {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage::Durability;
-use types::{Change, ExitStatus, Lifecycle, NetworkMode};
+use tokio::task::JoinSet;
+use types::{Change, ExitStatus, Lifecycle};
 
-use super::start;
+use super::{order, start};
 use crate::record::Status;
 use crate::table::Container;
 use crate::{Engine, Error};
@@ -16,6 +17,8 @@ use crate::{Engine, Error};
 const FIRST: Duration = Duration::from_millis(100);
 /// The longest.
 const LONGEST: Duration = Duration::from_secs(60);
+/// Starts at the same time after the daemon's own.
+const AT_ONCE: usize = 8;
 /// A run as long as this one begins anew.
 const LONG_RUN: Duration = Duration::from_secs(10);
 
@@ -140,33 +143,45 @@ pub(super) async fn stopped(engine: &Engine, container: &Arc<Container>) -> Resu
     engine.blocking(remember).await
 }
 
-/// After the daemon's start: those that do not run and should, the ones first whose network others
-/// have.
+/// After the daemon's start: those that do not run and should, each after those that it needs.
 pub(crate) fn resume(engine: &Engine) {
     let mut all = engine.table().all();
     all.retain(|container| due(engine, container));
-    let joins =
-        |container: &Container| matches!(container.fixed.spec.network, NetworkMode::Container(_));
-    all.sort_by_key(|container| (joins(container), container.fixed.created));
+    all.sort_by_key(|container| container.fixed.created);
     if all.is_empty() {
         return;
     }
     let task = {
         let engine = engine.clone();
         async move {
-            for container in all {
-                let started = {
-                    let container = container.clone();
-                    engine.blocking(move |engine| start::start_again(engine, &container))
-                };
-                if let Err(error) = started.await {
-                    tracing::warn!(container = %container.id(), error = %error.chain(),
-                        "a container cannot be started");
-                }
+            for group in order::groups(&engine, all) {
+                start_all(&engine, group).await;
             }
         }
     };
     engine.watch(task);
+}
+
+/// Some at once; one that cannot be started keeps no other from it.
+async fn start_all(engine: &Engine, containers: Vec<Arc<Container>>) {
+    let mut starting = JoinSet::new();
+    for container in containers {
+        if starting.len() == AT_ONCE {
+            starting.join_next().await;
+        }
+        let engine = engine.clone();
+        starting.spawn(async move {
+            let started = {
+                let container = container.clone();
+                engine.blocking(move |engine| start::start_again(engine, &container))
+            };
+            if let Err(error) = started.await {
+                tracing::warn!(container = %container.id(), error = %error.chain(),
+                    "a container cannot be started");
+            }
+        });
+    }
+    while starting.join_next().await.is_some() {}
 }
 
 /// Whether it should run and does not. One that was never started has not been asked to.

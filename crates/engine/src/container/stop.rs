@@ -30,6 +30,8 @@ pub async fn stop(
     stop_running(engine, &container, signal, timeout).await?;
     // It may have ended by itself just before that was asked for.
     restarts::hold(engine, &container).await?;
+    // Its ports are anybody's now, also another program's.
+    engine.networks().releases.ports_free(container.id()).await;
     event::of_container(engine, &container, "stop");
     Ok(())
 }

@@ -18,12 +18,31 @@ pub fn wait(
     who: &str,
     condition: WaitFor,
 ) -> Result<impl Future<Output = Result<ExitStatus, Error>> + Send + use<>, Error> {
+    wait_on(engine, who, condition, None)
+}
+
+/// When the last run had ended that somebody who waits knows of; none if it had not, or there was none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen(pub Option<i64>);
+
+/// Goes on waiting: any other end than the one seen has come since.
+pub fn wait_on(
+    engine: &Engine,
+    who: &str,
+    condition: WaitFor,
+    seen: Option<Seen>,
+) -> Result<impl Future<Output = Result<ExitStatus, Error>> + Send + use<>, Error> {
     let asked = match engine.find(who) {
         Ok(container) => {
             let mut progress = container.progress();
             let first = progress.borrow_and_update().clone();
-            // The future must not keep a container that is gone in memory.
-            Asked::There(container.id().clone(), first, progress)
+            let last = first.last.clone();
+            let missed = last.filter(|last| seen.is_some_and(|seen| seen.0 != Some(last.finished)));
+            match missed {
+                Some(last) if condition != WaitFor::Removed => Asked::Gone(last),
+                // The future must not keep a container that is gone in memory.
+                _ => Asked::There(container.id().clone(), first, progress),
+            }
         }
         Err(error @ Error::NoContainer(_)) => Asked::Gone(engine.gone().find(who).ok_or(error)?),
         Err(error) => return Err(error),

@@ -95,6 +95,22 @@ pub fn reloaded(engine: &Engine, id: &str) {
     emit(engine, Kind::Daemon, "reload", id, [("name", name)]);
 }
 
+/// The time of the last event that is remembered.
+pub fn last(engine: &Engine) -> i64 {
+    engine.events().last()
+}
+
+/// Tells that a newer daemon goes on with what this one's predecessor did. `id` and `name` are the daemon's.
+pub fn upgraded(engine: &Engine, id: &str, from: &str, to: &str) {
+    let name = engine.host().name.clone();
+    let more = [
+        ("name", name),
+        ("from", from.to_owned()),
+        ("to", to.to_owned()),
+    ];
+    emit(engine, Kind::Daemon, "upgrade", id, more);
+}
+
 /// Reads what happens from now on, or with what has happened as far as it is remembered.
 pub fn subscribe(engine: &Engine, past: bool) -> Reader {
     engine.events().reader(past)

@@ -86,6 +86,11 @@ impl Ring {
         lock(&self.shared.last).events.iter().cloned().collect()
     }
 
+    /// The time of the last one.
+    pub(crate) fn last(&self) -> i64 {
+        lock(&self.shared.last).time
+    }
+
     /// How many read.
     pub(crate) fn readers(&self) -> usize {
         self.shared.next.receiver_count()

@@ -10,6 +10,7 @@ mod start;
 
 use std::sync::{Arc, Mutex};
 
+use serde::{Deserialize, Serialize};
 use types::{ContainerId, ExecId, ProcessRef};
 
 use crate::table::{Container, lock};
@@ -28,7 +29,7 @@ const REMEMBERED: usize = 64;
 const KILLED: i32 = 128 + 9;
 
 /// What to run.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Request {
     /// The command and its arguments.
     pub command: Vec<String>,
@@ -192,6 +193,64 @@ pub(crate) fn adopt(engine: &Engine, container: &Container, id: ExecId, code: Op
         None => Progress::Running(ProcessRef { pid: 0, started: 0 }),
     };
     remember(engine, container, session);
+}
+
+/// A session as the next engine is told of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Remembered {
+    id: ExecId,
+    container: ContainerId,
+    request: Request,
+    /// None of one that has not been started, or runs: its shim knows it then.
+    code: Option<i32>,
+}
+
+/// All sessions.
+pub(crate) fn remembered(engine: &Engine) -> Vec<Remembered> {
+    let sessions: Vec<Arc<Session>> = engine.execs().values().cloned().collect();
+    let remembered = |session: Arc<Session>| Remembered {
+        id: session.id.clone(),
+        container: session.container.clone(),
+        request: session.request.clone(),
+        code: match session.state() {
+            State::Exited(code) => Some(code),
+            State::Created | State::Running(_) => None,
+        },
+    };
+    sessions.into_iter().map(remembered).collect()
+}
+
+/// Takes over the sessions of an engine before this one. What shims say of them is newer.
+pub(crate) fn take_over(engine: &Engine, sessions: Vec<Remembered>) {
+    for remembered in sessions {
+        let Remembered {
+            id,
+            container,
+            request,
+            code,
+        } = remembered;
+        let known = engine
+            .execs()
+            .get(&id)
+            .map(|known| lock(&known.state).clone());
+        let is_known = known.is_some();
+        let state = known
+            .or(code.map(Progress::Exited))
+            .unwrap_or(Progress::Created);
+        let session = Arc::new(Session {
+            id: id.clone(),
+            container: container.clone(),
+            request,
+            state: Mutex::new(state),
+        });
+        engine.execs().insert(id.clone(), session);
+        match engine.find(container.as_str()) {
+            Ok(container) if !is_known => container.live().execs.push(id),
+            Ok(_) => {}
+            // Remembered for a while, as if it had been here when its container went.
+            Err(_) => engine.ownerless_execs().push_back(id),
+        }
+    }
 }
 
 /// The shim told the end of a session.

@@ -13,7 +13,7 @@ use types::{ContainerId, NetworkId, ProcessRef};
 
 use super::error::NetworkError;
 use super::place::{Placed, Placement};
-use super::record::{Endpoint, Live};
+use super::record::{Endpoint, Live, Ports};
 use super::table::{Network, distinct};
 use crate::steps::name as step;
 use crate::table::{Container, lock};
@@ -373,6 +373,28 @@ fn forget(
             "forget the container's names and ports",
         ))?;
     lead_anew(ports);
+    Ok(())
+}
+
+/// Lets go of the ports of a run that has ended: its shim may serve clients for long, and its addresses are its
+/// own until that is over.
+pub(crate) fn unpublish(engine: &Engine, container: &Container) -> Result<(), Error> {
+    let _order = lock(&container.networking);
+    let ports = container.status().ports;
+    if ports.is_empty() {
+        return Ok(());
+    }
+    let id = container.id().to_string();
+    let mut told = vec![Told::Release { id }];
+    let unpublished = RuleChange::Unpublish(ports.rules.clone());
+    told.extend(lock(&engine.networks().rules).change(unpublished));
+    let done = engine.networks().keeper.apply(&told, &[]);
+    done.map_err(NetworkError::keeper("give back the container's ports"))?;
+    lead_anew(&ports.rules);
+    container.change(None, |mut status| {
+        status.ports = Ports::default();
+        Ok(status)
+    })?;
     Ok(())
 }
 

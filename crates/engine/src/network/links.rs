@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use network::keeper::Endpoint as Named;
-use types::{ContainerPort, ContainerSpec, NetworkMode, Protocol};
+use types::{ContainerId, ContainerPort, ContainerSpec, NetworkMode, Protocol};
 
 use super::connect;
 use super::error::NetworkError;
@@ -60,6 +60,12 @@ fn of_container<'a>(engine: &Engine, container: &'a Container) -> Vec<(Arc<Conta
         .filter(|(_, alias)| !gone.contains(*alias))
         .filter_map(|(who, alias)| Some((engine.find(who).ok()?, alias)));
     meant.collect()
+}
+
+/// Containers that have to run when this one is started.
+pub(crate) fn wanted(engine: &Engine, container: &Container) -> Vec<ContainerId> {
+    let wanted = of_container(engine, container).into_iter();
+    wanted.map(|(other, _)| other.id().clone()).collect()
 }
 
 /// Whether the container is linked to another one by this name.

@@ -23,6 +23,7 @@ mod plan;
 mod prune;
 pub(crate) mod record;
 pub(crate) mod recover;
+pub(crate) mod releases;
 mod remove;
 pub(crate) mod reserve;
 mod rules;

@@ -13,6 +13,7 @@ use super::error::NetworkError;
 use super::limit;
 use super::plan::{BINDING, PREFIX};
 use super::record::{Ports, PublishedPort};
+use super::releases::Held;
 use super::table::Network;
 use crate::container::create::random;
 use crate::table::Container;
@@ -69,7 +70,7 @@ pub(crate) fn place(engine: &Engine, container: &Container) -> Result<Placement,
         let network = network.or_else(|| networks.table().named(name));
         let placed = network
             .ok_or_else(|| NetworkError::NotFound(name.clone()).into())
-            .and_then(|network| place_in(network, &endpoint.request, limits));
+            .and_then(|network| place_once_free(engine, &network, &endpoint.request, limits));
         match placed {
             Ok(placed) => placement.endpoints.push(placed),
             Err(error) => {
@@ -87,6 +88,25 @@ pub(crate) fn place(engine: &Engine, container: &Container) -> Result<Placement,
         placed.plan.gateways = way;
     }
     Ok(placement)
+}
+
+/// An address that was asked for may be that of a run that has just ended.
+fn place_once_free(
+    engine: &Engine,
+    network: &Arc<Network>,
+    request: &EndpointRequest,
+    limits: Bandwidth,
+) -> Result<Placed, Error> {
+    let placed = place_in(network.clone(), request, limits);
+    let taken = matches!(
+        &placed,
+        Err(Error::Network(NetworkError::AddressTaken { .. }))
+    );
+    let releases = &engine.networks().releases;
+    if !taken || !engine.runtime().block_on(releases.settled(Held::Addresses)) {
+        return placed;
+    }
+    place_in(network.clone(), request, limits)
 }
 
 /// What [`place`] took.

@@ -1,13 +1,16 @@
 //! The part of a start that takes ports of the host: asked for before files are written and a user is looked up,
 //! and there when that is done.
 
+use std::time::Instant;
+
 use network::Published;
-use network::keeper::{Change as Told, Pending, Reservation};
+use network::keeper::{self, Change as Told, Pending, Reservation};
 use network::ruleset::Change as RuleChange;
 use types::{ErrorKind, Protocol};
 
 use super::error::NetworkError;
 use super::place::{self, Placement, Publication};
+use super::releases::{Held, PATIENCE};
 use crate::steps::name as step;
 use crate::table::{Container, lock};
 use crate::undo::Stack;
@@ -21,6 +24,7 @@ pub(crate) struct Reserving<'a> {
     /// Whether they are published at once.
     published: bool,
     pending: Option<Pending<'a>>,
+    told: Vec<Told>,
 }
 
 /// Begins to reserve the ports that are asked for. Those that are known by number are published with the same
@@ -37,6 +41,7 @@ pub(crate) fn reserve<'a>(
         publications: place::publications(engine, container, placement),
         published: false,
         pending: None,
+        told: Vec::new(),
     };
     if reserving.publications.is_empty() {
         return Ok(reserving);
@@ -63,8 +68,9 @@ pub(crate) fn reserve<'a>(
         done.map_err(NetworkError::keeper("give back the container's ports"))?;
         Ok(())
     });
-    let begun = engine.networks().keeper.begin(told);
+    let begun = engine.networks().keeper.begin(told.clone());
     reserving.pending = Some(begun.map_err(|error| refused(engine, error))?);
+    reserving.told = told;
     Ok(reserving)
 }
 
@@ -104,12 +110,36 @@ impl Reserving<'_> {
             .collect()
     }
 
+    /// Asks once more for ports that somebody has whose run is over: they are about to be free, or just are.
+    fn once_free(
+        &self,
+        answer: Result<Vec<u16>, keeper::Error>,
+    ) -> Result<Vec<u16>, keeper::Error> {
+        let taken = |answer: &Result<_, keeper::Error>| {
+            let kind = answer.as_ref().err().map(keeper::Error::kind);
+            kind == Some(ErrorKind::Conflict)
+        };
+        if !taken(&answer) {
+            return answer;
+        }
+        let (networks, runtime) = (self.engine.networks(), self.engine.runtime());
+        let begin = Instant::now();
+        loop {
+            let waited = runtime.block_on(networks.releases.settled(Held::Ports));
+            let answer = networks.keeper.begin(self.told.clone())?.ports();
+            // Whoever let go of one meanwhile need not be who had these.
+            if !waited || !taken(&answer) || begin.elapsed() > PATIENCE {
+                return answer;
+            }
+        }
+    }
+
     /// Says where they are.
     pub(crate) fn finish(mut self, placement: &mut Placement) -> Result<(), Error> {
         let Some(pending) = self.pending.take() else {
             return Ok(());
         };
-        let reserved = pending.ports();
+        let reserved = self.once_free(pending.ports());
         let reserved = reserved.map_err(|error| refused(self.engine, error))?;
         let ports = &mut placement.ports;
         ports.rules = self.rules(&reserved).concat();
@@ -126,9 +156,9 @@ impl Reserving<'_> {
 }
 
 /// Who has a port is known to people by a name.
-fn refused(engine: &Engine, error: network::keeper::Error) -> NetworkError {
+fn refused(engine: &Engine, error: keeper::Error) -> NetworkError {
     match error {
-        network::keeper::Error::Refused {
+        keeper::Error::Refused {
             kind: ErrorKind::Conflict,
             mut message,
         } => {

@@ -22,6 +22,7 @@ use types::{ContainerId, NetworkId};
 use super::error::NetworkError;
 use super::forwarding::Mark;
 use super::record::Record;
+use super::releases::Releases;
 use super::rules::Rules;
 use super::{Settings, plan};
 use crate::table::lock;
@@ -44,6 +45,8 @@ pub(crate) struct Networks {
     pub(crate) changing: Mutex<()>,
     /// Containers that run and have links.
     pub(super) linking: Mutex<BTreeSet<ContainerId>>,
+    /// What runs that have ended are letting go of.
+    pub(crate) releases: Releases,
 }
 
 /// Whether somebody looks after the keeper.
@@ -77,6 +80,7 @@ impl Networks {
             table: RwLock::default(),
             changing: Mutex::default(),
             linking: Mutex::default(),
+            releases: Releases::default(),
         }
     }
 
