@@ -10,9 +10,9 @@ use crate::paths;
 /// What the command line of `soak` says.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Soak {
-    /// What to run: runtime, store, chaos, or builds.
+    /// What to run: runtime, store, network, upgrade, chaos, or builds.
     what: Subject,
-    /// How many containers, eight at a time; how often the store is killed.
+    /// How many containers, or interfaces, eight at a time; how often the store is killed, the daemon upgraded.
     #[arg(long, default_value_t = 10_000)]
     rounds: usize,
     /// For how long chaos goes on.
@@ -25,6 +25,8 @@ pub(crate) struct Soak {
 enum Subject {
     Runtime,
     Store,
+    Network,
+    Upgrade,
     Chaos,
     Builds,
 }
@@ -39,7 +41,8 @@ pub(crate) struct Fuzz {
 
 /// For the runtime: makes many containers, then kills the runtime at each of its system calls. For a machine on which
 /// nobody else makes containers meanwhile: what the kernel holds is compared. For the store: kills who
-/// works in it at random moments. Chaos: eight clients of a daemon do at random what clients do, while it
+/// works in it at random moments. Networks: interfaces, addresses and ports come and go. Upgrade: the daemon is
+/// replaced while clients use it; needs the debug build. Chaos: eight clients of a daemon do at random what clients do, while it
 /// and shims are killed; needs the debug build. Builds: projects of several languages with what they depend on,
 /// from their registries, and contexts of many and large files; needs the debug build, too.
 pub(crate) fn soak(args: &Soak) -> Result<()> {
@@ -64,6 +67,16 @@ pub(crate) fn soak(args: &Soak) -> Result<()> {
             &["a_killed_process"],
             &rounds,
         );
+    }
+    if let Subject::Network = args.what {
+        let rounds = [("BRIG_ATTACHMENTS", rounds.as_str())];
+        let what = ["-p", "network", "--test", "lifecycle"];
+        return tests(&what, &["many_come"], &rounds);
+    }
+    if let Subject::Upgrade = args.what {
+        let rounds = [("BRIG_UPGRADES", rounds.as_str())];
+        let what = ["-p", "testkit", "--test", "upgrade"];
+        return tests(&what, &["no_request_fails"], &rounds);
     }
     let rounds = [("BRIG_SOAK_ROUNDS", rounds.as_str())];
     tests(&["-p", "runtime", "--test", "soak"], &[], &rounds)?;
