@@ -30,11 +30,15 @@ use crate::http::line::{Phase, Recalled, Socket};
 use crate::http::serve::Left;
 use crate::socket::{self, Listener};
 
-/// For how long work may be under way before the door is closed on it: what is younger is nearly done.
-const NEARLY_DONE: Duration = Duration::from_secs(1);
+/// For how long work may be under way when the door is closed: what is younger is nearly done. The longer that does not
+/// come about, the more is taken for such, up to the second.
+const NEARLY_DONE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 
-/// How long the door may be closed.
-const CLOSED: Duration = Duration::from_secs(3);
+/// So many times as long the door may be closed.
+const CLOSED: u32 = 3;
+
+/// How long it stays open then, at the least: those who stood outside come in first.
+const OPEN: Duration = Duration::from_secs(1);
 
 /// Between two looks at what is under way.
 const LOOK: Duration = Duration::from_millis(2);
@@ -156,24 +160,25 @@ pub(crate) async fn check(program: &Path) -> Result<(), Error> {
 pub(crate) async fn close_door(app: &App) -> Result<(), Error> {
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
+        let [least, most] = NEARLY_DONE;
+        let young = (least + begin.elapsed() / 10).min(most);
         let bound = app.bound.oldest().unwrap_or_default();
-        if bound < NEARLY_DONE && app.lines.oldest() < NEARLY_DONE {
+        if bound < young && app.lines.oldest() < young {
             app.lines.set(Phase::Closing);
-            if all_done(app).await {
+            if all_done(app, young * CLOSED).await {
                 return Ok(());
             }
             app.lines.set(Phase::Open);
-            // Those who stood outside come in first.
-            tokio::time::sleep(NEARLY_DONE).await;
+            tokio::time::sleep(OPEN).await;
         }
-        tokio::time::sleep(NEARLY_DONE / 10).await;
+        tokio::time::sleep(OPEN / 10).await;
     }
     Err(Error::Busy)
 }
 
 /// Whether all that is under way comes to its end while the door is closed.
-async fn all_done(app: &App) -> bool {
-    let end = Instant::now() + CLOSED;
+async fn all_done(app: &App, limit: Duration) -> bool {
+    let end = Instant::now() + limit;
     let mut before = false;
     while Instant::now() < end {
         let done = app.lines.ready()

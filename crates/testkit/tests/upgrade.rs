@@ -21,7 +21,7 @@ fn asked_for() -> usize {
 }
 
 /// Longer than anything takes that is not lost.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How often the daemon has been upgraded by now.
 fn upgrades(brig: &Brig) -> usize {
