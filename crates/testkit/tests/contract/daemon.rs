@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::OTHERS;
 use super::http::{Answer, send};
+use super::schema::Shapes;
 use super::stories::SLEEP;
-use super::table::Operation;
+use super::table::{Operation, operations};
 
 /// A daemon.
 pub(crate) struct Daemon {
@@ -16,6 +17,12 @@ pub(crate) struct Daemon {
     pub(crate) docker: bool,
     /// Methods and paths.
     asked: RefCell<BTreeSet<(String, String)>>,
+    table: Vec<Operation>,
+    shapes: Shapes,
+    /// Operations and how they were answered.
+    pub(crate) answered: RefCell<BTreeSet<String>>,
+    /// What was otherwise in bodies than it should be.
+    pub(crate) misshapen: RefCell<BTreeSet<String>>,
 }
 
 impl Daemon {
@@ -24,6 +31,10 @@ impl Daemon {
             socket: socket.to_owned(),
             docker,
             asked: RefCell::default(),
+            table: operations(),
+            shapes: Shapes::read(),
+            answered: RefCell::default(),
+            misshapen: RefCell::default(),
         }
     }
 
@@ -54,7 +65,40 @@ impl Daemon {
         let path = target.split('?').next().unwrap_or_default();
         let what = (method.to_owned(), path.to_owned());
         self.asked.borrow_mut().insert(what);
-        send(&self.socket, method, target, headers, body)
+        let answer = send(&self.socket, method, target, headers, body);
+        let same = |operation: &&Operation| operation.is(method, path);
+        if let Some(operation) = self.table.iter().find(same) {
+            let name = format!("{method} {} {}", operation.path, answer.status);
+            if answer.json {
+                let wrong = self.shapes.differences(&name, &answer.body);
+                let wrong = wrong.iter().map(|what| format!("{name}: {what}"));
+                self.misshapen.borrow_mut().extend(wrong);
+            }
+            self.answered.borrow_mut().insert(name);
+        }
+        answer
+    }
+
+    /// What the specification says may be answered and nobody was.
+    pub(crate) fn never_answered(&self) -> Vec<String> {
+        let answered = self.answered.borrow();
+        let all = self.table.iter().flat_map(|operation| {
+            let statuses = operation.statuses.iter();
+            // There is no swarm, and no request makes the daemon's own mistakes.
+            let swarm = operation.statuses.contains(&503);
+            let wanted = statuses.filter(move |status| !swarm || **status == 503);
+            wanted
+                .filter(|status| **status != 500)
+                .map(|status| format!("{} {} {status}", operation.method, operation.path))
+        });
+        let plugins = |name: &String| name.split(' ').nth(1).unwrap().starts_with("/plugins/");
+        let others = |name: &String| {
+            let mut words = name.split(' ');
+            let what = (words.next().unwrap(), words.next().unwrap());
+            OTHERS.contains(&what)
+        };
+        all.filter(|name| !answered.contains(name) && !plugins(name) && !others(name))
+            .collect()
     }
 
     /// Operations of the table that nobody has put to it.

@@ -10,6 +10,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// Whether the body is whole, and JSON.
+    pub(crate) json: bool,
     pub(crate) body: String,
 }
 
@@ -65,7 +67,7 @@ fn read(method: &str, mut stream: BufReader<UnixStream>, whole: bool) -> Answer 
     stream.read_line(&mut line).unwrap();
     let status = line.split(' ').nth(1).and_then(|s| s.parse().ok());
     let status = status.unwrap_or_else(|| panic!("no status in {line:?}"));
-    let mut length = 0;
+    let (mut length, mut chunked, mut json) = (0, false, false);
     loop {
         let mut header = String::new();
         stream.read_line(&mut header).unwrap();
@@ -73,6 +75,8 @@ fn read(method: &str, mut stream: BufReader<UnixStream>, whole: bool) -> Answer 
         if let Some(text) = lower.strip_prefix("content-length:") {
             length = text.trim().parse().unwrap_or(0);
         }
+        chunked |= lower.trim_end() == "transfer-encoding: chunked";
+        json |= lower.trim_end() == "content-type: application/json";
         if header.trim().is_empty() {
             break;
         }
@@ -81,12 +85,32 @@ fn read(method: &str, mut stream: BufReader<UnixStream>, whole: bool) -> Answer 
     let mut body = Vec::new();
     if whole {
         stream.read_to_end(&mut body).unwrap();
+    } else if json && chunked {
+        body = chunks(&mut stream);
     } else if method != "HEAD" && length > 0 {
         body.resize(length, 0);
         stream.read_exact(&mut body).unwrap();
     }
     Answer {
         status,
+        json: json && !whole,
         body: String::from_utf8_lossy(&body).into_owned(),
+    }
+}
+
+/// A body in chunks, to its end.
+fn chunks(stream: &mut BufReader<UnixStream>) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        let length = usize::from_str_radix(line.trim(), 16).unwrap();
+        let begin = body.len();
+        body.resize(begin + length, 0);
+        stream.read_exact(&mut body[begin..]).unwrap();
+        stream.read_line(&mut line).unwrap();
+        if length == 0 {
+            return body;
+        }
     }
 }

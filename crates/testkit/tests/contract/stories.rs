@@ -9,6 +9,13 @@ type Step = (&'static str, &'static str, Option<&'static str>, u16);
 
 pub(crate) const SLEEP: &str = r#"{"Image": "bb", "Cmd": ["sleep", "1000"], "StopTimeout": 0}"#;
 
+/// One with a terminal.
+const SCREEN: &str = r#"{"Image": "bb", "Cmd": ["sleep", "1000"], "Tty": true}"#;
+
+/// One without a network of its own.
+const HOSTED: &str = r#"{"Image": "bb", "Cmd": ["sleep", "1000"], "StopTimeout": 0,
+    "HostConfig": {"NetworkMode": "host"}}"#;
+
 /// Of a container from its beginning to its end.
 const CONTAINERS: &[Step] = &[
     ("POST", "/containers/create?name=one", Some(SLEEP), 201),
@@ -55,6 +62,10 @@ const CONTAINERS: &[Step] = &[
         200,
     ),
     ("POST", "/containers/one/resize?h=x&w=20", None, 400),
+    ("POST", "/containers/create?name=screen", Some(SCREEN), 201),
+    ("POST", "/containers/screen/start", None, 204),
+    ("POST", "/containers/screen/resize?h=20&w=20", None, 200),
+    ("DELETE", "/containers/screen?force=1", None, 204),
     ("POST", "/containers/one/pause", None, 204),
     ("POST", "/containers/one/pause", None, 409),
     ("POST", "/containers/one/start", None, 409),
@@ -86,6 +97,7 @@ const CONTAINERS: &[Step] = &[
         200,
     ),
     ("GET", "/containers/two/archive?path=/not/there", None, 404),
+    ("GET", "/containers/two/archive", None, 400),
     ("POST", "/containers/two/wait?condition=sometime", None, 400),
     ("DELETE", "/containers/two", None, 409),
     ("POST", "/containers/two/kill?signal=NONE", None, 400),
@@ -94,6 +106,8 @@ const CONTAINERS: &[Step] = &[
     ("POST", "/containers/two/kill", None, 204),
     ("POST", "/containers/two/wait", None, 200),
     ("POST", "/containers/two/stop", None, 304),
+    ("POST", "/containers/two/start", None, 204),
+    ("POST", "/containers/two/stop?t=0", None, 204),
     ("DELETE", "/containers/two?force=1&v=1", None, 204),
     ("POST", "/containers/prune", None, 200),
     ("GET", "/containers/json?limit=x", None, 400),
@@ -115,8 +129,19 @@ const REST: &[Step] = &[
     ("GET", "/images/bb/get", None, 200),
     ("GET", "/images/get?names=bb&names=copy:x", None, 200),
     ("DELETE", "/images/copy:x", None, 200),
+    ("POST", "/images/create?fromImage=UPPER", None, 400),
+    ("POST", "/containers/create?name=holder", Some(SLEEP), 201),
+    ("POST", "/containers/holder/start", None, 204),
+    ("DELETE", "/images/bb", None, 409),
+    ("DELETE", "/containers/holder?force=1", None, 204),
     ("POST", "/images/prune", None, 200),
     ("POST", "/build/prune", None, 200),
+    (
+        "POST",
+        "/build/prune?filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D",
+        None,
+        200,
+    ),
     ("GET", "/networks", None, 200),
     ("GET", "/networks/", None, 200),
     ("GET", "/networks/none", None, 200),
@@ -159,6 +184,27 @@ const REST: &[Step] = &[
     ),
     ("DELETE", "/containers/guest", None, 204),
     ("DELETE", "/networks/none", None, 403),
+    (
+        "POST",
+        "/networks/create",
+        Some(r#"{"Name": "host", "Driver": "host"}"#),
+        403,
+    ),
+    ("POST", "/containers/create?name=hosted", Some(HOSTED), 201),
+    ("POST", "/containers/hosted/start", None, 204),
+    (
+        "POST",
+        "/networks/lan/connect",
+        Some(r#"{"Container": "hosted"}"#),
+        400,
+    ),
+    (
+        "POST",
+        "/networks/host/disconnect",
+        Some(r#"{"Container": "hosted"}"#),
+        400,
+    ),
+    ("DELETE", "/containers/hosted?force=1", None, 204),
     ("DELETE", "/networks/lan", None, 204),
     ("POST", "/networks/prune", None, 200),
     ("GET", "/volumes", None, 200),
@@ -166,6 +212,14 @@ const REST: &[Step] = &[
     ("POST", "/volumes/create", Some(r#"{"Name": "box"}"#), 201),
     ("POST", "/volumes/create", Some(r#"{"Name": "/"}"#), 400),
     ("GET", "/volumes/box", None, 200),
+    (
+        "POST",
+        "/containers/create?name=keeper",
+        Some(r#"{"Image": "bb", "Cmd": ["true"], "HostConfig": {"Binds": ["box:/box"]}}"#),
+        201,
+    ),
+    ("DELETE", "/volumes/box", None, 409),
+    ("DELETE", "/containers/keeper", None, 204),
     ("DELETE", "/volumes/box", None, 204),
     ("DELETE", "/volumes/box", None, 404),
     ("DELETE", "/volumes/box?force=1", None, 204),
@@ -272,6 +326,14 @@ fn exec(daemon: &Daemon) -> Vec<String> {
     wrong.extend(differs("exec start again", &again, 409));
     let shown = daemon.ask("GET", &format!("/exec/{id}/json"), None);
     wrong.extend(differs("exec inspect", &shown, 200));
+    let sleeps = r#"{"Cmd": ["sleep", "1000"], "Tty": true}"#;
+    let id = post("/containers/runner/exec", Some(sleeps)).field("Id");
+    post(
+        &format!("/exec/{id}/start"),
+        Some(r#"{"Detach": true, "Tty": true}"#),
+    );
+    let resized = post(&format!("/exec/{id}/resize?h=20&w=20"), None);
+    wrong.extend(differs("exec resize", &resized, 200));
     let empty = post("/containers/runner/exec", Some("{}"));
     wrong.extend(differs("exec create without a command", &empty, 400));
     let gone = daemon.ask("DELETE", "/containers/runner?force=1", None);
@@ -354,6 +416,10 @@ fn images(daemon: &Daemon) -> Vec<String> {
     let built = daemon.put("POST", "/build?t=built:x", &file);
     wrong.extend(differs("build", &built, 200));
     assert!(!built.body.contains("errorDetail"), "{built}");
+    let misnamed = daemon.put("POST", "/build?t=UPPER", &file);
+    if !fits(daemon, &misnamed, 400) {
+        wrong.push(format!("a build with a name that is none: {misnamed}"));
+    }
     daemon.ask("POST", "/containers/create?name=parent", Some(SLEEP));
     let committed = daemon.ask(
         "POST",
@@ -391,6 +457,13 @@ fn upgrades(daemon: &Daemon) -> Vec<String> {
         None,
     );
     wrong.extend(differs("attach with keys that are none", &keys, 400));
+    let socket = "Connection: Upgrade\r\nUpgrade: websocket\r\nOrigin: http://test\r\n\
+                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let web = "/containers/talker/attach/ws?stream=1&stdout=1";
+    let opened = daemon.send("GET", web, socket, None);
+    wrong.extend(differs("attach by a socket of the web", &opened, 101));
+    let plain = daemon.send("GET", web, "", None);
+    wrong.extend(differs("the same without one", &plain, 400));
     daemon.ask("DELETE", "/containers/talker?force=1", None);
     wrong
 }

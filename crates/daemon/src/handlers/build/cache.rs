@@ -63,10 +63,20 @@ pub(in crate::handlers) async fn prune(app: &Arc<App>, call: &Call) -> Answer {
     })
 }
 
+/// The last two are passed over: `system prune --filter label=...` sends the same to all that it prunes, and
+/// no record has a label.
+const FILTERS: [&str; 6] = ["until", "unused-for", "id", "type", "label", "label!"];
+
 fn wish(call: &Call) -> Result<Prune, Failure> {
     let query = &call.query;
     let mut filters: BTreeMap<String, Vec<String>> = query.filters()?;
-    // Docker passes over what it does not know: `system prune --filter label=...` sends all of them the same.
+    let known = |name: &&String| !FILTERS.contains(&name.as_str());
+    if let Some(other) = filters.keys().find(known) {
+        return Err(Failure::bad_request(format!(
+            "invalid filter '{other}': one of {} is expected",
+            FILTERS.join(", ")
+        )));
+    }
     for name in ["max-used-space", "min-free-space"] {
         if query.number::<u64>(name)?.is_some_and(|bytes| bytes != 0) {
             return Err(Failure::new(
