@@ -139,13 +139,15 @@ fn a_servers_directory_is_shared() {
         );
         // What is mounted is in containers only, and goes with them.
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        assert!(!table.contains(" - nfs"), "{table}");
+        assert!(!table.contains(" - nfs4 "), "{table}");
         brig.with(client, &["rm", "-f", "holds"]).ok();
         let absent = ["-o", "device=:/absent", "-o", options, "absent"];
         let create = ["volume", "create", "-o", "type=nfs"];
         brig.with(client, &[&create[..], &absent].concat()).ok();
         let refused = run(&brig, client, &["-v", "absent:/s"], "true");
-        assert!(refused.fails(125).contains(":/absent"), "{refused}");
+        // Docker's client makes 127 of it, Brig's 125.
+        let told = refused.code != 0 && refused.stderr.contains(":/absent");
+        assert!(told, "{refused}");
         brig.with(client, &["volume", "rm", "share", "part", "absent"])
             .ok();
         // Its files are the server's, not the volume's.
