@@ -107,6 +107,14 @@ fn an_address_that_is_asked_for_goes_from_one_container_to_the_next() {
     brig.finish();
 }
 
+/// When it was started, in text that is ordered as time is.
+fn begun(brig: &Brig, name: &str) -> String {
+    let time = brig.inspect(name)["State"]["StartedAt"].clone();
+    let time = time.as_str().unwrap().trim_end_matches('Z').to_owned();
+    let (second, rest) = time.split_once('.').unwrap_or((&time, ""));
+    format!("{second}.{rest:0<9}")
+}
+
 /// What is needed is made last, so that the order in which they were made is not that in which they start.
 #[test]
 fn containers_are_started_after_those_they_need() {
@@ -151,10 +159,8 @@ fn containers_are_started_after_those_they_need() {
         "base", "net", "pids", "shares", "memory", "holds", "files", "late", "linked",
     ];
     // The machine goes down: containers, shims and the daemon with them.
-    let ids: Vec<String> = all
-        .map(|name| brig.inspect(name)["Id"].as_str().unwrap().to_owned())
-        .into();
-    let shims: Vec<u32> = ids.iter().map(|id| brig.shim_of(id)).collect();
+    let shim = |name| brig.shim_of(brig.inspect(name)["Id"].as_str().unwrap());
+    let shims = all.map(shim);
     brig.kill_daemon();
     for shim in shims {
         testkit::kill("KILL", shim);
@@ -165,12 +171,6 @@ fn containers_are_started_after_those_they_need() {
         let run = brig.inspect(name);
         assert_eq!(run["State"]["Error"], "", "{name}");
     }
-    let begun = |name: &str| {
-        let time = brig.inspect(name)["State"]["StartedAt"].clone();
-        let time = time.as_str().unwrap().trim_end_matches('Z').to_owned();
-        let (second, rest) = time.split_once('.').unwrap_or((&time, ""));
-        format!("{second}.{rest:0<9}")
-    };
     for (first, then) in [
         ("base", "net"),
         ("net", "pids"),
@@ -178,7 +178,10 @@ fn containers_are_started_after_those_they_need() {
         ("holds", "files"),
         ("late", "linked"),
     ] {
-        assert!(begun(first) < begun(then), "{then} came before {first}");
+        assert!(
+            begun(&brig, first) < begun(&brig, then),
+            "{then} came before {first}"
+        );
     }
     // They have what they needed.
     let link = |name: &str, which: &str| {

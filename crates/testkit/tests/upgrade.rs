@@ -206,6 +206,20 @@ fn no_request_fails_while_the_daemon_is_upgraded_again_and_again() {
     brig.finish();
 }
 
+/// The names that a container has, one after the other.
+fn name(number: usize) -> String {
+    match number {
+        0 => "talks".to_owned(),
+        number => format!("name{number}"),
+    }
+}
+
+/// Gives it the next one.
+fn rename(brig: &Brig, names: &AtomicUsize) {
+    let now = names.fetch_add(1, Ordering::Relaxed);
+    brig.brig(&["rename", &name(now), &name(now + 1)]).ok();
+}
+
 #[test]
 fn answers_without_an_end_go_on_where_they_were() {
     if !root() {
@@ -216,18 +230,12 @@ fn answers_without_an_end_go_on_where_they_were() {
         let script =
             "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo line $i; usleep 2000; done; exit 7";
         // Attached, and so waited for.
-        let run = [
-            "run",
-            "--network",
-            "none",
-            "--name",
-            "talks",
-            "bb",
-            "sh",
-            "-c",
-            script,
-        ];
-        let attached = begin(&brig, client, &run);
+        let run = ["run", "--network", "none", "--name", "talks"];
+        let attached = begin(
+            &brig,
+            client,
+            &[&run[..], &["bb", "sh", "-c", script]].concat(),
+        );
         let id = until("the container", || {
             let running = brig.brig(&["ps", "-q", "--no-trunc", "--filter", "name=talks"]);
             Some(running.ok().to_owned()).filter(|id| !id.is_empty())
@@ -245,24 +253,18 @@ fn answers_without_an_end_go_on_where_they_were() {
         // A client that is there hears of a name; which is the first depends on when it came.
         let mut heard = String::new();
         let (names, ready) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let name = |number: usize| match number {
-            0 => "talks".to_owned(),
-            number => format!("name{number}"),
-        };
         std::thread::scope(|scope| {
             let _end = AtEnd(&ready);
             scope.spawn(|| {
                 while !ready.load(Ordering::Relaxed) {
-                    let now = names.fetch_add(1, Ordering::Relaxed);
-                    brig.brig(&["rename", &name(now), &name(now + 1)]).ok();
+                    rename(&brig, &names);
                 }
             });
             told.read_line(&mut heard).unwrap();
         });
         for _ in 0..3 {
             upgrade(&brig);
-            let now = names.fetch_add(1, Ordering::Relaxed);
-            brig.brig(&["rename", &name(now), &name(now + 1)]).ok();
+            rename(&brig, &names);
         }
         let last = names.into_inner();
         let mut number: usize = heard.trim().trim_start_matches("name").parse().unwrap();
