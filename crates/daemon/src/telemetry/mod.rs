@@ -168,11 +168,11 @@ mod tests {
             ratio: 1.0,
         };
         assert!(takes(always, parent(0)));
-        // 0x8448eb211c80319c is beyond a half.
-        let half = Sampler {
+        // 0x48eb211c80319c of 56 bits is beyond a quarter.
+        let quarter = Sampler {
             parent: false,
-            ratio: 0.5,
+            ratio: 0.25,
         };
-        assert!(!takes(half, None));
+        assert!(!takes(quarter, None));
     }
 }
