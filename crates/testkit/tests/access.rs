@@ -498,16 +498,22 @@ fn who_hangs_up_is_written_down() {
         return;
     }
     let doors = Doors::open(&[("look", "read-only = true")]);
+    // The first process of a container passes SIGTERM over: to stop it takes as long as it may.
     let run = ["run", "-d", "--name", "long", "bb", "sleep", "1000"];
     doors.brig.brig(&run).ok();
-    // To restart takes a moment, in which nobody is there any more.
-    let restart = b"POST /containers/long/restart?t=0 HTTP/1.1\r\nHost: b\r\n\r\n";
+    let stop = b"POST /containers/long/stop?t=4 HTTP/1.1\r\nHost: b\r\n\r\n";
     let mut hasty = std::os::unix::net::UnixStream::connect(doors.brig.socket()).unwrap();
-    hasty.write_all(restart).unwrap();
+    hasty.write_all(stop).unwrap();
+    testkit::until("the first signal", || {
+        let words = ["events", "--since", "1", "--until", &testkit::now()];
+        let events = doors.brig.brig(&words);
+        events.ok().contains("container kill").then_some(())
+    });
     drop(hasty);
     testkit::until("the line of who hung up", || {
         let text = fs::read_to_string(doors.log()).unwrap();
-        text.contains("/containers/long/restart").then_some(())
+        text.contains("/containers/long/stop").then_some(())
     });
+    doors.brig.brig(&["rm", "-f", "long"]).ok();
     doors.brig.finish();
 }

@@ -26,8 +26,9 @@ fn a_cache_in_a_directory_is_found_by_another_daemon() {
     let (Some(one), Some(two)) = (Build::start(), Build::start()) else {
         return;
     };
+    // With a file that is not copied, or both stages would have the same layer.
     let file = format!(
-        "FROM bb AS first\nRUN {RANDOM} >/one\nFROM bb\nCOPY --from=first /one /one\n\
+        "FROM bb AS first\nRUN {RANDOM} >/one; echo more >/more\nFROM bb\nCOPY --from=first /one /one\n\
          RUN {RANDOM} >/two\n"
     );
     for build in [&one, &two] {

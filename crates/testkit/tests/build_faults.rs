@@ -322,7 +322,7 @@ fn a_build_is_given_up_in_each_of_its_steps() {
         ),
     ];
     for (text, words) in outputs {
-        for signal in ["INT", "KILL"] {
+        for signal in ["TERM", "KILL"] {
             // Who is asked says nothing until this is over.
             let (hold, held) = mpsc::channel::<()>();
             let held = Mutex::new(held);
@@ -382,10 +382,10 @@ fn a_build_is_given_up_while_something_runs() {
         let told = fs::read_to_string(&log).unwrap();
         told.contains("sleep 86422").then_some(())
     });
-    kill("INT", waiting.id());
+    kill("TERM", waiting.id());
     assert!(!waiting.wait().unwrap().success());
     assert!(running("86421") && !running("86422"));
-    give_up(&brig, child, "INT");
+    give_up(&brig, child, "TERM");
     let unread = context(&[(
         "Dockerfile",
         "FROM bb\nRUN dd if=/dev/urandom of=/big bs=1M count=8\n",
