@@ -63,13 +63,15 @@ impl Engine {
 
     /// Takes what another one has left; what it says of containers that are gone is passed over.
     pub fn take_over(&self, left: Left) {
-        let sessions: Vec<Remembered> = match serde_json::from_value(left.sessions) {
+        // Without a predecessor there is nothing at all.
+        let sessions: Option<Vec<Remembered>> = match serde_json::from_value(left.sessions) {
             Ok(sessions) => sessions,
             Err(error) => {
                 tracing::error!("sessions of exec are forgotten: {error}");
-                Vec::new()
+                None
             }
         };
+        let sessions = sessions.unwrap_or_default();
         exec::take_over(self, sessions);
         for waiting in left.clients {
             let wanted: Wanted = match serde_json::from_value(waiting.wanted) {

@@ -303,7 +303,7 @@ fn impossible_limits_are_refused() {
     }
     let brig = Brig::with_image();
     let cases: &[(&[&str], &str)] = &[
-        (&["-m", "1m"], "6MB"),
+        (&["-m", "1m"], "6mb"),
         (&["-m", "64m", "--memory-swap", "32m"], "swap"),
         (&["--cpus", "9999"], "cpu"),
         (&["--cpuset-cpus", "9999"], "9999"),

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use testkit::registry::Authority;
-use testkit::{Brig, Client, clients, root, until};
+use testkit::{Brig, Client, clients, kill, root, until};
 
 /// A server's patience with a container.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -115,8 +115,11 @@ fn syslog_servers_get_every_line_and_logs_reads_them_too() {
 fn encrypted_server(authority: &Authority, dir: &Path, place: SocketAddrV4) -> Child {
     let shown = authority.server_at(*place.ip());
     let own = |name: &str, text: &str| written(dir, &format!("server-{name}"), text);
-    Command::new("openssl")
+    // Who reads from it waits for lines: not for ever.
+    Command::new("timeout")
         .args([
+            "150",
+            "openssl",
             "s_server",
             "-quiet",
             "-naccept",
@@ -206,7 +209,7 @@ fn syslog_goes_by_tls_to_who_is_known() {
             assert_eq!(told, ["one", "two"]);
         }
     }
-    server.kill().unwrap();
+    kill("TERM", server.id());
     server.wait().unwrap();
     refused_of_tls(
         &brig,

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream};
@@ -132,6 +133,27 @@ impl Wire {
     /// It is made anew next time.
     pub(super) fn close(&mut self) {
         self.open = None;
+    }
+}
+
+/// How long a server may take to say good-bye.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+impl Drop for Wire {
+    /// What is encrypted has answers that nobody waits for, tickets for the next time. To close before they
+    /// are read is to reset the connection, and what the server has not read of ours is gone then.
+    fn drop(&mut self) {
+        let (Some(Open::Tls(mut stream)), Ok(runtime)) =
+            (self.open.take(), tokio::runtime::Handle::try_current())
+        else {
+            return;
+        };
+        runtime.spawn(tokio::time::timeout(FAREWELL, async move {
+            let mut rest = [0; 512];
+            stream.shutdown().await?;
+            while stream.read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        }));
     }
 }
 
