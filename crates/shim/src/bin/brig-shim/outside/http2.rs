@@ -12,6 +12,9 @@ const END_HEADERS: u8 = 4;
 /// The answer that every SETTINGS frame is owed.
 pub(super) const SETTINGS_TAKEN: [u8; 9] = [0, 0, 0, SETTINGS, 1, 0, 0, 0, 0];
 
+/// The longest message that is kept.
+const MESSAGE: usize = 4096;
+
 /// Longest frame that is taken: nobody may send a longer one unasked.
 const LONGEST: usize = 16 << 10;
 
@@ -122,6 +125,10 @@ impl Answer {
     fn frame(&mut self, kind: u8, flags: u8, payload: &[u8]) -> Option<Result<(), String>> {
         match kind {
             SETTINGS => self.owes_settings |= flags & 1 == 0,
+            // A verdict is a few bytes: who says more than a page of something else says none.
+            DATA if self.message.len() + payload.len() > MESSAGE => {
+                return Some(Err("the server does not say that it serves".to_owned()));
+            }
             DATA => self.message.extend_from_slice(payload),
             RESET | GOAWAY => return Some(Err("the server refuses the question".to_owned())),
             _ => {}
@@ -178,6 +185,10 @@ mod tests {
             assert!(answer(&[(GOAWAY, 0, b"12345678")], piece).unwrap().is_err());
             assert_eq!(answer(&[(SETTINGS, 0, &[])], piece), None);
         }
+        // What says nothing and does not end is not kept.
+        let endless = vec![(DATA, 0, &[0; 1000][..]); 5];
+        assert!(answer(&endless, 100).unwrap().is_err());
+        assert_eq!(answer(&endless[..4], 100), None);
         assert!(
             Answer::default()
                 .take(b"HTTP/1.1 400 Bad\r\n")
