@@ -36,6 +36,12 @@ pub const DRIVERS: [&str; 7] = [
     "syslog",
 ];
 
+/// The most files of a log: each of them is looked at when one begins.
+const MOST_FILES: u32 = 10_000;
+
+/// The longest template of a tag, in bytes: it is told with each line.
+const LONGEST_TAG: usize = 4096;
+
 /// Options that say what is told of the container beside each line.
 const ATTRIBUTES: [&str; 5] = ["env", "env-regex", "labels", "labels-regex", "tag"];
 
@@ -267,7 +273,10 @@ impl LogConfig {
                 "max-size" | "cache-max-size" | "fluentd-buffer-limit" => {
                     value == "-1" || parse_bytes(value).is_ok_and(|n| n > 0)
                 }
-                "max-file" | "cache-max-file" => value.parse::<u32>().is_ok_and(|n| n > 0),
+                "max-file" | "cache-max-file" => value
+                    .parse::<u32>()
+                    .is_ok_and(|n| (1..=MOST_FILES).contains(&n)),
+                "tag" => value.len() <= LONGEST_TAG,
                 "compress"
                 | "cache-compress"
                 | "cache-disabled"
@@ -433,6 +442,10 @@ mod tests {
             (
                 "json-file max-file=0",
                 "invalid value '0' for log opt 'max-file'",
+            ),
+            (
+                "json-file max-file=4294967295",
+                "invalid value '4294967295' for log opt 'max-file'",
             ),
             ("json-file max-file=3", "ok"),
             ("json-file max-size=1m max-file=2 compress=true", "ok"),

@@ -47,9 +47,22 @@ pub fn log_tag(view: &View, tag: &str) -> String {
         ("DaemonName", "brigd".to_owned()),
     ];
     parts.iter().fold(tag.to_owned(), |text, (name, value)| {
+        let value = cut(value, LONGEST_PART);
         let text = text.replace(&format!("{{{{.{name}}}}}"), value);
-        text.replace(&format!("{{{{ .{name} }}}}"), value)
+        let text = text.replace(&format!("{{{{ .{name} }}}}"), value);
+        cut(&text, LONGEST_TAG).to_owned()
     })
+}
+
+/// In bytes, of what is filled in: commands may be megabytes, and a tag is told with each line.
+const LONGEST_PART: usize = 1024;
+
+/// In bytes, of all of it.
+const LONGEST_TAG: usize = 16 << 10;
+
+/// Its beginning, of whole characters.
+fn cut(text: &str, longest: usize) -> &str {
+    &text[..text.floor_char_boundary(longest)]
 }
 
 #[cfg(test)]
