@@ -31,6 +31,9 @@ pub struct Setup {
     pub network: String,
     /// The host that the daemon runs on, if it is not this machine.
     pub host: Option<Arc<Host>>,
+    /// What the daemon sees as the machine's `/etc/resolv.conf`, if it is not the machine's: see
+    /// [`Brig::set_resolvers`].
+    pub resolvers: Option<String>,
 }
 
 /// A running daemon with everything of its own.
@@ -74,6 +77,9 @@ impl Brig {
         let root = tempfile::Builder::new().prefix("brig-").tempdir().unwrap();
         for directory in ["home", "run"] {
             fs::create_dir(root.path().join(directory)).unwrap();
+        }
+        if let Some(text) = &setup.resolvers {
+            fs::write(root.path().join("resolv.conf"), text).unwrap();
         }
         let network = Network::new(number);
         let own = network.config();
@@ -149,7 +155,10 @@ impl Brig {
             .append(true)
             .open(log)
             .unwrap();
-        let brigd = Command::new(brigd);
+        let brigd = match &self.setup.resolvers {
+            Some(_) => self.behind_resolvers(brigd),
+            None => Command::new(brigd),
+        };
         let mut command = match &self.setup.host {
             Some(host) => host.place(&brigd),
             None => brigd,
@@ -170,6 +179,22 @@ impl Brig {
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         command
+    }
+
+    /// The daemon with a file of its own in the place of the machine's resolvers.
+    fn behind_resolvers(&self, brigd: &Path) -> Command {
+        let script = "mount --bind \"$1\" /etc/resolv.conf && shift && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", script, "sh"]);
+        command.arg(self.root.path().join("resolv.conf")).arg(brigd);
+        command
+    }
+
+    /// Says which resolvers the machine has, to a daemon that was set up with [`Setup::resolvers`].
+    #[track_caller]
+    pub fn set_resolvers(&self, text: &str) {
+        assert!(self.setup.resolvers.is_some(), "they are the machine's");
+        fs::write(self.root.path().join("resolv.conf"), text).unwrap();
     }
 
     fn environment(&self, command: &mut Command) {

@@ -6,5 +6,6 @@ mod firewall;
 mod flags;
 mod forwarding;
 mod kinds;
+mod names;
 mod ports;
 mod support;

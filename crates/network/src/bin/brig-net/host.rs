@@ -14,7 +14,8 @@ const LIMIT: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Host {
     path: PathBuf,
-    /// Of its own directory, and of that of the file it leads to.
+    /// Of its own directory, of that of the file it leads to, and of the file: one that is mounted at its
+    /// place, as in a container, is in another directory than its path says.
     watches: Vec<Changes>,
 }
 
@@ -40,7 +41,8 @@ impl Host {
         let target = std::fs::canonicalize(&self.path).unwrap_or_default();
         let elsewhere = target.parent() != self.path.parent();
         let other = elsewhere.then(|| watch(target.parent())).flatten();
-        self.watches = [own, other].into_iter().flatten().collect();
+        let itself = Changes::of_file(&self.path).ok();
+        self.watches = [own, other, itself].into_iter().flatten().collect();
         let text = sys::fd::read_regular(&self.path, LIMIT).unwrap_or_default();
         host::resolvers(&String::from_utf8_lossy(&text), sys::inet::interface)
     }
