@@ -28,6 +28,7 @@ mod report;
 mod runtimes;
 mod subject;
 
+use std::fs::{File, TryLockError};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -67,6 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             paths::dist(true).display()
         );
     }
+    let _alone = alone()?;
     let mut page = Page::new();
     if matches!(args.what.as_str(), "all" | "engine") {
         engines::measure(args, &mut page)?;
@@ -94,6 +96,27 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     page.write(&paths::repository().join("docs/benchmarks.md"))
+}
+
+/// That no other bench runs, for as long as this is held: two would spoil each other's figures, and what the
+/// one begins or ends with, the place of Brig's daemon among it, is the other's too.
+fn alone() -> Result<File> {
+    let path = paths::cache().join("bench.lock");
+    let mut options = File::options();
+    let lock = options.create(true).truncate(false).write(true).open(&path);
+    let lock = lock.with_context(|| format!("cannot open {}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            bail!(
+                "another bench runs, and holds {}: end it, or wait for it",
+                path.display()
+            )
+        }
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
 }
 
 /// Runs this program again in a mount namespace of its own; returns only if that fails.

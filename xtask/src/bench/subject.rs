@@ -198,7 +198,10 @@ pub(crate) fn brig_on(machine: Option<&Machine>) -> Result<Vec<Subject>> {
     fs::create_dir_all(&scratch).context("cannot make a place for Brig")?;
     let dist = paths::dist(true);
     let socket = format!("unix://{}", scratch.join("brig.sock").display());
-    let child = on(machine, &dist.join("brigd").display().to_string())
+    // It does not outlive a bench that is killed: the next one takes its place.
+    let child = on(machine, "setpriv")
+        .args(["--pdeathsig", "TERM"])
+        .arg(dist.join("brigd"))
         .arg("--data-root")
         .arg(scratch.join("data"))
         .args(["--run-root", RUN_ROOT])
