@@ -373,7 +373,8 @@ pub(crate) fn configure4(index: u32, settings: &[(u16, u32)]) -> Message {
     message
 }
 
-/// No address of version 6 is made up for the interface: without one it does not speak it.
+/// No address of version 6 is made up for the interface: without one it does not speak it. Nor does it on a
+/// kernel that is told not to (ipv6.disable=1), or where packets are too short for it.
 pub(crate) fn no_version_6(index: u32) -> Message {
     const GENERATION: u16 = 8;
     const NONE: u8 = 1;
@@ -381,7 +382,7 @@ pub(crate) fn no_version_6(index: u32) -> Message {
     message.nest(attribute::FAMILIES, |families| {
         families.nest(u16::from(IPV6), |family| family.put(GENERATION, &[NONE]));
     });
-    message
+    message.sparing(sys::Errno::AFNOSUPPORT)
 }
 
 /// An address, used at once: nobody else is asked whether they have it.

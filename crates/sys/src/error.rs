@@ -85,6 +85,8 @@ impl Errno {
     pub const NAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
     /// Operation not supported.
     pub const OPNOTSUPP: Self = Self(libc::EOPNOTSUPP);
+    /// Nobody speaks this protocol here.
+    pub const AFNOSUPPORT: Self = Self(libc::EAFNOSUPPORT);
 
     /// Of the calling thread's last failed call made through the C library.
     pub fn last() -> Self {

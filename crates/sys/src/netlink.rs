@@ -106,6 +106,8 @@ pub struct Message {
     bytes: Vec<u8>,
     /// An attribute was longer than its length can say.
     too_long: bool,
+    /// An answer that is as good as none.
+    spared: Option<Errno>,
 }
 
 impl Message {
@@ -121,7 +123,15 @@ impl Message {
         Self {
             bytes,
             too_long: false,
+            spared: None,
         }
+    }
+
+    /// An answer that is this error counts as success: what was asked for holds without being done.
+    #[must_use]
+    pub fn sparing(mut self, errno: Errno) -> Self {
+        self.spared = Some(errno);
+        self
     }
 
     /// Adds an attribute.
@@ -370,7 +380,9 @@ impl Socket {
     pub fn run_acknowledged(&mut self, messages: Vec<Message>, last: usize) -> Result<()> {
         let first = self.sequence.wrapping_add(1);
         let mut bytes = Vec::with_capacity(messages.iter().map(Message::size).sum());
+        let mut spared = Vec::new();
         for (index, message) in messages.into_iter().enumerate() {
+            spared.extend(message.spared.map(|errno| (index, errno)));
             self.sequence = self.sequence.wrapping_add(1);
             let ack = if index == last { flag::ACK } else { 0 };
             bytes.extend(message.finish(self.sequence, ack)?);
@@ -381,7 +393,11 @@ impl Socket {
             self.receive(|message| {
                 let index = message.sequence.wrapping_sub(first) as usize;
                 if message.kind == ERROR && index <= last && end.is_none() {
-                    match answered(&message, index) {
+                    let answer = match answered(&message, index) {
+                        Err(error) if spared.contains(&(index, error.errno)) => Ok(()),
+                        answer => answer,
+                    };
+                    match answer {
                         Ok(()) if index < last => {}
                         answer => end = Some(answer),
                     }

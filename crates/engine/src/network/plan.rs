@@ -23,6 +23,11 @@ const TRUSTED: &str = "com.docker.network.bridge.trusted_host_interfaces";
 const HOST4: &str = "com.docker.network.host_ipv4";
 const HOST6: &str = "com.docker.network.host_ipv6";
 const MTU: &str = "com.docker.network.driver.mtu";
+const ENABLE4: &str = "com.docker.network.enable_ipv4";
+const ENABLE6: &str = "com.docker.network.enable_ipv6";
+/// The shortest packets that the kernel speaks a version of the protocol with.
+const LEAST4: u32 = 68;
+const LEAST6: u32 = 1280;
 /// Where its containers' ports are published that name no address.
 pub(super) const BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
 /// What its containers' interfaces are called.
@@ -48,6 +53,7 @@ pub(super) fn plan(
     spec: &mut NetworkSpec,
     around: &Surroundings<'_>,
 ) -> Result<NetworkPlan, NetworkError> {
+    versions(spec)?;
     let driver = match spec.driver.as_str() {
         "bridge" => Driver::Bridge(bridge(id, spec, around)?),
         "macvlan" => Driver::Macvlan(macvlan(id, spec, around)?),
@@ -55,13 +61,34 @@ pub(super) fn plan(
         other => return Err(NetworkError::Driver(other.to_owned())),
     };
     let subnets = subnets(spec, around)?;
+    let mtu = number(&spec.options, MTU)?;
+    let least = match subnets.iter().any(|subnet| !subnet.subnet().is_ipv4()) {
+        true => LEAST6,
+        false => LEAST4,
+    };
+    if let Some(bytes) = mtu.filter(|bytes| *bytes < least) {
+        let reason = format!("{bytes}: packets of at least {least} bytes are needed");
+        return Err(NetworkError::setting(MTU, reason));
+    }
     Ok(NetworkPlan {
         name: spec.name.clone(),
         driver,
         subnets: subnets.iter().map(Addresses::gateway).collect(),
-        mtu: number(&spec.options, MTU)?,
+        mtu,
         internal: spec.internal,
     })
+}
+
+/// Which versions of the protocol it has may be said by its options, too.
+fn versions(spec: &mut NetworkSpec) -> Result<(), NetworkError> {
+    let of = |key| {
+        let said = spec.options.contains_key(key);
+        said.then(|| flag(&spec.options, key, true)).transpose()
+    };
+    let (four, six) = (of(ENABLE4)?, of(ENABLE6)?);
+    spec.ipv4 = spec.ipv4.or(four);
+    spec.ipv6 = spec.ipv6.or(six);
+    Ok(())
 }
 
 fn bridge(
@@ -486,5 +513,34 @@ mod tests {
         assert!(refused(&|s| s.pools = vec![pool("10.9.0.0/24", "10.7.0.1")]).contains("10.7.0.1"));
         assert!(refused(&|s| s.ipv4 = Some(false)).contains("must be enabled"));
         assert!(refused(&|s| s.options = options(&[(MODE4, "isolated")])).contains("internal"));
+        assert!(
+            refused(&|s| s.options = options(&[(ENABLE4, "false")])).contains("must be enabled")
+        );
+        let short = |s: &mut NetworkSpec| s.options = options(&[(MTU, "67")]);
+        assert!(refused(&short).contains("at least 68 bytes"));
+        let shorter =
+            |s: &mut NetworkSpec| s.options = options(&[(MTU, "1279"), (ENABLE6, "true")]);
+        assert!(refused(&shorter).contains("at least 1280 bytes"));
+    }
+
+    #[test]
+    fn options_say_which_versions_there_are_where_nothing_else_does() {
+        let versions = |change: &dyn Fn(&mut NetworkSpec)| {
+            let (_, plan) = made(change).unwrap();
+            let mut all: Vec<bool> = plan.subnets.iter().map(|s| s.is_ipv4()).collect();
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(
+            versions(&|s| s.options = options(&[(ENABLE6, "1")])),
+            [false, true]
+        );
+        let six_alone = options(&[(ENABLE4, "false"), (ENABLE6, "true")]);
+        assert_eq!(versions(&|s| s.options = six_alone.clone()), [false]);
+        let told = |s: &mut NetworkSpec| {
+            s.options = options(&[(ENABLE6, "true")]);
+            s.ipv6 = Some(false);
+        };
+        assert_eq!(versions(&told), [true]);
     }
 }

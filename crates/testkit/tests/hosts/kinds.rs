@@ -305,6 +305,26 @@ fn settings_of_an_interface_are_said_as_clients_say_them() {
     brig.finish();
 }
 
+/// With packets that are too short for IPv6 the kernel does not speak it on an interface, and none is needed.
+#[test]
+fn packets_may_be_short() {
+    if !root() {
+        return;
+    }
+    let lan = Lan::new();
+    let brig = daemon(&lan.machine, "");
+    let mtu = ["--opt", "com.docker.network.driver.mtu=600"];
+    brig.brig(&[&["network", "create"], &mtu[..], &["narrow"]].concat())
+        .ok();
+    idle(&brig, "one", &["--network", "narrow"]);
+    idle(&brig, "other", &["--network", "narrow"]);
+    let shown = brig.brig(&["exec", "one", "ip", "address", "show", "eth0"]);
+    assert!(shown.ok().contains("mtu 600"), "{shown}");
+    assert!(!shown.ok().contains("inet6"), "{shown}");
+    pings(&brig, "one", "other");
+    brig.finish();
+}
+
 #[test]
 fn version_6_has_addresses_of_this_machines_own() {
     if !root() {
