@@ -180,7 +180,7 @@ pub struct HealthPlan {
 pub struct AttachOptions {
     /// Which standard streams.
     pub streams: Streams,
-    /// Whether output is framed with Docker's 8-byte headers; a terminal's never is.
+    /// Whether output is framed with Docker's 8-byte headers.
     pub framed: bool,
     /// The bytes that detach, Ctrl-P Ctrl-Q by default; empty means none do. Only with a terminal.
     pub detach_keys: Vec<u8>,

@@ -192,3 +192,40 @@ fn top_shows_the_processes() {
     }
     brig.finish();
 }
+
+/// Whether output is framed is said by who starts a session, whatever it was made with: so it is with Docker.
+#[test]
+fn who_starts_a_session_says_whether_it_is_framed() {
+    if !root() {
+        return;
+    }
+    let brig = running();
+    let post = |path: &str, headers: &str, body: &str| {
+        brig.http(&format!(
+            "POST /v1.55{path} HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\n{headers}\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    };
+    for (made, started, expected) in [
+        (true, false, "\x01\0\0\0\0\0\0\x06said\r\n"),
+        (true, true, "said\r\n"),
+        (false, true, "said\n"),
+        (false, false, "\x01\0\0\0\0\0\0\x05said\n"),
+    ] {
+        let body = format!(r#"{{"AttachStdout":true,"Tty":{made},"Cmd":["echo","said"]}}"#);
+        let create = post("/containers/box/exec", "Connection: close\r\n", &body);
+        let (_, created) = create.split_once("\r\n\r\n").unwrap();
+        let created: serde_json::Value = serde_json::from_str(created).unwrap();
+        let path = format!("/exec/{}/start", created["Id"].as_str().unwrap());
+        let body = format!(r#"{{"Detach":false,"Tty":{started}}}"#);
+        let upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
+        let answer = post(&path, upgrade, &body);
+        let (head, output) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!(output, expected, "{made} {started}");
+        let kind = if started { "raw" } else { "multiplexed" };
+        let kind = format!("application/vnd.docker.{kind}-stream");
+        assert!(head.contains(&kind), "{head}");
+    }
+    brig.finish();
+}

@@ -20,7 +20,8 @@ go_struct! {
         pub attach_stderr: bool,
         /// Attach standard output.
         pub attach_stdout: bool,
-        /// Keys that detach.
+        /// Keys that detach; docker-py writes it so.
+        #[serde(alias = "detachKeys")]
         pub detach_keys: String,
         /// `NAME=value`
         pub env: Option<Vec<String>>,

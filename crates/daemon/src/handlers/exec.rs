@@ -1,7 +1,7 @@
 //! `/exec`
 
 use api::convert::detach_keys;
-use api::wire;
+use api::{Version, wire};
 use engine::Engine;
 use engine::exec::{self, Request, State, View};
 use hyper::StatusCode;
@@ -61,8 +61,8 @@ pub(super) async fn start(app: &App, mut call: Call) -> Answer {
     if request.detach {
         return start_detached(app, view.id).await;
     }
-    let size = request.console_size.unwrap_or_default();
-    let framing = Framing::new(view.request.tty, call.version);
+    let size = first_size(&request, call.version);
+    let framing = Framing::new(request.tty, call.version);
     let engine = app.engine.clone();
     if let Some(upgrade) = upgrade {
         app.spawn(async move {
@@ -80,7 +80,7 @@ pub(super) async fn start(app: &App, mut call: Call) -> Answer {
 async fn start_over_http(
     app: &App,
     name: &str,
-    version: api::Version,
+    version: Version,
     parts: hyper::http::request::Parts,
     body: Sent,
 ) -> Answer {
@@ -91,12 +91,22 @@ async fn start_over_http(
     if request.detach {
         return start_detached(app, view.id).await;
     }
-    let framing = Framing::new(view.request.tty, version);
+    let size = first_size(&request, version);
+    let framing = Framing::new(request.tty, version);
     let (client, response) = hijack::output_only(framing).map_err(no_socket)?;
     let engine = app.engine.clone();
-    let size = request.console_size.unwrap_or_default();
     app.spawn(serve(engine, view.id, size, client, framing));
     Ok(response)
+}
+
+/// How large the terminal is at first, rows and columns: said since API 1.42, by who starts it with one.
+fn first_size(request: &wire::ExecStartRequest, version: Version) -> [u16; 2] {
+    let size = request.console_size.unwrap_or_default();
+    if request.tty && version.has(42) {
+        size
+    } else {
+        [0, 0]
+    }
 }
 
 /// A session that has not been started yet.
@@ -127,7 +137,12 @@ async fn start_detached(app: &App, id: ExecId) -> Answer {
 /// Starts it with a client attached. The answer's head is out: what goes wrong is said in the stream.
 async fn serve(engine: Engine, id: ExecId, size: [u16; 2], client: Client, framing: Framing) {
     let voice = client.socket.try_clone();
-    let streams = Some((client.socket, client.early));
+    let streams = Some(exec::Client {
+        stream: client.socket,
+        early: client.early,
+        // As who starts it has it, whatever it was made with: so it is with Docker.
+        framed: framing.framed,
+    });
     let name = id.clone();
     let start = move || exec::start(&engine, name.as_str(), size, streams);
     let reason = match tokio::task::spawn_blocking(start).await {

@@ -20,7 +20,7 @@ pub use create::create;
 pub use inspect::inspect;
 pub use resize::resize;
 pub(crate) use start::process_of_look;
-pub use start::start;
+pub use start::{Client, start};
 
 /// Sessions of one container that are remembered after their end.
 const REMEMBERED: usize = 64;

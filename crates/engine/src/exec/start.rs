@@ -18,12 +18,23 @@ const DETACH_KEYS: [u8; 2] = [16, 17];
 /// Longest passwd(5) or group(5) that is read.
 const LONGEST: usize = 4 << 20;
 
-/// Starts it; with a client's connection and what it already sent, the shim serves it. Blocking.
+/// Who is attached to a session from its start.
+#[derive(Debug)]
+pub struct Client {
+    /// Its connection.
+    pub stream: UnixStream,
+    /// What it had already sent.
+    pub early: Vec<u8>,
+    /// Whether its output is framed with Docker's 8-byte headers, also what a terminal says.
+    pub framed: bool,
+}
+
+/// Starts it; a client is served by the shim. Blocking.
 pub fn start(
     engine: &Engine,
     id: &str,
     console_size: [u16; 2],
-    client: Option<(UnixStream, Vec<u8>)>,
+    client: Option<Client>,
 ) -> Result<(), Error> {
     engine.accepts_work()?;
     let session = find(engine, id)?;
@@ -54,19 +65,24 @@ fn run(
     container: &Container,
     session: &Session,
     console_size: [u16; 2],
-    client: Option<(UnixStream, Vec<u8>)>,
+    client: Option<Client>,
 ) -> Result<ProcessRef, Error> {
     let stopped = || WrongState::NotRunning(container.id().clone());
     let first = container.lifecycle().process().ok_or_else(stopped)?;
     let shim = container.shim().ok_or_else(stopped)?;
     let identity = identity(container, session, first)?;
     let process = process(engine, container, session, console_size, identity)?;
-    let (stream, early) =
-        client.map_or((None, Vec::new()), |(stream, early)| (Some(stream), early));
+    let (stream, attach) = match client {
+        None => (None, AttachOptions::default()),
+        Some(client) => {
+            let options = attach(session, client.early, client.framed);
+            (Some(client.stream), options)
+        }
+    };
     let call = Call::Exec {
         id: session.id.clone(),
         process,
-        attach: attach(session, early),
+        attach,
         console_size,
     };
     let fds: Vec<BorrowedFd<'_>> = stream.iter().map(AsFd::as_fd).collect();
@@ -95,7 +111,7 @@ pub(crate) fn process_of_look(
     process(engine, container, &session, [0; 2], identity)
 }
 
-fn attach(session: &Session, early: Vec<u8>) -> AttachOptions {
+fn attach(session: &Session, early: Vec<u8>, framed: bool) -> AttachOptions {
     let [stdin, stdout, stderr] = session.request.attach;
     let keys = session.request.detach_keys.clone();
     AttachOptions {
@@ -104,7 +120,7 @@ fn attach(session: &Session, early: Vec<u8>) -> AttachOptions {
             stdout,
             stderr,
         },
-        framed: !session.request.tty,
+        framed,
         detach_keys: keys.unwrap_or_else(|| DETACH_KEYS.to_vec()),
         early,
     }

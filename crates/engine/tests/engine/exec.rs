@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use crate::common::{House, PATIENCE, can_run, rest, spec, within};
 use engine::container;
-use engine::exec::{self, Request, State};
+use engine::exec::{self, Client, Request, State};
 use types::ErrorKind;
 
 fn request(command: &[&str]) -> Request {
@@ -25,7 +25,12 @@ async fn run(house: &House, request: Request, input: &[u8]) -> (i32, String) {
     ours.set_read_timeout(Some(PATIENCE)).unwrap();
     let engine = house.engine.clone();
     let name = id.to_string();
-    let start = move || exec::start(&engine, &name, [0, 0], Some((theirs, Vec::new())));
+    let client = Client {
+        stream: theirs,
+        early: Vec::new(),
+        framed: true,
+    };
+    let start = move || exec::start(&engine, &name, [0, 0], Some(client));
     tokio::task::spawn_blocking(start).await.unwrap().unwrap();
     ours.write_all(input).unwrap();
     ours.shutdown(Shutdown::Write).unwrap();

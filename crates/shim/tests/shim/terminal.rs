@@ -5,14 +5,12 @@ use std::io::Write;
 use shim::log::Stream;
 use shim::{AttachOptions, Call};
 
-use crate::guest::{ALL, Guest, Setup, can_run, read_all, read_until};
+use crate::guest::{ALL, Guest, OUTPUT, Setup, can_run, read_all, read_until, unframe};
 
 fn attach(guest: &Guest) -> std::os::unix::net::UnixStream {
     let detach_keys = b"\x10\x11".to_vec();
-    // Framing is asked for, and must not be done.
     guest.attach_with(AttachOptions {
         streams: ALL,
-        framed: true,
         detach_keys,
         ..AttachOptions::default()
     })
@@ -44,6 +42,19 @@ fn a_terminal_has_a_size_that_changes() {
     read_all(&mut client);
     assert_eq!(guest.wait().code, 3);
     assert!(guest.logged(Stream::Stdout).contains("50 132\r\n"));
+}
+
+#[test]
+fn what_a_terminal_says_is_framed_where_that_is_asked_for() {
+    if !can_run() {
+        return;
+    }
+    let guest = Setup::shell("echo out; echo err >&2").terminal().create();
+    let mut client = guest.attach(OUTPUT, true);
+    guest.start();
+    let (out, err) = unframe(&read_all(&mut client));
+    assert_eq!((out.as_str(), err.as_str()), ("out\r\nerr\r\n", ""));
+    guest.wait();
 }
 
 #[test]

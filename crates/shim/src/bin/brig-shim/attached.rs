@@ -67,9 +67,8 @@ impl Client {
         }
     }
 
-    /// The session has a terminal: nothing is framed, and keys detach.
+    /// The session has a terminal: keys detach.
     pub(crate) fn on_terminal(&mut self) {
-        self.options.framed = false;
         self.detach = Detach::new(&self.options.detach_keys);
     }
 
