@@ -30,8 +30,8 @@ pub struct NetworkSpec {
     pub config_from: Option<String>,
     /// Who gives out addresses: `default`, or empty for that.
     pub ipam_driver: String,
-    /// Options of that.
-    pub ipam_options: BTreeMap<String, String>,
+    /// Options of that; none where nobody said any, which is shown.
+    pub ipam_options: Option<BTreeMap<String, String>>,
     /// Address ranges; empty lets free ones be taken.
     pub pools: Vec<PoolSpec>,
     /// Options of the driver.

@@ -240,7 +240,7 @@ pub fn network_spec(request: NetworkCreateRequest) -> NetworkSpec {
             .map(|from| from.network)
             .filter(|name| !name.is_empty()),
         ipam_driver: ipam.driver,
-        ipam_options: ipam.options.unwrap_or_default(),
+        ipam_options: ipam.options,
         pools: ipam
             .config
             .unwrap_or_default()
@@ -297,7 +297,7 @@ pub fn ipam(spec: &NetworkSpec) -> Ipam {
             "" => "default".to_owned(),
             driver => driver.to_owned(),
         },
-        options: Some(spec.ipam_options.clone()),
+        options: spec.ipam_options.clone(),
         config: Some(pools.collect()),
     }
 }

@@ -23,7 +23,7 @@ pub fn create(args: &NetworkCreateArgs) -> Result<NetworkSpec, CliError> {
         config_only: args.config_only,
         config_from: args.config_from.clone().filter(|name| !name.is_empty()),
         ipam_driver: args.ipam_driver.clone(),
-        ipam_options: options(&args.ipam_opt),
+        ipam_options: Some(options(&args.ipam_opt)),
         pools: pools(args)?,
         options: options(&args.opt),
         labels: labels(&args.label),
