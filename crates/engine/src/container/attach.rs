@@ -4,6 +4,7 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use shim::log::{Reader, Start, Stream};
 use shim::{AttachOptions, Call, Shim};
@@ -87,6 +88,21 @@ fn call(container: &Container, shim: &Shim, pending: &Pending) -> Result<(), Err
     }
 }
 
+/// How long a log waits for a client that has not read the head of its answer: some 50 ms.
+const PATIENCE: (u32, Duration) = (250, Duration::from_micros(200));
+
+/// Some clients, docker-py among them, lose what comes together with the head of an answer. What a log
+/// holds is there at once, and so it waits until the head is read.
+fn let_head_be_read(client: &UnixStream) {
+    let (times, pause) = PATIENCE;
+    for _ in 0..times {
+        match sys::socket::unread_by_peer(client) {
+            Ok(1..) => std::thread::sleep(pause),
+            Ok(0) | Err(_) => return,
+        }
+    }
+}
+
 /// Writes what the log holds to the client. One that has gone away is no error.
 fn past(
     engine: &Engine,
@@ -102,6 +118,7 @@ fn past(
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Error::Logs(super::LogError::Read(error))),
     };
+    let_head_be_read(client);
     while let Some(line) = reader
         .next_line()
         .map_err(|error| Error::Logs(super::LogError::Read(error)))?
