@@ -18,8 +18,19 @@ use crate::store::Store;
 /// What a layer's statement is about, beside it.
 pub(super) const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 pub(super) const IN_TOTO: &str = "application/vnd.in-toto+json";
-/// Bytes of one statement that is read: a bill of materials of a large image has some ten million.
-const MAX_STATEMENT: u64 = 64 << 20;
+/// What is read of the statements about one image, together: bytes, of which a bill of materials of a large image has
+/// some ten million; and how many they are, of which there are two or three.
+const MOST: Room = Room {
+    bytes: 64 << 20,
+    statements: 4096,
+};
+
+/// What may be read yet.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    bytes: u64,
+    statements: usize,
+}
 
 /// One statement.
 #[derive(Debug, Clone)]
@@ -69,13 +80,14 @@ pub(crate) fn statements(
         }
     })?;
     let mut found = Vec::new();
+    let mut room = MOST;
     for descriptor in index.manifests.iter().filter(|one| is_about(one, &about)) {
         // What was not brought with the image is nowhere.
         if !stage.has_content(&descriptor.digest)? {
             continue;
         }
         if let Document::Manifest(manifest) = document(store, &descriptor.digest)? {
-            read(store, &mut stage, &manifest, asked, &mut found)?;
+            read(store, &mut stage, &manifest, asked, (&mut room, &mut found))?;
         }
     }
     Ok(found)
@@ -132,7 +144,7 @@ fn read(
     stage: &mut Stage,
     manifest: &Manifest,
     asked: &Asked,
-    found: &mut Vec<Statement>,
+    (room, found): (&mut Room, &mut Vec<Statement>),
 ) -> Result<(), Error> {
     for layer in manifest.layers.iter().filter(|l| l.media_type == IN_TOTO) {
         let Some(predicate) = layer.annotations.get(PREDICATE_TYPE) else {
@@ -142,9 +154,10 @@ fn read(
             continue;
         }
         let text = match asked.texts && stage.has_content(&layer.digest)? {
-            true => Some(text(store, &layer.digest)?),
+            true => Some(text(store, &layer.digest, room)?),
             false => None,
         };
+        room.take_one(&layer.digest)?;
         found.push(Statement {
             descriptor: Descriptor::from(layer),
             annotations: layer.annotations.clone(),
@@ -155,8 +168,24 @@ fn read(
     Ok(())
 }
 
-fn text(store: &Arc<Store>, digest: &Digest) -> Result<String, Error> {
+impl Room {
+    fn take_one(&mut self, digest: &Digest) -> Result<(), Error> {
+        let left = self.statements.checked_sub(1);
+        self.statements = left.ok_or_else(|| {
+            let problem = format!(
+                "is one more than the {} that are read about an image",
+                MOST.statements
+            );
+            Error::image(format!("statement {digest}"), problem)
+        })?;
+        Ok(())
+    }
+}
+
+/// Its text, which takes its share of the room.
+fn text(store: &Arc<Store>, digest: &Digest, room: &mut Room) -> Result<String, Error> {
     let what = format!("statement {digest}");
-    let bytes = content::text_within(store, &what, digest, MAX_STATEMENT)?;
+    let bytes = content::text_within(store, &what, digest, room.bytes)?;
+    room.bytes -= bytes.len() as u64;
     String::from_utf8(bytes).map_err(|_| Error::image(what, "is not text in UTF-8"))
 }
