@@ -273,6 +273,7 @@ fn a_socket_of_a_team_has_its_containers_only() {
     // What is imported gets any name, also that of the image that others run.
     doors.refused("team", &["import", "-", "bb"], "pulled, not imported");
     names_for_a_moment(&doors);
+    names_of_others(&doors);
     let network = doors.by("team", Client::Brig, &["network", "inspect", "bridge"]);
     assert!(
         network.ok().contains("ours") && !network.ok().contains("theirs"),
@@ -289,6 +290,25 @@ fn a_socket_of_a_team_has_its_containers_only() {
     doors.by("team", Client::Brig, &["rm", "-f", "ours"]).ok();
     assert_eq!(brig.inspect("theirs")["State"]["Running"], true);
     doors.brig.finish();
+}
+
+/// That a name is taken is all that is told of a container that is not seen.
+fn names_of_others(doors: &Doors) {
+    let id = |name: &str| doors.brig.inspect(name)["Id"].as_str().unwrap().to_owned();
+    let create =
+        |name: &'static str| ["create", "--label", "team=ci", "--name", name, "bb", "true"];
+    let taken = "The container name \"/theirs\" is already in use";
+    for words in [&create("theirs")[..], &["rename", "ours", "theirs"]] {
+        let refused = doors.by("team", Client::Brig, words);
+        assert!(
+            refused.code != 0 && refused.stderr.contains(taken),
+            "{refused}"
+        );
+        assert!(!refused.stderr.contains(&id("theirs")), "{refused}");
+    }
+    // Of one's own all is told.
+    let refused = doors.by("team", Client::Brig, &create("ours"));
+    assert!(refused.stderr.contains(&id("ours")), "{refused}");
 }
 
 /// A container that shares with another does so by its id: another may have the name a moment later.
@@ -461,6 +481,58 @@ fn metrics_count_what_containers_use() {
 }
 
 /// Browsers send what pages ask for to any address, and say which page it was.
+/// Those who have not shown who they are take so many places and no more, and give them back.
+#[test]
+fn handshakes_that_dawdle_are_bounded() {
+    const PLACES: usize = 256;
+    const MORE: usize = 20;
+    let docker = clients().into_iter().find(|client| *client != Client::Brig);
+    let (Some(ours), Some(docker), true) = (Authority::new(), docker, root()) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let address = address();
+    let host = format!("tcp://{address}");
+    let shown = ours.server_at(*address.ip());
+    let authority = write(dir.path(), "authority.pem", ours.certificate());
+    let certificate = write(dir.path(), "certificate.pem", &shown.certificate);
+    let key = write(dir.path(), "key.pem", &shown.key);
+    let flags = [
+        ["--host", &host],
+        ["--tlscacert", &authority],
+        ["--tlscert", &certificate],
+        ["--tlskey", &key],
+    ];
+    let mut flags: Vec<String> = flags.concat().into_iter().map(str::to_owned).collect();
+    flags.push("--tlsverify".to_owned());
+    let brig = Brig::start_with(Setup {
+        flags,
+        ..Setup::default()
+    });
+    let silent: Vec<TcpStream> = (0..PLACES + MORE)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    let refused = |last: &TcpStream| {
+        let peer = last.local_addr().unwrap();
+        let words = format!("{peer} is let go of: {PLACES} others are at their handshakes");
+        brig.daemon_log().contains(&words)
+    };
+    for late in &silent[PLACES..] {
+        testkit::until("one too many to be let go of", || {
+            refused(late).then_some(())
+        });
+    }
+    assert!(!silent[..PLACES].iter().any(refused));
+    // By another socket everything goes on.
+    brig.brig(&["ps"]).ok();
+    drop(silent);
+    let alice = Certified::new(&ours, dir.path(), &host, "alice");
+    testkit::until("a place for who shows a certificate", || {
+        (alice.run(&brig, docker, &["ps"]).code == 0).then_some(())
+    });
+    brig.finish();
+}
+
 #[test]
 fn web_pages_are_not_served() {
     if !root() {

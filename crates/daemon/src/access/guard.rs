@@ -130,6 +130,27 @@ fn seen(engine: &Engine, policy: &Policy, name: &str) -> Result<View, Failure> {
     }
 }
 
+/// What comes of a verb that gives a container a name. Whose it is already is told to who sees that one only.
+pub(crate) async fn naming<T: Send + 'static>(
+    app: &App,
+    policy: &Policy,
+    verb: impl FnOnce(&Engine) -> Result<T, engine::Error> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = app.blocking(move |engine| match verb(engine) {
+        Err(error @ engine::Error::NameTaken { .. }) => Ok(Err(error)),
+        other => other.map(Ok),
+    });
+    done.await?.map_err(|error| match &error {
+        engine::Error::NameTaken { name, owner }
+            if seen(&app.engine, policy, owner.as_str()).is_err() =>
+        {
+            let message = format!("Conflict. The container name \"/{name}\" is already in use.");
+            Failure::new(ErrorKind::Conflict, message)
+        }
+        _ => error.into(),
+    })
+}
+
 async fn of_session(app: &App, policy: &Policy, id: &str) -> Result<View, Failure> {
     let name = id.to_owned();
     let session = app

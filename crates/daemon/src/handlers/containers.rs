@@ -2,6 +2,7 @@
 
 use api::convert::{self, container_spec};
 use api::wire;
+use engine::Engine;
 use engine::container::{self, Seen, View, WaitFor};
 use hyper::StatusCode;
 use types::{ContainerName, ErrorKind, Platform, Signal};
@@ -36,9 +37,8 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
     if !peer.door.policy.is_open() {
         guard::may_create(app, &peer.door.policy, &mut spec).await?;
     }
-    let created = app
-        .blocking(move |engine| container::create(engine, name, spec))
-        .await?;
+    let verb = move |engine: &Engine| container::create(engine, name, spec);
+    let created = guard::naming(app, &peer.door.policy, verb).await?;
     if let Some(span) = telemetry::current() {
         span.about(created.id.clone());
     }
@@ -127,8 +127,8 @@ pub(super) async fn rename(app: &App, call: &Call) -> Answer {
         ));
     }
     let (who, new) = (call.name.clone(), new.parse::<ContainerName>()?);
-    app.blocking(move |engine| container::rename(engine, &who, new))
-        .await?;
+    let verb = move |engine: &Engine| container::rename(engine, &who, new);
+    guard::naming(app, call.policy(), verb).await?;
     respond::no_content()
 }
 
