@@ -16,6 +16,8 @@ pub struct Failure {
     pub kind: ErrorKind,
     /// The exit code of the command that failed.
     pub code: Option<i32>,
+    /// That command, its words with spaces between them.
+    pub command: Option<String>,
     /// The vertex that failed.
     pub vertex: Option<Digest>,
     /// The file that is to blame, and where in it.
@@ -31,6 +33,7 @@ impl Failure {
             message: message.into(),
             kind,
             code: None,
+            command: None,
             vertex: None,
             place: None,
             cancelled: false,

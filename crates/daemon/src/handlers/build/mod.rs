@@ -171,7 +171,7 @@ impl Work {
             .prepare(tree)
             .and_then(|source| self.build(source, lines));
         if let Err(failed) = done {
-            lines.fail(&failed);
+            lines.fail(&failed, self.asked.events);
         }
     }
 

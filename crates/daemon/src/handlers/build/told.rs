@@ -65,11 +65,18 @@ impl Lines {
         Raw(self)
     }
 
-    pub(super) fn fail(&self, failure: &Failure) {
+    /// The last message; of a command that failed, to who draws nothing itself, in the classic builder's words.
+    pub(super) fn fail(&self, failure: &Failure, events: bool) {
         let excerpt = failure.excerpt();
-        let message = match (&failure.code, excerpt.as_str()) {
-            (_, "") => failure.message.clone(),
-            (_, excerpt) => format!("{}\n{excerpt}", failure.message),
+        let first = match (&failure.command, failure.code) {
+            (Some(command), Some(code)) if !events => {
+                format!("The command '{command}' returned a non-zero code: {code}")
+            }
+            _ => failure.message.clone(),
+        };
+        let message = match excerpt.as_str() {
+            "" => first,
+            excerpt => format!("{first}\n{excerpt}"),
         };
         let code = failure.code.map_or(0, i64::from);
         self.send(&wire::Progress {
@@ -122,7 +129,7 @@ struct Step {
     code: String,
     span: Span,
     /// What of it has been heard and not told.
-    log: Vec<u8>,
+    log: Vec<String>,
     /// How many of its vertices have not ended.
     open: usize,
     vertex: Option<Digest>,
@@ -156,9 +163,14 @@ impl<'a> Telling<'a> {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Vertex(state) => steps.vertex(&state),
-            Event::Log { vertex, bytes, .. } => {
+            Event::Log {
+                vertex,
+                stream,
+                bytes,
+                ..
+            } => {
                 if let Some(step) = steps.of(&vertex) {
-                    steps.all[step].log.extend_from_slice(&bytes);
+                    steps.all[step].log.push(said(stream, &bytes));
                 }
             }
             Event::Status(_) | Event::Warning(_) => return,
@@ -229,8 +241,9 @@ impl Steps {
                         lines.stream(format!(" ---> Running in {id}\n"));
                     }
                 }
-                let log = std::mem::take(&mut step.log);
-                lines.stream(String::from_utf8_lossy(&log).into_owned());
+                for piece in std::mem::take(&mut step.log) {
+                    lines.stream(piece);
+                }
             }
             if step.open > 0 && !ended {
                 return;
@@ -244,6 +257,15 @@ impl Steps {
             self.begun = false;
             self.at += 1;
         }
+    }
+}
+
+/// What a command says, standard error in red, as the classic builder has it.
+fn said(stream: u8, bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    match stream {
+        2 => format!("\x1b[91m{text}\x1b[0m"),
+        _ => text.into_owned(),
     }
 }
 
