@@ -52,14 +52,16 @@ pub(crate) fn measure(args: &Args, page: &mut Page) -> Result<()> {
         &each,
     );
     page.table(memory);
+    super::logs::measure(&all, slow.min(5), page)?;
+    super::many::measure(&mut all, slow, page)?;
     page.versions(all.iter().map(|s| (s.name.as_str(), s.version.as_str())));
     Ok(())
 }
 
-const RUN: [&str; 6] = ["run", "--rm", "--network", "none", IMAGE, "true"];
-const SLEEP: [&str; 2] = ["sleep", "3600"];
+pub(super) const RUN: [&str; 6] = ["run", "--rm", "--network", "none", IMAGE, "true"];
+pub(super) const SLEEP: [&str; 2] = ["sleep", "3600"];
 
-fn once(all: &[Subject], count: usize, args: &[&str]) -> Result<Vec<Series>> {
+pub(super) fn once(all: &[Subject], count: usize, args: &[&str]) -> Result<Vec<Series>> {
     let trial = |s| Trial {
         name: name(s),
         timed: Box::new(|| s.command(args)),
@@ -68,7 +70,7 @@ fn once(all: &[Subject], count: usize, args: &[&str]) -> Result<Vec<Series>> {
     rounds(&all.iter().map(trial).collect::<Vec<_>>(), count)
 }
 
-fn name(subject: &Subject) -> &str {
+pub(super) fn name(subject: &Subject) -> &str {
     &subject.name
 }
 
@@ -109,20 +111,12 @@ fn run_and_remove(all: &[Subject], count: usize) -> Result<Vec<Series>> {
 }
 
 /// Both halves through one shell, so that each is paid for as a user pays.
-fn both(subject: &Subject) -> Trial<'_> {
-    let words = |args: &[&str]| {
-        let command = subject.command(args);
-        let words = std::iter::once(command.get_program()).chain(command.get_args());
-        words
-            .map(|w| format!("'{}'", w.to_string_lossy()))
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+pub(super) fn both(subject: &Subject) -> Trial<'_> {
     let mut run = vec!["run", "-d", "--network", "none", "--name", "both", IMAGE];
     run.extend(SLEEP);
     let mut remove = subject.remove();
     remove.push("both");
-    let script = format!("{} && {}", words(&run), words(&remove));
+    let script = format!("{} && {}", words(subject, &run), words(subject, &remove));
     let timed = move || {
         let mut shell = Command::new("sh");
         shell.args(["-c", &script]);
@@ -134,6 +128,14 @@ fn both(subject: &Subject) -> Trial<'_> {
         timed: Box::new(timed),
         after: None,
     }
+}
+
+/// A client's command as a shell has it.
+pub(super) fn words(subject: &Subject, args: &[&str]) -> String {
+    let command = subject.command(args);
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words = words.map(|word| format!("'{}'", word.to_string_lossy()));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn full_house(all: &[Subject], count: usize) -> Result<Vec<Series>> {
@@ -155,7 +157,7 @@ fn full_house(all: &[Subject], count: usize) -> Result<Vec<Series>> {
 }
 
 /// Whether its containers are its own: a second client's are those of the first.
-fn owns_containers(subject: &Subject) -> bool {
+pub(super) fn owns_containers(subject: &Subject) -> bool {
     subject.daemon.is_some() || subject.name.starts_with("podman")
 }
 
@@ -177,13 +179,8 @@ fn is_payload(pid: u32) -> bool {
     line.starts_with(b"sleep\x003600")
 }
 
-fn weigh_each(subject: &Subject, idle: u64) -> Result<u64> {
-    if !owns_containers(subject) {
-        return Ok(0);
-    }
-    let names: Vec<String> = (0..WEIGHED).map(|index| format!("weigh{index}")).collect();
-    names.iter().try_for_each(|name| detached(subject, name))?;
-    let processes = Processes::read()?;
+/// The daemon with all that it started, and what it keeps for each container, but no container's own process.
+pub(super) fn payload_free(subject: &Subject, processes: &Processes) -> Vec<u32> {
     let mut pids = processes.named(subject.helpers);
     if let Some(daemon) = &subject.daemon {
         pids.extend(processes.below(daemon.pid()));
@@ -191,7 +188,16 @@ fn weigh_each(subject: &Subject, idle: u64) -> Result<u64> {
     pids.sort_unstable();
     pids.dedup();
     pids.retain(|pid| !is_payload(*pid));
-    let total = pss(&pids);
+    pids
+}
+
+fn weigh_each(subject: &Subject, idle: u64) -> Result<u64> {
+    if !owns_containers(subject) {
+        return Ok(0);
+    }
+    let names: Vec<String> = (0..WEIGHED).map(|index| format!("weigh{index}")).collect();
+    names.iter().try_for_each(|name| detached(subject, name))?;
+    let total = pss(&payload_free(subject, &Processes::read()?));
     let mut args = subject.remove();
     args.extend(names.iter().map(String::as_str));
     subject.run(&args)?;

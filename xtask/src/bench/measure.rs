@@ -14,6 +14,12 @@ pub(crate) struct Series {
 }
 
 impl Series {
+    /// What was measured elsewhere; nothing of whom it does not apply to.
+    pub(crate) fn of(name: &str, samples: Vec<Duration>) -> Self {
+        let name = name.to_owned();
+        Self { name, samples }
+    }
+
     /// The middle of all samples, in milliseconds.
     pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)

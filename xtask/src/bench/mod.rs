@@ -5,6 +5,8 @@
 //!
 //! ```text
 //!   subject    one engine: how to start it, how to say `run`, `exec`, `ps` to it
+//!   logs       lines a second into a log
+//!   many       fifty containers at once, five hundred that stay
 //!   builds     five steps without and with a cache, a context of many files
 //!   images     pull, push, save, load, with a registry on the loopback
 //!   network    what attaching costs, and what passes: bytes, requests, names
@@ -21,6 +23,8 @@
 mod builds;
 mod engines;
 mod images;
+mod logs;
+mod many;
 mod measure;
 mod memory;
 mod network;

@@ -43,6 +43,7 @@ impl Table {
         let cell = |(index, s): (usize, &Series)| {
             let (median, high) = (s.median(), s.quantile(0.9));
             match index {
+                _ if median.is_nan() => String::new(),
                 0 => format!("**{median:.2}** ({high:.2})"),
                 _ => format!("{median:.1} ({high:.1}), {:.1}x", median / ours),
             }

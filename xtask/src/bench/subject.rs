@@ -1,6 +1,8 @@
 //! One engine: how to start it, how to speak to it, how to get rid of it.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -38,6 +40,44 @@ pub(crate) struct Daemon {
     gentle: bool,
     /// Where its data lies, to be removed.
     scratch: Option<PathBuf>,
+    /// How it is started, where its containers outlive it.
+    launch: Option<Launch>,
+}
+
+/// How a daemon is started, once and again.
+#[derive(Debug)]
+struct Launch {
+    words: Vec<String>,
+    log: PathBuf,
+    socket: PathBuf,
+}
+
+impl Launch {
+    fn spawn(&self) -> Result<Child> {
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)?;
+        Command::new(&self.words[0])
+            .args(&self.words[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.words[0]))
+    }
+
+    /// Whether its containers are listed.
+    fn lists(&self) -> bool {
+        let ask = || {
+            let mut stream = UnixStream::connect(&self.socket)?;
+            stream.write_all(b"GET /containers/json HTTP/1.0\r\nHost: brig\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok::<_, std::io::Error>(answer)
+        };
+        ask().is_ok_and(|answer| answer.starts_with("HTTP/1.0 200"))
+    }
 }
 
 impl Daemon {
@@ -122,6 +162,28 @@ impl Subject {
         }
     }
 
+    /// Ends the daemon and starts it again; how long it takes from its start until it lists its containers. None of
+    /// those whose containers end with it.
+    pub(crate) fn restart(&mut self) -> Result<Option<Duration>> {
+        let Some(daemon) = &mut self.daemon else {
+            return Ok(None);
+        };
+        let Some(launch) = &daemon.launch else {
+            return Ok(None);
+        };
+        quiet(Command::new("kill").arg(daemon.child.id().to_string()))?;
+        daemon.child.wait()?;
+        let begun = Instant::now();
+        daemon.child = launch.spawn()?;
+        while !launch.lists() {
+            if begun.elapsed() > Duration::from_secs(60) {
+                bail!("{} does not answer any more", self.name);
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(Some(begun.elapsed()))
+    }
+
     /// Another client to the same daemon.
     fn through(&self, name: &str, prefix: Vec<String>) -> Self {
         Self {
@@ -199,18 +261,23 @@ pub(crate) fn brig_on(machine: Option<&Machine>) -> Result<Vec<Subject>> {
     let dist = paths::dist(true);
     let socket = format!("unix://{}", scratch.join("brig.sock").display());
     // It does not outlive a bench that is killed: the next one takes its place.
-    let child = on(machine, "setpriv")
+    let mut command = on(machine, "setpriv");
+    command
         .args(["--pdeathsig", "TERM"])
         .arg(dist.join("brigd"))
         .arg("--data-root")
         .arg(scratch.join("data"))
         .args(["--run-root", RUN_ROOT])
-        .args(["--host", &socket, "--cgroup-parent", "/brig-bench"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(fs::File::create(scratch.join("log"))?)
-        .spawn()
-        .context("cannot start brigd")?;
+        .args(["--host", &socket, "--cgroup-parent", "/brig-bench"]);
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let launch = Launch {
+        words: words
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect(),
+        log: scratch.join("log"),
+        socket: scratch.join("brig.sock"),
+    };
+    let child = launch.spawn()?;
     let brig = Subject {
         name: "Brig".to_owned(),
         version: String::new(),
@@ -224,6 +291,7 @@ pub(crate) fn brig_on(machine: Option<&Machine>) -> Result<Vec<Subject>> {
             child,
             gentle: true,
             scratch: Some(scratch),
+            launch: Some(launch),
         }),
         helpers: &["brig-shim"],
     };
@@ -331,6 +399,7 @@ fn docker(root: &Path, suite: &str, machine: Option<&Machine>) -> Result<Subject
             child,
             gentle: false,
             scratch: None,
+            launch: None,
         }),
         helpers: &["containerd-shim"],
         data: root.join("var/lib/docker"),
