@@ -18,6 +18,7 @@ use crate::http::error::Failure;
 use crate::http::line::Lines;
 use crate::metrics::Requests;
 use crate::telemetry::{self, Telemetry};
+use crate::upgrades::Upgrades;
 
 /// What the handlers share.
 ///
@@ -40,6 +41,8 @@ pub(crate) struct App {
     pub(crate) lines: Lines,
     /// Work that no successor can go on with.
     pub(crate) bound: Bound,
+    /// Upgrades that clients ask for.
+    pub(crate) upgrades: Arc<Upgrades>,
     /// Who builds.
     pub(crate) solver: Solver,
     /// Builds of the classic API under way.
@@ -54,6 +57,7 @@ impl App {
         engine: Engine,
         warnings: Vec<String>,
         (audit, telemetry): (Option<Audit>, Option<Telemetry>),
+        upgrades: Arc<Upgrades>,
     ) -> Self {
         let solver = Solver::new(engine.clone());
         Self {
@@ -69,6 +73,7 @@ impl App {
             handovers: Handovers::default(),
             lines: Lines::new(),
             bound: Bound::default(),
+            upgrades,
             verbs: Mutex::default(),
         }
     }

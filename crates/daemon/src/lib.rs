@@ -24,5 +24,6 @@ mod socket;
 mod start;
 mod telemetry;
 mod upgrade;
+mod upgrades;
 
 pub use start::main;

@@ -28,6 +28,7 @@ use crate::http::resumed;
 use crate::shutdown::{self, Asked, LAST_WORDS, Signals};
 use crate::telemetry::{self, Collector, Telemetry};
 use crate::upgrade::{self, Leaving, Legacy};
+use crate::upgrades::Upgrades;
 use crate::{accept, log, metrics, notify, socket};
 
 /// Threads that run the event loop: they only pass things on.
@@ -126,11 +127,13 @@ fn run(flags: &Flags) -> Result<(), Error> {
     prepare_process();
     let locks = lock_roots(&config, std::mem::take(&mut legacy.locks))?;
     write_pid(&config)?;
+    let upgrades = Upgrades::new(program.clone()).map_err(|error| Error::Runtime(error.into()))?;
+    let upgrades = Arc::new(upgrades);
     let runtime = runtime()?;
     let result = loop {
-        match runtime.block_on(serve(flags, (&config, &level), &program, legacy)) {
+        match runtime.block_on(serve(flags, (&config, &level), &upgrades, legacy)) {
             Ok(End::Stopped) => break Ok(()),
-            Ok(End::Leaving(leaving)) => legacy = replaced(&program, *leaving, &locks)?,
+            Ok(End::Leaving(leaving)) => legacy = replaced(&program, *leaving, &locks, &upgrades)?,
             Err(error) => break Err(error),
         }
     };
@@ -151,14 +154,26 @@ enum End {
 }
 
 /// Becomes the new program; if that fails, what it would have found, for this one to go on with.
-fn replaced(program: &Path, leaving: Leaving, locks: &[Lock; 2]) -> Result<Legacy, Error> {
+fn replaced(
+    program: &Path,
+    leaving: Leaving,
+    locks: &[Lock; 2],
+    upgrades: &Upgrades,
+) -> Result<Legacy, Error> {
     let handover = upgrade::hand_over(leaving, locks)?;
     let error = upgrade::execute(program, &handover);
-    tracing::error!("this daemon goes on: {}", chain(&error));
+    goes_on(&error, upgrades);
     let mut legacy = upgrade::read(handover)?;
     // They are still held.
     legacy.locks.clear();
     Ok(legacy)
+}
+
+/// No other program has taken this one's place.
+fn goes_on(error: &upgrade::Error, upgrades: &Upgrades) {
+    let why = chain(error);
+    tracing::error!("this daemon goes on: {why}");
+    upgrades.failed(why);
 }
 
 /// In Docker's words.
@@ -254,7 +269,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 async fn serve(
     flags: &Flags,
     (config, level): (&Config, &log::Level),
-    program: &Path,
+    upgrades: &Arc<Upgrades>,
     mut legacy: Legacy,
 ) -> Result<End, Error> {
     let mut signals = Signals::new().map_err(Error::Runtime)?;
@@ -269,19 +284,25 @@ async fn serve(
     engine.take_over(std::mem::take(&mut legacy.engine));
     let warnings = exposed(config);
     warnings.iter().for_each(|line| tracing::warn!("{line}"));
-    let app = Arc::new(App::new(engine.clone(), warnings, (audit, telemetry)));
+    let upgrades = upgrades.clone();
+    let app = App::new(engine.clone(), warnings, (audit, telemetry), upgrades);
+    let app = Arc::new(app);
     let open = Open::new(&app, entrances, tls, metrics, &mut legacy);
     let manager = std::env::var_os("NOTIFY_SOCKET");
     notify::notify(manager.as_deref(), "READY=1");
     announce(config, &engine, legacy.from.as_deref());
     loop {
-        match signals.next().await {
+        let asked = tokio::select! {
+            asked = signals.next() => asked,
+            () = app.upgrades.asked() => Asked::Upgrade,
+        };
+        match asked {
             Asked::Reload => {
                 reload(flags, level, &engine);
                 app.audit.iter().for_each(Audit::reopen);
             }
             Asked::Stop => break,
-            Asked::Upgrade => match may_leave(&app, program).await {
+            Asked::Upgrade => match may_leave(&app).await {
                 Ok(()) => {
                     let leaving = Box::new(open.leave(&app).await);
                     let _ = said.send(true);
@@ -290,7 +311,7 @@ async fn serve(
                     }
                     return Ok(End::Leaving(leaving));
                 }
-                Err(error) => tracing::error!("this daemon goes on: {}", chain(&error)),
+                Err(error) => goes_on(&error, &app.upgrades),
             },
         }
     }
@@ -307,7 +328,8 @@ async fn serve(
 }
 
 /// Until all that is under way has come to its end, and the door is closed.
-async fn may_leave(app: &App, program: &Path) -> Result<(), upgrade::Error> {
+async fn may_leave(app: &App) -> Result<(), upgrade::Error> {
+    let program = app.upgrades.program();
     tracing::info!("{} is to take over", program.display());
     upgrade::check(program).await?;
     upgrade::close_door(app).await

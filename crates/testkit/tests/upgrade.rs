@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -376,6 +377,102 @@ fn what_was_begun_before_is_finished_after() {
     brig.finish();
 }
 
+/// What a container uses, a line each second, by whatever connection.
+struct Watched(BufReader<Box<dyn Read>>);
+
+impl Watched {
+    fn open(stream: impl Read + Write + 'static) -> Self {
+        let mut stream: Box<dyn ReadWrite> = Box::new(stream);
+        let request = "GET /v1.44/containers/busy/stats HTTP/1.1\r\nHost: b\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        Self(BufReader::new(Box::new(stream)))
+    }
+
+    /// The next one: when it was looked, when before, and the time used until then and until before.
+    fn next(&mut self) -> (String, String, u64, u64) {
+        let mut line = String::new();
+        // Between them stand the head, and the sizes of chunks.
+        while !line.starts_with('{') {
+            line.clear();
+            assert!(
+                self.0.read_line(&mut line).unwrap() > 0,
+                "the stream has ended"
+            );
+        }
+        let shown: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let time = |what: &str| shown[what].as_str().unwrap().to_owned();
+        let used = |what: &str| shown[what]["cpu_usage"]["total_usage"].as_u64().unwrap();
+        (
+            time("read"),
+            time("preread"),
+            used("cpu_stats"),
+            used("precpu_stats"),
+        )
+    }
+}
+
+trait ReadWrite: Read + Write {}
+
+impl<S: Read + Write> ReadWrite for S {}
+
+#[test]
+fn statistics_go_on_and_so_do_connections_by_tcp() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::prepare(testkit::Setup::default());
+    let address = testkit::address();
+    let host = format!("tcp://{address}");
+    brig.listen_too(&host);
+    brig.start_daemon();
+    brig.import_busybox();
+    let busy = ["--network", "none", "--name", "busy", "bb", "sh", "-c"];
+    let script =
+        "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo line $i; usleep 100000; done; exit 5";
+    brig.brig(&[&["run", "-d"], &busy[..], &[script]].concat())
+        .ok();
+    let tcp = || {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    };
+    let unix = UnixStream::connect(brig.socket()).unwrap();
+    unix.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut streams = [Watched::open(unix), Watched::open(tcp())];
+    let mut last: Vec<_> = streams.iter_mut().map(Watched::next).collect();
+    let mut idle = tcp();
+    let follows = begin(
+        &brig,
+        Client::Brig,
+        &["--host", &host, "logs", "-f", "busy"],
+    );
+    let waits = begin(&brig, Client::Brig, &["--host", &host, "wait", "busy"]);
+    for _ in 0..2 {
+        upgrade(&brig);
+        for (stream, last) in streams.iter_mut().zip(&mut last) {
+            for _ in 0..2 {
+                let now = stream.next();
+                assert!(now.0 > last.0 && now.1 >= last.0, "{now:?} after {last:?}");
+                assert!(now.3 >= last.2 && now.2 >= now.3, "{now:?} after {last:?}");
+                *last = now;
+            }
+        }
+    }
+    idle.write_all(b"GET /_ping HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    idle.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    brig.brig(&["exec", "busy", "touch", "/stop"]).ok();
+    let (code, waited, err) = finished(waits);
+    assert_eq!((code, waited.as_str()), (Some(0), "5\n"), "{err}");
+    let (code, followed, err) = finished(follows);
+    assert_eq!(code, Some(0), "{err}");
+    let logged = brig.brig(&["logs", "busy"]);
+    assert_eq!(followed, logged.stdout);
+    brig.finish();
+}
+
 #[test]
 fn a_program_that_does_not_start_replaces_nothing() {
     if !root() {
@@ -410,6 +507,11 @@ fn a_program_that_does_not_start_replaces_nothing() {
         (log.contains("does not take the configuration") && log.contains("no such key"))
             .then_some(())
     });
+    let refused = brig.brig(&["system", "upgrade"]);
+    assert_eq!(refused.code, 1, "{refused}");
+    for word in ["goes on", "does not take the configuration", "no such key"] {
+        assert!(refused.stderr.contains(word), "{refused}");
+    }
     brig.brig(&["run", "--rm", "--network", "none", "bb", "true"])
         .ok();
     let put = Command::new("cp")
@@ -419,6 +521,18 @@ fn a_program_that_does_not_start_replaces_nothing() {
     assert!(put.unwrap().success());
     std::fs::rename(dir.join("brigd.good"), dir.join("brigd")).unwrap();
     upgrade(&brig);
+    let (before, pid) = (upgrades(&brig), brig.daemon_pid());
+    let upgraded = brig.brig(&["system", "upgrade"]);
+    let version = brig.brig(&["version", "--format", "{{.Server.Version}}"]);
+    let version = version.ok().trim().to_owned();
+    let program = dir.join("brigd");
+    let expected = format!("{}: {version} -> {version}\n", program.display());
+    assert_eq!(
+        (upgraded.code, upgraded.stdout.as_str()),
+        (0, expected.as_str()),
+        "{upgraded}"
+    );
+    assert_eq!((upgrades(&brig), brig.daemon_pid()), (before + 1, pid));
     brig.brig(&["run", "--rm", "--network", "none", "bb", "true"])
         .ok();
     brig.finish();

@@ -36,6 +36,22 @@ impl Client {
         self.send_json(Call::get("/version")).await
     }
 
+    /// Asks the daemon to have the program that is at its path now take its place. Brig's own.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn system_upgrade(&self) -> Result<wire::UpgradeState, Error> {
+        self.send_json(Call::post("/brig/system/upgrade")).await
+    }
+
+    /// What came of it until now. Brig's own.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn system_upgrade_state(&self) -> Result<wire::UpgradeState, Error> {
+        self.send_json(Call::get("/brig/system/upgrade")).await
+    }
+
     /// What happens, a JSON object a line, from `since` to `until`: seconds since the epoch, with
     /// decimals.
     ///

@@ -65,7 +65,7 @@ pub use stats::{
 };
 pub use system::{
     AddressPool, Commit, Component, ComponentDetails, DeviceInfo, FirewallInfo, Info, Plugins,
-    RegistryConfig, RegistryIndex, Runtime, Swarm, Version, VersionPlatform,
+    RegistryConfig, RegistryIndex, Runtime, Swarm, UpgradeState, Version, VersionPlatform,
 };
 
 pub use volume::{

@@ -37,6 +37,22 @@ go_struct! {
         pub build_time: String,
     }
 
+    /// How upgrades of the daemon in place stand; Brig's own.
+    pub struct UpgradeState {
+        /// Another one each time that the program is executed.
+        pub instance: String,
+        /// The version that runs.
+        pub version: String,
+        /// The file whose program takes its place.
+        pub program: String,
+        /// How often it was asked for.
+        pub asked: u64,
+        /// How many of those have failed: all up to this one.
+        pub failed: u64,
+        /// Why the last one did.
+        pub error: String,
+    }
+
     /// The product's name.
     pub struct VersionPlatform {
         /// For people.

@@ -192,6 +192,7 @@ fn flags_are_dockers() {
         "secret rm",
         "secret update",
         "system check",
+        "system upgrade",
         "volume clone",
         "volume export",
         "volume import",

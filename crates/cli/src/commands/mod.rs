@@ -75,6 +75,7 @@ mod top;
 mod top_live;
 mod unpause;
 mod update;
+mod upgrade;
 mod version;
 mod volume_change;
 mod volume_create;
@@ -254,7 +255,7 @@ const OPTIONS_CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 /// All verbs, by name.
 #[rustfmt::skip]
-pub static VERBS: [Verb; 97] = [
+pub static VERBS: [Verb; 98] = [
     verb!(["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach your standard streams to a running container", Arity::Exactly(1), c::AttachArgs, attach::run),
     verb!(["container commit", "commit"], "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]", "Make an image of what a container has changed", Arity::Between(1, 2), c::CommitArgs, commit::run),
     verb!(["container cp", "cp"], "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tbrig cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files between this machine and a container, or two containers", Arity::Exactly(2), c::CpArgs, cp::run),
@@ -340,6 +341,7 @@ pub static VERBS: [Verb; 97] = [
     verb!(["system events", "events"], "[OPTIONS]", "Show what happens, as it happens", Arity::None, c::EventsArgs, events::run),
     verb!(["system info", "info"], "[OPTIONS]", "Show facts about the daemon and its machine", Arity::None, i::FormatArgs, info::run),
     verb!(["system prune"], "[OPTIONS]", "Remove what nothing uses", Arity::None, c::SystemPruneArgs, system_prune::run),
+    verb!(["system upgrade"], "", "Have the installed program take the place of the daemon that runs", Arity::None, c::NamesArgs, upgrade::run),
     verb!(["version"], "[OPTIONS]", "Show the versions of client and daemon", Arity::None, i::FormatArgs, version::run),
     verb!(["volume clone"], "VOLUME NEW_VOLUME", "Make a volume with the content of another one", Arity::Exactly(2), c::NamesArgs, volume_change::clone),
     verb!(["volume create"], "[OPTIONS] [VOLUME]", "Make a volume", Arity::AtMost(1), v::VolumeCreateArgs, volume_create::run),

@@ -114,6 +114,7 @@ fn about_others(operation: Op) -> About {
         | Op::Manifest
         | Op::DiskUsage
         | Op::MountList
+        | Op::SystemUpgradeState
         | Op::VolumeList
         | Op::VolumeInspect
         | Op::VolumeExport

@@ -99,6 +99,8 @@ async fn rest(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::ImageInspect => images::inspect(&app, &call).await,
         Op::ImageTag => images::tag(&app, &call).await,
         Op::ImageRemove => images::remove(&app, &call).await,
+        Op::SystemUpgrade => Ok(system::upgrade(&app)),
+        Op::SystemUpgradeState => respond::ok(&app.upgrades.state()),
         Op::SystemCheck => store::check(&app, &call),
         Op::MountList => store::mounts(&app).await,
         Op::ImageMount => store::mount(&app, &call).await,

@@ -26,8 +26,9 @@ pub(super) async fn stats(app: &App, call: &Call) -> Answer {
         let (engine, version) = (app.engine.clone(), call.version);
         let (send, mut receive) = mpsc::channel(1);
         let position = format!("{} ", first.id);
-        app.spawn_endless(async move { watch(&engine, first, version, &send).await });
-        // One look is like another: whoever goes on with it begins anew.
+        let resumed = call.resumes().is_some();
+        app.spawn_endless(async move { watch(&engine, first, version, resumed, &send).await });
+        // One look is like another: whoever goes on with it looks anew.
         let body = Body::endless(position, move |context| {
             let piece = receive.poll_recv(context);
             piece.map_ok(|bytes| (bytes, Then::Same))
@@ -50,14 +51,24 @@ async fn look(engine: &Engine, who: &str) -> Result<Sample, Failure> {
 
 type Line = Result<bytes::Bytes, std::io::Error>;
 
-/// Until nobody listens any more or the container is gone.
-async fn watch(engine: &Engine, first: Sample, version: Version, send: &mpsc::Sender<Line>) {
+/// Until nobody listens any more or the container is gone. The first look of a stream is shown without one before, as
+/// Docker's is; in the middle of one it would read as if all had been used since then.
+async fn watch(
+    engine: &Engine,
+    first: Sample,
+    version: Version,
+    resumed: bool,
+    send: &mpsc::Sender<Line>,
+) {
     let mut before = None;
     let mut sample = first;
+    let mut silent = resumed;
     loop {
-        let line = respond::json_bytes(&shown(&sample, before.as_ref(), version));
-        if send.send(Ok(line.into())).await.is_err() {
-            return;
+        if !std::mem::take(&mut silent) {
+            let line = respond::json_bytes(&shown(&sample, before.as_ref(), version));
+            if send.send(Ok(line.into())).await.is_err() {
+                return;
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}

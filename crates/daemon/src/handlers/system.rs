@@ -5,6 +5,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, PRAGMA
 use hyper::{Response, StatusCode};
 use types::Platform;
 
+use crate::app::App;
 use crate::http::body::Body;
 use crate::http::respond::{self, Answer};
 
@@ -67,6 +68,12 @@ pub(super) fn version() -> Answer {
         experimental: false,
         build_time: details.build_time,
     })
+}
+
+/// `POST /brig/system/upgrade`, Brig's own: the program that is at the daemon's path now is to take its place. What
+/// comes of it is to be asked for.
+pub(super) fn upgrade(app: &App) -> Response<Body> {
+    respond::json(StatusCode::ACCEPTED, &app.upgrades.ask())
 }
 
 pub(super) fn product_version() -> String {

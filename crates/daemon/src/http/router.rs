@@ -70,8 +70,10 @@ pub(crate) enum Operation {
     ManifestPut,
     /// Brig's own: an image from one repository of a registry to another one.
     ManifestCopy,
-    /// Brig's own, as the three that follow.
+    /// Brig's own, as the five that follow.
     SystemCheck,
+    SystemUpgrade,
+    SystemUpgradeState,
     MountList,
     ImageMount,
     ImageUnmount,
@@ -198,6 +200,8 @@ const ROUTES: &[(&str, &str, Operation)] = &[
     ("PUT", "/brig/manifests/{*}", Op::ManifestPut),
     ("POST", "/brig/manifests/{*}", Op::ManifestCopy),
     ("POST", "/brig/system/check", Op::SystemCheck),
+    ("POST", "/brig/system/upgrade", Op::SystemUpgrade),
+    ("GET", "/brig/system/upgrade", Op::SystemUpgradeState),
     ("GET", "/brig/mounts", Op::MountList),
     ("POST", "/brig/mounts/{*}", Op::ImageMount),
     ("DELETE", "/brig/mounts/{*}", Op::ImageUnmount),
