@@ -11,6 +11,11 @@ use crate::{fd, pidfd};
 
 /// The field 22 of /proc/PID/stat, proc_pid_stat(5): when it started, in clock ticks since boot.
 pub fn start_time(pid: i32) -> Result<u64> {
+    field_of_stat(pid, 22)
+}
+
+/// A number of /proc/PID/stat, by its place in proc_pid_stat(5), from the fourth on.
+fn field_of_stat(pid: i32, number: usize) -> Result<u64> {
     let malformed = Error {
         call: "read",
         errno: Errno::INVAL,
@@ -19,7 +24,7 @@ pub fn start_time(pid: i32) -> Result<u64> {
     // The second field is the command in parentheses and may itself hold spaces and parentheses.
     let (_, rest) = text.rsplit_once(')').ok_or(malformed)?;
     rest.split_ascii_whitespace()
-        .nth(19)
+        .nth(number - 3)
         .and_then(|field| field.parse().ok())
         .ok_or(malformed)
 }
@@ -60,8 +65,11 @@ pub fn open_root(process: ProcessRef) -> Result<Option<Root>> {
         return Ok(None);
     };
     let opened = Root::open(Path::new(&format!("/proc/{}/root", process.pid)));
-    // A zombie keeps its pid, and has no root any more.
+    // A zombie keeps its pid, and has no root any more, nor has one that is about to be one.
     if pidfd::ended_within(&pidfd, std::time::Duration::ZERO)? {
+        return Ok(None);
+    }
+    if opened.is_err() && is_ending(process) {
         return Ok(None);
     }
     opened.map(Some)
@@ -79,6 +87,16 @@ pub fn id_maps(process: ProcessRef) -> Result<(String, String)> {
     // Looked at afterwards: until it has been reaped, nobody else had its pid.
     open(process)?.ok_or(gone)?;
     Ok(maps)
+}
+
+/// The kernel's mark of a process that is on its way out (PF_EXITING of linux/sched.h).
+const EXITING: u64 = 4;
+
+/// Whether that very process has ended or is about to: the first one of a pid namespace has no root and no
+/// namespaces any more while it waits for the others to die, and has not ended yet.
+pub fn is_ending(process: ProcessRef) -> bool {
+    let flags = field_of_stat(process.pid, 9);
+    !is_alive(process) || flags.is_ok_and(|flags| flags & EXITING != 0)
 }
 
 /// Whether that very process runs: it is neither gone nor a zombie.
@@ -110,7 +128,7 @@ mod tests {
     fn this_process_is_found_again_and_another_start_is_not() {
         let pid = i32::try_from(std::process::id()).unwrap();
         let me = process_ref(pid).unwrap();
-        assert!(is_alive(me));
+        assert!(is_alive(me) && !is_ending(me));
         let other = ProcessRef {
             started: me.started + 1,
             ..me
@@ -126,7 +144,7 @@ mod tests {
         let process = process_ref(i32::try_from(child.id()).unwrap()).unwrap();
         let pidfd = open(process).unwrap().unwrap();
         assert!(pidfd::ended_within(&pidfd, std::time::Duration::from_secs(60)).unwrap());
-        assert!(!is_alive(process));
+        assert!(!is_alive(process) && is_ending(process));
         assert!(open_root(process).unwrap().is_none());
         assert!(open(process).unwrap().is_some());
         child.wait().unwrap();

@@ -41,7 +41,6 @@ mod wait;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use types::{
     ContainerId, ContainerName, ContainerPort, ContainerSpec, Digest, ErrorKind, ExecId, Health,
@@ -339,8 +338,7 @@ impl WrongState {
 /// Whether this run of a container has ended, be it only a moment ago and not recorded yet.
 pub(crate) fn has_ended(container: &Container, run: Option<ProcessRef>) -> bool {
     let there = run.filter(|_| container.lifecycle().process() == run);
-    let pidfd = there.and_then(|process| sys::proc::open(process).ok().flatten());
-    pidfd.is_none_or(|pidfd| sys::pidfd::ended_within(pidfd, Duration::ZERO).unwrap_or(true))
+    there.is_none_or(sys::proc::is_ending)
 }
 
 /// What cannot be done with a run because it has ended meanwhile is told as that.

@@ -49,18 +49,19 @@ pub fn unpause(engine: &Engine, who: &str) -> Result<(), Error> {
 /// still. The kernel is asked, not only the record: a crash may lie between the two, and a cgroup is
 /// open to everybody.
 pub(super) fn go_on(engine: &Engine, container: &Container) -> Result<bool, Error> {
-    let paused = container.lifecycle().is_paused();
+    let before = container.lifecycle();
+    let (paused, run) = (before.is_paused(), before.process());
     let cgroup = match cgroup(engine, container) {
         Ok(cgroup) => cgroup,
         // It has ended.
         Err(_) if !paused => return Ok(false),
-        Err(error) => return Err(error),
+        Err(error) => return or_ended(container, run, Err(error)),
     };
     if !paused && !cgroup.is_frozen() {
         return Ok(false);
     }
     let failed = || Error::kernel(format!("unpause container {}", container.id()));
-    cgroup.thaw().map_err(failed())?;
+    or_ended(container, run, cgroup.thaw().map_err(failed()))?;
     if !paused {
         return Ok(true);
     }

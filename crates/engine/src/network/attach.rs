@@ -29,7 +29,7 @@ pub(crate) fn open_namespace(process: ProcessRef) -> Result<OwnedFd, Error> {
     let path = format!("/proc/{}/ns/net", process.pid);
     let namespace = sys::ns::open(Path::new(&path));
     // Still there after its namespace was opened: it is that process's.
-    if !sys::proc::is_alive(process) {
+    if namespace.is_err() && sys::proc::is_ending(process) || !sys::proc::is_alive(process) {
         return Err(NetworkError::Ended.into());
     }
     namespace.map_err(Error::kernel(failed()))
