@@ -171,7 +171,7 @@ fn flags_are_dockers() {
         String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
     };
     /// Brig's own.
-    const VERBS_OF_OURS: [&str; 25] = [
+    const VERBS_OF_OURS: [&str; 26] = [
         // Docker's is a plugin's: an end-to-end test compares them.
         "build",
         "builder prune",
