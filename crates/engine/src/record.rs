@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use types::{
     ContainerId, ContainerName, ContainerSpec, Digest, HealthStatus, ImageRef, Lifecycle,
-    ProcessRef, Resources, RestartPolicy,
+    MountRequest, PortRequest, ProcessRef, Resources, RestartPolicy,
 };
 
 use crate::Error;
@@ -63,12 +63,57 @@ pub(crate) struct Status {
     /// Its limits, once they have been changed; none: as create was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) limits: Option<Resources>,
+    /// What else has been changed since; none: as create decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) changed: Option<Box<Changed>>,
     /// How well it was when that last changed, in the run that lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<HealthStatus>,
     /// Names of those of its links that have been taken away.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) unlinked: BTreeSet<String>,
+}
+
+/// What `update` has put in the place of what create decided, each as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Changed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) labels: Option<Both<BTreeMap<String, String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) env: Option<Both<Vec<String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mounts: Option<Both<Vec<MountRequest>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ports: Option<Vec<PortRequest>>,
+}
+
+/// As it is asked for, and what that comes to with the image's.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Both<T> {
+    pub(crate) asked: T,
+    pub(crate) resolved: T,
+}
+
+impl Changed {
+    /// What was asked for, as if it had been asked for so.
+    pub(crate) fn spec(self, spec: ContainerSpec) -> ContainerSpec {
+        let mut spec = spec;
+        spec.labels = self.labels.map_or(spec.labels, |both| both.asked);
+        spec.env = self.env.map_or(spec.env, |both| both.asked);
+        spec.mounts = self.mounts.map_or(spec.mounts, |both| both.asked);
+        spec.networking.ports = self.ports.unwrap_or(spec.networking.ports);
+        spec
+    }
+
+    /// The same of what that came to.
+    pub(crate) fn resolved(self, resolved: Resolved) -> Resolved {
+        let mut resolved = resolved;
+        resolved.labels = self.labels.map_or(resolved.labels, |both| both.resolved);
+        resolved.env = self.env.map_or(resolved.env, |both| both.resolved);
+        resolved.mounts = self.mounts.map_or(resolved.mounts, |both| both.resolved);
+        resolved
+    }
 }
 
 impl Status {
@@ -84,6 +129,7 @@ impl Status {
             networks: BTreeMap::new(),
             ports: Ports::default(),
             limits: None,
+            changed: None,
             health: None,
             unlinked: BTreeSet::new(),
         }

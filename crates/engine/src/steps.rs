@@ -67,6 +67,8 @@ pub(crate) mod name {
     pub(crate) const WATCH: &str = "start.watch";
     pub(crate) const START: &str = "start.start";
     pub(crate) const RUNNING: &str = "start.record";
+    pub(crate) const UPDATE_PORTS: &str = "update.ports";
+    pub(crate) const UPDATE_LIMITS: &str = "update.limits";
     pub(crate) const LEAVE_NAMES: &str = "disconnect.names";
     pub(crate) const LEAVE_INTERFACE: &str = "disconnect.interface";
     pub(crate) const LEAVE_RECORD: &str = "disconnect.record";
@@ -83,7 +85,7 @@ const NETWORK_STEPS: [&str; 7] = [
     "network.settle",
 ];
 
-/// Every step of create, start and `network disconnect` that [`Config::fail_at`] can name: the engine's own, then those of
+/// Every step of create, start, `update` and `network disconnect` that [`Config::fail_at`] can name: the engine's own, then those of
 /// the shim and its runtime, which a start passes between `start.create` and `start.start`.
 pub fn steps() -> Vec<&'static str> {
     let mut steps = vec![
@@ -105,6 +107,8 @@ pub fn steps() -> Vec<&'static str> {
         name::WATCH,
         name::START,
         name::RUNNING,
+        name::UPDATE_PORTS,
+        name::UPDATE_LIMITS,
         name::LEAVE_NAMES,
         name::LEAVE_INTERFACE,
         name::LEAVE_RECORD,

@@ -294,7 +294,7 @@ pub(crate) fn end(engine: &Engine, container: &Arc<Container>, change: Change) {
             "cannot record the end of a container");
         drop(container.step_and_tell(None, change.clone(), tell));
     }
-    volume::memory::release(engine, &container.fixed.resolved.mounts);
+    volume::memory::release(engine, &container.resolved().mounts);
     exec::ended_with(engine, container);
 }
 
@@ -322,11 +322,10 @@ fn releasing(engine: &Engine, container: &Container) -> Option<Release> {
 
 /// Has its ports free before its shim has served its last client.
 async fn unpublish(engine: &Engine, container: &Arc<Container>, release: Option<&Release>) {
-    let asked = &container.fixed.spec.networking;
     let Some(release) = release else {
         return;
     };
-    if !asked.ports.is_empty() || asked.publish_all {
+    if !container.status().ports.is_empty() {
         let container = container.clone();
         let work = move |engine: &Engine| network::attach::unpublish(engine, &container);
         if let Err(error) = engine.blocking(work).await {

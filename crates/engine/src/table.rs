@@ -22,6 +22,7 @@ use types::{
 };
 
 use crate::Error;
+use crate::container::Resolved;
 use crate::record::{self, Fixed, Status};
 
 /// Locks although another thread has panicked holding it: every value behind our locks is swapped
@@ -142,14 +143,33 @@ impl Container {
             .clone()
     }
 
-    /// What was asked for, with the limits as they are now.
+    /// What was asked for, with what has been changed since.
     pub(crate) fn spec(&self) -> Cow<'_, ContainerSpec> {
-        match self.status().limits {
-            None => Cow::Borrowed(&self.fixed.spec),
-            Some(resources) => Cow::Owned(ContainerSpec {
-                resources,
-                ..self.fixed.spec.clone()
-            }),
+        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        if status.limits.is_none() && status.changed.is_none() {
+            return Cow::Borrowed(&self.fixed.spec);
+        }
+        let mut spec = self.fixed.spec.clone();
+        if let Some(changed) = &status.changed {
+            spec = changed.as_ref().clone().spec(spec);
+        }
+        if let Some(resources) = &status.limits {
+            spec.resources = resources.clone();
+        }
+        Cow::Owned(spec)
+    }
+
+    /// What that comes to with the image's configuration.
+    pub(crate) fn resolved(&self) -> Cow<'_, Resolved> {
+        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        match &status.changed {
+            None => Cow::Borrowed(&self.fixed.resolved),
+            Some(changed) => Cow::Owned(
+                changed
+                    .as_ref()
+                    .clone()
+                    .resolved(self.fixed.resolved.clone()),
+            ),
         }
     }
 

@@ -261,6 +261,12 @@ fn a_socket_of_a_team_has_its_containers_only() {
         &["run", "bb", "true"],
         "has the label team=ci: add it",
     );
+    for change in [["--label-rm", "team"], ["--label-add", "team=other"]] {
+        let update = [&["update"][..], &change, &["ours"]].concat();
+        let refused = doors.by("team", Client::Brig, &update);
+        let words = refused.fails(1);
+        assert!(words.contains("keeps the label team=ci"), "{refused}");
+    }
     for shared in [
         "--network=container:theirs",
         "--volumes-from=theirs",
@@ -401,6 +407,12 @@ fn others(doors: &Doors, mounts: &str, beyond: &str) {
     doors.refused("safe", &lent, mounts);
     let exec = ["exec", "--privileged", "plain", "true"];
     doors.refused("safe", &exec, "privileges");
+    let real_time = ["update", "--cpu-rt-runtime", "1000", "plain"];
+    doors.refused("safe", &real_time, "privileges");
+    let label = ["update", "--label-add", "a=b", "plain"];
+    doors.by("safe", Client::Brig, &label).ok();
+    let strong = ["update", "--pids-limit", "50", "strong"];
+    doors.refused("safe", &strong, beyond);
     let run = "run --rm -v kept:/data --tmpfs /t bb echo well";
     let run: Vec<&str> = run.split(' ').collect();
     for client in clients() {

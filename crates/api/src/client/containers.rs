@@ -386,14 +386,15 @@ impl Client {
             .await
     }
 
-    /// Changes its limits; what the request does not say stays. Returns warnings.
+    /// Changes its limits, labels, environment, ports and mounts; what the request does not say stays.
+    /// Returns warnings.
     ///
     /// # Errors
     /// When a limit cannot be kept.
     pub async fn container_update(
         &self,
         who: &str,
-        request: &wire::HostConfig,
+        request: &wire::ContainerUpdateRequest,
     ) -> Result<wire::ContainerUpdateResponse, Error> {
         let call = Call::post(container(who, "update")).json(request);
         self.send_json(call).await

@@ -53,13 +53,6 @@ fn or(text: String, default: &str) -> String {
     }
 }
 
-/// The request that changes a container's limits to these.
-pub fn update_request(change: &Resources) -> HostConfig {
-    let mut host = HostConfig::default();
-    add_resources(&mut host, change);
-    host
-}
-
 fn config(spec: &ContainerSpec) -> ContainerConfig {
     let [attach_stdin, attach_stdout, attach_stderr] = spec.attach;
     ContainerConfig {
@@ -186,7 +179,7 @@ fn add_security(host: &mut HostConfig, security: &Security) {
     host.readonly_paths.clone_from(&security.readonly_paths);
 }
 
-fn add_resources(host: &mut HostConfig, asked: &Resources) {
+pub(super) fn add_resources(host: &mut HostConfig, asked: &Resources) {
     let signed = |number: Option<u64>| number.map_or(0, |n| i64::try_from(n).unwrap_or(i64::MAX));
     host.cpu_shares = signed(asked.cpu_shares);
     host.memory = asked.memory.unwrap_or(0);
@@ -271,7 +264,7 @@ fn tmpfs_flag(mount: &MountRequest) -> Option<(String, String)> {
 }
 
 /// What came as `--mount`.
-fn long_mount(mount: &MountRequest) -> Option<Mount> {
+pub(super) fn long_mount(mount: &MountRequest) -> Option<Mount> {
     let long = Mount {
         target: mount.target.clone(),
         read_only: mount.read_only,

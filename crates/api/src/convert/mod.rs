@@ -3,6 +3,7 @@
 
 mod auth;
 mod block_io;
+mod change;
 mod create;
 mod detach_keys;
 mod devices;
@@ -26,14 +27,14 @@ use std::borrow::Cow;
 use types::ErrorKind;
 
 pub use auth::{decode_auth, encode_auth};
+pub use change::{container_change, update_request};
 pub use create::container_spec;
 pub use detach_keys::detach_keys;
-pub use echo::{create_request, host_config_shown, mount_points, update_request};
+pub use echo::{create_request, host_config_shown, mount_points};
 pub use health::{health_check_shown, health_shown};
 pub use mounts::Mode;
 pub use network::{endpoint_request, endpoint_settings, ipam, network_request, network_spec};
 pub use progress::progress_bar;
-pub use resources::{resources_change, restart_change};
 pub use state::{container_state, exit_code, state_name, status_text};
 pub use time::{human_duration, parse_time, rfc3339};
 

@@ -123,9 +123,12 @@ fn dns(host: &HostConfig) -> Result<DnsRequest, Refusal> {
     })
 }
 
-type PortBindings = BTreeMap<String, Option<Vec<PortBinding>>>;
+pub(super) type PortBindings = BTreeMap<String, Option<Vec<PortBinding>>>;
 
-fn ports(asked: Option<&PortBindings>, version: Version) -> Result<Vec<PortRequest>, Refusal> {
+pub(super) fn ports(
+    asked: Option<&PortBindings>,
+    version: Version,
+) -> Result<Vec<PortRequest>, Refusal> {
     let mut ports = Vec::new();
     for (port, bindings) in asked.into_iter().flatten() {
         let port: ContainerPort = port

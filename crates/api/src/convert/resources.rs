@@ -38,10 +38,7 @@ pub(super) fn resources(host: &HostConfig) -> Result<Resources, Refusal> {
 }
 
 /// `POST /containers/{id}/update`: what is not said stays as it is.
-///
-/// # Errors
-/// Names the field that makes no sense or is not supported.
-pub fn resources_change(host: &HostConfig) -> Result<Resources, Refusal> {
+pub(super) fn resources_change(host: &HostConfig) -> Result<Resources, Refusal> {
     refuse::host_config(host)?;
     // Swap alone is well if there is a limit of memory already.
     let alone = HostConfig {
@@ -62,10 +59,7 @@ pub fn resources_change(host: &HostConfig) -> Result<Resources, Refusal> {
 }
 
 /// The same of the restart policy; none if nothing is said of it.
-///
-/// # Errors
-/// When there is no such policy.
-pub fn restart_change(host: &HostConfig) -> Result<Option<RestartPolicy>, Refusal> {
+pub(super) fn restart_change(host: &HostConfig) -> Result<Option<RestartPolicy>, Refusal> {
     let asked = &host.restart_policy;
     if asked.name.is_empty() && asked.maximum_retry_count == 0 {
         return Ok(None);

@@ -3,9 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::{
-    ContainerConfig, Descriptor, EndpointSettings, HostConfig, NetworkSettings, PortSummary,
-    go_struct, is_zero,
+    ContainerConfig, Descriptor, EndpointSettings, HostConfig, Mount, NetworkSettings, PortBinding,
+    PortSummary, go_struct, is_zero,
 };
+
+/// The body of `POST /containers/{id}/update`: limits and restart policy as Docker has them, and more.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ContainerUpdateRequest {
+    /// Limits and restart policy.
+    #[serde(flatten)]
+    pub host_config: HostConfig,
+    /// The rest.
+    #[serde(flatten)]
+    pub more: MoreChanges,
+}
 
 go_struct! {
     /// The answer to `POST /containers/create`.
@@ -242,6 +253,28 @@ go_struct! {
     pub struct WaitError {
         /// One sentence.
         pub message: String,
+    }
+
+    /// What only Brig changes of a container that is there.
+    pub struct MoreChanges {
+        /// Labels by name; null takes one away.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub labels: BTreeMap<String, Option<String>>,
+        /// Variables by name; null takes one away.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub env: BTreeMap<String, Option<String>>,
+        /// Ports to publish, as in `PortBindings`.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub add_ports: BTreeMap<String, Option<Vec<PortBinding>>>,
+        /// Ports not to publish any more; an empty address or port means any.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub remove_ports: BTreeMap<String, Option<Vec<PortBinding>>>,
+        /// What to mount, as in `Mounts`.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub add_mounts: Vec<Mount>,
+        /// Paths inside at which nothing is to be mounted any more.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub remove_mounts: Vec<String>,
     }
 
     /// The answer to `POST /containers/{id}/update`.

@@ -27,9 +27,9 @@ pub use archive::{FileKind, PathChange, PathStat, go_mode};
 pub use config::{ContainerConfig, ContainerCreateRequest, Healthcheck};
 pub use container::{
     BuildPruned, CommitResponse, ContainerCreateResponse, ContainerInspect, ContainerState,
-    ContainerSummary, ContainerTop, ContainerUpdateResponse, ContainerWaitResponse,
-    ContainersPruned, GraphDriver, Health, HealthProbe, HealthSummary, MountPoint,
-    SummaryHostConfig, SummaryNetworkSettings, WaitError,
+    ContainerSummary, ContainerTop, ContainerUpdateRequest, ContainerUpdateResponse,
+    ContainerWaitResponse, ContainersPruned, GraphDriver, Health, HealthProbe, HealthSummary,
+    MoreChanges, MountPoint, SummaryHostConfig, SummaryNetworkSettings, WaitError,
 };
 pub use disk::{DiskUsage, KindUsage};
 pub use error::ErrorResponse;

@@ -2,10 +2,12 @@
 
 use clap::{ArgAction, Args};
 
-use types::{Rate, RestartPolicy};
+use types::{PortRequest, Rate, RestartPolicy};
 
+use super::publish::publish;
 use super::values::{
-    EnvFlag, KeyValue, bytes, cpus, env, filter, go_int, memory_swap, rate, restart_policy,
+    EnvFlag, KeyValue, bytes, cpus, env, filter, go_int, label, memory_swap, name, rate,
+    restart_policy,
 };
 
 /// How `--format` is explained wherever it may print a table.
@@ -331,6 +333,18 @@ pub struct UpdateArgs {
     /// Memory nodes it may use (0-3, 0,1)
     #[arg(long, value_name = "string")]
     pub cpuset_mems: Option<String>,
+    /// Set a variable, for what is executed in it from now on and for its next start
+    #[arg(long, value_name = "list", value_parser = env)]
+    pub env_add: Vec<EnvFlag>,
+    /// Take a variable away, for what is executed in it from now on and for its next start
+    #[arg(long, value_name = "list", value_parser = name)]
+    pub env_rm: Vec<String>,
+    /// Set a label
+    #[arg(long, value_name = "list", value_parser = label)]
+    pub label_add: Vec<String>,
+    /// Take a label away
+    #[arg(long, value_name = "list", value_parser = name)]
+    pub label_rm: Vec<String>,
     /// Most memory it may use
     #[arg(short, long, value_name = "bytes", value_parser = bytes)]
     pub memory: Option<i64>,
@@ -349,6 +363,12 @@ pub struct UpdateArgs {
     /// Most processes it may have (-1 for no limit)
     #[arg(long, value_name = "int", value_parser = go_int)]
     pub pids_limit: Option<i64>,
+    /// Publish a port, also of a container that runs
+    #[arg(long, value_name = "list", value_parser = publish)]
+    pub publish_add: Vec<Vec<PortRequest>>,
+    /// Publish a port no longer, as in 8080:80/tcp or 80
+    #[arg(long, value_name = "list", value_parser = publish)]
+    pub publish_rm: Vec<Vec<PortRequest>>,
     /// When it is started again by itself (no, on-failure[:max-retries], always, unless-stopped)
     #[arg(long, value_name = "string", value_parser = restart_policy)]
     pub restart: Option<RestartPolicy>,

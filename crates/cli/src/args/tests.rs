@@ -200,7 +200,7 @@ fn flags_are_dockers() {
         "volume restore",
         "volume snapshot",
     ];
-    const FLAGS_OF_OURS: [(&str, &str); 20] = [
+    const FLAGS_OF_OURS: [(&str, &str); 26] = [
         // Docker's since 29.
         ("commit", "--no-pause"),
         ("create", "--health-action string"),
@@ -218,6 +218,12 @@ fn flags_are_dockers() {
         ("run", "--net-ingress rate"),
         ("logs", "--grep pattern"),
         ("run", "--secret secret"),
+        ("update", "--env-add list"),
+        ("update", "--env-rm list"),
+        ("update", "--label-add list"),
+        ("update", "--label-rm list"),
+        ("update", "--publish-add list"),
+        ("update", "--publish-rm list"),
         ("update", "--net-egress rate"),
         ("update", "--net-ingress rate"),
         ("pull", "--all-platforms"),

@@ -141,6 +141,16 @@ pub fn label(text: &str) -> Result<String, BadValue> {
     Ok(text.to_owned())
 }
 
+/// The name of a label or a variable that is to go.
+pub fn name(text: &str) -> Result<String, BadValue> {
+    match text.is_empty() || text.contains('=') {
+        true => Err(BadValue(format!(
+            "invalid name '{text}': a name alone is expected"
+        ))),
+        false => Ok(text.to_owned()),
+    }
+}
+
 /// `NAME=value` or a bare `NAME`.
 pub fn key_value(text: &str) -> Result<KeyValue, BadValue> {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));

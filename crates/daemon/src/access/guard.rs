@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use engine::container::{self, View};
 use engine::volume::{self, Backing};
 use engine::{Engine, exec};
-use types::{ContainerSpec, ErrorKind, MountKind, MountRequest, VolumeName};
+use types::{ContainerChange, ContainerSpec, ErrorKind, MountKind, MountRequest, VolumeName};
 
 use super::Policy;
 use super::policy::{About, about, name_by_id};
@@ -158,6 +158,20 @@ async fn of_session(app: &App, policy: &Policy, id: &str) -> Result<View, Failur
         .await?;
     seen(&app.engine, policy, session.container.as_str())
         .map_err(|_| Failure::new(ErrorKind::NotFound, format!("No such exec instance: {id}")))
+}
+
+/// Refuses to make of a container what could not have been made through a socket.
+pub(crate) async fn may_update(
+    app: &App,
+    policy: &Policy,
+    name: &str,
+    change: &ContainerChange,
+) -> Result<(), Failure> {
+    if policy.is_open() {
+        return Ok(());
+    }
+    policy.may_update(&seen(&app.engine, policy, name)?, change)?;
+    volumes(app, policy, &change.mount).await
 }
 
 /// Refuses a container that may not be made through a socket, and has it name others by their ids.

@@ -2,7 +2,8 @@
 
 use engine::container::View;
 use types::{
-    ContainerSpec, ErrorKind, MountKind, MountRequest, NamespaceMode, NetworkMode, SeccompProfile,
+    ContainerChange, ContainerSpec, ErrorKind, MountKind, MountRequest, NamespaceMode, NetworkMode,
+    SeccompProfile,
 };
 
 use crate::http::error::Failure;
@@ -193,6 +194,22 @@ impl Policy {
             return Err(refused("secrets are not given through this socket"));
         }
         self.check(spec, &spec.mounts)
+    }
+
+    /// Whether a container that may be entered may be changed so.
+    pub(crate) fn may_update(&self, view: &View, change: &ContainerChange) -> Result<(), Failure> {
+        let spec = ContainerSpec {
+            labels: change.labels_of(&view.spec.labels),
+            resources: change.resources.clone(),
+            ..view.spec.clone()
+        };
+        if !self.sees(&spec) {
+            return Err(refused(&format!(
+                "a container that is changed through this socket keeps the label {}",
+                self.label_text()
+            )));
+        }
+        self.check(&spec, &change.mount)
     }
 
     /// Whether the files of a container that is there may be read.

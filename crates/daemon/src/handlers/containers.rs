@@ -288,13 +288,18 @@ pub(super) async fn top(app: &App, call: &Call) -> Answer {
 }
 
 pub(super) async fn update(app: &App, call: Call) -> Answer {
-    let name = call.name;
-    let body: Option<wire::HostConfig> = Call::json(call.request).await?;
-    let body = body.unwrap_or_default();
-    let change = convert::resources_change(&body)?;
-    let restart = convert::restart_change(&body)?;
+    let Call {
+        name,
+        request,
+        peer,
+        version,
+        ..
+    } = call;
+    let body: Option<wire::ContainerUpdateRequest> = Call::json(request).await?;
+    let change = convert::container_change(&body.unwrap_or_default(), version)?;
+    guard::may_update(app, &peer.door.policy, &name, &change).await?;
     let warnings = app
-        .blocking(move |engine| container::update(engine, &name, &change, restart))
+        .blocking(move |engine| container::update(engine, &name, &change))
         .await?;
     respond::ok(&wire::ContainerUpdateResponse {
         warnings: Some(warnings).filter(|warnings| !warnings.is_empty()),

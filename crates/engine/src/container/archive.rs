@@ -264,8 +264,10 @@ fn refuse_read_only(container: &Container, path: &str) -> Result<(), NoFile> {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             .then_some(target.len())
     };
-    let mounts = container.fixed.resolved.mounts.iter();
-    let innermost = mounts
+    let resolved = container.resolved();
+    let innermost = resolved
+        .mounts
+        .iter()
         .filter_map(|mount| Some((inside(&mount.target)?, mount.read_only)))
         .max_by_key(|(length, _)| *length);
     match innermost {

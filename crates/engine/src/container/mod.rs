@@ -3,6 +3,7 @@
 mod archive;
 mod attach;
 mod block_devices;
+mod changed;
 mod changes;
 mod check;
 mod commit;
@@ -375,6 +376,7 @@ pub(crate) fn log_path(engine: &Engine, container: &Container) -> Option<PathBuf
 pub(crate) fn view(engine: &Engine, container: &Container) -> View {
     let status = container.status();
     let fixed = &container.fixed;
+    let resolved = container.resolved().into_owned();
     let dir = engine.storage().container_dir(container.id());
     let mut spec = ContainerSpec {
         restart: container.restart_policy(),
@@ -388,7 +390,8 @@ pub(crate) fn view(engine: &Engine, container: &Container) -> View {
         name: container.name(),
         created: fixed.created,
         spec,
-        resolved: fixed.resolved.clone(),
+        places: places(engine, &resolved.mounts),
+        resolved,
         image: fixed.image.clone(),
         image_ref: fixed.image_ref.clone(),
         lifecycle: status.lifecycle,
@@ -398,7 +401,6 @@ pub(crate) fn view(engine: &Engine, container: &Container) -> View {
         log_path: log_path(engine, container).filter(|_| fixed.spec.log.driver == "json-file"),
         files: files::paths(&dir),
         execs: container.live().execs.clone(),
-        places: places(engine, &fixed.resolved.mounts),
         exposed: network::exposed(fixed),
         ports: status.ports.shown,
         networks: status

@@ -124,7 +124,7 @@ impl Placed {
 
 /// What is mounted in it: the machine's directories and files, and places where only a start does.
 fn mounts_of(engine: &Engine, container: &Container, access: Access) -> Result<Vec<Placed>, Error> {
-    let requests = &container.fixed.resolved.mounts;
+    let requests = &container.resolved().mounts;
     let mut placed = Vec::new();
     if access == Access::Bare {
         return Ok(placed);

@@ -170,10 +170,11 @@ fn run<'a>(
     undo: &mut Stack<'a>,
 ) -> Result<Started, Error> {
     engine.passed(step::CLAIM)?;
-    make_sources(engine, &container.fixed.resolved.mounts, undo)?;
+    let mounts = container.resolved().into_owned().mounts;
+    make_sources(engine, &mounts, undo)?;
     let dir = make_bundle(engine, container, undo)?;
     let mut snapshot = engine.storage().snapshot(container.id())?;
-    let placed = volumes::place(engine, &container.fixed.resolved.mounts)?;
+    let placed = volumes::place(engine, &mounts)?;
     let runtime = runtimes::binary(engine.config(), &container.fixed.spec)?;
     let more = volumes::beyond_configuration(runtime.as_deref(), &placed)?;
     snapshot.mounts.extend(more);

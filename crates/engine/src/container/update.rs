@@ -1,67 +1,141 @@
-//! `update`: other limits, while the container runs or not.
+//! `update`: other limits, labels, variables and ports, while the container runs or not.
 
 use shim::Call;
 use storage::Durability;
-use types::{BlockIo, BlockRate, Lifecycle, Resources, RestartPolicy};
+use types::{
+    BlockIo, BlockRate, ContainerChange, Lifecycle, NetworkMode, Resources, RestartPolicy,
+};
 
+use super::changed::{self, Planned};
 use super::check::{self, Invalid, Machine};
 use super::{WrongState, block_devices, or_ended};
-use crate::network::limit;
-use crate::record::Status;
+use crate::network::record::Ports;
+use crate::network::{self, NetworkError, limit, republish};
+use crate::record::{Changed, Status};
+use crate::steps::name as step;
 use crate::table::{Container, lock};
 use crate::undo::Stack;
 use crate::{Engine, Error, event, render};
 
-/// Changes a container's limits by what `change` says; the rest stays. Returns warnings. Blocking.
-/// So is its restart policy, if there is a new one.
-pub fn update(
-    engine: &Engine,
-    who: &str,
-    change: &Resources,
-    restart: Option<RestartPolicy>,
-) -> Result<Vec<String>, Error> {
+/// Changes a container by what `change` says; the rest stays. Of one that runs, limits, labels and ports
+/// are so at once; its environment is that of what is executed in it from then on. Returns warnings.
+/// Blocking.
+pub fn update(engine: &Engine, who: &str, change: &ContainerChange) -> Result<Vec<String>, Error> {
     engine.accepts_work()?;
     let container = engine.find(who)?;
     let _order = lock(&container.networking);
     let before = container.lifecycle();
     may_change(&container, &before)?;
-    if container.fixed.spec.auto_remove && restart.is_some_and(|new| new != RestartPolicy::No) {
+    if container.fixed.spec.auto_remove
+        && change.restart.is_some_and(|new| new != RestartPolicy::No)
+    {
         return Err(WrongState::AutoRemoves(container.id().clone()).into());
     }
-    let old = container.spec().resources.clone();
-    let mut new = merged(&old, change).map_err(Invalid::Limit)?;
-    let warnings = check::limits(&mut new, &Machine::of(engine.host()))?;
-    limit::check(engine, &container, new.bandwidth)?;
+    let (planned, mut warnings) = plan(&container, change)?;
+    let limits = limits(engine, &container, &change.resources, &mut warnings)?;
     let mut undo = Stack::new();
-    if before.is_running() {
-        let done = limit::apply(engine, &container, new.bandwidth);
-        or_ended(&container, before.process(), done)?;
-        undo.push("bandwidth", || {
-            limit::apply(engine, &container, old.bandwidth)
-        });
-        let told = tell_shim(&container, &new);
-        or_ended(&container, before.process(), told)?;
-    }
-    let keep = Some((engine.records(), Durability::Power));
-    container.change(keep, |status| {
-        // A start that came between has the old ones.
-        if status.lifecycle.process() != before.process() {
-            may_change(&container, &status.lifecycle)?;
+    let ports = match before.is_running() {
+        true => {
+            let live = live(engine, &container, &planned, limits.as_ref(), &mut undo);
+            Some(or_ended(&container, before.process(), live)?)
         }
-        // Without a policy nobody remembered who ended it; it is not to come back by surprise.
-        let rested = restart.is_some()
-            && status.restart.unwrap_or(container.fixed.spec.restart) == RestartPolicy::No
-            && status.lifecycle.process().is_none();
-        Ok(Status {
-            limits: Some(new),
-            restart: restart.or(status.restart),
-            stopped: status.stopped || rested,
-            ..status
-        })
-    })?;
+        false => None,
+    };
+    record(engine, &container, change, (planned, limits, ports))?;
     undo.keep();
     event::of_container(engine, &container, "update");
     Ok(warnings)
+}
+
+/// What is to be, checked as far as that is done at create.
+fn plan(container: &Container, change: &ContainerChange) -> Result<(Planned, Vec<String>), Error> {
+    let (spec, resolved) = (container.spec(), container.resolved());
+    let changed = container.status().changed.unwrap_or_default();
+    let name = container.name();
+    let mut planned = changed::plan(name.as_str(), (&spec, &resolved), *changed, change)?;
+    let mut warnings = std::mem::take(&mut planned.warnings);
+    if !change.publish.is_empty() {
+        let new = planned.changed.clone().spec(spec.into_owned());
+        network::request(&new)?;
+        warnings.extend(network::warnings(&new));
+        if new.network == NetworkMode::None {
+            return Err(NetworkError::NoWayIn(name.to_string()).into());
+        }
+    }
+    Ok((planned, warnings))
+}
+
+/// Its limits as they are then; none if nothing is said of them.
+fn limits(
+    engine: &Engine,
+    container: &Container,
+    change: &Resources,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Resources>, Error> {
+    if *change == Resources::default() {
+        return Ok(None);
+    }
+    let old = &container.spec().resources;
+    let mut new = merged(old, change).map_err(Invalid::Limit)?;
+    warnings.extend(check::limits(&mut new, &Machine::of(engine.host()))?);
+    limit::check(engine, container, new.bandwidth)?;
+    Ok(Some(new))
+}
+
+/// Changes what can be changed of one that runs; the ports that it has then.
+fn live<'a>(
+    engine: &'a Engine,
+    container: &'a Container,
+    planned: &Planned,
+    limits: Option<&Resources>,
+    undo: &mut Stack<'a>,
+) -> Result<Ports, Error> {
+    let connected = container.fixed.spec.network.is_connected();
+    let ports = match planned.changed.ports.is_some() && connected {
+        true => republish::change(engine, container, &planned.ports, undo)?,
+        false => container.status().ports,
+    };
+    let Some(new) = limits else {
+        return Ok(ports);
+    };
+    let old = container.spec().resources.clone();
+    limit::apply(engine, container, new.bandwidth)?;
+    let bandwidth = old.bandwidth;
+    undo.push(step::UPDATE_LIMITS, move || {
+        limit::apply(engine, container, bandwidth)
+    });
+    tell_shim(container, new)?;
+    undo.push(step::UPDATE_LIMITS, move || tell_shim(container, &old));
+    engine.passed(step::UPDATE_LIMITS)?;
+    Ok(ports)
+}
+
+fn record(
+    engine: &Engine,
+    container: &Container,
+    change: &ContainerChange,
+    (planned, limits, ports): (Planned, Option<Resources>, Option<Ports>),
+) -> Result<(), Error> {
+    let keep = Some((engine.records(), Durability::Power));
+    container.change(keep, |status| {
+        // A start that came between has the old ones.
+        may_change(container, &status.lifecycle)?;
+        // Without a policy nobody remembered who ended it; it is not to come back by surprise.
+        let rested = change.restart.is_some()
+            && status.restart.unwrap_or(container.fixed.spec.restart) == RestartPolicy::No
+            && status.lifecycle.process().is_none();
+        // Of a run that has ended meanwhile nothing is published any more.
+        let ports = ports.filter(|_| status.lifecycle.is_running());
+        Ok(Status {
+            limits: limits.or(status.limits),
+            changed: Some(Box::new(planned.changed)).filter(|all| **all != Changed::default()),
+            restart: change.restart.or(status.restart),
+            stopped: status.stopped || rested,
+            ports: ports.unwrap_or(status.ports),
+            ..status
+        })
+    })?;
+    Ok(())
 }
 
 fn may_change(container: &Container, lifecycle: &Lifecycle) -> Result<(), WrongState> {

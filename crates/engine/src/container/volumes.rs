@@ -62,7 +62,7 @@ fn of_other(engine: &Engine, text: &str) -> Result<Vec<MountRequest>, Error> {
     };
     let read_only = is_read_only(mode).ok_or_else(invalid)?;
     let other = engine.find(name)?;
-    let mounts = other.fixed.resolved.mounts.iter().cloned();
+    let mounts = other.resolved().into_owned().mounts.into_iter();
     let ours = |mut mount: MountRequest| {
         mount.read_only |= read_only;
         if let MountKind::Volume(volume) = &mut mount.kind {

@@ -24,7 +24,7 @@ pub(crate) fn of_container_with<const N: usize>(
     more: [(&str, String); N],
 ) {
     let fixed = &container.fixed;
-    let mut attributes: BTreeMap<String, String> = fixed.resolved.labels.clone();
+    let mut attributes: BTreeMap<String, String> = container.resolved().labels.clone();
     attributes.insert("image".to_owned(), fixed.spec.image.clone());
     attributes.insert("name".to_owned(), container.name().as_str().to_owned());
     attributes.extend(more.map(|(name, value)| (name.to_owned(), value)));

@@ -130,6 +130,11 @@ pub enum NetworkError {
     /// Somebody has the port.
     #[error("{0}: port is already allocated")]
     PortTaken(String),
+    /// No packet from outside comes to it by a bridge.
+    #[error(
+        "nothing of container {0} can be published: it is in no network of driver bridge that leads out"
+    )]
+    NoWayIn(String),
     /// The container whose network is shared does not run.
     #[error("cannot join network namespace of a non running container: container {0} is {1}")]
     NotRunning(String, &'static str),
@@ -186,6 +191,7 @@ impl NetworkError {
             | Self::Shared
             | Self::StaticOnDefault
             | Self::NoSubnet(_)
+            | Self::NoWayIn(_)
             | Self::Conflict(_) => ErrorKind::Invalid,
             Self::Addresses(error) => error.kind(),
             Self::Network { source, .. } => source.kind(),

@@ -149,9 +149,9 @@ fn addresses(container: &Container, network: &str) -> Vec<IpAddr> {
 
 /// What a process of the container gets, with what it is told of linked ones in its environment.
 pub(crate) fn resolved<'a>(engine: &Engine, container: &'a Container) -> Cow<'a, Resolved> {
-    let (spec, own) = (&container.fixed.spec, &container.fixed.resolved);
+    let (spec, own) = (&container.fixed.spec, container.resolved());
     if spec.networking.links.is_empty() || spec.network.network() != Some(DEFAULT) {
-        return Cow::Borrowed(own);
+        return own;
     }
     let mut env = Vec::new();
     for (other, alias) in of_container(engine, container) {
@@ -161,13 +161,16 @@ pub(crate) fn resolved<'a>(engine: &Engine, container: &'a Container) -> Cow<'a,
                 own: container.name().as_str(),
                 address: *address,
                 ports: super::exposed(&other.fixed),
-                env: &other.fixed.resolved.env,
+                env: &other.resolved().env,
             }));
         }
     }
     // What was asked for takes its place.
     env.extend(own.env.iter().cloned());
-    Cow::Owned(Resolved { env, ..own.clone() })
+    Cow::Owned(Resolved {
+        env,
+        ..own.into_owned()
+    })
 }
 
 /// What is told of a linked container.

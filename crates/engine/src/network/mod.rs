@@ -25,6 +25,7 @@ pub(crate) mod record;
 pub(crate) mod recover;
 pub(crate) mod releases;
 mod remove;
+pub(crate) mod republish;
 pub(crate) mod reserve;
 mod rules;
 mod settings;

@@ -273,7 +273,7 @@ pub(super) fn publications(
     let Some((placed, bridge)) = out_by_bridge(placement) else {
         return Vec::new();
     };
-    let spec = &container.fixed.spec.networking;
+    let spec = &container.spec().networking;
     let mut ports = spec.ports.clone();
     if spec.publish_all {
         let exposed = super::exposed(&container.fixed);
@@ -287,11 +287,24 @@ pub(super) fn publications(
             allow: Vec::new(),
         }));
     }
-    let default = default_address(engine, placed);
+    of_ports(
+        engine,
+        &ports,
+        (&placed.network, &placed.addresses, &bridge),
+    )
+}
+
+/// These ports, as they lead to an endpoint by its network's bridge.
+pub(super) fn of_ports(
+    engine: &Engine,
+    ports: &[PortRequest],
+    (network, addresses, bridge): (&Network, &[Cidr], &str),
+) -> Vec<Publication> {
+    let default = default_address(engine, network);
     let host_policy = engine.networks().settings.host_policy;
     ports
         .iter()
-        .map(|port| publication(port, default, (placed, &bridge), host_policy))
+        .map(|port| publication(port, default, (addresses, bridge), host_policy))
         .collect()
 }
 
@@ -304,8 +317,8 @@ fn out_by_bridge(placement: &Placement) -> Option<(&Placed, String)> {
     Some((out, out.network.bridge()?.name.clone()))
 }
 
-fn default_address(engine: &Engine, placed: &Placed) -> Option<IpAddr> {
-    let of_network = placed.network.record.spec.options.get(BINDING);
+fn default_address(engine: &Engine, network: &Network) -> Option<IpAddr> {
+    let of_network = network.record.spec.options.get(BINDING);
     let of_network = of_network.and_then(|text| text.parse::<IpAddr>().ok());
     of_network
         .filter(|address| !address.is_unspecified())
@@ -315,11 +328,11 @@ fn default_address(engine: &Engine, placed: &Placed) -> Option<IpAddr> {
 fn publication(
     asked: &PortRequest,
     default: Option<IpAddr>,
-    (placed, bridge): (&Placed, &str),
+    (addresses, bridge): (&[Cidr], &str),
     host_policy: bool,
 ) -> Publication {
     let inside = |ipv4: bool| {
-        let of = placed.addresses.iter().find(|a| a.is_ipv4() == ipv4);
+        let of = addresses.iter().find(|a| a.is_ipv4() == ipv4);
         of.map(|cidr| cidr.address())
     };
     let (v4, v6) = (inside(true), inside(false));

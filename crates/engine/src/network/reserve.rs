@@ -46,7 +46,7 @@ pub(crate) fn reserve<'a>(
     if reserving.publications.is_empty() {
         return Ok(reserving);
     }
-    reserving.check()?;
+    check(engine, &reserving.publications)?;
     let id = container.id();
     let reservations = reserving.publications.iter();
     let mut told: Vec<Told> = reservations
@@ -75,17 +75,6 @@ pub(crate) fn reserve<'a>(
 }
 
 impl Reserving<'_> {
-    fn check(&self) -> Result<(), NetworkError> {
-        let sctp = |publication: &Publication| publication.port.protocol == Protocol::Sctp;
-        if self.engine.networks().settings.host_policy && self.publications.iter().any(sctp) {
-            return Err(NetworkError::setting(
-                "port of protocol sctp",
-                "with host-policy ports are passed on by a program, which knows tcp and udp only",
-            ));
-        }
-        Ok(())
-    }
-
     /// The rules that lead to the ports, if none of them is for the keeper to choose, and what they are about is in
     /// the table.
     fn known(&self, placement: &Placement) -> Option<Vec<Published>> {
@@ -155,8 +144,20 @@ impl Reserving<'_> {
     }
 }
 
+/// Whether they can be had at all.
+pub(super) fn check(engine: &Engine, publications: &[Publication]) -> Result<(), NetworkError> {
+    let sctp = |publication: &Publication| publication.port.protocol == Protocol::Sctp;
+    if engine.networks().settings.host_policy && publications.iter().any(sctp) {
+        return Err(NetworkError::setting(
+            "port of protocol sctp",
+            "with host-policy ports are passed on by a program, which knows tcp and udp only",
+        ));
+    }
+    Ok(())
+}
+
 /// Who has a port is known to people by a name.
-fn refused(engine: &Engine, error: keeper::Error) -> NetworkError {
+pub(super) fn refused(engine: &Engine, error: keeper::Error) -> NetworkError {
     match error {
         keeper::Error::Refused {
             kind: ErrorKind::Conflict,

@@ -196,6 +196,13 @@ pub enum Change {
         /// How.
         change: ruleset::Change,
     },
+    /// A container does not need this one any more, as it was reserved.
+    Unreserve {
+        /// The container's id.
+        id: String,
+        /// What it wanted.
+        reservation: Reservation,
+    },
     /// A container needs none of its ports any more.
     Release {
         /// The container's id.
@@ -252,6 +259,13 @@ impl Model {
             Change::Rules { change } => {
                 if let Some(rules) = &mut self.rules {
                     rules.change(&change);
+                }
+            }
+            Change::Unreserve { id, reservation } => {
+                let all = self.ports.entry(id.clone()).or_default();
+                all.retain(|known| !known.is_same(&reservation));
+                if all.is_empty() {
+                    self.ports.remove(&id);
                 }
             }
             Change::Release { id } => drop(self.ports.remove(&id)),

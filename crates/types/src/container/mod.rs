@@ -4,6 +4,7 @@
 //! Fields grow with the product; whoever adds one teaches `api` to convert it both ways and
 //! `engine::render` to honour it.
 
+mod change;
 mod mounts;
 mod namespaces;
 mod network;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{HealthCheck, ImageRef, LogConfig, Platform, RestartPolicy};
 
+pub use change::ContainerChange;
 pub use mounts::{IdMap, MountKind, MountRequest, Propagation, VolumeRequest};
 pub use namespaces::{NamespaceMode, Namespaces};
 pub use network::{

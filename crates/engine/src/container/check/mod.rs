@@ -92,6 +92,16 @@ pub enum Invalid {
     /// Two mounts at one place.
     #[error("Duplicate mount point: {0}")]
     DuplicateMount(String),
+    /// A port that is to go and is not published.
+    #[error("container {name} does not publish {port}: {published}")]
+    NotPublished {
+        name: String,
+        port: String,
+        published: String,
+    },
+    /// A port that is to come and is published so already.
+    #[error("container {name} publishes {port} already")]
+    Published { name: String, port: String },
     /// A negative size.
     #[error("SHM size can not be less than 0")]
     ShmSize,

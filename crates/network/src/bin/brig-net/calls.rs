@@ -265,6 +265,11 @@ impl Server {
                 return self.resolving.set_view(&self.poller, id, view, sockets);
             }
             Change::NoView { id } => self.resolving.remove_view(&self.poller, id),
+            Change::Unreserve { id, reservation } => {
+                if let Some(port) = self.reserved(id, reservation) {
+                    self.ports.release_one(id, reservation, port);
+                }
+            }
             Change::Release { id } => self.ports.release(id),
             // Taken, or made, before.
             Change::Reserve { .. } | Change::Ruleset { .. } | Change::Rules { .. } => {}

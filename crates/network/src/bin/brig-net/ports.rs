@@ -214,6 +214,24 @@ impl Ports {
         }
     }
 
+    /// Gives up the one that was taken for a reservation. Connections through it go on.
+    pub(crate) fn release_one(&mut self, owner: &str, wanted: &Reservation, taken: u16) {
+        let is = |port: &Port| {
+            let address = port.address;
+            let listens = wanted.listen.iter();
+            port.owner == owner
+                && port.protocol == wanted.protocol
+                && address.port() == taken
+                && listens
+                    .into_iter()
+                    .any(|listen| listen.address == address.ip())
+        };
+        let found = self.held.iter().filter(|(_, port)| is(port));
+        for number in found.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.remove(number);
+        }
+    }
+
     fn remove(&mut self, number: u32) {
         self.held.remove(&number);
         self.passing.forget_port(number);
