@@ -15,7 +15,7 @@ use crate::cgroup::{Awaited, CgroupDriver, Group, Made};
 use crate::container::Container;
 use crate::error::{Doing, Error};
 use crate::hooks::{self, HookState};
-use crate::init::{Init, Launch};
+use crate::init::{Init, Launch, identity};
 use crate::prepare::{self, Plan};
 use crate::protocol::{FromInit, InitEnd, MakerEnd, ToInit, channel};
 use crate::resctrl::ResctrlPlan;
@@ -191,7 +191,8 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     undo.child = Some(child);
     let pidfd = pidfd?;
     at(&request, "id-maps")?;
-    map_ids(&plan, process.pid, &maker)?;
+    set_oom_score(&plan, process.pid)?;
+    map_ids(&plan, process.pid, &maker, &request.stdio)?;
     at(&request, "net-devices")?;
     crate::net_devices::move_in(&plan, process.pid)?;
     at(&request, "awaited-cgroup")?;
@@ -202,6 +203,9 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
         let _ = maker.send(ToInit::Start);
     }
     // While the copy works: what can be done now need not be done while it waits to be started.
+    if plan.namespaces.has(Namespaces::USER) && plan.owns_cgroup() && sys::process::user() == 0 {
+        crate::id_maps::give_cgroup(process.pid, &cgroup.group.files)?;
+    }
     drop((join, ahead));
     if let Some(meanwhile) = request.meanwhile {
         meanwhile();
@@ -363,6 +367,7 @@ fn clone(
             program: None,
             retry_cwd: false,
             hidden: false,
+            bounded: plan.namespaces.has(Namespaces::USER),
             fail_at: request.fail_at,
         },
     };
@@ -372,6 +377,10 @@ fn clone(
         sibling: false,
     };
     set_undumpable(plan)?;
+    if plan.namespaces.has(Namespaces::USER) && sys::process::user() == 0 {
+        identity::allow_limits(&plan.process.rlimits)
+            .doing(|| "raise the hard limits".to_owned())?;
+    }
     if plan.namespaces.need_usher() {
         return usher::spawn(clone, init, maker);
     }
@@ -422,12 +431,30 @@ pub(crate) fn in_pid_namespace<T>(
     made
 }
 
-/// Only a process outside may map more than its own id.
-fn map_ids(plan: &Plan, pid: i32, maker: &MakerEnd) -> Result<(), Error> {
-    let Some(maps) = &plan.namespaces.id_maps else {
+/// Of a process that may not lower it itself, being in a user namespace.
+fn set_oom_score(plan: &Plan, pid: i32) -> Result<(), Error> {
+    let Some(score) = plan.process.oom_score_adj else {
         return Ok(());
     };
-    crate::id_maps::write(pid, maps)?;
+    if !plan.namespaces.has(Namespaces::USER) {
+        return Ok(());
+    }
+    sys::fd::open_write(format!("/proc/{pid}/oom_score_adj").as_ref())
+        .and_then(|file| sys::fd::write_once(file, score.to_string().as_bytes()))
+        .doing(|| format!("set oom_score_adj to {score}"))
+}
+
+/// Only a process outside may map more than its own id, and give away what belongs to one outside.
+fn map_ids(plan: &Plan, pid: i32, maker: &MakerEnd, stdio: &Stdio) -> Result<(), Error> {
+    if let Some(maps) = &plan.namespaces.id_maps {
+        crate::id_maps::write(pid, maps)?;
+    }
+    if plan.namespaces.has(Namespaces::USER) {
+        crate::id_maps::give_streams(pid, plan.process.uid, stdio);
+    }
+    if plan.namespaces.id_maps.is_none() {
+        return Ok(());
+    }
     sys::process::set_dumpable(false).doing(|| "close /proc to others".to_owned())?;
     maker.send(ToInit::Continue)
 }

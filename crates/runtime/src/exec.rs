@@ -69,6 +69,7 @@ const JOIN: &[Step<JoinStep>] = &[
     step("oom-score", |joiner| {
         identity::oom_score(&mut joiner.launch)
     }),
+    step("allow-limits", allow_limits),
     step("label-file", |joiner| {
         identity::open_label_file(&mut joiner.launch)
     }),
@@ -101,6 +102,15 @@ fn enter_cgroup(joiner: &mut Joiner<'_>) -> Outcome {
             .during(|| "enter the cgroup".to_owned())?;
     }
     Ok(())
+}
+
+/// Before the namespace in which nobody may.
+fn allow_limits(joiner: &mut Joiner<'_>) -> Outcome {
+    if !joiner.container.namespaces.contains(Namespaces::USER) || sys::process::user() != 0 {
+        return Ok(());
+    }
+    identity::allow_limits(&joiner.launch.process.rlimits)
+        .during(|| "raise the hard limits".to_owned())
 }
 
 /// All at once, so that there is no moment in some and not in others. The pid namespace was entered
@@ -285,8 +295,12 @@ impl Container {
             program: None,
             retry_cwd: false,
             hidden,
+            bounded: false,
             fail_at: None,
         };
+        if self.namespaces.contains(Namespaces::USER) {
+            crate::id_maps::give_streams(self.process().pid, process.uid, &request.stdio);
+        }
         let joiner = Joiner {
             container: self,
             root: self.open_directory()?,

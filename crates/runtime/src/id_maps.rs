@@ -6,8 +6,11 @@ use std::ffi::OsStr;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 
+use sys::cgroup::Cgroup;
+use sys::root::Kind;
 use sys::spawn::Spawn;
 
+use crate::Stdio;
 use crate::error::{Doing, Error};
 use crate::prepare::IdMaps;
 
@@ -23,6 +26,73 @@ pub(crate) fn write(pid: i32, maps: &IdMaps) -> Result<(), Error> {
         Err(error) if error.errno == sys::Errno::PERM => unprivileged(pid, maps),
         Err(error) => Err(error).doing(|| told("uid_map", &maps.uids)),
     }
+}
+
+/// Lets the command's user open /dev/stdout and its like again, by name, although what is behind them
+/// belongs to a user outside. What cannot be given away stays as it is, and can be used all the same.
+pub(crate) fn give_streams(pid: i32, user: u32, stdio: &Stdio) {
+    let Stdio::Files(streams) = stdio else {
+        return;
+    };
+    let owner = read_map(pid).ok().and_then(|map| outside(&map, user));
+    let Some(owner) = owner else { return };
+    for stream in streams {
+        // A device belongs to the whole machine.
+        let is_device = matches!(
+            sys::root::kind(stream),
+            Ok(Kind::CharacterDevice(..) | Kind::BlockDevice(..))
+        );
+        if !is_device {
+            let _ = sys::fd::give_to(stream, owner);
+        }
+    }
+}
+
+/// What of a version 2 cgroup its owner may write to; a container that is given it rules what is below,
+/// and not its own limits (/sys/kernel/cgroup/delegate).
+const DELEGATED: [&str; 4] = [
+    ".",
+    "cgroup.procs",
+    "cgroup.subtree_control",
+    "cgroup.threads",
+];
+
+/// Gives the container's root the container's cgroup, where hierarchies are made to be given away.
+pub(crate) fn give_cgroup(pid: i32, cgroup: &Cgroup) -> Result<(), Error> {
+    let map = read_map(pid).doing(|| "read the ids of the user namespace".to_owned())?;
+    let Some(owner) = outside(&map, 0) else {
+        return Ok(());
+    };
+    let directories = cgroup.directories().into_iter();
+    for directory in directories.filter(|directory| directory.version == 2) {
+        for name in DELEGATED {
+            let path = directory.path.join(name);
+            sys::fd::open_read(&path)
+                .and_then(|file| sys::fd::give_to(file, owner))
+                .doing(|| format!("give {} to the container's root", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn read_map(pid: i32) -> sys::Result<String> {
+    let file = sys::fd::open_read(format!("/proc/{pid}/uid_map").as_ref())?;
+    let text = sys::fd::read_to_end(file, LONGEST)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// A map has at most 340 lines (user_namespaces(7)).
+const LONGEST: usize = 340 * 36;
+
+/// What an id of the namespace is outside.
+fn outside(map: &str, id: u32) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
+        let mut next = || numbers.next()?.ok();
+        let (inside, outside, count) = (next()?, next()?, next()?);
+        let place = id.checked_sub(inside).filter(|place| *place < count)?;
+        outside.checked_add(place)
+    })
 }
 
 fn told(name: &str, map: &str) -> String {
@@ -106,6 +176,13 @@ mod tests {
         assert!(!is_own("0 1000 2\n", 1000));
         assert!(!is_own("0 1000 1\n1 100000 65536\n", 1000));
         assert!(!is_own("0 1001 1\n", 1000));
+    }
+
+    #[test]
+    fn ids_are_found_outside() {
+        let map = "  0 100000 1000\n1000 5000 1\n";
+        let found = [0, 999, 1000, 1001].map(|id| outside(map, id));
+        assert_eq!(found, [Some(100_000), Some(100_999), Some(5000), None]);
     }
 
     #[test]

@@ -121,6 +121,13 @@ pub fn permitted() -> Result<Capabilities> {
     Ok(Capabilities::from_bits_retain(sets.permitted.bits()))
 }
 
+/// Makes effective what the calling thread is permitted.
+pub(crate) fn make_effective() -> Result<()> {
+    let mut sets = rustix::thread::capabilities(None).named("capget")?;
+    sets.effective = sets.permitted;
+    rustix::thread::set_capabilities(None, sets).named("capset")
+}
+
 /// A capability that the calling thread does without as long as this lives.
 #[derive(Debug)]
 pub struct Without {

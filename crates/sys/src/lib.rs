@@ -37,6 +37,7 @@ pub mod netlink;
 pub mod nft;
 pub mod ns;
 pub mod overlay;
+pub mod overlay_mapped;
 pub mod pidfd;
 pub mod pin;
 pub mod proc;

@@ -192,6 +192,19 @@ pub fn with_access_of<T>(uid: u32, gid: u32, act: impl FnOnce() -> T) -> T {
     answer
 }
 
+/// Does something as another user and group as far as files that are made are concerned, with all of a
+/// root's rights to files: where root itself is nobody, in a file system whose ids are translated,
+/// nobody can make a file as root.
+///
+/// # Errors
+/// What capget(2) and capset(2) say.
+pub fn making_files_as<T>(uid: u32, gid: u32, act: impl FnOnce() -> T) -> Result<T> {
+    with_access_of(uid, gid, || {
+        crate::caps::make_effective()?;
+        Ok(act())
+    })
+}
+
 /// The user id that counts for access.
 pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()

@@ -52,7 +52,25 @@ fn number(name: &str) -> Result<usize> {
 /// Raises the soft limit of the calling process as far as the hard one lets it, at most to `wanted`.
 /// Never lowers it.
 pub fn raise(name: &str, wanted: u64) -> Result<()> {
-    let number = number(name)?;
+    let limit = get(number(name)?)?;
+    let soft = wanted.min(limit.rlim_max);
+    if soft <= limit.rlim_cur {
+        return Ok(());
+    }
+    set(name, soft, limit.rlim_max)
+}
+
+/// Raises the hard limit of the calling process to `wanted`, if it is lower, and leaves the soft one as
+/// it is: for processes to come that may not do so themselves.
+pub fn allow(name: &str, wanted: u64) -> Result<()> {
+    let limit = get(number(name)?)?;
+    if wanted <= limit.rlim_max {
+        return Ok(());
+    }
+    set(name, limit.rlim_cur, wanted)
+}
+
+fn get(number: usize) -> Result<libc::rlimit64> {
     let mut limit = libc::rlimit64 {
         rlim_cur: 0,
         rlim_max: 0,
@@ -61,10 +79,5 @@ pub fn raise(name: &str, wanted: u64) -> Result<()> {
     // SAFETY: prlimit64(2) writes one `struct rlimit64`, which lives here, and reads none because no
     // new limit is given.
     let answer = unsafe { libc::syscall(libc::SYS_prlimit64, 0, number, nothing, &raw mut limit) };
-    check("getrlimit", answer)?;
-    let soft = wanted.min(limit.rlim_max);
-    if soft <= limit.rlim_cur {
-        return Ok(());
-    }
-    set(name, soft, limit.rlim_max)
+    check("getrlimit", answer).map(|_| limit)
 }

@@ -91,9 +91,50 @@ fn check_existing(root: &Root, device: &DevicePlan) -> Outcome {
     Err(Failure::new(ErrorKind::Conflict, message))
 }
 
+/// The machine's own file of a device: of that name, or as the kernel calls it. What is there under
+/// another device's name is that device, and not the one that was asked for.
+fn source(device: &DevicePlan) -> Option<OwnedFd> {
+    let node = device.node;
+    let class = match node.kind {
+        NodeKind::Block => "block",
+        _ => "char",
+    };
+    let known = format!("/sys/dev/{class}/{}:{}/uevent", node.major, node.minor);
+    let text = sys::fd::open_read(Path::new(&known))
+        .and_then(|file| sys::fd::read_to_end(file, LONGEST_EVENT))
+        .unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let name = text.lines().find_map(|line| line.strip_prefix("DEVNAME="));
+    let named = name.map(|name| Path::new("/dev").join(name));
+    let is_it = |file: &OwnedFd| match (sys::root::kind(file), node.kind) {
+        (Ok(Kind::CharacterDevice(major, minor)), NodeKind::Character)
+        | (Ok(Kind::BlockDevice(major, minor)), NodeKind::Block) => {
+            (major, minor) == (node.major, node.minor)
+        }
+        _ => false,
+    };
+    [Some(device.path.clone()), named]
+        .into_iter()
+        .flatten()
+        .filter_map(|path| sys::fd::open_path(&path).ok())
+        .find(is_it)
+}
+
+/// What the kernel says of one device is a few lines.
+const LONGEST_EVENT: usize = 1 << 16;
+
 fn bind(root: &Root, device: &DevicePlan) -> Outcome {
     let action = || format!("bind the device {}", device.path.display());
-    let mounted = sys::mount::bind(&device.path, false).during(action)?;
+    let source = source(device).ok_or_else(|| {
+        let (path, node) = (device.path.display(), device.node);
+        let message = format!(
+            "cannot bind the device {path}: in a user namespace it must be among the machine's, and \
+             none in /dev is {}:{}",
+            node.major, node.minor
+        );
+        Failure::new(ErrorKind::Invalid, message)
+    })?;
+    let mounted = sys::mount::bind_fd(source, false).during(action)?;
     let target = root.make_file(&device.path).during(action)?;
     mounted.attach(target).during(action)
 }

@@ -22,11 +22,15 @@ pub(crate) fn parent_death(launch: &mut Launch<'_>) -> Outcome {
         .during(|| "ask for a signal when the maker dies".to_owned())
 }
 
-/// Before the user namespace, in which nobody may lower it, and while the host's /proc is there.
+/// Before the user namespace, in which nobody may lower it, and while the host's /proc is there. Who is
+/// born in one has it from the maker.
 pub(crate) fn oom_score(launch: &mut Launch<'_>) -> Outcome {
     let Some(score) = launch.process.oom_score_adj else {
         return Ok(());
     };
+    if launch.bounded {
+        return Ok(());
+    }
     let written = sys::fd::open_write(Path::new("/proc/thread-self/oom_score_adj"))
         .and_then(|file| sys::fd::write_once(file, score.to_string().as_bytes()));
     written.during(|| format!("set oom_score_adj to {score}"))
@@ -67,6 +71,12 @@ pub(crate) fn limits(launch: &mut Launch<'_>) -> Outcome {
         sys::rlimit::set(name, *soft, *hard).during(|| format!("set {name} to {soft}:{hard}"))?;
     }
     Ok(())
+}
+
+/// Before the user namespace, in which nobody may raise a hard limit: [`limits`] says what holds.
+pub(crate) fn allow_limits(limits: &[(String, u64, u64)]) -> sys::Result<()> {
+    let mut all = limits.iter();
+    all.try_for_each(|(name, _, hard)| sys::rlimit::allow(name, *hard))
 }
 
 /// While this process may still write to it; the module acts on the next execve(2).

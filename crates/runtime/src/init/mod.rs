@@ -100,6 +100,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) retry_cwd: bool,
     /// It is in no process listing of the container yet, and appears as a copy: see [`hidden`].
     pub(crate) hidden: bool,
+    /// It has been in a user namespace from its first moment: the maker does what takes rights outside.
+    pub(crate) bounded: bool,
     pub(crate) fail_at: Option<&'a str>,
 }
 

@@ -336,7 +336,7 @@ fn bind_instead(mount: &MountPlan, path: &Path, target: &OwnedFd) -> Result<Moun
         ..Change::default()
     };
     // What is below is the same file system's, seen by others, and as closed as this one is to be.
-    let below = path == Path::new(CGROUPS);
+    let below = path != Path::new("/proc");
     mounted.change(own, below).during(action)?;
     change(&mounted, &mount.options, Change::default()).during(action)?;
     mounted.attach(target).during(action)?;

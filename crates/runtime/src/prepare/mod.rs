@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, Spec};
 use sys::caps::Sets;
-use sys::mount::{Mounted, Propagation};
+use sys::mount::{Attributes, Mounted, Propagation};
 use sys::ns::Namespaces;
 use sys::overlay::Overlay;
 use sys::root::Node;
@@ -299,6 +299,19 @@ impl Plan {
         }
         self.root = Some(root);
         Ok(())
+    }
+
+    /// Whether the cgroup is shown to be written to, in a namespace that makes it the uppermost.
+    pub(crate) fn owns_cgroup(&self) -> bool {
+        let is_open = |mount: &MountPlan| {
+            let shows = match &mount.source {
+                MountSource::CgroupViews(_) => true,
+                MountSource::FileSystem { kind, .. } => kind == "cgroup2",
+                _ => false,
+            };
+            shows && !mount.options.attributes().contains(Attributes::READ_ONLY)
+        };
+        self.namespaces.new.contains(Namespaces::CGROUP) && self.mounts.iter().any(is_open)
     }
 
     /// Whether the process may have to ask for what it has no rights for ([`MountSource::Inside`]).

@@ -8,6 +8,7 @@ use sys::cgroup::Cgroup;
 use sys::mount::{Attributes, Change, Mounted, Propagation};
 use sys::ns::Namespaces;
 use sys::overlay::Overlay;
+use sys::overlay_mapped::Mapped;
 use sys::root::{Kind, Root};
 use types::Mount;
 
@@ -37,7 +38,7 @@ pub(super) fn mounts(request: &CreateRequest<'_>) -> Result<Vec<MountPlan>, Erro
         return Err(Error::invalid("mounts", reason));
     }
     let mut all: Vec<_> = inside_root
-        .chain(asked.map(|mount| from_spec(request.bundle, mount)))
+        .chain(asked.map(|mount| from_spec(request, mount)))
         .collect::<Result<_, _>>()?;
     for mount in more.iter().filter(named) {
         let named = all.iter_mut().find(|plan| plan.target == mount.target);
@@ -134,7 +135,8 @@ fn warn_of_idle_options(target: &Path, asked: &[String]) {
     }
 }
 
-fn from_spec(bundle: &Path, mount: &SpecMount) -> Result<MountPlan, Error> {
+fn from_spec(request: &CreateRequest<'_>, mount: &SpecMount) -> Result<MountPlan, Error> {
+    let bundle = request.bundle;
     let target = mount.destination().clone();
     let field = |name: &str| format!("mounts[{}].{name}", target.display());
     if target
@@ -149,7 +151,8 @@ fn from_spec(bundle: &Path, mount: &SpecMount) -> Result<MountPlan, Error> {
     let mut options = MountOptions::parse(asked);
     let kind = mount.typ().as_deref().unwrap_or_default();
     let is_bind = options.bind.is_some() || kind == "bind";
-    let ids = ids(mount, &options, is_bind)?;
+    let is_given = request.rootfs.iter().skip(1).any(|m| m.target == target);
+    let ids = ids(mount, &options, is_bind || is_given)?;
     let source = match (is_bind, kind, mount.source()) {
         (true, _, None) => return Err(Error::invalid(field("source"), "is missing")),
         (true, _, Some(source)) => MountSource::Path(from_bundle(bundle, source)),
@@ -180,11 +183,7 @@ fn from_spec(bundle: &Path, mount: &SpecMount) -> Result<MountPlan, Error> {
 
 /// How ids are translated. Mappings say it, with or without an option; the option alone means those
 /// of the container.
-fn ids(
-    mount: &SpecMount,
-    options: &MountOptions,
-    is_bind: bool,
-) -> Result<Option<MountIds>, Error> {
+fn ids(mount: &SpecMount, options: &MountOptions, can_be: bool) -> Result<Option<MountIds>, Error> {
     let maps = IdMaps::new(mount.uid_mappings().as_ref(), mount.gid_mappings().as_ref());
     let field = || format!("mounts[{}].uidMappings", mount.destination().display());
     let ids = match (maps.uids.is_empty(), maps.gids.is_empty()) {
@@ -196,7 +195,7 @@ fn ids(
             return Err(Error::invalid(field(), reason));
         }
     };
-    if is_bind {
+    if can_be {
         Ok(Some(ids))
     } else {
         let reason = "only a bind mount translates ids";
@@ -232,6 +231,19 @@ pub(crate) fn root(request: &CreateRequest<'_>, plan: &Plan) -> Result<RootMount
     let options = MountOptions::parse(&first.options);
     match first.kind.as_str() {
         "bind" => bind_root(&first.source, ties),
+        "overlay" if options.map_ids.is_some() => {
+            let mut translators = Translators::default();
+            let namespace =
+                translators.of(&MountIds::Container, &plan.namespaces, &first.target)?;
+            let overlay = overlay_of_root(first, options);
+            translated(&overlay, None, namespace, request.bundle)
+                .doing(|| {
+                    "give the root's layers the container's ids, for which their file system must \
+                     allow idmapped mounts"
+                        .to_owned()
+                })
+                .map(RootMount::Ready)
+        }
         "overlay" => overlay_root(first, options, request.bundle),
         kind => {
             let source = first.source.to_str();
@@ -269,22 +281,39 @@ fn bind_root(path: &Path, ties: Propagation) -> Result<RootMount, Error> {
     }
 }
 
-fn overlay_root(
-    mount: &Mount,
-    mut options: MountOptions,
-    bundle: &Path,
-) -> Result<RootMount, Error> {
+fn overlay_of_root(mount: &Mount, mut options: MountOptions) -> Overlay {
     let attributes = options.attributes();
     // A layer that somebody else made must not be able to say where the rest of it is.
     if !options.parameters.iter().any(|(name, _)| name == REDIRECT) {
         let never = (REDIRECT.to_owned(), Some("nofollow".to_owned()));
         options.parameters.push(never);
     }
-    let overlay = Overlay {
+    Overlay {
         lower: mount.lower.clone(),
         parameters: options.parameters,
         attributes,
+    }
+}
+
+/// Where the layers' files have the ids of a user namespace, detached. What lies on the disk stays as it
+/// is.
+fn translated(
+    overlay: &Overlay,
+    part: Option<&Path>,
+    namespace: BorrowedFd<'_>,
+    place: &Path,
+) -> sys::Result<Mounted> {
+    let mapped = Mapped {
+        overlay,
+        part,
+        namespace,
+        place,
     };
+    mapped.mount()
+}
+
+fn overlay_root(mount: &Mount, options: MountOptions, bundle: &Path) -> Result<RootMount, Error> {
+    let overlay = overlay_of_root(mount, options);
     if !sys::overlay::can_be_detached() {
         return Ok(RootMount::Overlay(overlay, bundle.to_owned()));
     }
@@ -319,12 +348,13 @@ pub(crate) fn sources(plan: &mut Plan, bundle: &Path) -> Result<(), Error> {
             *translator = Some(kept.doing(|| "keep a user namespace".to_owned())?);
         }
         if let MountSource::Given(given) = &mount.source {
-            let source = made(given, &mount.options, bundle)?;
-            if let Some(ids) = &mount.ids {
-                let namespace = translators.of(ids, &plan.namespaces, &mount.target)?;
-                translate_given(given, &source, namespace, &mount.options)?;
-            }
-            mount.source = source;
+            mount.source = match &mount.ids {
+                None => made(given, &mount.options, bundle)?,
+                Some(ids) => {
+                    let namespace = translators.of(ids, &plan.namespaces, &mount.target)?;
+                    made_translated(given, &mount.options, bundle, namespace)?
+                }
+            };
             continue;
         }
         let MountSource::Path(path) = &mount.source else {
@@ -346,23 +376,26 @@ pub(crate) fn sources(plan: &mut Plan, bundle: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn translate_given(
+/// The same with other ids than its files have.
+fn made_translated(
     given: &Mount,
-    source: &MountSource,
-    namespace: BorrowedFd<'_>,
     options: &MountOptions,
-) -> Result<(), Error> {
+    bundle: &Path,
+    namespace: BorrowedFd<'_>,
+) -> Result<MountSource, Error> {
     let action = || format!("translate the ids of {}", given.source.display());
-    match source {
-        MountSource::Bind(mounted, _) => mounted
-            .map_ids(namespace, options.map_ids == Some(true))
-            .doing(action),
-        // It is mounted in the container only, where nobody may translate.
-        _ => Err(Error::unsupported(
-            format!("mounts[{}].uidMappings", given.target.display()),
-            "this kernel mounts an image with its own ids only",
-        )),
+    if given.kind == "overlay" {
+        let part = given.subpath.as_deref();
+        let mounted = translated(&overlay_of(given), part, namespace, bundle).doing(action)?;
+        let is_dir = sys::root::kind(&mounted).doing(action)? == Kind::Directory;
+        return Ok(MountSource::Bind(mounted, is_dir));
     }
+    let source = made(given, options, bundle)?;
+    if let MountSource::Bind(mounted, _) = &source {
+        let below = options.map_ids == Some(true);
+        mounted.map_ids(namespace, below).doing(action)?;
+    }
+    Ok(source)
 }
 
 /// Mounts what the request gave: here, where its devices, directories and servers are the machine's.
@@ -405,13 +438,17 @@ pub(crate) fn part(root: &Root, path: &Path, recursive: bool) -> sys::Result<Mou
     sys::mount::bind_fd(root.open_beneath(path)?, recursive)
 }
 
-fn layers(given: &Mount, bundle: &Path) -> Result<MountSource, Error> {
+fn overlay_of(given: &Mount) -> Overlay {
     let options = MountOptions::parse(&given.options);
-    let overlay = Overlay {
+    Overlay {
         lower: given.lower.clone(),
         attributes: options.attributes(),
         parameters: options.parameters,
-    };
+    }
+}
+
+fn layers(given: &Mount, bundle: &Path) -> Result<MountSource, Error> {
+    let overlay = overlay_of(given);
     if given.subpath.is_some() || !sys::overlay::can_be_detached() {
         let path = given.subpath.clone();
         return Ok(MountSource::Layers(overlay, path, bundle.to_owned()));
