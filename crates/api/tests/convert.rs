@@ -317,8 +317,8 @@ const SENSELESS: &[(&str, &str)] = &[
     ),
     (
         r#"{"HostConfig": {"UsernsMode": "keep-id"}}"#,
-        "invalid user namespace mode: keep-id: host, as users are not mapped in this version of \
-         Brig is expected",
+        "invalid user namespace mode: \"keep-id\" is none: host, private, auto[:OPTIONS] or \
+         container:NAME is expected",
     ),
     (
         r#"{"HostConfig": {"BlkioWeight": 9}}"#,

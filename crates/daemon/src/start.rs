@@ -484,6 +484,7 @@ async fn open_engine(config: &Config) -> Result<Engine, Error> {
         upkeep: config.upkeep,
         signature_policy: config.signature_policy.clone(),
         secret_key: config.access.secret_key.clone(),
+        user_ids: config.user_ids.clone(),
         fail_at: config.fail_at.clone(),
     };
     Engine::open(config)

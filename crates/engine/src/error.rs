@@ -200,6 +200,9 @@ pub enum Error {
     /// A log's way to its server.
     #[error(transparent)]
     LogTls(#[from] crate::forward::TlsError),
+    /// Ids for user namespaces.
+    #[error(transparent)]
+    UserIds(#[from] crate::user_ids::NoIds),
     /// Secrets.
     #[error(transparent)]
     Secret(#[from] crate::secret::SecretError),
@@ -241,6 +244,7 @@ impl Error {
             Self::Logs(error) => error.kind(),
             Self::Network(error) => error.kind(),
             Self::LogTls(error) => error.kind(),
+            Self::UserIds(error) => error.kind(),
             Self::Secret(error) => error.kind(),
             Self::Closing | Self::Interrupted => ErrorKind::Unavailable,
             Self::Io { .. }

@@ -21,6 +21,7 @@ pub mod network;
 pub mod render;
 pub mod secret;
 pub mod system;
+pub mod user_ids;
 pub mod volume;
 
 mod clock;
@@ -83,6 +84,8 @@ pub struct Config {
     pub upkeep: image::Upkeep,
     /// What images have to fulfil, likewise; none is nothing.
     pub signature_policy: Option<image::signatures::Policy>,
+    /// Ids of the host for containers with user namespaces.
+    pub user_ids: user_ids::Settings,
     /// The key of the secrets; none is the data root's path with `.key` behind it.
     pub secret_key: Option<PathBuf>,
     /// For tests only: the name of a step of create or start (see [`steps`]) that fails as if the

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use types::{
-    ContainerId, ContainerName, ContainerSpec, Digest, HealthStatus, ImageRef, Lifecycle,
+    ContainerId, ContainerName, ContainerSpec, Digest, HealthStatus, IdMaps, ImageRef, Lifecycle,
     MountRequest, PortRequest, ProcessRef, Resources, RestartPolicy,
 };
 
@@ -30,6 +30,9 @@ pub(crate) struct Fixed {
     pub(crate) image: Digest,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) image_ref: Option<ImageRef>,
+    /// What its users and groups are on the host; none: what they are inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ids: Option<IdMaps>,
 }
 
 /// What changes.
@@ -230,6 +233,7 @@ pub(crate) mod tests {
             },
             image: Digest::sha256([1; 32]),
             image_ref: None,
+            ids: None,
         }
     }
 

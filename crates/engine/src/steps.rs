@@ -50,6 +50,7 @@ fn note(step: &'static str) {
 /// Names of the engine's own steps that leave something behind, in their order.
 pub(crate) mod name {
     pub(crate) const RESERVE_NAME: &str = "create.reserve-name";
+    pub(crate) const USER_IDS: &str = "create.user-ids";
     pub(crate) const RECORD: &str = "create.record";
     pub(crate) const CLAIM: &str = "start.claim";
     pub(crate) const BIND_SOURCES: &str = "start.bind-sources";
@@ -90,6 +91,7 @@ const NETWORK_STEPS: [&str; 7] = [
 pub fn steps() -> Vec<&'static str> {
     let mut steps = vec![
         name::RESERVE_NAME,
+        name::USER_IDS,
         name::RECORD,
         name::CLAIM,
         name::BIND_SOURCES,

@@ -17,13 +17,14 @@ use shim::{AttachOptions, Shim};
 use storage::{Durability, Record, Records};
 use tokio::sync::watch;
 use types::{
-    Change, ContainerId, ContainerName, ContainerSpec, ExecId, ExitStatus, Health, Lifecycle,
-    RestartPolicy,
+    Change, ContainerId, ContainerName, ContainerSpec, ExecId, ExitStatus, Health, IdMaps,
+    Lifecycle, RestartPolicy,
 };
 
 use crate::Error;
 use crate::container::Resolved;
 use crate::record::{self, Fixed, Status};
+use crate::user_ids::NoIds;
 
 /// Locks although another thread has panicked holding it: every value behind our locks is swapped
 /// whole, so none is ever half changed.
@@ -314,6 +315,8 @@ fn busy(lifecycle: &Lifecycle) -> bool {
 pub(crate) struct Table {
     by_id: BTreeMap<ContainerId, Arc<Container>>,
     by_name: HashMap<ContainerName, ContainerId>,
+    /// Ids of containers that are being made.
+    ids: HashMap<ContainerId, IdMaps>,
 }
 
 impl Table {
@@ -336,8 +339,29 @@ impl Table {
         }
     }
 
-    /// Adds a container under its name.
+    /// Takes ids of the host before the container exists: `plan` is given those that others have.
+    pub(crate) fn take_ids(
+        &mut self,
+        id: &ContainerId,
+        plan: impl FnOnce(&[&IdMaps]) -> Result<Option<IdMaps>, NoIds>,
+    ) -> Result<Option<IdMaps>, NoIds> {
+        let others = self.by_id.values().filter_map(|c| c.fixed.ids.as_ref());
+        let used: Vec<&IdMaps> = others.chain(self.ids.values()).collect();
+        let taken = plan(&used)?;
+        if let Some(taken) = &taken {
+            self.ids.insert(id.clone(), taken.clone());
+        }
+        Ok(taken)
+    }
+
+    /// Gives them back; nothing if none were taken.
+    pub(crate) fn release_ids(&mut self, id: &ContainerId) {
+        self.ids.remove(id);
+    }
+
+    /// Adds a container under its name. Its ids are known by its record from now on.
     pub(crate) fn insert(&mut self, container: Arc<Container>) {
+        self.ids.remove(container.id());
         self.by_name
             .insert(container.name(), container.id().clone());
         self.by_id.insert(container.id().clone(), container);

@@ -229,6 +229,16 @@ pub enum Error {
         /// Where.
         path: String,
     },
+    /// An owner that the container cannot have.
+    #[error("{path} belongs to {uid}:{gid}, and the container's user namespace has no such ids")]
+    NoId {
+        /// What belongs to it.
+        path: String,
+        /// Its user.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
     /// A volume of a file system that is not in the kernel.
     #[error("the volume's type {0:?} is no file system that this machine's kernel has")]
     NoFileSystem(String),
@@ -403,6 +413,7 @@ impl Error {
             | Self::VolumeOptions(_)
             | Self::NoFileSystem(_)
             | Self::Overwrites { .. }
+            | Self::NoId { .. }
             | Self::Change { .. } => ErrorKind::Invalid,
             Self::Layer { source, .. } => source.kind(),
             Self::Locked { .. } => ErrorKind::Unavailable,

@@ -88,7 +88,7 @@ pub fn archive(
 }
 
 /// The same as `called`, without what is in directories of the file system `except`, a number as in
-/// [`sys::dir::Status::identity`].
+/// [`sys::dir::Status::identity`]; with owners as they are inside `ids`, if there are any.
 ///
 /// # Errors
 /// As [`archive`].
@@ -97,9 +97,10 @@ pub fn archive_without(
     name: &OsStr,
     called: &[u8],
     except: Option<u64>,
+    ids: Option<&types::IdMaps>,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    volume::archive::write_without(parent, name, Some(called), except, out)
+    volume::archive::write_without(parent, name, Some(called), (except, ids), out)
 }
 
 /// The store under one data root. Cheap to clone; safe to share between threads. Nobody else opens

@@ -33,11 +33,11 @@ mod volume;
 
 pub use bandwidth::{Bandwidth, InvalidRate, Rate};
 pub use container::{
-    BlockIo, BlockRate, CdiRequest, ContainerChange, ContainerPort, ContainerSpec, DeviceRequest,
-    DeviceRule, DnsRequest, EndpointRequest, IPC_SYSCTLS, IdMap, InvalidPort, MountKind,
-    MountRequest, NamespaceMode, Namespaces, NetworkMode, Networking, PortRequest, Propagation,
-    Protocol, Resources, SeccompProfile, SecretRequest, SecretTarget, Security, Ulimit,
-    VolumeRequest, port_range,
+    AutoIds, BlockIo, BlockRate, CdiRequest, ContainerChange, ContainerPort, ContainerSpec,
+    DeviceRequest, DeviceRule, DnsRequest, EndpointRequest, IPC_SYSCTLS, IdMap, IdMaps, IdRange,
+    InvalidPort, MountKind, MountRequest, NamespaceMode, Namespaces, NetworkMode, Networking,
+    PortRequest, Propagation, Protocol, Resources, SeccompProfile, SecretRequest, SecretTarget,
+    Security, USUAL_IDS, Ulimit, UserNamespace, VolumeRequest, meet, port_range,
 };
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use error_kind::ErrorKind;

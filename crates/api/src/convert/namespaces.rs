@@ -1,6 +1,6 @@
 //! Namespaces that a container shares.
 
-use types::{NamespaceMode, Namespaces};
+use types::{NamespaceMode, Namespaces, UserNamespace};
 
 use super::Refusal;
 use crate::wire::HostConfig;
@@ -40,14 +40,15 @@ pub(super) fn namespaces(host: &HostConfig) -> Result<Namespaces, Refusal> {
             accepted: |mode| matches!(mode, Mode::Private | Mode::Host),
             expected: "host or private",
         })?,
-        user: read(&Kind {
-            name: "user namespace",
-            asked: &host.userns_mode,
-            // Users are never mapped, which is what `host` asks for.
-            accepted: |mode| *mode == Mode::Host,
-            expected: "host, as users are not mapped in this version of Brig",
-        })?,
+        user: user(&host.userns_mode)?,
     })
+}
+
+/// Beyond Docker's `host`, the modes of podman.
+fn user(asked: &str) -> Result<UserNamespace, Refusal> {
+    let asked = if asked == "default" { "" } else { asked };
+    let refused = |why| Refusal::Said(format!("invalid user namespace mode: {why}"));
+    UserNamespace::parse(asked).map_err(refused)
 }
 
 fn read(kind: &Kind<'_>) -> Result<NamespaceMode, Refusal> {

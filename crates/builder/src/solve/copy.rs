@@ -355,6 +355,7 @@ impl Copier<'_> {
         let among = Among {
             replace: true,
             owner: self.marks.owner,
+            ids: None,
         };
         let into = target.trim_matches('/');
         storage::unpack_among(root, &name::bytes(into), BufReader::new(file), among)?;

@@ -87,6 +87,7 @@ impl Solver {
         let among = Among {
             replace: true,
             owner: Some((0, 0)),
+            ids: None,
         };
         storage::unpack_among(root, b"", archive, among)?;
         Ok(Tree::new(path, draft))

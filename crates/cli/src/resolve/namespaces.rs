@@ -1,6 +1,6 @@
 //! `--pid`, `--ipc`, `--uts`, `--cgroupns`, `--userns`.
 
-use types::{NamespaceMode, Namespaces};
+use types::{NamespaceMode, Namespaces, UserNamespace};
 
 use crate::args::container::ContainerFlags;
 use crate::error::CliError;
@@ -22,12 +22,13 @@ pub(super) fn namespaces(flags: &ContainerFlags) -> Result<Namespaces, CliError>
             "--cgroupns: invalid CGROUP mode",
             |mode| matches!(mode, Mode::Host | Mode::Private),
         )?,
-        user: read(
-            flags.userns.as_deref(),
-            "--userns: invalid USER mode",
-            Mode::is_host,
-        )?,
+        user: user(flags.userns.as_deref())?,
     })
+}
+
+fn user(text: Option<&str>) -> Result<UserNamespace, CliError> {
+    let refused = |why| CliError::Invalid(format!("--userns: invalid USER mode: {why}"));
+    UserNamespace::parse(text.unwrap_or_default()).map_err(refused)
 }
 
 fn read(

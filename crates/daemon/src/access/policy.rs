@@ -3,7 +3,7 @@
 use engine::container::View;
 use types::{
     ContainerChange, ContainerSpec, ErrorKind, MountKind, MountRequest, NamespaceMode, NetworkMode,
-    SeccompProfile,
+    SeccompProfile, UserNamespace,
 };
 
 use crate::http::error::Failure;
@@ -298,6 +298,7 @@ impl Policy {
     pub(crate) fn shared(spec: &ContainerSpec) -> Vec<&str> {
         let namespaces = [&spec.namespaces.pid, &spec.namespaces.ipc];
         let joined = namespaces.into_iter().filter_map(NamespaceMode::container);
+        let joined = joined.chain(spec.namespaces.user.container());
         let network = match &spec.network {
             NetworkMode::Container(who) => Some(who.as_str()),
             _ => None,
@@ -337,6 +338,9 @@ pub(crate) fn name_by_id(spec: &mut ContainerSpec, id: impl Fn(&str) -> String) 
         if let NamespaceMode::Container(who) = mode {
             *who = id(who);
         }
+    }
+    if let UserNamespace::Container(who) = &mut spec.namespaces.user {
+        *who = id(who);
     }
     if let NetworkMode::Container(who) = &mut spec.network {
         *who = id(who);
@@ -394,6 +398,7 @@ fn privileges(spec: &ContainerSpec) -> Option<&'static str> {
         (host(&namespaces.ipc), "the host's IPC"),
         (host(&namespaces.uts), "the host's name"),
         (host(&namespaces.cgroup), "the host's cgroups"),
+        (names_users(&namespaces.user), "users of the host"),
         (spec.network == NetworkMode::Host, "the host's network"),
         (!spec.resources.devices.is_empty(), "devices"),
         (!spec.resources.device_rules.is_empty(), "rules for devices"),
@@ -417,6 +422,15 @@ fn privileges(spec: &ContainerSpec) -> Option<&'static str> {
         .into_iter()
         .find(|(has, _)| *has)
         .map(|(_, what)| what)
+}
+
+/// Whether it is said which of the host's users are its own.
+fn names_users(mode: &UserNamespace) -> bool {
+    match mode {
+        UserNamespace::Host => true,
+        UserNamespace::Auto(ids) => !ids.uids.is_empty() || !ids.gids.is_empty(),
+        UserNamespace::Default | UserNamespace::Private | UserNamespace::Container(_) => false,
+    }
 }
 
 fn refused(why: &str) -> Failure {

@@ -99,6 +99,16 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "DIR")]
     cdi_spec_dir: Vec<String>,
 
+    /// Whose subordinate ids all containers have instead of the machine's own: default, USER,
+    /// USER:GROUP or their numbers [default: nobody's]
+    #[arg(long, value_name = "USER[:GROUP]")]
+    userns_remap: Option<String>,
+
+    /// From which ids containers with --userns auto take their own
+    /// [default: those subordinate to brig or containers, or 2147483648:2147418112]
+    #[arg(long, value_name = "FIRST:COUNT")]
+    userns_pool: Option<String>,
+
     /// What images have to be signed by, as containers-policy.json(5) has it [default: nothing]
     #[arg(long, value_name = "FILE")]
     signature_policy: Option<PathBuf>,
@@ -159,6 +169,8 @@ impl Flags {
             audit_log: self.audit_log.clone(),
             metrics_addr: self.metrics_addr.clone(),
             secret_key: self.secret_key.clone(),
+            userns_remap: self.userns_remap.clone(),
+            userns_pool: self.userns_pool.clone(),
             fail_at: self.fail_at.clone(),
             registries: None,
             network: None,

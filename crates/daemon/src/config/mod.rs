@@ -71,6 +71,14 @@ pub(crate) enum Error {
         origin: Origin,
         expected: &'static str,
     },
+    /// Ids that containers cannot have.
+    #[error("{key} = {value:?} (from {origin}): {why}")]
+    UserIds {
+        key: &'static str,
+        value: String,
+        origin: Origin,
+        why: engine::user_ids::InvalidIds,
+    },
     /// A helper that is not there.
     #[error(
         "{program} was not found beside brigd, in /usr/local/libexec/brig, /usr/libexec/brig or on \
@@ -131,6 +139,8 @@ pub(crate) struct Settings {
     pub(crate) audit_log: Option<PathBuf>,
     pub(crate) metrics_addr: Option<String>,
     pub(crate) secret_key: Option<PathBuf>,
+    pub(crate) userns_remap: Option<String>,
+    pub(crate) userns_pool: Option<String>,
     pub(crate) fail_at: Option<String>,
     /// A table, which only a file can hold.
     pub(crate) registries: Option<registries::Table>,
@@ -160,7 +170,7 @@ pub(crate) const SOCKETS: &str = "sockets";
 pub(crate) const TELEMETRY: &str = "telemetry";
 
 /// Every other key, as it stands in a file; flags and the environment have the same names.
-pub(crate) const KEYS: [&str; 24] = [
+pub(crate) const KEYS: [&str; 26] = [
     "audit-log",
     "blobs",
     "cdi-spec-dir",
@@ -185,6 +195,8 @@ pub(crate) const KEYS: [&str; 24] = [
     "tlscert",
     "tlskey",
     "tlsverify",
+    "userns-pool",
+    "userns-remap",
 ];
 
 /// How records are written to standard error.
@@ -223,6 +235,8 @@ pub(crate) struct Config {
     pub(crate) network: engine::network::Settings,
     /// How registries are reached.
     pub(crate) registries: engine::image::registries::Config,
+    /// Which ids of this machine containers may have.
+    pub(crate) user_ids: engine::user_ids::Settings,
     /// What images have to fulfil.
     pub(crate) signature_policy: Option<engine::image::signatures::Policy>,
     /// What is traced and where that goes; or why nothing is.
@@ -339,6 +353,7 @@ fn complete(
                 .unwrap_or_else(|_| "/usr/libexec/brig/brig-net".into()),
         )?,
         registries,
+        user_ids: user_ids(source)?,
         signature_policy: optional("signature-policy", source.pick(|s| &s.signature_policy))?
             .map(|file| signature_policy(&file))
             .transpose()?,
@@ -356,6 +371,28 @@ fn cdi_spec_dirs(source: &Source) -> Result<Vec<PathBuf>, Error> {
     let said = dirs.into_iter().filter(|dir| !dir.is_empty());
     said.map(|dir| absolute("cdi-spec-dir", (origin.clone(), dir.into())))
         .collect()
+}
+
+/// What cannot be is the fault of the one key that was said, or of the mapping.
+fn user_ids(source: &Source) -> Result<engine::user_ids::Settings, Error> {
+    let remap = source.pick(|s| &s.userns_remap);
+    let pool = source.pick(|s| &s.userns_pool);
+    let said = |picked: &Option<(Origin, String)>| picked.as_ref().map(|(_, text)| text.clone());
+    let (remap_text, pool_text) = (said(&remap), said(&pool));
+    let read = engine::user_ids::Settings::read(remap_text.as_deref(), pool_text.as_deref());
+    read.map_err(|why| {
+        let (key, picked) = match why {
+            engine::user_ids::InvalidIds::Pool => ("userns-pool", pool),
+            _ => ("userns-remap", remap),
+        };
+        let (origin, value) = picked.unwrap_or((Origin::Default, String::new()));
+        Error::UserIds {
+            key,
+            value,
+            origin,
+            why,
+        }
+    })
 }
 
 fn signature_policy(file: &Path) -> Result<engine::image::signatures::Policy, Error> {

@@ -62,7 +62,10 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
         https_proxy: without_password(&registries.proxies.https),
         no_proxy: registries.proxies.no_proxy.clone(),
         registry_config: registry_config(&registries),
-        security_options: security_options(facts.apparmor),
+        security_options: security_options(
+            facts.apparmor,
+            app.engine.config().user_ids.remap.is_some(),
+        ),
         logging_driver: "json-file".to_owned(),
         cgroup_driver: "cgroupfs".to_owned(),
         cgroup_version: facts.cgroup_version.to_string(),
@@ -175,12 +178,13 @@ fn firewall(app: &App, version: Version) -> Option<wire::FirewallInfo> {
     })
 }
 
-fn security_options(apparmor: bool) -> Vec<String> {
+fn security_options(apparmor: bool, remaps: bool) -> Vec<String> {
     let apparmor = apparmor.then_some("name=apparmor");
     let always = ["name=seccomp,profile=builtin", "name=cgroupns"];
     apparmor
         .into_iter()
         .chain(always)
+        .chain(remaps.then_some("name=userns"))
         .map(str::to_owned)
         .collect()
 }

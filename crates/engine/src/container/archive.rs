@@ -92,7 +92,7 @@ pub struct PutOptions {
 /// Looks at a path. A last link is followed only where a slash comes after it.
 pub fn stat(engine: &Engine, who: &str, path: &str) -> Result<PathStat, Error> {
     let container = engine.find(who)?;
-    rootfs::with(engine, &container, Access::Read, |root| {
+    rootfs::with(engine, &container, Access::Read, |root, _| {
         refuse_only_running(engine, &container, root, (who, path))?;
         look(root, who, path)
     })
@@ -107,7 +107,7 @@ pub fn get(
     tell: impl FnOnce(PathStat) -> Option<Box<dyn Write>> + Send,
 ) -> Result<(), Error> {
     let container = engine.find(who)?;
-    rootfs::with(engine, &container, Access::Read, |root| {
+    rootfs::with(engine, &container, Access::Read, |root, ids| {
         refuse_only_running(engine, &container, root, (who, path))?;
         let stat = look(root, who, path)?;
         let secrets = refuse_secrets(&container, root, (who, path))?;
@@ -131,6 +131,7 @@ pub fn get(
             name,
             called.as_bytes(),
             secrets,
+            ids,
             &mut out,
         )?)
     })
@@ -146,7 +147,7 @@ pub fn put(
 ) -> Result<(), Error> {
     engine.accepts_work()?;
     let container = engine.find(who)?;
-    rootfs::with(engine, &container, Access::Write, |root| {
+    rootfs::with(engine, &container, Access::Write, |root, ids| {
         refuse_only_running(engine, &container, root, (who, path))?;
         let into = follow(root, &clean(path).0).map_err(missing(who, path))?;
         let (_, _, status) = find(root, &into).map_err(missing(who, path))?;
@@ -160,6 +161,7 @@ pub fn put(
                 true => Some(user(root, &container)?),
                 false => None,
             },
+            ids,
         };
         let again = root.open_in_root(b".").map_err(missing(who, path))?;
         let stream = std::io::BufReader::with_capacity(128 << 10, archive);
@@ -296,7 +298,7 @@ fn user(root: &Dir, container: &Arc<Container>) -> Result<(u32, u32), Error> {
 /// Everything its image and its own layer hold, as an archive.
 pub fn export(engine: &Engine, who: &str, out: &mut (dyn Write + Send)) -> Result<(), Error> {
     let container = engine.find(who)?;
-    rootfs::with(engine, &container, Access::Bare, |root| {
+    rootfs::with(engine, &container, Access::Bare, |root, _| {
         let here = std::ffi::OsStr::from_bytes(b".");
         let mut out = out;
         storage::archive(root, here, None, &mut out)?;

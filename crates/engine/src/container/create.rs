@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use storage::{Durability, Image};
-use types::{ContainerId, ContainerName, ContainerSpec, HealthCheck, Platform};
+use types::{ContainerId, ContainerName, ContainerSpec, HealthCheck, IdMaps, Platform};
 
 use super::check::{self, Machine};
 use super::{
     Created, Files, Resolved, block_devices, described, mounts, names, namespaces, resolve,
-    runtimes, volumes,
+    runtimes, user_ids, volumes,
 };
 use crate::cdi::Edits;
 use crate::record::{Fixed, Status};
@@ -16,6 +16,7 @@ use crate::render::{self, Identity, Joined, Placed, RenderInput};
 use crate::steps::name as step;
 use crate::table::Container;
 use crate::undo::Stack;
+use crate::user_ids::Source;
 use crate::{Engine, Error, clock, event, forward, image, network, secret};
 
 /// Makes a container. Blocking.
@@ -29,6 +30,8 @@ pub fn create(
     let image = find_image(engine, &spec)?;
     let networks = network::networks_of(engine, &mut spec)?;
     namespaces::resolve(engine, &mut spec)?;
+    let source = user_ids::of(engine, &spec)?;
+    user_ids::check(engine, &spec, &source)?;
     let (resolved, warnings) = checked(engine, &id, &mut spec, &image)?;
     let durability = durability(&spec);
     let mut undo = Stack::new();
@@ -41,6 +44,7 @@ pub fn create(
         }
     });
     engine.passed(step::RESERVE_NAME)?;
+    let ids = take_ids(engine, &id, &spec, (source, &mut undo))?;
     let parts = volumes::stage(engine, &resolved.mounts, &image)?;
     let names: Vec<_> = parts.volumes.iter().map(|v| v.name().clone()).collect();
     let manifest = image.manifest;
@@ -56,6 +60,7 @@ pub fn create(
         image: image.id,
         resolved,
         spec,
+        ids,
     };
     let container = Arc::new(Container::new(fixed, status)?);
     let record = container.record(&container.status())?;
@@ -89,6 +94,33 @@ pub(super) fn durability(spec: &ContainerSpec) -> Durability {
     } else {
         Durability::Power
     }
+}
+
+/// Ids of the host that no other container has, or those of somebody else's namespace.
+fn take_ids<'a>(
+    engine: &'a Engine,
+    id: &ContainerId,
+    spec: &ContainerSpec,
+    (source, undo): (Source, &mut Stack<'a>),
+) -> Result<Option<IdMaps>, Error> {
+    let settings = &engine.config().user_ids;
+    let plan = |used: &[&IdMaps]| match source {
+        Source::Host => Ok(None),
+        Source::Given(maps) => Ok(Some(maps)),
+        Source::Own(asked) => crate::user_ids::plan(settings, &asked, used).map(Some),
+    };
+    let taken = engine.table_mut().take_ids(id, plan)?;
+    let id = id.clone();
+    undo.push(step::USER_IDS, move || {
+        engine.table_mut().release_ids(&id);
+        Ok(())
+    });
+    engine.passed(step::USER_IDS)?;
+    if let Some(who) = spec.namespaces.user.container() {
+        // Had it gone before these were taken, somebody else could have them by now.
+        engine.find(who)?;
+    }
+    Ok(taken)
 }
 
 fn find_image(engine: &Engine, spec: &ContainerSpec) -> Result<Image, Error> {
@@ -155,6 +187,7 @@ fn checked(
         init,
         host: host.facts.clone(),
         placed: &Placed::default(),
+        ids: None,
     })?;
     Ok((resolved, warnings))
 }

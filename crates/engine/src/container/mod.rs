@@ -29,7 +29,7 @@ mod resize;
 mod resolve;
 mod restart;
 pub(crate) mod restarts;
-mod rootfs;
+pub(crate) mod rootfs;
 mod runtimes;
 pub(crate) mod start;
 mod stats;
@@ -37,6 +37,7 @@ pub mod step;
 mod stop;
 mod top;
 mod update;
+mod user_ids;
 mod volumes;
 mod wait;
 

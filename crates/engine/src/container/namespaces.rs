@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sys::mount::Attributes;
-use types::{ContainerId, ContainerSpec, Lifecycle, NamespaceMode, NetworkMode, ProcessRef};
+use types::{
+    ContainerId, ContainerSpec, Lifecycle, NamespaceMode, NetworkMode, ProcessRef, UserNamespace,
+};
 
 use super::WrongState;
 use super::check::Invalid;
@@ -40,6 +42,12 @@ pub(super) fn resolve(engine: &Engine, spec: &mut ContainerSpec) -> Result<(), E
             *mode = NamespaceMode::Container(other.id().to_string());
         }
     }
+    if let UserNamespace::Container(who) = &mut spec.namespaces.user {
+        let other = engine.find(who).map_err(|_| Invalid::NoOther {
+            who: who.to_owned(),
+        })?;
+        *who = other.id().to_string();
+    }
     Ok(())
 }
 
@@ -63,6 +71,11 @@ pub(super) fn joined(engine: &Engine, container: &Container) -> Result<Joined, E
         let other = engine.find(who)?;
         let process = running(&other)?;
         joined.ipc = Some(namespace(&mut joined, &other, process, "ipc"));
+    }
+    if let (Some(who), Some(_)) = (spec.namespaces.user.container(), &container.fixed.ids) {
+        let other = engine.find(who)?;
+        let process = running(&other)?;
+        joined.user = Some(namespace(&mut joined, &other, process, "user"));
     }
     joined.shm = shm(engine, container)?;
     Ok(joined)
@@ -136,7 +149,20 @@ pub(super) fn make_shm(container: &Container, run_dir: &Path) -> Result<(), Erro
     let path = run_dir.join(SHM);
     let size = spec.shm_size.filter(|size| *size > 0).unwrap_or(SHM_SIZE);
     let size = size.to_string();
-    let parameters = [("mode", Some("1777")), ("size", Some(size.as_str()))];
+    // Its root is the container's.
+    let root = container
+        .fixed
+        .ids
+        .as_ref()
+        .and_then(|ids| ids.outside(0, 0));
+    let (uid, gid) = root.unwrap_or_default();
+    let (uid, gid) = (uid.to_string(), gid.to_string());
+    let parameters = [
+        ("mode", Some("1777")),
+        ("size", Some(size.as_str())),
+        ("uid", Some(uid.as_str())),
+        ("gid", Some(gid.as_str())),
+    ];
     let attributes = Attributes::NO_SUID | Attributes::NO_EXEC | Attributes::NO_DEV;
     std::fs::create_dir(&path).map_err(Error::io(format!("make {}", path.display())))?;
     sys::mount::file_system("tmpfs", Some("shm"), &parameters, attributes)

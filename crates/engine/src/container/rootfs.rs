@@ -12,7 +12,7 @@ use sys::mount::{Attributes, Change, Mounted, Propagation};
 use sys::ns::Namespaces;
 use sys::overlay::Overlay;
 use sys::root::Root;
-use types::{Lifecycle, Mount, MountKind, MountRequest};
+use types::{IdMaps, Lifecycle, Mount, MountKind, MountRequest};
 
 use super::{WrongState, mounts};
 use crate::table::{Container, lock};
@@ -29,19 +29,21 @@ pub(super) enum Access {
     Bare,
 }
 
-/// Calls `work` with the container's root. Blocking.
+/// Calls `work` with the container's root, and with its ids where files are seen as they are outside.
+/// Blocking.
 pub(super) fn with<T: Send>(
     engine: &Engine,
     container: &Arc<Container>,
     access: Access,
-    work: impl FnOnce(&Dir) -> Result<T, Error> + Send,
+    work: impl FnOnce(&Dir, Option<&IdMaps>) -> Result<T, Error> + Send,
 ) -> Result<T, Error> {
     let order = (access == Access::Write).then(|| lock(&container.writing_files));
     match container.lifecycle() {
         Lifecycle::Running { .. } if access != Access::Bare => {
             // Its start may not wait for what is done while it runs.
             drop(order);
-            work(&of_process(container)?)
+            let ids = container.fixed.ids.as_ref();
+            as_its_root(container, || work(&of_process(container)?, ids))
         }
         Lifecycle::Removing { .. } => Err(WrongState::Removing(container.id().clone()).into()),
         Lifecycle::Starting { .. } if access != Access::Bare => {
@@ -49,6 +51,23 @@ pub(super) fn with<T: Send>(
         }
         _ => of_layers(engine, container, access, order, work),
     }
+}
+
+/// Where ids are translated, nobody makes a file who is none of the container's users.
+pub(crate) fn as_its_root<T>(
+    container: &Container,
+    work: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let root = container
+        .fixed
+        .ids
+        .as_ref()
+        .and_then(|ids| ids.outside(0, 0));
+    let Some((uid, gid)) = root else {
+        return work();
+    };
+    let what = || format!("work on the files of container {}", container.id());
+    sys::process::making_files_as(uid, gid, work).map_err(Error::kernel(what()))?
 }
 
 /// The root of its first process: what that has mounted is seen, too.
@@ -70,7 +89,7 @@ fn of_layers<T: Send>(
     container: &Arc<Container>,
     access: Access,
     order: Option<MutexGuard<'_, ()>>,
-    work: impl FnOnce(&Dir) -> Result<T, Error> + Send,
+    work: impl FnOnce(&Dir, Option<&IdMaps>) -> Result<T, Error> + Send,
 ) -> Result<T, Error> {
     let snapshot = engine.storage().snapshot(container.id())?;
     let mounts = mounts_of(engine, container, access)?;
@@ -86,7 +105,7 @@ fn of_layers<T: Send>(
         // A thread of its own: a mount namespace cannot be left behind by one that is used again.
         let thread = scope.spawn(|| {
             let what = || format!("mount the files of container {}", container.id());
-            work(&files.mount(&place, what)?)
+            work(&files.mount(&place, what)?, None)
         });
         thread.join()
     });

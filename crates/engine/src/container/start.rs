@@ -177,6 +177,11 @@ fn run<'a>(
     let placed = volumes::place(engine, &mounts)?;
     let runtime = runtimes::binary(engine.config(), &container.fixed.spec)?;
     let more = volumes::beyond_configuration(runtime.as_deref(), &placed)?;
+    if container.fixed.ids.is_some()
+        && let Some(root) = snapshot.mounts.first_mut()
+    {
+        root.options.push(render::IDMAP.to_owned());
+    }
     snapshot.mounts.extend(more);
     let shim = launch(engine, container, &dir, &snapshot.mounts, undo)?;
     // Its networks neither come nor go until the record says what it has of them.
@@ -394,6 +399,7 @@ fn configuration(
         init: &engine.config().init,
         host: engine.host().facts.clone(),
         placed,
+        ids: fixed.ids.as_ref(),
     })?;
     secret::place::add(engine, &fixed.spec, &mut spec)?;
     Ok(spec)

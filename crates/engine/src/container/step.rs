@@ -216,6 +216,7 @@ fn draft(engine: &Engine, step: &Step) -> Result<Container, Error> {
         resolved: resolved(step, hostname),
         image: Digest::sha256([0; 32]),
         image_ref: None,
+        ids: None,
         spec,
         id,
     };
@@ -412,6 +413,7 @@ fn configuration(
         init: &engine.config().init,
         host: engine.host().facts.clone(),
         placed: &Placed::default(),
+        ids: None,
     })?)
 }
 

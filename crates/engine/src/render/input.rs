@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use types::{ContainerId, ContainerSpec, Mount, ProcessRef};
+use types::{ContainerId, ContainerSpec, IdMaps, Mount, ProcessRef};
 
 use crate::cdi::Edits;
 use crate::container::{Files, Resolved};
@@ -39,6 +39,8 @@ pub struct RenderInput<'a> {
     pub host: HostFacts,
     /// What is mounted where, as far as the request does not say.
     pub placed: &'a Placed,
+    /// What its users and groups are on the host; none: what they are inside.
+    pub ids: Option<&'a IdMaps>,
 }
 
 /// What a container joins, as paths on the host; none makes its own, or keeps the host's.
@@ -48,6 +50,8 @@ pub struct Joined {
     pub network: Option<PathBuf>,
     /// A PID namespace.
     pub pid: Option<PathBuf>,
+    /// A user namespace.
+    pub user: Option<PathBuf>,
     /// An IPC namespace.
     pub ipc: Option<PathBuf>,
     /// The memory that is seen at `/dev/shm`.

@@ -29,7 +29,7 @@ pub use error::Error;
 pub use input::{
     DeviceKind, ExecInput, HostDevice, HostFacts, Identity, Joined, Placed, RenderInput,
 };
-pub(crate) use mounts::{SHM_SIZE, plain};
+pub(crate) use mounts::{IDMAP, SHM_SIZE, plain};
 pub(crate) use resources::limits;
 pub use security::{MASKED, READONLY};
 
@@ -66,6 +66,11 @@ fn linux(input: &RenderInput<'_>) -> Result<Linux, Error> {
     let capabilities = capabilities::of_container(security, &input.host)?;
     let mut linux = Linux::default();
     linux.set_namespaces(Some(namespaces::namespaces(input)));
+    if let Some(ids) = input.ids {
+        let (users, groups) = namespaces::id_mappings(ids);
+        linux.set_uid_mappings(Some(users));
+        linux.set_gid_mappings(Some(groups));
+    }
     linux.set_cgroups_path(Some(input.cgroup_path.clone().into()));
     linux.set_resources(Some(resources::resources(input)?));
     linux.set_devices(Some(devices::nodes(input)).filter(|d| !d.is_empty()));

@@ -11,6 +11,9 @@ use super::{Error, HostFacts, RenderInput, tmpfs};
 /// Bytes of `/dev/shm` unless something else is said.
 pub(crate) const SHM_SIZE: i64 = 64 * 1024 * 1024;
 
+/// The option by which a mount has the ids of the container's user namespace.
+pub(crate) const IDMAP: &str = "idmap";
+
 pub(super) fn mounts(input: &RenderInput<'_>) -> Result<Vec<Mount>, Error> {
     let user = user_mounts(input)?;
     let targets: HashSet<&str> = user.iter().map(|(target, _)| target.as_str()).collect();
@@ -119,9 +122,20 @@ fn file_mounts(input: &RenderInput<'_>) -> Vec<Mount> {
         .map(|(target, source)| {
             let mut bind = mount(target, "bind", "", &["rbind", "rprivate"]);
             bind.set_source(Some((*source).clone()));
+            own_ids(&mut bind, input);
             bind
         })
         .collect()
+}
+
+/// What is the container's own, or shared by containers of any ids, has its ids.
+fn own_ids(mount: &mut Mount, input: &RenderInput<'_>) {
+    if input.ids.is_none() {
+        return;
+    }
+    let mut options = mount.options().clone().unwrap_or_default();
+    options.push(IDMAP.to_owned());
+    mount.set_options(Some(options));
 }
 
 fn init_mount(input: &RenderInput<'_>) -> Option<Mount> {
@@ -155,7 +169,11 @@ fn user_mounts(input: &RenderInput<'_>) -> Result<Vec<(String, Mount)>, Error> {
             MountKind::Bind { .. } => bind(&target, request, input)?,
             MountKind::Tmpfs { .. } => tmpfs_mount(&target, request)?,
             MountKind::Volume(_) => volume(&target, request, input)?,
-            MountKind::Image { .. } => mount(&target, "overlay", "overlay", &["ro"]),
+            MountKind::Image { .. } => {
+                let mut image = mount(&target, "overlay", "overlay", &["ro"]);
+                own_ids(&mut image, input);
+                image
+            }
         };
         Ok((target, mount))
     };
@@ -218,7 +236,9 @@ fn volume(target: &str, request: &MountRequest, input: &RenderInput<'_>) -> Resu
     if request.read_only {
         options.push("ro");
     }
-    Ok(mount(target, &placed.kind, source, &options))
+    let mut volume = mount(target, &placed.kind, source, &options);
+    own_ids(&mut volume, input);
+    Ok(volume)
 }
 
 /// The mappings by which two users change places in a mount: what belongs to `owner` outside is
@@ -261,8 +281,14 @@ fn translate(
         // Before it starts nobody knows.
         IdMap::Owner => input.placed.owners.get(target).copied().unwrap_or_default(),
     };
-    mount.set_uid_mappings(Some(swapped(user, identity.uid)));
-    mount.set_gid_mappings(Some(swapped(group, identity.gid)));
+    let (uid, gid) = match input.ids {
+        None => (identity.uid, identity.gid),
+        Some(ids) => ids
+            .outside(identity.uid, identity.gid)
+            .ok_or_else(|| refuse(target, "the container's user is not mapped"))?,
+    };
+    mount.set_uid_mappings(Some(swapped(user, uid)));
+    mount.set_gid_mappings(Some(swapped(group, gid)));
     Ok(())
 }
 

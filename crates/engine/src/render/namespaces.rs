@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType as Kind};
-use types::NamespaceMode;
+use oci_spec::runtime::{
+    LinuxIdMapping, LinuxIdMappingBuilder, LinuxNamespace, LinuxNamespaceType as Kind,
+};
+use types::{IdMaps, IdRange, NamespaceMode};
 
 use super::RenderInput;
 
@@ -20,10 +22,25 @@ pub(super) fn namespaces(input: &RenderInput<'_>) -> Vec<LinuxNamespace> {
     add(Kind::Pid, &asked.pid, joined.pid.clone());
     add(Kind::Ipc, &asked.ipc, joined.ipc.clone());
     add(Kind::Cgroup, &asked.cgroup, None);
+    if input.ids.is_some() {
+        all.push(namespace(Kind::User, joined.user.clone()));
+    }
     if spec.network.is_private() || joined.network.is_some() {
         all.push(namespace(Kind::Network, joined.network.clone()));
     }
     all
+}
+
+/// Users, then groups, as they are on the host.
+pub(super) fn id_mappings(ids: &IdMaps) -> (Vec<LinuxIdMapping>, Vec<LinuxIdMapping>) {
+    let mapping = |range: &IdRange| {
+        let builder = LinuxIdMappingBuilder::default();
+        let builder = builder.container_id(range.inside).host_id(range.outside);
+        // All three are said: nothing can be missing.
+        builder.size(range.count).build().ok()
+    };
+    let all = |ranges: &[IdRange]| ranges.iter().filter_map(mapping).collect();
+    (all(&ids.uids), all(&ids.gids))
 }
 
 fn namespace(kind: Kind, path: Option<PathBuf>) -> LinuxNamespace {

@@ -15,10 +15,13 @@ pub(super) fn sysctls(input: &RenderInput<'_>) -> Result<HashMap<String, String>
         // In its own network namespace everybody may ping and bind low ports: there is nothing of
         // the host's that it could take.
         for (name, value) in [
-            ("net.ipv4.ping_group_range", "0 2147483647"),
-            ("net.ipv4.ip_unprivileged_port_start", "0"),
+            (
+                "net.ipv4.ping_group_range",
+                format!("0 {}", last_group(input)),
+            ),
+            ("net.ipv4.ip_unprivileged_port_start", "0".to_owned()),
         ] {
-            all.insert(name.to_owned(), value.to_owned());
+            all.insert(name.to_owned(), value);
         }
     }
     for (name, value) in &input.spec.sysctls {
@@ -36,6 +39,16 @@ pub(super) fn sysctls(input: &RenderInput<'_>) -> Result<HashMap<String, String>
         all.insert(dotted, value.clone());
     }
     Ok(all)
+}
+
+/// The kernel takes the last group of a range only if the container has it.
+fn last_group(input: &RenderInput<'_>) -> u32 {
+    const LAST: u32 = i32::MAX.unsigned_abs();
+    let Some(ids) = input.ids else {
+        return LAST;
+    };
+    let first = ids.gids.iter().find(|range| range.inside == 0);
+    first.map_or(0, |range| (range.count - 1).min(LAST))
 }
 
 /// What belongs to a namespace that the container shares is not its to set.

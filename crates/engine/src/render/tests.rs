@@ -52,6 +52,7 @@ struct Case {
     joined: Joined,
     described: crate::cdi::Edits,
     host: HostFacts,
+    ids: Option<types::IdMaps>,
 }
 
 impl Case {
@@ -68,6 +69,7 @@ impl Case {
             joined: Joined::default(),
             described: crate::cdi::Edits::default(),
             host: host(),
+            ids: None,
         }
     }
 
@@ -96,6 +98,7 @@ impl Case {
             init: Path::new("/lib/brig-init"),
             host: self.host.clone(),
             placed: &Placed::default(),
+            ids: self.ids.as_ref(),
         })
     }
 }

@@ -11,6 +11,7 @@ use sys::dir::{Dir, set_file_attributes};
 use types::{ContainerSpec, ProcessRef, SecretRequest, SecretTarget};
 
 use super::SecretError;
+use crate::container::rootfs;
 use crate::table::Container;
 use crate::{Engine, Error, render};
 
@@ -125,7 +126,10 @@ pub(crate) fn files(
         {
             let data = engine.vault().open(&request.source)?;
             let owner = ids.outside(&request.source, *uid, *gid)?;
-            write(&dir, OsStr::new(name), &data, (owner, *mode)).map_err(Error::kernel(what()))?;
+            rootfs::as_its_root(container, || {
+                let written = write(&dir, OsStr::new(name), &data, (owner, *mode));
+                written.map_err(Error::kernel(what()))
+            })?;
         }
     }
     Ok(replaced)

@@ -167,6 +167,7 @@ impl House {
             upkeep: image::Upkeep::default(),
             signature_policy: None,
             secret_key: None,
+            user_ids: engine::user_ids::Settings::default(),
             fail_at: fail_at.map(str::to_owned),
         };
         Self {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sys::dir::Dir;
-use types::{Algorithm, Digest};
+use types::{Algorithm, Digest, IdMaps};
 
 use super::place::{Clearing, Placer, clean, last};
 use super::record::{RECORD, Recorded};
@@ -99,11 +99,13 @@ pub(crate) fn unpack_files(
 
 /// How an archive is put among files that are there.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Among {
+pub struct Among<'a> {
     /// Whether a directory may be replaced by something else, and the other way round.
     pub replace: bool,
     /// Whose everything becomes; none is whose the archive says.
     pub owner: Option<(u32, u32)>,
+    /// Whose users and groups those are; none is the machine's.
+    pub ids: Option<&'a IdMaps>,
 }
 
 /// Puts the files of an archive into the directory `into` below `root`, among those that are there.
@@ -116,7 +118,7 @@ pub fn unpack_among(
     root: Dir,
     into: &[u8],
     mut stream: impl BufRead + Send,
-    among: Among,
+    among: Among<'_>,
 ) -> Result<(), Error> {
     let clearing = match among.replace {
         true => Clearing::Remove,
@@ -130,10 +132,10 @@ pub fn unpack_among(
     let format = Format::of(&start);
     let whole = io::Cursor::new(start).chain(stream);
     if format == Format::Plain {
-        return place_among(placer, into, whole, among.owner);
+        return place_among(placer, into, whole, among);
     }
     decoded(whole, format, |plain| {
-        place_among(placer, into, plain, among.owner)
+        place_among(placer, into, plain, among)
     })
 }
 
@@ -141,7 +143,7 @@ fn place_among(
     mut placer: Placer<'_>,
     into: &[u8],
     stream: impl BufRead,
-    owner: Option<(u32, u32)>,
+    among: Among<'_>,
 ) -> Result<(), Error> {
     let mut reader = Reader::new(stream);
     while let Some(mut entry) = reader.next()? {
@@ -152,8 +154,17 @@ fn place_among(
         if entry.kind == Kind::HardLink {
             entry.link = below(&entry.link).map_err(|m| reader.broken(m))?;
         }
-        if let Some((uid, gid)) = owner {
+        if let Some((uid, gid)) = among.owner {
             (entry.uid, entry.gid) = (uid, gid);
+        }
+        if let Some(ids) = among.ids {
+            let outside = ids.outside(entry.uid, entry.gid);
+            let (uid, gid) = (entry.uid, entry.gid);
+            (entry.uid, entry.gid) = outside.ok_or_else(|| Error::NoId {
+                path: format!("/{}", String::from_utf8_lossy(&entry.path)),
+                uid,
+                gid,
+            })?;
         }
         placer.place(&entry, &mut reader)?;
     }

@@ -12,6 +12,7 @@ use std::vec::IntoIter;
 use sys::dir::{self, Dir, Kind, Status};
 use sys::xattr;
 use tar::{EntryType, Header};
+use types::IdMaps;
 
 use crate::compress::{Format, MAGIC};
 use crate::error::Error;
@@ -60,19 +61,20 @@ pub(crate) fn write(
     called: Option<&[u8]>,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    write_without(parent, name, called, None, out)
+    write_without(parent, name, called, (None, None), out)
 }
 
-/// The same without what is in directories of a file system.
+/// The same without what is in directories of a file system, and with owners translated.
 pub(crate) fn write_without(
     parent: &Dir,
     name: &OsStr,
     called: Option<&[u8]>,
-    except: Option<u64>,
+    (except, ids): (Option<u64>, Option<&IdMaps>),
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let mut export = Export::new(out);
     export.except = except;
+    export.ids = ids;
     export.path = called.unwrap_or_default().to_vec();
     export.nameless = called.is_none();
     export.all(parent, name)?;
@@ -88,6 +90,8 @@ pub(crate) struct Export<'a> {
     nameless: bool,
     /// The file system whose directories are empty to this archive.
     except: Option<u64>,
+    /// Whose owners the archive has; none is those that are seen.
+    ids: Option<&'a IdMaps>,
     /// Files of several names: the one that was written.
     linked: HashMap<(u64, u64), Vec<u8>>,
 }
@@ -106,6 +110,7 @@ impl<'a> Export<'a> {
             path: Vec::new(),
             nameless: false,
             except: None,
+            ids: None,
             linked: HashMap::new(),
         }
     }
@@ -334,6 +339,11 @@ impl<'a> Export<'a> {
         if kind == EntryType::Directory {
             path.push(b'/');
         }
+        let mut status = *status;
+        if let Some(ids) = self.ids {
+            (status.uid, status.gid) = ids.inside(status.uid, status.gid);
+        }
+        let status = &status;
         records.describe(&path, link, status, size);
         if !records.0.is_empty() {
             let length = records.0.len() as u64;

@@ -11,6 +11,7 @@ mod network;
 mod resources;
 mod secrets;
 mod security;
+mod user_namespace;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,7 @@ pub use network::{
 pub use resources::{BlockIo, BlockRate, CdiRequest, DeviceRequest, DeviceRule, Resources, Ulimit};
 pub use secrets::{SecretRequest, SecretTarget};
 pub use security::{SeccompProfile, Security};
+pub use user_namespace::{AutoIds, IdMaps, IdRange, USUAL_IDS, UserNamespace, meet};
 
 /// Kernel parameters of an IPC namespace beside those below `fs.mqueue`, ipc_namespaces(7).
 pub const IPC_SYSCTLS: [&str; 8] = [

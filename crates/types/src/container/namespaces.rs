@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::UserNamespace;
+
 /// One namespace: the container's own, or somebody else's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,8 +85,8 @@ pub struct Namespaces {
     pub uts: NamespaceMode,
     /// The view of cgroups.
     pub cgroup: NamespaceMode,
-    /// Users; nobody maps them yet, so that its own and the host's are the same.
-    pub user: NamespaceMode,
+    /// Users.
+    pub user: UserNamespace,
 }
 
 impl Namespaces {

@@ -102,6 +102,9 @@ pub enum Invalid {
     /// A port that is to come and is published so already.
     #[error("container {name} publishes {port} already")]
     Published { name: String, port: String },
+    /// Something that cannot be had in a user namespace.
+    #[error("{0}")]
+    UserNamespace(&'static str),
     /// A negative size.
     #[error("SHM size can not be less than 0")]
     ShmSize,
