@@ -51,7 +51,6 @@ use types::{ContainerId, Digest, ImageRef, Mount, Platform};
 
 pub use build::{BuildRecord, CacheUsage, Draft, Kept, Layers, Packed};
 pub use check::{Check, Checked, Checking, Problem, Remedy};
-pub use clock::rfc3339;
 pub use compact::Compacted;
 pub use descriptor::Descriptor;
 pub use error::{Error, Malformed};

@@ -28,6 +28,7 @@ mod platform;
 mod process;
 mod restart;
 mod signal;
+mod time;
 mod units;
 mod volume;
 
@@ -56,5 +57,6 @@ pub use platform::{InvalidPlatform, Platform};
 pub use process::ProcessRef;
 pub use restart::{InvalidRestartPolicy, RestartPolicy};
 pub use signal::{InvalidSignal, Signal};
+pub use time::{Decimals, Rfc3339, parse_rfc3339, rfc3339};
 pub use units::{InvalidSize, parse_bytes, parse_cpus};
 pub use volume::{InvalidVolumeName, VolumeName};

@@ -1,15 +1,17 @@
 //! Times: RFC 3339 as Go writes it, times as clients write them, durations for people.
 
 use jiff::Timestamp;
+use types::Decimals;
 
 /// What Go's zero time looks like.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// RFC 3339 in UTC with as many decimals as needed; none is Go's zero time.
 pub fn rfc3339(nanoseconds: Option<i64>) -> String {
-    nanoseconds
-        .and_then(|n| Timestamp::from_nanosecond(i128::from(n)).ok())
-        .map_or_else(|| NEVER.to_owned(), |time| time.to_string())
+    nanoseconds.map_or_else(
+        || NEVER.to_owned(),
+        |time| types::rfc3339(time, Decimals::Needed).to_string(),
+    )
 }
 
 /// Nanoseconds since the epoch from `seconds[.nanoseconds]` or RFC 3339: what `since` and `until`

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
-use types::Platform;
+use types::{Decimals, Platform, rfc3339};
 
 use super::{Material, Statement, definition, is_true};
 use crate::graph::Graph;
@@ -124,8 +124,8 @@ impl Provenance {
         let (parameters, complete) = self.parameters(facts);
         let mut metadata = json!({
             "buildInvocationID": facts.id,
-            "buildStartedOn": storage::rfc3339(facts.started),
-            "buildFinishedOn": storage::rfc3339(facts.finished),
+            "buildStartedOn": time(facts.started),
+            "buildFinishedOn": time(facts.finished),
             "completeness": {
                 "parameters": complete,
                 "environment": true,
@@ -160,8 +160,8 @@ impl Provenance {
         }
         let mut metadata = json!({
             "invocationId": facts.id,
-            "startedOn": storage::rfc3339(facts.started),
-            "finishedOn": storage::rfc3339(facts.finished),
+            "startedOn": time(facts.started),
+            "finishedOn": time(facts.finished),
             "buildkit_metadata": self.own(facts),
             "buildkit_completeness": {
                 "request": complete,
@@ -301,4 +301,9 @@ pub(crate) fn without_password(address: &str) -> String {
         Some((_, host)) => format!("{scheme}://xxxxx:xxxxx@{host}{path}"),
         None => address.to_owned(),
     }
+}
+
+/// A time of the build, in nanoseconds since the Unix epoch.
+fn time(nanos: i64) -> String {
+    rfc3339(nanos, Decimals::Nine).to_string()
 }

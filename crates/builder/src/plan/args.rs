@@ -1,6 +1,6 @@
 //! Variables before the first stage: those that are always there, and `ARG`.
 
-use types::Platform;
+use types::{Decimals, Platform, rfc3339};
 
 use super::Planner;
 use crate::check::Rule;
@@ -143,7 +143,9 @@ impl Planner<'_> {
 
     /// The same for people and images, RFC 3339.
     pub(super) fn created(&self) -> Option<String> {
-        self.epoch.map(rfc3339)
+        self.epoch.map(|seconds| {
+            rfc3339(seconds.saturating_mul(1_000_000_000), Decimals::Zero).to_string()
+        })
     }
 }
 
@@ -154,38 +156,4 @@ fn values(instruction: &Instruction) -> impl Iterator<Item = (&str, Option<&str>
     };
     args.iter()
         .map(|arg| (arg.name.as_str(), arg.value.as_deref()))
-}
-
-/// Seconds since 1970 as a date in UTC.
-fn rfc3339(seconds: i64) -> String {
-    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Days since 1 March of the year 0, in eras of 400 years.
-    let shifted = days + 719_468;
-    let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year + i64::from(month <= 2);
-    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates() {
-        for (seconds, date) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_399, "2000-02-28T23:59:59Z"),
-            (951_868_800, "2000-03-01T00:00:00Z"),
-            (1_700_000_000, "2023-11-14T22:13:20Z"),
-            (-1, "1969-12-31T23:59:59Z"),
-        ] {
-            assert_eq!(rfc3339(seconds), date);
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use storage::{Assembly, Layers, Part};
-use types::{Digest, ImageRef, Platform};
+use types::{Decimals, Digest, ImageRef, Platform};
 
 use super::progress::{Event, VertexState};
 use super::run::{Run, now};
@@ -364,5 +364,5 @@ fn balance(history: &mut Vec<History>, layers: usize, created: &str) {
 
 /// A time as RFC 3339 writes it, in UTC.
 fn rfc3339(nanos: i64) -> String {
-    storage::rfc3339(nanos)
+    types::rfc3339(nanos, Decimals::Nine).to_string()
 }

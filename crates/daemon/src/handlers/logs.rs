@@ -7,6 +7,7 @@ use api::stream::{self, Source};
 use bytes::Bytes;
 use engine::container::{self, LogLine, LogQuery};
 use hyper::StatusCode;
+use types::{Decimals, rfc3339};
 
 use super::log_details;
 use crate::app::App;
@@ -164,7 +165,7 @@ impl Writer {
         let inside = self.place.inside[usize::from(line.stderr)];
         let mut prefix = String::new();
         if !inside && self.timestamps {
-            prefix.push_str(&fixed_rfc3339(line.time));
+            prefix.push_str(&rfc3339(line.time, Decimals::Nine).to_string());
             prefix.push(' ');
         }
         if let (false, Some(details)) = (inside, &self.details) {
@@ -187,12 +188,6 @@ impl Writer {
             stream::encode(source, &[prefix.as_bytes(), &line.bytes].concat(), out);
         }
     }
-}
-
-/// RFC 3339 in UTC with all nine decimals, so that columns line up.
-fn fixed_rfc3339(nanoseconds: i64) -> String {
-    let time = jiff::Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or_default();
-    format!("{time:.9}")
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::time::SystemTime;
+
+use types::{Decimals, rfc3339};
 
 use crate::time;
 
@@ -64,7 +65,7 @@ impl Log {
     }
 
     fn write(&self, level: &str, message: &str) {
-        let now = time::rfc3339_seconds(SystemTime::now());
+        let now = rfc3339(time::now(), Decimals::Zero).to_string();
         let line = line(self.format, &now, level, message);
         let Some(path) = &self.file else {
             eprint!("{line}");

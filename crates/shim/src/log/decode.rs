@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{Line, Stream, parse_time};
+use super::{Line, Stream};
 
 #[derive(Deserialize)]
 struct Object<'a> {
@@ -24,7 +24,7 @@ pub fn decode(line: &[u8]) -> Option<Line> {
         "stderr" => Stream::Stderr,
         _ => return None,
     };
-    let time = parse_time(&object.time)?;
+    let time = types::parse_rfc3339(&object.time)?;
     Some(Line {
         stream,
         time,

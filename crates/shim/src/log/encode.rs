@@ -3,7 +3,11 @@
 //! A container may write gigabytes, and each byte of them is looked at here: plain text eight at a
 //! time, everything else but whole characters by a table, without a branch for each kind.
 
-use super::{Stream, format_time};
+use std::io::Write;
+
+use types::{Decimals, rfc3339};
+
+use super::Stream;
 
 /// Bytes of text for which room is made at once.
 const CHUNK: usize = 1024;
@@ -75,7 +79,8 @@ impl End {
         text.extend_from_slice(b"\",\"stream\":\"");
         text.extend_from_slice(stream.name().as_bytes());
         text.extend_from_slice(b"\",\"time\":\"");
-        format_time(time, &mut text);
+        // Writing to a Vec cannot fail.
+        let _ = write!(text, "{}", rfc3339(time, Decimals::Needed));
         text.extend_from_slice(b"\"}\n");
         let length = text.len();
         let mut end = Self {

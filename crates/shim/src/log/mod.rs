@@ -15,13 +15,11 @@ mod encode;
 mod packed;
 mod reader;
 mod search;
-mod time;
 mod writer;
 
 pub use decode::decode;
 pub use packed::pack;
 pub use reader::{Filter, ReadError, Reader, Start, Verdict};
-pub use time::{format_time, parse_time};
 pub use writer::{Limits, Packer, Writer};
 
 /// The longest piece of a line that one object holds, in bytes.

@@ -47,7 +47,7 @@ pub(crate) fn import(
     } else {
         &import.message
     };
-    let created = clock::rfc3339(clock::now());
+    let created = clock::rfc3339_now();
     let config = Configuration {
         architecture: &platform.architecture,
         author: "",

@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use engine::image::elsewhere;
 use engine::image::push::Request;
 use storage::{Descriptor, Layers, Push};
-use types::{Digest, ImageRef};
+use types::{Decimals, Digest, ImageRef, rfc3339};
 
 use super::super::memory::Step;
 use super::super::run::Run;
@@ -150,7 +150,7 @@ impl Nodes {
                     digest: record_digest(&step.key, number),
                     results: vec![Outcome {
                         layer,
-                        created_at: Some(storage::rfc3339(step.created)),
+                        created_at: Some(rfc3339(step.created, Decimals::Nine).to_string()),
                     }],
                     brig: Some(Own {
                         outputs,

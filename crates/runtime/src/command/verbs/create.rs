@@ -2,11 +2,11 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use runtime::{CreateRequest, Created, Network, Saved, SharedRoot, Stdio};
 use sys::ahead::NetworkAhead;
+use types::{Decimals, rfc3339};
 
 use super::{ID, add_environment, flags, trace};
 use crate::failure::{Failure, OnFile};
@@ -131,7 +131,7 @@ pub(super) fn record(making: &Making<'_>, bundle: Bundle, saved: Saved, started:
         version: VERSION,
         saved,
         spec: bundle.spec,
-        created: crate::time::rfc3339(SystemTime::now()),
+        created: rfc3339(crate::time::now(), Decimals::Nine).to_string(),
         started,
         paused: false,
         new_keyring: making.new_keyring,

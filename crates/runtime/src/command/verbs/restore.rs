@@ -1,9 +1,9 @@
 //! `restore`: a container's processes brought back from images.
 
 use std::os::unix::fs::DirBuilderExt;
-use std::time::SystemTime;
 
 use runtime::{RestoreRequest, Restored};
+use types::{Decimals, rfc3339};
 
 use super::checkpoint::{self, images, options};
 use super::create::{Bundle, write_pid};
@@ -122,7 +122,7 @@ fn record(bundle: Bundle, container: &runtime::Container) -> Record {
         version: VERSION,
         saved: container.saved(),
         spec: bundle.spec,
-        created: crate::time::rfc3339(SystemTime::now()),
+        created: rfc3339(crate::time::now(), Decimals::Nine).to_string(),
         started: true,
         paused: false,
         // The keyring is not in the images.

@@ -208,7 +208,7 @@ fn configuration(
         true => base.author,
         false => commit.author.clone(),
     };
-    let created = clock::rfc3339(clock::now());
+    let created = clock::rfc3339_now();
     let mut history = base.history.unwrap_or_default();
     history.push(History {
         created: Some(created.clone()),

@@ -1,33 +1,61 @@
-//! Times as the log writes them: RFC 3339 in UTC with up to nine digits of a second, no trailing
-//! zeros, as Go's RFC3339Nano.
+//! Points in time as text: RFC 3339, the one form that logs, images, records and states share.
+//! A point in time is a count of nanoseconds since the Unix epoch everywhere in Brig.
 
-use std::io::Write;
+use std::fmt;
 
 const NANOS: i64 = 1_000_000_000;
 const DAY: i64 = 86_400;
 
-/// Appends the text of a time in nanoseconds since the Unix epoch.
-pub fn format_time(nanos: i64, out: &mut Vec<u8>) {
-    let (seconds, fraction) = (nanos.div_euclid(NANOS), nanos.rem_euclid(NANOS));
-    let (days, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
-    let (year, month, day) = date_of(days);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    // Writing to a Vec cannot fail.
-    let _ = write!(
-        out,
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
-    );
-    if fraction != 0 {
-        let _ = write!(out, ".{fraction:09}");
-        while out.last() == Some(&b'0') {
-            out.pop();
+/// How many decimals of a second are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decimals {
+    /// None.
+    Zero,
+    /// All nine, so that columns line up.
+    Nine,
+    /// As many as it takes, as Go's RFC3339Nano.
+    Needed,
+}
+
+/// A point in time, displayed in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rfc3339 {
+    nanos: i64,
+    decimals: Decimals,
+}
+
+/// A time in nanoseconds since the Unix epoch, to be written.
+pub fn rfc3339(nanos: i64, decimals: Decimals) -> Rfc3339 {
+    Rfc3339 { nanos, decimals }
+}
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, fraction) = (self.nanos.div_euclid(NANOS), self.nanos.rem_euclid(NANOS));
+        let (days, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
+        let (year, month, day) = date_of(days);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+        )?;
+        match self.decimals {
+            Decimals::Nine => write!(f, ".{fraction:09}")?,
+            Decimals::Needed if fraction != 0 => {
+                let (mut width, mut rest) = (9, fraction);
+                while rest % 10 == 0 {
+                    (width, rest) = (width - 1, rest / 10);
+                }
+                write!(f, ".{rest:0width$}")?;
+            }
+            Decimals::Needed | Decimals::Zero => {}
         }
+        f.write_str("Z")
     }
-    out.push(b'Z');
 }
 
 /// Nanoseconds since the Unix epoch of an RFC 3339 time, in UTC or with an offset.
-pub fn parse_time(text: &str) -> Option<i64> {
+pub fn parse_rfc3339(text: &str) -> Option<i64> {
     let (date, rest) = (text.get(..10)?, text.get(11..)?);
     if !matches!(text.as_bytes()[10], b'T' | b't' | b' ') {
         return None;
@@ -106,9 +134,7 @@ mod tests {
     use super::*;
 
     fn text(nanos: i64) -> String {
-        let mut out = Vec::new();
-        format_time(nanos, &mut out);
-        String::from_utf8(out).unwrap()
+        rfc3339(nanos, Decimals::Needed).to_string()
     }
 
     #[test]
@@ -119,13 +145,15 @@ mod tests {
             (951_782_400_500_000_000, "2000-02-29T00:00:00.5Z"),
             (1_709_251_199_999_999_999, "2024-02-29T23:59:59.999999999Z"),
             (1_795_226_523_120_000_000, "2026-11-21T02:02:03.12Z"),
+            (4_107_542_400_000_000_000, "2100-03-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59.999999999Z"),
         ];
         for (nanos, expected) in table {
             assert_eq!(text(nanos), expected);
-            assert_eq!(parse_time(expected), Some(nanos), "{expected}");
+            assert_eq!(parse_rfc3339(expected), Some(nanos), "{expected}");
         }
-        assert_eq!(parse_time("1970-01-01T02:00:00+02:00"), Some(0));
-        assert_eq!(parse_time("1969-12-31T19:30:00-04:30"), Some(0));
+        assert_eq!(parse_rfc3339("1970-01-01T02:00:00+02:00"), Some(0));
+        assert_eq!(parse_rfc3339("1969-12-31T19:30:00-04:30"), Some(0));
         for bad in [
             "",
             "now",
@@ -133,19 +161,32 @@ mod tests {
             "2024-01-01T00:00:00",
             "2024-01-01T00:00Z",
         ] {
-            assert_eq!(parse_time(bad), None, "{bad:?}");
+            assert_eq!(parse_rfc3339(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_as_asked_for() {
+        let nanos = 951_782_400_500_000_000;
+        let table = [
+            (Decimals::Zero, "2000-02-29T00:00:00Z"),
+            (Decimals::Nine, "2000-02-29T00:00:00.500000000Z"),
+            (Decimals::Needed, "2000-02-29T00:00:00.5Z"),
+        ];
+        for (decimals, expected) in table {
+            assert_eq!(rfc3339(nanos, decimals).to_string(), expected);
         }
     }
 
     proptest! {
         #[test]
-        fn every_time_comes_back(nanos in 0..i64::MAX) {
-            prop_assert_eq!(parse_time(&text(nanos)), Some(nanos));
+        fn every_time_comes_back(nanos in i64::MIN / 2..i64::MAX) {
+            prop_assert_eq!(parse_rfc3339(&text(nanos)), Some(nanos));
         }
 
         #[test]
         fn no_text_is_a_panic(text in "\\PC{0,40}") {
-            let _ = parse_time(&text);
+            let _ = parse_rfc3339(&text);
         }
     }
 }
