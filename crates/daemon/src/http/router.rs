@@ -445,6 +445,42 @@ mod tests {
         assert_eq!(known, 108);
     }
 
+    /// A method and a path whose names are all the same.
+    fn nameless(method: &str, path: &str) -> String {
+        let segments = path.split('/').map(|segment| match segment {
+            name if name.starts_with('{') => "{}",
+            word => word,
+        });
+        format!("{method} {}", segments.collect::<Vec<_>>().join("/"))
+    }
+
+    /// What is no operation of Docker's API is in `docs/api.md`, and what is there is an operation.
+    #[test]
+    fn operations_of_our_own_are_written_down() {
+        let dockers = include_str!("../../tests/fixtures/api-operations.txt").lines();
+        let page = include_str!("../../../../docs/api.md").split('`').skip(1);
+        let page = page.step_by(2).filter(|code| code.contains(" /"));
+        let read = |line: &'static str| {
+            let line = line.split('?').next().unwrap_or_default();
+            let (method, path) = line.split_once(' ').unwrap();
+            nameless(method, path)
+        };
+        let dockers: Vec<String> = dockers.map(read).collect();
+        let page: Vec<String> = page.map(read).collect();
+        let ours = ROUTES
+            .iter()
+            // Experiments of Docker's are refused.
+            .filter(|(_, _, operation)| *operation != Op::Unsupported)
+            .map(|(method, path, _)| nameless(method, path));
+        let ours: Vec<String> = ours.filter(|route| !dockers.contains(route)).collect();
+        let untold: Vec<_> = ours.iter().filter(|route| !page.contains(route)).collect();
+        assert!(untold.is_empty(), "not in docs/api.md: {untold:?}");
+        let unknown = |told: &&String| !ours.contains(told) && !dockers.contains(told);
+        let unknown: Vec<_> = page.iter().filter(unknown).collect();
+        assert!(unknown.is_empty(), "in docs/api.md only: {unknown:?}");
+        assert!(ours.len() > 20, "{ours:?}");
+    }
+
     proptest::proptest! {
         #[test]
         fn no_path_panics(path in "[/a-z{}%.0-9*]{0,30}") {
