@@ -157,6 +157,36 @@ fn docker() -> Option<PathBuf> {
     program.exists().then_some(program)
 }
 
+const FLAGS_OF_OURS: [(&str, &str); 26] = [
+    // Docker's since 29.
+    ("commit", "--no-pause"),
+    ("create", "--health-action string"),
+    ("create", "--health-grpc string"),
+    ("create", "--health-http string"),
+    ("create", "--health-tcp string"),
+    ("create", "--net-egress rate"),
+    ("create", "--net-ingress rate"),
+    ("create", "--secret secret"),
+    ("run", "--health-action string"),
+    ("run", "--health-grpc string"),
+    ("run", "--health-http string"),
+    ("run", "--health-tcp string"),
+    ("run", "--net-egress rate"),
+    ("run", "--net-ingress rate"),
+    ("logs", "--grep pattern"),
+    ("run", "--secret secret"),
+    ("update", "--env-add list"),
+    ("update", "--env-rm list"),
+    ("update", "--label-add list"),
+    ("update", "--label-rm list"),
+    ("update", "--publish-add list"),
+    ("update", "--publish-rm list"),
+    ("update", "--net-egress rate"),
+    ("update", "--net-ingress rate"),
+    ("pull", "--all-platforms"),
+    ("volume create", "--size bytes"),
+];
+
 /// Every flag of ours is one of Docker's, with the same short form and type; every flag of
 /// Docker's that we lack is refused with a reason.
 #[test]
@@ -200,35 +230,6 @@ fn flags_are_dockers() {
         "volume restore",
         "volume snapshot",
     ];
-    const FLAGS_OF_OURS: [(&str, &str); 26] = [
-        // Docker's since 29.
-        ("commit", "--no-pause"),
-        ("create", "--health-action string"),
-        ("create", "--health-grpc string"),
-        ("create", "--health-http string"),
-        ("create", "--health-tcp string"),
-        ("create", "--net-egress rate"),
-        ("create", "--net-ingress rate"),
-        ("create", "--secret secret"),
-        ("run", "--health-action string"),
-        ("run", "--health-grpc string"),
-        ("run", "--health-http string"),
-        ("run", "--health-tcp string"),
-        ("run", "--net-egress rate"),
-        ("run", "--net-ingress rate"),
-        ("logs", "--grep pattern"),
-        ("run", "--secret secret"),
-        ("update", "--env-add list"),
-        ("update", "--env-rm list"),
-        ("update", "--label-add list"),
-        ("update", "--label-rm list"),
-        ("update", "--publish-add list"),
-        ("update", "--publish-rm list"),
-        ("update", "--net-egress rate"),
-        ("update", "--net-ingress rate"),
-        ("pull", "--all-platforms"),
-        ("volume create", "--size bytes"),
-    ];
     let mut differences = Vec::new();
     for verb in VERBS.iter().filter(|v| !VERBS_OF_OURS.contains(&v.name())) {
         let name = verb.name();
@@ -247,4 +248,51 @@ fn flags_are_dockers() {
         }
     }
     assert_eq!(differences.join("\n"), "");
+}
+
+/// The names in a row of the table of commands: `brig run`, `start` | `container ...`.
+fn names_in(row: &str) -> Vec<String> {
+    let mut columns = row.split('|').skip(1);
+    let mut code = || {
+        let words = columns.next().unwrap_or_default().split('`');
+        words.skip(1).step_by(2).collect::<Vec<_>>()
+    };
+    let short: Vec<&str> = code()
+        .into_iter()
+        .map(|name| name.trim_start_matches("brig "))
+        .collect();
+    let mut names: Vec<String> = short.iter().map(ToString::to_string).collect();
+    let mut group = "";
+    for name in code() {
+        match name.split_once(' ') {
+            Some((whose, "...")) => {
+                names.extend(short.iter().map(|verb| format!("{whose} {verb}")));
+            }
+            Some((whose, _)) => {
+                group = whose;
+                names.push(name.to_owned());
+            }
+            // Another one of the group.
+            None => names.push(format!("{group} {name}")),
+        }
+    }
+    names
+}
+
+#[test]
+fn the_page_of_the_command_line_has_every_verb_and_no_other() {
+    let page = include_str!("../../../../docs/cli.md");
+    let start = page.find("\n|---|").unwrap();
+    let table = page[start..].trim_start().lines().skip(1);
+    let rows = table.take_while(|line| line.starts_with('|'));
+    let told: Vec<String> = rows.flat_map(names_in).collect();
+    let untold = VERBS.iter().filter(|verb| {
+        let mut names = verb.names.iter();
+        !names.any(|name| told.iter().any(|other| other == name))
+    });
+    let untold: Vec<_> = untold.map(Verb::name).collect();
+    assert_eq!(untold, <[&str; 0]>::default(), "not in docs/cli.md");
+    let names: Vec<&str> = VERBS.iter().flat_map(|verb| verb.names).copied().collect();
+    let unknown = told.iter().filter(|name| !names.contains(&name.as_str()));
+    assert_eq!(unknown.count(), 0, "{told:?}");
 }
