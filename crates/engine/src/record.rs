@@ -208,6 +208,8 @@ pub(crate) fn decode(id: &ContainerId, body: &str) -> Result<(Fixed, Status), Er
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     pub(crate) fn fixed(digit: char, name: &str) -> Fixed {
@@ -257,6 +259,36 @@ pub(crate) mod tests {
             "{body}"
         );
         assert_eq!(decode(&fixed.id, &body).unwrap(), (fixed, status));
+    }
+
+    /// Whether all that `old` says is said by `new`, too.
+    pub(crate) fn keeps(new: &Value, old: &Value) -> bool {
+        match (new, old) {
+            (Value::Object(new), Value::Object(old)) => old
+                .iter()
+                .all(|(key, value)| new.get(key).is_some_and(|new| keeps(new, value))),
+            (Value::Array(new), Value::Array(old)) => {
+                new.len() == old.len() && new.iter().zip(old).all(|(new, old)| keeps(new, old))
+            }
+            (new, old) => new == old,
+        }
+    }
+
+    /// Records as they are on people's disks are read, and nothing that they say is lost. The first has
+    /// everything that there is: whoever adds to a record adds it there, and leaves an old one below it, without.
+    #[test]
+    fn records_on_disk_are_read_for_ever() {
+        let text = include_str!("../tests/fixtures/records/containers.json");
+        let records: Vec<Value> = serde_json::from_str(text).unwrap();
+        for (number, record) in records.iter().enumerate() {
+            let id = record["fixed"]["id"].as_str().unwrap().parse().unwrap();
+            let (fixed, status) = decode(&id, &record.to_string())
+                .unwrap_or_else(|error| panic!("record {number}: {}", error.chain()));
+            let again = encode(&encode_fixed(&fixed).unwrap(), &status).unwrap();
+            let again: Value = serde_json::from_str(&again).unwrap();
+            assert!(keeps(&again, record), "record {number}: {again:#}");
+            assert!(number > 0 || again == *record, "not everything: {again:#}");
+        }
     }
 
     #[test]

@@ -200,7 +200,10 @@ fn migrate(connection: &mut Connection, root: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use types::Algorithm;
+
     use super::*;
+    use crate::hash::digest_of;
 
     #[test]
     fn the_log_does_not_grow_for_ever() {
@@ -247,6 +250,96 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
         drop(database);
+    }
+
+    /// What stands in people's databases was made by these very words: a change is a format of its own.
+    #[test]
+    fn what_formats_were_is_never_changed() {
+        let digests = MIGRATIONS.map(|step| {
+            let digest = digest_of(Algorithm::Sha256, step.as_bytes());
+            digest.to_string()["sha256:".len()..][..8].to_owned()
+        });
+        assert_eq!(
+            digests,
+            ["9b9b2102", "496a2b37", "e8e39014", "ab92ef6c", "f8fadff8"]
+        );
+    }
+
+    /// A database of a format, with what that has.
+    fn of_format(file: &Path, format: usize) {
+        let connection = Connection::open(file).unwrap();
+        for step in &MIGRATIONS[..format] {
+            connection.execute_batch(step).unwrap();
+        }
+        let rows = "
+            INSERT INTO content (digest, size, media_type) VALUES ('sha256:m', 1, 'manifest');
+            INSERT INTO content (digest, size, media_type) VALUES ('sha256:c', 2, 'config');
+            INSERT INTO layers (diff_id, number, size) VALUES ('sha256:l', 1, 3);
+            INSERT INTO images VALUES ('sha256:m', 'sha256:m', 'sha256:c', 4, 5);
+            INSERT INTO image_content VALUES ('sha256:m', 'sha256:c');
+            INSERT INTO names VALUES ('docker.io/library/bb:latest', 'sha256:m');
+            INSERT INTO snapshots (container, image, throwaway) VALUES ('web', 'sha256:m', 0);
+            INSERT INTO containers VALUES ('web', 'front', 'sha256:m', '{}');";
+        connection.execute_batch(rows).unwrap();
+        let layers = match format {
+            1 => "INSERT INTO image_layers VALUES ('sha256:m', 0, 'sha256:l');",
+            _ => {
+                "INSERT INTO manifests VALUES ('sha256:m', 'sha256:m', 'sha256:c');
+                 INSERT INTO image_layers VALUES ('sha256:m', 'sha256:m', 0, 'sha256:l');
+                 UPDATE snapshots SET manifest = 'sha256:m';"
+            }
+        };
+        connection.execute_batch(layers).unwrap();
+        let format = u32::try_from(format).unwrap();
+        connection
+            .pragma_update(None, "user_version", format)
+            .unwrap();
+    }
+
+    fn column(database: &Database, query: &str) -> Vec<String> {
+        let mut statement = database.read().prepare(query).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn older_formats_become_this_one_with_all_that_is_in_them() {
+        let temp = tempfile::tempdir().unwrap();
+        let schema = "SELECT coalesce(sql, '') FROM sqlite_master ORDER BY type, name";
+        let fresh = Database::open(&temp.path().join("fresh"), temp.path()).unwrap();
+        let expected = column(&fresh, schema);
+        for format in 1..=MIGRATIONS.len() {
+            let file = temp.path().join(format!("{format}.db"));
+            of_format(&file, format);
+            let database = Database::open(&file, temp.path()).unwrap();
+            assert_eq!(column(&database, schema), expected, "format {format}");
+            let found = [
+                "SELECT group_concat(digest || ' ' || size) FROM (SELECT * FROM content ORDER BY size)",
+                "SELECT manifest || ' ' || config FROM images",
+                "SELECT image || ' ' || digest FROM image_content",
+                "SELECT name || ' ' || image FROM names",
+                "SELECT container || ' ' || manifest FROM snapshots",
+                "SELECT image || ' ' || manifest || ' ' || position || ' ' || diff_id FROM image_layers",
+                "SELECT digest || ' ' || config FROM manifests",
+                "SELECT name || ' ' || body FROM containers",
+            ];
+            assert_eq!(
+                found.map(|query| column(&database, query).join("; ")),
+                [
+                    "sha256:m 1,sha256:c 2",
+                    "sha256:m sha256:c",
+                    "sha256:m sha256:c",
+                    "docker.io/library/bb:latest sha256:m",
+                    "web sha256:m",
+                    "sha256:m sha256:m 0 sha256:l",
+                    "sha256:m sha256:c",
+                    "front {}",
+                ],
+                "format {format}"
+            );
+            let broken = column(&database, "SELECT \"table\" FROM pragma_foreign_key_check");
+            assert_eq!(broken, <[String; 0]>::default(), "format {format}");
+        }
     }
 
     #[test]

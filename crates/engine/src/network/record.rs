@@ -114,3 +114,25 @@ impl Live {
         self.addresses.iter().copied().find(|a| !a.is_ipv4())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::record::tests::keeps;
+
+    /// As of containers.
+    #[test]
+    fn records_on_disk_are_read_for_ever() {
+        let text = include_str!("../../tests/fixtures/records/networks.json");
+        let records: Vec<Value> = serde_json::from_str(text).unwrap();
+        for (number, record) in records.iter().enumerate() {
+            let read = decode(&record.to_string());
+            let read = read.unwrap_or_else(|error| panic!("record {number}: {error}"));
+            let again: Value = serde_json::from_str(&encode(&read).unwrap()).unwrap();
+            assert!(keeps(&again, record), "record {number}: {again:#}");
+            assert!(number > 0 || again == *record, "not everything: {again:#}");
+        }
+    }
+}
