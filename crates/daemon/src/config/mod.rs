@@ -349,8 +349,9 @@ fn complete(
         fail_at: fail_at.filter(|step| !step.is_empty()),
         network: network::complete(
             source.pick(|s| &s.network).map(|(_, table)| table).as_ref(),
+            // Containers without networks do without it; of the others it is said when they are made.
             programs::find("brig-net", "network", None)
-                .unwrap_or_else(|_| "/usr/libexec/brig/brig-net".into()),
+                .unwrap_or_else(|_| programs::place("brig-net")),
         )?,
         registries,
         user_ids: user_ids(source)?,

@@ -6,6 +6,11 @@ use super::Error;
 
 const DIRECTORIES: [&str; 2] = ["/usr/local/libexec/brig", "/usr/libexec/brig"];
 
+/// Where a program belongs that is nowhere.
+pub(super) fn place(program: &str) -> PathBuf {
+    Path::new(DIRECTORIES[1]).join(program)
+}
+
 /// The named path, or the program beside `brigd`, in the usual places, on the PATH.
 pub(super) fn find(
     program: &'static str,

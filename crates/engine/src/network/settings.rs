@@ -41,7 +41,7 @@ impl Default for Settings {
         let mut pools = default_pools();
         pools.push(ula_pool(&machine));
         Self {
-            keeper: PathBuf::from("/usr/lib/brig/brig-net"),
+            keeper: PathBuf::from("/usr/libexec/brig/brig-net"),
             bridge: "brig0".to_owned(),
             table: "brig".to_owned(),
             subnet: None,

@@ -49,6 +49,15 @@ pub enum Error {
         /// Why.
         source: sys::Error,
     },
+    /// There is no such program.
+    #[error(
+        "the keeper of networks {program:?} is not there: install brig-net beside brigd, or use the networks \
+         none or host"
+    )]
+    Missing {
+        /// The program.
+        program: PathBuf,
+    },
     /// None listens there.
     #[error("no keeper of networks listens in {dir:?}")]
     Absent {
@@ -114,6 +123,7 @@ impl Error {
             Self::Absent { .. } | Self::Died { .. } => ErrorKind::Unavailable,
             Self::Refused { kind, .. } => *kind,
             Self::Spawn { .. }
+            | Self::Missing { .. }
             | Self::Connection { .. }
             | Self::Silent { .. }
             | Self::Malformed { .. } => ErrorKind::Internal,
@@ -316,9 +326,12 @@ impl Keeper {
     }
 
     fn start(&self, process: &mut Process) -> Result<OwnedFd, Error> {
-        let failed = |source| Error::Spawn {
-            program: self.program.clone(),
-            source,
+        let failed = |source: sys::Error| {
+            let program = self.program.clone();
+            match source.errno {
+                Errno::NOENT => Error::Missing { program },
+                _ => Error::Spawn { program, source },
+            }
         };
         let (connection, its) = socket::pair(Kind::Messages).map_err(failed)?;
         let child = spawn(&self.program, self.dir.as_os_str(), its).map_err(failed)?;
@@ -455,4 +468,20 @@ fn spawn(program: &Path, dir: &OsStr, connection: OwnedFd) -> sys::Result<Child>
     let fds = [null.as_fd(), null.as_fd(), null.as_fd(), connection.as_fd()];
     let spawn = Spawn::new(program, ["brig-net".as_ref(), dir])?;
     spawn.fds(&fds).session().spawn()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let keeper = Keeper::new("/nonexistent/brig-net".into(), dir.path().to_owned());
+        assert_eq!(
+            keeper.ensure().unwrap_err().to_string(),
+            "the keeper of networks \"/nonexistent/brig-net\" is not there: install brig-net beside brigd, or \
+             use the networks none or host"
+        );
+    }
 }
