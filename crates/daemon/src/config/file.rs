@@ -1,5 +1,6 @@
 //! The configuration file, TOML or JSON, and the environment.
 
+use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,8 @@ use serde_json::{Map, Value};
 
 use super::nearest::nearest;
 use super::registries::Table;
-use super::{KEYS, NETWORK, REGISTRIES, RUNTIMES, SOCKETS, Settings, TELEMETRY};
+use super::settings::{KEYS, Says, Settings};
+use super::{NETWORK, REGISTRIES, RUNTIMES, SOCKETS, TABLES, TELEMETRY};
 
 /// Variables beside those of the keys.
 const OTHER_VARIABLES: [&str; 2] = ["BRIGD_CONFIG", "BRIGD_FAIL_AT"];
@@ -96,39 +98,12 @@ impl File<'_> {
             });
         }
         Ok(Settings {
-            data_root: self.path("data-root")?,
-            run_root: self.path("run-root")?,
-            host: self.strings("host")?,
-            socket_group: self.string("socket-group")?,
-            cgroup_parent: self.string("cgroup-parent")?,
-            log_level: self.string("log-level")?,
-            log_format: self.string("log-format")?,
-            shim: self.path("shim")?,
-            init: self.path("init")?,
-            runtime: self.path("runtime")?,
-            add_runtime: None,
-            cdi_spec_dir: self.strings("cdi-spec-dir")?,
-            signature_policy: self.path("signature-policy")?,
-            pid_file: self.path("pid-file")?,
-            blobs: self.string("blobs")?,
-            disk_high: self.number("disk-high")?,
-            disk_low: self.number("disk-low")?,
-            tls: self.switch("tls")?,
-            tlsverify: self.switch("tlsverify")?,
-            tlscacert: self.path("tlscacert")?,
-            tlscert: self.path("tlscert")?,
-            tlskey: self.path("tlskey")?,
-            audit_log: self.path("audit-log")?,
-            metrics_addr: self.string("metrics-addr")?,
-            secret_key: self.path("secret-key")?,
-            userns_remap: self.string("userns-remap")?,
-            userns_pool: self.string("userns-pool")?,
-            fail_at: None,
             registries: self.table(REGISTRIES),
             network: self.table(NETWORK),
             runtimes: self.table(RUNTIMES),
             sockets: self.table(SOCKETS),
             telemetry: self.table(TELEMETRY),
+            ..Settings::of(self)?
         })
     }
 
@@ -137,50 +112,6 @@ impl File<'_> {
             file: self.path.to_owned(),
             value: Some(value.clone()),
         })
-    }
-
-    fn string(&self, key: &'static str) -> Result<Option<String>, FileError> {
-        match self.values.get(key) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(other) => Err(self.wrong_type(key, other, "a string")),
-        }
-    }
-
-    /// A number, or a string that is to be one.
-    fn number(&self, key: &'static str) -> Result<Option<String>, FileError> {
-        match self.values.get(key) {
-            Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            None => Ok(None),
-            Some(other) => Err(self.wrong_type(key, other, "a number")),
-        }
-    }
-
-    fn switch(&self, key: &'static str) -> Result<Option<String>, FileError> {
-        match self.values.get(key) {
-            None => Ok(None),
-            Some(Value::Bool(on)) => Ok(Some(on.to_string())),
-            Some(other) => Err(self.wrong_type(key, other, "true or false")),
-        }
-    }
-
-    fn path(&self, key: &'static str) -> Result<Option<PathBuf>, FileError> {
-        Ok(self.string(key)?.map(PathBuf::from))
-    }
-
-    fn strings(&self, key: &'static str) -> Result<Option<Vec<String>>, FileError> {
-        let wrong = |value| self.wrong_type(key, value, "a string or a list of strings");
-        match self.values.get(key) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(vec![text.clone()])),
-            Some(list @ Value::Array(items)) => items
-                .iter()
-                .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| wrong(list)))
-                .collect::<Result<_, _>>()
-                .map(Some),
-            Some(other) => Err(wrong(other)),
-        }
     }
 
     fn wrong_type(&self, key: &'static str, found: &Value, expected: &'static str) -> FileError {
@@ -218,17 +149,60 @@ impl File<'_> {
     }
 }
 
-/// Keys that only a file has.
-const TABLES: [&str; 5] = [NETWORK, REGISTRIES, RUNTIMES, SOCKETS, TELEMETRY];
+impl Says for File<'_> {
+    type Wrong = FileError;
+
+    fn text(&self, key: &'static str) -> Result<Option<String>, Self::Wrong> {
+        match self.values.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(other) => Err(self.wrong_type(key, other, "a string")),
+        }
+    }
+
+    /// A number, or a string that is to be one.
+    fn number(&self, key: &'static str) -> Result<Option<String>, Self::Wrong> {
+        match self.values.get(key) {
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            None => Ok(None),
+            Some(other) => Err(self.wrong_type(key, other, "a number")),
+        }
+    }
+
+    fn switch(&self, key: &'static str) -> Result<Option<String>, Self::Wrong> {
+        match self.values.get(key) {
+            None => Ok(None),
+            Some(Value::Bool(on)) => Ok(Some(on.to_string())),
+            Some(other) => Err(self.wrong_type(key, other, "true or false")),
+        }
+    }
+
+    fn list(&self, key: &'static str) -> Result<Option<Vec<String>>, Self::Wrong> {
+        let wrong = |value| self.wrong_type(key, value, "a string or a list of strings");
+        match self.values.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(vec![text.clone()])),
+            Some(list @ Value::Array(items)) => items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| wrong(list)))
+                .collect::<Result<_, _>>()
+                .map(Some),
+            Some(other) => Err(wrong(other)),
+        }
+    }
+}
 
 fn is_key(key: &str) -> bool {
     TABLES.contains(&key) || KEYS.contains(&key)
 }
 
 fn hint(key: &str) -> String {
-    match nearest(key, KEYS.into_iter().chain(TABLES)) {
+    let mut keys = KEYS.to_vec();
+    keys.sort_unstable();
+    match nearest(key, keys.iter().copied().chain(TABLES)) {
         Some(meant) => format!("did you mean {meant:?}?"),
-        None => format!("the keys are {}, {}", KEYS.join(", "), TABLES.join(", ")),
+        None => format!("the keys are {}, {}", keys.join(", "), TABLES.join(", ")),
     }
 }
 
@@ -238,47 +212,38 @@ fn variable(key: &str) -> String {
 }
 
 /// What the variables say. An empty one says nothing.
-pub(super) fn from_environment(
-    get: impl Fn(&str) -> Option<String>,
-) -> Result<Settings, FileError> {
-    let text = |key: &str| get(&variable(key)).filter(|value| !value.is_empty());
-    let path = |key: &str| text(key).map(PathBuf::from);
-    Ok(Settings {
-        data_root: path("data-root"),
-        run_root: path("run-root"),
-        host: text("host").map(|hosts| hosts.split(',').map(|h| h.trim().to_owned()).collect()),
-        socket_group: text("socket-group"),
-        cgroup_parent: text("cgroup-parent"),
-        log_level: text("log-level"),
-        log_format: text("log-format"),
-        shim: path("shim"),
-        init: path("init"),
-        runtime: path("runtime"),
-        add_runtime: None,
-        cdi_spec_dir: text("cdi-spec-dir")
-            .map(|dirs| dirs.split(',').map(|d| d.trim().to_owned()).collect()),
-        runtimes: None,
-        signature_policy: path("signature-policy"),
-        pid_file: path("pid-file"),
-        blobs: text("blobs"),
-        disk_high: text("disk-high"),
-        disk_low: text("disk-low"),
-        tls: text("tls"),
-        tlsverify: text("tlsverify"),
-        tlscacert: path("tlscacert"),
-        tlscert: path("tlscert"),
-        tlskey: path("tlskey"),
-        audit_log: path("audit-log"),
-        metrics_addr: text("metrics-addr"),
-        secret_key: path("secret-key"),
-        userns_remap: text("userns-remap"),
-        userns_pool: text("userns-pool"),
-        fail_at: get("BRIGD_FAIL_AT"),
-        registries: None,
-        network: None,
-        sockets: None,
-        telemetry: None,
-    })
+pub(super) fn from_environment(get: impl Fn(&str) -> Option<String>) -> Settings {
+    let fail_at = get("BRIGD_FAIL_AT");
+    let Ok(settings) = Settings::of(&Environment(get));
+    Settings {
+        fail_at,
+        ..settings
+    }
+}
+
+struct Environment<F>(F);
+
+impl<F: Fn(&str) -> Option<String>> Says for Environment<F> {
+    /// A variable is text, whatever is meant.
+    type Wrong = Infallible;
+
+    fn text(&self, key: &'static str) -> Result<Option<String>, Infallible> {
+        let value = (self.0)(&variable(key));
+        Ok(value.filter(|value| !value.is_empty()))
+    }
+
+    fn number(&self, key: &'static str) -> Result<Option<String>, Infallible> {
+        self.text(key)
+    }
+
+    fn switch(&self, key: &'static str) -> Result<Option<String>, Infallible> {
+        self.text(key)
+    }
+
+    fn list(&self, key: &'static str) -> Result<Option<Vec<String>>, Infallible> {
+        let items = |text: String| text.split(',').map(|item| item.trim().to_owned()).collect();
+        Ok(self.text(key)?.map(items))
+    }
 }
 
 /// A variable that looks like one of ours and is none.

@@ -8,6 +8,7 @@ mod network;
 mod programs;
 mod registries;
 mod runtimes;
+mod settings;
 mod telemetry;
 mod upkeep;
 
@@ -20,6 +21,7 @@ use api::client::Endpoint;
 pub(crate) use access::Access;
 pub(crate) use file::{FileError, unknown_variable};
 pub(crate) use flags::Flags;
+use settings::Settings;
 
 /// The file that is read if it is there and no other is named.
 pub(crate) const DEFAULT_FILE: &str = "/etc/brig/brigd.toml";
@@ -110,50 +112,6 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Settings as one source gives them.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Settings {
-    pub(crate) data_root: Option<PathBuf>,
-    pub(crate) run_root: Option<PathBuf>,
-    pub(crate) host: Option<Vec<String>>,
-    pub(crate) socket_group: Option<String>,
-    pub(crate) cgroup_parent: Option<String>,
-    pub(crate) log_level: Option<String>,
-    pub(crate) log_format: Option<String>,
-    pub(crate) shim: Option<PathBuf>,
-    pub(crate) init: Option<PathBuf>,
-    pub(crate) runtime: Option<PathBuf>,
-    pub(crate) cdi_spec_dir: Option<Vec<String>>,
-    /// `NAME=PATH`
-    pub(crate) add_runtime: Option<Vec<String>>,
-    pub(crate) signature_policy: Option<PathBuf>,
-    pub(crate) pid_file: Option<PathBuf>,
-    pub(crate) blobs: Option<String>,
-    pub(crate) disk_high: Option<String>,
-    pub(crate) disk_low: Option<String>,
-    pub(crate) tls: Option<String>,
-    pub(crate) tlsverify: Option<String>,
-    pub(crate) tlscacert: Option<PathBuf>,
-    pub(crate) tlscert: Option<PathBuf>,
-    pub(crate) tlskey: Option<PathBuf>,
-    pub(crate) audit_log: Option<PathBuf>,
-    pub(crate) metrics_addr: Option<String>,
-    pub(crate) secret_key: Option<PathBuf>,
-    pub(crate) userns_remap: Option<String>,
-    pub(crate) userns_pool: Option<String>,
-    pub(crate) fail_at: Option<String>,
-    /// A table, which only a file can hold.
-    pub(crate) registries: Option<registries::Table>,
-    /// The same.
-    pub(crate) network: Option<registries::Table>,
-    /// The same.
-    pub(crate) runtimes: Option<registries::Table>,
-    /// The same.
-    pub(crate) sockets: Option<registries::Table>,
-    /// The same.
-    pub(crate) telemetry: Option<registries::Table>,
-}
-
 /// The key that only a file has: a table.
 pub(crate) const REGISTRIES: &str = "registries";
 
@@ -169,35 +127,8 @@ pub(crate) const SOCKETS: &str = "sockets";
 /// The same.
 pub(crate) const TELEMETRY: &str = "telemetry";
 
-/// Every other key, as it stands in a file; flags and the environment have the same names.
-pub(crate) const KEYS: [&str; 26] = [
-    "audit-log",
-    "blobs",
-    "cdi-spec-dir",
-    "cgroup-parent",
-    "data-root",
-    "disk-high",
-    "disk-low",
-    "host",
-    "init",
-    "log-format",
-    "log-level",
-    "metrics-addr",
-    "pid-file",
-    "run-root",
-    "runtime",
-    "secret-key",
-    "shim",
-    "signature-policy",
-    "socket-group",
-    "tls",
-    "tlscacert",
-    "tlscert",
-    "tlskey",
-    "tlsverify",
-    "userns-pool",
-    "userns-remap",
-];
+/// All of these.
+const TABLES: [&str; 5] = [NETWORK, REGISTRIES, RUNTIMES, SOCKETS, TELEMETRY];
 
 /// How records are written to standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -273,7 +204,7 @@ pub(crate) fn load(
     environment: impl Fn(&str) -> Option<String>,
     default_file: &Path,
 ) -> Result<Config, Error> {
-    let from_environment = file::from_environment(&environment)?;
+    let from_environment = file::from_environment(&environment);
     let named = flags
         .config
         .clone()
@@ -608,8 +539,8 @@ mod tests {
             "DIR/a.json, line 3: unknown key \"color\": the keys are audit-log, blobs, \
              cdi-spec-dir, cgroup-parent, data-root, disk-high, disk-low, host, init, log-format, log-level, \
              metrics-addr, pid-file, run-root, runtime, secret-key, shim, signature-policy, socket-group, \
-             tls, tlscacert, tlscert, tlskey, tlsverify, network, registries, runtimes, sockets, \
-             telemetry"
+             tls, tlscacert, tlscert, tlskey, tlsverify, userns-pool, userns-remap, network, registries, \
+             runtimes, sockets, telemetry"
         );
         assert_eq!(
             file("a.toml", "log-level = 3\n"),

@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn typos_find_their_word() {
-        let find = |word| nearest(word, super::super::KEYS.into_iter());
+        let find = |word| nearest(word, super::super::settings::KEYS.iter().copied());
         assert_eq!(find("data_root"), Some("data-root"));
         assert_eq!(find("hots"), None);
         assert_eq!(find("hosts"), Some("host"));
