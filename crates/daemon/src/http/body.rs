@@ -261,31 +261,47 @@ async fn whole(body: Sent) -> Result<Bytes, Failure> {
 /// that [`Upload::feed`] runs on.
 #[derive(Debug)]
 pub(crate) struct Upload {
+    /// An empty one is the end: what merely stops coming was cut off, with the client that sent it.
     pieces: mpsc::Receiver<Result<Bytes, io::Error>>,
     current: Bytes,
-    failed: bool,
+    state: Reading,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    On,
+    Ended,
+    Failed,
 }
 
 impl Upload {
     /// The reader, and what feeds it: to be awaited beside the reading.
-    pub(crate) fn new(body: Sent) -> (Self, impl Future<Output = ()> + Send) {
+    pub(crate) fn new<B>(body: B) -> (Self, impl Future<Output = ()> + Send)
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
         let (send, pieces) = mpsc::channel(PIECES);
         let upload = Self {
             pieces,
             current: Bytes::new(),
-            failed: false,
+            state: Reading::On,
         };
         (upload, Self::feed(body, send))
     }
 
     /// Sends on what arrives. When the reader has given up, the rest is thrown away: a client reads
     /// the answer only after it has sent everything.
-    async fn feed(mut body: Sent, send: mpsc::Sender<Result<Bytes, io::Error>>) {
+    async fn feed<B>(mut body: B, send: mpsc::Sender<Result<Bytes, io::Error>>)
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
         while let Some(frame) = body.frame().await {
             let piece = match frame {
                 Ok(frame) => match frame.into_data() {
-                    Ok(data) => Ok(data),
-                    Err(_) => continue,
+                    Ok(data) if !data.is_empty() => Ok(data),
+                    _ => continue,
                 },
                 Err(error) => Err(io::Error::other(error)),
             };
@@ -301,23 +317,28 @@ impl Upload {
                 return;
             }
         }
+        // Whoever has read enough does not wait for it.
+        let _ = send.send(Ok(Bytes::new())).await;
     }
 }
 
 impl Read for Upload {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() {
-            if self.failed {
-                return Err(io::ErrorKind::ConnectionAborted.into());
+            match self.state {
+                Reading::On => {}
+                Reading::Ended => return Ok(0),
+                Reading::Failed => return Err(io::ErrorKind::ConnectionAborted.into()),
             }
             match self.pieces.blocking_recv() {
-                None => return Ok(0),
+                Some(Ok(end)) if end.is_empty() => self.state = Reading::Ended,
                 Some(Ok(bytes)) => self.current = bytes,
+                // Neither is an end: half an archive must never pass for a whole one.
                 Some(Err(error)) => {
-                    // Not an end: half an archive must never pass for a whole one.
-                    self.failed = true;
+                    self.state = Reading::Failed;
                     return Err(error);
                 }
+                None => self.state = Reading::Failed,
             }
         }
         let length = buffer.len().min(self.current.len());
@@ -379,6 +400,31 @@ impl Write for Download {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A client that goes away takes its request with it, and the feed: however much of the archive the
+    /// reader has not seen by then, what it has seen is not all.
+    #[tokio::test]
+    async fn half_of_what_was_sent_is_never_taken_for_all() {
+        let read_all = |mut upload: Upload| {
+            tokio::task::spawn_blocking(move || {
+                let mut read = Vec::new();
+                upload.read_to_end(&mut read).map(|_| read)
+            })
+        };
+        let (upload, feed) = Upload::new(http_body_util::Full::new(Bytes::from("all")));
+        let (read, ()) = tokio::join!(read_all(upload), feed);
+        assert_eq!(read.unwrap().unwrap(), b"all");
+        let (upload, feed) = Upload::new(http_body_util::Empty::new());
+        let (read, ()) = tokio::join!(read_all(upload), feed);
+        assert_eq!(read.unwrap().unwrap(), b"");
+        let mut pieces = ["a", "b", "c", "d", "e", "f"].into_iter();
+        let body = Body::pieces(move |_| Poll::Ready(pieces.next().map(|piece| Ok(piece.into()))));
+        let (upload, feed) = Upload::new(body);
+        // As far as it goes while nobody reads.
+        assert!(tokio::time::timeout(Duration::ZERO, feed).await.is_err());
+        let cut = read_all(upload).await.unwrap().unwrap_err();
+        assert_eq!(cut.kind(), io::ErrorKind::ConnectionAborted);
+    }
 
     #[tokio::test]
     async fn a_body_that_does_not_come_is_refused() {
