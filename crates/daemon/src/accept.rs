@@ -101,7 +101,11 @@ async fn open_all(
         let name = host.to_string();
         let is_it = |one: &Inherited| one.door == door && one.host.as_ref() == Some(&name);
         let listener = match inherited.iter().position(is_it) {
-            Some(place) => Some(inherited.swap_remove(place).listen()?),
+            Some(place) => {
+                let listener = inherited.swap_remove(place).listen()?;
+                socket::regroup(&listener, host, group)?;
+                Some(listener)
+            }
             None => socket::listen(std::slice::from_ref(host), group)
                 .await?
                 .pop(),

@@ -120,6 +120,31 @@ pub(crate) fn inherit(
     listener().map_err(Error::Passed)
 }
 
+/// Has a socket that was taken over be that of the group that may use it now: the configuration may have
+/// changed since it was put in place.
+pub(crate) fn regroup(
+    listener: &Listener,
+    host: &Endpoint,
+    group: Option<&str>,
+) -> Result<(), Error> {
+    let Listener::Unix {
+        placed: Some(placed),
+        ..
+    } = listener
+    else {
+        return Ok(());
+    };
+    let group = group_id(group)?;
+    let regrouped = || {
+        let group = group.unwrap_or_else(sys::process::group);
+        match std::fs::symlink_metadata(&placed.path)?.gid() == group {
+            true => Ok(()),
+            false => std::os::unix::fs::lchown(&placed.path, None, Some(group)),
+        }
+    };
+    regrouped().map_err(|source| failed(host, source))
+}
+
 impl Listener {
     /// The socket, which goes on listening, and the path that was put in place for it.
     pub(crate) fn leave(self) -> io::Result<(OwnedFd, Option<PathBuf>)> {
@@ -245,6 +270,24 @@ mod tests {
         assert!(taken.starts_with("another daemon listens on "), "{taken}");
         drop(listeners);
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn who_may_use_a_socket_is_said_anew_when_it_is_taken_over() {
+        if !sys::term::is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (path, hosts) = endpoint(&dir);
+        let listener = listen(&hosts, Some("4711")).await.unwrap().pop().unwrap();
+        let group = || std::fs::metadata(&path).unwrap().gid();
+        assert_eq!(group(), 4711);
+        let (socket, placed) = listener.leave().unwrap();
+        let listener = inherit(socket, false, placed).unwrap();
+        regroup(&listener, &hosts[0], Some("4712")).unwrap();
+        assert_eq!(group(), 4712);
+        regroup(&listener, &hosts[0], Some("")).unwrap();
+        assert_eq!(group(), sys::process::group());
     }
 
     #[tokio::test]
