@@ -17,6 +17,7 @@ use crate::handlers::Builds;
 use crate::http::error::Failure;
 use crate::http::line::Lines;
 use crate::metrics::Requests;
+use crate::places::Places;
 use crate::telemetry::{self, Telemetry};
 use crate::upgrades::Upgrades;
 
@@ -36,6 +37,8 @@ pub(crate) struct App {
     /// What `info` warns of about how the daemon was set up.
     pub(crate) warnings: Vec<String>,
     pub(crate) busy: Counter,
+    /// Where archives come and go.
+    pub(crate) places: Places,
     pub(crate) handovers: Handovers,
     /// Connections that the daemon's successor may take over.
     pub(crate) lines: Lines,
@@ -70,6 +73,7 @@ impl App {
             requests: Requests::default(),
             warnings,
             busy: Counter::new(),
+            places: Places::new(),
             handovers: Handovers::default(),
             lines: Lines::new(),
             bound: Bound::default(),

@@ -19,6 +19,7 @@ mod identity;
 mod log;
 mod metrics;
 mod notify;
+mod places;
 mod shutdown;
 mod socket;
 mod start;

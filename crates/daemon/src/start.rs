@@ -29,7 +29,7 @@ use crate::shutdown::{self, Asked, LAST_WORDS, Signals};
 use crate::telemetry::{self, Collector, Telemetry};
 use crate::upgrade::{self, Leaving, Legacy};
 use crate::upgrades::Upgrades;
-use crate::{accept, log, metrics, notify, socket};
+use crate::{accept, log, metrics, notify, places, socket};
 
 /// Threads that run the event loop: they only pass things on.
 const MOST_WORKERS: usize = 4;
@@ -259,6 +259,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(processors.clamp(2, MOST_WORKERS))
+        .max_blocking_threads(places::THREADS)
         .thread_stack_size(STACK)
         .thread_name("brigd")
         .enable_all()

@@ -9,13 +9,14 @@ use hyper::StatusCode;
 use hyper::header::HeaderValue;
 use tokio::sync::oneshot;
 
+use super::archives::{self, TAR};
 use crate::app::App;
-use crate::http::body::{Download, Upload};
+use crate::http::body::Download;
 use crate::http::error::Failure;
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
+use crate::places::Way;
 
-const TAR: HeaderValue = HeaderValue::from_static("application/x-tar");
 /// What is at the path, base64 of JSON.
 const STAT: &str = "x-docker-container-path-stat";
 
@@ -71,6 +72,7 @@ pub(super) async fn get(app: &App, call: &Call) -> Answer {
     let (who, path) = (call.name.clone(), path(call)?);
     // Brig's own: what it is called in the archive.
     let called = call.query.get("called").map(str::to_owned);
+    let place = app.places.enter(&call.peer, Way::Out).await;
     let (download, body) = Download::new();
     let (told, tells) = oneshot::channel();
     let engine = app.engine.clone();
@@ -83,6 +85,7 @@ pub(super) async fn get(app: &App, call: &Call) -> Answer {
             told.send(stat).ok()?;
             Some(Box::new(writer))
         });
+        drop(place);
         match (done, shared) {
             (Err(error), Some(end)) => {
                 let reason = error.chain();
@@ -175,30 +178,19 @@ pub(super) async fn put(app: &App, call: Call) -> Answer {
         replace: !call.query.flag("noOverwriteDirNonDir"),
         own: call.query.flag("copyUIDGID"),
     };
-    let (mut upload, feed) = Upload::new(call.request.into_body());
-    let verb =
-        app.blocking(move |engine| container::put(engine, &who, &path, options, &mut upload));
-    // The body is read to its end even after a failure, or the client would never see the answer.
-    let (done, ()) = tokio::join!(verb, feed);
-    done?;
+    archives::receive(app, call, move |engine, archive| {
+        container::put(engine, &who, &path, options, archive)
+    })
+    .await?;
     Ok(respond::status(StatusCode::OK))
 }
 
 pub(super) async fn export(app: &App, call: &Call) -> Answer {
     let who = container::inspect(&app.engine, &call.name)?.id.to_string();
-    let (mut download, body) = Download::new();
-    let engine = app.engine.clone();
-    tokio::task::spawn_blocking(move || {
-        let written = container::export(&engine, &who, &mut download).map_err(|e| e.chain());
-        let flushed = written
-            .and_then(|()| std::io::Write::flush(&mut download).map_err(|error| error.to_string()));
-        if let Err(reason) = flushed {
-            tracing::error!(container = who, "exporting failed: {reason}");
-            download.abort(std::io::Error::other(reason));
-        }
-    });
-    let body = body.keep_busy(app.busy.enter());
-    Ok(respond::typed(StatusCode::OK, TAR, body))
+    archives::send(app, call, format!("container {who}"), move |engine, out| {
+        container::export(engine, &who, out).map_err(|error| error.chain())
+    })
+    .await
 }
 
 pub(super) async fn changes(app: &App, call: &Call) -> Answer {

@@ -6,18 +6,15 @@ use std::sync::Arc;
 use api::{Version, wire};
 use engine::{Asked, Engine, Image, ImageUsage, Import, image};
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
 use types::{ErrorKind, ImageRef, Platform};
 
 use super::image_filter::{Filter, PruneFilter};
-use super::{image_view, progress, transfers};
+use super::{archives, image_view, progress, transfers};
 use crate::app::App;
-use crate::http::body::{Body, Download, Upload};
+use crate::http::body::Body;
 use crate::http::error::Failure;
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
-
-const TAR: HeaderValue = HeaderValue::from_static("application/x-tar");
 
 pub(super) async fn list(app: &App, call: &Call) -> Answer {
     let filters = call.query.filters()?;
@@ -267,12 +264,12 @@ async fn import_from(app: &App, call: &Call, url: &str) -> Answer {
 
 async fn import(app: &App, call: Call) -> Answer {
     let import = import_of(&call)?;
-    let (mut upload, feed) = Upload::new(call.request.into_body());
-    let verb = app.blocking(move |engine| image::import(engine, &mut upload, &import));
-    // The body is read to its end even after a failure, or the client would never see the answer.
-    let (id, ()) = tokio::join!(verb, feed);
+    let id = archives::receive(app, call, move |engine, archive| {
+        image::import(engine, archive, &import)
+    })
+    .await?;
     let message = wire::Progress {
-        status: id?.to_string(),
+        status: id.to_string(),
         ..wire::Progress::default()
     };
     Ok(respond::json_stream(Body::full(respond::json_bytes(
@@ -282,10 +279,10 @@ async fn import(app: &App, call: Call) -> Answer {
 
 pub(super) async fn load(app: &App, call: Call) -> Answer {
     let platforms = transfers::platforms(&call, "platform")?;
-    let (mut upload, feed) = Upload::new(call.request.into_body());
-    let verb = app.blocking(move |engine| image::load(engine, &mut upload, &platforms));
-    let (loaded, ()) = tokio::join!(verb, feed);
-    let loaded = match loaded {
+    let loaded = archives::receive(app, call, move |engine, archive| {
+        image::load(engine, archive, &platforms)
+    });
+    let loaded = match loaded.await {
         Ok(loaded) => loaded,
         // What is wrong with the archive is said within the answer, as clients expect it.
         Err(failure) if failure.status() == StatusCode::BAD_REQUEST => {
@@ -313,12 +310,13 @@ pub(super) async fn save(app: &App, call: &Call) -> Answer {
     if names.is_empty() {
         return Err(Failure::bad_request("names must be said"));
     }
-    save_names(app, names, transfers::platforms(call, "platform")?).await
+    save_names(app, call, names, transfers::platforms(call, "platform")?).await
 }
 
 pub(super) async fn save_one(app: &App, call: &Call) -> Answer {
     save_names(
         app,
+        call,
         vec![call.name.clone()],
         transfers::platforms(call, "platform")?,
     )
@@ -332,9 +330,12 @@ fn check_saved(engine: &Engine, name: &str, platforms: &[Platform]) -> Result<()
         .try_for_each(|platform| image::inspect_on(engine, name, Some(platform)).map(drop))
 }
 
-/// Once the first byte is out a failure can only cut the answer off: what can be known is asked
-/// before.
-async fn save_names(app: &App, names: Vec<String>, platforms: Vec<Platform>) -> Answer {
+async fn save_names(
+    app: &App,
+    call: &Call,
+    names: Vec<String>,
+    platforms: Vec<Platform>,
+) -> Answer {
     let (wanted, of) = (names.clone(), platforms.clone());
     app.blocking(move |engine| {
         wanted
@@ -342,18 +343,9 @@ async fn save_names(app: &App, names: Vec<String>, platforms: Vec<Platform>) -> 
             .try_for_each(|name| check_saved(engine, name, &of))
     })
     .await?;
-    let (mut download, body) = Download::new();
-    let engine = app.engine.clone();
-    // It ends with the client: writing to one that is gone fails.
-    tokio::task::spawn_blocking(move || {
-        let saved = image::save(&engine, &names, &platforms, &mut download).map_err(|e| e.chain());
-        let flushed = saved
-            .and_then(|()| std::io::Write::flush(&mut download).map_err(|error| error.to_string()));
-        if let Err(reason) = flushed {
-            tracing::error!(images = names.join(" "), "saving failed: {reason}");
-            download.abort(std::io::Error::other(reason));
-        }
-    });
-    let body = body.keep_busy(app.busy.enter());
-    Ok(respond::typed(StatusCode::OK, TAR, body))
+    let what = format!("images {}", names.join(" "));
+    archives::send(app, call, what, move |engine, out| {
+        image::save(engine, &names, &platforms, out).map_err(|error| error.chain())
+    })
+    .await
 }

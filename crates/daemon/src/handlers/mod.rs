@@ -2,6 +2,7 @@
 
 mod absent;
 mod archive;
+mod archives;
 mod attach;
 mod build;
 mod buildkit;

@@ -22,6 +22,7 @@ use crate::http::body::Body;
 use crate::http::error::Failure;
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
+use crate::places;
 
 /// How often a client is told of progress.
 const PACE: Duration = Duration::from_millis(100);
@@ -50,6 +51,7 @@ pub(super) async fn pull(app: &Arc<App>, call: &Call) -> Answer {
             .map(request)
             .collect(),
     };
+    let place = app.places.enter(&call.peer, places::Way::Pull).await;
     let mut requests = requests.into_iter();
     let Some(first) = requests.next() else {
         return Err(Failure::new(
@@ -61,6 +63,7 @@ pub(super) async fn pull(app: &Arc<App>, call: &Call) -> Answer {
     let client = Client::new(Way::Pull, call.version);
     let engine = app.engine.clone();
     Ok(client.answer(app, |client| async move {
+        let _place = place;
         client.tell_pull(&first, begun).await?;
         for request in requests {
             match begin_pull(&engine, request).await {

@@ -4,17 +4,15 @@ use api::convert::rfc3339;
 use api::wire;
 use engine::volume::{self, CopiedTree, LOCAL, Request, Usage, Volume};
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
 
+use super::archives;
 use super::volume_filter::{Filter, PruneFilter};
 use crate::access::policy::names_something;
 use crate::app::App;
-use crate::http::body::{self, Download, Upload};
+use crate::http::body;
 use crate::http::error::Failure;
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
-
-const TAR: HeaderValue = HeaderValue::from_static("application/x-tar");
 
 pub(super) async fn list(app: &App, call: &Call) -> Answer {
     let filter = Filter::read(call.query.filters()?)?;
@@ -80,36 +78,23 @@ pub(super) async fn prune(app: &App, call: &Call) -> Answer {
     })
 }
 
-/// Once the first byte is out a failure can only cut the answer off: what can be known is asked
-/// before.
 pub(super) async fn export(app: &App, call: &Call) -> Answer {
     let (name, wanted) = (call.name.clone(), call.name.clone());
     app.blocking(move |engine| volume::inspect(engine, &wanted))
         .await?;
-    let (mut download, body) = Download::new();
-    let engine = app.engine.clone();
-    // It ends with the client: writing to one that is gone fails.
-    tokio::task::spawn_blocking(move || {
-        let written = volume::export(&engine, &name, &mut download).map_err(|e| e.chain());
-        let flushed = written
-            .and_then(|()| std::io::Write::flush(&mut download).map_err(|error| error.to_string()));
-        if let Err(reason) = flushed {
-            tracing::error!(volume = name, "exporting failed: {reason}");
-            download.abort(std::io::Error::other(reason));
-        }
-    });
-    let body = body.keep_busy(app.busy.enter());
-    Ok(respond::typed(StatusCode::OK, TAR, body))
+    archives::send(app, call, format!("volume {name}"), move |engine, out| {
+        volume::export(engine, &name, out).map_err(|error| error.chain())
+    })
+    .await
 }
 
 pub(super) async fn import(app: &App, call: Call) -> Answer {
     let replace = call.query.flag("replace");
     let request = named(call.name.clone());
-    let (mut upload, feed) = Upload::new(call.request.into_body());
-    let verb = app.blocking(move |engine| volume::import(engine, request, replace, &mut upload));
-    // The body is read to its end even after a failure, or the client would never see the answer.
-    let (done, ()) = tokio::join!(verb, feed);
-    done?;
+    archives::receive(app, call, move |engine, archive| {
+        volume::import(engine, request, replace, archive)
+    })
+    .await?;
     respond::no_content()
 }
 

@@ -28,6 +28,7 @@ use crate::http::body::{Body, Upload};
 use crate::http::error::Failure;
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
+use crate::places::Way;
 
 /// Messages that a slow client may be behind.
 const BEHIND: usize = 64;
@@ -40,6 +41,7 @@ pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
     let asked = Asked::read(&call)?;
     let credentials = registry_auth::all(&call)?;
     let solver = app.solver.clone();
+    let place = app.places.enter(&call.peer, Way::In).await;
     let (mut upload, feed) = Upload::new(call.request.into_body());
     let remote = asked.remote.clone();
     let cancel = Cancel::new();
@@ -48,12 +50,16 @@ pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
     let given_up = cancel.clone();
     let taking = tokio::task::spawn_blocking({
         let solver = solver.clone();
-        move || match remote {
-            Some(remote) => fetch(&solver, &remote, &given_up).inspect(|_| {
-                // An archive that comes beside an address is of no interest.
-                std::io::copy(&mut upload, &mut std::io::sink()).ok();
-            }),
-            None => solver.unpack(BufReader::with_capacity(64 << 10, &mut upload)),
+        move || {
+            let tree = match remote {
+                Some(remote) => fetch(&solver, &remote, &given_up).inspect(|_| {
+                    // An archive that comes beside an address is of no interest.
+                    std::io::copy(&mut upload, &mut std::io::sink()).ok();
+                }),
+                None => solver.unpack(BufReader::with_capacity(64 << 10, &mut upload)),
+            };
+            drop((upload, place));
+            tree
         }
     });
     let (tree, ()) = tokio::join!(taking, feed);

@@ -5,18 +5,17 @@ use std::io::BufReader;
 use std::sync::Arc;
 
 use api::convert::rfc3339;
-use hyper::StatusCode;
-use hyper::header::HeaderValue;
 use serde_json::json;
 
 use crate::app::App;
-use crate::http::body::{Download, Upload};
+use crate::handlers::archives;
+use crate::http::body::Upload;
 use crate::http::error::Failure;
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
 use crate::http::router::Operation;
+use crate::places::Way;
 
-const TAR: HeaderValue = HeaderValue::from_static("application/x-tar");
 const BUFFER: usize = 64 << 10;
 
 fn name(call: &Call) -> Result<String, Failure> {
@@ -54,38 +53,32 @@ async fn list(app: &App) -> Answer {
     respond::ok(&all.iter().map(line).collect::<Vec<_>>())
 }
 
-/// `GET /brig/build/caches/archive`: once the first byte is out a failure can only cut the answer off.
+/// `GET /brig/build/caches/archive`
 async fn export(app: &App, call: &Call) -> Answer {
     let (solver, name) = (app.solver.clone(), name(call)?);
     let (asked, wanted) = (solver.clone(), name.clone());
     let there = tokio::task::spawn_blocking(move || asked.has_cache(&wanted)).await?;
     there.map_err(super::refused)?;
-    let (mut download, body) = Download::new();
-    // It ends with the client: writing to one that is gone fails.
-    tokio::task::spawn_blocking(move || {
-        let written = solver.export_cache(&name, &mut download);
-        let flushed = written
+    archives::send(app, call, format!("cache {name}"), move |_, out| {
+        solver
+            .export_cache(&name, out)
             .map_err(|failed| failed.message)
-            .and_then(|()| std::io::Write::flush(&mut download).map_err(|error| error.to_string()));
-        if let Err(reason) = flushed {
-            tracing::error!(cache = name, "exporting failed: {reason}");
-            download.abort(std::io::Error::other(reason));
-        }
-    });
-    let body = body.keep_busy(app.busy.enter());
-    Ok(respond::typed(StatusCode::OK, TAR, body))
+    })
+    .await
 }
 
 /// `POST /brig/build/caches/archive`
 async fn import(app: &Arc<App>, call: Call) -> Answer {
     let (solver, name) = (app.solver.clone(), name(&call)?);
     let replace = call.query.flag("replace");
+    let place = app.places.enter(&call.peer, Way::In).await;
     let (mut upload, feed) = Upload::new(call.request.into_body());
     let taking = tokio::task::spawn_blocking(move || {
         let archive = BufReader::with_capacity(BUFFER, &mut upload);
         let taken = solver.import_cache(&name, replace, archive);
         // The body is read to its end even after a failure, or the client would never see the answer.
         std::io::copy(&mut upload, &mut std::io::sink()).ok();
+        drop(place);
         taken
     });
     let (taken, ()) = tokio::join!(taking, feed);
