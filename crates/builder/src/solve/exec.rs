@@ -420,7 +420,7 @@ fn judge(run: &Run<'_>, exec: &Exec, ended: Ended) -> Result<(), Failure> {
     );
     Err(Failure {
         code: Some(ended.code),
-        command: Some(command),
+        command: Some(command.into()),
         ..Failure::new(ErrorKind::Internal, sentence)
     })
 }

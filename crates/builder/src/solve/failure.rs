@@ -17,7 +17,7 @@ pub struct Failure {
     /// The exit code of the command that failed.
     pub code: Option<i32>,
     /// That command, its words with spaces between them.
-    pub command: Option<String>,
+    pub command: Option<Box<str>>,
     /// The vertex that failed.
     pub vertex: Option<Digest>,
     /// The file that is to blame, and where in it.
