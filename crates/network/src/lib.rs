@@ -33,6 +33,7 @@ pub use host::{
     Way, base_chains, disable_forwarding, enable_forwarding, forwarding_filters,
     forwarding_setting, forwards, host_routes, is_own, link_exists, own_addresses, way_to,
 };
+pub use outlet::check_parent;
 pub use plan::{
     BridgePlan, Driver, EndpointPlan, GatewayMode, InterfaceName, IpvlanFlag, IpvlanMode,
     IpvlanPlan, MacvlanMode, MacvlanPlan, NetworkPlan, Route,

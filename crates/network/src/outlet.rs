@@ -1,7 +1,7 @@
 //! The interface of the host that a network of the drivers macvlan or ipvlan goes out of.
 
 use sys::Errno;
-use sys::netlink::Socket;
+use sys::netlink::{Family, Socket};
 
 use crate::error::{Doing, Error};
 use crate::link::{self, Found};
@@ -49,6 +49,18 @@ pub(crate) fn parent(socket: &mut Socket, outlet: Outlet<'_>) -> Result<u32, Err
     let (base, tag) = vlan(name).ok_or_else(|| missing(name))?;
     let base = find(socket, base)?.ok_or_else(|| missing(base))?;
     make(socket, name, link::new_vlan(name, base.index, tag))
+}
+
+/// Refuses an interface that is not there, and could not be made of one that is when it is needed.
+pub fn check_parent(name: &str) -> Result<(), Error> {
+    let what = || format!("look for the interface {name}");
+    let mut socket = Socket::open(Family::Route).doing(what)?;
+    if find(&mut socket, name)?.is_some() {
+        return Ok(());
+    }
+    let (base, _) = vlan(name).ok_or_else(|| missing(name))?;
+    let base_is_there = find(&mut socket, base)?.is_some();
+    base_is_there.then_some(()).ok_or_else(|| missing(base))
 }
 
 /// Removes what [`parent`] made for a network, once no endpoint is left.

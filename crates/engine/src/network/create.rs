@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use network::Driver;
 use storage::NetworkRecord;
 use types::{NetworkId, NetworkSpec};
 
@@ -165,5 +166,15 @@ fn planned(
         bridges: networks.table().bridges(),
         link_exists: &network::link_exists,
     };
-    Ok(plan::plan(id, spec, &around)?)
+    let plan = plan::plan(id, spec, &around)?;
+    let parent = match &plan.driver {
+        Driver::Macvlan(macvlan) => macvlan.parent.as_deref(),
+        Driver::Ipvlan(ipvlan) => ipvlan.parent.as_deref(),
+        Driver::Bridge(_) => None,
+    };
+    if let Some(parent) = parent {
+        let what = format!("create network {}", spec.name);
+        network::check_parent(parent).map_err(NetworkError::network(what))?;
+    }
+    Ok(plan)
 }

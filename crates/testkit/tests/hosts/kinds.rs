@@ -68,6 +68,14 @@ fn macvlan_containers_are_on_the_lan() {
     } else {
         eprintln!("SKIP: this kernel has no 802.1Q");
     }
+    for driver in ["macvlan", "ipvlan"] {
+        for parent in ["parent=nobody0", "parent=nobody0.7"] {
+            let create = ["network", "create", "-d", driver, "-o", parent, "astray"];
+            let refused = brig.brig(&create);
+            let reason = "the host has no interface nobody0";
+            assert!(refused.fails(1).contains(reason), "{refused}");
+        }
+    }
     let made = |links: Vec<String>| links.iter().any(|link| link == "lan0.7");
     assert_eq!(made(lan.machine.links()), tags);
     brig.finish();
