@@ -60,7 +60,7 @@ if at_least demo; then
     packages busybox-static curl mmdebstrap
 fi
 if at_least test; then
-    packages apt-utils bind9-dnsutils binutils btrfs-progs cpio dbus-user-session e2fsprogs gnupg iproute2 iptables kmod openssl podman procps python3-venv qemu-system-x86 skopeo uidmap util-linux xfsprogs xz-utils zstd
+    packages apt-utils attr bind9-dnsutils binutils btrfs-progs cpio dbus-user-session e2fsprogs gnupg iproute2 iptables kmod openssl podman procps python3-venv qemu-system-x86 skopeo uidmap util-linux xfsprogs xz-utils zstd
     cargo_deny
     docker_clients
     docker_plugins

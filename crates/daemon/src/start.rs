@@ -480,6 +480,7 @@ async fn open_engine(config: &Config) -> Result<Engine, Error> {
         foreign_runtime: config.runtime.clone(),
         runtimes: config.runtimes.clone(),
         cdi_dirs: config.cdi_spec_dirs.clone(),
+        selinux: config.selinux_enabled,
         network: config.network.clone(),
         registries: config.registries.clone(),
         upkeep: config.upkeep,

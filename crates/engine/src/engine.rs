@@ -111,7 +111,7 @@ impl Engine {
         run_root::claim(&config.run_root, &config.data_root)?;
         let path = config.run_root.join("gone");
         let keeper = Keeper::new(config.network.keeper.clone(), config.run_root.clone());
-        let host = Host::detect()?;
+        let host = Host::detect(config.selinux)?;
         let mark = Mark::new(&host.boot, &config.run_root)?;
         let gone = Gone::open(&path).map_err(Error::io(format!("read {}", path.display())))?;
         Ok(Self {

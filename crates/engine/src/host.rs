@@ -5,6 +5,7 @@ use std::path::Path;
 use sys::cgroup::Layout;
 
 use crate::Error;
+use crate::container::selinux::Contexts;
 use crate::render::HostFacts;
 
 /// What this machine is.
@@ -22,6 +23,8 @@ pub(crate) struct Host {
     pub(crate) realtime: bool,
     /// Whether AppArmor is there to confine.
     pub(crate) apparmor: bool,
+    /// What SELinux calls containers, if it is to confine them.
+    pub(crate) selinux: Option<Contexts>,
     /// Identifies this boot.
     pub(crate) boot: String,
     /// The host's own name.
@@ -31,7 +34,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn detect() -> Result<Self, Error> {
+    pub(crate) fn detect(selinux: bool) -> Result<Self, Error> {
         let cgroups = Layout::detect().map_err(Error::kernel("find the cgroup hierarchies"))?;
         let kernel = read("/proc/sys/kernel/osrelease")?;
         let facts = HostFacts {
@@ -52,6 +55,7 @@ impl Host {
                 .iter()
                 .any(|dir| Path::new(&format!("/sys/fs/cgroup/{dir}/cpu.rt_period_us")).exists()),
             apparmor: read("/sys/module/apparmor/parameters/enabled").is_ok_and(|on| on == "Y"),
+            selinux: selinux.then(Contexts::find).flatten(),
             boot: sys::proc::boot_id().map_err(Error::kernel("read this machine's boot id"))?,
             name: read("/proc/sys/kernel/hostname")?,
             cgroups,

@@ -76,6 +76,8 @@ pub struct Config {
     pub runtimes: BTreeMap<String, PathBuf>,
     /// Where devices are described, the later over the earlier: `/etc/cdi`, `/var/run/cdi`.
     pub cdi_dirs: Vec<PathBuf>,
+    /// Whether SELinux confines containers, where the machine has it.
+    pub selinux: bool,
     /// How networks are made.
     pub network: network::Settings,
     /// How registries are asked, until [`image::registries::reload`] says otherwise.

@@ -14,6 +14,7 @@ use types::{
 
 use crate::Error;
 use crate::container::Resolved;
+use crate::container::selinux::Labels;
 use crate::network::record::{Endpoint, Ports};
 
 /// The version this engine writes. A reader refuses what is newer than itself.
@@ -33,6 +34,9 @@ pub(crate) struct Fixed {
     /// What its users and groups are on the host; none: what they are inside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ids: Option<IdMaps>,
+    /// What SELinux calls it, where it is to confine it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) selinux: Option<Labels>,
 }
 
 /// What changes.
@@ -236,6 +240,7 @@ pub(crate) mod tests {
             image: Digest::sha256([1; 32]),
             image_ref: None,
             ids: None,
+            selinux: None,
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Info {
     pub cgroup_version: u8,
     /// Whether AppArmor is on.
     pub apparmor: bool,
+    /// Whether SELinux confines containers.
+    pub selinux: bool,
     /// Who listens to events.
     pub listeners: usize,
     /// What the store's file system is called: `extfs`.
@@ -68,6 +70,7 @@ pub fn info(engine: &Engine) -> Info {
         hostname: read("/proc/sys/kernel/hostname").trim_end().to_owned(),
         cgroup_version: host.cgroups.version(),
         apparmor: host.apparmor,
+        selinux: host.selinux.is_some(),
         listeners: engine.events().readers(),
         file_system: file_system(&engine.config().data_root),
         warnings: warnings(&host.facts.cgroups),

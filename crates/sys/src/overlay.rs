@@ -84,6 +84,10 @@ impl Overlay {
                     data.push('=');
                     data.push_str(&name_by_fd(Path::new(path), &mut open)?);
                 }
+                // A label has commas of its own.
+                (_, Some(value)) if value.contains(',') => {
+                    data.push_str(&format!("=\"{value}\""));
+                }
                 (_, Some(value)) => {
                     data.push('=');
                     data.push_str(value);

@@ -168,6 +168,7 @@ fn add_security(host: &mut HostConfig, security: &Security) {
             .iter()
             .map(|name| format!("apparmor={name}")),
     );
+    options.extend(security.labels.iter().map(|label| format!("label={label}")));
     if security.writable_cgroups {
         options.push("writable-cgroups=true".to_owned());
     }

@@ -15,6 +15,7 @@ pub(super) fn security(host: &HostConfig) -> Result<Security, Refusal> {
         no_new_privileges: false,
         seccomp: SeccompProfile::Default,
         apparmor: None,
+        labels: Vec::new(),
         writable_cgroups: false,
         masked_paths: host.masked_paths.clone(),
         readonly_paths: host.readonly_paths.clone(),
@@ -43,23 +44,16 @@ fn apply(security: &mut Security, option: &str) -> Result<(), Refusal> {
         }
         ("seccomp", _) => security.seccomp = seccomp(value)?,
         ("writable-cgroups", _) => security.writable_cgroups = boolean(option, value)?,
-        // Docker without SELinux takes it: there is nothing to switch off.
-        ("label", "disable") => {}
         // So it is unless somebody asks for a profile.
         ("apparmor", "unconfined" | "") => security.apparmor = None,
-        ("label", _) => {
-            return Err(Refusal::Unsupported {
-                field: "HostConfig.SecurityOpt label",
-                instead: "SELinux is not supported; leave it out or say label=disable".into(),
-            });
-        }
+        ("label", label) => security.labels.push(label.to_owned()),
         ("apparmor", profile) => security.apparmor = Some(profile.to_owned()),
         _ => {
             return Err(Refusal::invalid(
                 FIELD,
                 format!(
-                    "{option:?}: no-new-privileges, seccomp, apparmor, writable-cgroups and \
-                     label=disable are known"
+                    "{option:?}: no-new-privileges, seccomp, apparmor, label and \
+                     writable-cgroups are known"
                 ),
             ));
         }

@@ -52,9 +52,8 @@ fn one(
         ("writable-cgroups", Some(value)) => {
             security.writable_cgroups = go_bool(value).map_err(|_| invalid())?;
         }
-        // It is not applied by this version, so asking for none is granted.
-        ("label", Some("disable")) => {}
-        ("label" | "credentialspec", Some(_)) => {
+        ("label", Some(label)) => security.labels.push(label.to_owned()),
+        ("credentialspec", Some(_)) => {
             return Err(CliError::Invalid(format!(
                 "--security-opt {name} is not in this version"
             )));
@@ -134,7 +133,7 @@ mod tests {
         systempaths=unconfined -> false Default Some([])
         apparmor=unconfined -> false Default None
         apparmor=mine -> false Default None
-        label=level:s0 -> --security-opt label is not in this version
+        label=level:s0 -> false Default None
         seccomp -> Invalid --security-opt: "seccomp"
         foo -> Invalid --security-opt: "foo"
         no-new-privileges=maybe -> Invalid --security-opt: "no-new-privileges=maybe"

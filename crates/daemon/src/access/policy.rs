@@ -388,6 +388,7 @@ fn privileges(spec: &ContainerSpec) -> Option<&'static str> {
             "another seccomp profile",
         ),
         (security.apparmor.is_some(), "another AppArmor profile"),
+        (!security.labels.is_empty(), "other labels of SELinux"),
         (security.writable_cgroups, "writable cgroups"),
         (security.masked_paths.is_some(), "unmasked paths"),
         (

@@ -104,7 +104,7 @@ fn metrics(source: &Source) -> Result<Option<SocketAddr>, Error> {
     })
 }
 
-fn switch(key: &'static str, picked: Option<(Origin, String)>) -> Result<bool, Error> {
+pub(super) fn switch(key: &'static str, picked: Option<(Origin, String)>) -> Result<bool, Error> {
     let Some((origin, value)) = picked else {
         return Ok(false);
     };

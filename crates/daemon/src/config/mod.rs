@@ -158,6 +158,8 @@ pub(crate) struct Config {
     pub(crate) runtimes: BTreeMap<String, PathBuf>,
     /// Where devices are described.
     pub(crate) cdi_spec_dirs: Vec<PathBuf>,
+    /// Whether SELinux confines containers, where the machine has it.
+    pub(crate) selinux_enabled: bool,
     pub(crate) pid_file: Option<PathBuf>,
     /// What is done for the disk in the background.
     pub(crate) upkeep: engine::image::Upkeep,
@@ -275,6 +277,7 @@ fn complete(
                 .as_ref(),
         )?,
         cdi_spec_dirs: cdi_spec_dirs(source)?,
+        selinux_enabled: access::switch("selinux-enabled", source.pick(|s| &s.selinux_enabled))?,
         pid_file: optional("pid-file", source.pick(|s| &s.pid_file))?,
         upkeep: upkeep::upkeep(source)?,
         fail_at: fail_at.filter(|step| !step.is_empty()),
@@ -538,7 +541,7 @@ mod tests {
             file("a.json", "{\n  \"host\": \"unix:///a\",\n  \"color\": 1\n}"),
             "DIR/a.json, line 3: unknown key \"color\": the keys are audit-log, blobs, \
              cdi-spec-dir, cgroup-parent, data-root, disk-high, disk-low, host, init, log-format, log-level, \
-             metrics-addr, pid-file, run-root, runtime, secret-key, shim, signature-policy, socket-group, \
+             metrics-addr, pid-file, run-root, runtime, secret-key, selinux-enabled, shim, signature-policy, socket-group, \
              tls, tlscacert, tlscert, tlskey, tlsverify, userns-pool, userns-remap, network, registries, \
              runtimes, sockets, telemetry"
         );

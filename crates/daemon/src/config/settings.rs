@@ -127,6 +127,8 @@ settings! {
     socket_group: text Option<String> = "socket-group";
     /// Encrypt what comes by TCP
     tls: switch bool = "tls";
+    /// Have SELinux confine containers, where the machine has it
+    selinux_enabled: switch bool = "selinux-enabled";
     /// The same, and let in only clients whose certificate one of the authorities has signed
     tlsverify: switch bool = "tlsverify";
     /// The authorities, PEM

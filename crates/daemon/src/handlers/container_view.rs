@@ -37,6 +37,8 @@ pub(super) fn inspect(view: &View, version: Version) -> wire::ContainerInspect {
         log_path: view.log_path.as_deref().map(shown).unwrap_or_default(),
         name: format!("/{}", view.name),
         restart_count: view.restarts,
+        process_label: view.labels[0].clone(),
+        mount_label: view.labels[1].clone(),
         driver: STORAGE_DRIVER.to_owned(),
         platform: "linux".to_owned(),
         exec_ids: (!view.execs.is_empty())

@@ -64,6 +64,7 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
         registry_config: registry_config(&registries),
         security_options: security_options(
             facts.apparmor,
+            facts.selinux,
             app.engine.config().user_ids.remap.is_some(),
         ),
         logging_driver: "json-file".to_owned(),
@@ -178,13 +179,15 @@ fn firewall(app: &App, version: Version) -> Option<wire::FirewallInfo> {
     })
 }
 
-fn security_options(apparmor: bool, remaps: bool) -> Vec<String> {
+fn security_options(apparmor: bool, selinux: bool, remaps: bool) -> Vec<String> {
     let apparmor = apparmor.then_some("name=apparmor");
     let always = ["name=seccomp,profile=builtin", "name=cgroupns"];
+    let selinux = selinux.then_some("name=selinux");
     apparmor
         .into_iter()
         .chain(always)
         .chain(remaps.then_some("name=userns"))
+        .chain(selinux)
         .map(str::to_owned)
         .collect()
 }

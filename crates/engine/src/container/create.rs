@@ -8,7 +8,7 @@ use types::{ContainerId, ContainerName, ContainerSpec, HealthCheck, IdMaps, Plat
 use super::check::{self, Machine};
 use super::{
     Created, Files, Resolved, block_devices, described, mounts, names, namespaces, resolve,
-    runtimes, user_ids, volumes,
+    runtimes, selinux, user_ids, volumes,
 };
 use crate::cdi::Edits;
 use crate::record::{Fixed, Status};
@@ -33,6 +33,7 @@ pub fn create(
     let source = user_ids::of(engine, &spec)?;
     user_ids::check(engine, &spec, &source)?;
     let (resolved, warnings) = checked(engine, &id, &mut spec, &image)?;
+    let labels = selinux::labels(engine, &spec)?;
     let durability = durability(&spec);
     let mut undo = Stack::new();
     let name = reserve(engine, name, &id)?;
@@ -58,6 +59,7 @@ pub fn create(
         created: clock::now(),
         image_ref: spec.image_ref(),
         image: image.id,
+        selinux: labels,
         resolved,
         spec,
         ids,

@@ -31,6 +31,7 @@ mod restart;
 pub(crate) mod restarts;
 pub(crate) mod rootfs;
 mod runtimes;
+pub(crate) mod selinux;
 pub(crate) mod start;
 mod stats;
 pub mod step;
@@ -111,6 +112,8 @@ pub struct View {
     pub image: Digest,
     /// The reference that named it then, if one did.
     pub image_ref: Option<ImageRef>,
+    /// What SELinux calls its processes and its files; empty where it does not.
+    pub labels: [String; 2],
     /// What it is doing.
     pub lifecycle: Lifecycle,
     /// How well it is, if anybody looks.
@@ -395,6 +398,10 @@ pub(crate) fn view(engine: &Engine, container: &Container) -> View {
         resolved,
         image: fixed.image.clone(),
         image_ref: fixed.image_ref.clone(),
+        labels: fixed
+            .selinux
+            .clone()
+            .map_or_else(Default::default, |labels| [labels.process, labels.mount]),
         lifecycle: status.lifecycle,
         health: health::of(container),
         restarts: status.restarts,

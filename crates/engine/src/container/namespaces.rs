@@ -157,12 +157,14 @@ pub(super) fn make_shm(container: &Container, run_dir: &Path) -> Result<(), Erro
         .and_then(|ids| ids.outside(0, 0));
     let (uid, gid) = root.unwrap_or_default();
     let (uid, gid) = (uid.to_string(), gid.to_string());
-    let parameters = [
+    let mut parameters = vec![
         ("mode", Some("1777")),
         ("size", Some(size.as_str())),
         ("uid", Some(uid.as_str())),
         ("gid", Some(gid.as_str())),
     ];
+    let labels = container.fixed.selinux.as_ref();
+    parameters.extend(labels.map(|labels| ("context", Some(labels.mount.as_str()))));
     let attributes = Attributes::NO_SUID | Attributes::NO_EXEC | Attributes::NO_DEV;
     std::fs::create_dir(&path).map_err(Error::io(format!("make {}", path.display())))?;
     sys::mount::file_system("tmpfs", Some("shm"), &parameters, attributes)

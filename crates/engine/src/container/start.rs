@@ -39,7 +39,7 @@ use types::{
 
 use super::{
     Files, WrongState, block_devices, described, devices, files, mounts, namespaces, remove,
-    runtimes, volumes,
+    runtimes, selinux, volumes,
 };
 use crate::network;
 use crate::network::attach::Filled;
@@ -182,6 +182,7 @@ fn run<'a>(
     {
         root.options.push(render::IDMAP.to_owned());
     }
+    label(container, &mounts, &mut snapshot.mounts, &placed)?;
     snapshot.mounts.extend(more);
     let shim = launch(engine, container, &dir, &snapshot.mounts, undo)?;
     // Its networks neither come nor go until the record says what it has of them.
@@ -232,6 +233,22 @@ fn make_sources<'a>(
         Ok(())
     });
     engine.passed(step::BIND_SOURCES)
+}
+
+/// Has SELinux call its files what they are to be called.
+fn label(
+    container: &Container,
+    mounts: &[MountRequest],
+    rootfs: &mut [Mount],
+    placed: &Placed,
+) -> Result<(), Error> {
+    let Some(labels) = &container.fixed.selinux else {
+        return Ok(());
+    };
+    if let Some(own) = rootfs.first_mut() {
+        own.options.push(format!("context={}", labels.mount));
+    }
+    selinux::label_mounts(labels, mounts, placed)
 }
 
 fn make_bundle<'a>(
@@ -352,6 +369,7 @@ fn write_files(
     placement: &Placement,
 ) -> Result<Files, Error> {
     let dir = engine.storage().container_dir(container.id());
+    let (spec, labels) = (&container.fixed.spec, &container.fixed.selinux);
     let files = match namespaces::network(engine, container)? {
         // Those of the container whose network it has.
         Some(other) => files::paths(&engine.storage().container_dir(other.id())),
@@ -360,6 +378,9 @@ fn write_files(
             network::files::write(engine, container, &dir, &addresses)?
         }
     };
+    if let Some(labels) = labels {
+        selinux::label_files(labels, spec, &files)?;
+    }
     engine.passed(step::FILES)?;
     Ok(files)
 }
@@ -402,6 +423,9 @@ fn configuration(
         ids: fixed.ids.as_ref(),
     })?;
     secret::place::add(engine, &fixed.spec, &mut spec)?;
+    if let Some(labels) = &fixed.selinux {
+        render::label(&mut spec, &labels.process, &labels.mount);
+    }
     Ok(spec)
 }
 

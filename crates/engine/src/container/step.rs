@@ -217,6 +217,7 @@ fn draft(engine: &Engine, step: &Step) -> Result<Container, Error> {
         image: Digest::sha256([0; 32]),
         image_ref: None,
         ids: None,
+        selinux: None,
         spec,
         id,
     };

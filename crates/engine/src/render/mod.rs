@@ -56,6 +56,16 @@ pub fn spec(input: &RenderInput<'_>) -> Result<Spec, Error> {
     Ok(spec)
 }
 
+/// Has SELinux call the processes and what is mounted anew so; without a process's label it is not confined.
+pub(crate) fn label(spec: &mut Spec, process: &str, mount: &str) {
+    if let Some(own) = spec.process_mut() {
+        own.set_selinux_label(Some(process.to_owned()).filter(|label| !label.is_empty()));
+    }
+    if let Some(linux) = spec.linux_mut() {
+        linux.set_mount_label(Some(mount.to_owned()));
+    }
+}
+
 /// Renders the process of an exec session in a container.
 pub fn exec(input: &ExecInput<'_>) -> Result<Process, Error> {
     process::exec(input)

@@ -162,6 +162,7 @@ impl House {
             foreign_runtime: None,
             runtimes: std::collections::BTreeMap::new(),
             cdi_dirs: Vec::new(),
+            selinux: false,
             network: engine::network::Settings::default(),
             registries: image::registries::Config::default(),
             upkeep: image::Upkeep::default(),

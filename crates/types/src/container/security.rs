@@ -19,6 +19,9 @@ pub struct Security {
     /// The AppArmor profile of its processes; none is what the daemon itself has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apparmor: Option<String>,
+    /// What SELinux is to call it, in Docker's words: `disable`, `type:spc_t`, `level:s0:c1,c2`, ...
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// Whether it may change its own cgroup at `/sys/fs/cgroup`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub writable_cgroups: bool,

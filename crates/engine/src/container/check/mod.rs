@@ -77,6 +77,21 @@ pub enum Invalid {
          or say apparmor=unconfined"
     )]
     NoAppArmor(String),
+    /// A label where there are none.
+    #[error(
+        "--security-opt label={0}: SELinux does not confine containers here: the daemon is not told to \
+         (selinux-enabled), or the machine has none; leave it out or say label=disable"
+    )]
+    NoSelinux(String),
+    /// An option of labels that makes no sense.
+    #[error(
+        "--security-opt label={0}: disable is expected, or user, role, type, level or filetype, a colon and a \
+         value"
+    )]
+    Label(String),
+    /// What would be labelled is the machine's.
+    #[error("SELinux relabeling of {0} is not allowed: the machine itself needs it as it is")]
+    Relabel(String),
     /// Devices that nobody describes.
     #[error(transparent)]
     Devices(#[from] crate::cdi::Unfulfilled),
