@@ -7,7 +7,7 @@
 //!   subject    one engine: how to start it, how to say `run`, `exec`, `ps` to it
 //!   logs       lines a second into a log
 //!   many       fifty containers at once, five hundred that stay
-//!   builds     five steps without and with a cache, a context of many files
+//!   builds     five steps without and with a cache, a context of many files, a Rust project
 //!   images     pull, push, save, load, with a registry on the loopback
 //!   network    what attaching costs, and what passes: bytes, requests, names
 //!   runtimes   the bare OCI runtimes on one bundle

@@ -1,11 +1,13 @@
 //! Builds: five steps on a small base, without and with a cache, and a context of many files that have not
-//! changed. The same Dockerfile for all; Brig and Docker are asked by the same client, with its plugin, and
+//! changed; and a Rust project. The same Dockerfile for all; Brig and Docker are asked by the same client, with its plugin, and
 //! Brig by its own, too; podman's builds are buildah's.
 
 #![expect(
     clippy::disallowed_methods,
     reason = "what is measured with need not survive a crash"
 )]
+
+mod project;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -92,6 +94,14 @@ pub(crate) fn measure(args: &Args, page: &mut Page) -> Result<()> {
         "a context of 100,000 files, none changed",
         build(&builders, &many, false, slow.min(5))?,
     );
+    match project::Project::new(&work, &all) {
+        Ok(project) => {
+            for (name, series) in project.measure(&builders)? {
+                table.add(name, series);
+            }
+        }
+        Err(error) => page.absent("builds of a Rust project", &format!("{error:#}")),
+    }
     page.table(table);
     page.versions(all.iter().map(|s| (s.name.as_str(), s.version.as_str())));
     fs::remove_dir_all(&work).context("cannot remove what was measured with")
@@ -183,6 +193,14 @@ impl Builder<'_> {
         let _ = fs::remove_dir_all(&there);
         quiet(Command::new("cp").arg("-a").arg(context).arg(&there))?;
         Ok(place)
+    }
+
+    /// Where this program finds what the builder finds at a place.
+    fn there(&self, place: &str) -> PathBuf {
+        match &self.root {
+            Some(root) => root.join(place.trim_start_matches('/')),
+            None => PathBuf::from(place),
+        }
     }
 
     fn command(&self, context: &str, no_cache: bool) -> Command {
