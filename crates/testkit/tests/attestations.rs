@@ -124,7 +124,7 @@ fn what_is_in_an_image_is_said_by_a_scanner() {
     assert_eq!(said["SPDX"]["name"], "us", "{said}");
     let said = beside(&build, &name, "Provenance");
     assert!(said["SLSA"]["buildType"].is_string(), "{said}");
-    // A scanner that fails fails the build, by its name; files alone have no place for it.
+    // A scanner that fails fails the build, by its name.
     build.write("Dockerfile", "FROM bb\nRUN touch /else\n");
     let failed = build.build(&[sbom[0]]);
     assert_ne!(failed.code, 0, "{failed}");
@@ -134,16 +134,81 @@ fn what_is_in_an_image_is_said_by_a_scanner() {
         nowhere.stderr.contains("the scanner 127.0.0.1:1/none"),
         "{nowhere}"
     );
-    let out = format!("type=local,dest={}", build.beside("out").display());
-    let files = build.build(&["-o", &out, sbom[1]]);
-    assert!(
-        files.stderr.contains("no place for attestations"),
-        "{files}"
-    );
     let unknown = build.build(&["--attest=type=provenance,mode=most"]);
     assert!(
         unknown.stderr.contains("min or max is expected"),
         "{unknown}"
     );
+    build.brig.finish();
+}
+
+/// What is said about files that are no image stands among them.
+#[test]
+fn where_files_come_from_stands_among_them() {
+    let Some(build) = Build::start() else { return };
+    build.write(
+        "scan.sh",
+        "printf '{\"predicateType\": \"https://spdx.dev/Document\", \
+         \"predicate\": {\"name\": \"x\"}}' >$BUILDKIT_SCAN_DESTINATION/sbom.spdx.json\n",
+    );
+    build.write(
+        "Dockerfile",
+        "FROM bb\nCOPY scan.sh /\nENTRYPOINT [\"sh\", \"/scan.sh\"]\n",
+    );
+    build.build(&["-t", "scanner"]).ok();
+    build.write("given", "abc");
+    build.write(
+        "Dockerfile",
+        "FROM scratch\nCOPY given /dir/given\nCOPY scan.sh /\n",
+    );
+    // `abc`, by SHA-256's own specification.
+    let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let about_given = |said: &Value| {
+        let subjects = said["subject"].as_array().unwrap();
+        assert_eq!(subjects.len(), 2, "{said}");
+        assert_eq!(subjects[0]["name"], "dir/given", "{said}");
+        assert_eq!(subjects[0]["digest"]["sha256"], abc, "{said}");
+    };
+    let out = build.beside("out");
+    let to = format!("type=local,dest={},attestation-prefix=my-", out.display());
+    let asked = ["--provenance=mode=max", "--sbom=generator=scanner"];
+    build.build(&["-o", &to, asked[0], asked[1]]).ok();
+    let read = |name: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(out.join(name)).unwrap()).unwrap()
+    };
+    assert_eq!(std::fs::read(out.join("dir/given")).unwrap(), b"abc");
+    let said = read("my-provenance.json");
+    assert_eq!(said["predicateType"], "https://slsa.dev/provenance/v0.2");
+    assert_eq!(
+        said["predicate"]["buildType"],
+        "https://mobyproject.org/buildkit@v1"
+    );
+    about_given(&said);
+    let said = read("my-sbom.spdx.json");
+    assert_eq!(said["predicate"]["name"], "x");
+    about_given(&said);
+    // The archive, by Brig's own client; of an empty result there is only what is said.
+    let tar = build.beside("out.tar");
+    let to = format!("type=tar,dest={}", tar.display());
+    let mine = ["build", "-o", &to, "--provenance=true", build.dir()];
+    build.brig.with(Client::Brig, &mine).ok();
+    let names = || {
+        let listed = std::process::Command::new("tar")
+            .arg("-tf")
+            .arg(&tar)
+            .output()
+            .unwrap();
+        String::from_utf8(listed.stdout).unwrap()
+    };
+    assert!(
+        names().lines().any(|name| name == "provenance.json"),
+        "{}",
+        names()
+    );
+    assert!(names().lines().any(|name| name == "dir/given"));
+    build.write("Dockerfile", "FROM scratch\n");
+    build.brig.with(Client::Brig, &mine).ok();
+    assert!(names().lines().any(|name| name == "provenance.json"));
+    assert!(!names().contains("given"));
     build.brig.finish();
 }

@@ -204,7 +204,7 @@ fn what_fails_is_said_with_its_place_and_leaves_nothing() {
     let Some(client) = classic() else { return };
     let brig = Brig::with_image();
     for (file, expected) in [
-        ("FROM bb\nRUN exit 3\n", "exit code: 3"),
+        ("FROM bb\nRUN exit 3\n", "returned a non-zero code: 3"),
         ("FROM bb\nCOPY none /\n", "\"/none\": not found"),
         (
             "FROM bb\nRUNN x\n",
@@ -230,12 +230,12 @@ fn what_fails_is_said_with_its_place_and_leaves_nothing() {
         );
         assert!(output.stderr.contains(">>>"), "{file}: {}", output.stderr);
     }
-    let dir = context(&[("Dockerfile", "FROM bb\n")]);
-    let squash = build(&brig, client, dir.path(), &["--network", "some"]);
+    let dir = context(&[("Dockerfile", "FROM bb\nRUN true\n")]);
+    let nowhere = build(&brig, client, dir.path(), &["--network", "some"]);
     assert!(
-        squash.stderr.contains("network mode some is not supported"),
+        nowhere.stderr.contains("network some not found"),
         "{}",
-        squash.stderr
+        nowhere.stderr
     );
     nothing_of_a_step(&brig);
     brig.finish();
@@ -436,15 +436,7 @@ fn docker_py_builds() {
         ),
         ("f", "f"),
     ]);
-    let script = "import docker, sys\n\
-        c = docker.from_env(timeout=170)\n\
-        image, log = c.images.build(path=sys.argv[1], tag='py:1', buildargs={'A': 'b'}, labels={'l': 'm'})\n\
-        assert 'py:1' in image.tags, image.tags\n\
-        assert image.labels == {'l': 'm'}, image.labels\n\
-        assert any('Step 1/4' in line.get('stream', '') for line in log)\n\
-        try:\n    c.images.build(path=sys.argv[1], target='none')\n\
-        except docker.errors.BuildError as error:\n    print('refused', error)\n\
-        print(c.api.prune_builds()['SpaceReclaimed'])\n";
+    let script = include_str!("python/builds.py");
     let mut command = std::process::Command::new(python);
     command.args(["-c", script, dir.path().to_str().unwrap()]);
     command.env("DOCKER_HOST", brig.host());
@@ -452,7 +444,7 @@ fn docker_py_builds() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        output.status.success() && text.contains("refused"),
+        output.status.success() && text.ends_with("all is well\n"),
         "{text}{errors}"
     );
     brig.finish();

@@ -309,6 +309,28 @@ fn archives_are_contexts_from_the_web_and_from_standard_input() {
 }
 
 #[test]
+fn a_dockerfile_has_an_address_of_its_own() {
+    let Some(build) = Build::start() else { return };
+    let web = build.beside("web");
+    fs::create_dir(&web).unwrap();
+    fs::write(web.join("Other"), "FROM bb\nCOPY here /there\n").unwrap();
+    build.write("Dockerfile", "FROM bb\nRUN false\n");
+    build.write("here", "from here");
+    let server = serve(web.clone());
+    let at = |name: &str| format!("http://{}/{name}", server.address());
+    for client in [Client::Brig, Client::Docker28] {
+        let words = ["build", "-t", "x", "-f", &at("Other"), build.dir()];
+        build.brig.with(client, &words).ok();
+        assert_eq!(build.says("x", &["cat", "/there"]), "from here");
+    }
+    let words = ["build", "-f", &at("None"), build.dir()];
+    let none = build.brig.with(Client::Brig, &words);
+    assert_ne!(none.code, 0, "{none}");
+    assert!(none.stderr.contains("404"), "{none}");
+    build.brig.finish();
+}
+
+#[test]
 fn contexts_have_names() {
     let Some(build) = Build::start() else { return };
     build.write("Dockerfile", "FROM bb\nRUN echo layout >/layout\n");

@@ -25,6 +25,24 @@ pub struct Statement {
     pub kind: String,
     /// What it says.
     pub predicate: Value,
+    /// What it is called as a file.
+    pub file: String,
+}
+
+impl Statement {
+    /// Its document, about things by what they are called and their digests.
+    pub fn document(&self, subjects: &[(String, Digest)]) -> Value {
+        let subject = |(name, digest): &(String, Digest)| {
+            let digest = serde_json::json!({ (digest.algorithm().as_str()): digest.hex() });
+            serde_json::json!({ "name": name, "digest": digest })
+        };
+        serde_json::json!({
+            "_type": storage::STATEMENT,
+            "predicateType": self.kind,
+            "subject": subjects.iter().map(subject).collect::<Vec<_>>(),
+            "predicate": self.predicate,
+        })
+    }
 }
 
 /// What a build was made of.
@@ -97,7 +115,6 @@ impl Wishes {
                 pairs.remove(name).is_some_and(|value| is_true(&value))
             };
             pairs.remove("type");
-            pairs.remove("filename");
             if truth(&mut pairs, "disabled") || truth(&mut pairs, "inline-only") || text == "false"
             {
                 continue;
@@ -105,6 +122,8 @@ impl Wishes {
             match kind {
                 "provenance" => wishes.provenance = Some(Provenance::read(pairs)?),
                 "sbom" => {
+                    // Its files are called as the scanner calls them.
+                    pairs.remove("filename");
                     let named = pairs.remove("generator");
                     let named = named.filter(|image| !image.is_empty());
                     wishes.contents = Some(Scanner {

@@ -16,6 +16,8 @@ const KIND_1: &str = "https://slsa.dev/provenance/v1";
 const BUILD_TYPE_0_2: &str = "https://mobyproject.org/buildkit@v1";
 const BUILD_TYPE_1: &str =
     "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md";
+/// What its file is called, as by BuildKit.
+const FILE: &str = "provenance.json";
 const OWN_0_2: &str = "https://mobyproject.org/buildkit@v1#metadata";
 
 /// What of the machine's and the client's is no part of what was asked for.
@@ -47,6 +49,8 @@ pub struct Provenance {
     pub builder: String,
     /// The client promises that the same comes of it each time.
     pub reproducible: bool,
+    /// What its file is called; none is BuildKit's word.
+    pub file: Option<String>,
 }
 
 /// What is known of a build.
@@ -98,6 +102,7 @@ impl Provenance {
             reproducible: pairs
                 .remove("reproducible")
                 .is_some_and(|value| is_true(&value)),
+            file: pairs.remove("filename").as_deref().and_then(base_name),
         };
         match pairs.pop_first() {
             None => Ok(read),
@@ -117,6 +122,7 @@ impl Provenance {
         Statement {
             kind: kind.to_owned(),
             predicate,
+            file: self.file.clone().unwrap_or_else(|| FILE.to_owned()),
         }
     }
 
@@ -278,6 +284,12 @@ impl Facts<'_> {
         }
         said
     }
+}
+
+/// The last part of a path; none of what names no file.
+fn base_name(path: &str) -> Option<String> {
+    let name = path.rsplit('/').next()?;
+    (!matches!(name, "" | "." | "..")).then(|| name.to_owned())
 }
 
 /// Takes away what says nothing.

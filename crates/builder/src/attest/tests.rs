@@ -23,6 +23,9 @@ fn attributes_ask_for_statements() {
         ("attest:sbom", "generator=scan:1,DEPTH=2"),
         ("filename", "x"),
     ]);
+    let called = wishes(&[("attest:provenance", "filename=a/b.json")]).unwrap();
+    let called = called.provenance.unwrap().file;
+    assert_eq!(called.as_deref(), Some("b.json"));
     let asked = asked.unwrap();
     let provenance = asked.provenance.unwrap();
     assert!(provenance.full && provenance.version == Version::New);

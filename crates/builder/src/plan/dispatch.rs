@@ -355,13 +355,13 @@ impl Planner<'_> {
         let this = (instruction.span, instruction.comments.clone());
         self.used_once(unit.last_healthcheck.replace(this), instruction);
         let what = format!(
-            "HEALTHCHECK {{Test:{} Interval:{} Timeout:{} StartPeriod:{} StartInterval:{} Retries:{}}}",
-            go::plain_list(&check.test),
+            "HEALTHCHECK &{{{} {:?} {:?} {:?} {:?} {}}}",
+            go::quote_list(&check.test),
             go::duration(check.interval),
             go::duration(check.timeout),
             go::duration(check.start_period),
             go::duration(check.start_interval),
-            check.retries
+            quote_number(check.retries)
         );
         self.note(unit, what, false);
         unit.image.config.healthcheck = Some(check.clone());
@@ -508,4 +508,14 @@ pub(super) fn absolute(directory: &str, path: &str) -> String {
     } else {
         format!("/{directory}/{path}")
     })
+}
+
+/// A number as `%q` writes it: as the letter that has it, in single quotes.
+fn quote_number(number: i64) -> String {
+    let letter = u32::try_from(number).ok().and_then(char::from_u32);
+    match letter.unwrap_or(char::REPLACEMENT_CHARACTER) {
+        '\'' => r"'\''".to_owned(),
+        '"' => "'\"'".to_owned(),
+        letter => format!("'{}'", go::quote(&letter.to_string()).trim_matches('"')),
+    }
 }

@@ -209,7 +209,7 @@ fn a_plain_file() {
             "- VOLUME [/data]",
             "- STOPSIGNAL SIGINT",
             "- LABEL a=b c",
-            "- HEALTHCHECK {Test:[CMD-SHELL x] Interval:30s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0}",
+            r#"- HEALTHCHECK &{["CMD-SHELL" "x"] "30s" "0s" "0s" "0s" '\x00'}"#,
         ]
     );
     let exec = exec(&plan);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::image::registries::Credentials;
-use types::ImageRef;
+use types::{ImageRef, NetworkMode};
 
 use super::{Blobs, Failure, Files};
 use crate::graph::Local;
@@ -17,6 +17,8 @@ use crate::graph::Local;
 pub struct Tree {
     /// Where they are.
     pub path: PathBuf,
+    /// What no other files are called as long as the daemon lives; none of files that are not known again.
+    pub(super) version: Option<String>,
     /// Keeps them there.
     guard: Box<dyn Any + Send + Sync>,
 }
@@ -26,7 +28,17 @@ impl Tree {
     pub fn new(path: impl Into<PathBuf>, guard: impl Any + Send + Sync) -> Self {
         Self {
             path: path.into(),
+            version: None,
             guard: Box::new(guard),
+        }
+    }
+
+    /// The same with a name that no other files have as long as the daemon lives: what was found out about
+    /// them is not found out again.
+    pub fn known_as(self, version: String) -> Self {
+        Self {
+            version: Some(version),
+            ..self
         }
     }
 
@@ -71,6 +83,11 @@ pub trait Client: Send + Sync {
     /// # Errors
     /// When the client is gone.
     fn credentials(&self, image: &ImageRef) -> Result<Credentials, Failure>;
+
+    /// What commands reach that are said nothing else about; none is a network like a container's.
+    fn network(&self) -> Option<NetworkMode> {
+        None
+    }
 
     /// What the client sends under a name, once; none when it sends nothing.
     ///

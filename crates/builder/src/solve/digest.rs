@@ -29,11 +29,6 @@ pub(super) fn selections(root: &Dir, selections: &[Selection]) -> Result<Digest,
     Ok(Digest::sha256(hash.sum.finalize().into()))
 }
 
-/// The digest of everything below a root.
-pub(super) fn everything(root: &Dir) -> Result<Digest, Failure> {
-    selections(root, &[Selection::default()])
-}
-
 #[derive(Default)]
 struct Hash {
     sum: Sha256,

@@ -56,7 +56,7 @@ pub(super) fn perform(
             name => name.to_owned(),
         },
         network: match exec.network {
-            Network::Sandbox => NetworkMode::Default,
+            Network::Sandbox => run.ask.client.network().unwrap_or_default(),
             Network::Host => NetworkMode::Host,
             Network::None => NetworkMode::None,
         },

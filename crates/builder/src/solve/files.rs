@@ -29,6 +29,23 @@ pub struct Files {
 pub(super) enum Kind {
     Layers(Layers),
     Tree(Arc<Tree>),
+    /// Files of a tree upon others, if there are any.
+    Upon(Arc<Tree>, Option<Box<Kind>>),
+}
+
+impl Kind {
+    /// Directories in overlayfs's form, the uppermost first.
+    fn dirs(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Layers(layers) => layers.dirs(),
+            Self::Tree(tree) => vec![tree.path.clone()],
+            Self::Upon(tree, below) => {
+                let mut dirs = vec![tree.path.clone()];
+                dirs.extend(below.iter().flat_map(|below| below.dirs()));
+                dirs
+            }
+        }
+    }
 }
 
 impl Files {
@@ -36,16 +53,13 @@ impl Files {
     pub fn layers(&self) -> Option<&Layers> {
         match &self.kind {
             Kind::Layers(layers) => Some(layers),
-            Kind::Tree(_) => None,
+            Kind::Tree(_) | Kind::Upon(..) => None,
         }
     }
 
     /// Directories in overlayfs's form, the uppermost first.
     pub(super) fn dirs(&self) -> Vec<PathBuf> {
-        match &self.kind {
-            Kind::Layers(layers) => layers.dirs(),
-            Kind::Tree(tree) => vec![tree.path.clone()],
-        }
+        self.kind.dirs()
     }
 
     /// What mounts them read-only.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use engine::image::registries::Credentials;
 use storage::Among;
 use sys::dir::{Dir, Kind};
-use types::{ErrorKind, ImageRef};
+use types::{ErrorKind, ImageRef, NetworkMode};
 
 use super::tree::{self, failed, locate};
 use super::{Client, Failure, Files, Solver, Tree, copy};
@@ -32,6 +32,8 @@ pub struct Given {
     pub agents: BTreeMap<String, PathBuf>,
     /// As whom registries are asked.
     pub credentials: Asked,
+    /// What commands reach that are said nothing else about.
+    pub network: Option<NetworkMode>,
 }
 
 impl Default for Given {
@@ -41,6 +43,7 @@ impl Default for Given {
             secrets: BTreeMap::new(),
             agents: BTreeMap::new(),
             credentials: Box::new(|_| Credentials::anonymous()),
+            network: None,
         }
     }
 }
@@ -54,6 +57,10 @@ impl fmt::Debug for Given {
 }
 
 impl Client for Given {
+    fn network(&self) -> Option<NetworkMode> {
+        self.network.clone()
+    }
+
     fn files(&self, local: &Local) -> Result<Tree, Failure> {
         let tree = self.directories.get(&local.name).ok_or_else(|| {
             let sentence = format!("the client has given no directory {}", local.name);

@@ -26,6 +26,7 @@ mod name;
 mod named;
 mod progress;
 mod run;
+mod said;
 mod scan;
 mod sources;
 mod stubs;

@@ -13,7 +13,7 @@ use super::files::{Files, Kind, with_mounts};
 use super::memory::Step;
 use super::progress::{Event, Time, VertexState};
 use super::{Ask, Failure, Solver, actions, digest, exec, sources};
-use crate::graph::{CopyFiles, Graph, Op, Operand, Output, Reads, Vertex, VertexId};
+use crate::graph::{CopyFiles, Graph, Op, Operand, Output, Reads, Selection, Vertex, VertexId};
 use crate::source::Source;
 
 /// Vertices of one build that are worked on at a time: most of them wait.
@@ -309,17 +309,22 @@ impl Run<'_> {
         Ok(Digest::sha256(sum.finalize().into()).to_string())
     }
 
-    /// A digest of files: of layers only once, for they do not change.
+    /// A digest of files: of those that do not change only once.
     fn remembered(
         &self,
         files: &Files,
-        selections: &[crate::graph::Selection],
+        selections: &[Selection],
         read: impl FnOnce(&sys::dir::Dir) -> Result<Digest, Failure> + Send,
     ) -> Result<Digest, Failure> {
-        let Kind::Layers(layers) = &files.kind else {
-            return files.with_root(read);
+        let same = match &files.kind {
+            Kind::Layers(layers) => chain(layers).to_string(),
+            Kind::Tree(tree) => match &tree.version {
+                Some(version) => format!("tree {version}"),
+                None => return files.with_root(read),
+            },
+            Kind::Upon(..) => return files.with_root(read),
         };
-        let what = format!("{} {selections:?}", chain(layers));
+        let what = format!("{same} {selections:?}");
         if let Some(known) = lock(&self.solver.inner.digests).get(&what) {
             return Ok(known.clone());
         }
@@ -336,7 +341,11 @@ impl Run<'_> {
     fn identity(&self, files: &Files) -> Result<String, Failure> {
         match &files.kind {
             Kind::Layers(layers) => Ok(format!("layers {}", chain(layers))),
-            Kind::Tree(_) => Ok(format!("tree {}", files.with_root(digest::everything)?)),
+            Kind::Tree(_) | Kind::Upon(..) => {
+                let all = [Selection::default()];
+                let read = |root: &sys::dir::Dir| digest::selections(root, &all);
+                Ok(format!("tree {}", self.remembered(files, &all, read)?))
+            }
         }
     }
 

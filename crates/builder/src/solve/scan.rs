@@ -155,6 +155,7 @@ fn statements(root: &sys::dir::Dir, scanner: &str) -> Result<Vec<Statement>, Fai
         found.push(Statement {
             kind: kind.ok_or_else(|| wrong("is no statement: it has no predicateType"))?,
             predicate: said["predicate"].take(),
+            file: name,
         });
     }
     Ok(found)

@@ -370,9 +370,11 @@ fn dockerfile(
     let path = match file {
         Some("-") => return from_standard_input(attributes, lent),
         Some(file) if file.starts_with("http://") || file.starts_with("https://") => {
-            return Err(invalid(format!(
-                "the Dockerfile {file} is not here: fetch it, and pass it by -f - on standard input"
-            )));
+            attributes.insert("filename".to_owned(), file.to_owned());
+            // The daemon fetches it.
+            lent.places
+                .insert(place::DOCKERFILE.to_owned(), Place::Empty);
+            return Ok(());
         }
         Some(file) => around.cwd.join(file),
         None => {

@@ -22,7 +22,7 @@ use types::{
 use super::check::{self, Machine};
 use super::create::random;
 use super::start::{EXIT_RECORD, cgroup_path, end_shim, process_of};
-use super::{Files, Resolved, devices, remove};
+use super::{Files, Resolved, devices, namespaces, remove};
 use crate::cdi::Edits;
 use crate::network::{self, place::Placement};
 use crate::record::{Fixed, Status};
@@ -264,13 +264,14 @@ fn execute<'a>(
     root.extend(given(&step.mounts));
     let shim = launch(engine, container, &dir, root, undo)?;
     let placement = place(engine, container, undo)?;
-    let addresses = network::files::of_placement(&placement);
-    let files = network::files::write(engine, container, &dir, &addresses)?;
+    let files = write_files(engine, container, &dir, &placement)?;
     let identity = identify(container, &step.root)?;
-    let mut spec = configuration(engine, container, &files, identity)?;
+    let joined = namespaces::joined(engine, container)?;
+    let mut spec = configuration(engine, container, &files, (identity, &joined))?;
     mount(&mut spec, &step.mounts, &secrets);
     write_spec(&dir, &spec)?;
     let process = process_of(container, "create", shim.call(&Call::Create, &[]))?;
+    namespaces::check_joined(&joined)?;
     if !placement.endpoints.is_empty() {
         network::attach::attach(engine, container, process, &placement, (None, undo))?;
     }
@@ -393,11 +394,26 @@ fn identify(container: &Container, root: &[Mount]) -> Result<Identity, Error> {
     Ok(users::identify(user, &[], &passwd, &group)?)
 }
 
+/// Its own, or those of the container whose network it has.
+fn write_files(
+    engine: &Engine,
+    container: &Container,
+    dir: &Path,
+    placement: &Placement,
+) -> Result<Files, Error> {
+    if let Some(other) = namespaces::network(engine, container)? {
+        let dir = engine.storage().container_dir(other.id());
+        return Ok(super::files::paths(&dir));
+    }
+    let addresses = network::files::of_placement(placement);
+    network::files::write(engine, container, dir, &addresses)
+}
+
 fn configuration(
     engine: &Engine,
     container: &Container,
     files: &Files,
-    identity: Identity,
+    (identity, joined): (Identity, &Joined),
 ) -> Result<Spec, Error> {
     let fixed = &container.fixed;
     Ok(render::spec(&RenderInput {
@@ -409,7 +425,7 @@ fn configuration(
         devices: devices::devices(&fixed.spec)?,
         cgroup_path: cgroup_path(engine, &fixed.spec, &fixed.id),
         block_devices: BTreeMap::new(),
-        joined: Joined::default(),
+        joined: joined.clone(),
         described: Edits::default(),
         init: &engine.config().init,
         host: engine.host().facts.clone(),

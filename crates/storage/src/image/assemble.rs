@@ -25,7 +25,7 @@ use crate::temp::{Blob, Hashed};
 const GZIP_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const BUFFER: usize = 128 << 10;
 /// What a statement is (in-toto attestation framework, version 0.1).
-const STATEMENT: &str = "https://in-toto.io/Statement/v0.1";
+pub const STATEMENT: &str = "https://in-toto.io/Statement/v0.1";
 
 /// An image of one platform to be.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ mod statements;
 mod tag;
 mod variants;
 
-pub use assemble::{Assembled, Assembly, Part};
+pub use assemble::{Assembled, Assembly, Part, STATEMENT};
 pub(crate) use assemble::{assemble, content_of};
 pub(crate) use commit::commit;
 pub use config::{DockerConfig, Empty, Healthcheck, RunConfig};

@@ -1,7 +1,7 @@
 //! Directories in which a client's files wait for the next build of the same client and directory, so that
 //! only what has changed is sent again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,18 @@ pub struct Kept(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
     /// Names of those in use.
-    held: Mutex<BTreeSet<String>>,
+    held: BTreeSet<String>,
+    /// What tells apart what was in a directory at one time and at another; none of what may be in the middle
+    /// of a change.
+    versions: HashMap<String, u64>,
+    /// The last one that was given.
+    last: u64,
 }
 
 /// One of them, for one build.
@@ -29,6 +39,8 @@ struct Inner {
 pub struct Held {
     inner: Arc<Inner>,
     name: String,
+    /// What it held when it was taken.
+    version: Option<u64>,
 }
 
 impl Kept {
@@ -36,7 +48,7 @@ impl Kept {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self(Arc::new(Inner {
             root: root.into(),
-            held: Mutex::default(),
+            state: Mutex::default(),
         }))
     }
 
@@ -45,13 +57,13 @@ impl Kept {
     /// # Errors
     /// When a directory cannot be made.
     pub fn take(&self, key: &str) -> io::Result<Held> {
-        let mut held = self.0.lock();
+        let mut state = self.0.lock();
         let hash = Sha256::digest(key.as_bytes());
         let stem: String = hash[..12].iter().map(|b| format!("{b:02x}")).collect();
         let mut number = 0;
         let name = loop {
             let name = format!("{stem}-{number}");
-            if !held.contains(&name) {
+            if !state.held.contains(&name) {
                 break name;
             }
             number += 1;
@@ -60,37 +72,40 @@ impl Kept {
         let path = self.0.root.join(&name);
         make_private(&path)?;
         touch(&path);
-        held.insert(name.clone());
-        self.0.trim(&held, MOST);
-        drop(held);
+        state.held.insert(name.clone());
+        self.0.trim(&state.held, MOST);
+        let version = state.versions.remove(&name);
+        drop(state);
         Ok(Held {
             inner: self.0.clone(),
             name,
+            version,
         })
     }
 
     /// Bytes and number of those that nobody uses.
     pub fn usage(&self) -> (u64, usize) {
-        let held = self.0.lock();
-        let idle = self.0.idle(&held);
+        let state = self.0.lock();
+        let idle = self.0.idle(&state.held);
         let bytes = idle.iter().map(|(_, path)| size(path)).sum();
         (bytes, idle.len())
     }
 
     /// Removes all that nobody uses; how many bytes they had.
     pub fn clear(&self) -> u64 {
-        let held = self.0.lock();
-        let idle = self.0.idle(&held);
+        let mut state = self.0.lock();
+        let idle = self.0.idle(&state.held);
         let bytes = idle.iter().map(|(_, path)| size(path)).sum();
-        self.0.trim(&held, held.len());
+        self.0.trim(&state.held, state.held.len());
+        state.versions.clear();
         bytes
     }
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        // A set of names is whole at any moment.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Names and numbers are whole at any moment.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Those that nobody uses, the ones last used first.
@@ -124,11 +139,26 @@ impl Held {
     pub fn path(&self) -> PathBuf {
         self.inner.root.join(&self.name)
     }
+
+    /// What names the files that are in it now, `changed` or not since it was taken: as long as the daemon
+    /// lives no other files have that name.
+    pub fn version(&self, changed: bool) -> String {
+        let mut state = self.inner.lock();
+        let version = match self.version.filter(|_| !changed) {
+            Some(version) => version,
+            None => {
+                state.last += 1;
+                state.last
+            }
+        };
+        state.versions.insert(self.name.clone(), version);
+        format!("{}@{version}", self.name)
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.inner.lock().remove(&self.name);
+        self.inner.lock().held.remove(&self.name);
     }
 }
 
@@ -183,6 +213,23 @@ mod tests {
         drop(again);
         assert_eq!(kept.clear(), 1);
         assert!(!path.exists() && second.path().exists());
+    }
+
+    #[test]
+    fn files_that_have_not_changed_keep_their_name() {
+        let temporary = tempfile::tempdir().unwrap();
+        let kept = Kept::new(temporary.path().join("files"));
+        let mut names = std::collections::HashSet::new();
+        let take = |changed| kept.take("a").unwrap().version(changed);
+        let first = take(true);
+        assert_eq!(take(false), first);
+        assert!(names.insert(first) && names.insert(take(true)));
+        // Who took them may have left in the middle of a change, and they may have been removed.
+        drop(kept.take("a").unwrap());
+        assert!(names.insert(take(false)));
+        kept.clear();
+        assert!(names.insert(take(false)));
+        assert!(names.insert(kept.take("b").unwrap().version(false)));
     }
 
     #[test]

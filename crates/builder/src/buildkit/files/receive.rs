@@ -22,6 +22,8 @@ pub struct Received {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Whether anything is another thing than it was before.
+    pub changed: bool,
 }
 
 /// Takes files into `root`, where those of an earlier time may be: it is then as the client says it is, and
@@ -53,8 +55,11 @@ pub fn receive(
         });
     }
     outcome?;
-    receiver.tree.finish()?;
-    Ok(receiver.so_far)
+    let changed = receiver.tree.finish()?;
+    Ok(Received {
+        changed,
+        ..receiver.so_far
+    })
 }
 
 struct Receiver<'a> {

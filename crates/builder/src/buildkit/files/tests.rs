@@ -142,7 +142,27 @@ fn a_tree_gets_across_and_only_changes_do_again() {
         };
         assert_eq!(time(&source.join(name)), time(&there(name)), "{name}");
     }
-    assert_eq!(transfer(source, to.path()).files, 0);
+    assert!(first.changed);
+    let again = transfer(source, to.path());
+    assert_eq!((again.files, again.changed), (0, false));
+    // What only a directory, a link or a mode tells is a change, too.
+    let changes: [&dyn Fn(); 4] = [
+        &|| {
+            let open = fs::Permissions::from_mode(0o700);
+            fs::set_permissions(source.join("d/e"), open).unwrap();
+        },
+        &|| {
+            fs::remove_file(source.join("l")).unwrap();
+            symlink("/etc/group", source.join("l")).unwrap();
+        },
+        &|| fs::create_dir(source.join("new")).unwrap(),
+        &|| fs::remove_dir(source.join("new")).unwrap(),
+    ];
+    for change in changes {
+        change();
+        assert!(transfer(source, to.path()).changed);
+        assert!(!transfer(source, to.path()).changed);
+    }
     fs::write(source.join("a"), "other").unwrap();
     fs::remove_dir_all(source.join("d")).unwrap();
     fs::write(source.join("d"), "now a file").unwrap();

@@ -38,6 +38,8 @@ pub(super) struct Tree<'a> {
     /// Second names, made when their files are there.
     links: Vec<Stat>,
     seen: u32,
+    /// Whether anything is another thing than it was before.
+    changed: bool,
 }
 
 /// A directory on the way.
@@ -58,6 +60,7 @@ impl<'a> Tree<'a> {
             directories: Vec::new(),
             links: Vec::new(),
             seen: 0,
+            changed: false,
         };
         let own = root.open_dir(OsStr::new(".")).map_err(at("."))?;
         let left = names(&own).map_err(at("."))?;
@@ -97,14 +100,20 @@ impl<'a> Tree<'a> {
         let there = level.left.remove(&name);
         let failed = at(&stat.path);
         let dir = level.dir.as_ref().unwrap_or(self.root);
-        match stat.kind()? {
-            Kind::Directory => self.enter(&name, there, stat),
+        let kind = stat.kind()?;
+        if kind == Kind::Directory {
+            return self.enter(&name, there, stat);
+        }
+        if there && same(dir, &name, &stat, kind) {
+            return Ok(Bytes::Kept);
+        }
+        self.changed = true;
+        match kind {
             Kind::File if !stat.linkname.is_empty() => {
                 clear(dir, &name, there).map_err(failed)?;
                 self.links.push(stat);
                 Ok(Bytes::Kept)
             }
-            Kind::File if there && same(dir, &name, &stat) => Ok(Bytes::Kept),
             Kind::File => {
                 clear(dir, &name, there).map_err(failed)?;
                 Ok(Bytes::Wanted)
@@ -147,6 +156,7 @@ impl<'a> Tree<'a> {
             return Ok(());
         };
         let dir = level.dir.as_ref().unwrap_or(self.root);
+        self.changed |= !level.left.is_empty();
         for name in &level.left {
             clear(dir, name, true).map_err(at(&level.path))?;
         }
@@ -164,6 +174,7 @@ impl<'a> Tree<'a> {
         if !is_dir {
             clear(dir, name, there).map_err(&failed)?;
             dir.make_dir(name).map_err(&failed)?;
+            self.changed = true;
         }
         let own = dir.open_dir(name).map_err(&failed)?;
         let left = names(&own).map_err(failed)?;
@@ -185,8 +196,10 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// All bytes are there: second names, and what directories are.
-    pub(super) fn finish(self) -> Result<(), Error> {
+    /// All bytes are there: second names, and what directories are. Whether anything is another thing than
+    /// it was before.
+    pub(super) fn finish(self) -> Result<bool, Error> {
+        let mut changed = self.changed;
         for stat in &self.links {
             link(self.root, stat)?;
         }
@@ -199,9 +212,10 @@ impl<'a> Tree<'a> {
             let status = dir.status(name).map_err(&failed)?;
             if differs(&status, stat) {
                 attributes(&dir, name, stat).map_err(failed)?;
+                changed = true;
             }
         }
-        Ok(())
+        Ok(changed)
     }
 }
 
@@ -252,15 +266,29 @@ fn names(dir: &Dir) -> sys::Result<BTreeSet<OsString>> {
         .collect()
 }
 
-/// Whether a regular file is there that is not told apart from the one that is meant.
-fn same(dir: &Dir, name: &OsStr, stat: &Stat) -> bool {
-    dir.status(name).is_ok_and(|status| {
-        status.kind == dir::Kind::File
-            && status.links == 1
-            && i64::try_from(status.size) == Ok(stat.size)
-            && status.modified == stat.time()
-            && !differs(&status, stat)
-    })
+/// Whether a regular file or a symbolic link is there that is not told apart from the one that is meant.
+fn same(dir: &Dir, name: &OsStr, stat: &Stat, kind: Kind) -> bool {
+    let Ok(status) = dir.status(name) else {
+        return false;
+    };
+    match kind {
+        Kind::File => {
+            stat.linkname.is_empty()
+                && status.kind == dir::Kind::File
+                && status.links == 1
+                && i64::try_from(status.size) == Ok(stat.size)
+                && !differs(&status, stat)
+        }
+        Kind::Link => {
+            status.kind == dir::Kind::Symlink
+                && (status.uid, status.gid) == (stat.uid, stat.gid)
+                && status.modified == stat.time()
+                && dir
+                    .read_symlink(name)
+                    .is_ok_and(|target| target.as_bytes() == stat.linkname.as_bytes())
+        }
+        _ => false,
+    }
 }
 
 fn differs(status: &dir::Status, stat: &Stat) -> bool {

@@ -9,7 +9,7 @@ use builder::graph::{Http, Network, Origin, Pull, Resources, Ulimit};
 use builder::plan::{Context, GitAddress, NoCache, Options};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use types::{ErrorKind, ImageRef, Platform};
+use types::{ErrorKind, ImageRef, NetworkMode, Platform};
 
 use crate::http::error::Failure;
 use crate::http::query::Query;
@@ -64,6 +64,8 @@ pub(super) struct Asked {
     pub(super) build_id: String,
     pub(super) platforms: Vec<Platform>,
     pub(super) options: Options,
+    /// A network of somebody's, or another container's, for commands that say no other.
+    pub(super) network: Option<NetworkMode>,
     pub(super) entitlements: Vec<String>,
     pub(super) secrets: BTreeMap<String, Vec<u8>>,
     /// `check` or `targets` instead of a build.
@@ -110,6 +112,7 @@ impl Asked {
             build_id: text("buildid").unwrap_or_default().to_owned(),
             platforms: platforms.collect::<Result<_, _>>()?,
             options: options(query)?,
+            network: network(query).1,
             entitlements,
             secrets: secrets(call)?,
             call: text("call").map(str::to_owned),
@@ -212,7 +215,7 @@ fn options(query: &Query) -> Result<Options, Failure> {
             true => Pull::Always,
             false => Pull::Default,
         },
-        network: network(text("networkmode").unwrap_or_default())?,
+        network: network(query).0,
         hosts: hosts(query)?,
         shm_size: query.number("shmsize")?.unwrap_or(0),
         ulimits: limits.collect(),
@@ -226,14 +229,13 @@ fn options(query: &Query) -> Result<Options, Failure> {
     Ok(options)
 }
 
-fn network(text: &str) -> Result<Network, Failure> {
-    match text {
-        "" | "default" | "bridge" => Ok(Network::Sandbox),
-        "none" => Ok(Network::None),
-        "host" => Ok(Network::Host),
-        other => Err(Failure::bad_request(format!(
-            "network mode {other} is not supported by builds: default, none or host is expected"
-        ))),
+/// What commands reach, and which network it is if not one that every machine has.
+fn network(query: &Query) -> (Network, Option<NetworkMode>) {
+    match NetworkMode::parse(query.get("networkmode").unwrap_or_default()) {
+        NetworkMode::Default => (Network::Sandbox, None),
+        NetworkMode::None => (Network::None, None),
+        NetworkMode::Host => (Network::Host, None),
+        other => (Network::Sandbox, Some(other)),
     }
 }
 

@@ -67,6 +67,7 @@ pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
     let given = Given {
         secrets: asked.secrets.clone(),
         credentials: Box::new(move |image| credentials.of(image)),
+        network: asked.network.clone(),
         ..Given::default()
     };
     let (send, receive) = mpsc::channel(BEHIND);

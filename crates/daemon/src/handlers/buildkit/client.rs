@@ -102,11 +102,12 @@ impl FromSession {
             Failure::internal(format!("cannot open {}: {error}", held.path().display()))
         })?;
         let outcome = files::receive(&root, &mut wire, &mut |so_far| progress(so_far.bytes));
-        outcome.map_err(|error| match self.job.cancel.is_cancelled() {
+        let received = outcome.map_err(|error| match self.job.cancel.is_cancelled() {
             true => Failure::cancelled(),
             false => Failure::new(error.kind(), error.chain()),
         })?;
-        Ok(Tree::new(held.path(), held))
+        let version = held.version(received.changed);
+        Ok(Tree::new(held.path(), held).known_as(version))
     }
 
     fn failure(&self, status: &Status) -> Failure {

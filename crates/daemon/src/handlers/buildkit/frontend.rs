@@ -10,7 +10,7 @@ use builder::buildkit::gateway::{
     self, Ref, RefMap, ResolveImageConfigRequest, ResolveImageConfigResponse, SolveRequest,
     SolveResponse, result::Result as Refs,
 };
-use builder::graph::{Graph, Local, Output};
+use builder::graph::{About, Graph, Http, Local, Op, Origin, Output};
 use builder::llb::{self, pb};
 use builder::plan::{Context, ImageConfig, ImageRequest, KnownImage, Options};
 use builder::solve::{Ask, Build, Built, Failure, Files, read_in as read_in_root};
@@ -30,6 +30,8 @@ use crate::app::App;
 
 /// The longest Dockerfile and ignore file.
 const LONGEST_FILE: usize = 16 << 20;
+/// What a context is called that was fetched and is one file.
+const FETCHED: &str = "context";
 
 /// What the frontend is told, and what of it has been read.
 pub(super) struct Asked {
@@ -221,7 +223,8 @@ fn definition(asked: &Asked) -> Result<Definition, Failure> {
     let mut options =
         Options::from_attributes(pairs).map_err(|error| Failure::invalid(error.to_string()))?;
     let elsewhere = options.context_graph();
-    let source = match elsewhere.filter(|_| !asked.attributes.contains_key("dockerfilekey")) {
+    let elsewhere = elsewhere.filter(|_| !asked.attributes.contains_key("dockerfilekey"));
+    let source = match from_web(asked.attribute("filename", "")).or(elsewhere) {
         Some((graph, files)) => read_elsewhere(asked, &graph, files)?,
         None => read_dockerfile(asked)?,
     };
@@ -242,6 +245,32 @@ fn definition(asked: &Asked) -> Result<Definition, Failure> {
         options,
         platforms,
     })
+}
+
+/// A Dockerfile that has an address of its own; none of a file's name.
+fn from_web(address: &str) -> Option<(Graph, Output)> {
+    if !address.starts_with("https://") && !address.starts_with("http://") {
+        return None;
+    }
+    let mut graph = Graph::new();
+    let origin = Origin::Http(Http {
+        url: address.to_owned(),
+        filename: Some(FETCHED.to_owned()),
+        ..Http::default()
+    });
+    let about = About::default();
+    let vertex = graph.add(Op::Source(origin), Vec::new(), None, about);
+    Some((graph, Output { vertex, index: 0 }))
+}
+
+/// What a Dockerfile is called: the last part of an address without what stands behind `?` and `#`.
+fn name_of(file: &str) -> &str {
+    if from_web(file).is_none() {
+        return file;
+    }
+    let path = file.split(['?', '#']).next().unwrap_or(file);
+    let name = path.rsplit('/').next().unwrap_or(path);
+    if name.is_empty() { "Dockerfile" } else { name }
 }
 
 type Given = (Graph, BTreeMap<String, Option<Output>>);
@@ -301,7 +330,7 @@ fn read_dockerfile(asked: &Asked) -> Result<Source, Failure> {
 /// The Dockerfile of a context that is no directory of the client's. An address of a file that is no archive
 /// is that of the Dockerfile itself.
 fn read_elsewhere(asked: &Asked, graph: &Graph, files: Output) -> Result<Source, Failure> {
-    let filename = asked.attribute("filename", "Dockerfile");
+    let filename = name_of(asked.attribute("filename", "Dockerfile"));
     let step = Step::begin(
         asked,
         format!("[internal] load build definition from {filename}"),
@@ -313,7 +342,7 @@ fn read_elsewhere(asked: &Asked, graph: &Graph, files: Output) -> Result<Source,
         let none = || Failure::internal("the context has no files");
         files.ok_or_else(none)?.with_root(|root| {
             let text = match read_in_root(root, filename)? {
-                None => read_in_root(root, "context")?,
+                None => read_in_root(root, FETCHED)?,
                 text => text,
             };
             text.ok_or_else(|| {

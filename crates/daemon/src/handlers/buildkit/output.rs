@@ -125,8 +125,8 @@ impl Writer {
                 "oci" | "docker" => {
                     self.archive(&step, &built, (attributes, (inline, &said)), index)
                 }
-                "tar" => self.tar(&built, index),
-                _ => self.local(&built, index),
+                "tar" => self.tar(&self.with_said(&built, &said, attributes)?, index),
+                _ => self.local(&self.with_said(&built, &said, attributes)?, index),
             };
             response.extend(step.end(&self.job, done)?);
         }
@@ -141,22 +141,30 @@ impl Writer {
         Ok(response)
     }
 
-    /// What is said about each of the images; where there is none it can be said nowhere.
+    /// What is said about each of the results.
     fn said(&self, wanted: &Wanted, built: &[Built]) -> Result<Vec<Vec<Statement>>, Failure> {
-        let is_image = |one: &Exporter| !matches!(one.kind.as_str(), "tar" | "local");
-        let files = wanted.exporters.iter().find(|one| !is_image(one));
         if wanted.wishes.is_empty() || wanted.exporters.is_empty() {
             return Ok(Vec::new());
         }
-        if let Some(files) = files {
-            let sentence = format!(
-                "the output {} has no place for attestations: they stand beside an image. Leave out \
-                 --provenance, --sbom and --attest, or ask for an image",
-                files.kind
-            );
-            return Err(Failure::new(ErrorKind::Unsupported, sentence));
-        }
         attest::statements(self, wanted, built)
+    }
+
+    /// Results with what is said about each as files among its own.
+    fn with_said(
+        &self,
+        built: &[Built],
+        said: &[Vec<Statement>],
+        attributes: &HashMap<String, String>,
+    ) -> Result<Vec<Built>, Failure> {
+        let prefix = attributes.get("attestation-prefix");
+        let prefix = prefix.map_or("", String::as_str);
+        let solver = &self.app.builds.solver;
+        let mut all = built.to_vec();
+        for (one, said) in all.iter_mut().zip(said) {
+            let about = (prefix, said_epoch(attributes)?.or(one.epoch));
+            one.files = Some(solver.with_statements(one.files.as_ref(), said, about)?);
+        }
+        Ok(all)
     }
 
     pub(super) fn ask<T>(
@@ -548,6 +556,12 @@ fn latest(built: &[Built], attributes: &HashMap<String, String>) -> Result<Optio
     if !truth(attributes, "rewrite-timestamp") {
         return Ok(None);
     }
+    let epoch = built.iter().find_map(|one| one.epoch);
+    Ok(said_epoch(attributes)?.or(epoch))
+}
+
+/// The output's own word for `SOURCE_DATE_EPOCH`, in seconds since 1970.
+fn said_epoch(attributes: &HashMap<String, String>) -> Result<Option<i64>, Failure> {
     let said = attributes.get("source-date-epoch");
     let said = said.map(|text| {
         text.parse().map_err(|_| {
@@ -555,8 +569,7 @@ fn latest(built: &[Built], attributes: &HashMap<String, String>) -> Result<Optio
             Failure::invalid(sentence)
         })
     });
-    let epoch = built.iter().find_map(|one| one.epoch);
-    Ok(said.transpose()?.or(epoch))
+    said.transpose()
 }
 
 /// The names of an image, as the client says them.
