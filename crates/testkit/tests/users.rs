@@ -348,6 +348,37 @@ fn everything_goes_on_inside() {
 }
 
 #[test]
+fn secrets_images_and_parts_of_volumes_have_its_ids() {
+    if cannot() {
+        return;
+    }
+    let brig = start(&[]);
+    let create = ["secret", "create", "tide", "-"];
+    brig.with_input(Client::Brig, &create, b"high").ok();
+    let make = "mkdir /v/part && echo x > /v/part/f && chown 3:4 /v/part/f";
+    sh(&brig, Client::Brig, "-v db:/v", make).ok();
+    let flags = "--userns auto --secret tide,target=key,uid=1000,gid=1001,mode=0400 \
+         --mount type=image,src=bb,dst=/i --mount type=image,src=bb,dst=/b,image-subpath=bin \
+         --mount type=volume,src=db,dst=/m,volume-subpath=part";
+    let look = "stat -c '%u %g %a' /run/secrets/key; cat /run/secrets/key; echo; \
+         stat -c '%u %g' /i/bin/sh /b/sh /m /m/f; touch /i/x 2>/dev/null || echo closed; \
+         touch /m/new && stat -c '%u %g' /m/new";
+    let seen = sh(&brig, Client::Brig, flags, look);
+    let expected = "1000 1001 400\nhigh\n0 0\n0 0\n0 0\n3 4\nclosed\n0 0";
+    assert_eq!(seen.ok(), expected, "{seen}");
+    let seen = sh(
+        &brig,
+        Client::Brig,
+        "-v db:/v",
+        "stat -c '%u %g' /v/part/new",
+    );
+    assert_eq!(seen.ok(), "0 0", "{seen}");
+    brig.brig(&["volume", "rm", "db"]).ok();
+    brig.brig(&["secret", "rm", "tide"]).ok();
+    brig.finish();
+}
+
+#[test]
 fn a_namespace_is_shared() {
     if cannot() {
         return;
