@@ -157,7 +157,7 @@ async fn next(
             let who = process(&stream);
             let peer = Arc::new(Peer { door, who });
             let socket = Arc::new(Socket::Unix(stream));
-            connections.spawn(serve::socket(app, socket, peer, stop));
+            connections.spawn(plain(app, socket, peer, stop));
         }
         Listener::Tcp(listener) => {
             let (stream, address) = listener.accept().await?;
@@ -166,7 +166,7 @@ async fn next(
                 let who = Who::Address(address);
                 let peer = Arc::new(Peer { door, who });
                 let socket = Arc::new(Socket::Tcp(stream));
-                connections.spawn(serve::socket(app, socket, peer, stop));
+                connections.spawn(plain(app, socket, peer, stop));
                 return Ok(());
             };
             // Whoever dawdles over a handshake keeps nobody else from coming in; and one too many of those
@@ -192,6 +192,21 @@ async fn next(
         }
     }
     Ok(())
+}
+
+/// Serves a connection that is not encrypted; it counts from now on, whenever it comes to run.
+fn plain(
+    app: Arc<App>,
+    socket: Arc<Socket>,
+    peer: Arc<Peer>,
+    stop: watch::Receiver<bool>,
+) -> impl Future<Output = Option<Left>> {
+    let serving = app.lines.serve();
+    async move {
+        let left = serve::socket(app, socket, peer, stop).await;
+        drop(serving);
+        left
+    }
 }
 
 pub(crate) fn process(stream: &UnixStream) -> Who {

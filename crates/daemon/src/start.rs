@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use api::client::Endpoint;
 use clap::Parser;
@@ -25,6 +26,7 @@ use crate::app::App;
 use crate::config::{self, Config, Flags};
 use crate::http::line::Phase;
 use crate::http::resumed;
+use crate::http::serve::Left;
 use crate::shutdown::{self, Asked, LAST_WORDS, Signals};
 use crate::telemetry::{self, Collector, Telemetry};
 use crate::upgrade::{self, Leaving, Legacy};
@@ -39,6 +41,9 @@ const STACK: usize = 1 << 20;
 
 /// Malloc keeps a pool a thread by default: with threads that come and go that is mere waste.
 const ARENAS: usize = 2;
+
+/// How long connections may take to leave on a machine that has other work.
+const TO_LEAVE: Duration = Duration::from_secs(10);
 
 /// Descriptors wanted: a few a container.
 const DESCRIPTORS: u64 = 1 << 20;
@@ -360,7 +365,13 @@ impl Open {
         let doors: Vec<_> = entrances.iter().map(|one| one.door.clone()).collect();
         let mut known = JoinSet::new();
         for left in legacy.connections(&doors) {
-            known.spawn(resumed::go_on(app.clone(), left, stopping.clone()));
+            let serving = app.lines.serve();
+            let go_on = resumed::go_on(app.clone(), left, stopping.clone());
+            known.spawn(async move {
+                let left = go_on.await;
+                drop(serving);
+                left
+            });
         }
         for entrance in entrances {
             let accept = accept::accept(app.clone(), entrance, tls.clone(), stopping.clone());
@@ -396,13 +407,7 @@ impl Open {
         let (mut entrances, mut connections) = (Vec::new(), Vec::new());
         while let Some(Ok((entrance, mut of_listener))) = self.accepting.join_next().await {
             entrances.extend(entrance);
-            let left = async {
-                while let Some(left) = of_listener.join_next().await {
-                    connections.extend(left.ok().flatten());
-                }
-            };
-            // Those that are encrypted, or in the middle of what has no end, break off.
-            drop(tokio::time::timeout(LAST_WORDS, left).await);
+            connections.extend(all_left(app, &mut of_listener).await);
         }
         let metrics = self.metrics.join_next().await.and_then(Result::ok);
         app.close().await;
@@ -412,6 +417,20 @@ impl Open {
             connections,
             metrics,
             engine: app.engine.leave().await,
+        }
+    }
+}
+
+/// Those that leave, however long they take to be run; those that are encrypted stay behind, and break off.
+async fn all_left(app: &App, connections: &mut Connections) -> Vec<Left> {
+    let begun = Instant::now();
+    let mut all = Vec::new();
+    loop {
+        match tokio::time::timeout(LAST_WORDS, connections.join_next()).await {
+            Ok(Some(left)) => all.extend(left.ok().flatten()),
+            Ok(None) => return all,
+            Err(_) if app.lines.serves() && begun.elapsed() < TO_LEAVE => {}
+            Err(_) => return all,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
@@ -98,6 +98,17 @@ struct All {
     phase: watch::Sender<Phase>,
     next: AtomicU64,
     lines: Mutex<HashMap<u64, Weak<Line>>>,
+    serving: AtomicUsize,
+}
+
+/// A connection that is served, until it ends or has left.
+#[derive(Debug)]
+pub(crate) struct Serving(Lines);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.0.serving.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What is known of one connection.
@@ -181,7 +192,19 @@ impl Lines {
             phase: watch::Sender::new(Phase::Open),
             next: AtomicU64::new(0),
             lines: Mutex::default(),
+            serving: AtomicUsize::new(0),
         }))
+    }
+
+    /// One more is about to be served.
+    pub(crate) fn serve(&self) -> Serving {
+        self.0.serving.fetch_add(1, Ordering::Relaxed);
+        Serving(self.clone())
+    }
+
+    /// Whether any is.
+    pub(crate) fn serves(&self) -> bool {
+        self.0.serving.load(Ordering::Relaxed) > 0
     }
 
     /// One more connection.
@@ -280,21 +303,24 @@ impl Line {
         }
     }
 
-    /// Whether more may be read; if not, the reader is woken when it may.
-    fn may_read(&self, context: &Context<'_>) -> bool {
+    /// Reads what is there, if more may be read; if not, the reader is woken when it may. In one go: who closes the
+    /// door and then looks sees either that nothing was read, or that a request has begun.
+    fn read(
+        &self,
+        context: &Context<'_>,
+        read: impl FnOnce() -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
         let mut inner = self.inner();
-        let may = !matches!(inner.state, State::Idle) || !self.closed();
-        if !may {
+        let idle = matches!(inner.state, State::Idle);
+        if idle && self.closed() {
             inner.waker = Some(context.waker().clone());
+            return Poll::Pending;
         }
-        may
-    }
-
-    fn has_read(&self) {
-        let mut inner = self.inner();
-        if matches!(inner.state, State::Idle) {
+        let count = read();
+        if idle && matches!(count, Ok(1..)) {
             inner.state = State::Asked(Instant::now());
         }
+        Poll::Ready(count)
     }
 
     /// A request has come.
@@ -396,17 +422,10 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.line.may_read(context) {
-            return Poll::Pending;
-        }
         loop {
             ready!(self.socket.poll_ready(false, context))?;
-            match self.socket.try_read(into) {
-                Ok(0) => return Poll::Ready(Ok(())),
-                Ok(_) => {
-                    self.line.has_read();
-                    return Poll::Ready(Ok(()));
-                }
+            match ready!(self.line.read(context, || self.socket.try_read(into))) {
+                Ok(_) => return Poll::Ready(Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
