@@ -11,6 +11,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use testkit::{Brig, Client, Output, Setup, clients, root};
 
@@ -34,6 +35,9 @@ const CONTEXTS: &str = "process = \"system_u:system_r:container_t:s0\"\n\
 
 const PROCESS: &str = "system_u:system_r:container_t:s0:c";
 const FILE: &str = "system_u:object_r:container_file_t:s0";
+
+/// The policy is all tests': one at a time.
+static POLICY_IS_MINE: Mutex<()> = Mutex::new(());
 
 /// Has the policy enforced until it is dropped.
 struct Enforced;
@@ -225,6 +229,9 @@ fn containers_are_confined_where_a_policy_is_enforced() {
     if !root() {
         return;
     }
+    let _mine = POLICY_IS_MINE
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     let Some(enforced) = Enforced::begin() else {
         return;
     };
@@ -251,6 +258,9 @@ fn without_selinux_nothing_is_labelled_and_labels_are_refused() {
     if !root() {
         return;
     }
+    let _mine = POLICY_IS_MINE
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     let brig = Brig::with_image();
     for client in clients() {
         let dir = place(&brig, &format!("plain-{client:?}"));
