@@ -299,52 +299,57 @@ fn everything_goes_on_inside() {
             "1000\n1000 7\n1000\n5\n128",
             "{client:?}: {seen}"
         );
-        // Others come in, and what it says is kept.
-        let words: Vec<&str> = own.split_whitespace().collect();
-        let health = [
-            "--health-cmd",
-            "test $(id -u) = 0",
-            "--health-interval",
-            "200ms",
-        ];
-        let run = ["run", "-d", "--name", "box"];
-        let command = ["bb", "sh", "-c", "echo hello; sleep 1000000"];
-        ok(&[&run[..], &words, &health, &command].concat());
-        let first = map(&brig, "box")[1];
-        assert!(first >= POOL, "{first}");
-        let look = [
-            "exec",
-            "box",
-            "sh",
-            "-c",
-            "id -u; tr -s ' ' < /proc/self/gid_map",
-        ];
-        assert_eq!(ok(&look), format!("0\n 0 {first} 65536"));
-        let look = [
-            "exec",
-            "-u",
-            "5:6",
-            "box",
-            "sh",
-            "-c",
-            "id -u; id -g; echo x > /dev/stdout",
-        ];
-        assert_eq!(ok(&look), "5\n6\nx");
-        until("the log", || {
-            ok(&["logs", "box"]).contains("hello").then_some(())
-        });
-        until("health", || {
-            let state = brig.inspect("box")["State"]["Health"]["Status"].clone();
-            (state == "healthy").then_some(())
-        });
-        let stats = ok(&["stats", "--no-stream", "--format", "{{.PIDs}}", "box"]);
-        assert!(stats.trim().parse::<u32>().unwrap() >= 1, "{stats}");
-        assert!(ok(&["top", "box"]).contains("sleep 1000000"));
-        ok(&["pause", "box"]);
-        ok(&["unpause", "box"]);
-        ok(&["rm", "-f", "box"]);
+        others_come_in(&brig, client, own);
     }
     brig.finish();
+}
+
+/// Others come in, and what it says is kept.
+fn others_come_in(brig: &Brig, client: Client, own: &str) {
+    let ok = |args: &[&str]| brig.with(client, args).ok().to_owned();
+    let words: Vec<&str> = own.split_whitespace().collect();
+    let health = [
+        "--health-cmd",
+        "test $(id -u) = 0",
+        "--health-interval",
+        "200ms",
+    ];
+    let run = ["run", "-d", "--name", "box"];
+    let command = ["bb", "sh", "-c", "echo hello; sleep 1000000"];
+    ok(&[&run[..], &words, &health, &command].concat());
+    let first = map(brig, "box")[1];
+    assert!(first >= POOL, "{first}");
+    let look = [
+        "exec",
+        "box",
+        "sh",
+        "-c",
+        "id -u; tr -s ' ' < /proc/self/gid_map",
+    ];
+    assert_eq!(ok(&look), format!("0\n 0 {first} 65536"));
+    let look = [
+        "exec",
+        "-u",
+        "5:6",
+        "box",
+        "sh",
+        "-c",
+        "id -u; id -g; echo x > /dev/stdout",
+    ];
+    assert_eq!(ok(&look), "5\n6\nx");
+    until("the log", || {
+        ok(&["logs", "box"]).contains("hello").then_some(())
+    });
+    until("health", || {
+        let state = brig.inspect("box")["State"]["Health"]["Status"].clone();
+        (state == "healthy").then_some(())
+    });
+    let stats = ok(&["stats", "--no-stream", "--format", "{{.PIDs}}", "box"]);
+    assert!(stats.trim().parse::<u32>().unwrap() >= 1, "{stats}");
+    assert!(ok(&["top", "box"]).contains("sleep 1000000"));
+    ok(&["pause", "box"]);
+    ok(&["unpause", "box"]);
+    ok(&["rm", "-f", "box"]);
 }
 
 #[test]
