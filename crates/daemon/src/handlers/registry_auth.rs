@@ -68,7 +68,10 @@ pub(super) fn all(call: &Call) -> Result<All, Failure> {
     if text.is_empty() {
         return Ok(All::default());
     }
-    serde_json::from_slice(&text).map(All).map_err(|_| wrong())
+    // Docker's library says `null` where there is nobody.
+    let all: Result<Option<_>, _> = serde_json::from_slice(&text);
+    all.map(|all| All(all.unwrap_or_default()))
+        .map_err(|_| wrong())
 }
 
 /// The strongest thing it says.

@@ -28,6 +28,8 @@ pub(super) fn ping() -> Response<Body> {
         (CACHE_CONTROL, "no-cache, no-store, must-revalidate"),
         (PRAGMA, "no-cache"),
         (HeaderName::from_static("swarm"), "inactive"),
+        // BuildKit, which is what builds are done by unless a client asks for the other.
+        (HeaderName::from_static("builder-version"), "2"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }

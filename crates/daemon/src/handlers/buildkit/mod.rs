@@ -71,10 +71,17 @@ impl Builds {
 
 /// Takes the connection over for HTTP/2.
 fn taken_over(call: &mut Call) -> Result<OnUpgrade, Failure> {
+    // Docker asks for no `Connection: Upgrade` beside it.
     let wanted = call.request.headers().get(UPGRADE);
-    if !call.wants_upgrade() || wanted.is_none_or(|value| value != "h2c") {
-        let sentence =
-            "this is answered in HTTP/2 only: ask for it with Connection: Upgrade and Upgrade: h2c";
+    let refused = match wanted.map(|value| value.as_bytes()) {
+        Some(b"h2c") => None,
+        Some(other) => Some(format!(
+            "protocol {} is not supported: h2c is expected",
+            String::from_utf8_lossy(other)
+        )),
+        None => Some("no upgrade: this is answered in HTTP/2 only, with Upgrade: h2c".to_owned()),
+    };
+    if let Some(sentence) = refused {
         return Err(Failure::bad_request(sentence));
     }
     Ok(hyper::upgrade::on(&mut call.request))
