@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use types::Digest;
 
 use crate::error::Error;
@@ -178,10 +179,39 @@ pub(crate) fn parse_document(what: &str, text: &[u8]) -> Result<Document, Error>
 
 /// Parses any document.
 pub(crate) fn parse<T: DeserializeOwned>(what: &str, text: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(text).map_err(|source| Error::Document {
+    let parsed = serde_json::from_slice(text).or_else(|source| match without_nulls(text) {
+        Some(value) => serde_json::from_value(value).map_err(|_| source),
+        None => Err(source),
+    });
+    parsed.map_err(|source| Error::Document {
         what: what.to_owned(),
         source,
     })
+}
+
+/// The same without what is `null`, as Go's library writes what is empty, and with an empty list of layers.
+/// None where there is no such thing.
+fn without_nulls(text: &[u8]) -> Option<Value> {
+    fn drop_nulls(value: &mut Value) -> bool {
+        match value {
+            Value::Object(fields) => {
+                let before = fields.len();
+                let layers = fields.get_mut("diff_ids").filter(|ids| ids.is_null());
+                let listed = layers.map(|ids| *ids = Value::Array(Vec::new())).is_some();
+                fields.retain(|_, value| !value.is_null());
+                let dropped = listed || fields.len() < before;
+                fields
+                    .values_mut()
+                    .fold(dropped, |any, value| drop_nulls(value) || any)
+            }
+            Value::Array(values) => values
+                .iter_mut()
+                .fold(false, |any, value| drop_nulls(value) || any),
+            _ => false,
+        }
+    }
+    let mut value = serde_json::from_slice(text).ok()?;
+    drop_nulls(&mut value).then_some(value)
 }
 
 /// What the image of this configuration runs on; none when it does not say.
@@ -204,6 +234,16 @@ mod tests {
 
     fn digest(byte: &str) -> String {
         format!("sha256:{}", byte.repeat(32))
+    }
+
+    #[test]
+    fn what_go_writes_as_null_is_empty() {
+        let config = br#"{"architecture":"amd64","os":"linux","author":null,
+            "config":{"Cmd":null},"rootfs":{"type":"layers","diff_ids":null},"history":null}"#;
+        let config: oci_spec::image::ImageConfiguration = parse("c", config).unwrap();
+        assert!(config.rootfs().diff_ids().is_empty());
+        let error = parse::<oci_spec::image::ImageConfiguration>("c", br#"{"rootfs":null}"#);
+        assert_eq!(error.unwrap_err().to_string(), "c cannot be understood");
     }
 
     #[test]
