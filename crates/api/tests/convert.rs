@@ -290,10 +290,7 @@ const SENSELESS: &[(&str, &str)] = &[
         "invalid Hostname: \"a b\": letters, digits, '.', '-' and '_' are expected, at most \
          64",
     ),
-    (
-        r#"{"Env": ["=x"]}"#,
-        "invalid Env: invalid environment variable: \"=x\"",
-    ),
+    (r#"{"Env": ["=x"]}"#, "invalid environment variable: =x"),
     (r#"{"StopSignal": "FOO"}"#, "invalid StopSignal: FOO"),
     (
         r#"{"ExposedPorts": {"x/tcp": {}}}"#,
@@ -301,15 +298,15 @@ const SENSELESS: &[(&str, &str)] = &[
     ),
     (
         r#"{"HostConfig": {"PidMode": "shareable"}}"#,
-        "invalid PID mode: shareable: host, private or container:NAME is expected",
+        "invalid PID mode: shareable",
     ),
     (
         r#"{"HostConfig": {"IpcMode": "container:"}}"#,
-        "invalid IPC mode: container:: none, private, shareable, host or container:NAME is expected",
+        "invalid IPC mode: container:",
     ),
     (
         r#"{"HostConfig": {"UTSMode": "container:x"}}"#,
-        "invalid UTS mode: container:x: host or private is expected",
+        "invalid UTS mode: container:x",
     ),
     (
         r#"{"HostConfig": {"CgroupnsMode": "none"}}"#,
@@ -473,12 +470,11 @@ const SENSELESS: &[(&str, &str)] = &[
     ),
     (
         r#"{"HostConfig": {"SecurityOpt": ["nonsense"]}}"#,
-        "invalid HostConfig.SecurityOpt: \"nonsense\": name=value is expected",
+        "invalid --security-opt 1: \"nonsense\"",
     ),
     (
         r#"{"HostConfig": {"SecurityOpt": ["a=b"]}}"#,
-        "invalid HostConfig.SecurityOpt: \"a=b\": no-new-privileges, seccomp, apparmor, \
-         writable-cgroups and label=disable are known",
+        "invalid --security-opt 2: \"a=b\"",
     ),
     (
         r#"{"HostConfig": {"SecurityOpt": ["seccomp=/etc/x"]}}"#,

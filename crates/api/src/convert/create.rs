@@ -159,10 +159,10 @@ fn check_environment(env: &[String]) -> Result<(), Refusal> {
         .iter()
         .find(|e| e.is_empty() || e.starts_with('=') || e.contains('\0'))
     {
-        Some(bad) => Err(Refusal::invalid(
-            "Env",
-            format!("invalid environment variable: {bad:?}"),
-        )),
+        Some(bad) => Err(Refusal::Said(format!(
+            "invalid environment variable: {}",
+            bad.escape_debug()
+        ))),
         None => Ok(()),
     }
 }

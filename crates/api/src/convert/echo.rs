@@ -207,7 +207,8 @@ pub(super) fn add_resources(host: &mut HostConfig, asked: &Resources) {
     host.memory_swap = asked.memory_swap.unwrap_or(0);
     host.memory_swappiness = asked.memory_swappiness.map(i64::from);
     host.oom_kill_disable = Some(asked.oom_kill_disable);
-    host.pids_limit = asked.pids_limit;
+    // What an update has lifted is nothing to clients.
+    host.pids_limit = asked.pids_limit.map(|limit| limit.max(0));
     host.ulimits = Some(asked.ulimits.iter().map(ulimit).collect());
     host.oom_score_adj = i64::from(asked.oom_score_adj.unwrap_or(0));
     host.net_ingress = asked.bandwidth.ingress.map(net_rate);

@@ -10,6 +10,7 @@ struct Kind<'a> {
     name: &'static str,
     asked: &'a str,
     accepted: fn(&NamespaceMode) -> bool,
+    /// Nothing where the sentence is the one that clients know.
     expected: &'static str,
 }
 
@@ -20,19 +21,19 @@ pub(super) fn namespaces(host: &HostConfig) -> Result<Namespaces, Refusal> {
             name: "PID",
             asked: &host.pid_mode,
             accepted: |mode| matches!(mode, Mode::Private | Mode::Host | Mode::Container(_)),
-            expected: "host, private or container:NAME",
+            expected: "",
         })?,
         ipc: read(&Kind {
             name: "IPC",
             asked: &host.ipc_mode,
             accepted: |_| true,
-            expected: "none, private, shareable, host or container:NAME",
+            expected: "",
         })?,
         uts: read(&Kind {
             name: "UTS",
             asked: &host.uts_mode,
             accepted: |mode| matches!(mode, Mode::Private | Mode::Host),
-            expected: "host or private",
+            expected: "",
         })?,
         cgroup: read(&Kind {
             name: "cgroup namespace",
@@ -60,10 +61,11 @@ fn read(kind: &Kind<'_>) -> Result<NamespaceMode, Refusal> {
     let mode = NamespaceMode::parse(asked);
     let fits = |mode: &NamespaceMode| *mode == NamespaceMode::Default || (kind.accepted)(mode);
     mode.filter(fits).ok_or_else(|| {
-        Refusal::Said(format!(
-            "invalid {} mode: {}: {} is expected",
-            kind.name, kind.asked, kind.expected
-        ))
+        let invalid = format!("invalid {} mode: {}", kind.name, kind.asked);
+        Refusal::Said(match kind.expected {
+            "" => invalid,
+            expected => format!("{invalid}: {expected} is expected"),
+        })
     })
 }
 

@@ -18,12 +18,12 @@ pub(super) fn resources(host: &HostConfig) -> Result<Resources, Refusal> {
         memory_swappiness: swappiness(host.memory_swappiness)?,
         oom_kill_disable: host.oom_kill_disable.unwrap_or(false),
         nano_cpus: set(host.nano_cpus),
-        cpu_shares: unsigned("HostConfig.CpuShares", host.cpu_shares)?,
+        cpu_shares: cpu_shares(host.cpu_shares)?,
         cpu_period: unsigned("HostConfig.CpuPeriod", host.cpu_period)?,
         cpu_quota: set(host.cpu_quota),
         cpuset_cpus: cpu_list("HostConfig.CpusetCpus", &host.cpuset_cpus)?,
         cpuset_mems: cpu_list("HostConfig.CpusetMems", &host.cpuset_mems)?,
-        pids_limit: host.pids_limit.filter(|n| *n != 0),
+        pids_limit: host.pids_limit.filter(|n| *n > 0),
         ulimits: ulimits(host.ulimits.as_deref().unwrap_or_default())?,
         devices: devices::devices(host.devices.as_deref().unwrap_or_default())?,
         device_rules: devices::rules(host.device_cgroup_rules.as_deref().unwrap_or_default())?,
@@ -93,6 +93,12 @@ fn rate(field: &'static str, asked: Option<&NetRate>) -> Result<Option<Rate>, Re
 /// Zero is not said.
 fn set(number: i64) -> Option<i64> {
     Some(number).filter(|n| *n != 0)
+}
+
+fn cpu_shares(number: i64) -> Result<Option<u64>, Refusal> {
+    let invalid = "value must be a positive integer";
+    unsigned("HostConfig.CpuShares", number)
+        .map_err(|_| Refusal::Said(format!("invalid CPU shares ({number}): {invalid}")))
 }
 
 fn unsigned(field: &'static str, number: i64) -> Result<Option<u64>, Refusal> {

@@ -20,6 +20,11 @@ pub(super) fn security(host: &HostConfig) -> Result<Security, Refusal> {
         masked_paths: host.masked_paths.clone(),
         readonly_paths: host.readonly_paths.clone(),
     };
+    if host.annotations.contains_key("") {
+        return Err(Refusal::Said(
+            "invalid Annotations: the empty string is not permitted as an annotation key".into(),
+        ));
+    }
     for option in host.security_opt.iter().flatten() {
         apply(&mut security, option)?;
     }
@@ -32,30 +37,30 @@ fn apply(security: &mut Security, option: &str) -> Result<(), Refusal> {
         security.no_new_privileges = true;
         return Ok(());
     }
+    if option == "writable-cgroups" {
+        security.writable_cgroups = true;
+        return Ok(());
+    }
     let Some((name, value)) = option.split_once(['=', ':']) else {
-        return Err(Refusal::invalid(
-            FIELD,
-            format!("{option:?}: name=value is expected"),
-        ));
+        return Err(Refusal::Said(format!(
+            "invalid --security-opt 1: {option:?}"
+        )));
     };
     match (name, value) {
         ("no-new-privileges", _) => {
             security.no_new_privileges = boolean(option, value)?;
         }
         ("seccomp", _) => security.seccomp = seccomp(value)?,
-        ("writable-cgroups", _) => security.writable_cgroups = boolean(option, value)?,
+        ("writable-cgroups", "true") => security.writable_cgroups = true,
+        ("writable-cgroups", "false") => security.writable_cgroups = false,
         // So it is unless somebody asks for a profile.
         ("apparmor", "unconfined" | "") => security.apparmor = None,
         ("label", label) => security.labels.push(label.to_owned()),
         ("apparmor", profile) => security.apparmor = Some(profile.to_owned()),
         _ => {
-            return Err(Refusal::invalid(
-                FIELD,
-                format!(
-                    "{option:?}: no-new-privileges, seccomp, apparmor, label and \
-                     writable-cgroups are known"
-                ),
-            ));
+            return Err(Refusal::Said(format!(
+                "invalid --security-opt 2: {option:?}"
+            )));
         }
     }
     Ok(())

@@ -14,6 +14,9 @@ use crate::http::respond::{self, Answer};
 pub(super) async fn commit(app: &App, call: Call) -> Answer {
     let query = &call.query;
     let text = |name: &str| query.get(name).unwrap_or_default().to_owned();
+    let reference = target(&call)?;
+    // Docker's clients send `null`.
+    let body: Option<Option<wire::ContainerConfig>> = Call::json(call.request).await?;
     let who = text("container");
     if who.is_empty() {
         return Err(Failure::bad_request(
@@ -21,7 +24,7 @@ pub(super) async fn commit(app: &App, call: Call) -> Answer {
         ));
     }
     let mut options = CommitOptions {
-        reference: target(&call)?,
+        reference,
         author: text("author"),
         comment: text("comment"),
         // Unless it is told not to.
@@ -29,8 +32,6 @@ pub(super) async fn commit(app: &App, call: Call) -> Answer {
         config: None,
         changes: query.all("changes").map(str::to_owned).collect(),
     };
-    // Docker's clients send `null`.
-    let body: Option<Option<wire::ContainerConfig>> = Call::json(call.request).await?;
     options.config = body.flatten().map(run_config);
     let id = app
         .blocking(move |engine| container::commit(engine, &who, options))

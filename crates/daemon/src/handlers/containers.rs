@@ -34,6 +34,10 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
         Failure::bad_request("config cannot be empty in order to create a container")
     })?;
     let mut spec = container_spec(body, platform, version)?;
+    // Older clients know of no other memory than what can be shared.
+    if !version.has(40) && spec.namespaces.ipc == types::NamespaceMode::Default {
+        spec.namespaces.ipc = types::NamespaceMode::Shareable;
+    }
     if !peer.door.policy.is_open() {
         guard::may_create(app, &peer.door.policy, &mut spec).await?;
     }
@@ -296,7 +300,12 @@ pub(super) async fn update(app: &App, call: Call) -> Answer {
         ..
     } = call;
     let body: Option<wire::ContainerUpdateRequest> = Call::json(request).await?;
-    let change = convert::container_change(&body.unwrap_or_default(), version)?;
+    let mut body = body.unwrap_or_default();
+    // Older clients said what nobody listened to.
+    if !version.has(40) {
+        body.host_config.pids_limit = None;
+    }
+    let change = convert::container_change(&body, version)?;
     guard::may_update(app, &peer.door.policy, &name, &change).await?;
     let warnings = app
         .blocking(move |engine| container::update(engine, &name, &change))
@@ -316,10 +325,20 @@ pub(super) async fn resize(app: &App, call: &Call) -> Answer {
 
 /// Rows and columns.
 pub(super) fn size_query(call: &Call) -> Result<[u16; 2], Failure> {
-    let side = |name| {
-        call.query
-            .number(name)?
-            .ok_or_else(|| Failure::bad_request(format!("invalid {name}: a number is expected")))
+    let side = |name, word| {
+        let text = call.query.get(name).unwrap_or_default();
+        side(text)
+            .map_err(|why| Failure::bad_request(format!("invalid resize {word} {text:?}: {why}")))
     };
-    Ok([side("h")?, side("w")?])
+    Ok([side("h", "height")?, side("w", "width")?])
+}
+
+/// What is wrong with it is told as Go's library does. What no terminal is as large as is cut.
+fn side(text: &str) -> Result<u16, &'static str> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("invalid syntax");
+    }
+    let side: u32 = text.parse().map_err(|_| "value out of range")?;
+    Ok(u16::try_from(side).unwrap_or(u16::MAX))
 }

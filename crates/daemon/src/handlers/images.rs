@@ -178,6 +178,11 @@ pub(super) fn target(call: &Call) -> Result<Option<ImageRef>, Failure> {
             "refusing to create a tag with a digest reference: {repository}"
         )));
     }
+    if repository.split(':').next() == Some("sha256") {
+        return Err(Failure::bad_request(
+            "refusing to create an ambiguous tag using digest algorithm as name",
+        ));
+    }
     Ok(Some(match call.query.get("tag") {
         Some(tag) => named.with_tag(tag)?,
         None => named,

@@ -26,10 +26,8 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
     };
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let limits = Limits::of(&facts.warnings);
-    let bridge = |table: &str| {
-        let path = format!("/proc/sys/net/bridge/bridge-nf-call-{table}");
-        (!call.version.has(50)).then(|| is_on(&path))
-    };
+    // Rules that the kernel applies to what is bridged are none of ours, and Docker says no.
+    let bridge = (!call.version.has(50)).then_some(false);
     let registries = registries::config(&app.engine);
     respond::ok(&wire::Info {
         id,
@@ -50,9 +48,9 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
         pids_limit: limits.has("pids limit"),
         oom_kill_disable: facts.cgroup_version == 1 && limits.has("oom kill disable"),
         ipv4_forwarding: is_on("/proc/sys/net/ipv4/ip_forward"),
-        // Clients of then warn when these are absent.
-        bridge_nf_iptables: bridge("iptables"),
-        bridge_nf_ip6tables: bridge("ip6tables"),
+        // Clients of then expect them to be there.
+        bridge_nf_iptables: bridge,
+        bridge_nf_ip6tables: bridge,
         debug: tracing::enabled!(tracing::Level::DEBUG),
         n_fd: std::fs::read_dir("/proc/self/fd").map_or(0, |files| count(files.count())),
         system_time: rfc3339(Some(crate::clock::now())),

@@ -219,7 +219,30 @@ pub(crate) async fn json<T: DeserializeOwned>(body: Sent) -> Result<Option<T>, F
     }
     serde_json::from_slice(&bytes)
         .map(Some)
-        .map_err(|error| Failure::bad_request(format!("invalid JSON: {error}")))
+        .map_err(|error| Failure::bad_request(unreadable(&bytes, &error)))
+}
+
+/// What is wrong with a body, in the words of Go's library where it is no JSON at all.
+fn unreadable(body: &[u8], error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let line = body
+        .split(|byte| *byte == b'\n')
+        .nth(error.line().max(1) - 1);
+    let column = error.column().max(1) - 1;
+    let there = line.and_then(|line| line.get(column));
+    let Some(there) = there.map(|byte| char::from(*byte)) else {
+        return format!("invalid JSON: {text}");
+    };
+    let wanted = match text.split(" at line ").next().unwrap_or_default() {
+        "trailing characters" => return "unexpected content after JSON".to_owned(),
+        "key must be a string" => "looking for beginning of object key string",
+        "expected value" => "looking for beginning of value",
+        "expected `:`" => "after object key",
+        "expected `,` or `}`" => "after object key:value pair",
+        "expected `,` or `]`" => "after array element",
+        _ => return format!("invalid JSON: {text}"),
+    };
+    format!("invalid JSON: invalid character {there:?} {wanted}")
 }
 
 /// A request's body as it is.

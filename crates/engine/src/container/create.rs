@@ -157,8 +157,9 @@ fn checked(
     described::edits(engine, spec)?;
     secret::place::resolve(engine, spec)?;
     forward::check(&spec.log)?;
-    check::platform(spec, &image::platform(&image.config), &Platform::host())?;
+    let foreign = check::platform(spec, &image::platform(&image.config), &Platform::host())?;
     let mut warnings = check::limits(&mut spec.resources, &Machine::of(host))?;
+    warnings.extend(foreign);
     warnings.extend(network::warnings(spec));
     mounts::check_sources(&spec.mounts)?;
     let init = &engine.config().init;

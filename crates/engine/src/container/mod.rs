@@ -279,7 +279,7 @@ pub enum WrongState {
     #[error("container {0} is restarting, wait until the container is running")]
     Restarting(ContainerId),
     /// The new name is the one it has.
-    #[error("renaming a container with the same name as its current name")]
+    #[error("Renaming a container with the same name as its current name")]
     SameName,
     /// It may not run when it is removed.
     #[error(

@@ -61,7 +61,10 @@ fn of_other(engine: &Engine, text: &str) -> Result<Vec<MountRequest>, Error> {
         reason: format!("invalid mode: {mode}: of ro and rw one is expected, and of z and Z"),
     };
     let read_only = is_read_only(mode).ok_or_else(invalid)?;
-    let other = engine.find(name)?;
+    let other = engine.find(name).map_err(|error| match error {
+        Error::NoContainer(name) => Invalid::NoDonor(name).into(),
+        error => error,
+    })?;
     let mounts = other.resolved().into_owned().mounts.into_iter();
     let ours = |mut mount: MountRequest| {
         mount.read_only |= read_only;

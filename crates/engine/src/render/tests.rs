@@ -186,7 +186,7 @@ fn the_default_container() {
     insta::assert_snapshot!(text.join("\n"), @r#"
     hostname: box
     linux.cgroupsPath: /brig/x
-    linux.maskedPaths: /proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/sched_debug /proc/scsi /proc/timer_list /proc/timer_stats /sys/devices/virtual/powercap /sys/firmware
+    linux.maskedPaths: /proc/asound /proc/acpi /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list /proc/timer_stats /proc/sched_debug /proc/scsi /sys/firmware /sys/devices/virtual/powercap
     linux.namespaces[00]: type=mount
     linux.namespaces[01]: type=uts
     linux.namespaces[02]: type=pid
@@ -243,7 +243,7 @@ fn privileged() {
         case.spec.security.privileged = true;
         case.devices = vec![device("/dev/kvm", "rwm")];
     }), @r#"
-    - linux.maskedPaths: /proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/sched_debug /proc/scsi /proc/timer_list /proc/timer_stats /sys/devices/virtual/powercap /sys/firmware
+    - linux.maskedPaths: /proc/asound /proc/acpi /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list /proc/timer_stats /proc/sched_debug /proc/scsi /sys/firmware /sys/devices/virtual/powercap
     - linux.readonlyPaths: /proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger
     - linux.resources.devices[00]: allow=false, access=rwm
     - linux.resources.devices[01]: allow=true, type=c, access=m
@@ -298,7 +298,7 @@ fn security() {
         security.masked_paths = Some(Vec::new());
         security.readonly_paths = Some(words("/proc/sys"));
     }), @r#"
-    - linux.maskedPaths: /proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/sched_debug /proc/scsi /proc/timer_list /proc/timer_stats /sys/devices/virtual/powercap /sys/firmware
+    - linux.maskedPaths: /proc/asound /proc/acpi /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list /proc/timer_stats /proc/sched_debug /proc/scsi /sys/firmware /sys/devices/virtual/powercap
     - linux.readonlyPaths: /proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger
     - linux.seccomp: SCMP_ACT_ERRNO
     - process.noNewPrivileges: false

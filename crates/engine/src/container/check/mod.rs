@@ -25,16 +25,6 @@ pub enum Invalid {
     /// The image's stop signal is none.
     #[error("the image's stop signal is invalid: {0}")]
     ImageStopSignal(String),
-    /// The image is for another machine.
-    #[error(
-        "image {image} is for {platform}, this machine is {host}: \
-         an image for {host} is expected"
-    )]
-    Platform {
-        image: String,
-        platform: String,
-        host: String,
-    },
     /// A platform was asked for that the image is not for.
     #[error(
         "image with reference {image} was found but does not match the specified platform: \
@@ -63,6 +53,9 @@ pub enum Invalid {
     /// A container to share with that is not there.
     #[error("No such container: {who}: only what is there can be shared with")]
     NoOther { who: String },
+    /// A container whose volumes are wanted and that is not there.
+    #[error("No such container: {0}")]
+    NoDonor(String),
     /// A container that shares no memory.
     #[error(
         "container {0}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
@@ -129,9 +122,12 @@ pub enum Invalid {
 }
 
 impl Invalid {
-    /// Always [`ErrorKind::Invalid`].
+    /// [`ErrorKind::Invalid`], but for an image that is not there for a platform: clients pull it then.
     pub fn kind(&self) -> ErrorKind {
-        ErrorKind::Invalid
+        match self {
+            Self::OtherPlatform { .. } => ErrorKind::NotFound,
+            _ => ErrorKind::Invalid,
+        }
     }
 }
 
@@ -161,12 +157,13 @@ pub(super) fn apparmor(spec: &ContainerSpec, there: bool) -> Result<(), Invalid>
     }
 }
 
-/// Whether the image runs here, and is what was asked for.
+/// Whether the image is what was asked for; a warning if it is for another machine and nobody has asked
+/// for that: it runs if this one emulates the other.
 pub(super) fn platform(
     spec: &ContainerSpec,
     actual: &Platform,
     host: &Platform,
-) -> Result<(), Invalid> {
+) -> Result<Option<String>, Invalid> {
     if let Some(wanted) = &spec.platform
         && !wanted.runs(actual)
     {
@@ -176,14 +173,13 @@ pub(super) fn platform(
             actual: actual.to_string(),
         });
     }
-    if spec.platform.is_none() && !host.runs(actual) {
-        return Err(Invalid::Platform {
-            image: spec.image.clone(),
-            platform: actual.to_string(),
-            host: host.to_string(),
-        });
-    }
-    Ok(())
+    let foreign = spec.platform.is_none() && !host.runs(actual);
+    Ok(foreign.then(|| {
+        format!(
+            "The requested image's platform ({actual}) does not match the detected host platform \
+             ({host}) and no specific platform was requested"
+        )
+    }))
 }
 
 fn mounts(mounts: &[MountRequest]) -> Result<(), Invalid> {
@@ -316,15 +312,17 @@ mod tests {
             image: "x".into(),
             ..ContainerSpec::default()
         };
-        assert_eq!(platform(&spec, &host, &host), Ok(()));
+        assert_eq!(platform(&spec, &host, &host), Ok(None));
         assert_eq!(
-            platform(&spec, &other, &host).unwrap_err().to_string(),
-            "image x is for linux/arm64, this machine is linux/amd64: \
-             an image for linux/amd64 is expected"
+            platform(&spec, &other, &host).unwrap().as_deref(),
+            Some(
+                "The requested image's platform (linux/arm64) does not match the detected host \
+                 platform (linux/amd64) and no specific platform was requested"
+            )
         );
         // Whoever names the platform gets what they asked for, emulated if the machine can.
         spec.platform = Some(other.clone());
-        assert_eq!(platform(&spec, &other, &host), Ok(()));
+        assert_eq!(platform(&spec, &other, &host), Ok(None));
         assert_eq!(
             platform(&spec, &host, &host).unwrap_err().to_string(),
             "image with reference x was found but does not match the specified platform: \
