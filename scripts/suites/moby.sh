@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs Docker's own integration tests against a daemon.
 #
-#   scripts/suites/moby.sh build                     their programs, once, into the cache
+#   scripts/suites/moby.sh prepare                   their programs, once, into the cache
 #   scripts/suites/alone.sh scripts/suites/moby.sh container [flags of a Go test]
 #
 # Packages are the directories of `integration/` in Docker's source: container, network, volume, image, system,
@@ -100,9 +100,9 @@ images() {
 }
 
 package=${1:-}
-[ -n "$package" ] || die "say build, or which package of integration/ is run"
+[ -n "$package" ] || die "say prepare, or which package of integration/ is run"
 build
-[ "$package" = build ] && exit
+[ "$package" = prepare ] && exit
 shift
 [ -n "${DOCKER_HOST:-}" ] || die "DOCKER_HOST is not set: it says which daemon is asked"
 program=$tests/bin/${package//\//-}.test

@@ -52,13 +52,13 @@ const REFUSED: &[Case] = &[
     ),
     (
         "/containers/create",
-        r#"{"Image":"bb","HostConfig":{"VolumesFrom":["nobody"]}}"#,
+        r#"{"Image":"bb","Cmd":["true"],"HostConfig":{"VolumesFrom":["nobody"]}}"#,
         400,
         "No such container: nobody",
     ),
     (
         "/containers/create?platform=linux/riscv64",
-        r#"{"Image":"bb"}"#,
+        r#"{"Image":"bb","Cmd":["true"]}"#,
         404,
         "image with reference bb was found but does not match the specified platform: \
          wanted linux/riscv64, actual: linux/amd64",
@@ -87,12 +87,6 @@ const REFUSED: &[Case] = &[
         "",
         400,
         r#"invalid resize height "-100": value out of range"#,
-    ),
-    (
-        "/containers/c1/rename?name=c1",
-        "",
-        400,
-        "Renaming a container with the same name as its current name",
     ),
     (
         "/images/bb/tag?repo=sha256&tag=some",
