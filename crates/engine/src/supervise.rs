@@ -311,6 +311,7 @@ fn tell_end(engine: &Engine, container: &Container, change: &Change, run: Durati
         ("exitCode", status.code.to_string()),
     ];
     network::told::of_run(engine, container, "disconnect");
+    volume::told::unmounted(engine, container);
     event::of_container_with(engine, container, "die", more);
 }
 

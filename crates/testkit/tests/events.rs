@@ -173,6 +173,34 @@ fn what_is_told_says_what_dockers_does() {
 }
 
 #[test]
+fn volumes_are_told_of_once() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    brig.brig(&["volume", "create", "data"]).ok();
+    brig.brig(&["volume", "create", "data"]).ok();
+    let mounted = ["run", "--rm", "-v", "data:/d", "-v", "/own", "bb", "true"];
+    brig.brig(&mounted).ok();
+    brig.brig(&["volume", "rm", "data"]).ok();
+    brig.brig(&["volume", "prune", "-f"]).ok();
+    let of = |more: &[&str]| actions(&brig, &[&["-f", "type=volume"], more].concat());
+    let data = of(&["-f", "volume=data"]);
+    assert_eq!(data, ["create", "mount", "unmount", "destroy"]);
+    // Those of the container's own, which go with it, and the prune.
+    assert_eq!(
+        of(&[]).iter().filter(|action| *action == "create").count(),
+        2
+    );
+    assert_eq!(
+        of(&[]).iter().filter(|action| *action == "destroy").count(),
+        2
+    );
+    assert_eq!(of(&[]).last().unwrap(), "prune");
+    brig.finish();
+}
+
+#[test]
 fn every_client_prints_the_same() {
     if !root() {
         return;

@@ -265,7 +265,6 @@ fn everything_goes_on_inside() {
     }
     let brig = start(&["--userns-remap", "default"]);
     for client in clients() {
-        let ok = |args: &[&str]| brig.with(client, args).ok().to_owned();
         let own = mode(client);
         // Network: low ports, pings, names. Devices, terminals, file systems of the kernel.
         let script = "ping -c1 -w20 127.0.0.1 >/dev/null && echo ping; \

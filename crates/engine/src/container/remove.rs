@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sys::Errno;
 use types::{Change, ContainerId, ExitStatus, Lifecycle};
 
-use super::{WrongState, kill, restarts};
+use super::{WrongState, kill, restarts, volumes};
 use crate::table::Container;
 use crate::{Engine, Error, clock, event, exec};
 
@@ -152,6 +152,7 @@ fn forget(engine: &Engine, container: &Arc<Container>, volumes: bool) -> Result<
         return Err(error);
     }
     engine.table_mut().forget(container);
+    volumes::forget(engine, container);
     event::of_container(engine, container, "destroy");
     exec::forget(engine, container);
     container.live().pending.clear();

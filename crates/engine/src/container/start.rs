@@ -51,7 +51,7 @@ use crate::steps::name as step;
 use crate::supervise;
 use crate::table::Container;
 use crate::undo::Stack;
-use crate::{Engine, Error, clock, event, health, secret, users};
+use crate::{Engine, Error, clock, event, health, secret, users, volume};
 
 /// How long a shim told to end may take before it is killed.
 const SHIM_END: Duration = Duration::from_secs(10);
@@ -88,6 +88,7 @@ fn claimed(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
         }) => {
             undo.keep();
             secret::place::again(engine, container, secrets);
+            volume::told::mounted(engine, container);
             network::told::of_run(engine, container, "connect");
             event::of_container(engine, container, "start");
             supervise::begin(engine, container.clone(), shim, watch);

@@ -13,6 +13,7 @@ use types::{ContainerSpec, IdMap, Mount, MountKind, MountRequest, VolumeName, Vo
 
 use super::check::Invalid;
 use crate::render::{self, Placed};
+use crate::table::Container;
 use crate::{Engine, Error, image, volume};
 
 /// Everything that is mounted: what other containers have, unless something else is asked for there;
@@ -179,7 +180,19 @@ pub(super) fn remember(engine: &Engine, names: &[VolumeName]) {
     for name in names {
         // One that somebody has removed already has no place.
         if let Ok(volume) = engine.storage().volume(name.as_str()) {
-            engine.places().remember(&volume);
+            volume::known(engine, &volume);
+        }
+    }
+}
+
+/// Forgets the volumes that have gone with a container.
+pub(super) fn forget(engine: &Engine, container: &Container) {
+    for mount in &container.fixed.resolved.mounts {
+        if let MountKind::Volume(volume) = &mount.kind
+            && let Some(name) = volume.name.as_ref().filter(|_| volume.own)
+            && let Err(storage::Error::NoSuchVolume(_)) = engine.storage().volume(name.as_str())
+        {
+            volume::gone(engine, name.as_str());
         }
     }
 }

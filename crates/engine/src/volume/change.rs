@@ -44,11 +44,11 @@ pub fn rename(engine: &Engine, volume: &str, name: &str) -> Result<(), Error> {
         problem,
     })?;
     engine.storage().rename_volume(volume, &new)?;
-    engine.places().forget(volume);
+    super::gone(engine, volume);
     remember(engine, name)
 }
 
 fn remember(engine: &Engine, name: &str) -> Result<(), Error> {
-    engine.places().remember(&engine.storage().volume(name)?);
+    super::known(engine, &engine.storage().volume(name)?);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use storage::{ANONYMOUS, NewVolume, Volume};
 use types::VolumeName;
 
-use super::{LOCAL, Refused};
+use super::{LOCAL, Refused, known};
 use crate::container::create::random;
 use crate::{Engine, Error};
 
@@ -26,7 +26,7 @@ pub struct Request {
 pub fn create(engine: &Engine, request: Request) -> Result<Volume, Error> {
     engine.accepts_work()?;
     let volume = engine.storage().create_volume(&checked(request)?)?;
-    engine.places().remember(&volume);
+    known(engine, &volume);
     Ok(volume)
 }
 

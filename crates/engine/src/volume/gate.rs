@@ -10,6 +10,7 @@ use types::{ContainerId, Lifecycle, VolumeName};
 
 use super::Refused;
 use super::memory::Mounted;
+use super::told;
 use crate::table::Container;
 use crate::{Engine, Error};
 
@@ -32,14 +33,19 @@ impl Places {
         Ok(places)
     }
 
-    pub(crate) fn remember(&self, volume: &Volume) {
+    /// Whether it has not been known yet.
+    fn remember(&self, volume: &Volume) -> bool {
         let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
-        paths.insert(volume.name.clone(), volume.path.clone());
+        let before = paths.insert(volume.name.clone(), volume.path.clone());
+        before.is_none()
     }
 
-    pub(super) fn forget(&self, name: &str) {
+    /// Whether it has been known.
+    fn forget(&self, name: &str) -> bool {
         let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
+        let before = paths.len();
         paths.retain(|known, _| known.as_str() != name);
+        paths.len() < before
     }
 
     /// Where a volume was when it was last looked at.
@@ -56,6 +62,20 @@ impl Places {
     /// No directory is replaced as long as this is held.
     pub(crate) fn hold(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Remembers where a volume is, and tells of one that is new.
+pub(crate) fn known(engine: &Engine, volume: &Volume) {
+    if engine.places().remember(volume) {
+        told::of_volume(engine, volume.name.as_str(), "create");
+    }
+}
+
+/// Forgets one that has been removed, and tells of it.
+pub(crate) fn gone(engine: &Engine, name: &str) {
+    if engine.places().forget(name) {
+        told::of_volume(engine, name, "destroy");
     }
 }
 

@@ -6,6 +6,7 @@ mod gate;
 pub(crate) mod memory;
 mod prune;
 mod remove;
+pub(crate) mod told;
 mod transfer;
 mod usage;
 
@@ -16,7 +17,7 @@ use crate::{Engine, Error};
 pub use change::{clone, forget_snapshot, rename, restore, snapshot};
 pub use create::{Request, create};
 pub(crate) use create::{anonymous, check_driver};
-pub(crate) use gate::{Places, busy};
+pub(crate) use gate::{Places, busy, gone, known};
 pub use prune::{Pruned, prune};
 pub use remove::remove;
 pub use storage::{ANONYMOUS, Backing, CopiedTree, Volume, VolumeSnapshot};

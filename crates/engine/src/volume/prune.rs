@@ -32,5 +32,6 @@ pub fn prune(engine: &Engine, all: bool, takes: impl Fn(&Volume) -> bool) -> Res
             Err(error) => return Err(error),
         }
     }
+    super::told::pruned(engine, pruned.reclaimed);
     Ok(pruned)
 }

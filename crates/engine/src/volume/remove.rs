@@ -9,6 +9,6 @@ pub fn remove(engine: &Engine, name: &str, force: bool) -> Result<(), Error> {
         Err(storage::Error::NoSuchVolume(_)) if force => return Ok(()),
         answer => answer?,
     }
-    engine.places().forget(name);
+    super::gone(engine, name);
     Ok(())
 }
