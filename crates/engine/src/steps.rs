@@ -69,6 +69,8 @@ pub(crate) mod name {
     pub(crate) const START: &str = "start.start";
     pub(crate) const RUNNING: &str = "start.record";
     pub(crate) const UPDATE_PORTS: &str = "update.ports";
+    pub(crate) const UPDATE_VOLUMES: &str = "update.volumes";
+    pub(crate) const UPDATE_MOUNTS: &str = "update.mounts";
     pub(crate) const UPDATE_LIMITS: &str = "update.limits";
     pub(crate) const LEAVE_NAMES: &str = "disconnect.names";
     pub(crate) const LEAVE_INTERFACE: &str = "disconnect.interface";
@@ -110,6 +112,8 @@ pub fn steps() -> Vec<&'static str> {
         name::START,
         name::RUNNING,
         name::UPDATE_PORTS,
+        name::UPDATE_VOLUMES,
+        name::UPDATE_MOUNTS,
         name::UPDATE_LIMITS,
         name::LEAVE_NAMES,
         name::LEAVE_INTERFACE,

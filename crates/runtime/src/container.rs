@@ -125,6 +125,10 @@ impl Container {
         }
     }
 
+    pub(crate) fn bundle(&self) -> &Path {
+        &self.bundle
+    }
+
     /// Its first process.
     pub fn process(&self) -> ProcessRef {
         self.process

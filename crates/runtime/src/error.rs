@@ -112,6 +112,14 @@ pub enum Error {
         /// One sentence with the kernel's answer at its end.
         message: String,
     },
+    /// What was to be done in a container that runs; `message` says which object and what the kernel said.
+    #[error("{message}")]
+    Inside {
+        /// What it is about.
+        kind: ErrorKind,
+        /// One sentence with the kernel's answer at its end.
+        message: String,
+    },
     /// The container's command could not be executed.
     #[error("{message}")]
     Command {
@@ -168,7 +176,9 @@ impl Error {
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Cgroup { source, .. } => source.kind(),
             Self::Seccomp { source } => source.kind(),
-            Self::Step { kind, .. } | Self::Command { kind, .. } => *kind,
+            Self::Step { kind, .. } | Self::Inside { kind, .. } | Self::Command { kind, .. } => {
+                *kind
+            }
             Self::System { .. }
             | Self::Covered { .. }
             | Self::Agent { .. }

@@ -23,6 +23,7 @@ mod fuzz;
 mod hooks;
 mod id_maps;
 mod init;
+mod later;
 mod mount_options;
 mod nest;
 mod net_devices;

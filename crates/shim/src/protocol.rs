@@ -150,6 +150,18 @@ pub enum Call {
         /// The OCI `linux.resources` object as JSON text.
         resources: String,
     },
+    /// Mount one more while it runs.
+    Mount {
+        /// The OCI `mounts` object as JSON text.
+        mount: String,
+        /// What is mounted in its place, if that is not said there.
+        given: Option<Mount>,
+    },
+    /// Take away what is mounted last at a path inside.
+    Unmount {
+        /// The path.
+        target: PathBuf,
+    },
     /// Look after its health from now on, if nobody does already.
     Health(HealthPlan),
     /// Say how things stand.

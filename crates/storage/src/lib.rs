@@ -528,6 +528,27 @@ impl Storage {
         snapshot::create_with(&self.store, record, manifest, throwaway, parts)
     }
 
+    /// Has a container that is there have these volumes and images too.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchVolume`] when one was removed meanwhile, and when the database fails.
+    pub fn add_parts(&self, id: &ContainerId, parts: Parts) -> Result<(), Error> {
+        snapshot::add_parts(&self.store, id, parts)
+    }
+
+    /// Has a container have these volumes no more; those of `new` that nobody has then are deleted.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn take_volumes(
+        &self,
+        id: &ContainerId,
+        names: &[String],
+        new: &[String],
+    ) -> Result<(), Error> {
+        snapshot::take_volumes(&self.store, id, names, new)
+    }
+
     /// As [`Storage::remove_container`], and with it the volumes that were made with it and that no
     /// other container has.
     ///

@@ -70,6 +70,41 @@ pub(crate) fn create_with(
     }
 }
 
+/// Has a container that is there have these too.
+pub(crate) fn add_parts(store: &Store, id: &ContainerId, parts: Parts) -> Result<(), Error> {
+    let mut settled = Settled::default();
+    store.write(Durability::Power, |tx| {
+        settled = volume::references(tx, id, &parts.volumes)?;
+        for image in &parts.images {
+            let sql = "INSERT OR IGNORE INTO container_images VALUES (?1, ?2)";
+            tx.prepare_cached(sql)?
+                .execute([id.as_str(), &image.to_string()])?;
+        }
+        Ok(())
+    })?;
+    volume::done(store, parts.volumes, &settled);
+    Ok(())
+}
+
+/// The reverse for volumes; those of `new` that nobody has then are deleted.
+pub(crate) fn take_volumes(
+    store: &Store,
+    id: &ContainerId,
+    names: &[String],
+    new: &[String],
+) -> Result<(), Error> {
+    let deleted = store.write(Durability::Power, |tx| {
+        for name in names {
+            volume::part_from(tx, id, name)?;
+        }
+        volume::delete_unused(tx, &store.paths, new)
+    })?;
+    for number in deleted {
+        volume::discard(store, number);
+    }
+    Ok(())
+}
+
 /// What a container has beside its own image.
 #[derive(Debug, Default)]
 pub struct Parts {

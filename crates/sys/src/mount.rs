@@ -347,6 +347,12 @@ pub fn detach(path: &Path) -> Result<()> {
     rustix::mount::unmount(path, UnmountFlags::DETACH).named("umount2")
 }
 
+/// Takes the topmost mount at `path` away; EBUSY if somebody uses it or something is mounted below. A last
+/// symbolic link is not followed.
+pub fn unmount(path: &Path) -> Result<()> {
+    rustix::mount::unmount(path, UnmountFlags::NOFOLLOW).named("umount2")
+}
+
 /// Makes the mount `new_root` the root of the calling thread's mount namespace and lets go of the
 /// old one with everything that was only there. Needs a namespace that is nobody else's.
 ///

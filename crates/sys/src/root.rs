@@ -270,6 +270,9 @@ pub fn file_system_magic(fd: impl AsFd) -> Result<u64> {
 /// [`file_system_magic`] of procfs.
 pub const PROC_MAGIC: u64 = 0x9fa0;
 
+/// `SYSFS_MAGIC` of statfs(2).
+pub const SYSFS_MAGIC: u64 = 0x6265_6572;
+
 /// A device file to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node {

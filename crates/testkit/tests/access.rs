@@ -397,7 +397,6 @@ fn others(doors: &Doors, mounts: &str, beyond: &str) {
         "{exported}"
     );
     made("rm -f etced");
-    made("volume rm etc");
     made("run -d --name strong --privileged bb sleep 1000");
     made("run -d --name host -v /etc:/host:ro bb sleep 1000");
     made("run -d --name plain bb sleep 1000");
@@ -409,6 +408,15 @@ fn others(doors: &Doors, mounts: &str, beyond: &str) {
     doors.refused("safe", &exec, "privileges");
     let real_time = ["update", "--cpu-rt-runtime", "1000", "plain"];
     doors.refused("safe", &real_time, "privileges");
+    let bind = "type=bind,source=/etc,target=/x";
+    for mount in [bind, "type=volume,source=etc,target=/x"] {
+        let update = ["update", "--mount-add", mount, "plain"];
+        let refused = doors.by("safe", Client::Brig, &update);
+        assert!(refused.fails(1).contains(mounts), "{refused}");
+    }
+    made("volume rm etc");
+    let scratch = ["update", "--mount-add", "type=tmpfs,target=/x", "plain"];
+    doors.by("safe", Client::Brig, &scratch).ok();
     let label = ["update", "--label-add", "a=b", "plain"];
     doors.by("safe", Client::Brig, &label).ok();
     let strong = ["update", "--pids-limit", "50", "strong"];

@@ -105,6 +105,8 @@ fn each_step_that_fails_undoes_those_before_it() {
         avoided,
         [
             "update.ports",
+            "update.volumes",
+            "update.mounts",
             "update.limits",
             "disconnect.names",
             "disconnect.interface",

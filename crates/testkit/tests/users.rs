@@ -619,3 +619,28 @@ fn a_mapping_of_nobody_keeps_the_daemon_from_starting() {
     }
     assert_eq!(refused(&["--userns-remap", "default"]).code, 0);
 }
+
+/// What needs no other ids comes while it runs; what does is refused by name, and comes with a start.
+#[test]
+fn mounts_come_to_one_that_runs() {
+    if cannot() {
+        return;
+    }
+    let brig = start(&[]);
+    keep(&brig, "box", "--userns auto");
+    let scratch = "type=tmpfs,target=/scratch";
+    brig.brig(&["update", "--mount-add", scratch, "box"]).ok();
+    let exec = ["exec", "box", "sh", "-c", "echo in >/scratch/x"];
+    brig.brig(&exec).ok();
+    let volume = "type=volume,source=kept,target=/kept";
+    let add = ["update", "--mount-add", volume, "box"];
+    let refused = brig.brig(&add);
+    let reason = "/kept cannot be mounted while the container runs";
+    assert!(refused.fails(1).contains(reason), "{refused}");
+    brig.brig(&["update", "--mount-rm", "/scratch", "box"]).ok();
+    brig.brig(&["stop", "-t", "0", "box"]).ok();
+    brig.brig(&add).ok();
+    brig.brig(&["start", "box"]).ok();
+    brig.brig(&["exec", "box", "touch", "/kept/file"]).ok();
+    brig.finish();
+}

@@ -6,8 +6,8 @@ use types::{PortRequest, Rate, RestartPolicy};
 
 use super::publish::publish;
 use super::values::{
-    EnvFlag, KeyValue, bytes, cpus, env, filter, go_int, label, memory_swap, name, rate,
-    restart_policy,
+    EnvFlag, KeyValue, TypedMount, bytes, cpus, env, filter, go_int, label, memory_swap, mount,
+    name, rate, restart_policy,
 };
 
 /// How `--format` is explained wherever it may print a table.
@@ -354,6 +354,12 @@ pub struct UpdateArgs {
     /// Most memory and swap together: '-1' lifts the limit on swap
     #[arg(long, value_name = "bytes", value_parser = memory_swap)]
     pub memory_swap: Option<i64>,
+    /// Mount a directory, a volume or a file system in memory, also in a container that runs
+    #[arg(long, value_name = "mount", value_parser = mount)]
+    pub mount_add: Vec<TypedMount>,
+    /// Path inside at which nothing is to be mounted any more
+    #[arg(long, value_name = "path")]
+    pub mount_rm: Vec<String>,
     /// Most that it may send on each network, RATE[:BURST] as in 8mbit; 0 lifts the limit
     #[arg(long, value_name = "rate", value_parser = rate)]
     pub net_egress: Option<Rate>,

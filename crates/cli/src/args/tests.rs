@@ -157,7 +157,7 @@ fn docker() -> Option<PathBuf> {
     program.exists().then_some(program)
 }
 
-const FLAGS_OF_OURS: [(&str, &str); 26] = [
+const FLAGS_OF_OURS: [(&str, &str); 28] = [
     // Docker's since 29.
     ("commit", "--no-pause"),
     ("create", "--health-action string"),
@@ -179,6 +179,8 @@ const FLAGS_OF_OURS: [(&str, &str); 26] = [
     ("update", "--env-rm list"),
     ("update", "--label-add list"),
     ("update", "--label-rm list"),
+    ("update", "--mount-add mount"),
+    ("update", "--mount-rm path"),
     ("update", "--publish-add list"),
     ("update", "--publish-rm list"),
     ("update", "--net-egress rate"),

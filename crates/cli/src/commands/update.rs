@@ -10,7 +10,7 @@ use crate::args::containers::UpdateArgs;
 use crate::args::values::EnvFlag;
 use crate::error::CliError;
 use crate::print;
-use crate::resolve::Surroundings;
+use crate::resolve::{Surroundings, typed_mounts};
 
 pub(super) async fn run(args: UpdateArgs, context: Context) -> Result<u8, CliError> {
     let change = Context::surroundings(|around| change(&args, around))?;
@@ -49,8 +49,8 @@ fn change(args: &UpdateArgs, around: &Surroundings<'_>) -> Result<ContainerChang
         env: environment(args, around)?,
         publish: args.publish_add.concat(),
         unpublish: args.publish_rm.concat(),
-        mount: Vec::new(),
-        unmount: Vec::new(),
+        mount: typed_mounts(&args.mount_add, &around.cwd),
+        unmount: args.mount_rm.clone(),
     })
 }
 

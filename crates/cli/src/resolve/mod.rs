@@ -17,6 +17,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use env::environment;
+pub use mounts::typed_mounts;
 pub use run::{Attach, Pull, RunPlan, create, run};
 
 /// The caller's surroundings, as far as flags refer to them.

@@ -31,13 +31,7 @@ pub(super) fn mounts(flags: &ContainerFlags, cwd: &Path) -> Result<Mounts, CliEr
     for text in &flags.tmpfs {
         mounts.push(tmpfs(text)?);
     }
-    for typed in &flags.mount {
-        let mut mount = typed.clone();
-        if let MountKind::Bind { source, .. } = &mut mount.kind {
-            *source = absolute(source, cwd);
-        }
-        mounts.push(mount);
-    }
+    mounts.extend(typed_mounts(&flags.mount, cwd));
     for (n, mount) in mounts.iter().enumerate() {
         let same = |other: &MountRequest| {
             clean(Path::new(&other.target)) == clean(Path::new(&mount.target))
@@ -130,6 +124,18 @@ fn volume(text: &str, cwd: &Path) -> Result<MountRequest, CliError> {
         target,
         read_only,
     })
+}
+
+/// `--mount`, whose relative sources are the caller's.
+pub fn typed_mounts(typed: &[MountRequest], cwd: &Path) -> Vec<MountRequest> {
+    let own = |typed: &MountRequest| {
+        let mut mount = typed.clone();
+        if let MountKind::Bind { source, .. } = &mut mount.kind {
+            *source = absolute(source, cwd);
+        }
+        mount
+    };
+    typed.iter().map(own).collect()
 }
 
 /// `target[:options]`. The options are the daemon's to judge.

@@ -1,9 +1,9 @@
 //! What a change makes of what create decided. Pure: what is live of it, others do.
 
-use types::{ContainerChange, ContainerSpec, PortRequest};
+use types::{ContainerChange, ContainerSpec, MountRequest, PortRequest};
 
-use super::Resolved;
 use super::check::Invalid;
+use super::{Resolved, remount};
 use crate::network::republish;
 use crate::record::{Both, Changed};
 
@@ -14,16 +14,20 @@ pub(super) struct Planned {
     pub(super) changed: Changed,
     /// Ports as they were asked for.
     pub(super) ports: republish::Change,
+    /// Mounts.
+    pub(super) mounts: remount::Change,
     /// What the user should know.
     pub(super) warnings: Vec<String>,
 }
 
-/// Plans it over what the container is now: as it was asked for, and what that came to.
+/// Plans it over what the container is now: as it was asked for, and what that came to. What is to be
+/// mounted has been completed.
 pub(super) fn plan(
     name: &str,
     (spec, resolved): (&ContainerSpec, &Resolved),
     before: Changed,
     change: &ContainerChange,
+    mount: Vec<MountRequest>,
 ) -> Result<Planned, Invalid> {
     let mut planned = Planned {
         changed: before,
@@ -47,6 +51,11 @@ pub(super) fn plan(
         let (ports, all) = ports(name, spec, change)?;
         planned.ports = ports;
         planned.changed.ports = Some(all);
+    }
+    if !mount.is_empty() || !change.unmount.is_empty() {
+        let (mounts, all) = remount::plan(name, (spec, resolved), mount, &change.unmount)?;
+        planned.mounts = mounts;
+        planned.changed.mounts = Some(all);
     }
     Ok(planned)
 }

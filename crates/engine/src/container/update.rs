@@ -1,4 +1,4 @@
-//! `update`: other limits, labels, variables and ports, while the container runs or not.
+//! `update`: other limits, labels, variables, ports and mounts, while the container runs or not.
 
 use shim::Call;
 use storage::Durability;
@@ -8,7 +8,7 @@ use types::{
 
 use super::changed::{self, Planned};
 use super::check::{self, Invalid, Machine};
-use super::{WrongState, block_devices, or_ended};
+use super::{WrongState, block_devices, or_ended, remount};
 use crate::network::record::Ports;
 use crate::network::{self, NetworkError, limit, republish};
 use crate::record::{Changed, Status};
@@ -17,8 +17,8 @@ use crate::table::{Container, lock};
 use crate::undo::Stack;
 use crate::{Engine, Error, event, render};
 
-/// Changes a container by what `change` says; the rest stays. Of one that runs, limits, labels and ports
-/// are so at once; its environment is that of what is executed in it from then on. Returns warnings.
+/// Changes a container by what `change` says; the rest stays. Of one that runs, limits, labels, ports
+/// and mounts are so at once; its environment is that of what is executed in it from then on. Returns warnings.
 /// Blocking.
 pub fn update(engine: &Engine, who: &str, change: &ContainerChange) -> Result<Vec<String>, Error> {
     engine.accepts_work()?;
@@ -31,28 +31,41 @@ pub fn update(engine: &Engine, who: &str, change: &ContainerChange) -> Result<Ve
     {
         return Err(WrongState::AutoRemoves(container.id().clone()).into());
     }
-    let (planned, mut warnings) = plan(&container, change)?;
+    let (mut planned, mut warnings) = plan(engine, &container, change)?;
     let limits = limits(engine, &container, &change.resources, &mut warnings)?;
     let mut undo = Stack::new();
+    let mounts = std::mem::take(&mut planned.mounts);
+    if before.is_running() {
+        remount::can_come(&container, &mounts.add)?;
+    }
+    remount::keep(engine, &container, &mounts, &mut undo)?;
     let ports = match before.is_running() {
         true => {
-            let live = live(engine, &container, &planned, limits.as_ref(), &mut undo);
+            let live = (&planned, &mounts, limits.as_ref());
+            let live = self::live(engine, &container, live, &mut undo);
             Some(or_ended(&container, before.process(), live)?)
         }
         false => None,
     };
     record(engine, &container, change, (planned, limits, ports))?;
     undo.keep();
+    remount::let_go(engine, &container, &mounts);
     event::of_container(engine, &container, "update");
     Ok(warnings)
 }
 
 /// What is to be, checked as far as that is done at create.
-fn plan(container: &Container, change: &ContainerChange) -> Result<(Planned, Vec<String>), Error> {
+fn plan(
+    engine: &Engine,
+    container: &Container,
+    change: &ContainerChange,
+) -> Result<(Planned, Vec<String>), Error> {
     let (spec, resolved) = (container.spec(), container.resolved());
     let changed = container.status().changed.unwrap_or_default();
     let name = container.name();
-    let mut planned = changed::plan(name.as_str(), (&spec, &resolved), *changed, change)?;
+    let mount = remount::complete(engine, &spec, &change.mount)?;
+    let now = (spec.as_ref(), resolved.as_ref());
+    let mut planned = changed::plan(name.as_str(), now, *changed, change, mount)?;
     let mut warnings = std::mem::take(&mut planned.warnings);
     if !change.publish.is_empty() {
         let new = planned.changed.clone().spec(spec.into_owned());
@@ -86,8 +99,7 @@ fn limits(
 fn live<'a>(
     engine: &'a Engine,
     container: &'a Container,
-    planned: &Planned,
-    limits: Option<&Resources>,
+    (planned, mounts, limits): (&Planned, &remount::Change, Option<&Resources>),
     undo: &mut Stack<'a>,
 ) -> Result<Ports, Error> {
     let connected = container.fixed.spec.network.is_connected();
@@ -95,6 +107,7 @@ fn live<'a>(
         true => republish::change(engine, container, &planned.ports, undo)?,
         false => container.status().ports,
     };
+    remount::apply(engine, container, mounts, undo)?;
     let Some(new) = limits else {
         return Ok(ports);
     };

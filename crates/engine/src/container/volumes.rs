@@ -94,7 +94,11 @@ fn is_read_only(mode: &str) -> Option<bool> {
 }
 
 /// Gives it the name it has not been given, and an image's name the image that it means now.
-fn complete(engine: &Engine, spec: &ContainerSpec, mount: &mut MountRequest) -> Result<(), Error> {
+pub(super) fn complete(
+    engine: &Engine,
+    spec: &ContainerSpec,
+    mount: &mut MountRequest,
+) -> Result<(), Error> {
     match &mut mount.kind {
         MountKind::Volume(of) => {
             if of.driver.is_none() {

@@ -29,7 +29,7 @@ pub use error::Error;
 pub use input::{
     DeviceKind, ExecInput, HostDevice, HostFacts, Identity, Joined, Placed, RenderInput,
 };
-pub(crate) use mounts::{IDMAP, SHM_SIZE, plain};
+pub(crate) use mounts::{IDMAP, SHM_SIZE, asked as asked_mounts, plain};
 pub(crate) use resources::limits;
 pub use security::{MASKED, READONLY};
 

@@ -180,6 +180,12 @@ fn user_mounts(input: &RenderInput<'_>) -> Result<Vec<(String, Mount)>, Error> {
     input.resolved.mounts.iter().map(render).collect()
 }
 
+/// What the user asked for, in that order.
+pub(crate) fn asked(input: &RenderInput<'_>) -> Result<Vec<Mount>, Error> {
+    let all = user_mounts(input)?.into_iter();
+    Ok(all.map(|(_, mount)| mount).collect())
+}
+
 fn refuse(target: &str, reason: &str) -> Error {
     Error::Mount {
         target: target.to_owned(),

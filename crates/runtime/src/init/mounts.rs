@@ -55,14 +55,40 @@ fn needs_cgroup(mount: &MountPlan) -> bool {
 /// After the last file, directory and mount was made in one of them, by hooks too.
 pub(crate) fn read_only(init: &mut Init<'_>) -> Outcome {
     for (mounted, mount) in init.to_close.drain(..) {
-        let own = Change {
-            set: Attributes::READ_ONLY & mount.options.attributes(),
-            ..Change::default()
-        };
-        change(&mounted, &mount.options, own)
-            .during(|| format!("make {} read-only", mount.target.display()))?;
+        close(&mounted, mount)?;
     }
     Ok(())
+}
+
+fn close(mounted: &Mounted, mount: &MountPlan) -> Outcome {
+    let own = Change {
+        set: Attributes::READ_ONLY & mount.options.attributes(),
+        ..Change::default()
+    };
+    change(mounted, &mount.options, own)
+        .during(|| format!("make {} read-only", mount.target.display()))
+}
+
+/// One more in a container that runs, whose root this is.
+pub(crate) fn later(
+    root: &Root,
+    mount: &MountPlan,
+    channel: &InitEnd,
+    in_user_namespace: bool,
+) -> Outcome {
+    let maker = Maker {
+        root,
+        awaited: None,
+        channel,
+        in_user_namespace,
+        label: None,
+    };
+    let made = maker.one(mount)?;
+    // Nothing is to be made in it any more.
+    match made.to_close {
+        Some(mounted) => close(&mounted, mount),
+        None => Ok(()),
+    }
 }
 
 /// What is remembered of a mount.

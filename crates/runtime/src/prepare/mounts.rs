@@ -38,7 +38,14 @@ pub(super) fn mounts(request: &CreateRequest<'_>) -> Result<Vec<MountPlan>, Erro
         return Err(Error::invalid("mounts", reason));
     }
     let mut all: Vec<_> = inside_root
-        .chain(asked.map(|mount| from_spec(request, mount)))
+        .chain(asked.map(|mount| {
+            let is_given = |given: &Mount| given.target == *mount.destination();
+            from_spec(
+                request.bundle,
+                mount,
+                request.rootfs.iter().skip(1).any(is_given),
+            )
+        }))
         .collect::<Result<_, _>>()?;
     for mount in more.iter().filter(named) {
         let named = all.iter_mut().find(|plan| plan.target == mount.target);
@@ -135,8 +142,7 @@ fn warn_of_idle_options(target: &Path, asked: &[String]) {
     }
 }
 
-fn from_spec(request: &CreateRequest<'_>, mount: &SpecMount) -> Result<MountPlan, Error> {
-    let bundle = request.bundle;
+fn from_spec(bundle: &Path, mount: &SpecMount, is_given: bool) -> Result<MountPlan, Error> {
     let target = mount.destination().clone();
     let field = |name: &str| format!("mounts[{}].{name}", target.display());
     if target
@@ -151,7 +157,6 @@ fn from_spec(request: &CreateRequest<'_>, mount: &SpecMount) -> Result<MountPlan
     let mut options = MountOptions::parse(asked);
     let kind = mount.typ().as_deref().unwrap_or_default();
     let is_bind = options.bind.is_some() || kind == "bind";
-    let is_given = request.rootfs.iter().skip(1).any(|m| m.target == target);
     let ids = ids(mount, &options, is_bind || is_given)?;
     let source = match (is_bind, kind, mount.source()) {
         (true, _, None) => return Err(Error::invalid(field("source"), "is missing")),
@@ -234,7 +239,7 @@ pub(crate) fn root(request: &CreateRequest<'_>, plan: &Plan) -> Result<RootMount
         "overlay" if options.map_ids.is_some() => {
             let mut translators = Translators::default();
             let namespace =
-                translators.of(&MountIds::Container, &plan.namespaces, &first.target)?;
+                translators.of(&MountIds::Container, Some(&plan.namespaces), &first.target)?;
             let overlay = overlay_of_root(first, options);
             translated(&overlay, None, namespace, request.bundle)
                 .doing(|| {
@@ -342,37 +347,78 @@ pub(crate) fn borrowed(options: &MountOptions) -> Vec<sys::mount::Parameter<'_>>
 pub(crate) fn sources(plan: &mut Plan, bundle: &Path) -> Result<(), Error> {
     let mut translators = Translators::default();
     for mount in &mut plan.mounts {
-        if let (MountSource::Inside(_, translator), Some(ids)) = (&mut mount.source, &mount.ids) {
-            let namespace = translators.of(ids, &plan.namespaces, &mount.target)?;
-            let kept = sys::fd::duplicate(namespace);
-            *translator = Some(kept.doing(|| "keep a user namespace".to_owned())?);
-        }
-        if let MountSource::Given(given) = &mount.source {
-            mount.source = match &mount.ids {
-                None => made(given, &mount.options, bundle)?,
-                Some(ids) => {
-                    let namespace = translators.of(ids, &plan.namespaces, &mount.target)?;
-                    made_translated(given, &mount.options, bundle, namespace)?
-                }
-            };
-            continue;
-        }
-        let MountSource::Path(path) = &mount.source else {
-            continue;
-        };
-        let recursive = mount.options.bind.unwrap_or(false);
-        let action = || format!("bind {} to {}", path.display(), mount.target.display());
-        let cloned = sys::mount::bind(path, recursive).doing(action)?;
-        if let Some(ids) = &mount.ids {
-            let namespace = translators.of(ids, &plan.namespaces, &mount.target)?;
-            let recursive = mount.options.map_ids == Some(true);
-            cloned
-                .map_ids(namespace, recursive)
-                .doing(|| format!("translate the ids of {}", path.display()))?;
-        }
-        let is_dir = sys::root::kind(&cloned).doing(action)? == Kind::Directory;
-        mount.source = MountSource::Bind(cloned, is_dir);
+        source(mount, (&mut translators, Some(&plan.namespaces)), bundle)?;
     }
+    Ok(())
+}
+
+/// The same of one that is mounted in a container that runs: as the specification says it, or what is given
+/// in its place.
+pub(crate) fn later(
+    bundle: &Path,
+    mount: &SpecMount,
+    given: Option<&Mount>,
+) -> Result<MountPlan, Error> {
+    let mut plan = from_spec(bundle, mount, given.is_some())?;
+    let field = || format!("mounts[{}]", plan.target.display());
+    if plan.ids == Some(MountIds::Container) {
+        let reason = "ids as the container's user namespace has them are for a start to translate";
+        return Err(Error::unsupported(field(), reason));
+    }
+    if matches!(
+        plan.source,
+        MountSource::Existing | MountSource::CgroupViews(_)
+    ) {
+        return Err(Error::unsupported(field(), "only a start can mount this"));
+    }
+    if let Some(given) = given {
+        plan.source = MountSource::Given(given.clone());
+    }
+    source(&mut plan, (&mut Translators::default(), None), bundle)?;
+    match &plan.source {
+        MountSource::Layers(..) => Err(Error::unsupported(
+            format!("mounts[{}]", plan.target.display()),
+            "of an image that is mounted while a container runs, this kernel has no part",
+        )),
+        _ => Ok(plan),
+    }
+}
+
+fn source(
+    mount: &mut MountPlan,
+    (translators, namespaces): (&mut Translators, Option<&NamespacePlan>),
+    bundle: &Path,
+) -> Result<(), Error> {
+    if let (MountSource::Inside(_, translator), Some(ids)) = (&mut mount.source, &mount.ids) {
+        let namespace = translators.of(ids, namespaces, &mount.target)?;
+        let kept = sys::fd::duplicate(namespace);
+        *translator = Some(kept.doing(|| "keep a user namespace".to_owned())?);
+    }
+    if let MountSource::Given(given) = &mount.source {
+        mount.source = match &mount.ids {
+            None => made(given, &mount.options, bundle)?,
+            Some(ids) => {
+                let namespace = translators.of(ids, namespaces, &mount.target)?;
+                made_translated(given, &mount.options, bundle, namespace)?
+            }
+        };
+        return Ok(());
+    }
+    let MountSource::Path(path) = &mount.source else {
+        return Ok(());
+    };
+    let recursive = mount.options.bind.unwrap_or(false);
+    let action = || format!("bind {} to {}", path.display(), mount.target.display());
+    let cloned = sys::mount::bind(path, recursive).doing(action)?;
+    if let Some(ids) = &mount.ids {
+        let namespace = translators.of(ids, namespaces, &mount.target)?;
+        let recursive = mount.options.map_ids == Some(true);
+        cloned
+            .map_ids(namespace, recursive)
+            .doing(|| format!("translate the ids of {}", path.display()))?;
+    }
+    let is_dir = sys::root::kind(&cloned).doing(action)? == Kind::Directory;
+    mount.source = MountSource::Bind(cloned, is_dir);
     Ok(())
 }
 
@@ -469,13 +515,14 @@ impl Translators {
     fn of<'a>(
         &'a mut self,
         ids: &'a MountIds,
-        namespaces: &'a NamespacePlan,
+        namespaces: Option<&'a NamespacePlan>,
         target: &Path,
     ) -> Result<BorrowedFd<'a>, Error> {
-        let maps = match (ids, &namespaces.id_maps) {
+        let of_container = namespaces.and_then(|all| all.id_maps.as_ref());
+        let maps = match (ids, of_container) {
             (MountIds::Own(maps), _) | (MountIds::Container, Some(maps)) => maps,
             (MountIds::Container, None) => {
-                let joined = namespaces.joined(Namespaces::USER);
+                let joined = namespaces.and_then(|all| all.joined(Namespaces::USER));
                 return joined.map(AsFd::as_fd).ok_or_else(|| {
                     let field = format!("mounts[{}].options", target.display());
                     let reason = "idmap needs uidMappings and gidMappings, or a user namespace";

@@ -31,7 +31,7 @@ use fresh::Fresh;
 
 pub(crate) use fresh::discard;
 pub(crate) use rows::{all, numbers};
-pub(crate) use stage::{Settled, delete_unused, done, own, references};
+pub(crate) use stage::{Settled, delete_unused, done, own, part_from, references};
 
 /// The label of volumes that nobody named.
 pub const ANONYMOUS: &str = "com.docker.volume.anonymous";

@@ -178,15 +178,30 @@ pub(crate) fn references(
     let settled = settle(tx, staged)?;
     for volume in staged {
         let name = volume.new.name.as_str();
-        let sql = "INSERT INTO container_volumes SELECT ?1, name, ?3 FROM volumes WHERE name = ?2";
-        let inserted =
-            tx.prepare_cached(sql)?
-                .execute(params![container.as_str(), name, volume.own])?;
-        if inserted == 0 {
+        // What it has already it keeps as it has it.
+        let sql = "INSERT OR IGNORE INTO container_volumes
+            SELECT ?1, name, ?3 FROM volumes WHERE name = ?2";
+        tx.prepare_cached(sql)?
+            .execute(params![container.as_str(), name, volume.own])?;
+        let sql = "SELECT 1 FROM container_volumes WHERE container = ?1 AND volume = ?2";
+        let has = tx.prepare_cached(sql)?.exists([container.as_str(), name])?;
+        if !has {
             return Err(Error::NoSuchVolume(name.to_owned()));
         }
     }
     Ok(settled)
+}
+
+/// A container has this one no more.
+pub(crate) fn part_from(
+    tx: &Transaction<'_>,
+    container: &ContainerId,
+    name: &str,
+) -> Result<(), Error> {
+    let sql = "DELETE FROM container_volumes WHERE container = ?1 AND volume = ?2";
+    tx.prepare_cached(sql)?
+        .execute([container.as_str(), name])?;
+    Ok(())
 }
 
 /// Volumes that were made with a container.

@@ -113,6 +113,13 @@ pub enum Invalid {
     /// Something that cannot be had in a user namespace.
     #[error("{0}")]
     UserNamespace(&'static str),
+    /// A place at which nothing is mounted that could go.
+    #[error("container {name} has no mount on {target}: {mounted}")]
+    NotMounted {
+        name: String,
+        target: String,
+        mounted: String,
+    },
     /// A negative size.
     #[error("SHM size can not be less than 0")]
     ShmSize,
@@ -182,7 +189,8 @@ pub(super) fn platform(
     }))
 }
 
-fn mounts(mounts: &[MountRequest]) -> Result<(), Invalid> {
+/// Whether these can be mounted together.
+pub(super) fn mounts(mounts: &[MountRequest]) -> Result<(), Invalid> {
     let mut targets = BTreeSet::new();
     for mount in mounts {
         let refuse = |reason: String| Invalid::Mount {

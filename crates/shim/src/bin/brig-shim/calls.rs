@@ -1,9 +1,10 @@
 //! What the daemon asks for, one function a call.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Instant;
 
-use oci_spec::runtime::{LinuxResources, Process, Spec};
+use oci_spec::runtime::{LinuxResources, Mount, Process, Spec};
 use shim::protocol::{self, AttachOptions, Call, Notice, Reply, State, Streams};
 use sys::pidfd::Exit;
 use sys::socket;
@@ -88,6 +89,8 @@ impl Server {
             Call::Kill { signal } => self.kill(signal),
             Call::Resize { exec, size } => self.resize(exec.as_ref(), size),
             Call::Update { resources } => self.update(&resources),
+            Call::Mount { mount, given } => self.mount(&mount, given.as_ref()),
+            Call::Unmount { target } => self.unmount(&target),
             Call::Health(plan) => Ok(self.look_after(plan)),
             Call::State => Ok(Reply::State(self.state())),
             Call::Watch => Ok(Reply::Done),
@@ -294,6 +297,25 @@ impl Server {
             Failure::new(ErrorKind::Invalid, format!("the limits are not OCI's: {e}"))
         })?;
         self.backend.update(&resources)?;
+        Ok(Reply::Done)
+    }
+
+    fn mount(&self, mount: &str, given: Option<&types::Mount>) -> Result<Reply, Failure> {
+        if !matches!(self.phase, Phase::Started(_)) {
+            return Err(Failure::conflict("the container is not running"));
+        }
+        let mount: Mount = serde_json::from_str(mount).map_err(|e| {
+            Failure::new(ErrorKind::Invalid, format!("the mount is not OCI's: {e}"))
+        })?;
+        self.backend.mount(&mount, given)?;
+        Ok(Reply::Done)
+    }
+
+    fn unmount(&self, target: &Path) -> Result<Reply, Failure> {
+        if !matches!(self.phase, Phase::Started(_)) {
+            return Err(Failure::conflict("the container is not running"));
+        }
+        self.backend.unmount(target)?;
         Ok(Reply::Done)
     }
 

@@ -1,8 +1,8 @@
 //! `runtime`, linked into this process: no command is executed on the way.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxResources, Process, Spec};
+use oci_spec::runtime::{LinuxResources, Mount as OciMount, Process, Spec};
 use runtime::{Container, CreateRequest, Created, ExecRequest, Joining, Network, Stdio};
 use shim::protocol::Launch;
 use types::{Mount, Signal};
@@ -127,6 +127,20 @@ impl Backend for Linked {
             return Err(Failure::conflict("the container is not running"));
         };
         Ok(container.update(resources)?)
+    }
+
+    fn mount(&self, mount: &OciMount, given: Option<&Mount>) -> Result<(), Failure> {
+        let Phase::Running(container) = &self.phase else {
+            return Err(Failure::conflict("the container is not running"));
+        };
+        Ok(container.mount(mount, given)?)
+    }
+
+    fn unmount(&self, target: &Path) -> Result<(), Failure> {
+        let Phase::Running(container) = &self.phase else {
+            return Err(Failure::conflict("the container is not running"));
+        };
+        Ok(container.unmount(target)?)
     }
 
     fn is_frozen(&self) -> bool {

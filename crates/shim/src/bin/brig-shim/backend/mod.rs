@@ -4,11 +4,12 @@ mod foreign;
 mod linked;
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use oci_spec::runtime::{LinuxResources, Process, Spec};
+use oci_spec::runtime::{LinuxResources, Mount as OciMount, Process, Spec};
 use runtime::{FilterAhead, Joining, Network, Stdio};
 use shim::protocol::Launch;
-use types::{ProcessRef, Signal};
+use types::{Mount, ProcessRef, Signal};
 
 use crate::failure::Failure;
 
@@ -33,6 +34,12 @@ pub(crate) trait Backend {
 
     /// Changes its limits to these, which are all it has; access to devices stays as it is.
     fn update(&self, resources: &LinuxResources) -> Result<(), Failure>;
+
+    /// Mounts one more while it runs.
+    fn mount(&self, mount: &OciMount, given: Option<&Mount>) -> Result<(), Failure>;
+
+    /// Takes away what is mounted last at a path inside.
+    fn unmount(&self, target: &Path) -> Result<(), Failure>;
 
     /// Whether it stands still.
     fn is_frozen(&self) -> bool;

@@ -17,11 +17,11 @@ mod rootfs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxResources, Process, Spec};
+use oci_spec::runtime::{LinuxResources, Mount as OciMount, Process, Spec};
 use runtime::{Joining, Stdio};
 use shim::protocol::Launch;
 use sys::cgroup::{Cgroup, Layout};
-use types::{Mount, ProcessRef, Signal};
+use types::{ErrorKind, Mount, ProcessRef, Signal};
 
 use self::command::Command;
 use super::{Backend, Begun, Made};
@@ -157,6 +157,14 @@ impl Backend for Foreign {
             .run(&["update", "--resources", "resources.json", &self.id])
     }
 
+    fn mount(&self, _: &OciMount, _: Option<&Mount>) -> Result<(), Failure> {
+        Err(alone())
+    }
+
+    fn unmount(&self, _: &Path) -> Result<(), Failure> {
+        Err(alone())
+    }
+
     fn is_frozen(&self) -> bool {
         self.own_cgroup().is_some_and(|cgroup| cgroup.is_frozen())
     }
@@ -173,6 +181,14 @@ impl Backend for Foreign {
         let deleted = self.command.run(&["delete", "--force", &self.id]);
         self.clean().and(deleted)
     }
+}
+
+/// Its command line has no word for it.
+fn alone() -> Failure {
+    Failure::new(
+        ErrorKind::Unsupported,
+        "mounts come and go with Brig's own runtime only while a container runs",
+    )
 }
 
 /// The process with this pid, as it is remembered.
