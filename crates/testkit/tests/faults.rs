@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use testkit::{Brig, Setup, program, root};
+use testkit::{Brig, Output, Setup, program, root};
 
 /// The steps that can be made to fail.
 fn steps() -> Vec<String> {
@@ -52,6 +52,16 @@ const RUN: [&str; 27] = [
     "1000",
 ];
 
+/// Whether what is said is that this step was told to fail: each layer names its own without its prefix.
+fn named(said: &Output, step: &str) -> bool {
+    // Who waits at the gate has nobody left to tell.
+    if step == "gate" {
+        return said.stderr.contains("the container's process has ended");
+    }
+    let name = step.rsplit('.').next().unwrap_or(step);
+    said.stderr.contains(" to fail") && said.stderr.contains(name)
+}
+
 #[test]
 fn each_step_that_fails_undoes_those_before_it() {
     if !root() {
@@ -73,7 +83,7 @@ fn each_step_that_fails_undoes_those_before_it() {
             brig.brig(&["rm", "-f", failed.ok()]).ok();
         } else {
             assert!([125, 126, 127].contains(&failed.code), "{step}: {failed}");
-            assert!(failed.stderr.contains(step.as_str()), "{step}: {failed}");
+            assert!(named(&failed, step), "{step}: {failed}");
         }
         assert!(
             brig.brig(&["ps", "-aq"]).ok().is_empty(),
@@ -90,7 +100,7 @@ fn each_step_that_fails_undoes_those_before_it() {
         if made.code == 0 {
             let started = brig.brig(&["start", "made"]);
             assert!(
-                started.code == 0 || started.stderr.contains(step.as_str()),
+                started.code == 0 || named(&started, step),
                 "{step}: {started}"
             );
             assert_eq!(brig.brig(&["ps", "-aq"]).lines().len(), 1, "{step}");
