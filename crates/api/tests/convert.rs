@@ -252,10 +252,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
         r#"{"HostConfig": {"IOMaximumBandwidth": 1}}"#,
         "HostConfig.IOMaximumBandwidth",
     ),
-    (
-        r#"{"HostConfig": {"SecurityOpt": ["label=level:s0"]}}"#,
-        "HostConfig.SecurityOpt label",
-    ),
 ];
 
 #[test]
@@ -517,7 +513,7 @@ fn what_amounts_to_nothing_is_taken() {
         host(json!({"PidMode": "default", "IpcMode": "", "CgroupnsMode": null})),
         host(json!({"DeviceRequests": [], "DeviceCgroupRules": null, "BlkioWeightDevice": []})),
         host(json!({"Isolation": "default", "Runtime": "", "VolumeDriver": "local"})),
-        host(json!({"SecurityOpt": ["label:disable", "apparmor=unconfined", "seccomp:builtin"]})),
+        host(json!({"SecurityOpt": ["apparmor=unconfined", "seccomp:builtin"]})),
         host(json!({"SecurityOpt": ["no-new-privileges:false"]})),
         host(json!({"PidsLimit": 0, "MemorySwappiness": -1, "OomKillDisable": false})),
     ] {

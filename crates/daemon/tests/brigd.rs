@@ -58,7 +58,7 @@ const ANSWERS: &[(&str, &str, &str)] = &[
     (
         "POST /containers/nosuch/resize?h=x&w=1",
         "",
-        "400 invalid h: \"x\" is no number",
+        "400 invalid resize height \"x\": invalid syntax",
     ),
     (
         "GET /containers/nosuch/logs",
