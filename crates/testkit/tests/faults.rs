@@ -194,6 +194,67 @@ fn a_network_is_left_after_each_step_that_fails() {
     brig.finish();
 }
 
+/// What is changed of a container that runs is as before after each step that fails, and can be changed then.
+#[test]
+fn an_update_that_fails_changes_nothing() {
+    if !root() {
+        return;
+    }
+    let steps = steps();
+    let steps = steps.iter().filter(|step| step.starts_with("update."));
+    let steps: Vec<_> = steps.collect();
+    assert_eq!(steps.len(), 4, "{steps:?}");
+    let mut brig = Brig::with_image();
+    brig.brig(&["run", "-d", "--name", "box", "bb", "sleep", "1000"])
+        .ok();
+    let seen = |brig: &Brig| {
+        let inside = ["exec", "box", "cat", "/proc/mounts", "/proc/self/limits"];
+        let mut said = brig.inspect("box");
+        // The look inside may still be there.
+        said["ExecIDs"].take();
+        (said, brig.brig(&inside).ok().to_owned())
+    };
+    let change = [
+        "update",
+        "--label-add",
+        "a=b",
+        "-m",
+        "64m",
+        "--memory-swap",
+        "64m",
+        "--publish-add",
+        "80",
+        "--mount-add",
+        "type=tmpfs,target=/more",
+        "--mount-add",
+        "type=volume,source=data,target=/data",
+        "box",
+    ];
+    let before = seen(&brig);
+    for step in steps {
+        brig.stop_daemon();
+        brig.set_flags(&["--fail-at", step]);
+        brig.start_daemon();
+        let failed = brig.brig(&change);
+        assert!(
+            failed.code != 0 && failed.stderr.contains(step.as_str()),
+            "{step}: {failed}"
+        );
+        assert_eq!(seen(&brig), before, "{step}");
+    }
+    brig.stop_daemon();
+    brig.set_flags(&[]);
+    brig.start_daemon();
+    brig.brig(&change).ok();
+    let after = seen(&brig);
+    assert_eq!(after.0["Config"]["Labels"]["a"], "b");
+    assert_eq!(after.0["HostConfig"]["Memory"], 64 << 20);
+    assert!(after.1.contains(" /more tmpfs ") && after.1.contains(" /data "));
+    brig.brig(&["rm", "-f", "box"]).ok();
+    brig.brig(&["volume", "rm", "data"]).ok();
+    brig.finish();
+}
+
 #[test]
 fn a_step_that_does_not_exist_is_refused() {
     let output = Command::new(program("brigd"))

@@ -28,8 +28,8 @@ async fn every_step_fails_and_leaves_nothing() {
         );
         house.finish().await;
     }
-    // Hooks are what a container of ours has none of, and these have no network; every other step must
-    // have been tried.
+    // Hooks are what a container of ours has none of, these have no network, and what is changed later fails
+    // in tests of its own; every other step must have been tried.
     const NETWORK: [&str; 4] = [
         "start.addresses",
         "start.ports",
@@ -38,6 +38,7 @@ async fn every_step_fails_and_leaves_nothing() {
     ];
     not_passed.retain(|step| {
         !step.ends_with("-hooks")
+            && !step.starts_with("update.")
             && !step.starts_with("network.")
             && !step.starts_with("disconnect.")
             && !NETWORK.contains(step)

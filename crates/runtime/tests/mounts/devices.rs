@@ -99,7 +99,11 @@ fn devices_in_a_user_namespace_are_the_hosts() {
     sys::file::replace_unsynced(&outside, b"", 0o644).unwrap();
     bundle.config["linux"]["devices"] =
         json!([{"path": "/dev/mine", "type": "c", "major": 1, "minor": 5}]);
-    // Only the host's own files can be bound.
+    // By its numbers, whatever it is called there.
+    assert_eq!(bundle.run(), "4\n/dev/null 1:3\n/dev/mine 1:5\n");
+    // Only what the host itself has can be bound.
+    bundle.config["linux"]["devices"] =
+        json!([{"path": "/dev/mine", "type": "c", "major": 240, "minor": 99}]);
     let said = bundle.fail();
     assert!(said.contains("cannot bind the device /dev/mine"), "{said}");
     bundle.config["linux"]["devices"] = json!([]);
