@@ -293,7 +293,7 @@ fn bad_archives_are_refused_and_leave_nothing() {
 }
 
 #[test]
-fn an_image_for_another_architecture_is_refused_in_one_sentence() {
+fn an_image_for_another_architecture_is_told_of() {
     if !root() {
         return;
     }
@@ -312,9 +312,13 @@ fn an_image_for_another_architecture_is_refused_in_one_sentence() {
         "foreign",
     ])
     .ok();
-    let refused = brig.brig(&["run", "--rm", "foreign", "true"]);
-    assert!(refused.code != 0, "{refused}");
-    assert!(refused.stderr.contains(foreign), "{refused}");
+    // The machine may know how to run it, as it does here: the programs are its own.
+    for client in clients() {
+        let run = brig.with(client, &["run", "--rm", "foreign", "echo", "well"]);
+        assert_eq!(run.ok(), "well");
+        let warned = format!("WARNING: The requested image's platform ({foreign}) does not match");
+        assert!(run.stderr.contains(&warned), "{client:?}: {run}");
+    }
     brig.finish();
 }
 
