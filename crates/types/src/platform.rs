@@ -7,8 +7,56 @@ use serde::{Deserialize, Serialize};
 
 /// The text is not `os[/arch[/variant]]`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid platform {0:?}: os/arch[/variant] is expected, as in linux/arm64")]
-pub struct InvalidPlatform(pub String);
+pub enum InvalidPlatform {
+    /// Grammar.
+    #[error("invalid platform {0:?}: os/arch[/variant] is expected, as in linux/arm64")]
+    Format(String),
+    /// The first of its words.
+    #[error(
+        "invalid platform {text:?}: {os:?} is an invalid OS component: os/arch[/variant] is expected, \
+         as in linux/arm64"
+    )]
+    System {
+        /// All of it.
+        text: String,
+        /// The word.
+        os: String,
+    },
+    /// A single word that is neither.
+    #[error(
+        "invalid platform {0:?}: unknown operating system or architecture: os/arch[/variant] is \
+         expected, as in linux/arm64"
+    )]
+    Unknown(String),
+}
+
+/// Words that say an operating system when they stand alone (Go's GOOS).
+const SYSTEMS: [&str; 18] = [
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "hurd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "macos",
+    "nacl",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "windows",
+    "zos",
+];
+
+/// Words that say a processor when they stand alone (Go's GOARCH).
+const PROCESSORS: [&str; 17] = [
+    "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc",
+    "ppc64", "ppc64le", "riscv64", "s390x", "sparc", "sparc64", "wasm",
+];
 
 /// Operating system and processor an image is made for, in Go's words.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -56,22 +104,51 @@ fn normal_arch(arch: &str, variant: Option<&str>) -> (String, Option<String>) {
     (arch.to_owned(), variant.map(str::to_owned))
 }
 
+/// The system that a single word means: itself, or Linux where it is a processor.
+fn alone_system(word: &str) -> Result<&str, InvalidPlatform> {
+    if is_one_of(&SYSTEMS, word) {
+        return Ok(word);
+    }
+    match is_one_of(&PROCESSORS, &normal_arch(&word.to_lowercase(), None).0) {
+        true => Ok("linux"),
+        false => Err(InvalidPlatform::Unknown(word.to_owned())),
+    }
+}
+
+/// The processor that a single word means: itself, or this machine's where it is a system.
+fn alone_processor(word: &str) -> &str {
+    match is_one_of(&SYSTEMS, word) {
+        true => std::env::consts::ARCH,
+        false => word,
+    }
+}
+
+fn is_one_of(known: &[&str], word: &str) -> bool {
+    known.iter().any(|known| known.eq_ignore_ascii_case(word))
+}
+
 impl FromStr for Platform {
     type Err = InvalidPlatform;
 
     fn from_str(text: &str) -> Result<Self, InvalidPlatform> {
-        let invalid = || InvalidPlatform(text.to_owned());
+        let invalid = || InvalidPlatform::Format(text.to_owned());
         let parts: Vec<&str> = text.split('/').collect();
         let word = |w: &&str| {
             !w.is_empty()
                 && w.bytes()
                     .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
         };
+        if let Some(os) = parts.first().filter(|os| !word(os)) {
+            return Err(InvalidPlatform::System {
+                text: text.to_owned(),
+                os: (*os).to_owned(),
+            });
+        }
         if !parts.iter().all(word) {
             return Err(invalid());
         }
         let (os, arch, variant) = match parts[..] {
-            [os] if os.eq_ignore_ascii_case("linux") => (os, std::env::consts::ARCH, None),
+            [alone] => (alone_system(alone)?, alone_processor(alone), None),
             [os, arch] => (os, arch, None),
             [os, arch, variant] => (os, arch, Some(variant)),
             _ => return Err(invalid()),
@@ -105,6 +182,24 @@ mod tests {
         assert_eq!(show("linux/x86_64").as_deref(), Ok("linux/amd64"));
         assert_eq!(show("Linux/ARM64/v8").as_deref(), Ok("linux/arm64"));
         assert_eq!(show("linux/arm/v7").as_deref(), Ok("linux/arm/v7"));
+        let host = Platform::host().architecture;
+        assert_eq!(show("LINUX"), Ok(format!("linux/{host}")));
+        assert_eq!(show("aarch64").as_deref(), Ok("linux/arm64"));
+        assert_eq!(show("armhf").as_deref(), Ok("linux/arm/v7"));
+        for (bad, why) in [
+            (
+                "nintendo64",
+                "\"nintendo64\": unknown operating system or architecture",
+            ),
+            ("/", "\"/\": \"\" is an invalid OS component"),
+            ("  ", "\"  \": \"  \" is an invalid OS component"),
+        ] {
+            let said = show(bad).unwrap_err().to_string();
+            assert!(
+                said.starts_with(&format!("invalid platform {why}")),
+                "{said}"
+            );
+        }
         for bad in ["", "linux/", "/amd64", "a/b/c/d", "linux/am d64"] {
             assert!(show(bad).is_err(), "{bad:?}");
         }

@@ -421,7 +421,8 @@ mod tests {
         );
         assert_eq!(
             error("platform", "//"),
-            "failed to parse platform: invalid platform \"//\": os/arch[/variant] is expected, as in linux/arm64"
+            "failed to parse platform: invalid platform \"//\": \"\" is an invalid OS component: \
+             os/arch[/variant] is expected, as in linux/arm64"
         );
         assert!(error("context:a", "ftp:x").contains("unsupported context source \"ftp\""));
     }
