@@ -141,6 +141,15 @@ fn whole_id(name: &str) -> Option<Digest> {
     name.parse().ok().or_else(plain)
 }
 
+/// The names with tags in the repository of `reference`, in order.
+pub(crate) fn tagged(db: &Connection, reference: &ImageRef) -> Result<Vec<String>, Error> {
+    // ':' follows the repository; ';' comes right after it.
+    let sql = "SELECT name FROM names WHERE name >= ?1 || ':' AND name < ?1 || ';' ORDER BY name";
+    let mut query = db.prepare_cached(sql)?;
+    let names = query.query_map([reference.repository()], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
+}
+
 /// What a reference names. With a digest, that is the image's id, and any name of the repository will
 /// do.
 pub(crate) fn named(db: &Connection, reference: &ImageRef) -> Result<Option<Digest>, Error> {

@@ -85,10 +85,28 @@ pub(crate) fn save(
     tar.end()
 }
 
+/// The names, with all of a repository for one that has neither tag nor digest.
+fn expanded(db: &Connection, names: &[String]) -> Result<Vec<String>, Error> {
+    let mut all = Vec::new();
+    for name in names {
+        let last = name.rsplit('/').next().unwrap_or_default();
+        let bare = name.parse::<ImageRef>().ok();
+        let tagged = match bare.filter(|_| !last.contains([':', '@'])) {
+            Some(bare) => query::tagged(db, &bare)?,
+            None => Vec::new(),
+        };
+        match tagged.is_empty() {
+            true => all.push(name.clone()),
+            false => all.extend(tagged),
+        }
+    }
+    Ok(all)
+}
+
 fn select(db: &Connection, names: &[String]) -> Result<(Vec<Saved>, Contents), Error> {
     let mut images: Vec<Saved> = Vec::new();
     let mut contents = Contents::new();
-    for name in names {
+    for name in &expanded(db, names)? {
         let id = query::resolve(db, name)?;
         let reference = name.parse::<ImageRef>().ok();
         let by_name = match &reference {

@@ -270,9 +270,6 @@ fn unpack_plain<R: BufRead>(
         placer.place(&entry, &mut reader)?;
     }
     reader.drain()?;
-    if reader.offset() == 0 {
-        return Err(reader.broken(Malformed::Empty));
-    }
     let recorded = !placer.replaced();
     let size = placer.finish()?;
     let stream = reader.into_input().finish().map_err(failed())?;

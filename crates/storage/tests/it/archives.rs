@@ -115,6 +115,24 @@ fn saved_images_come_back_with_the_same_ids_and_the_same_bytes() {
 }
 
 #[test]
+fn a_repository_without_a_tag_is_saved_with_all_of_its_tags() {
+    let data = Data::new();
+    for (file, name) in [
+        ("a", "team/app:one"),
+        ("b", "team/app:two"),
+        ("c", "team/apple"),
+    ] {
+        data.import(&layer(file), name).unwrap();
+    }
+    let archive = save(&data, &["team/app"]);
+    let one = save(&data, &["team/app:one"]);
+    let loaded = data.storage.load(&mut one.as_slice()).unwrap();
+    assert_eq!(listing(&loaded), ["team/app:one"]);
+    let loaded = data.storage.load(&mut archive.as_slice()).unwrap();
+    assert_eq!(listing(&loaded), ["team/app:one", "team/app:two"]);
+}
+
+#[test]
 fn an_unknown_name_stops_a_save_before_it_begins() {
     let data = Data::new();
     data.import(&layer("a"), "one:1").unwrap();
