@@ -191,7 +191,7 @@ pub(super) fn remember(engine: &Engine, names: &[VolumeName]) {
 
 /// Forgets the volumes that have gone with a container.
 pub(super) fn forget(engine: &Engine, container: &Container) {
-    for mount in &container.fixed.resolved.mounts {
+    for mount in &container.resolved().mounts {
         if let MountKind::Volume(volume) = &mount.kind
             && let Some(name) = volume.name.as_ref().filter(|_| volume.own)
             && let Err(storage::Error::NoSuchVolume(_)) = engine.storage().volume(name.as_str())

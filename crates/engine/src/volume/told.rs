@@ -15,7 +15,8 @@ pub(super) fn of_volume(engine: &Engine, name: &str, action: &'static str) {
 
 /// Of all volumes that a run has, as it begins.
 pub(crate) fn mounted(engine: &Engine, container: &Container) {
-    for (name, driver, mount) in of_container(container) {
+    let resolved = container.resolved();
+    for (name, driver, mount) in volumes(&resolved.mounts) {
         let attributes = [
             ("container", container.id().to_string()),
             ("destination", mount.target.clone()),
@@ -29,7 +30,8 @@ pub(crate) fn mounted(engine: &Engine, container: &Container) {
 
 /// The same, as it has ended.
 pub(crate) fn unmounted(engine: &Engine, container: &Container) {
-    for (name, driver, _) in of_container(container) {
+    let resolved = container.resolved();
+    for (name, driver, _) in volumes(&resolved.mounts) {
         let attributes = [
             ("container", container.id().to_string()),
             ("driver", driver.to_owned()),
@@ -44,10 +46,9 @@ pub(super) fn pruned(engine: &Engine, reclaimed: u64) {
     event::emit(engine, Kind::Volume, "prune", "", reclaimed);
 }
 
-/// The volumes of a container, with who keeps each.
-fn of_container(container: &Container) -> impl Iterator<Item = (&VolumeName, &str, &MountRequest)> {
-    let mounts = container.fixed.resolved.mounts.iter();
-    mounts.filter_map(|mount| match &mount.kind {
+/// The volumes among mounts, with who keeps each.
+fn volumes(mounts: &[MountRequest]) -> impl Iterator<Item = (&VolumeName, &str, &MountRequest)> {
+    mounts.iter().filter_map(|mount| match &mount.kind {
         MountKind::Volume(volume) => {
             let driver = volume.driver.as_deref().unwrap_or(LOCAL);
             Some((volume.name.as_ref()?, driver, mount))
