@@ -21,6 +21,9 @@ pub enum Error {
     /// No image is known by this name.
     #[error("No such image: {0}")]
     NoImage(String),
+    /// The text cannot name an image.
+    #[error(transparent)]
+    InvalidImage(types::InvalidReference),
     /// The image is not mounted.
     #[error("image {0} is not mounted")]
     NotMounted(String),
@@ -223,15 +226,16 @@ impl Error {
             | Self::NoImage(_)
             | Self::NotMounted(_)
             | Self::NothingToPush { .. } => ErrorKind::NotFound,
+            Self::InvalidImage(_) => ErrorKind::Invalid,
+            Self::State(state) => state.kind(),
             Self::Registry(error) => error.kind(),
             Self::Untrusted { .. } => ErrorKind::Forbidden,
             Self::LongDocument { .. } => ErrorKind::Invalid,
             Self::Ambiguous(_) => ErrorKind::Invalid,
             Self::NotCopied(error) => error.kind(),
-            Self::NameTaken { .. }
-            | Self::State(_)
-            | Self::ImageInUse(_)
-            | Self::RunRoot { .. } => ErrorKind::Conflict,
+            Self::NameTaken { .. } | Self::ImageInUse(_) | Self::RunRoot { .. } => {
+                ErrorKind::Conflict
+            }
             Self::NoFile(error) => error.kind(),
             Self::Volume(error) => error.kind(),
             Self::Invalid(error) => error.kind(),

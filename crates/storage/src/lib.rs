@@ -294,6 +294,15 @@ impl Storage {
         image::descriptor(&self.store, id)
     }
 
+    /// The descriptor of the manifest that a container was made from, with what it runs on; none when
+    /// container or manifest is gone.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn manifest_of(&self, container: &str) -> Result<Option<Descriptor>, Error> {
+        image::manifest_of(&self.store, container)
+    }
+
     /// What everything takes on disk. Walks what it has not counted before.
     ///
     /// # Errors

@@ -33,6 +33,8 @@ impl Errno {
     pub const INTR: Self = Self(libc::EINTR);
     /// Exec format error.
     pub const NOEXEC: Self = Self(libc::ENOEXEC);
+    /// Invalid cross-device link; of openat2(2) also a path that leads out of where it has to stay.
+    pub const XDEV: Self = Self(libc::EXDEV);
     /// No such device or address.
     pub const NXIO: Self = Self(libc::ENXIO);
     /// No child processes.

@@ -71,6 +71,58 @@ const REFUSED: &[Case] = &[
     ),
     ("/commit", "{} more", 400, "unexpected content after JSON"),
     (
+        "/volumes/create",
+        "{wrong",
+        400,
+        "invalid JSON: invalid character 'w' looking for beginning of object key string",
+    ),
+    (
+        "/volumes/create",
+        "{} more",
+        400,
+        "unexpected content after JSON",
+    ),
+    (
+        "/networks/create",
+        "",
+        400,
+        "invalid JSON: got EOF while reading request body",
+    ),
+    (
+        "/containers/c1/rename?name=c1",
+        "",
+        400,
+        "Renaming a container with the same name as its current name",
+    ),
+    (
+        "/containers/create",
+        r#"{"Image":"bb:sha256:12","Cmd":["true"]}"#,
+        400,
+        r#"invalid reference format: "bb:sha256:12""#,
+    ),
+    (
+        "/containers/create",
+        r#"{"Image":"bb","HostConfig":{"Mounts":[{"Type":"image","Source":"bb","Target":"/i",
+            "ImageOptions":{"Subpath":"../etc"}}]}}"#,
+        400,
+        "invalid HostConfig.Mounts: invalid mount config for type \"image\": subpath must be a \
+         relative path within the volume: \"../etc\"",
+    ),
+    (
+        "/images/create?fromImage=bb&platform=nintendo64",
+        "",
+        400,
+        "invalid platform \"nintendo64\": unknown operating system or architecture: \
+         os/arch[/variant] is expected, as in linux/arm64",
+    ),
+    (
+        "/images/create?fromSrc=-&platform=/",
+        "",
+        400,
+        "invalid platform \"/\": \"\" is an invalid OS component: os/arch[/variant] is expected, \
+         as in linux/arm64",
+    ),
+    (
         "/containers/c1/resize",
         "",
         400,
@@ -114,6 +166,10 @@ fn create(brig: &Brig, version: &str, name: &str, body: &serde_json::Value) -> s
     let start = answer.find('{').unwrap();
     let end = answer.rfind('}').unwrap();
     serde_json::from_str(&answer[start..=end]).unwrap()
+}
+
+fn image(brig: &Brig, name: &str) -> serde_json::Value {
+    brig.brig(&["image", "inspect", name]).json()[0].take()
 }
 
 #[test]
@@ -201,5 +257,108 @@ fn nobody_is_a_registrys_user_by_null() {
     let headers = "X-Registry-Config: bnVsbA==\r\n";
     let (status, said) = post(&brig, "1.51", "/build?remote=nowhere", headers, "");
     assert!(!said.contains("X-Registry-Config"), "{status} {said}");
+    brig.finish();
+}
+
+#[test]
+fn a_part_that_is_not_there_or_leads_out_is_refused_in_dockers_words() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let fill = "ln -s /etc /v/out";
+    brig.brig(&["run", "--rm", "-v", "parts:/v", "bb", "sh", "-c", fill])
+        .ok();
+    brig.brig(&["run", "--name", "linked", "bb", "ln", "-s", "/proc", "/out"])
+        .ok();
+    brig.brig(&["commit", "linked", "linked"]).ok();
+    for (kind, source) in [("volume", "parts"), ("image", "linked")] {
+        for (part, words) in [
+            ("nowhere", ": cannot access path nowhere: "),
+            ("out", ": path concatenation escapes the base directory: "),
+        ] {
+            let mount = format!("type={kind},src={source},dst=/m,{kind}-subpath={part}");
+            let refused = brig.brig(&["run", "--rm", "--mount", &mount, "bb", "true"]);
+            assert!(refused.fails(125).contains(words), "{refused}");
+        }
+    }
+    brig.brig(&["rm", "linked"]).ok();
+    brig.brig(&["volume", "rm", "parts"]).ok();
+    brig.finish();
+}
+
+#[test]
+fn a_container_tells_the_manifest_it_was_made_from() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    create(
+        &brig,
+        "1.51",
+        "c1",
+        &json!({ "Image": "bb", "Cmd": ["true"] }),
+    );
+    let told = brig.inspect("c1");
+    let manifest = &told["ImageManifestDescriptor"];
+    assert_eq!(manifest["platform"]["os"], "linux");
+    assert_eq!(
+        manifest["platform"]["architecture"],
+        image(&brig, "bb")["Architecture"]
+    );
+    assert_eq!(manifest["digest"], told["Image"]);
+    assert!(manifest["size"].as_i64().unwrap() > 0, "{manifest}");
+    brig.brig(&["rm", "c1"]).ok();
+    brig.finish();
+}
+
+#[test]
+fn a_prune_leaves_the_name_that_a_container_was_made_by() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    for tag in ["bb:a", "bb:z"] {
+        brig.brig(&["tag", "bb", tag]).ok();
+    }
+    brig.brig(&["create", "--name", "c1", "bb:a", "true"]).ok();
+    let gone = brig.brig(&["image", "prune", "-a", "-f"]);
+    assert!(gone.ok().contains("untagged: bb:latest"), "{gone}");
+    assert!(!gone.ok().contains("deleted: "), "{gone}");
+    let tags = image(&brig, "bb:a")["RepoTags"].clone();
+    assert_eq!(tags, json!(["bb:a"]));
+    brig.brig(&["rm", "c1"]).ok();
+    brig.finish();
+}
+
+#[test]
+fn what_an_update_mounts_is_told_of_and_the_daemon_counts_its_threads() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    brig.brig(&["create", "--name", "c1", "bb", "true"]).ok();
+    let mount = "type=volume,src=late,dst=/v";
+    brig.brig(&["update", "--mount-add", mount, "c1"]).ok();
+    brig.brig(&["start", "-a", "c1"]).ok();
+    let words = [
+        "events",
+        "--since",
+        "1h",
+        "--until",
+        "0s",
+        "-f",
+        "volume=late",
+    ];
+    let seen = testkit::until("the volume is told of as unmounted", || {
+        let told = brig.brig(&[&words[..], &["--format", "{{.Action}}"]].concat());
+        let seen = told.ok().replace('\n', " ");
+        seen.contains("unmount").then_some(seen)
+    });
+    assert_eq!(seen, "create mount unmount");
+    let threads = brig.brig(&["info", "--format", "{{.NGoroutines}}"]);
+    assert!(threads.ok().parse::<u32>().unwrap() > 0, "{threads}");
+    brig.brig(&["rm", "c1"]).ok();
+    brig.brig(&["volume", "rm", "late"]).ok();
     brig.finish();
 }

@@ -87,6 +87,8 @@ pub(super) fn show_request(request: &CdiRequest) -> wire::DeviceRequest {
         count: request.count,
         device_ids: some(&request.ids),
         capabilities: (!request.capabilities.is_empty()).then(|| request.capabilities.clone()),
-        options: Some(request.options.clone()),
+        // Clients give none with CDI's devices, and an empty list with other drivers'.
+        options: (request.driver != "cdi" || !request.options.is_empty())
+            .then(|| request.options.clone()),
     }
 }

@@ -411,10 +411,8 @@ fn relative(mount: &Mount, path: String) -> Result<Option<String>, Refusal> {
     if !stays || path.starts_with('/') || path.contains('\0') {
         return Err(bad(
             mount,
-            &format!(
-                "subpath must be a relative path within the {}: {path:?}",
-                mount.r#type
-            ),
+            // Docker says so of images too.
+            &format!("subpath must be a relative path within the volume: {path:?}"),
         ));
     }
     Ok(Some(path).filter(|path| !path.is_empty()))

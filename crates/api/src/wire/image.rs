@@ -102,6 +102,9 @@ go_struct! {
         /// What is said beside it.
         #[serde(rename = "annotations", skip_serializing_if = "is_zero")]
         pub annotations: Option<BTreeMap<String, String>>,
+        /// What a manifest runs on.
+        #[serde(rename = "platform", skip_serializing_if = "is_zero")]
+        pub platform: Option<OciPlatform>,
     }
 
     /// The answer to `GET /images/{name}/json`.

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use types::{ContainerName, ErrorKind, Platform, Signal};
 
 use super::container_filter::{Filter, PruneFilter};
-use super::container_view;
+use super::{container_view, image_view};
 use crate::access::guard;
 use crate::app::App;
 use crate::http::body::Body;
@@ -217,6 +217,13 @@ pub(super) fn wait(app: &App, call: &Call) -> Answer {
 pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
     let view = container::inspect(&app.engine, &call.name)?;
     let mut inspect = container_view::inspect(&view, call.version);
+    if call.version.has(48) {
+        let id = view.id.clone();
+        let manifest = app
+            .blocking(move |engine| engine::image::manifest_of(engine, &id))
+            .await?;
+        inspect.image_manifest_descriptor = manifest.as_ref().map(image_view::manifest_descriptor);
+    }
     if call.query.flag("size") {
         let (writable, root) = sizes(app, &view).await?;
         inspect.size_rw = Some(writable);

@@ -85,6 +85,15 @@ pub(super) fn descriptor(of: &engine::Descriptor) -> wire::Descriptor {
         digest: of.digest.to_string(),
         size: number(of.size),
         annotations: None,
+        platform: None,
+    }
+}
+
+/// The descriptor of a manifest, with what it runs on.
+pub(super) fn manifest_descriptor(of: &engine::Descriptor) -> wire::Descriptor {
+    wire::Descriptor {
+        platform: of.platform.as_ref().map(wire::OciPlatform::from),
+        ..descriptor(of)
     }
 }
 

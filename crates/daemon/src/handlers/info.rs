@@ -53,6 +53,8 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
         bridge_nf_ip6tables: bridge,
         debug: tracing::enabled!(tracing::Level::DEBUG),
         n_fd: std::fs::read_dir("/proc/self/fd").map_or(0, |files| count(files.count())),
+        n_goroutines: std::fs::read_dir("/proc/self/task")
+            .map_or(0, |threads| count(threads.count())),
         system_time: rfc3339(Some(crate::clock::now())),
         n_events_listener: count(facts.listeners),
         firewall_backend: firewall(app, call.version),

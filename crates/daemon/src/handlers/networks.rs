@@ -56,7 +56,8 @@ pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
 
 pub(super) async fn create(app: &App, call: Call) -> Answer {
     let body: Option<wire::NetworkCreateRequest> = Call::json(call.request).await?;
-    let body = body.ok_or_else(|| Failure::bad_request("invalid JSON: got EOF while reading"))?;
+    let body = body
+        .ok_or_else(|| Failure::bad_request("invalid JSON: got EOF while reading request body"))?;
     let spec = network_spec(body);
     let created = app
         .blocking(move |engine| network::create(engine, spec))

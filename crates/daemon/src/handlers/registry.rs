@@ -174,6 +174,7 @@ fn descriptor(of: &registries::Descriptor) -> wire::Descriptor {
         digest: of.digest.to_string(),
         size: i64::try_from(of.size).unwrap_or(i64::MAX),
         annotations: None,
+        platform: None,
     }
 }
 

@@ -9,7 +9,6 @@ use super::archives;
 use super::volume_filter::{Filter, PruneFilter};
 use crate::access::policy::names_something;
 use crate::app::App;
-use crate::http::body;
 use crate::http::error::Failure;
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
@@ -26,7 +25,7 @@ pub(super) async fn list(app: &App, call: &Call) -> Answer {
 
 pub(super) async fn create(app: &App, call: Call) -> Answer {
     let peer = call.peer.clone();
-    let body: Option<wire::VolumeCreateRequest> = body::json(call.request.into_body()).await?;
+    let body: Option<wire::VolumeCreateRequest> = Call::json(call.request).await?;
     let body = body.unwrap_or_default();
     if body.cluster_volume_spec.is_some() {
         return Err(Failure::new(

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use storage::{Durability, Image};
-use types::{ContainerId, ContainerName, ContainerSpec, HealthCheck, IdMaps, Platform};
+use types::{
+    ContainerId, ContainerName, ContainerSpec, ErrorKind, HealthCheck, IdMaps, ImageRef,
+    InvalidReference, Platform,
+};
 
 use super::check::{self, Machine};
 use super::{
@@ -127,7 +130,7 @@ fn take_ids<'a>(
 
 fn find_image(engine: &Engine, spec: &ContainerSpec) -> Result<Image, Error> {
     let found = engine.storage().image(&spec.image);
-    let found = found.map_err(|error| image::missing(error, &spec.image))?;
+    let found = found.map_err(|error| not_found(error, &spec.image))?;
     match &spec.platform {
         Some(platform) if !platform.runs(&image::platform(&found.config)) => {
             // When it has nothing for this platform, the refusal says what it has.
@@ -137,6 +140,16 @@ fn find_image(engine: &Engine, spec: &ContainerSpec) -> Result<Image, Error> {
                 .unwrap_or(found))
         }
         _ => Ok(found),
+    }
+}
+
+/// A text that names nothing by its grammar is refused for that.
+fn not_found(error: storage::Error, name: &str) -> Error {
+    match name.parse::<ImageRef>() {
+        Err(invalid @ InvalidReference::Format(_)) if error.kind() == ErrorKind::NotFound => {
+            Error::InvalidImage(invalid)
+        }
+        _ => image::missing(error, name),
     }
 }
 

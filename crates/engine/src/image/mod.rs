@@ -22,7 +22,7 @@ mod usage;
 use std::io::{Read, Write};
 
 use storage::{Asked, Descriptor, Image, Import, Loaded, Statement, Variant};
-use types::{Digest, ErrorKind, ImageRef, Platform};
+use types::{ContainerId, Digest, ErrorKind, ImageRef, Platform};
 
 use crate::{Engine, Error};
 
@@ -90,6 +90,11 @@ pub fn layer_sizes(engine: &Engine, image: &Image) -> Result<Vec<u64>, Error> {
 /// What an image's id names.
 pub fn descriptor(engine: &Engine, id: &Digest) -> Result<Descriptor, Error> {
     Ok(engine.storage().descriptor(id)?)
+}
+
+/// The manifest that a container was made from, with what it runs on; none if it is gone.
+pub fn manifest_of(engine: &Engine, container: &ContainerId) -> Result<Option<Descriptor>, Error> {
+    Ok(engine.storage().manifest_of(container.as_str())?)
 }
 
 /// The manifests of an image, here or not.

@@ -346,9 +346,11 @@ fn layers(
     };
     let whole = overlay.mount_at(at).during(action)?;
     let root = Root::new(whole.into_fd());
-    let part = prepare::part(&root, path.unwrap_or(Path::new(".")), false);
+    let path = path.unwrap_or(Path::new("."));
+    let part = prepare::part(&root, path, false);
+    let refused = prepare::refused(path, &part);
     let gone = sys::mount::detach(at);
-    let part = part.during(action)?;
+    let part = part.during(|| format!("{}{refused}", action()))?;
     gone.during(action)?;
     Ok(part)
 }

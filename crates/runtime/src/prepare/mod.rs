@@ -28,7 +28,7 @@ use crate::resctrl::ResctrlPlan;
 use crate::{CreateRequest, SharedRoot};
 
 use environment::Environment;
-pub(crate) use mounts::{LABEL, borrowed, cgroup_views, later, part, sources, views};
+pub(crate) use mounts::{LABEL, borrowed, cgroup_views, later, part, refused, sources, views};
 use mounts::{directory, root};
 pub(crate) use namespaces::{IdMaps, NamespacePlan};
 pub(crate) use net_devices::NetDevice;

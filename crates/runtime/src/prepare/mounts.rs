@@ -460,7 +460,9 @@ fn made(given: &Mount, options: &MountOptions, bundle: &Path) -> Result<MountSou
             None => sys::mount::bind(&given.source, recursive).doing(action)?,
             Some(path) => {
                 let root = Root::open(&given.source).doing(action)?;
-                part(&root, path, recursive).doing(action)?
+                let part = part(&root, path, recursive);
+                let refused = refused(path, &part);
+                part.doing(|| format!("{}{refused}", action()))?
             }
         },
         kind => {
@@ -471,7 +473,11 @@ fn made(given: &Mount, options: &MountOptions, bundle: &Path) -> Result<MountSou
                 .doing(action)?;
             match &given.subpath {
                 None => mounted,
-                Some(path) => part(&Root::new(mounted.into_fd()), path, false).doing(action)?,
+                Some(path) => {
+                    let part = part(&Root::new(mounted.into_fd()), path, false);
+                    let refused = refused(path, &part);
+                    part.doing(|| format!("{}{refused}", action()))?
+                }
             }
         }
     };
@@ -482,6 +488,17 @@ fn made(given: &Mount, options: &MountOptions, bundle: &Path) -> Result<MountSou
 /// A part of what is mounted: its path is looked up now, and leads nowhere outside.
 pub(crate) fn part(root: &Root, path: &Path, recursive: bool) -> sys::Result<Mounted> {
     sys::mount::bind_fd(root.open_beneath(path)?, recursive)
+}
+
+/// What is wrong with the path of a part, in Docker's words; empty if nothing is.
+pub(crate) fn refused<T>(path: &Path, part: &sys::Result<T>) -> String {
+    match part {
+        Err(error) if error.errno == sys::Errno::XDEV => {
+            ": path concatenation escapes the base directory".to_owned()
+        }
+        Err(_) => format!(": cannot access path {}", path.display()),
+        Ok(_) => String::new(),
+    }
 }
 
 fn overlay_of(given: &Mount) -> Overlay {

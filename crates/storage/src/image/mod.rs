@@ -32,4 +32,4 @@ pub(crate) use statements::statements;
 pub use statements::{Asked, Statement};
 pub(crate) use tag::tag;
 pub use variants::Variant;
-pub(crate) use variants::{descriptor, layer_sizes, on_platform, variants};
+pub(crate) use variants::{descriptor, layer_sizes, manifest_of, on_platform, variants};

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use oci_spec::image::ImageConfiguration;
 use rusqlite::OptionalExtension;
 use types::{Digest, Platform};
 
 use super::documents::{self, Document, MAX_NESTING, REFERENCE_DIGEST, REFERENCE_TYPE};
 use super::query;
 use crate::error::Error;
+use crate::gc::parse_digest;
 use crate::pull::{Pull, begin};
 use crate::stage::Stage;
 use crate::store::Store;
@@ -50,6 +52,36 @@ pub(crate) fn descriptor(store: &Store, id: &Digest) -> Result<Descriptor, Error
         urls: Vec::new(),
         platform: None,
     })
+}
+
+/// The descriptor of the manifest that a container was made from, and what it runs on; none where that is gone.
+pub(crate) fn manifest_of(store: &Store, container: &str) -> Result<Option<Descriptor>, Error> {
+    let sql = "SELECT content.digest, media_type, size, config FROM snapshots
+        JOIN content ON content.digest = snapshots.manifest
+        JOIN manifests ON manifests.image = snapshots.image AND manifests.digest = snapshots.manifest
+        WHERE container = ?1";
+    let found: Option<(String, String, i64, String)> = store.read(|db| {
+        let row =
+            |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let mut query = db.prepare_cached(sql)?;
+        Ok(query.query_row([container], row).optional()?)
+    })?;
+    let Some((digest, media_type, size, config)) = found else {
+        return Ok(None);
+    };
+    let what = format!("the configuration of manifest {digest}");
+    let config: ImageConfiguration = documents::parse(&what, config.as_bytes())?;
+    Ok(Some(Descriptor {
+        media_type,
+        digest: parse_digest(digest)?,
+        size: size.cast_unsigned(),
+        urls: Vec::new(),
+        platform: Some(Platform {
+            os: config.os().to_string(),
+            architecture: config.architecture().to_string(),
+            variant: config.variant().clone(),
+        }),
+    }))
 }
 
 /// Bytes of each unpacked layer of the image, the lowest first.
