@@ -292,7 +292,13 @@ impl Engine {
 
     /// Who is meant: a full id, a name or a unique prefix.
     pub(crate) fn find(&self, who: &str) -> Result<Arc<Container>, Error> {
-        self.table().find(who)
+        let found = self.table().find(who);
+        match found {
+            Err(Error::NoContainer(_)) => {
+                network::links::find(self, who).ok_or_else(|| Error::NoContainer(who.to_owned()))
+            }
+            found => found,
+        }
     }
 
     /// Socket and bundle of a container.

@@ -6,6 +6,8 @@ use std::io;
 
 use types::{ContainerId, ErrorKind};
 
+use crate::container::WrongState;
+
 /// Why a verb refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -46,7 +48,7 @@ pub enum Error {
     Render(#[from] crate::render::Error),
     /// The container's state does not allow it.
     #[error(transparent)]
-    State(#[from] crate::container::WrongState),
+    State(#[from] WrongState),
     /// Nothing had to be done.
     #[error("container {id} is already {state}")]
     NotModified {
@@ -200,6 +202,9 @@ pub enum Error {
     /// Networks.
     #[error(transparent)]
     Network(#[from] crate::network::NetworkError),
+    /// The same of a container that was to be started.
+    #[error("failed to set up container networking")]
+    Networking(#[source] crate::network::NetworkError),
     /// A log's way to its server.
     #[error(transparent)]
     LogTls(#[from] crate::forward::TlsError),
@@ -246,7 +251,7 @@ impl Error {
             Self::Storage(error) => error.kind(),
             Self::Top(error) => error.kind(),
             Self::Logs(error) => error.kind(),
-            Self::Network(error) => error.kind(),
+            Self::Network(error) | Self::Networking(error) => error.kind(),
             Self::LogTls(error) => error.kind(),
             Self::UserIds(error) => error.kind(),
             Self::Secret(error) => error.kind(),
@@ -273,6 +278,18 @@ impl Error {
             source = error.source();
         }
         text
+    }
+
+    /// What networks refuse to a container that is being started, except about its links.
+    pub(crate) fn at_start(self) -> Self {
+        use crate::network::NetworkError::{LinkedElsewhere, LinkedRests};
+        match self {
+            Self::Network(error @ (LinkedRests { .. } | LinkedElsewhere(_))) => {
+                Self::Network(error)
+            }
+            Self::Network(error) => Self::Networking(error),
+            error => error,
+        }
     }
 
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {

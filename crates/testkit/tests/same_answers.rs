@@ -362,3 +362,149 @@ fn what_an_update_mounts_is_told_of_and_the_daemon_counts_its_threads() {
     brig.brig(&["volume", "rm", "late"]).ok();
     brig.finish();
 }
+
+#[test]
+fn parameters_of_interfaces_are_heeded() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    brig.brig(&["network", "create", "--ipv6", "six"]).ok();
+    // Without version 6 it is in the network all the same.
+    let flags = ["--sysctl", "net.ipv6.conf.all.disable_ipv6=1"];
+    let words = ["run", "-d", "--name", "four", "--network", "six"];
+    brig.brig(&[&words[..], &flags, &["bb", "sleep", "1000"]].concat())
+        .ok();
+    let place = &brig.inspect("four")["NetworkSettings"]["Networks"]["six"];
+    assert_eq!(place["GlobalIPv6Address"], "", "{place}");
+    assert_ne!(place["IPAddress"], "", "{place}");
+    let shown = brig.brig(&["exec", "four", "ip", "addr"]).ok().to_owned();
+    assert!(!shown.contains("inet6"), "{shown}");
+    brig.brig(&["rm", "-f", "four"]).ok();
+
+    let body = json!({
+        "Image": "bb",
+        "Cmd": ["cat", "/proc/sys/net/ipv4/conf/eth0/log_martians"],
+        "HostConfig": { "Sysctls": { "net.ipv4.conf.eth0.log_martians": "1" } },
+    });
+    let made = create(&brig, "1.46", "moved", &body);
+    let warning = made["Warnings"][0].as_str().unwrap();
+    assert!(warning.starts_with("Migrated sysctl"), "{warning}");
+    assert_eq!(brig.brig(&["start", "-a", "moved"]).ok().trim(), "1");
+    let (status, said) = post(&brig, "1.48", "/containers/create", "", &body.to_string());
+    assert_eq!(status, 400, "{said}");
+    assert!(
+        said.contains("must be supplied using driver option"),
+        "{said}"
+    );
+    brig.brig(&["rm", "moved"]).ok();
+
+    // To older clients a network has version 4 whatever is said.
+    let body = r#"{"Name":"old","EnableIPv4":false,"EnableIPv6":true}"#;
+    let (status, said) = post(&brig, "1.46", "/networks/create", "", body);
+    assert_eq!(status, 201, "{said}");
+    let words = ["run", "--rm", "--network", "old", "bb", "ip", "-4", "addr"];
+    let shown = brig.brig(&words).ok().to_owned();
+    assert!(shown.contains("eth0"), "{shown}");
+    // Whoever saw its end need not wait before the network goes.
+    brig.brig(&["network", "rm", "old", "six"]).ok();
+    brig.finish();
+}
+
+#[test]
+fn places_in_networks_are_as_asked() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let option = "com.docker.network.bridge.gateway_mode_ipv4=isolated";
+    let words = ["network", "create", "--internal", "-o", option];
+    brig.brig(&[&words[..], &["--subnet", "10.213.7.0/31", "pair"]].concat())
+        .ok();
+    brig.brig(&["network", "create", "--subnet", "10.213.8.0/24", "b"])
+        .ok();
+    for name in ["first", "second"] {
+        let words = ["run", "-d", "--name", name, "--network", "pair"];
+        brig.brig(&[&words[..], &["bb", "sleep", "1000"]].concat())
+            .ok();
+    }
+    let said = brig
+        .brig(&["exec", "second", "ping", "-c1", "-W9", "first"])
+        .ok()
+        .to_owned();
+    assert!(said.contains("1 packets received"), "{said}");
+    let words = ["run", "--name", "third", "--network", "pair", "bb", "true"];
+    let refused = brig.brig(&words).fails(125).to_owned();
+    assert!(
+        refused.contains("failed to set up container networking: no address is left"),
+        "{refused}"
+    );
+    brig.brig(&["rm", "-f", "first", "second", "third"]).ok();
+
+    // Who names networks does not mean the default one; and names that are asked for come first.
+    let name = json!({ "com.docker.network.endpoint.ifname": "eth0" });
+    brig.brig(&["network", "create", "--subnet", "10.213.9.0/24", "c"])
+        .ok();
+    let body = json!({
+        "Image": "bb",
+        "Cmd": ["ip", "-o", "-4", "addr"],
+        "NetworkingConfig": { "EndpointsConfig": { "b": {}, "c": { "DriverOpts": name } } },
+    });
+    create(&brig, "1.51", "named", &body);
+    let shown = brig.brig(&["start", "-a", "named"]).ok().to_owned();
+    let of = |interface: &str| {
+        let line = shown.lines().find(|line| line.contains(interface));
+        line.unwrap_or_default().to_owned()
+    };
+    assert!(of("eth0").contains("10.213.9."), "{shown}");
+    assert!(of("eth1").contains("10.213.8."), "{shown}");
+    assert_eq!(shown.lines().count(), 3, "{shown}");
+    brig.brig(&["rm", "named"]).ok();
+    brig.brig(&["network", "rm", "pair", "b", "c"]).ok();
+    brig.finish();
+}
+
+#[test]
+fn containers_are_known_by_their_links() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let run = |flags: &[&str]| {
+        brig.brig(&[&["run", "-d"][..], flags, &["bb", "sleep", "1000"]].concat())
+            .ok();
+    };
+    run(&["--name", "db"]);
+    run(&["--name", "web", "--link", "db:store"]);
+    let answer = brig.http("GET /v1.51/containers/json HTTP/1.0\r\nHost: x\r\n\r\n");
+    assert!(
+        answer.contains(r#""Names":["/db","/web/store"]"#),
+        "{answer}"
+    );
+    brig.brig(&["rename", "web", "app"]).ok();
+    let answer = brig.http("GET /v1.51/containers/app/store/json HTTP/1.0\r\nHost: x\r\n\r\n");
+    assert!(answer.contains(r#""Name":"/db""#), "{answer}");
+    let answer = brig.http("GET /v1.51/containers/app/other/json HTTP/1.0\r\nHost: x\r\n\r\n");
+    assert!(answer.contains("No such container: app/other"), "{answer}");
+
+    brig.brig(&["rm", "-f", "app"]).ok();
+    brig.brig(&["stop", "-t", "0", "db"]).ok();
+    let body = json!({
+        "Image": "bb",
+        "Cmd": ["true"],
+        "MacAddress": "02:42:ac:11:00:42",
+        "HostConfig": { "PidMode": "container:db" },
+    });
+    create(&brig, "1.43", "beside", &body);
+    let mac = &brig.inspect("beside")["Config"]["MacAddress"];
+    assert!(mac.is_null(), "{mac}");
+    let answer = brig.http("GET /v1.43/containers/beside/json HTTP/1.0\r\nHost: x\r\n\r\n");
+    let shown = answer.split_once("\r\n\r\n").unwrap().1;
+    let shown: serde_json::Value = serde_json::from_str(shown).unwrap();
+    assert_eq!(shown["Config"]["MacAddress"], "02:42:ac:11:00:42");
+    let (status, said) = post(&brig, "1.51", "/containers/beside/start", "", "");
+    let words = "failed to join PID namespace: cannot join PID of a non running container: ";
+    assert!(status == 500 && said.contains(words), "{status} {said}");
+    brig.brig(&["rm", "beside", "db"]).ok();
+    brig.finish();
+}

@@ -49,7 +49,7 @@ pub(super) fn inspect(view: &View, version: Version) -> wire::ContainerInspect {
             name: STORAGE_DRIVER.to_owned(),
         }),
         mounts: mounts(view),
-        config: config(view),
+        config: config(view, version),
         network_settings: network_view::settings(view, version),
         ..wire::ContainerInspect::default()
     }
@@ -59,7 +59,7 @@ pub(super) fn inspect(view: &View, version: Version) -> wire::ContainerInspect {
 pub(super) fn summary(view: &View, version: Version, now: i64) -> wire::ContainerSummary {
     wire::ContainerSummary {
         id: view.id.to_string(),
-        names: vec![format!("/{}", view.name)],
+        names: [vec![format!("/{}", view.name)], view.linked_as.clone()].concat(),
         image: view.spec.image.clone(),
         image_id: view.image.to_string(),
         command: command_line(&words(view)),
@@ -147,8 +147,16 @@ fn host_config(view: &View) -> wire::HostConfig {
     shown
 }
 
+/// What was asked for in the mode's network: older clients look for it in the container's own settings.
+fn asked_mac(view: &View) -> String {
+    let main = view.spec.network.network();
+    let main = main.and_then(|name| view.spec.networking.endpoints.get(name));
+    let mac = main.and_then(|request| request.mac_address);
+    mac.map(|mac| mac.to_string()).unwrap_or_default()
+}
+
 /// The portable half: what was asked for, with the image's configuration merged in.
-fn config(view: &View) -> wire::ContainerConfig {
+fn config(view: &View, version: Version) -> wire::ContainerConfig {
     let resolved = &view.resolved;
     let some = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone());
     let asked = create_request(&view.spec).config;
@@ -168,6 +176,10 @@ fn config(view: &View) -> wire::ContainerConfig {
         labels: Some(resolved.labels.clone()),
         volumes: own_volumes(view),
         healthcheck: resolved.health.as_ref().map(health_check_shown),
+        mac_address: match version.has(52) {
+            true => String::new(),
+            false => asked_mac(view),
+        },
         stop_signal: match &view.spec.stop_signal {
             Some(text) => text.clone(),
             None if resolved.stop_signal != Signal::TERM => resolved.stop_signal.to_string(),

@@ -30,9 +30,10 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
         .transpose()?;
     let (version, peer) = (call.version, call.peer.clone());
     let body: Option<wire::ContainerCreateRequest> = Call::json(call.request).await?;
-    let body = body.ok_or_else(|| {
+    let mut body = body.ok_or_else(|| {
         Failure::bad_request("config cannot be empty in order to create a container")
     })?;
+    let moved = convert::move_sysctls(&mut body, version)?;
     let mut spec = container_spec(body, platform, version)?;
     // Older clients know of no other memory than what can be shared.
     if !version.has(40) && spec.namespaces.ipc == types::NamespaceMode::Default {
@@ -48,7 +49,7 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
     }
     let answer = wire::ContainerCreateResponse {
         id: created.id.to_string(),
-        warnings: created.warnings,
+        warnings: moved.into_iter().chain(created.warnings).collect(),
     };
     Ok(respond::json(StatusCode::CREATED, &answer))
 }

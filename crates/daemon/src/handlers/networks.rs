@@ -55,10 +55,15 @@ pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
 }
 
 pub(super) async fn create(app: &App, call: Call) -> Answer {
+    let version = call.version;
     let body: Option<wire::NetworkCreateRequest> = Call::json(call.request).await?;
     let body = body
         .ok_or_else(|| Failure::bad_request("invalid JSON: got EOF while reading request body"))?;
-    let spec = network_spec(body);
+    let mut spec = network_spec(body);
+    // Older clients do not know that there are networks without version 4.
+    if !version.has(47) {
+        spec.ipv4 = None;
+    }
     let created = app
         .blocking(move |engine| network::create(engine, spec))
         .await?;

@@ -138,7 +138,7 @@ const ROUTES: &[(&str, &str, Operation)] = &[
     ("GET", "/info", Op::Info),
     ("GET", "/containers/json", Op::ContainerList),
     ("POST", "/containers/create", Op::ContainerCreate),
-    ("GET", "/containers/{}/json", Op::ContainerInspect),
+    ("GET", "/containers/{*}/json", Op::ContainerInspect),
     ("GET", "/containers/{}/top", Op::ContainerTop),
     ("GET", "/containers/{}/logs", Op::ContainerLogs),
     ("POST", "/containers/{}/resize", Op::ContainerResize),
@@ -395,6 +395,11 @@ mod tests {
             ("GET", "/v9/containers/json", "ContainerList  9"),
             ("GET", "/containers/json/json", "ContainerInspect json -"),
             ("GET", "/containers/web/json", "ContainerInspect web -"),
+            (
+                "GET",
+                "/containers/web/db/json",
+                "ContainerInspect web/db -",
+            ),
             ("DELETE", "/containers/web", "ContainerRemove web -"),
             // A link.
             ("DELETE", "/containers/web/db", "ContainerRemove web/db -"),

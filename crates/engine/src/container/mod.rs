@@ -103,6 +103,8 @@ pub struct View {
     pub id: ContainerId,
     /// Its name.
     pub name: ContainerName,
+    /// In a listing: by what names other containers know it, as `/other/name`.
+    pub linked_as: Vec<String>,
     /// Nanoseconds since the Unix epoch.
     pub created: i64,
     /// What was asked for, as it was asked.
@@ -251,6 +253,14 @@ pub enum WrongState {
     /// Its command would have to run.
     #[error("container {0} is not running")]
     NotRunning(ContainerId),
+    /// The same of one whose processes or IPC another container is to share.
+    #[error("failed to join {kind} namespace: cannot join {kind} of a non running container: {id}")]
+    CannotJoin {
+        /// `PID` or `IPC`
+        kind: &'static str,
+        /// The container that does not run.
+        id: ContainerId,
+    },
     /// The same, when a signal was to be sent.
     #[error("cannot kill container: {who}: container {id} is not running")]
     CannotKill {
@@ -324,10 +334,11 @@ pub enum WrongState {
 }
 
 impl WrongState {
-    /// [`ErrorKind::Conflict`], but for a name.
+    /// [`ErrorKind::Conflict`], but for a name and for namespaces that cannot be joined.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::SameName => ErrorKind::Invalid,
+            Self::CannotJoin { .. } => ErrorKind::Internal,
             _ => ErrorKind::Conflict,
         }
     }
@@ -393,6 +404,7 @@ pub(crate) fn view(engine: &Engine, container: &Container) -> View {
     View {
         id: fixed.id.clone(),
         name: container.name(),
+        linked_as: Vec::new(),
         created: fixed.created,
         spec,
         places: places(engine, &resolved.mounts),

@@ -64,12 +64,12 @@ pub(super) fn joined(engine: &Engine, container: &Container) -> Result<Joined, E
     }
     if let Some(who) = spec.namespaces.pid.container() {
         let other = engine.find(who)?;
-        let process = running(&other)?;
+        let process = shared(&other, "PID")?;
         joined.pid = Some(namespace(&mut joined, &other, process, "pid"));
     }
     if let Some(who) = spec.namespaces.ipc.container() {
         let other = engine.find(who)?;
-        let process = running(&other)?;
+        let process = shared(&other, "IPC")?;
         joined.ipc = Some(namespace(&mut joined, &other, process, "ipc"));
     }
     if let (Some(who), Some(_)) = (spec.namespaces.user.container(), &container.fixed.ids) {
@@ -123,6 +123,14 @@ fn running(other: &Container) -> Result<ProcessRef, Error> {
         Lifecycle::Restarting { .. } => Err(WrongState::Restarting(id()).into()),
         _ => Err(WrongState::NotRunning(id()).into()),
     }
+}
+
+/// The process of a container whose namespace of this kind is to be shared.
+fn shared(other: &Container, kind: &'static str) -> Result<ProcessRef, Error> {
+    running(other).map_err(|error| match error {
+        Error::State(WrongState::NotRunning(id)) => WrongState::CannotJoin { kind, id }.into(),
+        error => error,
+    })
 }
 
 /// What is at `/dev/shm` of a container, seen from the host; none is memory of its own.

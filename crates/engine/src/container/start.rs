@@ -189,13 +189,14 @@ fn run<'a>(
     // Its networks neither come nor go until the record says what it has of them.
     let _order = crate::table::lock(&container.networking);
     let mut placement = place(engine, container, undo)?;
-    let reserving = network::reserve::reserve(engine, container, &placement, undo)?;
+    let reserving = network::reserve::reserve(engine, container, &placement, undo);
+    let reserving = reserving.map_err(Error::at_start)?;
     let files = write_files(engine, container, &placement)?;
     let identity = find_user(engine, container, &snapshot.mounts)?;
     let joined = namespaces::joined(engine, container)?;
     let config = configuration(engine, container, &files, identity, (&placed, &joined))?;
     write_config(engine, &dir, &config)?;
-    reserving.finish(&mut placement)?;
+    reserving.finish(&mut placement).map_err(Error::at_start)?;
     let creating = shim.begin(&Call::Create).map_err(Error::Task)?;
     expect_as(engine, &config);
     let filled = fill_ahead(engine, container, &shim, &placement, &config)?;
@@ -466,7 +467,7 @@ fn fill_ahead(
         return Ok(None);
     }
     let fill = |namespace| network::attach::fill(engine, container, namespace, placement);
-    made.map(fill).transpose()
+    made.map(fill).transpose().map_err(Error::at_start)
 }
 
 /// Whether a network namespace is made for it that may be there before.
@@ -493,7 +494,7 @@ fn place<'a>(
     if !container.fixed.spec.network.is_connected() {
         return Ok(Placement::default());
     }
-    let placement = network::place::place(engine, container)?;
+    let placement = network::place::place(engine, container).map_err(Error::at_start)?;
     let taken = network::place::taken(&placement);
     undo.push(step::ADDRESSES, move || {
         network::place::give_back(taken);
@@ -515,6 +516,7 @@ fn connect<'a>(
         return Ok(BTreeMap::new());
     }
     network::attach::attach(engine, container, process, placement, (filled, undo))
+        .map_err(Error::at_start)
 }
 
 fn open_gate(engine: &Engine, container: &Container, shim: &Shim) -> Result<ProcessRef, Error> {

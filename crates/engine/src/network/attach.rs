@@ -8,7 +8,7 @@ use std::path::Path;
 
 use network::keeper::{Change as Told, Endpoint as Named, Network as NamedNetwork, Upstream, View};
 use network::ruleset::Change as RuleChange;
-use network::{Cidr, Published};
+use network::{Cidr, InterfaceName, Published};
 use types::{ContainerId, NetworkId, ProcessRef};
 
 use super::error::NetworkError;
@@ -51,7 +51,10 @@ pub(crate) fn fill(
     placement: &Placement,
 ) -> Result<Filled, Error> {
     let mut endpoints = BTreeMap::new();
-    for placed in &placement.endpoints {
+    // What is numbered takes the names that those with a name of their own leave free.
+    let mut order: Vec<&Placed> = placement.endpoints.iter().collect();
+    order.sort_by_key(|placed| !matches!(placed.plan.interface, InterfaceName::Exact(_)));
+    for placed in order {
         make(engine, &placed.network)?;
         let endpoint = join(engine, namespace.as_fd(), placed)?;
         endpoints.insert(placed.network.name().to_owned(), endpoint);

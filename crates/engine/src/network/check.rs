@@ -123,7 +123,10 @@ pub(crate) fn networks_of(
     super::links::resolve(engine, spec)?;
     let mode = spec.network.network().unwrap_or_default().to_owned();
     let mut asked = spec.networking.endpoints.clone();
-    asked.entry(mode).or_default();
+    // Who names networks and leaves the mode at that means those and not the default one.
+    if asked.is_empty() || spec.network != NetworkMode::Default {
+        asked.entry(mode).or_default();
+    }
     let mut networks = BTreeMap::new();
     for (who, request) in asked {
         let network = engine.networks().find(&who);

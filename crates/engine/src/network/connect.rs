@@ -100,7 +100,8 @@ fn live<'a>(
 ) -> Result<(), Error> {
     let namespace = attach::open_namespace(process)?;
     let limits = container.spec().resources.bandwidth;
-    let placed = place::place_in(network.clone(), &request, limits)?;
+    let ipv6 = place::may_have_ipv6(&container.fixed.spec);
+    let placed = place::place_in(network.clone(), &request, (limits, ipv6))?;
     let taken = placed.addresses.clone();
     undo.push(step::ADDRESSES, move || {
         network.give_back(&taken);

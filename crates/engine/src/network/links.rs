@@ -62,6 +62,40 @@ fn of_container<'a>(engine: &Engine, container: &'a Container) -> Vec<(Arc<Conta
     meant.collect()
 }
 
+/// The container that another one knows by a name, said as `other/name`.
+pub(crate) fn find(engine: &Engine, who: &str) -> Option<Arc<Container>> {
+    let (owner, alias) = who.trim_start_matches('/').split_once('/')?;
+    let owner = engine.table().find(owner).ok()?;
+    let linked = of_default(engine, &owner);
+    let mut known = linked.into_iter().filter(|(_, known)| known == alias);
+    known.next().map(|(container, _)| container)
+}
+
+/// The further names of containers by the links of others, as `/other/name`.
+pub(crate) fn all_names(engine: &Engine) -> BTreeMap<ContainerId, Vec<String>> {
+    let containers = engine.table().all();
+    let mut names: BTreeMap<ContainerId, Vec<String>> = BTreeMap::new();
+    for owner in containers {
+        for (linked, alias) in of_default(engine, &owner) {
+            let name = format!("/{}/{alias}", owner.name());
+            names.entry(linked.id().clone()).or_default().push(name);
+        }
+    }
+    names
+}
+
+/// The container's own links, where it has such.
+fn of_default(engine: &Engine, container: &Container) -> Vec<(Arc<Container>, String)> {
+    let spec = &container.fixed.spec;
+    if spec.networking.links.is_empty() || spec.network.network() != Some(DEFAULT) {
+        return Vec::new();
+    }
+    let linked = of_container(engine, container).into_iter();
+    linked
+        .map(|(other, alias)| (other, alias.to_owned()))
+        .collect()
+}
+
 /// Containers that have to run when this one is started.
 pub(crate) fn wanted(engine: &Engine, container: &Container) -> Vec<ContainerId> {
     let wanted = of_container(engine, container).into_iter();

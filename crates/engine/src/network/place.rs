@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use network::keeper::{Listen, Reservation};
 use network::{Cidr, Driver, EndpointPlan, GatewayMode, InterfaceName, NetworkPlan, Published};
-use types::{Bandwidth, ContainerPort, EndpointId, EndpointRequest, PortRequest, Protocol};
+use types::{
+    Bandwidth, ContainerPort, ContainerSpec, EndpointId, EndpointRequest, PortRequest, Protocol,
+};
 
 use super::error::NetworkError;
 use super::limit;
@@ -64,13 +66,16 @@ pub(crate) fn place(engine: &Engine, container: &Container) -> Result<Placement,
         .as_ref()
         .unwrap_or(&container.fixed.spec.resources);
     let limits = limits.bandwidth;
+    let ipv6 = may_have_ipv6(&container.fixed.spec);
     for (name, endpoint) in &status.networks {
         let networks = engine.networks();
         let network = networks.get(&endpoint.network);
         let network = network.or_else(|| networks.table().named(name));
         let placed = network
             .ok_or_else(|| NetworkError::NotFound(name.clone()).into())
-            .and_then(|network| place_once_free(engine, &network, &endpoint.request, limits));
+            .and_then(|network| {
+                place_once_free(engine, &network, &endpoint.request, (limits, ipv6))
+            });
         match placed {
             Ok(placed) => placement.endpoints.push(placed),
             Err(error) => {
@@ -95,9 +100,9 @@ fn place_once_free(
     engine: &Engine,
     network: &Arc<Network>,
     request: &EndpointRequest,
-    limits: Bandwidth,
+    of_container: (Bandwidth, bool),
 ) -> Result<Placed, Error> {
-    let placed = place_in(network.clone(), request, limits);
+    let placed = place_in(network.clone(), request, of_container);
     let taken = matches!(
         &placed,
         Err(Error::Network(NetworkError::AddressTaken { .. }))
@@ -106,7 +111,15 @@ fn place_once_free(
     if !taken || !engine.runtime().block_on(releases.settled(Held::Addresses)) {
         return placed;
     }
-    place_in(network.clone(), request, limits)
+    place_in(network.clone(), request, of_container)
+}
+
+/// Whether its interfaces can have addresses of version 6: not where its own parameters turn them off.
+pub(super) fn may_have_ipv6(spec: &ContainerSpec) -> bool {
+    let off = |(name, value): (&String, &String)| {
+        name.replace('/', ".") == "net.ipv6.conf.all.disable_ipv6" && value.trim() == "1"
+    };
+    !spec.sysctls.iter().any(off)
 }
 
 /// What [`place`] took.
@@ -122,17 +135,25 @@ pub(crate) fn give_back(taken: Vec<(Arc<Network>, Vec<Cidr>)>) {
     }
 }
 
-/// Takes a place in one network; its plan has no way out yet.
+/// Takes a place in one network; its plan has no way out yet. Of the container itself are its limits, and
+/// whether it can have addresses of version 6.
 pub(super) fn place_in(
     network: Arc<Network>,
     request: &EndpointRequest,
-    of_container: Bandwidth,
+    (of_container, ipv6): (Bandwidth, bool),
 ) -> Result<Placed, Error> {
     let id = EndpointId::from_random(random()?);
     let plan = network.plan()?;
     link_address(plan, request)?;
     let bandwidth = limit::of_endpoint(&network, request, of_container)?;
-    let addresses = network.take(request.ipv4.map(IpAddr::V4), request.ipv6.map(IpAddr::V6))?;
+    let asked = (
+        request.ipv4.map(IpAddr::V4),
+        request.ipv6.map(IpAddr::V6).filter(|_| ipv6),
+    );
+    let addresses = network.take(asked.0, asked.1)?;
+    let (addresses, useless): (Vec<Cidr>, Vec<Cidr>) =
+        addresses.into_iter().partition(|a| ipv6 || a.is_ipv4());
+    network.give_back(&useless);
     let mut plan = EndpointPlan {
         interface: interface(&network, request),
         mac: request.mac_address.map(|mac| network::Mac(mac.0)),
@@ -142,13 +163,16 @@ pub(super) fn place_in(
         sysctls: sysctls(request)?,
         bandwidth,
     };
-    let of_the_link = request.link_local.iter().filter_map(|address| {
+    let of_the_link = request.link_local.iter().filter(|a| ipv6 || a.is_ipv4());
+    let of_the_link = of_the_link.filter_map(|address| {
         let prefix = if address.is_ipv4() { 16 } else { 64 };
         Cidr::new(*address, prefix)
     });
     plan.addresses.extend(of_the_link);
+    let mut gateways = network.gateways();
+    gateways.retain(|gateway| ipv6 || gateway.is_ipv4());
     Ok(Placed {
-        gateways: network.gateways(),
+        gateways,
         request: request.clone(),
         id,
         addresses,

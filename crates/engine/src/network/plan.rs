@@ -60,7 +60,13 @@ pub(super) fn plan(
         "ipvlan" => Driver::Ipvlan(ipvlan(id, spec, around)?),
         other => return Err(NetworkError::Driver(other.to_owned())),
     };
-    let subnets = subnets(spec, around)?;
+    let mut subnets = subnets(spec, around)?;
+    for (pool, range) in spec.pools.iter_mut().zip(&mut subnets) {
+        if has_no_gateway(&driver, spec.internal, range.subnet()) {
+            pool.gateway.clear();
+            *range = range.clone().without_gateway();
+        }
+    }
     let mtu = number(&spec.options, MTU)?;
     let least = match subnets.iter().any(|subnet| !subnet.subnet().is_ipv4()) {
         true => LEAST6,
@@ -77,6 +83,18 @@ pub(super) fn plan(
         mtu,
         internal: spec.internal,
     })
+}
+
+/// Whether both addresses of a subnet of two are for containers: nothing on the host has one of them.
+pub(super) fn has_no_gateway(driver: &Driver, internal: bool, subnet: Cidr) -> bool {
+    let Driver::Bridge(bridge) = driver else {
+        return false;
+    };
+    let (mode, inhibited, pair) = match subnet.is_ipv4() {
+        true => (bridge.mode4, bridge.no_address4 && internal, 31),
+        false => (bridge.mode6, false, 127),
+    };
+    subnet.prefix() == pair && (mode == GatewayMode::Isolated || inhibited)
 }
 
 /// Which versions of the protocol it has may be said by its options, too.
@@ -432,6 +450,26 @@ mod tests {
             (bridge.mode4, bridge.mode6),
             (GatewayMode::Isolated, GatewayMode::Routed)
         );
+    }
+
+    #[test]
+    fn of_two_addresses_none_is_a_gateways_that_nothing_has() {
+        let gateway = |subnet: &str, key, value| {
+            let (spec, _) = made(|spec| {
+                spec.internal = true;
+                spec.options = options(&[(key, value)]);
+                spec.pools = vec![PoolSpec {
+                    subnet: subnet.to_owned(),
+                    ..PoolSpec::default()
+                }];
+            })
+            .unwrap();
+            spec.pools[0].gateway.clone()
+        };
+        assert_eq!(gateway("10.9.0.0/31", MODE4, "isolated"), "");
+        assert_eq!(gateway("10.9.0.0/31", INHIBIT, "true"), "");
+        assert_eq!(gateway("10.9.0.0/31", MODE6, "isolated"), "10.9.0.0");
+        assert_eq!(gateway("10.9.0.0/30", MODE4, "isolated"), "10.9.0.1");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use types::Lifecycle;
+
 use super::error::NetworkError;
 use super::table::Network;
 use super::{attach, told};
@@ -65,10 +67,12 @@ fn users(engine: &Engine, network: &Network) -> Vec<String> {
     let user = |container: &Arc<crate::table::Container>| {
         let status = container.status();
         let mut endpoints = status.networks.values();
-        let runs = matches!(
-            status.lifecycle,
-            types::Lifecycle::Running { .. } | types::Lifecycle::Starting { .. }
-        );
+        let runs = match status.lifecycle {
+            // Its end is about to be seen: who saw it already by what it wrote need not wait.
+            Lifecycle::Running { process, .. } => !sys::proc::is_ending(process),
+            Lifecycle::Starting { .. } => true,
+            _ => false,
+        };
         let is_in = endpoints.any(|endpoint| endpoint.network == *network.id());
         (runs && is_in).then(|| {
             let (name, id) = (container.name(), container.id().short());

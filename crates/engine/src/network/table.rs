@@ -193,12 +193,20 @@ impl Table {
 
 impl Network {
     pub(crate) fn new(record: Record) -> Result<Self, NetworkError> {
-        let addresses = match &record.plan {
-            Some(_) => record.spec.pools.iter().map(plan::addresses).collect(),
-            None => Ok(Vec::new()),
-        };
+        let mut addresses: Vec<Addresses> = Vec::new();
+        if let Some(plan) = &record.plan {
+            for pool in &record.spec.pools {
+                let range = plan::addresses(pool)?;
+                let whole = plan::has_no_gateway(&plan.driver, plan.internal, range.subnet());
+                addresses.push(if whole {
+                    range.without_gateway()
+                } else {
+                    range
+                });
+            }
+        }
         Ok(Self {
-            addresses: Mutex::new(addresses?),
+            addresses: Mutex::new(addresses),
             record,
             made: Mutex::new(false),
         })
@@ -308,7 +316,8 @@ impl Network {
     pub(crate) fn gateways(&self) -> Vec<IpAddr> {
         let all = lock(&self.addresses);
         let gateway = |ipv4: bool| {
-            let of = all.iter().find(|range| range.subnet().is_ipv4() == ipv4)?;
+            let mut gateways = all.iter().filter(|range| range.has_gateway());
+            let of = gateways.find(|range| range.subnet().is_ipv4() == ipv4)?;
             Some(match (self.routes(), ipv4) {
                 (false, _) => of.gateway().address(),
                 (true, true) => Ipv4Addr::UNSPECIFIED.into(),
@@ -324,7 +333,7 @@ impl Network {
     /// By subnet: in use, and free.
     pub(crate) fn usage(&self) -> Vec<(Cidr, u64, u64)> {
         let usage = |range: &Addresses| {
-            let reserved = range.auxiliary().len() + 1;
+            let reserved = range.auxiliary().len() + usize::from(range.has_gateway());
             let used = u64::try_from(range.in_use() + reserved).unwrap_or(u64::MAX);
             (range.subnet(), used, range.capacity().saturating_sub(used))
         };

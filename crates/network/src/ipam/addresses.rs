@@ -82,6 +82,19 @@ impl Addresses {
         gateway.unwrap_or(self.subnet)
     }
 
+    /// Lets go of the gateway's address where nothing has it: of two addresses both are for endpoints then.
+    pub fn without_gateway(self) -> Self {
+        Self {
+            gateway: None,
+            ..self
+        }
+    }
+
+    /// Whether an address is the gateway's.
+    pub fn has_gateway(&self) -> bool {
+        self.gateway.is_some()
+    }
+
     /// Addresses that something else has, by name.
     pub fn auxiliary(&self) -> &BTreeMap<String, IpAddr> {
         &self.auxiliary
@@ -190,6 +203,18 @@ mod tests {
         Addresses::new(subnet.parse().unwrap(), gateway, range, BTreeMap::new())
             .unwrap_err()
             .to_string()
+    }
+
+    #[test]
+    fn where_nothing_is_the_gateway_its_address_is_free() {
+        let pool = addresses("10.0.0.0/31");
+        assert!(pool.has_gateway());
+        let mut pool = pool.without_gateway();
+        assert!(!pool.has_gateway());
+        let mut take = || pool.take().map(|taken| taken.to_string());
+        assert_eq!(take().unwrap(), "10.0.0.0/31");
+        assert_eq!(take().unwrap(), "10.0.0.1/31");
+        assert!(take().is_err());
     }
 
     #[test]
