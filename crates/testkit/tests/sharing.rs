@@ -106,7 +106,10 @@ fn processes_are_seen_from_a_container_that_joins() {
         brig.with(client, &["kill", "worker"]).ok();
         brig.with(client, &["wait", "worker"]).ok();
         let late = run(&brig, client, "--pid container:worker", "true");
-        assert!(late.fails(125).contains("is not running"), "{late}");
+        assert!(
+            late.fails(125).contains("a non running container"),
+            "{late}"
+        );
         brig.with(client, &["rm", "worker"]).ok();
         let nobody = run(&brig, client, "--pid container:worker", "true");
         assert!(nobody.fails(125).contains("No such container"), "{nobody}");
