@@ -200,15 +200,15 @@ fn without_nulls(text: &[u8]) -> Option<Value> {
                 let listed = layers.map(|ids| *ids = Value::Array(Vec::new())).is_some();
                 fields.retain(|_, value| !value.is_null());
                 let dropped = listed || fields.len() < before;
-                fields
-                    .values_mut()
-                    .fold(dropped, |any, value| drop_nulls(value) || any)
+                in_all(fields.values_mut()) || dropped
             }
-            Value::Array(values) => values
-                .iter_mut()
-                .fold(false, |any, value| drop_nulls(value) || any),
+            Value::Array(values) => in_all(values.iter_mut()),
             _ => false,
         }
+    }
+    // In every one of them, not only up to the first that had any.
+    fn in_all<'a>(values: impl Iterator<Item = &'a mut Value>) -> bool {
+        values.map(drop_nulls).filter(|dropped| *dropped).count() > 0
     }
     let mut value = serde_json::from_slice(text).ok()?;
     drop_nulls(&mut value).then_some(value)
