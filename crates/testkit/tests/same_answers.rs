@@ -1,6 +1,8 @@
 //! What Docker's own integration tests ask of the API, where its clients read the words: status and
 //! message as Docker's.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use serde_json::json;
 use testkit::{Brig, busybox_tar, root};
 
