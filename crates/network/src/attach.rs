@@ -101,8 +101,8 @@ impl Attachment {
         bandwidth::set(self, namespace, limits)
     }
 
-    /// What has passed, in the endpoint's view.
-    pub fn counters(&self, namespace: impl AsFd) -> Result<Counters, Error> {
+    /// What has passed, in the endpoint's view; none of an interface that is gone.
+    pub fn counters(&self, namespace: impl AsFd) -> Result<Option<Counters>, Error> {
         bandwidth::read(self, namespace)
     }
 

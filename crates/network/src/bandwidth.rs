@@ -81,10 +81,23 @@ pub(crate) fn set(
     set(&mut inside, index, limits.egress).doing(doing)
 }
 
+/// None if the interface is gone: the container may leave the network at any moment.
+pub(crate) fn read(
+    attachment: &Attachment,
+    namespace: impl AsFd,
+) -> Result<Option<Counters>, Error> {
+    match read_of_both_ends(attachment, namespace) {
+        Err(Error::Netlink { source, .. }) if source.errno == Errno::NODEV => Ok(None),
+        counters => counters,
+    }
+}
+
 /// What waits for a limit and is dropped is counted by the limit, not by the interface.
-pub(crate) fn read(attachment: &Attachment, namespace: impl AsFd) -> Result<Counters, Error> {
+fn read_of_both_ends(
+    attachment: &Attachment,
+    namespace: impl AsFd,
+) -> Result<Option<Counters>, Error> {
     let doing = || format!("read the counters of {}", attachment.interface);
-    let gone = || Error::Conflict(format!("the interface {} is gone", attachment.interface));
     let mut inside = Socket::open_in(namespace, Family::Route).doing(doing)?;
     let own = link::find(&mut inside, &attachment.interface).doing(doing)?;
     let limited_out = limited(&mut inside, own.index).doing(doing)?;
@@ -92,7 +105,9 @@ pub(crate) fn read(attachment: &Attachment, namespace: impl AsFd) -> Result<Coun
         None => Counters::of(own.statistics),
         Some(_) => {
             let mut host = Socket::open(Family::Route).doing(doing)?;
-            let index = attachment.find(&mut host)?.ok_or_else(gone)?;
+            let Some(index) = attachment.find(&mut host)? else {
+                return Ok(None);
+            };
             let found = link::get(&mut host, index).doing(doing)?;
             let mut counters = Counters::of(found.statistics).seen_from_the_other_end();
             counters.dropped_in += limited(&mut host, index).doing(doing)?;
@@ -100,7 +115,7 @@ pub(crate) fn read(attachment: &Attachment, namespace: impl AsFd) -> Result<Coun
         }
     };
     counters.dropped_out += limited_out;
-    Ok(counters)
+    Ok(Some(counters))
 }
 
 /// Packets that the limit on an interface has dropped.

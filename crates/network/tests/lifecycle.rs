@@ -375,9 +375,9 @@ fn limits_are_set_changed_and_counted() {
     let none = types::Bandwidth::default();
     one.attachment.limit(&one, &none).unwrap();
     one.attachment.limit(&one, &none).unwrap();
-    let before = one.attachment.counters(&one).unwrap();
+    let before = one.attachment.counters(&one).unwrap().unwrap();
     assert!(reached(&server, &world.machine, "172.30.0.2", 80).is_some());
-    let after = one.attachment.counters(&one).unwrap();
+    let after = one.attachment.counters(&one).unwrap().unwrap();
     assert!(after.bytes_in > before.bytes_in && after.bytes_out > before.bytes_out);
     assert!(after.packets_in > before.packets_in && after.packets_out > before.packets_out);
     // More than fits the bucket and the queue is dropped, and that is counted.
@@ -404,7 +404,7 @@ fn limits_are_set_changed_and_counted() {
             }
         }
     }
-    let dropped = one.attachment.counters(&one).unwrap();
+    let dropped = one.attachment.counters(&one).unwrap().unwrap();
     assert!(dropped.dropped_in > after.dropped_in, "{dropped:?}");
     assert!(dropped.dropped_out > after.dropped_out, "{dropped:?}");
     one.attachment.limit(&one, &none).unwrap();
@@ -441,7 +441,7 @@ fn macvlan_containers_are_on_the_lan() {
         Some("198.51.100.50")
     );
     assert!(reached(&server, &two, "198.51.100.50", 80).is_some());
-    assert!(one.attachment.counters(&one).unwrap().bytes_in > 0);
+    assert!(one.attachment.counters(&one).unwrap().unwrap().bytes_in > 0);
     one.attachment
         .limit(&one, &types::Bandwidth::default())
         .unwrap();

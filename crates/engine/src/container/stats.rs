@@ -102,10 +102,10 @@ fn networks(engine: &Engine, container: &Container) -> Result<BTreeMap<String, C
         return Ok(BTreeMap::new());
     }
     let namespace = open_namespace(process)?;
-    let counted = live.into_iter().map(|live| {
+    let counted = live.into_iter().filter_map(|live| {
         let name = live.attachment.interface.clone();
-        let counters = live.attachment.counters(&namespace);
-        counters.map(|counters| (name, counters))
+        let counters = live.attachment.counters(&namespace).transpose()?;
+        Some(counters.map(|counters| (name, counters)))
     });
     let what = || {
         format!(
