@@ -29,7 +29,7 @@ ps -a --filter status=bogus
 images -q
 images -a --no-trunc -q
 images --format '{{.Repository}}:{{.Tag}} {{.ID}} {{.Size}}'
-images --format 'table {{.Repository}}\t{{.Size}}'
+images bb --format 'table {{.Repository}}\t{{.Size}}'
 images nothing
 images --filter dangling=true
 images --filter 'reference=b*' -q
