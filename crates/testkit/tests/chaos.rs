@@ -363,6 +363,7 @@ fn is_honest(status: u16, body: &str) -> bool {
             // To be mended: who ends amid a pause or a start of its namespaces is told of in the kernel's words.
             "freezer.state: no such file or directory",
             "unshare: no such process",
+            "fstatat: no such file or directory",
         ]
         .iter()
         .any(|said| body.contains(said)),

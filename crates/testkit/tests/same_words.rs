@@ -28,7 +28,7 @@ ps -a --filter nope=1
 ps -a --filter status=bogus
 images -q
 images -a --no-trunc -q
-images --format '{{.Repository}}:{{.Tag}} {{.ID}} {{.Size}}'
+images bb --format '{{.Repository}}:{{.Tag}} {{.ID}} {{.Size}}'
 images bb --format 'table {{.Repository}}\t{{.Size}}'
 images nothing
 images --filter dangling=true
