@@ -22,7 +22,7 @@ use testkit::{AtEnd, Brig, kill, processes_naming, root, until};
 const CLIENTS: u64 = 8;
 
 /// For how many seconds, if nobody says.
-const SHORT: u64 = 20;
+const SHORT: u64 = 5;
 
 /// No request takes longer, but `wait`, which is given up.
 const PATIENCE: Duration = Duration::from_secs(120);
