@@ -16,11 +16,15 @@ use sys::spawn::{Child, Spawn};
 
 use crate::args::Globals;
 use crate::contexts::{self, Chosen, Material};
-use crate::error::CliError;
-use crate::{dial, print};
+use crate::error::{CliError, plain};
+use crate::{dial, print, tls};
 
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_HOST: &str = "unix:///run/brig/brig.sock";
+/// Where a daemon is looked for when it is to speak TLS and nobody says where it is, as Docker's client does.
+pub(crate) const DEFAULT_TLS_HOST: &str = "tcp://localhost:2376";
+/// The port of daemons on TCP, unless told otherwise.
+const PLAIN_PORT: &str = "2375";
 const SOCKET: &str = "brig.sock";
 /// How long a daemon may take to answer after its start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -108,21 +112,11 @@ impl Daemon {
     }
 
     fn sentence(&self) -> String {
-        format!(
-            "Cannot connect to the Brig daemon at {}. Is the brig daemon running?",
-            self.host
-        )
+        sentence(&self.host)
     }
 
     fn unreachable(&self, error: &io::Error) -> CliError {
-        let sentence = self.sentence();
-        CliError::Unreachable(match error.kind() {
-            io::ErrorKind::PermissionDenied => format!(
-                "{sentence}\nYou may not use its socket: be root, or in the group it belongs to."
-            ),
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => sentence,
-            _ => format!("{sentence}\n{error}"),
-        })
+        CliError::Unreachable(unreachable(&self.host, error))
     }
 
     /// Starts `brigd` if it is ours to start.
@@ -151,23 +145,57 @@ impl Daemon {
     }
 }
 
+fn sentence(host: &dyn std::fmt::Display) -> String {
+    format!("Cannot connect to the Brig daemon at {host}. Is the brig daemon running?")
+}
+
+/// Why there is no connection to a daemon, and what to do about it.
+pub(crate) fn unreachable(host: &dyn std::fmt::Display, error: &io::Error) -> String {
+    let sentence = sentence(host);
+    let known = error.raw_os_error().is_some();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!(
+                "{sentence}\nYou may not use its socket: be root, or in the group it belongs to."
+            )
+        }
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused if known => sentence,
+        _ => format!("error during connect: {host}: {}", plain(error)),
+    }
+}
+
 /// Where an address leads.
 fn endpoint(host: &str, tls: Option<&Material>) -> Result<Place, CliError> {
     if host.starts_with("ssh://") {
         return dial::ssh(host).map(Place::Dialed);
     }
-    let parsed: Result<Endpoint, _> = match host {
-        "unix://" | "" => DEFAULT_HOST.parse(),
-        path if path.starts_with('/') => format!("unix://{path}").parse(),
-        other => other.parse(),
-    };
+    let parsed: Result<Endpoint, _> = whole(host).parse();
     let parsed = parsed.map_err(|error: InvalidEndpoint| CliError::Invalid(error.to_string()))?;
     match (&parsed, tls) {
         (Endpoint::Tcp(address), Some(material)) => {
-            dial::tls(host, address, material).map(Place::Dialed)
+            tls::dialer(&parsed.to_string(), address, material).map(Place::Dialed)
         }
         _ => Ok(parsed.into()),
     }
+}
+
+/// An address with what goes without saying.
+fn whole(host: &str) -> String {
+    let tcp = match host.split_once("://") {
+        None if host.starts_with('/') => return format!("unix://{host}"),
+        None if host.is_empty() => return DEFAULT_HOST.to_owned(),
+        None => host,
+        Some(("unix", "")) => return DEFAULT_HOST.to_owned(),
+        Some(("tcp", rest)) => rest.strip_suffix('/').unwrap_or(rest),
+        Some(_) => return host.to_owned(),
+    };
+    let (name, port) = match tcp.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, port),
+        _ => (tcp, ""),
+    };
+    let name = if name.is_empty() { "localhost" } else { name };
+    let port = if port.is_empty() { PLAIN_PORT } else { port };
+    format!("tcp://{name}:{port}")
 }
 
 /// Whether an address makes sense.
@@ -350,6 +378,13 @@ mod tests {
             "/run/x/brig.sock",
             "unix://",
             "tcp://127.0.0.1:2375",
+            "tcp://127.0.0.1",
+            "tcp://[::1]",
+            "tcp://",
+            "there:99",
+            ":99",
+            "tcp://there:x",
+            "https://there:1",
             "ssh://me@there",
         ]
         .map(found);
@@ -358,6 +393,13 @@ mod tests {
         unix:///run/x/brig.sock Some("/run/x/brig.sock")
         unix:///run/brig/brig.sock Some("/run/brig/brig.sock")
         tcp://127.0.0.1:2375 None
+        tcp://127.0.0.1:2375 None
+        tcp://[::1]:2375 None
+        tcp://localhost:2375 None
+        tcp://there:99 None
+        tcp://localhost:99 None
+        unable to parse docker host `tcp://there:x`: unix:///path or tcp://host:port is expected
+        unable to parse docker host `https://there:1`: unix:///path or tcp://host:port is expected
         ssh://me@there None
         "#);
     }

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use api::client::Dialer;
 use sys::spawn::Spawn;
 
-use crate::contexts::Material;
 use crate::error::CliError;
 
 /// What the other machine runs: its own client, or Docker's where that is what it has.
@@ -97,13 +96,6 @@ pub(crate) fn ssh(host: &str) -> Result<Dialer, CliError> {
         .map_err(|why| CliError::Invalid(format!("unable to parse docker host `{host}`: {why}")))?;
     let words = ssh.words();
     Ok(Dialer::new(host, Arc::new(move || through(&words))))
-}
-
-/// What connects to the daemon of an address with TLS.
-pub(crate) fn tls(host: &str, _: &str, _: &Material) -> Result<Dialer, CliError> {
-    Err(CliError::Invalid(format!(
-        "{host}: brig speaks no TLS yet: use ssh://, or tcp:// through a tunnel"
-    )))
 }
 
 /// A connection through a program.

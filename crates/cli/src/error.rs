@@ -72,9 +72,10 @@ impl From<api::client::Error> for CliError {
     fn from(error: api::client::Error) -> Self {
         use api::client::Error as E;
         match error {
-            E::Connect { ref endpoint, .. } => Self::Unreachable(format!(
-                "Cannot connect to the Brig daemon at {endpoint}. Is the brig daemon running?"
-            )),
+            E::Connect {
+                ref endpoint,
+                ref source,
+            } => Self::Unreachable(crate::connect::unreachable(endpoint, source)),
             E::Refused { ref message, .. } => Self::Daemon {
                 kind: refine(error.kind(), message),
                 message: message.clone(),

@@ -22,6 +22,7 @@ pub mod resolve;
 mod session;
 mod stream;
 mod terminal;
+mod tls;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -215,6 +215,20 @@ impl AsRawFd for Signals {
     }
 }
 
+/// Leaves what is sent to the process to its other threads: none comes to the calling one any more.
+pub fn leave_signals() -> Result<()> {
+    let set = signal_set(None);
+    // SAFETY: `set` is an initialised sigset_t, and a null old set is allowed by pthread_sigmask(3).
+    let answer = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
+    match answer {
+        0 => Ok(()),
+        errno => Err(Error {
+            call: "pthread_sigmask",
+            errno: Errno(errno),
+        }),
+    }
+}
+
 /// Ignores a signal from now on.
 pub fn ignore(signal: types::Signal) -> Result<()> {
     // SAFETY: SIG_IGN is a disposition that runs no code of this process.

@@ -29,11 +29,15 @@ pub struct InvalidEndpoint(pub String);
 /// How a connection comes about.
 pub type Dial = Arc<dyn Fn() -> io::Result<std::os::unix::net::UnixStream> + Send + Sync>;
 
+/// Why connections that were made broke, where that is known.
+pub type Why = Arc<dyn Fn() -> Option<io::Error> + Send + Sync>;
+
 /// Somebody who makes connections to a daemon.
 #[derive(Clone)]
 pub struct Dialer {
     host: String,
     dial: Dial,
+    why: Option<Why>,
 }
 
 impl Dialer {
@@ -42,6 +46,16 @@ impl Dialer {
         Self {
             host: host.to_owned(),
             dial,
+            why: None,
+        }
+    }
+
+    /// Whose connections may turn out to be none only when they are used: `why` is asked then.
+    #[must_use]
+    pub fn explained(self, why: Why) -> Self {
+        Self {
+            why: Some(why),
+            ..self
         }
     }
 }
@@ -146,7 +160,10 @@ impl Place {
                 Ok(Stream::Unix(stream))
             }
             Self::Dialed(dialer) => {
-                let stream = (dialer.dial)().map_err(failed)?;
+                let dial = dialer.dial.clone();
+                let dialed = tokio::task::spawn_blocking(move || dial()).await;
+                let stream = dialed.map_err(io::Error::other).and_then(|dialed| dialed);
+                let stream = stream.map_err(failed)?;
                 stream.set_nonblocking(true).map_err(failed)?;
                 let stream = UnixStream::from_std(stream).map_err(failed)?;
                 Ok(Stream::Unix(stream))
@@ -156,6 +173,22 @@ impl Place {
                 stream.set_nodelay(true).map_err(failed)?;
                 Ok(Stream::Tcp(stream))
             }
+        }
+    }
+}
+
+impl Place {
+    /// The failure of a call; where the connection was none, that.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        let Self::Dialed(Dialer { why: Some(why), .. }) = self else {
+            return error;
+        };
+        match (&error, why()) {
+            (Error::Http(_) | Error::Foreign(_), Some(source)) => Error::Connect {
+                endpoint: self.clone(),
+                source,
+            },
+            _ => error,
         }
     }
 }

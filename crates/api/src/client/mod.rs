@@ -26,7 +26,7 @@ use crate::Version;
 
 pub use body::{Body, Chunks, Download};
 pub use builds::{BuildPruneQuery, Session, SessionOffer};
-pub use connect::{Dial, Dialer, Endpoint, InvalidEndpoint, Place};
+pub use connect::{Dial, Dialer, Endpoint, InvalidEndpoint, Place, Why};
 pub use containers::{CommitQuery, ListQuery, LogsQuery, RemoveQuery, StopQuery, Waiting};
 pub use error::Error;
 pub use hijack::{Attach, Hijacked, Stream};

@@ -224,6 +224,7 @@ impl Client {
         let request = call.request(self.version(), &self.user_agent)?;
         let operation = call.operation();
         let answer = self.exchange(request).await;
+        let answer = answer.map_err(|error| self.endpoint.explain(error));
         if let Some(observer) = self.observer {
             match &answer {
                 Ok((_, response)) => observer(&format!("{operation}: {}", response.status())),

@@ -79,8 +79,8 @@ pub struct Globals {
 pub struct TlsFlags {
     /// `--tls`
     pub on: bool,
-    /// `--tlsverify`
-    pub verify: bool,
+    /// `--tlsverify`; whatever it says, TLS is meant.
+    pub verify: Option<bool>,
     /// `--tlscacert`
     pub ca: Option<String>,
     /// `--tlscert`
@@ -147,7 +147,7 @@ pub fn parse(verbs: &'static [Verb], words: Vec<String>) -> Result<Parsed, Refus
         context: text(&matches, "context"),
         tls: TlsFlags {
             on: matches.get_flag("tls"),
-            verify: matches.get_flag("tlsverify"),
+            verify: said(&matches, "tlsverify"),
             ca: text(&matches, "tlscacert"),
             cert: text(&matches, "tlscert"),
             key: text(&matches, "tlskey"),
@@ -168,6 +168,12 @@ pub fn parse(verbs: &'static [Verb], words: Vec<String>) -> Result<Parsed, Refus
 
 fn text(matches: &ArgMatches, name: &str) -> Option<String> {
     matches.get_one::<String>(name).cloned()
+}
+
+/// A flag that is one of yes and no, if it was given.
+fn said(matches: &ArgMatches, name: &str) -> Option<bool> {
+    let given = matches.value_source(name) == Some(clap::parser::ValueSource::CommandLine);
+    given.then(|| matches.get_flag(name))
 }
 
 /// `brig version 0.1.0`.
@@ -355,14 +361,18 @@ pub(crate) fn top_command() -> Command {
                 .short('c')
                 .value_name("string"),
         )
-        .arg(flag("tls", "Use TLS; implied by --tlsverify").action(ArgAction::SetTrue))
+        .arg(as_pflag(
+            flag("tls", "Use TLS; implied by --tlsverify").action(ArgAction::SetTrue),
+        ))
         .arg(
             flag("tlscacert", "Trust daemons whose certificate this authority has signed")
                 .value_name("string"),
         )
         .arg(flag("tlscert", "Certificate of this client").value_name("string"))
         .arg(flag("tlskey", "Key of that certificate").value_name("string"))
-        .arg(flag("tlsverify", "Use TLS and verify the daemon").action(ArgAction::SetTrue))
+        .arg(as_pflag(
+            flag("tlsverify", "Use TLS and verify the daemon").action(ArgAction::SetTrue),
+        ))
         .arg(
             flag("version", "Print the version and end")
                 .short('v')

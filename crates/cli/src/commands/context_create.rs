@@ -2,7 +2,7 @@
 
 use crate::args::Globals;
 use crate::args::contexts::{ContextCreateArgs, ContextUpdateArgs};
-use crate::contexts::{self, DEFAULT, DESCRIPTION, Store, Stored, Tls};
+use crate::contexts::{self, DEFAULT, Store, Stored, Tls};
 use crate::error::CliError;
 use crate::print;
 
@@ -42,8 +42,7 @@ fn copied(store: &Store, from: &str, globals: &Globals) -> Result<(Stored, Tls),
     if from != DEFAULT {
         return Ok((store.get(from)?, store.tls(from)));
     }
-    let host = contexts::default_host(globals, &super::variable);
-    Ok((Stored::new(DEFAULT, DESCRIPTION, &host, false), Tls::new()))
+    contexts::default_as_stored(globals, &super::variable)
 }
 
 fn describe(stored: &mut Stored, description: Option<&str>) {
@@ -52,7 +51,7 @@ fn describe(stored: &mut Stored, description: Option<&str>) {
     }
 }
 
-pub(super) fn update(args: ContextUpdateArgs, _: &Globals) -> Result<u8, CliError> {
+pub(super) fn update(args: ContextUpdateArgs, globals: &Globals) -> Result<u8, CliError> {
     let name = args.names[0].as_str();
     let store = Store::find(&super::variable)?;
     contexts::check_name(name)?;
@@ -62,9 +61,8 @@ pub(super) fn update(args: ContextUpdateArgs, _: &Globals) -> Result<u8, CliErro
     let anew = !change.is_empty();
     let tls = match &change.from {
         Some(from) => {
-            let other = store.get(from)?;
+            let (other, mut tls) = copied(&store, from, globals)?;
             stored.meta["Endpoints"] = other.meta["Endpoints"].clone();
-            let mut tls = store.tls(from);
             tls.extend(change.apply(&mut stored));
             tls
         }

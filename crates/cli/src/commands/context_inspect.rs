@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::args::Globals;
 use crate::args::contexts::ContextInspectArgs;
-use crate::contexts::{self, DEFAULT, Store};
+use crate::contexts::{self, DEFAULT, Store, Tls};
 use crate::error::CliError;
 use crate::print::system;
 
@@ -25,26 +25,22 @@ pub(super) fn run(args: ContextInspectArgs, globals: &Globals) -> Result<u8, Cli
             Err(error) => failures.push(error.to_string()),
         }
     }
-    system::objects(&found, &failures, args.format.as_deref())
+    system::own_objects(&found, &failures, args.format.as_deref())
 }
 
 fn one(store: &Store, name: &str, globals: &Globals) -> Result<Value, CliError> {
     if name == DEFAULT {
-        let host = contexts::default_host(globals, &super::variable);
+        let (stored, tls) = contexts::default_as_stored(globals, &super::variable)?;
         return Ok(json!({
             "Name": DEFAULT,
             "Metadata": {},
-            "Endpoints": { "docker": { "Host": host, "SkipTLSVerify": false } },
-            "TLSMaterial": {},
+            "Endpoints": stored.meta["Endpoints"],
+            "TLSMaterial": material(tls),
             "Storage": { "MetadataPath": NOWHERE, "TLSPath": NOWHERE },
         }));
     }
     let stored = store.get(name)?;
-    let files: Vec<String> = store.tls(name).into_keys().collect();
-    let material = match files.is_empty() {
-        true => json!({}),
-        false => json!({ "docker": files }),
-    };
+    let material = material(store.tls(name));
     let mut object = stored.meta;
     object.insert("TLSMaterial".to_owned(), material);
     let storage = json!({
@@ -53,4 +49,12 @@ fn one(store: &Store, name: &str, globals: &Globals) -> Result<Value, CliError> 
     });
     object.insert("Storage".to_owned(), storage);
     Ok(object.into())
+}
+
+/// The names of keys and certificates.
+fn material(tls: Tls) -> Value {
+    match tls.is_empty() {
+        true => json!({}),
+        false => json!({ "docker": tls.into_keys().collect::<Vec<_>>() }),
+    }
 }

@@ -14,7 +14,7 @@ pub(super) fn run(args: ContextLsArgs, globals: &Globals) -> Result<u8, CliError
     let mut lines = vec![Line {
         name: DEFAULT.to_owned(),
         description: DESCRIPTION.to_owned(),
-        host: contexts::default_host(globals, &super::variable),
+        host: contexts::default(globals, &super::variable)?.host,
         ..Line::default()
     }];
     lines.extend(store.list()?.into_iter().map(|stored| Line {

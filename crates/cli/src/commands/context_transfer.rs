@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Read as _, Write as _};
 
 use crate::args::Globals;
 use crate::args::containers::NamesArgs;
-use crate::contexts::{self, DEFAULT, DESCRIPTION, Store, Stored, Tls};
+use crate::contexts::{self, DEFAULT, Store};
 use crate::error::CliError;
 use crate::print;
 
@@ -15,10 +15,7 @@ pub(super) fn export(args: NamesArgs, globals: &Globals) -> Result<u8, CliError>
     let name = args.names[0].as_str();
     let store = Store::find(&super::variable)?;
     let (stored, tls) = match name {
-        DEFAULT => {
-            let host = contexts::default_host(globals, &super::variable);
-            (Stored::new(DEFAULT, DESCRIPTION, &host, false), Tls::new())
-        }
+        DEFAULT => contexts::default_as_stored(globals, &super::variable)?,
         name => {
             contexts::check_name(name)?;
             (store.get(name)?, store.tls(name))

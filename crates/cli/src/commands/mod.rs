@@ -197,6 +197,11 @@ where
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        // A signal that came to one of the others would end the client instead of being passed on.
+        .on_thread_start(|| {
+            // Without it they are as they were before.
+            let _ = sys::event::leave_signals();
+        })
         .build()
         .map_err(|source| CliError::Io {
             what: "start the runtime",

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{DEFAULT, Store, Tls};
+use super::{DEFAULT, DESCRIPTION, Store, Stored, Tls};
 use crate::args::Globals;
-use crate::connect::DEFAULT_HOST;
+use crate::connect::{DEFAULT_HOST, DEFAULT_TLS_HOST};
 use crate::credentials;
 use crate::error::CliError;
 
@@ -45,9 +45,44 @@ fn address(globals: &Globals, variable: Variable<'_>) -> Option<String> {
     host.or_else(|| set(variable, "DOCKER_HOST"))
 }
 
-/// Where the daemon of the context is that is not stored.
-pub(crate) fn default_host(globals: &Globals, variable: Variable<'_>) -> String {
-    address(globals, variable).unwrap_or_else(|| DEFAULT_HOST.to_owned())
+/// The daemon of the context that is not stored.
+pub(crate) fn default(globals: &Globals, variable: Variable<'_>) -> Result<Chosen, CliError> {
+    let tls = material(globals, variable)?;
+    let host = address(globals, variable).unwrap_or_else(|| {
+        let usual = if tls.is_some() {
+            DEFAULT_TLS_HOST
+        } else {
+            DEFAULT_HOST
+        };
+        usual.to_owned()
+    });
+    let context = DEFAULT.to_owned();
+    Ok(Chosen { host, context, tls })
+}
+
+/// The same as if it were stored, with its keys and certificates.
+pub(crate) fn default_as_stored(
+    globals: &Globals,
+    variable: Variable<'_>,
+) -> Result<(Stored, Tls), CliError> {
+    let Chosen { host, tls, .. } = default(globals, variable)?;
+    let material = tls.unwrap_or_default();
+    let files = [
+        ("ca.pem", material.ca),
+        ("cert.pem", material.cert),
+        ("key.pem", material.key),
+    ];
+    let mut tls = Tls::new();
+    for (name, path) in files {
+        let Some(path) = path else { continue };
+        let bytes = std::fs::read(&path).map_err(|source| CliError::File {
+            path: path.display().to_string(),
+            source,
+        })?;
+        tls.insert(name.to_owned(), bytes);
+    }
+    let stored = Stored::new(DEFAULT, DESCRIPTION, &host, material.anyone);
+    Ok((stored, tls))
 }
 
 /// The name of the context in use.
@@ -101,22 +136,19 @@ pub(crate) fn chosen(globals: &Globals, variable: Variable<'_>) -> Result<Chosen
             tls: speaks.then_some(material),
         });
     }
-    Ok(Chosen {
-        host: default_host(globals, variable),
-        context,
-        tls: material(globals, variable)?,
-    })
+    default(globals, variable)
 }
 
 /// What flags and environment say of TLS.
 fn material(globals: &Globals, variable: Variable<'_>) -> Result<Option<Material>, CliError> {
-    let verify = globals.tls.verify || set(variable, "DOCKER_TLS_VERIFY").is_some();
-    let speaks = verify || globals.tls.on || set(variable, "DOCKER_TLS").is_some();
     let flags = &globals.tls;
-    let some = flags.ca.is_some() || flags.cert.is_some() || flags.key.is_some();
-    if !speaks && !some {
+    // Docker's client takes `--tlsverify=false` for TLS with a daemon that need not prove who it is.
+    let asked = flags.verify.is_some() || flags.on;
+    let verify = set(variable, "DOCKER_TLS_VERIFY").is_some();
+    if !asked && !verify && set(variable, "DOCKER_TLS").is_none() {
         return Ok(None);
     }
+    let verify = flags.verify.unwrap_or(verify);
     let directory = match set(variable, "DOCKER_CERT_PATH") {
         Some(path) => PathBuf::from(path),
         None => credentials::directory(variable)?,
@@ -129,8 +161,13 @@ fn material(globals: &Globals, variable: Variable<'_>) -> Result<Option<Material
             None => usual.exists().then_some(usual),
         }
     };
+    let authority = directory.join("ca.pem");
     Ok(Some(Material {
-        ca: file(&flags.ca, "ca.pem"),
+        // One that is not where it is expected is not replaced by those that the machine trusts.
+        ca: match &flags.ca {
+            None if verify => Some(authority),
+            flag => file(flag, "ca.pem"),
+        },
         cert: file(&flags.cert, "cert.pem"),
         key: file(&flags.key, "key.pem"),
         anyone: !verify,
@@ -140,7 +177,6 @@ fn material(globals: &Globals, variable: Variable<'_>) -> Result<Option<Material
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contexts::Stored;
 
     #[test]
     fn the_nearest_word_counts() {

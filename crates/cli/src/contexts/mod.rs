@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use archive::{pack, unpack};
-pub(crate) use chosen::{Chosen, Material, chosen, current, default_host};
+pub(crate) use chosen::{Chosen, Material, chosen, current, default, default_as_stored};
 pub(crate) use endpoint::change;
 
 use crate::credentials;

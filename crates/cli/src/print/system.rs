@@ -12,11 +12,34 @@ use crate::error::CliError;
 /// Prints what `inspect` found, then tells what it did not find; the exit code says whether all
 /// was there.
 pub fn objects(found: &[Value], failures: &[String], format: Option<&str>) -> Result<u8, CliError> {
+    told(found, failures, format, str::to_owned)
+}
+
+/// The same of what the client itself knows. Go's library writes that as HTML may have it; what the daemon tells it
+/// leaves as it is.
+pub fn own_objects(
+    found: &[Value],
+    failures: &[String],
+    format: Option<&str>,
+) -> Result<u8, CliError> {
+    told(found, failures, format, |json| {
+        // Outside of strings there are none.
+        let escaped = json.replace('<', "\\u003c").replace('>', "\\u003e");
+        escaped.replace('&', "\\u0026")
+    })
+}
+
+fn told(
+    found: &[Value],
+    failures: &[String],
+    format: Option<&str>,
+    written: fn(&str) -> String,
+) -> Result<u8, CliError> {
     match format.unwrap_or_default() {
-        "" => out(&indented(found)?)?,
+        "" => out(&written(&indented(found)?))?,
         "json" => {
             let objects: Vec<String> = found.iter().map(Value::to_string).collect();
-            out(&format!("[{}]\n", objects.join(",")))?;
+            out(&written(&format!("[{}]\n", objects.join(","))))?;
         }
         text => {
             if found.is_empty() {

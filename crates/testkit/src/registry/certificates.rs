@@ -77,6 +77,12 @@ impl Authority {
         self.sign("server", &extensions)
     }
 
+    /// The same that is good for the current second only.
+    pub fn server_for_a_second(&self, address: Ipv4Addr) -> Pair {
+        let extensions = format!("subjectAltName=IP:{address}\nextendedKeyUsage=serverAuth");
+        self.sign_for("server", &extensions, "0")
+    }
+
     /// A certificate for a client.
     pub fn client(&self) -> Pair {
         self.client_called("client")
@@ -88,6 +94,10 @@ impl Authority {
     }
 
     fn sign(&self, name: &str, extensions: &str) -> Pair {
+        self.sign_for(name, extensions, "2")
+    }
+
+    fn sign_for(&self, name: &str, extensions: &str, days: &str) -> Pair {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name).display().to_string();
         fs::write(at("ca.crt"), &self.own.certificate).unwrap();
@@ -119,7 +129,7 @@ impl Authority {
             "-set_serial",
             "2",
             "-days",
-            "2",
+            days,
             "-extfile",
             &at("ext"),
             "-out",
