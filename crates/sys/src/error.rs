@@ -35,6 +35,8 @@ impl Errno {
     pub const NOEXEC: Self = Self(libc::ENOEXEC);
     /// Invalid cross-device link; of openat2(2) also a path that leads out of where it has to stay.
     pub const XDEV: Self = Self(libc::EXDEV);
+    /// Input/output error.
+    pub const IO: Self = Self(libc::EIO);
     /// No such device or address.
     pub const NXIO: Self = Self(libc::ENXIO);
     /// No child processes.

@@ -1,6 +1,5 @@
 //! A volume's files as a tar archive (POSIX.1-2001, pax), and back.
 
-use std::collections::HashMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, Cursor, Read, Write};
@@ -19,6 +18,7 @@ use crate::error::Error;
 use crate::layer;
 use crate::paths::DATA;
 use crate::store::Store;
+use crate::volume::linked::Linked;
 
 const BUFFER: usize = 128 << 10;
 const BLOCK: u64 = 512;
@@ -93,7 +93,7 @@ pub(crate) struct Export<'a> {
     /// Whose owners the archive has; none is those that are seen.
     ids: Option<&'a IdMaps>,
     /// Files of several names: the one that was written.
-    linked: HashMap<(u64, u64), Vec<u8>>,
+    linked: Linked,
 }
 
 /// One directory on the way down.
@@ -111,7 +111,7 @@ impl<'a> Export<'a> {
             nameless: false,
             except: None,
             ids: None,
-            linked: HashMap::new(),
+            linked: Linked::default(),
         }
     }
 
@@ -229,12 +229,10 @@ impl<'a> Export<'a> {
             Kind::Socket | Kind::Unknown => return Ok(()),
         };
         if status.links > 1 && kind != EntryType::Directory {
-            match self.linked.get(&status.identity) {
-                Some(first) => {
-                    link.clone_from(first);
-                    kind = EntryType::Link;
-                }
-                None => drop(self.linked.insert(status.identity, self.path.clone())),
+            let names = status.links;
+            if let Some(first) = self.linked.first(status.identity, names, &self.path)? {
+                link = first;
+                kind = EntryType::Link;
             }
         }
         let mut records = Records::default();

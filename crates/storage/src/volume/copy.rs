@@ -5,7 +5,6 @@
 //! is opened has been looked at. The same holds for what is written: containers may have the volume,
 //! and owner, mode, attributes and times are given to what was made, not to what has its name now.
 
-use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -15,6 +14,7 @@ use sys::copy::Copied;
 use sys::dir::{self, Dir, Entries, Kind, Node, Status};
 use sys::pin::Pinned;
 
+use super::linked::Linked;
 use crate::layer::is_reserved;
 
 /// Directories open at a time, each with its copy. What lies deeper is refused.
@@ -51,7 +51,7 @@ struct Copy {
     /// The path of what is being copied, from the root of the tree.
     path: Vec<u8>,
     /// Files of several names: where the first one was put.
-    linked: HashMap<(u64, u64), Vec<u8>>,
+    linked: Linked,
     copied: CopiedTree,
 }
 
@@ -59,7 +59,7 @@ struct Copy {
 pub(crate) fn tree(from: &Dir, to: &Dir) -> Result<CopiedTree, Failure> {
     let mut copy = Copy {
         path: Vec::new(),
-        linked: HashMap::new(),
+        linked: Linked::default(),
         copied: CopiedTree::default(),
     };
     let at_root = |source| Failure {
@@ -82,6 +82,15 @@ pub(crate) fn tree(from: &Dir, to: &Dir) -> Result<CopiedTree, Failure> {
     }
     attributes(from, here, &Pinned::of(to), &status).map_err(at_root)?;
     Ok(copy.copied)
+}
+
+/// What cannot be kept in mind, as a copy fails.
+fn kept(error: rusqlite::Error) -> sys::Error {
+    let full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+    sys::Error {
+        call: "write",
+        errno: if full { Errno::NOSPC } else { Errno::IO },
+    }
 }
 
 impl Copy {
@@ -164,8 +173,9 @@ impl Copy {
 
     /// A further name of a file that was copied already; whether it was one.
     fn link(&mut self, root: &Dir, to: &Dir, name: &OsStr, status: &Status) -> sys::Result<bool> {
-        let Some(first) = self.linked.get(&status.identity) else {
-            self.linked.insert(status.identity, self.path.clone());
+        let names = status.links;
+        let first = self.linked.first(status.identity, names, &self.path);
+        let Some(first) = first.map_err(kept)? else {
             return Ok(false);
         };
         let (parent, last) = match first.iter().rposition(|byte| *byte == b'/') {

@@ -8,6 +8,7 @@
 pub(crate) mod archive;
 mod copy;
 mod fresh;
+mod linked;
 mod options;
 mod rows;
 mod stage;
