@@ -207,7 +207,9 @@ fn read_config(flags: &Flags) -> Result<Config, Error> {
         Path::new(config::DEFAULT_FILE),
     )?;
     match &config.fail_at {
-        Some(step) if !engine::steps().contains(&step.as_str()) => Err(Error::Step(step.clone())),
+        Some(step) if !engine::steps().contains(&step.trim_end_matches(engine::DIES)) => {
+            Err(Error::Step(step.clone()))
+        }
         _ => Ok(config),
     }
 }

@@ -49,7 +49,7 @@ pub use engine::Engine;
 pub use error::Error;
 pub use forward::TlsError;
 pub use shim::{AttachOptions, Streams};
-pub use steps::{Passed, steps, watched};
+pub use steps::{DIES, Passed, steps, watched};
 pub use storage::{
     Asked, Checked, Checking, Descriptor, DockerConfig, Empty, Healthcheck, Image, ImageUsage,
     Import, Loaded, Problem, Remedy, Removed, RunConfig, Statement, Variant, Watermarks,

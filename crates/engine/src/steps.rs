@@ -124,12 +124,16 @@ pub fn steps() -> Vec<&'static str> {
     steps
 }
 
+/// What follows a step's name where not the step is to fail but the daemon is to die.
+pub const DIES: char = '!';
+
 /// Passes unless `step` is the one told to fail. Called after the step's work and its undo, so that
 /// what the step did has to be undone.
 pub(crate) fn passed(config: &Config, step: &'static str) -> Result<(), Error> {
     note(step);
     match &config.fail_at {
         Some(name) if name == step => Err(Error::Injected(step.to_owned())),
+        Some(name) if name.strip_suffix(DIES) == Some(step) => std::process::abort(),
         _ => Ok(()),
     }
 }

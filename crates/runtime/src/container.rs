@@ -1,8 +1,9 @@
 //! A container that runs, or has run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oci_spec::runtime::{Hook, LinuxNamespace, LinuxNamespaceType, LinuxResources, Spec};
 use sys::cgroup::{OomWatch, Stats};
@@ -47,6 +48,10 @@ pub struct Container {
     /// Held, so that taking the mounts apart, which waits for the kernel's grace periods, is not
     /// part of the exit of the first process but of [`Container::destroy`].
     pub(crate) mounts: Option<OwnedFd>,
+    /// SELinux's label of what is mounted for it.
+    pub(crate) mount_label: Option<String>,
+    /// The numbers of what was mounted for it, by where that was, as far as this process saw to it.
+    pub(crate) mounted: Mutex<BTreeMap<PathBuf, u64>>,
 }
 
 impl Container {
@@ -77,6 +82,8 @@ impl Container {
             rules_its_pid_namespace: plan.namespaces.new.contains(Namespaces::PID),
             seccomp,
             mounts: None,
+            mount_label: plan.mount_label,
+            mounted: Mutex::default(),
         }
     }
 
@@ -108,6 +115,8 @@ impl Container {
             rules_its_pid_namespace: false,
             seccomp: crate::seccomp::compile(&linux)?,
             mounts: None,
+            mount_label: linux.mount_label().clone(),
+            mounted: Mutex::default(),
         }))
     }
 
@@ -123,6 +132,18 @@ impl Container {
             shared_root: self.shared_root.clone(),
             namespaces: self.namespaces.bits(),
         }
+    }
+
+    /// Keeps in mind which mounts were made at its start.
+    pub(crate) fn remember_mounts(&self, targets: Vec<PathBuf>, ids: Vec<u64>) {
+        let each = targets.into_iter().zip(ids);
+        let known = each.filter(|(_, id)| *id != 0);
+        let known = known.map(|(target, id)| (crate::later::plain(&target), id));
+        self.mounted().extend(known);
+    }
+
+    pub(crate) fn mounted(&self) -> MutexGuard<'_, BTreeMap<PathBuf, u64>> {
+        self.mounted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn bundle(&self) -> &Path {

@@ -2,6 +2,7 @@
 //! version 1, meanwhile, and the wait until the copy is ready.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 
 use oci_spec::runtime::{Linux, Spec};
 use sys::ahead::NetworkAhead;
@@ -213,8 +214,9 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     let (cgroup, _keeper) = (cgroup.group, cgroup.keeper);
     let process = sys::proc::process_ref(process.pid)
         .doing(|| "read when the container's process started".to_owned())?;
+    let targets: Vec<PathBuf> = plan.mounts.iter().map(|m| m.target.clone()).collect();
     let mut container = Container::new(&request, process, pidfd, cgroup, plan, seccomp);
-    let mut fds = await_ready(&request, &maker, container.pidfd(), process.pid)?;
+    let mut fds = await_ready(&request, &maker, &container, targets)?;
     let terminal = container.first.terminal.then(|| fds.pop()).flatten();
     container.mounts = fds.pop();
     at(&request, "created")?;
@@ -347,6 +349,7 @@ fn clone(
         no_pivot: request.no_pivot,
         root: None,
         own_mounts: Vec::new(),
+        mount_ids: Vec::new(),
         to_close: Vec::new(),
         proc: None,
         mounts: None,
@@ -459,21 +462,24 @@ fn map_ids(plan: &Plan, pid: i32, maker: &MakerEnd, stdio: &Stdio) -> Result<(),
     maker.send(ToInit::Continue)
 }
 
-/// Hears the copy out until it is ready; returns what comes along.
+/// Hears the copy out until it is ready, and what was mounted at these places; returns what comes along.
 fn await_ready(
     request: &CreateRequest<'_>,
     maker: &MakerEnd,
-    pidfd: &OwnedFd,
-    pid: i32,
+    container: &Container,
+    targets: Vec<PathBuf>,
 ) -> Result<Vec<OwnedFd>, Error> {
     loop {
         match maker.receive()? {
-            Some((FromInit::Ready, fds)) => return Ok(fds),
+            Some((FromInit::Mounted { ids }, fds)) => {
+                container.remember_mounts(targets, ids);
+                return Ok(fds);
+            }
             Some((FromInit::Failed(failure), _)) => return Err(failure.into()),
             Some((FromInit::AtHooks, _)) => {
                 at(request, "run-maker-hooks")?;
                 let state = HookState::new(request.spec, request.id, request.bundle);
-                let state = state.json("creating", Some(pid));
+                let state = state.json("creating", Some(container.process().pid));
                 for (point, list) in hooks::of_maker(request.spec) {
                     hooks::run(list, point, &state, (Some(request.bundle), &[]))?;
                 }
@@ -485,7 +491,7 @@ fn await_ready(
                     answer: format!("{answer:?}"),
                 });
             }
-            None => return Err(ended(pidfd)),
+            None => return Err(ended(container.pidfd())),
         }
     }
 }

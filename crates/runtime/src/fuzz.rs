@@ -132,6 +132,7 @@ fn any_message_is_understood_or_refused() {
             FromInit::Born { pid: 1 },
             FromInit::AtHooks,
             FromInit::Ready,
+            FromInit::Mounted { ids: vec![1, 2] },
             FromInit::Failed(crate::protocol::Failure::new(
                 types::ErrorKind::Invalid,
                 "a \"reason\"",

@@ -9,7 +9,7 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use oci_spec::runtime::Mount as SpecMount;
@@ -33,19 +33,34 @@ impl Container {
     /// Mounts one more: as the specification says it, or what is given in its place. The caller must
     /// have one thread. Waits for it, ten seconds at most.
     pub fn mount(&self, mount: &SpecMount, given: Option<&Mount>) -> Result<(), Error> {
-        let plan = prepare::later(self.bundle(), mount, given)?;
+        let label = self.mount_label.as_deref();
+        let plan = prepare::later(self.bundle(), mount, (given, label))?;
         let nested = self.namespaces.contains(Namespaces::USER);
-        self.inside(|root, channel| mounts::later(root, &plan, channel, nested))
+        let made =
+            self.inside(|root, channel| mounts::later(root, &plan, channel, nested, label))?;
+        let mut mounted = self.mounted();
+        match made {
+            Some(id) => mounted.insert(plain(mount.destination()), id),
+            None => mounted.remove(&plain(mount.destination())),
+        };
+        Ok(())
     }
 
-    /// Takes away what is mounted last at a path inside. One that is in use stays: that is
-    /// [`ErrorKind::Conflict`], and where nothing is mounted [`ErrorKind::NotFound`].
+    /// Takes away what was mounted at a path inside, by [`Container::mount`] or at the start. One that is in
+    /// use stays, and so does another one that is there by now, because the container has moved directories:
+    /// that is [`ErrorKind::Conflict`], and where nothing is mounted [`ErrorKind::NotFound`].
     pub fn unmount(&self, target: &Path) -> Result<(), Error> {
-        self.inside(|root, _| unmount(root, target))
+        let known = self.mounted().get(&plain(target)).copied();
+        self.inside(|root, _| unmount(root, target, known).map(|()| None))?;
+        self.mounted().remove(&plain(target));
+        Ok(())
     }
 
-    /// Does something in the container's mount namespace.
-    fn inside(&self, act: impl FnOnce(&Root, &InitEnd) -> Outcome) -> Result<(), Error> {
+    /// Does something in the container's mount namespace; the number of what was mounted, if anything was.
+    fn inside(
+        &self,
+        act: impl FnOnce(&Root, &InitEnd) -> Result<Option<u64>, Failure>,
+    ) -> Result<Option<u64>, Error> {
         if !self.namespaces.contains(Namespaces::MOUNT) || self.directory.is_some() {
             let reason = "the container has no mount namespace of its own";
             return Err(Error::unsupported("mounts", reason));
@@ -60,7 +75,9 @@ impl Container {
             drop(slot.take());
             let done = self.enter().and_then(|root| act(&root, &init));
             let said = match done {
-                Ok(()) => FromInit::Ready,
+                Ok(made) => FromInit::Mounted {
+                    ids: made.into_iter().collect(),
+                },
                 Err(failure) => FromInit::Failed(failure),
             };
             i32::from(init.send(&said, &[]).is_err())
@@ -83,7 +100,7 @@ impl Container {
     }
 }
 
-fn unmount(root: &Root, target: &Path) -> Outcome {
+fn unmount(root: &Root, target: &Path, known: Option<u64>) -> Outcome {
     let shown = target.display();
     let action = || format!("unmount {shown}");
     let nothing = || {
@@ -98,6 +115,14 @@ fn unmount(root: &Root, target: &Path) -> Outcome {
     refuse_kernels(&parent, target)?;
     let above = sys::mount::id(&parent).during(action)?;
     match sys::mount::id_at(&parent, name) {
+        Ok(id) if id != above && known.is_some_and(|known| known != id) => {
+            return Err(Failure::new(
+                ErrorKind::Conflict,
+                format!(
+                    "what was mounted on {shown} is elsewhere in the container by now, and something else is there"
+                ),
+            ));
+        }
         Ok(id) if id != above => {}
         Ok(_) => return Err(nothing()),
         Err(error) if error.errno == sys::Errno::NOENT => return Err(nothing()),
@@ -128,6 +153,11 @@ fn refuse_kernels(parent: &OwnedFd, target: &Path) -> Outcome {
     Err(Failure::new(ErrorKind::Invalid, message))
 }
 
+/// A path without what does not change where it leads: the same place has one name.
+pub(crate) fn plain(target: &Path) -> PathBuf {
+    Path::new("/").join(target).components().collect()
+}
+
 /// The directory of a path, and its last name.
 fn split(target: &Path) -> Option<(&Path, &OsStr)> {
     match target.components().next_back()? {
@@ -136,7 +166,7 @@ fn split(target: &Path) -> Option<(&Path, &OsStr)> {
     }
 }
 
-fn hear(maker: &MakerEnd) -> Result<(), Error> {
+fn hear(maker: &MakerEnd) -> Result<Option<u64>, Error> {
     let spoken = sys::event::readable_within(maker.as_fd(), PATIENCE);
     if !spoken.doing(|| "wait for the mount".to_owned())? {
         return Err(Error::Late {
@@ -144,7 +174,7 @@ fn hear(maker: &MakerEnd) -> Result<(), Error> {
         });
     }
     match maker.receive()? {
-        Some((FromInit::Ready, _)) => Ok(()),
+        Some((FromInit::Mounted { ids }, _)) => Ok(ids.first().copied()),
         Some((FromInit::Failed(failure), _)) => Err(Error::Inside {
             kind: failure.kind,
             message: failure.message,

@@ -11,7 +11,7 @@
 //!     ── Continue ────────────────────────────────►
 //!     ◄───────────────────────────────── AtHooks ──  steps of Root, before the old root goes
 //!     ── Continue ────────────────────────────────►  (only with hooks of the maker)
-//!     ◄── Ready + mount namespace, terminal ───────  waits at the gate
+//!     ◄── Mounted + mount namespace, terminal ─────  waits at the gate
 //!     ── Start ───────────────────────────────────►  steps of Launch
 //!     ◄── BornAt ──────────────────────────────────  (only joining unseen: the command's process is there)
 //!     ── Continue ────────────────────────────────►
@@ -48,8 +48,13 @@ pub(crate) enum FromInit {
     },
     /// The namespaces exist; hooks of the maker may look at them.
     AtHooks,
-    /// Everything is made. The mount namespace and the terminal's master come along, if there are any.
+    /// Everything is made. The terminal's master comes along, if there is one.
     Ready,
+    /// The same with what was mounted. The mount namespace comes along, too.
+    Mounted {
+        /// The number of each mount of the plan, in its order; zero for one that is more than one.
+        ids: Vec<u64>,
+    },
     /// A mount that comes along, detached, is to have its ids translated by the user namespace that
     /// comes along too.
     Translate {

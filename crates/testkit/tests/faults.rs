@@ -231,7 +231,7 @@ fn an_update_that_fails_changes_nothing() {
         "box",
     ];
     let before = seen(&brig);
-    for step in steps {
+    for step in &steps {
         brig.stop_daemon();
         brig.set_flags(&["--fail-at", step]);
         brig.start_daemon();
@@ -241,6 +241,17 @@ fn an_update_that_fails_changes_nothing() {
             "{step}: {failed}"
         );
         assert_eq!(seen(&brig), before, "{step}");
+    }
+    for step in &steps {
+        brig.stop_daemon();
+        brig.set_flags(&["--fail-at", &format!("{step}!")]);
+        brig.start_daemon();
+        let failed = brig.brig(&change);
+        assert_ne!(failed.code, 0, "{step}: {failed}");
+        brig.kill_daemon();
+        brig.set_flags(&[]);
+        brig.start_daemon();
+        assert_eq!(seen(&brig), before, "the daemon has died after {step}");
     }
     brig.stop_daemon();
     brig.set_flags(&[]);

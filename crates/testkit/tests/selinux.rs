@@ -173,6 +173,51 @@ fn binds_are_labelled_as_asked(brig: &Brig, client: Client) {
     assert_eq!(refused.code, 125);
 }
 
+/// What is laid of layers and what is mounted later is the container's as well.
+fn images_and_what_comes_later_are_labelled(brig: &Brig, client: Client) {
+    let image = ["--mount", "type=image,src=bb,dst=/i"];
+    run(brig, client, &image, "cat /i/etc/passwd").ok();
+    let dir = place(brig, &format!("later-{client:?}"));
+    let sleep = ["run", "-d", "--name", "runs", "bb", "sleep", "1000"];
+    brig.with(client, &sleep).ok();
+    let add = |mount: &str| brig.brig(&["update", "--mount-add", mount, "runs"]);
+    let exec = |script: &str| brig.with(client, &["exec", "runs", "sh", "-c", script]);
+    add("type=tmpfs,target=/memory").ok();
+    exec("echo x >/memory/file").ok();
+    add("type=volume,source=shared,target=/volume").ok();
+    exec("echo x >/volume/file").ok();
+    add("type=image,source=bb,target=/image").ok();
+    exec("cat /image/etc/passwd").ok();
+    add(&format!("type=bind,source={},target=/bound", dir.display())).ok();
+    let refused = exec("echo x >/bound/inner/file");
+    assert!(refused.stderr.contains("Permission denied"), "{refused}");
+    brig.with(client, &["rm", "-f", "runs"]).ok();
+    brig.with(client, &["volume", "rm", "shared"]).ok();
+}
+
+/// Commands of builds are confined as containers are, and reach what they are given.
+fn steps_of_builds_are_confined(brig: &Brig) {
+    let context = brig.root().join("context");
+    fs::create_dir_all(&context).unwrap();
+    fs::write(context.join("file"), "of the context\n").unwrap();
+    fs::write(context.join("secret"), "of nobody\n").unwrap();
+    let file = "FROM bb AS other\n\
+        RUN echo made >/made\n\
+        FROM bb\n\
+        RUN --mount=type=cache,target=/cache --mount=type=bind,target=/context \\\n\
+        --mount=type=secret,id=s --mount=type=bind,from=other,source=/made,target=/made \\\n\
+        --mount=type=tmpfs,target=/memory \\\n\
+        echo x >/cache/file && echo x >/memory/file && cat /context/file /run/secrets/s /made /etc/hosts && \\\n\
+        echo x >>/etc/hosts && tr -d '\\0' </proc/self/attr/current >/label\n";
+    fs::write(context.join("Dockerfile"), file).unwrap();
+    let secret = format!("id=s,src={}", context.join("secret").display());
+    let path = context.display().to_string();
+    let build = ["build", "--secret", &secret, "-t", "built", &path];
+    brig.brig(&build).ok();
+    let said = brig.brig(&["run", "--rm", "built", "cat", "/label"]);
+    assert!(said.ok().starts_with(PROCESS), "{said}");
+}
+
 /// Volumes are for all who have them.
 fn volumes_are_shared(brig: &Brig, client: Client) {
     for word in ["first", "second"] {
@@ -247,7 +292,9 @@ fn containers_are_confined_where_a_policy_is_enforced() {
         binds_are_labelled_as_asked(&brig, client);
         volumes_are_shared(&brig, client);
         options_say_what_a_container_is_called(&brig, client);
+        images_and_what_comes_later_are_labelled(&brig, client);
     }
+    steps_of_builds_are_confined(&brig);
     brig.finish();
     drop(enforced);
 }

@@ -218,6 +218,42 @@ fn what_hides_the_kernels_files_stays() {
     brig.finish();
 }
 
+/// Nor does it lose by the same trick what somebody has mounted elsewhere in it.
+#[test]
+fn only_what_was_mounted_there_is_taken_away() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    run(
+        &brig,
+        &[
+            "--mount",
+            "type=tmpfs,target=/kept/in",
+            "--tmpfs",
+            "/old/in",
+        ],
+    );
+    update(&brig, &["--mount-add", "type=tmpfs,target=/new/in"]).ok();
+    sh(&brig, "touch /kept/in/kept");
+    for name in ["new", "old"] {
+        sh(&brig, &format!("mv /{name} /away; mv /kept /{name}"));
+        let target = format!("/{name}/in");
+        let refused = update(&brig, &["--mount-rm", &target]);
+        assert!(
+            refused.fails(1).contains("something else is there"),
+            "{refused}"
+        );
+        assert_eq!(sh(&brig, &format!("ls /{name}/in")), "kept");
+        sh(&brig, &format!("mv /{name} /kept; mv /away /{name}"));
+        update(&brig, &["--mount-rm", &target]).ok();
+        assert_eq!(mount_line(&brig, &target), None);
+    }
+    assert_eq!(targets(&brig), ["/kept/in"]);
+    assert_eq!(sh(&brig, "ls /kept/in"), "kept");
+    brig.finish();
+}
+
 #[test]
 fn what_cannot_be_mounted_changes_nothing() {
     if !root() {

@@ -23,7 +23,7 @@ mod order;
 mod paths;
 mod pause;
 mod prune;
-mod remount;
+pub(crate) mod remount;
 pub(crate) mod remove;
 mod rename;
 mod resize;

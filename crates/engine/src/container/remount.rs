@@ -1,19 +1,21 @@
 //! Mounts of a container that is there: some come, some go.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount as OciMount;
+use serde::{Deserialize, Serialize};
 use shim::Call;
 use types::{ContainerSpec, ErrorKind, Mount, MountKind, MountRequest, ProcessRef};
 
 use super::check::{self, Invalid};
-use super::{Files, Resolved, WrongState, changes, mounts, runtimes, start, volumes};
+use super::{Files, Resolved, WrongState, changes, mounts, runtimes, selinux, start, volumes};
 use crate::cdi::Edits;
 use crate::record::Both;
 use crate::render::{self, Identity, Joined, RenderInput};
 use crate::steps::name as step;
-use crate::table::Container;
+use crate::table::{Container, lock};
 use crate::undo::Stack;
 use crate::{Engine, Error, users, volume};
 
@@ -28,11 +30,20 @@ const OURS: [&str; 7] = [
     "/sys",
 ];
 
+/// The file of the container's directory that says what is about to come and go, until the record does.
+const BEGUN: &str = "mounts.begun";
+
 /// What comes and what goes.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Change {
     pub(super) add: Vec<MountRequest>,
     pub(super) remove: Vec<MountRequest>,
+}
+
+impl Change {
+    fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.remove.is_empty()
+    }
 }
 
 /// Requests, checked as create checks them, with names for volumes that have none.
@@ -50,24 +61,18 @@ pub(super) fn complete(
     Ok(all)
 }
 
-/// Refuses what a container that runs cannot be given: what only a start labels or translates.
+/// Refuses what a container that runs cannot be given: what only a start translates.
 pub(super) fn can_come(container: &Container, add: &[MountRequest]) -> Result<(), Invalid> {
     let own_ids =
         |mount: &MountRequest| matches!(mount.kind, MountKind::Volume(_) | MountKind::Image { .. });
-    let refused = match (&container.fixed.selinux, &container.fixed.ids) {
-        (Some(_), _) => add.first().map(|mount| (mount, "SELinux labels it")),
-        (None, Some(_)) => {
-            let first = add.iter().find(|mount| own_ids(mount));
-            first.map(|mount| (mount, "its ids become those of the user namespace"))
-        }
-        (None, None) => None,
-    };
-    match refused {
+    let mut own = add.iter().filter(|mount| own_ids(mount));
+    match own.next().filter(|_| container.fixed.ids.is_some()) {
         None => Ok(()),
-        Some((mount, why)) => Err(Invalid::Mount {
+        Some(mount) => Err(Invalid::Mount {
             kind: check::kind(mount),
             reason: format!(
-                "{} cannot be mounted while the container runs: {why} when it starts. Stop it first",
+                "{} cannot be mounted while the container runs: its ids become those of the user namespace \
+                 when it starts. Stop it first",
                 mount.target
             ),
         }),
@@ -134,6 +139,97 @@ fn above(new: &MountRequest, stays: &[MountRequest]) -> Result<(), Invalid> {
     }
 }
 
+fn begun(engine: &Engine, container: &Container) -> PathBuf {
+    engine.storage().container_dir(container.id()).join(BEGUN)
+}
+
+/// Leaves word of what is about to be done, for the daemon that comes after one that dies meanwhile. A container
+/// does not outlive the machine, and so neither need this.
+pub(super) fn begin<'a>(
+    engine: &'a Engine,
+    container: &'a Container,
+    change: &Change,
+    undo: &mut Stack<'a>,
+) -> Result<(), Error> {
+    if change.is_empty() {
+        return Ok(());
+    }
+    let text = serde_json::to_vec(change).map_err(|source| Error::Encode {
+        what: "a change of mounts",
+        source,
+    })?;
+    undo.push(step::UPDATE_VOLUMES, || {
+        forget(engine, container);
+        Ok(())
+    });
+    let path = begun(engine, container);
+    sys::file::replace_unsynced(&path, &text, 0o600)
+        .map_err(Error::kernel(format!("write {}", path.display())))
+}
+
+/// The record says it by now.
+pub(super) fn end(engine: &Engine, container: &Container, change: &Change) {
+    if !change.is_empty() {
+        forget(engine, container);
+    }
+}
+
+fn forget(engine: &Engine, container: &Container) {
+    let path = begun(engine, container);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "cannot remove what is of no use any more");
+        }
+        _ => {}
+    }
+}
+
+/// Takes back what a daemon before this one had begun to change, as far as the record does not say it.
+pub(crate) fn recover(engine: &Engine) {
+    for container in engine.table().all() {
+        let Ok(text) = std::fs::read(begun(engine, &container)) else {
+            continue;
+        };
+        let _order = lock(&container.networking);
+        let undone = serde_json::from_slice(&text)
+            .map_err(|error| error.to_string())
+            .and_then(|change| {
+                take_back(engine, &container, change).map_err(|error| error.chain())
+            });
+        if let Err(error) = undone {
+            tracing::warn!(container = %container.id(), error,
+                "cannot take back a change of its mounts that was begun");
+        }
+        forget(engine, &container);
+    }
+}
+
+fn take_back(engine: &Engine, container: &Container, begun: Change) -> Result<(), Error> {
+    let still = container.resolved();
+    let has = |mount: &MountRequest| still.mounts.contains(mount);
+    let (_, came) = begun.add.into_iter().partition::<Vec<_>, _>(has);
+    let (stay, gone) = begun.remove.into_iter().partition::<Vec<_>, _>(has);
+    if container.lifecycle().is_running() {
+        for mount in came.iter().rev() {
+            unmount(container, Path::new(&render::plain(&mount.target)))?;
+        }
+        let process = container.lifecycle().process();
+        for one in rendered(engine, container, process, &stay)? {
+            // One that is in use has never gone.
+            match unmount(container, &one.target()) {
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                answer => answer.and_then(|_| mount(container, &one))?,
+            }
+        }
+    }
+    let change = Change {
+        add: Vec::new(),
+        remove: came.into_iter().chain(gone).collect(),
+    };
+    let_go(engine, container, &change);
+    Ok(())
+}
+
 /// Has the volumes and images of what comes be the container's.
 pub(super) fn keep<'a>(
     engine: &'a Engine,
@@ -190,7 +286,7 @@ pub(super) fn apply<'a>(
     change: &Change,
     undo: &mut Stack<'a>,
 ) -> Result<(), Error> {
-    if change.add.is_empty() && change.remove.is_empty() {
+    if change.is_empty() {
         return Ok(());
     }
     let process = container.lifecycle().process();
@@ -241,7 +337,11 @@ fn rendered(
     let placed = volumes::place(engine, requests)?;
     let fixed = &container.fixed;
     let runtime = runtimes::binary(engine.config(), &fixed.spec)?;
-    let given = volumes::beyond_configuration(runtime.as_deref(), &placed)?;
+    let mut given = volumes::beyond_configuration(runtime.as_deref(), &placed)?;
+    if let Some(labels) = &fixed.selinux {
+        selinux::label_layers(labels, &mut given);
+        selinux::label_mounts(labels, requests, &placed)?;
+    }
     let resolved = Resolved {
         mounts: requests.to_vec(),
         ..container.resolved().into_owned()

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use sys::Errno;
 use sys::dir::{Dir, Kind};
-use types::{ContainerSpec, MountKind, MountRequest, NamespaceMode, NetworkMode};
+use types::{ContainerSpec, Mount, MountKind, MountRequest, NamespaceMode, NetworkMode};
 
 use super::Files;
 use super::check::Invalid;
@@ -294,6 +294,13 @@ pub(crate) fn label_mounts(
     Ok(())
 }
 
+/// Has what is laid of layers be the container's, as its root is: their own labels are those of the store.
+pub(crate) fn label_layers(labels: &Labels, mounts: &mut [Mount]) {
+    for mount in mounts.iter_mut().filter(|mount| mount.kind == "overlay") {
+        mount.options.push(format!("context={}", labels.mount));
+    }
+}
+
 /// Labels the files that are written anew for each start.
 pub(crate) fn label_files(
     labels: &Labels,
@@ -326,6 +333,11 @@ fn as_asked(label: &str, shared: bool) -> String {
         }
         _ => label.to_owned(),
     }
+}
+
+/// Labels a file or directory of the store for one container, or for all.
+pub(crate) fn label_own(labels: &Labels, path: &Path, shared: bool) -> Result<(), Error> {
+    label(path, &as_asked(&labels.mount, shared))
 }
 
 /// Labels a file, or a directory with all that is in it. Links are labelled, and lead nowhere. What goes

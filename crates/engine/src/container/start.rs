@@ -177,13 +177,18 @@ fn run<'a>(
     let mut snapshot = engine.storage().snapshot(container.id())?;
     let placed = volumes::place(engine, &mounts)?;
     let runtime = runtimes::binary(engine.config(), &container.fixed.spec)?;
-    let more = volumes::beyond_configuration(runtime.as_deref(), &placed)?;
+    let mut more = volumes::beyond_configuration(runtime.as_deref(), &placed)?;
     if container.fixed.ids.is_some()
         && let Some(root) = snapshot.mounts.first_mut()
     {
         root.options.push(render::IDMAP.to_owned());
     }
-    label(container, &mounts, &mut snapshot.mounts, &placed)?;
+    label(
+        container,
+        &mounts,
+        (&mut snapshot.mounts, &mut more),
+        &placed,
+    )?;
     snapshot.mounts.extend(more);
     let shim = launch(engine, container, &dir, &snapshot.mounts, undo)?;
     // Its networks neither come nor go until the record says what it has of them.
@@ -241,15 +246,14 @@ fn make_sources<'a>(
 fn label(
     container: &Container,
     mounts: &[MountRequest],
-    rootfs: &mut [Mount],
+    (rootfs, more): (&mut [Mount], &mut [Mount]),
     placed: &Placed,
 ) -> Result<(), Error> {
     let Some(labels) = &container.fixed.selinux else {
         return Ok(());
     };
-    if let Some(own) = rootfs.first_mut() {
-        own.options.push(format!("context={}", labels.mount));
-    }
+    selinux::label_layers(labels, rootfs);
+    selinux::label_layers(labels, more);
     selinux::label_mounts(labels, mounts, placed)
 }
 

@@ -21,6 +21,7 @@ use types::{
 
 use super::check::{self, Machine};
 use super::create::random;
+use super::selinux::{self, Labels};
 use super::start::{EXIT_RECORD, cgroup_path, end_shim, process_of};
 use super::{Files, Resolved, devices, namespaces, remove};
 use crate::cdi::Edits;
@@ -217,7 +218,7 @@ fn draft(engine: &Engine, step: &Step) -> Result<Container, Error> {
         image: Digest::sha256([0; 32]),
         image_ref: None,
         ids: None,
-        selinux: None,
+        selinux: selinux::labels(engine, &spec)?,
         spec,
         id,
     };
@@ -262,6 +263,10 @@ fn execute<'a>(
     let secrets = write_secrets(&dir, &step.mounts)?;
     let mut root = step.root.clone();
     root.extend(given(&step.mounts));
+    if let Some(labels) = &container.fixed.selinux {
+        selinux::label_layers(labels, &mut root);
+        label_mounts(labels, &step.mounts, &secrets)?;
+    }
     let shim = launch(engine, container, &dir, root, undo)?;
     let placement = place(engine, container, undo)?;
     let files = write_files(engine, container, &dir, &placement)?;
@@ -269,6 +274,10 @@ fn execute<'a>(
     let joined = namespaces::joined(engine, container)?;
     let mut spec = configuration(engine, container, &files, (identity, &joined))?;
     mount(&mut spec, &step.mounts, &secrets);
+    if let Some(labels) = &container.fixed.selinux {
+        selinux::label_files(labels, &container.fixed.spec, &files)?;
+        render::label(&mut spec, &labels.process, &labels.mount);
+    }
     write_spec(&dir, &spec)?;
     let process = process_of(container, "create", shim.call(&Call::Create, &[]))?;
     namespaces::check_joined(&joined)?;
@@ -328,6 +337,25 @@ fn write_secrets(dir: &Path, mounts: &[StepMount]) -> Result<Vec<Option<PathBuf>
         paths.push(Some(path));
     }
     Ok(paths)
+}
+
+/// Has SELinux let the step reach what it is given: caches and other stages' files are all steps', secrets its own.
+fn label_mounts(
+    labels: &Labels,
+    mounts: &[StepMount],
+    secrets: &[Option<PathBuf>],
+) -> Result<(), Error> {
+    for (mount, secret) in mounts.iter().zip(secrets) {
+        match (&mount.source, secret) {
+            (StepSource::Bind(path), _) => selinux::label_own(labels, path, true)?,
+            (StepSource::Given(given), _) if given.kind == "bind" => {
+                selinux::label_own(labels, &given.source, true)?;
+            }
+            (_, Some(path)) => selinux::label_own(labels, path, false)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What a configuration cannot say.

@@ -38,6 +38,7 @@ pub fn update(engine: &Engine, who: &str, change: &ContainerChange) -> Result<Ve
     if before.is_running() {
         remount::can_come(&container, &mounts.add)?;
     }
+    remount::begin(engine, &container, &mounts, &mut undo)?;
     remount::keep(engine, &container, &mounts, &mut undo)?;
     let ports = match before.is_running() {
         true => {
@@ -50,6 +51,7 @@ pub fn update(engine: &Engine, who: &str, change: &ContainerChange) -> Result<Ve
     record(engine, &container, change, (planned, limits, ports))?;
     undo.keep();
     remount::let_go(engine, &container, &mounts);
+    remount::end(engine, &container, &mounts);
     event::of_container(engine, &container, "update");
     Ok(warnings)
 }

@@ -15,6 +15,7 @@ mod apply;
 mod observe;
 mod plan;
 
+use crate::container::remount;
 use crate::{Engine, Error};
 
 /// Takes back what runs, finishes what a crash interrupted. Blocking.
@@ -22,5 +23,6 @@ pub(crate) fn recover(engine: &Engine) -> Result<(), Error> {
     let observed = observe::observe(engine)?;
     let plan: Vec<_> = observed.facts.iter().map(plan::plan).collect();
     apply::apply(engine, observed, plan);
+    remount::recover(engine);
     Ok(())
 }

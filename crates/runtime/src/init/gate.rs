@@ -61,9 +61,10 @@ pub(crate) fn ready(init: &mut Init<'_>) -> Outcome {
         .map(|terminal| terminal.master.as_fd());
     let mounts = init.mounts.as_ref().map(AsFd::as_fd);
     let fds: Vec<_> = mounts.into_iter().chain(master).collect();
+    let ids = std::mem::take(&mut init.mount_ids);
     init.launch
         .channel
-        .send(&FromInit::Ready, &fds)
+        .send(&FromInit::Mounted { ids }, &fds)
         .during(|| "say that all is ready".to_owned())
 }
 

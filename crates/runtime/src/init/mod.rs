@@ -65,6 +65,8 @@ pub(crate) struct Init<'a> {
     pub(crate) root: Option<Root>,
     /// Numbers of the file systems that were mounted for the container ([`sys::mount::id`]).
     pub(crate) own_mounts: Vec<u64>,
+    /// The same of each mount of the plan; zero for one that is more than one.
+    pub(crate) mount_ids: Vec<u64>,
     /// Those that are yet to become read-only.
     pub(crate) to_close: Vec<(Mounted, &'a MountPlan)>,
     /// The procfs mounted on /proc: what is in it is found by this, wherever somebody who may write to

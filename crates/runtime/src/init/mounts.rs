@@ -32,6 +32,7 @@ pub(crate) fn all(init: &mut Init<'_>) -> Outcome {
         };
         let made = maker.one(mount)?;
         init.own_mounts.extend(made.own);
+        init.mount_ids.push(made.id.unwrap_or(0));
         init.to_close
             .extend(made.to_close.map(|mounted| (mounted, mount)));
         if made.proc.is_some() {
@@ -69,37 +70,54 @@ fn close(mounted: &Mounted, mount: &MountPlan) -> Outcome {
         .during(|| format!("make {} read-only", mount.target.display()))
 }
 
-/// One more in a container that runs, whose root this is.
+/// One more in a container that runs, whose root this is. Returns its number ([`sys::mount::id`]).
 pub(crate) fn later(
     root: &Root,
     mount: &MountPlan,
     channel: &InitEnd,
     in_user_namespace: bool,
-) -> Outcome {
+    label: Option<&str>,
+) -> Result<Option<u64>, Failure> {
     let maker = Maker {
         root,
         awaited: None,
         channel,
         in_user_namespace,
-        label: None,
+        label,
     };
     let made = maker.one(mount)?;
     // Nothing is to be made in it any more.
-    match made.to_close {
-        Some(mounted) => close(&mounted, mount),
-        None => Ok(()),
+    if let Some(mounted) = &made.to_close {
+        close(mounted, mount)?;
     }
+    Ok(made.id)
 }
 
 /// What is remembered of a mount.
 #[derive(Default)]
 struct Made {
+    /// The number of the mount itself; none where it is more than one.
+    id: Option<u64>,
     /// The number of a file system of the container's own.
     own: Option<u64>,
     /// The procfs on /proc.
     proc: Option<OwnedFd>,
     /// A file system that is yet to become read-only.
     to_close: Option<Mounted>,
+}
+
+/// What is remembered of a bind.
+fn made(mount: &MountPlan, mounted: &Mounted) -> Result<Made, Failure> {
+    Ok(Made {
+        id: number(mount, mounted)?,
+        ..Made::default()
+    })
+}
+
+fn number(mount: &MountPlan, mounted: &Mounted) -> Result<Option<u64>, Failure> {
+    let id = sys::mount::id(mounted);
+    id.map(Some)
+        .during(|| format!("look at the mount on {}", mount.target.display()))
 }
 
 /// What is to be remembered of a file system.
@@ -110,10 +128,12 @@ fn remember(
     is_proc: bool,
 ) -> Result<Made, Failure> {
     let action = || format!("look at the mount on {}", mount.target.display());
-    let mut made = Made::default();
-    if is_own {
-        made.own = Some(sys::mount::id(&mounted).during(action)?);
-    }
+    let id = sys::mount::id(&mounted).during(action)?;
+    let mut made = Made {
+        id: Some(id),
+        own: is_own.then_some(id),
+        ..Made::default()
+    };
     let keep = is_proc && is_on_proc(mount);
     if is_own && closes(&mount.options) {
         let kept = keep.then(|| sys::fd::duplicate(&mounted));
@@ -152,6 +172,7 @@ impl Maker<'_> {
                 let is_proc = self.bind(mount, mounted, *is_dir)?;
                 let kept = (is_proc && is_on_proc(mount)).then(|| sys::fd::duplicate(mounted));
                 return Ok(Made {
+                    id: number(mount, mounted)?,
                     proc: kept.transpose().during(|| "keep /proc".to_owned())?,
                     ..Made::default()
                 });
@@ -159,12 +180,14 @@ impl Maker<'_> {
             MountSource::Inside(path, translator) => {
                 let (mounted, is_dir) = self.clone_inside(mount, path, translator.as_ref())?;
                 self.bind(mount, &mounted, is_dir)?;
+                return made(mount, &mounted);
             }
             MountSource::Layers(overlay, path, at) => {
                 let mounted = layers(overlay, path.as_deref(), at, mount)?;
                 let is_dir = sys::root::kind(&mounted)
                     .during(|| format!("look at the image on {}", mount.target.display()))?;
                 self.bind(mount, &mounted, is_dir == Kind::Directory)?;
+                return made(mount, &mounted);
             }
             MountSource::Existing => remount(self.root, mount)?,
             MountSource::CgroupViews(views) => match self.awaited {

@@ -357,7 +357,7 @@ pub(crate) fn sources(plan: &mut Plan, bundle: &Path) -> Result<(), Error> {
 pub(crate) fn later(
     bundle: &Path,
     mount: &SpecMount,
-    given: Option<&Mount>,
+    (given, label): (Option<&Mount>, Option<&str>),
 ) -> Result<MountPlan, Error> {
     let mut plan = from_spec(bundle, mount, given.is_some())?;
     let field = || format!("mounts[{}]", plan.target.display());
@@ -374,6 +374,7 @@ pub(crate) fn later(
     if let Some(given) = given {
         plan.source = MountSource::Given(given.clone());
     }
+    label_all(std::slice::from_mut(&mut plan), label.unwrap_or_default());
     source(&mut plan, (&mut Translators::default(), None), bundle)?;
     match &plan.source {
         MountSource::Layers(..) => Err(Error::unsupported(
