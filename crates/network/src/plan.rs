@@ -18,8 +18,10 @@ pub struct NetworkPlan {
     /// has the first address of the range there, host bits all zero.
     pub subnets: Vec<Cidr>,
     /// Bytes of the largest packet; `None` leaves the kernel's 1500.
+    #[serde(default)]
     pub mtu: Option<u32>,
     /// Nobody outside is reached, and nobody outside reaches in; the host itself does both.
+    #[serde(default)]
     pub internal: bool,
 }
 
@@ -34,8 +36,9 @@ pub enum Driver {
     Ipvlan(IpvlanPlan),
 }
 
-/// A bridge and what its containers may.
+/// A bridge and what its containers may. What an older record does not say is as of [`BridgePlan::new`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BridgePlan {
     /// The device's name, at most 15 bytes.
     pub name: String,
@@ -58,6 +61,12 @@ pub struct BridgePlan {
     pub trusted: Vec<String>,
     /// The bridge has no address of version 4: something else is the gateway.
     pub no_address4: bool,
+}
+
+impl Default for BridgePlan {
+    fn default() -> Self {
+        Self::new("")
+    }
 }
 
 impl BridgePlan {
@@ -94,7 +103,8 @@ pub enum GatewayMode {
 }
 
 /// Macvlan on an interface of the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MacvlanPlan {
     /// The interface; `NAME.TAG` is made, a VLAN of NAME, when it is not there. `None`: a dummy interface of
     /// this network's own, which reaches nothing (an internal network).
@@ -123,7 +133,8 @@ pub enum MacvlanMode {
 }
 
 /// Ipvlan on an interface of the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct IpvlanPlan {
     /// As [`MacvlanPlan::parent`].
     pub parent: Option<String>,
@@ -212,4 +223,25 @@ pub struct Route {
     pub to: Cidr,
     /// By whom; `None`: they are on the link.
     pub via: Option<IpAddr>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records of networks outlive the program that wrote them.
+    #[test]
+    fn what_is_not_said_is_as_without_flags() {
+        let read: BridgePlan = serde_json::from_str(r#"{"name":"br0"}"#).unwrap();
+        assert_eq!(read, BridgePlan::new("br0"));
+        let read: NetworkPlan = serde_json::from_str(
+            r#"{"name":"n","driver":{"Macvlan":{"parent":"eth0"}},"subnets":["10.0.0.1/24"]}"#,
+        )
+        .unwrap();
+        let Driver::Macvlan(macvlan) = read.driver else {
+            panic!("{read:?}");
+        };
+        assert_eq!(macvlan.parent.as_deref(), Some("eth0"));
+        assert_eq!((macvlan.mode, read.mtu), (MacvlanMode::Bridge, None));
+    }
 }

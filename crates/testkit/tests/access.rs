@@ -376,7 +376,35 @@ fn a_socket_without_the_host_lends_none_of_it() {
     let run = [&["run"][..], &logs, &["bb", "true"]].concat();
     doors.refused("safe", &run, "the log driver fluentd");
     others(&doors, mounts, beyond);
+    networks_are_of_containers(&doors);
     doors.brig.finish();
+}
+
+/// A network that is made by who lends nothing of the host is none of the host's: not its links, nor its bridges, nor
+/// addresses that it would send packets for somebody else to.
+fn networks_are_of_containers(doors: &Doors) {
+    let made = |words: &[&str]| doors.brig.brig(&[&["network"][..], words].concat());
+    made(&["create", "--config-only", "-o", "parent=eth0", "lender"]).ok();
+    for flags in [
+        &["-d", "macvlan", "-o", "parent=eth0"][..],
+        &["-d", "ipvlan", "-o", "parent=eth0"],
+        &["-d", "macvlan", "--config-from", "lender"],
+        &["-o", "com.docker.network.bridge.name=br-theirs"],
+        &[
+            "-o",
+            "com.docker.network.bridge.trusted_host_interfaces=eth0",
+        ],
+        &["-o", "com.docker.network.host_ipv4=192.0.2.1"],
+        &["--subnet", "8.8.8.0/24"],
+        &["--subnet", "127.0.0.0/16"],
+    ] {
+        let words = [&["network", "create"][..], flags, &["n"]].concat();
+        doors.refused("safe", &words, "privileges beyond the default");
+    }
+    made(&["rm", "lender"]).ok();
+    let plain = ["network", "create", "--internal", "plain-net"];
+    doors.by("safe", Client::Brig, &plain).ok();
+    made(&["rm", "plain-net"]).ok();
 }
 
 /// What somebody else has made with more than that is not entered, and lent by nobody.

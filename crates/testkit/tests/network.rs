@@ -325,6 +325,61 @@ fn a_network_is_shared_or_absent() {
     brig.finish();
 }
 
+/// As with Docker: what is not there when a container is made may be there when it is started.
+#[test]
+fn a_network_may_come_after_its_container() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    for client in clients() {
+        let create = ["create", "--name", "early", "--network", "later"];
+        brig.with(client, &[&create[..], &["bb", "sleep", "1000"]].concat())
+            .ok();
+        let shown = &brig.inspect("early")["NetworkSettings"]["Networks"]["later"];
+        assert_eq!(shown["NetworkID"], "", "{client:?}");
+        let refused = brig.with(client, &["start", "early"]).fails(1).to_owned();
+        let words = "failed to set up container networking: network later not found";
+        assert_eq!(refused.matches("failed to set up").count(), 1, "{refused}");
+        assert!(refused.contains(words), "{client:?}: {refused}");
+        let id = brig.with(client, &["network", "create", "later"]);
+        let id = id.ok().to_owned();
+        brig.with(client, &["start", "early"]).ok();
+        let shown = &brig.inspect("early")["NetworkSettings"]["Networks"]["later"];
+        assert_eq!(shown["NetworkID"], id, "{client:?}");
+        let look = ["run", "--rm", "--network", "later", "bb"];
+        let found = brig.with(client, &[&look[..], &["nslookup", "early"]].concat());
+        assert!(found.ok().contains("Address"), "{client:?}");
+        let kept = brig.with(client, &["network", "rm", "later"]);
+        assert!(kept.fails(1).contains("has active endpoints"), "{kept}");
+        brig.with(client, &["rm", "-f", "early"]).ok();
+        brig.with(client, &["network", "rm", "later"]).ok();
+    }
+    brig.finish();
+}
+
+#[test]
+fn a_bridge_has_one_subnet_of_each_version() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::start();
+    let create = ["network", "create", "--subnet", "10.97.1.0/24"];
+    for client in clients() {
+        let two = [&create[..], &["--subnet", "10.97.2.0/24", "two"]].concat();
+        let refused = brig.with(client, &two).fails(1).to_owned();
+        let words = "bridge driver doesn't support multiple subnets";
+        assert!(refused.contains(words), "{client:?}: {refused}");
+        let null = ["network", "create", "--ipam-driver", "null", "bare"];
+        let refused = brig.with(client, &null).fails(1).to_owned();
+        assert!(
+            refused.contains("ipv4 pool is empty"),
+            "{client:?}: {refused}"
+        );
+    }
+    brig.finish();
+}
+
 #[test]
 fn networks_are_listed_shown_and_pruned() {
     if !root() {

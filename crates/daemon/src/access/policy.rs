@@ -1,6 +1,7 @@
 //! What may be done through a socket: everything, or less.
 
 use engine::container::View;
+use engine::network::Reach;
 use types::{
     ContainerChange, ContainerSpec, ErrorKind, MountKind, MountRequest, NamespaceMode, NetworkMode,
     SeccompProfile, UserNamespace,
@@ -291,6 +292,14 @@ impl Policy {
                 "volumes with options: mounts of the host are not allowed through this socket",
             )),
             false => Ok(()),
+        }
+    }
+
+    /// What networks that are made may be of.
+    pub(crate) fn reach(&self) -> Reach {
+        match self.privileged {
+            true => Reach::Host,
+            false => Reach::Containers,
         }
     }
 

@@ -3,7 +3,7 @@
 use api::convert::{exit_code, state_name};
 use engine::Engine;
 use engine::container::{self, View};
-use types::{ImageRef, Lifecycle};
+use types::{ImageRef, Lifecycle, NetworkId};
 
 use super::{container_view, image_filter};
 use crate::filter::{label, pattern};
@@ -174,8 +174,9 @@ fn in_network(value: &str, view: &View) -> bool {
     let mut networks = view.networks.iter();
     view.spec.network.network() == Some(value)
         || networks.any(|network| {
-            network.name == value
-                || !value.is_empty() && network.network.as_str().starts_with(value)
+            let id = network.network.as_ref();
+            let begins = |id: &NetworkId| !value.is_empty() && id.as_str().starts_with(value);
+            network.name == value || id.is_some_and(begins)
         })
 }
 

@@ -71,7 +71,11 @@ pub(super) fn networks(view: &View, version: Version) -> BTreeMap<String, wire::
 
 fn shown(endpoint: &EndpointView, view: &View, version: Version) -> wire::EndpointSettings {
     let mut settings = endpoint_settings(&endpoint.request);
-    settings.network_id = endpoint.network.to_string();
+    settings.network_id = endpoint
+        .network
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     if version.has(44) && endpoint.name != "bridge" {
         settings.dns_names = Some(endpoint.names.clone());
     }
@@ -110,7 +114,10 @@ fn ports(view: &View) -> BTreeMap<String, Option<Vec<wire::PortBinding>>> {
         let places = ports.entry(published.port.to_string()).or_default();
         places.get_or_insert_default().push(wire::PortBinding {
             host_ip: published.host_ip.to_string(),
-            host_port: published.host_port.to_string(),
+            host_port: match published.host_port {
+                0 => String::new(),
+                port => port.to_string(),
+            },
             allow: published.allow.clone(),
         });
     }

@@ -56,6 +56,7 @@ pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
 
 pub(super) async fn create(app: &App, call: Call) -> Answer {
     let version = call.version;
+    let reach = call.policy().reach();
     let body: Option<wire::NetworkCreateRequest> = Call::json(call.request).await?;
     let body = body
         .ok_or_else(|| Failure::bad_request("invalid JSON: got EOF while reading request body"))?;
@@ -65,7 +66,7 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
         spec.ipv4 = None;
     }
     let created = app
-        .blocking(move |engine| network::create(engine, spec))
+        .blocking(move |engine| network::create(engine, spec, reach))
         .await?;
     let answer = wire::NetworkCreateResponse {
         id: created.id.to_string(),

@@ -94,7 +94,10 @@ pub(crate) fn attach<'a>(
     } = filled;
     engine.passed(step::NETWORK)?;
     undo.push(step::NAMES, {
-        let networks: Vec<_> = endpoints.values().map(|e| e.network.clone()).collect();
+        let networks: Vec<_> = endpoints
+            .values()
+            .filter_map(|e| e.network.clone())
+            .collect();
         let ports = placement.ports.rules.clone();
         move || forget(engine, container.id(), &networks, &ports)
     });
@@ -129,7 +132,7 @@ pub(super) fn join(
             "connect the container to network {name}"
         )))?;
     Ok(Endpoint {
-        network: placed.network.id().clone(),
+        network: Some(placed.network.id().clone()),
         request: placed.request.clone(),
         live: Some(Live {
             id: placed.id.clone(),
@@ -256,7 +259,7 @@ pub(super) fn named_endpoints(
 ) -> Vec<Told> {
     let told = endpoints.values().filter_map(|endpoint| {
         Some(Told::Endpoint {
-            network: endpoint.network.to_string(),
+            network: endpoint.network.as_ref()?.to_string(),
             id: container.id().to_string(),
             endpoint: Named {
                 names: names(container, endpoint),
@@ -294,7 +297,7 @@ pub(super) fn view(
 ) -> View {
     let spec = &container.fixed.spec.networking;
     let inside = endpoints.values().all(|endpoint| {
-        let network = engine.networks().get(&endpoint.network);
+        let network = engine.networks().of(endpoint);
         network.is_some_and(|network| network.bridge().is_none())
     });
     let upstream = |address: &IpAddr| Upstream {
@@ -304,7 +307,10 @@ pub(super) fn view(
     let mut order: Vec<&Endpoint> = endpoints.values().collect();
     order.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.request.gw_priority));
     View {
-        networks: order.iter().map(|e| e.network.to_string()).collect(),
+        networks: order
+            .iter()
+            .filter_map(|e| Some(e.network.as_ref()?.to_string()))
+            .collect(),
         links: super::links::names(engine, container, endpoints),
         upstreams: spec.dns.servers.iter().map(upstream).collect(),
         process: Some(process),
@@ -414,13 +420,12 @@ pub(crate) fn release(engine: &Engine, container: &Container) -> Result<(), Erro
     if live.is_empty() && status.ports.is_empty() {
         return Ok(());
     }
-    let networks: Vec<_> = live.iter().map(|e| e.network.clone()).collect();
+    let networks: Vec<_> = live.iter().filter_map(|e| e.network.clone()).collect();
     forget(engine, container.id(), &networks, &status.ports.rules)?;
     for endpoint in live {
-        if let (Some(network), Some(live)) = (
-            engine.networks().get(&endpoint.network),
-            endpoint.live.as_ref(),
-        ) {
+        if let (Some(network), Some(live)) =
+            (engine.networks().of(endpoint), endpoint.live.as_ref())
+        {
             network.give_back(&live.addresses);
         }
     }

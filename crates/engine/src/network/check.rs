@@ -129,8 +129,15 @@ pub(crate) fn networks_of(
     }
     let mut networks = BTreeMap::new();
     for (who, request) in asked {
-        let network = engine.networks().find(&who);
-        let network = network.map_err(|error| unknown(error.into(), &who))?;
+        let network = match engine.networks().find(&who) {
+            // It may be there by the time of the start.
+            Err(NetworkError::NotFound(_)) => {
+                endpoint(&who, &request)?;
+                networks.insert(who, later(request));
+                continue;
+            }
+            found => found?,
+        };
         if matches!(network.name(), "host") {
             return Err(NetworkError::Host.into());
         }
@@ -141,13 +148,22 @@ pub(crate) fn networks_of(
         endpoint(network.name(), &request)?;
         limit::of_endpoint(&network, &request, spec.resources.bandwidth)?;
         let place = Endpoint {
-            network: network.id().clone(),
+            network: Some(network.id().clone()),
             request,
             live: None,
         };
         networks.insert(network.name().to_owned(), place);
     }
     Ok(networks)
+}
+
+/// A place in a network that is not there yet.
+fn later(request: EndpointRequest) -> Endpoint {
+    Endpoint {
+        network: None,
+        request,
+        live: None,
+    }
 }
 
 /// What may be asked of networks by a container that is in none.
@@ -168,7 +184,6 @@ fn unconnected(spec: &ContainerSpec) -> Result<(), Error> {
 fn unknown(error: Error, who: &str) -> Error {
     match error {
         Error::NoContainer(_) => NetworkError::NoContainer(who.to_owned()).into(),
-        Error::Network(NetworkError::NotFound(_)) => NetworkError::Unknown(who.to_owned()).into(),
         error => error,
     }
 }

@@ -48,7 +48,7 @@ pub fn connect(
         Some(process) => live(engine, &container, &network, request, process, &mut undo)?,
         None => {
             let endpoint = Endpoint {
-                network: network.id().clone(),
+                network: Some(network.id().clone()),
                 request,
                 live: None,
             };
@@ -198,7 +198,7 @@ fn gateways(
     let mut live: Vec<_> = endpoints
         .values()
         .filter_map(|endpoint| {
-            let network = engine.networks().get(&endpoint.network)?;
+            let network = engine.networks().of(endpoint)?;
             let rank = place::rank(&network, &endpoint.request);
             Some((rank, network, endpoint.live.as_ref()?))
         })

@@ -8,6 +8,7 @@ use types::{NetworkId, NetworkSpec};
 
 use super::error::NetworkError;
 use super::plan::{self, Surroundings};
+use super::reach::{self, Reach};
 use super::record::{self, Record};
 use super::table::{Network, PREDEFINED};
 use super::{attach, told};
@@ -24,8 +25,8 @@ pub struct Created {
     pub warning: String,
 }
 
-/// Makes a network. Blocking.
-pub fn create(engine: &Engine, mut spec: NetworkSpec) -> Result<Created, Error> {
+/// Makes a network, of no more than it may be of. Blocking.
+pub fn create(engine: &Engine, mut spec: NetworkSpec, reach: Reach) -> Result<Created, Error> {
     engine.accepts_work()?;
     check(&mut spec)?;
     let networks = engine.networks();
@@ -34,6 +35,9 @@ pub fn create(engine: &Engine, mut spec: NetworkSpec) -> Result<Created, Error> 
         return Err(NetworkError::Exists(spec.name).into());
     }
     borrow(engine, &mut spec)?;
+    if reach == Reach::Containers {
+        reach::check(&spec)?;
+    }
     let id = NetworkId::from_random(random()?);
     let plan = match spec.config_only {
         true => None,
@@ -110,11 +114,11 @@ fn check(spec: &mut NetworkSpec) -> Result<(), NetworkError> {
     }
     match spec.ipam_driver.as_str() {
         "" => spec.ipam_driver = "default".to_owned(),
-        "default" => {}
+        "default" | "null" => {}
         other => {
             return Err(NetworkError::setting(
                 "IPAM driver",
-                format!("{other:?}: only default is there"),
+                format!("{other:?}: default or null is expected"),
             ));
         }
     }

@@ -9,9 +9,9 @@ pub enum NetworkError {
     /// Nothing is known by this id, name or prefix.
     #[error("network {0} not found")]
     NotFound(String),
-    /// The same, of a network that a container asks for.
-    #[error("network {0} not found")]
-    Unknown(String),
+    /// Two names that a container knows networks by are one network's.
+    #[error("network {0} is asked for by two names")]
+    Twice(String),
     /// The container whose network is asked for.
     #[error("No such container: {0}")]
     NoContainer(String),
@@ -72,6 +72,12 @@ pub enum NetworkError {
         other: String,
         network: String,
     },
+    /// More than a bridge can have.
+    #[error("bridge driver doesn't support multiple subnets")]
+    SeveralSubnets,
+    /// What a network of containers alone has no part in.
+    #[error("{0}: privileges beyond the default are not allowed")]
+    Beyond(String),
     /// Its device is another network's.
     #[error(
         "cannot create network {network}: the bridge {bridge} is that of network {owner}: networks \
@@ -171,13 +177,15 @@ impl NetworkError {
             | Self::OneInstance(_)
             | Self::Overlaps { .. }
             | Self::BridgeTaken { .. }
+            | Self::SeveralSubnets
+            | Self::Beyond(_)
             | Self::InUse { .. }
             | Self::Lends { .. }
             | Self::AlreadyIn { .. }
             | Self::AddressTaken { .. } => ErrorKind::Forbidden,
             Self::NotIn { .. } | Self::LinkedRests { .. } => ErrorKind::Internal,
             Self::Ambiguous(_)
-            | Self::Unknown(_)
+            | Self::Twice(_)
             | Self::NoContainer(_)
             | Self::NoLinked(_)
             | Self::LinkedElsewhere(_)

@@ -67,7 +67,7 @@ pub(crate) fn check(
 ) -> Result<(), NetworkError> {
     has_own(&container.fixed.spec.network, limits)?;
     for endpoint in container.status().networks.values() {
-        if let Some(network) = engine.networks().get(&endpoint.network) {
+        if let Some(network) = engine.networks().of(endpoint) {
             of_endpoint(&network, &endpoint.request, limits)?;
         }
     }
@@ -86,9 +86,7 @@ pub(crate) fn apply(
     };
     let namespace = open_namespace(process)?;
     for (name, endpoint) in &status.networks {
-        let (Some(network), Some(live)) =
-            (engine.networks().get(&endpoint.network), &endpoint.live)
-        else {
+        let (Some(network), Some(live)) = (engine.networks().of(endpoint), &endpoint.live) else {
             continue;
         };
         let limits = of_endpoint(&network, &endpoint.request, limits)?;

@@ -63,7 +63,7 @@ pub(super) fn is_used(engine: &Engine, network: &Network) -> bool {
     containers.iter().any(|container| {
         let status = container.status();
         let goes = matches!(status.lifecycle, Lifecycle::Removing { .. });
-        let mut endpoints = status.networks.values();
-        !goes && endpoints.any(|endpoint| endpoint.network == *network.id())
+        let mut endpoints = status.networks.iter();
+        !goes && endpoints.any(|(name, endpoint)| network.has(name, endpoint))
     })
 }

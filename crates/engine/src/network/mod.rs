@@ -21,6 +21,7 @@ mod list;
 pub(crate) mod place;
 mod plan;
 mod prune;
+mod reach;
 pub(crate) mod record;
 pub(crate) mod recover;
 pub(crate) mod releases;
@@ -51,6 +52,7 @@ pub use error::NetworkError;
 pub use explain::{Explained, Fate, Told, explain};
 pub use list::{inspect, list};
 pub use prune::prune;
+pub use reach::Reach;
 pub use record::PublishedPort;
 pub use remove::remove;
 pub use settings::Settings;
@@ -108,8 +110,8 @@ pub struct Place {
 pub struct EndpointView {
     /// Its name.
     pub name: String,
-    /// Its id.
-    pub network: NetworkId,
+    /// Its id; none before the first start where nothing was known by that name.
+    pub network: Option<NetworkId>,
     /// What was asked for.
     pub request: EndpointRequest,
     /// Names it is found by.

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use network::keeper::{Listen, Reservation};
-use network::{Cidr, Driver, EndpointPlan, GatewayMode, InterfaceName, NetworkPlan, Published};
+use network::{
+    BridgePlan, Cidr, Driver, EndpointPlan, GatewayMode, InterfaceName, NetworkPlan, Published,
+};
 use types::{
     Bandwidth, ContainerPort, ContainerSpec, EndpointId, EndpointRequest, PortRequest, Protocol,
 };
@@ -14,7 +16,7 @@ use types::{
 use super::error::NetworkError;
 use super::limit;
 use super::plan::{BINDING, PREFIX};
-use super::record::{Ports, PublishedPort};
+use super::record::{Endpoint, Ports, PublishedPort};
 use super::releases::Held;
 use super::table::Network;
 use crate::container::create::random;
@@ -52,8 +54,26 @@ pub(super) struct Publication {
     pub(super) allow: Vec<String>,
     pub(super) reservation: Reservation,
     /// Where it is shown, and whether rules lead there.
-    pub(super) places: Vec<(IpAddr, Option<IpAddr>)>,
+    pub(super) places: Vec<Shown>,
     pub(super) bridge: String,
+}
+
+/// Where one port is reached.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown {
+    /// The host's address.
+    host: IpAddr,
+    /// The container's, if rules lead there.
+    target: Option<IpAddr>,
+    /// Who has a route reaches the container itself; nothing of the host's is taken for it.
+    routed: bool,
+}
+
+impl Publication {
+    /// Whether something of the host's is taken for it.
+    pub(super) fn takes_a_port(&self) -> bool {
+        !self.reservation.listen.is_empty()
+    }
 }
 
 /// Takes addresses in every network of the container; gives them all back when one has none.
@@ -68,14 +88,10 @@ pub(crate) fn place(engine: &Engine, container: &Container) -> Result<Placement,
     let limits = limits.bandwidth;
     let ipv6 = may_have_ipv6(&container.fixed.spec);
     for (name, endpoint) in &status.networks {
-        let networks = engine.networks();
-        let network = networks.get(&endpoint.network);
-        let network = network.or_else(|| networks.table().named(name));
-        let placed = network
-            .ok_or_else(|| NetworkError::NotFound(name.clone()).into())
-            .and_then(|network| {
-                place_once_free(engine, &network, &endpoint.request, (limits, ipv6))
-            });
+        let network = meant(engine, name, endpoint, &placement);
+        let placed = network.and_then(|network| {
+            place_once_free(engine, &network, &endpoint.request, (limits, ipv6))
+        });
         match placed {
             Ok(placed) => placement.endpoints.push(placed),
             Err(error) => {
@@ -93,6 +109,21 @@ pub(crate) fn place(engine: &Engine, container: &Container) -> Result<Placement,
         placed.plan.gateways = way;
     }
     Ok(placement)
+}
+
+/// The network of a place, which no other place is in.
+fn meant(
+    engine: &Engine,
+    name: &str,
+    endpoint: &Endpoint,
+    before: &Placement,
+) -> Result<Arc<Network>, Error> {
+    let network = engine.networks().meant(name, endpoint)?;
+    let mut others = before.endpoints.iter();
+    match others.any(|other| other.network.id() == network.id()) {
+        true => Err(NetworkError::Twice(network.name().to_owned()).into()),
+        false => Ok(network),
+    }
 }
 
 /// An address that was asked for may be that of a run that has just ended.
@@ -294,7 +325,7 @@ pub(super) fn publications(
     container: &Container,
     placement: &Placement,
 ) -> Vec<Publication> {
-    let Some((placed, bridge)) = out_by_bridge(placement) else {
+    let Some(placed) = way_out(placement) else {
         return Vec::new();
     };
     let spec = &container.spec().networking;
@@ -311,19 +342,18 @@ pub(super) fn publications(
             allow: Vec::new(),
         }));
     }
-    of_ports(
-        engine,
-        &ports,
-        (&placed.network, &placed.addresses, &bridge),
-    )
+    of_ports(engine, &ports, (&placed.network, &placed.addresses))
 }
 
-/// These ports, as they lead to an endpoint by its network's bridge.
+/// These ports, as they lead to an endpoint by its network's bridge; none where it has no bridge.
 pub(super) fn of_ports(
     engine: &Engine,
     ports: &[PortRequest],
-    (network, addresses, bridge): (&Network, &[Cidr], &str),
+    (network, addresses): (&Network, &[Cidr]),
 ) -> Vec<Publication> {
+    let Some(bridge) = network.bridge() else {
+        return Vec::new();
+    };
     let default = default_address(engine, network);
     let host_policy = engine.networks().settings.host_policy;
     ports
@@ -332,13 +362,10 @@ pub(super) fn of_ports(
         .collect()
 }
 
-/// The endpoint by which packets from outside come, if it is on a bridge.
-fn out_by_bridge(placement: &Placement) -> Option<(&Placed, String)> {
-    let out = placement
-        .endpoints
-        .iter()
-        .find(|placed| !placed.plan.gateways.is_empty())?;
-    Some((out, out.network.bridge()?.name.clone()))
+/// The endpoint by which packets from outside come.
+fn way_out(placement: &Placement) -> Option<&Placed> {
+    let mut endpoints = placement.endpoints.iter();
+    endpoints.find(|placed| !placed.plan.gateways.is_empty())
 }
 
 fn default_address(engine: &Engine, network: &Network) -> Option<IpAddr> {
@@ -352,7 +379,7 @@ fn default_address(engine: &Engine, network: &Network) -> Option<IpAddr> {
 fn publication(
     asked: &PortRequest,
     default: Option<IpAddr>,
-    (addresses, bridge): (&[Cidr], &str),
+    (addresses, bridge): (&[Cidr], &BridgePlan),
     host_policy: bool,
 ) -> Publication {
     let inside = |ipv4: bool| {
@@ -368,14 +395,15 @@ fn publication(
         None => vec![Ipv4Addr::UNSPECIFIED.into()],
     };
     let number = asked.port.number;
-    let place = |host: &IpAddr| {
-        let same = if host.is_ipv4() { v4 } else { v6 };
-        (*host, same)
+    let places: Vec<Shown> = hosts
+        .iter()
+        .filter_map(|host| shown_on(*host, (v4, v6), bridge))
+        .collect();
+    let listen = |place: &Shown| Listen {
+        address: place.host,
+        to: passed_on(asked, place.host, (v4, v6), host_policy).map(|to| (to, number).into()),
     };
-    let listen = |host: &IpAddr| Listen {
-        address: *host,
-        to: passed_on(asked, *host, (v4, v6), host_policy).map(|to| (to, number).into()),
-    };
+    let taken = places.iter().filter(|place| !place.routed);
     let (first, last) = asked.host_ports.unwrap_or((0, 0));
     Publication {
         port: asked.port,
@@ -385,12 +413,49 @@ fn publication(
             first,
             last,
             inner: number,
-            listen: hosts.iter().map(listen).collect(),
+            listen: taken.map(listen).collect(),
             allow: allowed(&asked.allow),
             port: 0,
         },
-        places: hosts.iter().map(place).collect(),
-        bridge: bridge.to_owned(),
+        places,
+        bridge: bridge.name.clone(),
+    }
+}
+
+/// How a port is reached by an address of the host's. Of a version whose packets are routed nothing of the host is in
+/// between, and nothing passes them on from the other version.
+fn shown_on(
+    host: IpAddr,
+    (v4, v6): (Option<IpAddr>, Option<IpAddr>),
+    bridge: &BridgePlan,
+) -> Option<Shown> {
+    let routed = |target: IpAddr| {
+        let mode = if target.is_ipv4() {
+            bridge.mode4
+        } else {
+            bridge.mode6
+        };
+        mode == GatewayMode::Routed
+    };
+    let (same, other) = match host {
+        IpAddr::V4(_) => (v4, v6),
+        IpAddr::V6(_) => (v6, v4),
+    };
+    match (same, other) {
+        (Some(target), _) if routed(target) => Some(Shown {
+            host: match host {
+                IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            },
+            target: same,
+            routed: true,
+        }),
+        (None, Some(target)) if routed(target) => None,
+        _ => Some(Shown {
+            host,
+            target: same,
+            routed: false,
+        }),
     }
 }
 
@@ -430,10 +495,10 @@ pub(super) fn rule_protocol(protocol: Protocol) -> network::Protocol {
 
 /// Where a port is shown once it has a number on the host.
 pub(super) fn shown(publication: &Publication, host_port: u16) -> Vec<PublishedPort> {
-    let place = |(host_ip, _): &(IpAddr, Option<IpAddr>)| PublishedPort {
+    let place = |place: &Shown| PublishedPort {
         port: publication.port,
-        host_ip: *host_ip,
-        host_port,
+        host_ip: place.host,
+        host_port: if place.routed { 0 } else { host_port },
         allow: publication.allow.clone(),
     };
     publication.places.iter().map(place).collect()
@@ -456,13 +521,13 @@ pub(super) fn rules(
     host_policy: bool,
 ) -> Vec<Published> {
     let allow = allowed(&publication.allow);
-    let rule = |(host, target): &(IpAddr, Option<IpAddr>)| {
+    let rule = |place: &Shown| {
         Some(Published {
             owner: owner.to_owned(),
             protocol: rule_protocol(publication.port.protocol),
-            host: Some(*host).filter(|host| !host.is_unspecified()),
-            host_port,
-            target: (*target)?,
+            host: Some(place.host).filter(|host| !host.is_unspecified()),
+            host_port: if place.routed { 0 } else { host_port },
+            target: place.target?,
             target_port: publication.port.number,
             bridge: publication.bridge.clone(),
             allow: allow.clone(),

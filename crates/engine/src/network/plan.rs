@@ -13,15 +13,15 @@ use types::{NetworkId, NetworkSpec, PoolSpec};
 
 use super::error::NetworkError;
 
-const NAME: &str = "com.docker.network.bridge.name";
+pub(super) const NAME: &str = "com.docker.network.bridge.name";
 const ICC: &str = "com.docker.network.bridge.enable_icc";
 const MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
 const MODE4: &str = "com.docker.network.bridge.gateway_mode_ipv4";
 const MODE6: &str = "com.docker.network.bridge.gateway_mode_ipv6";
 const INHIBIT: &str = "com.docker.network.bridge.inhibit_ipv4";
-const TRUSTED: &str = "com.docker.network.bridge.trusted_host_interfaces";
-const HOST4: &str = "com.docker.network.host_ipv4";
-const HOST6: &str = "com.docker.network.host_ipv6";
+pub(super) const TRUSTED: &str = "com.docker.network.bridge.trusted_host_interfaces";
+pub(super) const HOST4: &str = "com.docker.network.host_ipv4";
+pub(super) const HOST6: &str = "com.docker.network.host_ipv6";
 const MTU: &str = "com.docker.network.driver.mtu";
 const ENABLE4: &str = "com.docker.network.enable_ipv4";
 const ENABLE6: &str = "com.docker.network.enable_ipv6";
@@ -60,7 +60,13 @@ pub(super) fn plan(
         "ipvlan" => Driver::Ipvlan(ipvlan(id, spec, around)?),
         other => return Err(NetworkError::Driver(other.to_owned())),
     };
-    let mut subnets = subnets(spec, around)?;
+    let mut subnets = match has_addresses(spec)? {
+        true => subnets(spec, around)?,
+        false => Vec::new(),
+    };
+    if matches!(driver, Driver::Bridge(_)) {
+        one_of_each(&subnets)?;
+    }
     for (pool, range) in spec.pools.iter_mut().zip(&mut subnets) {
         if has_no_gateway(&driver, spec.internal, range.subnet()) {
             pool.gateway.clear();
@@ -83,6 +89,38 @@ pub(super) fn plan(
         mtu,
         internal: spec.internal,
     })
+}
+
+/// Whether its containers have addresses at all: on a link of the machine's somebody else may give them theirs.
+fn has_addresses(spec: &NetworkSpec) -> Result<bool, NetworkError> {
+    let none = spec.ipam_driver == "null";
+    if none && spec.pools.iter().any(|pool| *pool != PoolSpec::default()) {
+        let words = "null ipam driver does not handle specific address pool requests";
+        return Err(NetworkError::setting("IPAM driver", words));
+    }
+    if spec.driver != "bridge" {
+        let off = spec.ipv4 == Some(false) && !spec.ipv6.unwrap_or(false);
+        return Ok(!(none || off && spec.pools.is_empty()));
+    }
+    match none {
+        true => Err(NetworkError::setting(
+            "IPAM driver",
+            "ipv4 pool is empty: a bridge needs a subnet, which the IPAM driver null gives to none",
+        )),
+        false => Ok(true),
+    }
+}
+
+/// A bridge has one subnet of each version.
+fn one_of_each(subnets: &[Addresses]) -> Result<(), NetworkError> {
+    let count = |ipv4: bool| {
+        let of = subnets.iter().filter(|s| s.subnet().is_ipv4() == ipv4);
+        of.count()
+    };
+    match count(true) > 1 || count(false) > 1 {
+        true => Err(NetworkError::SeveralSubnets),
+        false => Ok(()),
+    }
 }
 
 /// Whether both addresses of a subnet of two are for containers: nothing on the host has one of them.
@@ -550,6 +588,12 @@ mod tests {
         );
         assert!(refused(&|s| s.pools = vec![pool("10.9.0.0/24", "10.7.0.1")]).contains("10.7.0.1"));
         assert!(refused(&|s| s.ipv4 = Some(false)).contains("must be enabled"));
+        assert_eq!(
+            refused(&|s| s.pools = vec![pool("10.9.0.0/24", ""), pool("10.9.1.0/24", "")]),
+            "bridge driver doesn't support multiple subnets"
+        );
+        let null = |s: &mut NetworkSpec| s.ipam_driver = "null".into();
+        assert!(refused(&null).contains("ipv4 pool is empty"));
         assert!(refused(&|s| s.options = options(&[(MODE4, "isolated")])).contains("internal"));
         assert!(
             refused(&|s| s.options = options(&[(ENABLE4, "false")])).contains("must be enabled")
@@ -559,6 +603,35 @@ mod tests {
         let shorter =
             |s: &mut NetworkSpec| s.options = options(&[(MTU, "1279"), (ENABLE6, "true")]);
         assert!(refused(&shorter).contains("at least 1280 bytes"));
+    }
+
+    #[test]
+    fn a_link_of_the_machines_may_have_no_subnet_or_several() {
+        let subnets = |driver: &str, change: &dyn Fn(&mut NetworkSpec)| {
+            let made = made(|spec| {
+                spec.driver = driver.to_owned();
+                change(spec);
+            });
+            made.map(|(_, plan)| plan.subnets.len())
+        };
+        let pool = |subnet: &str| PoolSpec {
+            subnet: subnet.to_owned(),
+            ..PoolSpec::default()
+        };
+        let null = |s: &mut NetworkSpec| s.ipam_driver = "null".into();
+        assert_eq!(subnets("macvlan", &null), Ok(0));
+        assert_eq!(subnets("ipvlan", &|s| s.ipv4 = Some(false)), Ok(0));
+        let two = |s: &mut NetworkSpec| s.pools = vec![pool("10.9.0.0/24"), pool("10.9.1.0/24")];
+        assert_eq!(subnets("macvlan", &two), Ok(2));
+        let both = |s: &mut NetworkSpec| {
+            null(s);
+            two(s);
+        };
+        let refused = subnets("macvlan", &both).unwrap_err();
+        assert!(
+            refused.contains("does not handle specific address pool"),
+            "{refused}"
+        );
     }
 
     #[test]

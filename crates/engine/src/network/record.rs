@@ -56,7 +56,9 @@ pub(crate) fn decode(body: &str) -> Result<Record, String> {
 /// A container's place in a network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Endpoint {
-    pub(crate) network: NetworkId,
+    /// None where none was known by the name when it was asked for: a start looks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) network: Option<NetworkId>,
     pub(crate) request: EndpointRequest,
     /// What it has while the container runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,7 +100,7 @@ pub struct PublishedPort {
     pub port: ContainerPort,
     /// The host's address; unspecified is all of its version.
     pub host_ip: IpAddr,
-    /// The host's port.
+    /// The host's port; zero where nothing of the host's is taken, because packets are routed to the container.
     pub host_port: u16,
     /// Sources that may use it; empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -219,9 +219,7 @@ fn take_back(
 ) {
     let status = container.status();
     for endpoint in status.networks.values() {
-        let (Some(network), Some(live)) =
-            (engine.networks().get(&endpoint.network), &endpoint.live)
-        else {
+        let (Some(network), Some(live)) = (engine.networks().of(endpoint), &endpoint.live) else {
             continue;
         };
         for address in &live.addresses {

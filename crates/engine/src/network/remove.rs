@@ -66,14 +66,14 @@ fn users(engine: &Engine, network: &Network) -> Vec<String> {
     let containers = engine.table().all();
     let user = |container: &Arc<crate::table::Container>| {
         let status = container.status();
-        let mut endpoints = status.networks.values();
+        let mut endpoints = status.networks.iter();
         let runs = match status.lifecycle {
             // Its end is about to be seen: who saw it already by what it wrote need not wait.
             Lifecycle::Running { process, .. } => !sys::proc::is_ending(process),
             Lifecycle::Starting { .. } => true,
             _ => false,
         };
-        let is_in = endpoints.any(|endpoint| endpoint.network == *network.id());
+        let is_in = endpoints.any(|(name, endpoint)| network.has(name, endpoint));
         (runs && is_in).then(|| {
             let (name, id) = (container.name(), container.id().short());
             format!("name:{:?} id:{id:?}", name.as_str())

@@ -74,7 +74,7 @@ fn publish<'a>(
     let publications = publications(engine, container, asked, ports)?;
     let id = container.id();
     let each = |told: fn(String, Reservation) -> Told| -> Vec<Told> {
-        let all = publications.iter();
+        let all = publications.iter().filter(|one| one.takes_a_port());
         all.map(|one| told(id.to_string(), one.reservation.clone()))
             .collect()
     };
@@ -91,14 +91,14 @@ fn publish<'a>(
     let reserved = reserved.map_err(|error| reserve::refused(engine, error))?;
     let policy = engine.networks().settings.host_policy;
     let mut rules = Vec::new();
-    for (publication, port) in publications.iter().zip(reserved) {
+    let taken = reserve::of_each(&publications, reserved);
+    for (publication, port) in publications.iter().zip(taken) {
         let name = container.name();
         rules.extend(place::rules(publication, port, name.as_str(), policy));
         ports.shown.extend(place::shown(publication, port));
-        ports.reserved.push(Reservation {
-            port,
-            ..publication.reservation.clone()
-        });
+        ports
+            .reserved
+            .extend(reserve::reservation(publication, port));
     }
     ports.rules.extend(rules.iter().cloned());
     let back = rules.clone();
@@ -130,12 +130,16 @@ fn publications(
 ) -> Result<Vec<Publication>, Error> {
     let no_way = || NetworkError::NoWayIn(container.name().to_string());
     let (network, live) = way_in(engine, container, ports).ok_or_else(no_way)?;
-    let bridge = network.bridge().ok_or_else(no_way)?.name.clone();
-    let publications = place::of_ports(engine, asked, (&network, &live.addresses, &bridge));
+    network.bridge().ok_or_else(no_way)?;
+    let publications = place::of_ports(engine, asked, (&network, &live.addresses));
     reserve::check(engine, &publications)?;
     let known = |new: &&Publication| {
         let mut reserved = ports.reserved.iter();
-        reserved.any(|known| known.is_same(&new.reservation))
+        let mut shown = ports.shown.iter();
+        match new.takes_a_port() {
+            true => reserved.any(|known| known.is_same(&new.reservation)),
+            false => shown.any(|known| known.host_port == 0 && known.port == new.port),
+        }
     };
     match publications.iter().find(known) {
         Some(same) => Err(NetworkError::PortTaken(format!(
@@ -153,7 +157,7 @@ fn way_in(engine: &Engine, container: &Container, ports: &Ports) -> Option<(Arc<
     let endpoints = container.status().networks.into_values();
     let mut live: Vec<_> = endpoints
         .filter_map(|endpoint| {
-            let network = engine.networks().get(&endpoint.network)?;
+            let network = engine.networks().of(&endpoint)?;
             let rank = place::rank(&network, &endpoint.request);
             Some((rank, network, endpoint.live?))
         })
@@ -182,6 +186,7 @@ fn withdraw<'a>(
     undo: &mut Stack<'a>,
 ) -> Result<(), Error> {
     for gone in &asked.remove {
+        withdraw_routed(engine, gone, ports, undo)?;
         // A run that has lost its ports has none to give back.
         let Some(at) = reserved_for(gone, &asked.remove, &ports.reserved) else {
             continue;
@@ -205,6 +210,28 @@ fn withdraw<'a>(
         attach::lead_anew(&rules);
     }
     Ok(())
+}
+
+/// What is routed to the container is of no reservation.
+fn withdraw_routed<'a>(
+    engine: &'a Engine,
+    gone: &PortRequest,
+    ports: &mut Ports,
+    undo: &mut Stack<'a>,
+) -> Result<(), Error> {
+    let routed = |shown: &PublishedPort| shown.host_port == 0 && shown.port == gone.port;
+    if taken(&mut ports.shown, routed).is_empty() {
+        return Ok(());
+    }
+    let protocol = place::rule_protocol(gone.port.protocol);
+    let rules = taken(&mut ports.rules, |rule| {
+        (rule.host_port, rule.target_port, rule.protocol) == (0, gone.port.number, protocol)
+    });
+    let back = rules.clone();
+    undo.push(step::UPDATE_PORTS, move || {
+        change_rules(engine, RuleChange::Publish(back), Vec::new())
+    });
+    change_rules(engine, RuleChange::Unpublish(rules), Vec::new())
 }
 
 /// What of a list is so, taken out of it.

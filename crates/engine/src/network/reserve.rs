@@ -50,6 +50,7 @@ pub(crate) fn reserve<'a>(
     let id = container.id();
     let reservations = reserving.publications.iter();
     let mut told: Vec<Told> = reservations
+        .filter(|publication| publication.takes_a_port())
         .map(|publication| Told::Reserve {
             id: id.to_string(),
             reservation: publication.reservation.clone(),
@@ -84,7 +85,7 @@ impl Reserving<'_> {
         }
         let number = |publication: &Publication| {
             let Reservation { first, last, .. } = publication.reservation;
-            (first == last && first != 0).then_some(first)
+            (first == last && first != 0 || !publication.takes_a_port()).then_some(first)
         };
         let ports: Option<Vec<u16>> = self.publications.iter().map(number).collect();
         Some(self.rules(&ports?).concat())
@@ -130,18 +131,34 @@ impl Reserving<'_> {
         };
         let reserved = self.once_free(pending.ports());
         let reserved = reserved.map_err(|error| refused(self.engine, error))?;
+        let taken = of_each(&self.publications, reserved);
         let ports = &mut placement.ports;
-        ports.rules = self.rules(&reserved).concat();
-        for (publication, port) in self.publications.iter().zip(reserved) {
+        ports.rules = self.rules(&taken).concat();
+        for (publication, port) in self.publications.iter().zip(taken) {
             ports.shown.extend(place::shown(publication, port));
-            ports.reserved.push(Reservation {
-                port,
-                ..publication.reservation.clone()
-            });
+            ports.reserved.extend(reservation(publication, port));
         }
         placement.published = self.published;
         self.engine.passed(step::PORTS)
     }
+}
+
+/// The port of each publication; zero of those that take none.
+pub(super) fn of_each(publications: &[Publication], reserved: Vec<u16>) -> Vec<u16> {
+    let mut reserved = reserved.into_iter();
+    let port = |publication: &Publication| match publication.takes_a_port() {
+        true => reserved.next().unwrap_or(0),
+        false => 0,
+    };
+    publications.iter().map(port).collect()
+}
+
+/// What was taken for one.
+pub(super) fn reservation(publication: &Publication, port: u16) -> Option<Reservation> {
+    publication.takes_a_port().then(|| Reservation {
+        port,
+        ..publication.reservation.clone()
+    })
 }
 
 /// Whether they can be had at all.

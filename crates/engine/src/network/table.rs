@@ -21,7 +21,7 @@ use types::{ContainerId, NetworkId};
 
 use super::error::NetworkError;
 use super::forwarding::Mark;
-use super::record::Record;
+use super::record::{Endpoint, Record};
 use super::releases::Releases;
 use super::rules::Rules;
 use super::{Settings, plan};
@@ -131,6 +131,20 @@ impl Networks {
     pub(crate) fn get(&self, id: &NetworkId) -> Option<Arc<Network>> {
         self.table().by_id.get(id).cloned()
     }
+
+    /// The network of a place in one.
+    pub(super) fn of(&self, endpoint: &Endpoint) -> Option<Arc<Network>> {
+        self.get(endpoint.network.as_ref()?)
+    }
+
+    /// The network that a start means by a place: its own, or what is known by its name by now.
+    pub(super) fn meant(
+        &self,
+        name: &str,
+        endpoint: &Endpoint,
+    ) -> Result<Arc<Network>, NetworkError> {
+        self.of(endpoint).map_or_else(|| self.find(name), Ok)
+    }
 }
 
 impl Table {
@@ -214,6 +228,14 @@ impl Network {
 
     pub(crate) fn id(&self) -> &NetworkId {
         &self.record.id
+    }
+
+    /// Whether a place is in it, or will be.
+    pub(super) fn has(&self, name: &str, endpoint: &Endpoint) -> bool {
+        match &endpoint.network {
+            Some(id) => id == self.id(),
+            None => name == self.name(),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {

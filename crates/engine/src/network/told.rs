@@ -56,7 +56,7 @@ pub(crate) fn of_run(engine: &Engine, container: &Container, action: &'static st
         }
         NetworkMode::Default | NetworkMode::Named(_) => {
             for endpoint in container.status().networks.values() {
-                let network = networks.get(&endpoint.network);
+                let network = networks.of(endpoint);
                 if let Some(network) = network.filter(|_| endpoint.live.is_some()) {
                     of_place(engine, &network, container.id(), action);
                 }

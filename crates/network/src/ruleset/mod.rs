@@ -78,6 +78,7 @@ pub struct Published {
     /// The protocol.
     pub protocol: Protocol,
     /// The host's address; `None`: all it has of the target's version.
+    #[serde(default)]
     pub host: Option<IpAddr>,
     /// The host's port; 0 where the gateway mode is [`GatewayMode::Routed`](crate::GatewayMode::Routed) and
     /// nothing is translated.
@@ -89,9 +90,11 @@ pub struct Published {
     /// The bridge through which the container is reached.
     pub bridge: String,
     /// Who may use it; empty: everybody. The host itself always may.
+    #[serde(default)]
     pub allow: Vec<Cidr>,
     /// Whether the host's own rules for incoming packets (its input chains) decide. The kernel then translates
     /// nothing for this port: it is there for a program that listens on the host and passes on what it is sent.
+    #[serde(default)]
     pub host_policy: bool,
 }
 

@@ -4,6 +4,29 @@ use testkit::{Brig, Client, Lan, at, clients, root};
 
 use crate::support::{daemon, endpoint, heard, heard_by, idle, pings, serve, silent};
 
+/// Who gets addresses from somebody else on a link has none of ours.
+fn addresses_may_be_somebody_elses(brig: &Brig) {
+    let bare = [
+        "network",
+        "create",
+        "-d",
+        "macvlan",
+        "-o",
+        "parent=lan0",
+        "--ipam-driver",
+        "null",
+    ];
+    for client in clients() {
+        brig.with(client, &[&bare[..], &["bare"]].concat()).ok();
+        idle(brig, "bare", &["--network", "bare"]);
+        let links = brig.brig(&["exec", "bare", "ip", "-o", "address", "show", "eth0"]);
+        assert!(!links.ok().contains("inet "), "{client:?}: {links}");
+        assert_eq!(endpoint(brig, "bare", "bare", "IPAddress"), "");
+        brig.brig(&["rm", "-f", "bare"]).ok();
+        brig.brig(&["network", "rm", "bare"]).ok();
+    }
+}
+
 #[test]
 fn macvlan_containers_are_on_the_lan() {
     if !root() {
@@ -39,6 +62,7 @@ fn macvlan_containers_are_on_the_lan() {
     let last: u8 = address.rsplit('.').next().unwrap().parse().unwrap();
     assert!((65..96).contains(&last) && last != 70, "{address}");
     pings(&brig, "two", at::CLIENT);
+    addresses_may_be_somebody_elses(&brig);
     // A tag that nobody has made is made, and goes.
     let tagged = [
         "network",
@@ -193,6 +217,20 @@ fn gateway_modes_say_how_the_outside_comes_in() {
     assert!(silent(&lan.client, &own("shut", "routed")));
     let said = heard(&lan.client, &own("bare", "open"));
     assert_eq!(said, Some(format!("bare {}", at::CLIENT)));
+    // Nothing of the host's is taken for it: another one may have the same port.
+    serve(&brig, "second", &["--network", "routed", "-p", "8080:80"]);
+    serve(&brig, "third", &["--network", "routed", "-p", "8080:80"]);
+    for name in ["second", "third"] {
+        let said = heard(&lan.client, &own(name, "routed"));
+        assert_eq!(said, Some(format!("{name} {}", at::CLIENT)));
+        let shown = &brig.inspect(name)["NetworkSettings"]["Ports"]["80/tcp"];
+        let routed = serde_json::json!([{"HostIp": "0.0.0.0", "HostPort": ""}]);
+        assert_eq!(*shown, routed, "{name}");
+    }
+    brig.brig(&["update", "--publish-rm", "8080:80", "second"])
+        .ok();
+    assert!(silent(&lan.client, &own("second", "routed")));
+    assert!(heard(&lan.client, &own("third", "routed")).is_some());
     // The container comes from its own address too: nothing is translated.
     pings(&brig, "direct", at::CLIENT);
     // An isolated network has no address of the host's.
