@@ -98,7 +98,7 @@ impl NetworkAhead {
     }
 
     /// The namespace, once it is there; in a copy of the process that began as well as in that one, but
-    /// once.
+    /// once. [`Errno::SRCH`] if its maker was killed.
     pub fn receive(&self) -> Result<OwnedFd> {
         let receiver = self.receiver.as_ref().ok_or(GONE)?;
         let mut message = socket::receive(receiver)?.ok_or(GONE)?;

@@ -11,7 +11,8 @@ use testkit::{Brig, Client, Output, root};
 /// The version of the API that both speak.
 const VERSION: &str = "1.51";
 
-/// Questions, words apart by blanks; a word with blanks is in single quotes.
+/// Questions, words apart by blanks; a word with blanks is in single quotes. With a format they are of one
+/// image only: Docker's client prints the names of several in the order of a Go map, another each time.
 const QUESTIONS: &str = r#"
 ps -aq
 ps -a --no-trunc --format '{{.ID}} {{.Command}} {{.Names}}'

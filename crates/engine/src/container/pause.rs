@@ -28,7 +28,7 @@ pub fn pause(engine: &Engine, who: &str) -> Result<(), Error> {
     if let Err(error) = container.step(keep, Change::Pause) {
         // It ended meanwhile, or somebody else was quicker: then it stays as that one made it.
         if !container.lifecycle().is_paused() {
-            cgroup.thaw().map_err(failed())?;
+            or_ended(&container, run, cgroup.thaw().map_err(failed()))?;
         }
         return Err(error);
     }

@@ -76,9 +76,14 @@ pub(crate) fn join_awaited(init: &mut Init<'_>) -> Outcome {
     let Some(network) = init.network else {
         return Ok(());
     };
-    let network = network.receive();
-    let network = network.during(|| "make a network namespace".to_owned())?;
-    enter(network, Namespaces::NETWORK)
+    let what = || "make a network namespace".to_owned();
+    match network.receive() {
+        // Its maker was killed: then here, for the time that it was to save.
+        Err(error) if error.errno == sys::Errno::SRCH => sys::ns::unshare(Namespaces::NETWORK)
+            .and_then(|()| sys::loopback::bring_up())
+            .during(what),
+        made => enter(made.during(what)?, Namespaces::NETWORK),
+    }
 }
 
 /// After those that are joined, of which none owns others here. Those that clone3(2) did not make.
