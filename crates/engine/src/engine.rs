@@ -79,6 +79,8 @@ struct Inner {
     watchers: Mutex<JoinSet<()>>,
     cleaners: Mutex<JoinSet<()>>,
     closing: AtomicBool,
+    /// Whether a shim is about to be prepared.
+    preparing: AtomicBool,
 }
 
 impl Engine {
@@ -138,6 +140,7 @@ impl Engine {
                 watchers: Mutex::default(),
                 cleaners: Mutex::default(),
                 closing: AtomicBool::new(false),
+                preparing: AtomicBool::new(false),
             }),
         })
     }
@@ -218,18 +221,27 @@ impl Engine {
     }
 
     /// Has a shim wait for the next start, in the background: not having one costs that start half a
-    /// millisecond and nothing else.
+    /// millisecond and nothing else. Not at once: who has started a container first has what it wants, and
+    /// a command that ends at once its end.
     pub(crate) fn prepare_shim(&self) {
-        if self.inner.closing.load(Ordering::Acquire) {
+        const AFTERWARDS: Duration = Duration::from_millis(3);
+        let inner = &self.inner;
+        if inner.closing.load(Ordering::Acquire) || inner.preparing.swap(true, Ordering::AcqRel) {
             return;
         }
         let engine = self.clone();
-        self.inner.runtime.spawn_blocking(move || {
+        let work = move || {
+            engine.inner.preparing.store(false, Ordering::Release);
             let id = ContainerId::from_random([0; 32]);
             let length = engine.run_dir(&id).as_os_str().len();
             if let Err(error) = engine.shim().prepare(length) {
                 tracing::debug!("no shim waits for the next start: {error}");
             }
+        };
+        inner.runtime.spawn(async move {
+            tokio::time::sleep(AFTERWARDS).await;
+            // Nobody waits for it.
+            drop(tokio::task::spawn_blocking(work));
         });
     }
 

@@ -24,6 +24,7 @@ mod layer;
 mod networks;
 mod paths;
 mod pipe;
+mod places;
 mod pull;
 mod push;
 mod quota;
@@ -61,6 +62,7 @@ pub use image::{
 };
 pub use layer::{Among, unpack_among};
 pub use networks::{NetworkRecord, NetworkRecords};
+pub use places::PLACES;
 pub use pull::{Busy, Committed, Ingest, Layer, Missing, Opened, Pull, Wanted, choose};
 pub use push::{Push, PushBlob};
 pub use records::Records;

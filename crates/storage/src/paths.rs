@@ -85,6 +85,10 @@ impl Paths {
         self.caches().join(layer_name(number))
     }
 
+    pub(crate) fn places(&self) -> PathBuf {
+        self.root.join("places")
+    }
+
     pub(crate) fn partials(&self) -> PathBuf {
         self.root.join("partial")
     }

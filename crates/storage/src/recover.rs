@@ -11,6 +11,7 @@ use crate::content::kept;
 use crate::error::Error;
 use crate::gc;
 use crate::paths::{self, DIFF, EMPTY_LAYER};
+use crate::places;
 use crate::store::{Store, make_dir};
 use crate::volume;
 
@@ -38,6 +39,7 @@ pub(crate) fn recover(store: &Store) -> Result<u64, Error> {
     })?;
     let empty = paths.layer(EMPTY_LAYER).join(DIFF);
     make_dir(&empty, 0o755)?;
+    places::make(paths)?;
     store.trash.empty();
     Ok(known.layers.iter().max().unwrap_or(&EMPTY_LAYER) + 1)
 }

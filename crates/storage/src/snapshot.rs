@@ -376,6 +376,7 @@ fn mounts(store: &Store, id: &ContainerId, lower: &[u64], throwaway: bool) -> Sn
     let lower = lower
         .iter()
         .map(|number| store.paths.layer(*number).join(DIFF))
+        .chain([store.paths.places()])
         .collect();
     let mount = Mount {
         kind: "overlay".to_owned(),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sys::dir::{self, Dir, Kind};
 
@@ -18,6 +18,9 @@ use crate::error::Error;
 /// Directories open at a time; what lies deeper is moved up first. A tree made to be hard to remove
 /// is thousands deep.
 const MAX_DEPTH: usize = 32;
+
+/// How long the thread waits before it begins: whoever threw away goes on with what is waited for.
+const AFTERWARDS: Duration = Duration::from_millis(3);
 
 /// The trash directory.
 #[derive(Debug)]
@@ -123,6 +126,7 @@ impl Shared {
     }
 
     fn run(&self) {
+        std::thread::sleep(AFTERWARDS);
         // What cannot be removed now is left for the next start instead of being tried for ever.
         let mut stuck = HashSet::new();
         loop {

@@ -127,13 +127,13 @@ pub enum Parsed {
 
 /// Reads the command line, without the program's name.
 pub fn parse(verbs: &'static [Verb], words: Vec<String>) -> Result<Parsed, Refusal> {
-    let top = top_command();
-    let matches = match top.clone().try_get_matches_from(&words) {
+    // Made once more for who has to be told about it: a copy for everybody takes longer.
+    let matches = match top_command().try_get_matches_from(&words) {
         Ok(matches) => matches,
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
-            return Ok(Parsed::Text(top_help(verbs, &top)));
+            return Ok(Parsed::Text(top_help(verbs, &top_command())));
         }
-        Err(error) => return Err(refusal::of_top(&error, &top, &words)),
+        Err(error) => return Err(refusal::of_top(&error, &top_command(), &words)),
     };
     if matches.get_flag("version") {
         return Ok(Parsed::Text(version_line()));
@@ -161,7 +161,7 @@ pub fn parse(verbs: &'static [Verb], words: Vec<String>) -> Result<Parsed, Refus
         .map(|words| words.cloned().collect())
         .unwrap_or_default();
     if rest.is_empty() {
-        return Ok(Parsed::Text(top_help(verbs, &top)));
+        return Ok(Parsed::Text(top_help(verbs, &top_command())));
     }
     verb(verbs, rest, globals)
 }
@@ -236,8 +236,7 @@ fn flags_of(
     words: Vec<String>,
     globals: Globals,
 ) -> Result<Parsed, Refusal> {
-    let command = verb.command();
-    match command.clone().try_get_matches_from(&words) {
+    match verb.command().try_get_matches_from(&words) {
         Ok(matches) => {
             verb.check_arity(&name, &matches)?;
             Ok(Parsed::Run(Box::new(Invocation {
@@ -250,7 +249,13 @@ fn flags_of(
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
             Ok(Parsed::Text(verb_help(verb, &name)))
         }
-        Err(error) => Err(refusal::of_verb(&error, verb, &name, &command, &words)),
+        Err(error) => Err(refusal::of_verb(
+            &error,
+            verb,
+            &name,
+            &verb.command(),
+            &words,
+        )),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use storage::Image;
+use storage::{Image, PLACES};
+use sys::Errno;
 use sys::dir::{Dir, Kind, Status};
 
 use crate::table::Container;
@@ -11,19 +12,6 @@ use crate::{Engine, Error, image as images};
 
 /// Directories open at a time.
 const MAX_DEPTH: usize = 256;
-
-/// What every start makes where the image has nothing: places for mounts. Docker has them in a layer
-/// below, and does not tell of them.
-pub(super) const PLACES: [&str; 8] = [
-    "/dev",
-    "/etc/hostname",
-    "/etc/hosts",
-    "/etc/mtab",
-    "/etc/resolv.conf",
-    "/proc",
-    "/sys",
-    "/.dockerenv",
-];
 
 /// What became of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,13 +94,15 @@ impl Comparison {
         if depth == MAX_DEPTH {
             return Err(sys::Error {
                 call: "openat",
-                errno: sys::Errno::NAMETOOLONG,
+                errno: Errno::NAMETOOLONG,
             });
         }
         let length = path.len();
         let mut any = false;
         for entry in upper.entries()? {
-            let (name, _) = entry?;
+            let Some((name, _)) = if_there(entry)? else {
+                break;
+            };
             let name = sys::dir::name(&name);
             path.push('/');
             path.push_str(&String::from_utf8_lossy(name.as_bytes()));
@@ -130,7 +120,9 @@ impl Comparison {
         path: &mut String,
         depth: usize,
     ) -> sys::Result<bool> {
-        let here = upper.status(name)?;
+        let Some(here) = if_there(upper.status(name))? else {
+            return Ok(false);
+        };
         let there = lower.and_then(|lower| lower.status(name).ok());
         if here.kind == Kind::CharDevice && here.device == (0, 0) {
             if there.is_some() {
@@ -154,7 +146,9 @@ impl Comparison {
             return Ok(true);
         }
         let at = self.changes.len();
-        let dir = upper.open_dir(name)?;
+        let Some(dir) = if_there(upper.open_dir(name))? else {
+            return Ok(false);
+        };
         let below = match (was_dir, lower) {
             (true, Some(lower)) => Some(lower.open_dir(name)?),
             _ => None,
@@ -199,6 +193,14 @@ impl Comparison {
             any = true;
         }
         Ok(any)
+    }
+}
+
+/// None for what went between the listing of its directory and the look at it: the container may run.
+fn if_there<T>(found: sys::Result<T>) -> sys::Result<Option<T>> {
+    match found {
+        Err(error) if matches!(error.errno, Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        found => found.map(Some),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use storage::{Commit, Empty, RunConfig};
+use storage::{Commit, Empty, PLACES, RunConfig};
 use sys::dir::Dir;
 use types::{Digest, ImageRef, Lifecycle, MountKind, MountRequest};
 
-use super::changes::{self, PLACES};
+use super::changes;
 use super::pause::go_on;
 use super::{View, WrongState, inspect, pause};
 use crate::{Engine, Error, event};
