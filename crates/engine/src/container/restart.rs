@@ -28,7 +28,11 @@ pub async fn restart(
     };
     let started = started.await;
     drop(held);
-    started?;
+    match started {
+        // Somebody else was quicker: it runs anew.
+        Err(Error::NotModified { .. }) => {}
+        started => started?,
+    }
     event::of_container(engine, &container, "restart");
     Ok(())
 }

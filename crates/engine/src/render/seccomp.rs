@@ -6,6 +6,8 @@
 mod custom;
 mod default;
 
+use std::sync::{Mutex, PoisonError};
+
 use oci_spec::runtime::{
     Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder,
     LinuxSeccompOperator, LinuxSyscall,
@@ -119,15 +121,29 @@ pub(super) fn filter(
         SeccompProfile::Custom(json) => custom::filter(json, place),
         _ if security.privileged => Ok(None),
         SeccompProfile::Unconfined => Ok(None),
-        SeccompProfile::Default => {
-            let mut filter = LinuxSeccomp::default();
-            filter.set_default_action(LinuxSeccompAction::ScmpActErrno);
-            filter.set_default_errno_ret(Some(1));
-            filter.set_architectures(Some(architectures(host)));
-            filter.set_syscalls(Some(rules(default::entries(), place)?));
-            Ok(Some(filter))
-        }
+        SeccompProfile::Default => usual(place).map(Some),
     }
+}
+
+/// The default filter. Of some hundred names, and for most containers the same: the last one is kept.
+fn usual(place: Place<'_>) -> Result<LinuxSeccomp, Error> {
+    type Key = (Set, (u32, u32), &'static str);
+    static LAST: Mutex<Option<(Key, LinuxSeccomp)>> = Mutex::new(None);
+    let Place { capabilities, host } = place;
+    let key = (capabilities, host.kernel, host.arch);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((of, filter)) = &*last
+        && *of == key
+    {
+        return Ok(filter.clone());
+    }
+    let mut filter = LinuxSeccomp::default();
+    filter.set_default_action(LinuxSeccompAction::ScmpActErrno);
+    filter.set_default_errno_ret(Some(1));
+    filter.set_architectures(Some(architectures(host)));
+    filter.set_syscalls(Some(rules(default::entries(), place)?));
+    *last = Some((key, filter.clone()));
+    Ok(filter)
 }
 
 /// What counts here, entries that only differ in names made one.

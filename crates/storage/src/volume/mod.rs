@@ -116,12 +116,13 @@ impl Storage {
     pub fn create_volume(&self, new: &NewVolume) -> Result<Volume, Error> {
         let staged = stage::stage(&self.store, new.clone(), false)?;
         let mut settled = Settled::default();
-        self.store.write(Durability::Power, |tx| {
+        // Told of in the same transaction: it may be removed right after.
+        let volume = self.store.write(Durability::Power, |tx| {
             settled = stage::settle(tx, std::slice::from_ref(&staged))?;
-            Ok(())
+            rows::find(tx, &self.store.paths, new.name.as_str())
         })?;
         done(&self.store, vec![staged], &settled);
-        self.volume(new.name.as_str())
+        Ok(volume)
     }
 
     /// The volume of this name.
