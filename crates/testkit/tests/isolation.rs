@@ -228,7 +228,7 @@ fn names_and_addresses_are_in_etc() {
             "bb",
             "sh",
             "-c",
-            "hostname; cat /etc/hostname; cat /etc/hosts; ls -l /etc/resolv.conf; ls -la /etc/mtab",
+            "hostname; cat /etc/hostname; cat /etc/hosts; ls -l /etc/resolv.conf; ls -la /etc/mtab; ls -l /.dockerenv",
         ];
         let id = brig.with(client, &create).ok().to_owned();
         let shown = brig.with(client, &["start", "-a", "etc"]);
@@ -241,6 +241,9 @@ fn names_and_addresses_are_in_etc() {
             "{shown}"
         );
         assert!(shown.stdout.contains("/proc/mounts"), "{shown}");
+        assert!(shown.stdout.contains("-rwxr-xr-x"), "{shown}");
+        // None of it is the container's own.
+        assert_eq!(brig.with(client, &["diff", "etc"]).ok(), "", "{shown}");
         brig.with(client, &["rm", "etc"]).ok();
     }
     brig.finish();

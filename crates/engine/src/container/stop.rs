@@ -48,10 +48,12 @@ pub(super) async fn stop_running(
     let mut progress = container.progress();
     let ends = progress.borrow().ends;
     match kill::send(engine, container, signal.unwrap_or(resolved.stop_signal)).await {
-        Err(Error::State(WrongState::NotRunning(_))) => return Ok(()),
+        // It has ended by itself just now. What that comes to, the end or another run, is not recorded yet.
+        Err(Error::State(WrongState::NotRunning(_))) => {}
         answer => answer?,
     }
-    let ended = progress.wait_for(|p| p.ends > ends || p.removed);
+    let runs = || container.lifecycle().is_running();
+    let ended = progress.wait_for(|p| p.ends > ends || p.removed || !runs());
     // A negative time is no limit.
     let Ok(seconds) = u64::try_from(timeout.unwrap_or(resolved.stop_timeout)) else {
         drop(ended.await);
