@@ -317,6 +317,9 @@ impl<'a> Attaching<'a> {
         }
         fail(self.fail_at, "addresses")?;
         let inside = link::find(&mut self.inside, &attachment.interface).doing(doing)?;
+        if self.endpoint.addresses.iter().any(|a| !a.is_ipv4()) {
+            self.speak_ipv6(attachment)?;
+        }
         let messages = setup(inside.index, self.endpoint);
         self.inside.run(messages).doing(doing)?;
         fail(self.fail_at, "sysctls")?;
@@ -331,6 +334,20 @@ impl<'a> Attaching<'a> {
             link::get(&mut self.host, *index).doing(doing)?;
         }
         Ok(())
+    }
+
+    /// Where a container's parameters say that new interfaces are without IPv6, one that has addresses of it is not
+    /// meant.
+    fn speak_ipv6(&self, attachment: &Attachment) -> Result<(), Error> {
+        let interface = attachment.interface.replace('.', "/");
+        let name = format!("net.ipv6.conf.{interface}.disable_ipv6");
+        let speak = || match sys::sysctl::get(&name) {
+            Ok(disabled) if disabled == "1" => sys::sysctl::set(&name, "0"),
+            _ => Ok(()),
+        };
+        let done = sys::ns::within(self.namespace, speak);
+        done.and_then(|done| done)
+            .doing(|| format!("turn {name} off"))
     }
 
     fn set_sysctls(&self, attachment: &Attachment) -> Result<(), Error> {

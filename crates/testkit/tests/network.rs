@@ -317,6 +317,11 @@ fn a_network_is_shared_or_absent() {
         "true",
     ]);
     assert!(conflict.fails(125).contains("conflicting options"));
+    let nobody = brig.brig(&["network", "connect", "nope", "nobody"]);
+    assert!(
+        nobody.fails(1).contains("network nope not found"),
+        "{nobody}"
+    );
     let missing = brig
         .brig(&["run", "--network", "nope", "bb", "true"])
         .fails(125)

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use network::keeper::{Change as Told, Endpoint as Named, Network as NamedNetwork, Upstream, View};
-use network::ruleset::Change as RuleChange;
+use network::ruleset::{Change as RuleChange, RESOLVER};
 use network::{Cidr, InterfaceName, Published};
 use types::{ContainerId, NetworkId, ProcessRef};
 
@@ -304,6 +304,14 @@ pub(super) fn view(
         address: (*address, 53).into(),
         inside,
     };
+    // Asked from inside it would ask itself, and wait for its own answer.
+    let servers = &spec.dns.servers;
+    let is_own = |address: &&IpAddr| inside && **address == IpAddr::from(RESOLVER);
+    let useful = servers.iter().filter(|address| !is_own(address));
+    let asked: Vec<Upstream> = match servers.iter().all(|address| is_own(&address)) {
+        true => servers.iter().map(upstream).collect(),
+        false => useful.map(upstream).collect(),
+    };
     let mut order: Vec<&Endpoint> = endpoints.values().collect();
     order.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.request.gw_priority));
     View {
@@ -312,7 +320,7 @@ pub(super) fn view(
             .filter_map(|e| Some(e.network.as_ref()?.to_string()))
             .collect(),
         links: super::links::names(engine, container, endpoints),
-        upstreams: spec.dns.servers.iter().map(upstream).collect(),
+        upstreams: asked,
         process: Some(process),
         ..View::default()
     }

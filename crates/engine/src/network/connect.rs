@@ -26,6 +26,8 @@ pub fn connect(
     request: EndpointRequest,
 ) -> Result<(), Error> {
     engine.accepts_work()?;
+    // Which of two that are not there is named first is Docker's order.
+    engine.networks().find(who)?;
     let container = engine.find(container)?;
     // Also until a start is over, or what a run has left has been let go of.
     let order = lock(&container.networking);

@@ -391,8 +391,14 @@ fn version_6_has_addresses_of_this_machines_own() {
         );
         pings(&brig, network, at::CLIENT6);
     }
-    idle(&brig, "user", &["--network", "six"]);
+    // Also where new interfaces are to be without: Docker's have it where their network does.
+    let default = "net.ipv6.conf.default.disable_ipv6=1";
+    idle(&brig, "user", &["--network", "six", "--sysctl", default]);
     assert!(heard_by(&brig, "user", "six").is_some());
+    let off = "name=six,driver-opt=com.docker.network.endpoint.sysctls=net.ipv6.conf.IFNAME.disable_ipv6=1";
+    idle(&brig, "without", &["--network", off]);
+    let shown = brig.brig(&["exec", "without", "ip", "address", "show", "eth0"]);
+    assert!(!shown.ok().contains("inet6"), "{shown}");
     brig.finish();
 }
 
