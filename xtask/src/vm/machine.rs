@@ -124,6 +124,8 @@ pub(crate) struct Boot<'a> {
     pub(crate) shell: bool,
     /// Whether SELinux is the kernel's security module, and not AppArmor.
     pub(crate) selinux: bool,
+    /// What else the kernel is told.
+    pub(crate) more: &'a str,
 }
 
 impl Boot<'_> {
@@ -134,7 +136,8 @@ impl Boot<'_> {
         } else {
             ""
         };
-        format!("console=ttyS0 quiet panic=-1 cgroup_no_v1=all mitigations=off{module}")
+        let more = self.more;
+        format!("console=ttyS0 quiet panic=-1 cgroup_no_v1=all mitigations=off{module} {more}")
     }
 }
 

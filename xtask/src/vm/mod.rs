@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// The test of SELinux alone, with SELinux in AppArmor's place.
     #[arg(long)]
     selinux: bool,
+    /// More words for the kernel, as a boot loader gives them: `ipv6.disable=1`.
+    #[arg(long, default_value = "")]
+    kernel: String,
     /// A shell on the console instead of the tests.
     #[arg(long)]
     shell: bool,
@@ -72,6 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         initramfs: &initramfs,
         shell: args.shell,
         selinux: args.selinux,
+        more: &args.kernel,
     };
     let verdict = machine::boot(&places, &boot)?;
     println!("{}", verdict.summary());
