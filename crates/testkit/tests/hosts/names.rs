@@ -308,6 +308,28 @@ fn the_next_upstream_is_asked_where_one_is_of_no_use() {
     }
     servers("dead", &[NOBODY, SECOND]);
     assert_eq!(short(&brig, "dead", "four.test A"), "192.0.2.2");
+    // The resolver itself is not asked what it was asked, neither by the machine nor from inside.
+    servers("own", &["127.0.0.11", SECOND]);
+    assert_eq!(short(&brig, "own", "own.test A"), "192.0.2.2");
+    servers("alone", &["127.0.0.11"]);
+    says(&dig(&brig, "alone", "alone.test A"), &["status: SERVFAIL"]);
+    brig.brig(&[
+        "network",
+        "create",
+        "-d",
+        "macvlan",
+        "-o",
+        "parent=lan0",
+        "lan",
+    ])
+    .ok();
+    let mut flags = PROGRAMS.to_vec();
+    flags.extend(["--network", "lan", "--dns", "127.0.0.11"]);
+    idle(&brig, "inside", &flags);
+    says(
+        &dig(&brig, "inside", "inside.test A"),
+        &["status: SERVFAIL"],
+    );
     // All of no use.
     let _failing = Upstream::start(&lan.router, FIRST, 4, "fails");
     servers("none", &[FIRST, NOBODY]);
@@ -329,6 +351,13 @@ fn the_machines_resolvers_and_search_domains_are_followed() {
     flags.extend(["--dns-search", "inner.test", "--dns-option", "ndots:1"]);
     idle(&brig, "other", &flags);
     assert_eq!(looked_up(&brig, "asker", "www"), "192.0.2.1");
+    // Who has no address of version 4 asks all the same.
+    brig.brig(&["network", "create", "--ipv4=false", "--ipv6", "six"])
+        .ok();
+    let mut flags = PROGRAMS.to_vec();
+    flags.extend(["--network", "six"]);
+    idle(&brig, "six", &flags);
+    assert_eq!(short(&brig, "six", "www.test A"), "192.0.2.1");
     let said = dig(&brig, "other", "+search +noall +answer www A");
     says(&said, &["www.inner.test.", "192.0.2.1"]);
     brig.set_resolvers(&format!("search test\nnameserver {SECOND}\n"));
