@@ -186,8 +186,12 @@ fn images_and_what_comes_later_are_labelled(brig: &Brig, client: Client) {
     exec("echo x >/memory/file").ok();
     add("type=volume,source=shared,target=/volume").ok();
     exec("echo x >/volume/file").ok();
-    add("type=image,source=bb,target=/image").ok();
-    exec("cat /image/etc/passwd").ok();
+    let image = add("type=image,source=bb,target=/image");
+    // Before Linux 6.5 an image is mounted by a start only.
+    if !image.stderr.contains("this kernel has no part") {
+        image.ok();
+        exec("cat /image/etc/passwd").ok();
+    }
     add(&format!("type=bind,source={},target=/bound", dir.display())).ok();
     let refused = exec("echo x >/bound/inner/file");
     assert!(refused.stderr.contains("Permission denied"), "{refused}");
