@@ -9,7 +9,6 @@
 //! Boundary types: everything in [`wire`], [`convert::Refusal`], [`client::Client`],
 //! [`stream::Frame`], [`Version`].
 
-pub mod buildkit;
 pub mod client;
 pub mod convert;
 pub mod grpc;

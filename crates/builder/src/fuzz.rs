@@ -8,6 +8,7 @@
 #[expect(dead_code, reason = "no JSON is changed here")]
 mod mutate;
 
+use buildkit::pb;
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 use types::Platform;
@@ -15,7 +16,7 @@ use types::Platform;
 use crate::check::Report;
 use crate::dockerfile::{Dockerfile, directives, parse};
 use crate::ignore::{self, Matcher};
-use crate::llb::{self, pb};
+use crate::llb;
 use crate::plan::{
     Checked, ImageConfig, Known, KnownImage, Options, Outcome, RunConfig, check, plan,
 };

@@ -70,6 +70,7 @@ pub use relieve::{Relieved, Watermarks};
 pub use snapshot::Parts;
 use store::Store;
 pub use usage::{ContainerUsage, DiskUsage, ImageUsage};
+pub use volume::archive::Archive;
 pub use volume::{
     ANONYMOUS, Backing, CopiedTree, NewContent, NewVolume, StagedVolume, Volume, VolumeSnapshot,
 };

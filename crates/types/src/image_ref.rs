@@ -91,6 +91,16 @@ impl ImageRef {
         })
     }
 
+    /// What this digest names in the same repository, without a tag.
+    #[must_use]
+    pub fn at(&self, digest: &Digest) -> Self {
+        Self {
+            tag: None,
+            digest: Some(digest.clone()),
+            ..self.clone()
+        }
+    }
+
     /// The repository as people write it: `debian`, `user/app`, `localhost:5000/app`.
     pub fn familiar_name(&self) -> String {
         if self.domain != DEFAULT_DOMAIN {

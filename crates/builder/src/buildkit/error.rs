@@ -3,35 +3,10 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use prost::Message;
+use buildkit::Any;
 use serde_json::{Value, json};
 
 use crate::source::{Source, Span};
-
-/// `google.rpc.Status`
-#[derive(Clone, PartialEq, Eq, Message)]
-pub struct Status {
-    /// gRPC's number.
-    #[prost(int32, tag = "1")]
-    pub code: i32,
-    /// The sentence.
-    #[prost(string, tag = "2")]
-    pub message: String,
-    /// More for programs.
-    #[prost(message, repeated, tag = "3")]
-    pub details: Vec<Any>,
-}
-
-/// `google.protobuf.Any`
-#[derive(Clone, PartialEq, Eq, Message)]
-pub struct Any {
-    /// What it is.
-    #[prost(string, tag = "1")]
-    pub type_url: String,
-    /// It, here in JSON.
-    #[prost(bytes = "vec", tag = "2")]
-    pub value: Vec<u8>,
-}
 
 fn detail(name: &str, value: &Value) -> Any {
     Any {

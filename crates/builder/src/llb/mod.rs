@@ -6,12 +6,12 @@
 
 mod op;
 mod origin;
-pub mod pb;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 
+use buildkit::pb;
 use prost::Message as _;
 use types::{Digest, ErrorKind, Platform};
 

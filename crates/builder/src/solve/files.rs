@@ -4,13 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use storage::{Layers, Storage};
-use sys::dir::Dir;
+use storage::{Archive, Layers, Storage};
+use sys::dir::{Dir, Kind as FileKind};
 use sys::mount::{Attributes, Change, Propagation};
 use sys::ns::Namespaces;
 use sys::overlay::Overlay;
 use types::Mount;
 
+use super::tree::{self, Filter};
 use super::{Failure, Time, Tree};
 
 /// Files that stay as long as this or a clone of it lives.
@@ -83,11 +84,42 @@ impl Files {
     /// # Errors
     /// When something cannot be read, or the archive not be written.
     pub fn tar(&self, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+        tar(&[(String::new(), Some(self))], out)
+    }
+
+    /// Paths of all that is no directory, from the root on.
+    ///
+    /// # Errors
+    /// When something cannot be read.
+    pub fn paths(&self) -> Result<Vec<String>, Failure> {
         self.with_root(|root| {
-            let name = std::ffi::OsStr::new(".");
-            Ok(storage::archive(root, name, None, out)?)
+            let mut paths = Vec::new();
+            tree::walk(root, &Filter::default(), &mut |found| {
+                if found.status.kind != FileKind::Directory {
+                    paths.push(found.path.to_owned());
+                }
+                Ok(())
+            })?;
+            Ok(paths)
         })
     }
+}
+
+/// Writes files as one tar archive: each below a directory of a name, or of none.
+///
+/// # Errors
+/// When something cannot be read, or the archive not be written.
+pub fn tar(
+    trees: &[(String, Option<&Files>)],
+    out: &mut (dyn Write + Send),
+) -> Result<(), Failure> {
+    let mut archive = Archive::default();
+    for (name, files) in trees {
+        let Some(files) = files else { continue };
+        let (archive, out) = (&mut archive, &mut *out);
+        files.with_root(|root| Ok(archive.add(root, name, out)?))?;
+    }
+    Ok(archive.end(out)?)
 }
 
 /// Calls `work` with the roots of mounts that nobody else sees.

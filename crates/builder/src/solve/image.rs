@@ -50,6 +50,8 @@ pub struct Built {
 pub struct ImageOutput {
     /// What it is called.
     pub names: Vec<ImageRef>,
+    /// Repositories in which it is called by its digest, too.
+    pub by_digest: Vec<ImageRef>,
     /// Annotations of the manifest.
     pub annotations: BTreeMap<String, String>,
     /// Annotations of the index.
@@ -230,6 +232,7 @@ impl Solver {
             index: output.index,
             annotations: output.index_annotations.clone(),
             names: output.names.clone(),
+            by_digest: output.by_digest.clone(),
         })?;
         Ok(WrittenImage {
             id: assembled.id,

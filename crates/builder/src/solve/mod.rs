@@ -46,13 +46,14 @@ pub use client::{Client, Tree};
 pub use elsewhere::{Blobs, CacheFrom, CacheMode};
 pub use engine::step::Cancel;
 pub use failure::Failure;
-pub use files::Files;
+pub use files::{Files, tar};
 pub use given::{Given, ignored, leave_out, read_file, read_in};
 pub use image::{Build, Built, ImageOutput, WrittenImage};
 pub use memory::Memory;
 pub use named::NamedCache;
 pub use progress::{Event, Progress, Silent, Status, Time, VertexState};
 use run::{Run, lock};
+pub use said::Said;
 
 use crate::graph::{Graph, Output};
 

@@ -17,9 +17,31 @@ use crate::attest::Statement;
 const MODE: u32 = 0o600;
 const BUFFER: usize = 128 << 10;
 
+/// How documents stand among files.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Said<'a> {
+    /// Their names begin so.
+    pub prefix: &'a str,
+    /// What tells them apart from those of another platform in the same directory: `linux_amd64`.
+    pub platform: Option<&'a str>,
+    /// Their time, in seconds since 1970.
+    pub epoch: Option<i64>,
+}
+
+impl Said<'_> {
+    /// `provenance.linux_amd64.json`
+    fn name(&self, file: &str) -> String {
+        let prefix = self.prefix;
+        match (self.platform, file.rsplit_once('.')) {
+            (None, _) => format!("{prefix}{file}"),
+            (Some(platform), None) => format!("{prefix}{file}.{platform}"),
+            (Some(platform), Some((stem, kind))) => format!("{prefix}{stem}.{platform}.{kind}"),
+        }
+    }
+}
+
 impl Solver {
-    /// Files with documents among them that say something about each regular one. A document's name begins with
-    /// `prefix`; its time is `epoch`, in seconds since 1970, if there is one.
+    /// Files with documents among them that say something about each regular one.
     ///
     /// # Errors
     /// When two documents have one name, a file cannot be read, or the disk is full.
@@ -27,7 +49,7 @@ impl Solver {
         &self,
         files: Option<&Files>,
         statements: &[Statement],
-        (prefix, epoch): (&str, Option<i64>),
+        how: &Said<'_>,
     ) -> Result<Files, Failure> {
         let subjects = match files {
             Some(files) => files.with_root(subjects)?,
@@ -39,7 +61,7 @@ impl Solver {
         let root = Dir::open(&above).map_err(failed("open", "a directory for statements"))?;
         let mut names = BTreeSet::new();
         for statement in statements {
-            let name = format!("{prefix}{}", statement.file);
+            let name = how.name(&statement.file);
             if name.contains(['/', '\0']) {
                 let sentence = format!(
                     "the attestation cannot be called {name:?}: a name without / is expected"
@@ -54,12 +76,12 @@ impl Solver {
             let text = text.map_err(|error| Failure::internal(error.to_string()))?;
             let written = sys::file::replace_unsynced(&above.join(&name), &text, MODE);
             written.map_err(failed("write", &name))?;
-            if let Some(epoch) = epoch {
+            if let Some(epoch) = how.epoch {
                 let set = root.set_modified(name.as_ref(), (epoch, 0));
                 set.map_err(failed("set the time of", &name))?;
             }
         }
-        if let Some(epoch) = epoch {
+        if let Some(epoch) = how.epoch {
             let set = root.set_modified(".".as_ref(), (epoch, 0));
             set.map_err(failed("set the time of", "/"))?;
         }

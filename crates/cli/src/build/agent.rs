@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use api::buildkit::BytesMessage;
 use api::grpc::{ReceiverStream, Request, Status, Streaming};
+use buildkit::BytesMessage;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;

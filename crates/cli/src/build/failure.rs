@@ -2,15 +2,15 @@
 
 use std::fmt::Write as _;
 
-use api::buildkit::{Any, RpcStatus};
 use api::grpc::{Message as _, Status};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use buildkit::{Any, Status as Detailed};
 use serde_json::Value;
 
 /// The lines of files that a failure names, as people see them.
 pub(super) fn places(status: &Status) -> String {
-    let details = RpcStatus::decode(status.details()).map(|status| status.details);
+    let details = Detailed::decode(status.details()).map(|status| status.details);
     let sources = details.unwrap_or_default();
     let sources = sources
         .iter()

@@ -3,8 +3,8 @@
 use std::io::Read as _;
 use std::sync::{Arc, PoisonError};
 
-use api::buildkit::BytesMessage;
 use api::grpc::{ReceiverStream, Request, Status, Streaming};
+use buildkit::BytesMessage;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 

@@ -5,9 +5,11 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use api::buildkit::{BytesMessage, Exporter, Packet};
 use api::grpc::server::{self, Request, Response};
 use api::grpc::{ReceiverStream, Status, Streaming};
+use buildkit::BytesMessage;
+use buildkit::control::Exporter;
+use buildkit::sync::Packet;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
@@ -89,7 +91,7 @@ async fn directory(path: PathBuf, mut messages: Streaming<Packet>) -> Result<Pac
         if let Err(sentence) = files::receive(&path, owner, &mut receive, &out) {
             let packet = Packet {
                 data: sentence.into_bytes(),
-                ..Packet::of(api::buildkit::PacketKind::Error)
+                ..Packet::of(buildkit::sync::PacketKind::Error)
             };
             // Whoever is gone hears nothing.
             let _ = out.blocking_send(vec![packet]);

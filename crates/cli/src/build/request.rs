@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use api::buildkit::{CacheOptions, CacheOptionsEntry, SolveRequest};
+use buildkit::control::{CacheOptions, CacheOptionsEntry, SolveRequest};
 
 use super::call::Call;
 use super::input::{self, Input};

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::buildkit::session as methods;
-use api::buildkit::{
-    BytesMessage, CheckAgentRequest, CheckAgentResponse, CredentialsRequest, CredentialsResponse,
-    GetSecretRequest, GetSecretResponse, HealthCheckRequest, HealthCheckResponse, Packet,
-};
 use api::grpc::server::{self, Request, Response};
 use api::grpc::{Status, Streaming};
+use buildkit::BytesMessage;
+use buildkit::session as methods;
+use buildkit::session::{
+    CheckAgentRequest, CheckAgentResponse, CredentialsRequest, CredentialsResponse,
+    GetSecretRequest, GetSecretResponse, HealthCheckRequest, HealthCheckResponse,
+};
+use buildkit::sync::Packet;
 
 use super::files::{self, Packets, Wanted};
 use super::lend::{Lent, Secret};

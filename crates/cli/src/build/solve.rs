@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::buildkit::{
-    ListWorkersRequest, ListWorkersResponse, SolveResponse, StatusRequest, StatusResponse, control,
-};
 use api::client::SessionOffer;
 use api::grpc::channel::Channel;
 use api::grpc::{Code, Status};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use buildkit::control;
+use buildkit::control::{
+    ListWorkersRequest, ListWorkersResponse, SolveResponse, StatusRequest, StatusResponse,
+};
 
 use super::progress::{Mode, Shown};
 use super::{Plan, failure, metadata, session};
@@ -69,7 +70,7 @@ fn shared_key(directory: &str) -> String {
 
 async fn host_gateway(control: &Channel, plan: &mut Plan) -> Result<(), CliError> {
     let answer: ListWorkersResponse = control
-        .unary(control::LIST_WORKERS, ListWorkersRequest {})
+        .unary(control::LIST_WORKERS, ListWorkersRequest::default())
         .await
         .map_err(|status| refused(&status))?;
     let mut labels = answer.record.iter().map(|worker| &worker.labels);

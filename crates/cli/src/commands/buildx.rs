@@ -1,8 +1,9 @@
 //! What Docker's plugin tells of builders: there is one, the daemon.
 
-use api::buildkit::{
+use buildkit::control;
+use buildkit::control::{
     DiskUsageRequest, DiskUsageResponse, ListWorkersRequest, ListWorkersResponse, UsageRecord,
-    WorkerRecord, control,
+    WorkerRecord,
 };
 
 use super::Context;
@@ -28,7 +29,7 @@ async fn worker(context: &Context) -> Result<WorkerRecord, CliError> {
     context.daemon.connect().await?;
     let channel = context.daemon.client.build_control().await?;
     let answer: ListWorkersResponse = channel
-        .unary(control::LIST_WORKERS, ListWorkersRequest {})
+        .unary(control::LIST_WORKERS, ListWorkersRequest::default())
         .await
         .map_err(|status| refused(&status))?;
     Ok(answer.record.into_iter().next().unwrap_or_default())
@@ -116,6 +117,7 @@ pub(super) async fn du(args: BuildxDuArgs, context: Context) -> Result<u8, CliEr
         filter: filter
             .map(|(name, value)| format!("{name}=={value}"))
             .collect(),
+        ..DiskUsageRequest::default()
     };
     let answer: DiskUsageResponse = channel
         .unary(control::DISK_USAGE, request)
@@ -136,7 +138,7 @@ pub(super) async fn du(args: BuildxDuArgs, context: Context) -> Result<u8, CliEr
     Ok(0)
 }
 
-fn ago(time: Option<api::buildkit::Timestamp>) -> String {
+fn ago(time: Option<buildkit::Timestamp>) -> String {
     time.map_or(String::new(), |time| {
         units::ago(time.seconds, Context::now())
     })

@@ -55,6 +55,8 @@ pub struct Assembly {
     pub annotations: BTreeMap<String, String>,
     /// What it is called.
     pub names: Vec<ImageRef>,
+    /// Repositories in which it is called by its digest, too: nobody else can have that name.
+    pub by_digest: Vec<ImageRef>,
 }
 
 /// What has become of an [`Assembly`].
@@ -153,9 +155,12 @@ pub(crate) fn assemble(store: &Arc<Store>, assembly: &Assembly) -> Result<Assemb
         })
         .collect();
     let names = assembly.names.iter();
-    let names: Vec<_> = names
-        .map(|name| (name.clone(), assembled.id.clone()))
-        .collect();
+    let named = |name: ImageRef| (name, assembled.id.clone());
+    let mut names: Vec<_> = names.cloned().map(named).collect();
+    for repository in &assembly.by_digest {
+        let name = repository.at(&assembled.id);
+        names.push(named(name));
+    }
     stage.publish(&images, &names, &[])?;
     Ok(assembled)
 }

@@ -1,5 +1,6 @@
 //! A volume's files as a tar archive (POSIX.1-2001, pax), and back.
 
+use std::collections::HashSet;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, Cursor, Read, Write};
@@ -81,6 +82,38 @@ pub(crate) fn write_without(
     export.end()
 }
 
+/// A tar archive of several directories.
+#[derive(Debug, Default)]
+pub struct Archive {
+    /// Directories that were written: none is twice.
+    told: HashSet<Vec<u8>>,
+}
+
+impl Archive {
+    /// Writes what is in a directory: below another of this name, or of none. A directory that is there already
+    /// stays what it is.
+    ///
+    /// # Errors
+    /// When something cannot be read, or the archive not be written.
+    pub fn add(&mut self, root: &Dir, called: &str, out: &mut dyn Write) -> Result<(), Error> {
+        let mut export = Export::new(out);
+        export.path = called.as_bytes().to_vec();
+        export.nameless = called.is_empty();
+        export.told = Some(std::mem::take(&mut self.told));
+        export.all(root, OsStr::new("."))?;
+        self.told = export.told.take().unwrap_or_default();
+        Ok(())
+    }
+
+    /// The archive is complete.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn end(self, out: &mut dyn Write) -> Result<(), Error> {
+        Export::new(out).end()
+    }
+}
+
 /// Writes an archive, entry by entry.
 pub(crate) struct Export<'a> {
     out: &'a mut dyn Write,
@@ -94,6 +127,8 @@ pub(crate) struct Export<'a> {
     ids: Option<&'a IdMaps>,
     /// Files of several names: the one that was written.
     linked: Linked,
+    /// Directories that were written, if none may be twice.
+    told: Option<HashSet<Vec<u8>>>,
 }
 
 /// One directory on the way down.
@@ -112,6 +147,7 @@ impl<'a> Export<'a> {
             except: None,
             ids: None,
             linked: Linked::default(),
+            told: None,
         }
     }
 
@@ -234,6 +270,12 @@ impl<'a> Export<'a> {
                 link = first;
                 kind = EntryType::Link;
             }
+        }
+        if kind == EntryType::Directory
+            && let Some(told) = &mut self.told
+            && !told.insert(self.path.clone())
+        {
+            return Ok(());
         }
         let mut records = Records::default();
         if kind != EntryType::Link {

@@ -1,19 +1,9 @@
-//! Go's file modes.
+//! What the files are that are told of.
 
-use super::{Error, Stat};
+use buildkit::mode::{self, CHARACTER, DEVICE, DIRECTORY, FIFO, KIND, SOCKET, SYMLINK};
+use buildkit::sync::Stat;
 
-const DIRECTORY: u32 = 1 << 31;
-const SYMLINK: u32 = 1 << 27;
-const DEVICE: u32 = 1 << 26;
-const FIFO: u32 = 1 << 25;
-const SOCKET: u32 = 1 << 24;
-const SETUID: u32 = 1 << 23;
-const SETGID: u32 = 1 << 22;
-const CHARACTER: u32 = 1 << 21;
-const STICKY: u32 = 1 << 20;
-const IRREGULAR: u32 = 1 << 19;
-/// What makes a file something else than regular.
-const KIND: u32 = DIRECTORY | SYMLINK | DEVICE | FIFO | SOCKET | CHARACTER | IRREGULAR;
+use super::Error;
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,60 +18,43 @@ pub(super) enum Kind {
     Socket,
 }
 
-impl Stat {
-    pub(super) fn kind(&self) -> Result<Kind, Error> {
-        Ok(match self.mode & KIND {
-            0 => Kind::File,
-            DIRECTORY => Kind::Directory,
-            SYMLINK => Kind::Link,
-            FIFO => Kind::Fifo,
-            SOCKET => Kind::Socket,
-            DEVICE => Kind::Block,
-            both if both == DEVICE | CHARACTER => Kind::Character,
+impl Kind {
+    /// What is told of.
+    pub(super) fn of(stat: &Stat) -> Result<Self, Error> {
+        Ok(match stat.mode & KIND {
+            0 => Self::File,
+            DIRECTORY => Self::Directory,
+            SYMLINK => Self::Link,
+            FIFO => Self::Fifo,
+            SOCKET => Self::Socket,
+            DEVICE => Self::Block,
+            both if both == DEVICE | CHARACTER => Self::Character,
             _ => {
-                let (path, mode) = (&self.path, self.mode);
+                let (path, mode) = (&stat.path, stat.mode);
                 let sentence = format!("{path:?} is of no known kind (mode {mode:#x})");
                 return Err(Error::Protocol(sentence));
             }
         })
     }
-
-    /// Whether its bytes can be asked for.
-    pub(super) fn has_bytes(&self) -> bool {
-        self.mode & KIND == 0
-    }
-
-    /// Permission bits as the kernel has them.
-    pub(super) fn permissions(&self) -> u32 {
-        let bit = |go: u32, unix: u32| if self.mode & go == 0 { 0 } else { unix };
-        (self.mode & 0o777) | bit(SETUID, 0o4000) | bit(SETGID, 0o2000) | bit(STICKY, 0o1000)
-    }
-
-    /// The time as the kernel has it.
-    pub(super) fn time(&self) -> (i64, u32) {
-        let nanos = self.modified.rem_euclid(1_000_000_000);
-        (
-            self.modified.div_euclid(1_000_000_000),
-            u32::try_from(nanos).unwrap_or_default(),
-        )
-    }
 }
 
-/// A mode as Go counts it.
-pub(super) fn go(kind: sys::dir::Kind, permissions: u32) -> u32 {
-    use sys::dir::Kind as Sys;
-    let bit = |unix: u32, go: u32| if permissions & unix == 0 { 0 } else { go };
-    let kind = match kind {
-        Sys::Directory => DIRECTORY,
-        Sys::Symlink => SYMLINK,
-        Sys::Fifo => FIFO,
-        Sys::Socket => SOCKET,
-        Sys::CharDevice => DEVICE | CHARACTER,
-        Sys::BlockDevice => DEVICE,
-        Sys::File => 0,
-        Sys::Unknown => IRREGULAR,
-    };
-    kind | (permissions & 0o777) | bit(0o4000, SETUID) | bit(0o2000, SETGID) | bit(0o1000, STICKY)
+/// Whether a file's bytes can be asked for.
+pub(super) fn has_bytes(stat: &Stat) -> bool {
+    stat.mode & KIND == 0
+}
+
+/// Permission bits as the kernel has them.
+pub(super) fn permissions(stat: &Stat) -> u32 {
+    mode::permissions(stat.mode)
+}
+
+/// The time as the kernel has it.
+pub(super) fn time(stat: &Stat) -> (i64, u32) {
+    let nanos = stat.modified.rem_euclid(1_000_000_000);
+    (
+        stat.modified.div_euclid(1_000_000_000),
+        u32::try_from(nanos).unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]
@@ -101,18 +74,18 @@ mod tests {
             (Sys::Socket, Kind::Socket),
         ] {
             let stat = Stat {
-                mode: go(sys, 0o5755),
+                mode: mode::go(sys, 0o5755),
                 modified: -1,
                 ..Stat::default()
             };
-            assert_eq!(stat.kind().unwrap(), kind);
-            assert_eq!(stat.permissions(), 0o5755);
-            assert_eq!(stat.time(), (-1, 999_999_999));
+            assert_eq!(Kind::of(&stat).unwrap(), kind);
+            assert_eq!(permissions(&stat), 0o5755);
+            assert_eq!(time(&stat), (-1, 999_999_999));
         }
         let odd = Stat {
             mode: DIRECTORY | SYMLINK,
             ..Stat::default()
         };
-        assert!(odd.kind().is_err());
+        assert!(Kind::of(&odd).is_err());
     }
 }

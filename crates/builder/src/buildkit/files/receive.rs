@@ -5,10 +5,12 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write as _;
 
+use buildkit::sync::{Packet, PacketKind, Stat};
 use sys::dir::{self, Dir};
 
+use super::mode::{permissions, time};
 use super::tree::{Bytes, Tree, parent, split};
-use super::{Error, Packet, PacketKind, Stat, Wire};
+use super::{Error, Wire};
 
 /// So many files are asked for at a time.
 const AT_ONCE: usize = 256;
@@ -165,9 +167,9 @@ impl Receiver<'_> {
                 source,
             });
         }
-        let (uid, gid, mode) = (stat.uid, stat.gid, stat.permissions());
+        let (uid, gid, mode) = (stat.uid, stat.gid, permissions(stat));
         // Last of all: only a file that is whole has its time.
-        dir::set_file_attributes(file, uid, gid, mode, stat.time())
+        dir::set_file_attributes(file, uid, gid, mode, time(stat))
             .map_err(|source| disk(stat, source))?;
         self.coming.remove(&id);
         Ok(())

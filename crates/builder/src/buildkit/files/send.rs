@@ -5,10 +5,12 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt;
 
+use buildkit::mode::go;
+use buildkit::sync::{Packet, PacketKind, Stat};
 use sys::dir::{self, Dir};
 
-use super::mode::{Kind, go};
-use super::{Error, Packet, PacketKind, Stat, Wire};
+use super::mode::{Kind, has_bytes};
+use super::{Error, Wire};
 
 /// Bytes a packet.
 const PIECE: usize = 32 << 10;
@@ -89,14 +91,14 @@ impl Sender<'_> {
             };
             let path = join(&top.path, &entry.to_string_lossy());
             let stat = look(&top.dir, &entry, join(name, &path))?;
-            if stat.kind()? == Kind::Directory {
+            if Kind::of(&stat)? == Kind::Directory {
                 let inner = top.dir.open_dir(&entry);
                 let inner = inner.map_err(|source| read(&path, source))?;
                 self.tell(stat)?;
                 open.push(level(path, inner)?);
                 continue;
             }
-            if stat.has_bytes() {
+            if has_bytes(&stat) {
                 self.paths.insert(self.next, (index, path));
             }
             self.tell(stat)?;

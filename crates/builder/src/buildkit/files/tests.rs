@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::mpsc;
 
+use buildkit::sync::{Packet, PacketKind, Stat};
 use sys::dir::Dir;
 
 use super::*;

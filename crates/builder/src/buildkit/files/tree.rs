@@ -7,10 +7,11 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 
+use buildkit::sync::Stat;
 use sys::dir::{self, Dir, Node};
 
-use super::mode::Kind;
-use super::{Error, Stat};
+use super::Error;
+use super::mode::{Kind, permissions, time};
 
 /// The longest path, as the kernel has it.
 const LONGEST_PATH: usize = 4096;
@@ -100,7 +101,7 @@ impl<'a> Tree<'a> {
         let there = level.left.remove(&name);
         let failed = at(&stat.path);
         let dir = level.dir.as_ref().unwrap_or(self.root);
-        let kind = stat.kind()?;
+        let kind = Kind::of(&stat)?;
         if kind == Kind::Directory {
             return self.enter(&name, there, stat);
         }
@@ -127,7 +128,7 @@ impl<'a> Tree<'a> {
                 let target = OsStr::new(&stat.linkname);
                 dir.make_symlink(&name, target).map_err(&failed)?;
                 dir.set_owner(&name, stat.uid, stat.gid).map_err(&failed)?;
-                dir.set_modified(&name, stat.time()).map_err(failed)?;
+                dir.set_modified(&name, time(&stat)).map_err(failed)?;
                 Ok(Bytes::Kept)
             }
             kind => {
@@ -282,7 +283,7 @@ fn same(dir: &Dir, name: &OsStr, stat: &Stat, kind: Kind) -> bool {
         Kind::Link => {
             status.kind == dir::Kind::Symlink
                 && (status.uid, status.gid) == (stat.uid, stat.gid)
-                && status.modified == stat.time()
+                && status.modified == time(stat)
                 && dir
                     .read_symlink(name)
                     .is_ok_and(|target| target.as_bytes() == stat.linkname.as_bytes())
@@ -292,15 +293,15 @@ fn same(dir: &Dir, name: &OsStr, stat: &Stat, kind: Kind) -> bool {
 }
 
 fn differs(status: &dir::Status, stat: &Stat) -> bool {
-    (status.mode, status.uid, status.gid) != (stat.permissions(), stat.uid, stat.gid)
-        || status.modified != stat.time()
+    (status.mode, status.uid, status.gid) != (permissions(stat), stat.uid, stat.gid)
+        || status.modified != time(stat)
 }
 
 /// The owner comes first: to set it takes set-id bits away.
 fn attributes(dir: &Dir, name: &OsStr, stat: &Stat) -> sys::Result<()> {
     dir.set_owner(name, stat.uid, stat.gid)?;
-    dir.set_mode(name, stat.permissions())?;
-    dir.set_modified(name, stat.time())
+    dir.set_mode(name, permissions(stat))?;
+    dir.set_modified(name, time(stat))
 }
 
 fn node(kind: Kind, stat: &Stat) -> Result<Node, Error> {

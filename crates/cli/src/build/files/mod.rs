@@ -12,8 +12,8 @@ mod walk;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use api::buildkit::Packet;
 use api::grpc::{Status, Stream};
+use buildkit::sync::Packet;
 use tokio::sync::mpsc;
 
 pub(crate) use receive::receive;
@@ -24,48 +24,6 @@ pub(crate) use send::{Place, send};
 pub(super) const TOGETHER: usize = 128;
 /// So many of these may wait for the daemon.
 const WAITING: usize = 16;
-
-/// Go's bits of a mode.
-mod mode {
-    use sys::dir::Kind;
-
-    pub(super) const DIRECTORY: u32 = 1 << 31;
-    pub(super) const SYMLINK: u32 = 1 << 27;
-    const DEVICE: u32 = 1 << 26;
-    const FIFO: u32 = 1 << 25;
-    const SOCKET: u32 = 1 << 24;
-    const SETUID: u32 = 1 << 23;
-    const SETGID: u32 = 1 << 22;
-    const CHARACTER: u32 = 1 << 21;
-    const STICKY: u32 = 1 << 20;
-    const IRREGULAR: u32 = 1 << 19;
-    /// What makes a file something else than regular.
-    pub(super) const KIND: u32 =
-        DIRECTORY | SYMLINK | DEVICE | FIFO | SOCKET | CHARACTER | IRREGULAR;
-
-    /// A file's mode as Go counts it.
-    pub(super) fn go(kind: Kind, permissions: u32) -> u32 {
-        let bit = |unix: u32, go: u32| if permissions & unix == 0 { 0 } else { go };
-        let kind = match kind {
-            Kind::Directory => DIRECTORY,
-            Kind::Symlink => SYMLINK,
-            Kind::Fifo => FIFO,
-            Kind::Socket => SOCKET,
-            Kind::CharDevice => DEVICE | CHARACTER,
-            Kind::BlockDevice => DEVICE,
-            Kind::File => 0,
-            Kind::Unknown => IRREGULAR,
-        };
-        let bits = bit(0o4000, SETUID) | bit(0o2000, SETGID) | bit(0o1000, STICKY);
-        kind | (permissions & 0o777) | bits
-    }
-
-    /// Permission bits as the kernel has them.
-    pub(super) fn permissions(go: u32) -> u32 {
-        let bit = |mode: u32, unix: u32| if go & mode == 0 { 0 } else { unix };
-        (go & 0o777) | bit(SETUID, 0o4000) | bit(SETGID, 0o2000) | bit(STICKY, 0o1000)
-    }
-}
 
 /// A path of parts.
 fn join(above: &str, name: &str) -> String {

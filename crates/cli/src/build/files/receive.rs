@@ -7,11 +7,12 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-use api::buildkit::{Packet, PacketKind, Stat};
+use buildkit::mode;
+use buildkit::sync::{Packet, PacketKind, Stat};
 use sys::dir::{self, Dir, Kind};
 use tokio::sync::mpsc::Receiver;
 
-use super::{Out, mode};
+use super::Out;
 
 /// So many files are asked for at a time.
 const AT_ONCE: usize = 64;

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use api::buildkit::{Packet, PacketKind, Stat};
+use buildkit::mode;
+use buildkit::sync::{Packet, PacketKind, Stat};
 use sys::dir::Dir;
 
 use super::select::{Selection, Wanted};
 use super::walk::{Stopped, unreadable, walk};
-use super::{Out, TOGETHER, mode};
+use super::{Out, TOGETHER};
 
 /// Bytes of a file a packet.
 const PIECE: usize = 32 << 10;

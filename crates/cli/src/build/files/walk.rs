@@ -4,10 +4,10 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use api::buildkit::Stat;
+use buildkit::mode;
+use buildkit::sync::Stat;
 use sys::dir::{self, Dir, Kind};
 
-use super::mode;
 use super::select::{Known, Selection, Verdict};
 
 /// Why a walk ended early.

@@ -1,8 +1,10 @@
 //! A build for programs: BuildKit's documents, one a line.
 
-use api::buildkit::{Range, StatusResponse, Timestamp};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use buildkit::Timestamp;
+use buildkit::control::StatusResponse;
+use buildkit::pb::Range;
 use serde_json::{Map, Value, json};
 
 /// A line.
@@ -60,7 +62,7 @@ fn fields<const N: usize>(all: [(&str, Value); N]) -> Value {
     some.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-fn vertex(vertex: &api::buildkit::Vertex) -> Value {
+fn vertex(vertex: &buildkit::control::Vertex) -> Value {
     fields([
         ("digest", json!(vertex.digest)),
         ("inputs", json!(vertex.inputs)),
@@ -72,7 +74,7 @@ fn vertex(vertex: &api::buildkit::Vertex) -> Value {
     ])
 }
 
-fn at(status: &api::buildkit::VertexStatus) -> Value {
+fn at(status: &buildkit::control::VertexStatus) -> Value {
     let mut shown = fields([
         ("id", json!(status.id)),
         ("vertex", json!(status.vertex)),
@@ -87,7 +89,7 @@ fn at(status: &api::buildkit::VertexStatus) -> Value {
 }
 
 fn range(range: &Range) -> Value {
-    let place = |place: Option<api::buildkit::Position>| {
+    let place = |place: Option<buildkit::pb::Position>| {
         place.map(|place| json!({ "line": place.line, "character": place.character }))
     };
     json!({ "start": place(range.start), "end": place(range.end) })

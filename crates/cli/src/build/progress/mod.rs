@@ -8,7 +8,7 @@ mod tty;
 
 use std::io::IsTerminal as _;
 
-use api::buildkit::{StatusResponse, VertexWarning};
+use buildkit::control::{StatusResponse, VertexWarning};
 
 use crate::args::build::BuildArgs;
 use crate::error::CliError;
@@ -185,7 +185,7 @@ fn warned(warnings: &[VertexWarning], details: bool) -> String {
             text.push_str(&format!("More info: {}\n", warning.url));
         }
         if let Some(info) = &warning.info {
-            let line = |place: Option<api::buildkit::Position>| place.map_or(0, |p| p.line.into());
+            let line = |place: Option<buildkit::pb::Position>| place.map_or(0, |p| p.line.into());
             let ranges = warning.ranges.iter();
             let ranges: Vec<(i64, i64)> = ranges
                 .map(|range| (line(range.start), line(range.end)))

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use api::buildkit::{StatusResponse, Timestamp, Vertex, VertexLog, VertexStatus, VertexWarning};
+use buildkit::Timestamp;
+use buildkit::control::{StatusResponse, Vertex, VertexLog, VertexStatus, VertexWarning};
 
 /// Lines that are kept of what a step prints: they are told when it fails.
 const KEPT: usize = 20;

@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use builder::buildkit::BytesMessage;
-use builder::buildkit::session::FORWARD_AGENT;
+use buildkit::BytesMessage;
+use buildkit::session::FORWARD_AGENT;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use builder::buildkit::content::{READ, WRITE};
-use builder::buildkit::control::CacheOptionsEntry;
 use builder::solve::{Ask, Blobs as _, Built, CacheFrom, CacheMode, Failure};
+use buildkit::content::{READ, WRITE};
+use buildkit::control::CacheOptionsEntry;
 use engine::Descriptor;
 use tokio::runtime::Handle;
 use types::{Digest, ErrorKind, ImageRef};

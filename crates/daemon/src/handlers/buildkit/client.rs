@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use builder::buildkit::BytesMessage;
-use builder::buildkit::control::VertexStatus;
 use builder::buildkit::files::{self, Kept};
-use builder::buildkit::session as messages;
 use builder::graph::Local;
 use builder::solve::{Blobs, Client, Failure, Files, Tree};
+use buildkit::BytesMessage;
+use buildkit::control::VertexStatus;
+use buildkit::session as messages;
 use engine::image::registries::{Credential, Credentials};
 use sys::dir::Dir;
 use tokio::runtime::Handle;

@@ -4,11 +4,11 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use builder::buildkit::content::{
+use builder::solve::{Blobs, Failure};
+use buildkit::content::{
     Action, INFO, Info, InfoRequest, InfoResponse, READ, ReadRequest, ReadResponse, STORE, WRITE,
     WriteRequest, WriteResponse,
 };
-use builder::solve::{Blobs, Failure};
 use engine::Descriptor;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use builder::buildkit::BytesMessage;
-use builder::buildkit::control::{
+use buildkit::BytesMessage;
+use buildkit::control::{
     BuildHistoryRequest, BuildkitVersion, DiskUsageRequest, InfoRequest, InfoResponse,
     ListWorkersRequest, ListWorkersResponse, PruneRequest, SolveRequest, StatusRequest,
     UpdateBuildHistoryRequest, UpdateBuildHistoryResponse, WorkerRecord,
 };
-use builder::llb::pb;
+use buildkit::pb;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use builder::buildkit::control::{DiskUsageRequest, DiskUsageResponse, PruneRequest, UsageRecord};
 use builder::solve::{Failure, Prune, Record};
+use buildkit::control::{DiskUsageRequest, DiskUsageResponse, PruneRequest, UsageRecord};
 use tokio_stream::Stream;
 use tonic::Status;
 

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use builder::Source;
-use builder::buildkit::Timestamp;
-use builder::buildkit::control::{StatusResponse, Vertex, VertexLog, VertexStatus, VertexWarning};
 use builder::check::Finding;
-use builder::llb::pb;
 use builder::solve::{Event, Progress};
+use buildkit::Timestamp;
+use buildkit::control::{StatusResponse, Vertex, VertexLog, VertexStatus, VertexWarning};
+use buildkit::pb;
 use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;

@@ -4,17 +4,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use builder::buildkit::control::{Vertex, VertexStatus};
 use builder::buildkit::error;
-use builder::buildkit::gateway::{
-    self, Ref, RefMap, ResolveImageConfigRequest, ResolveImageConfigResponse, SolveRequest,
-    SolveResponse, result::Result as Refs,
-};
 use builder::graph::{About, Graph, Http, Local, Op, Origin, Output};
-use builder::llb::{self, pb};
+use builder::llb;
 use builder::plan::{Context, ImageConfig, ImageRequest, KnownImage, Options};
 use builder::solve::{Ask, Build, Built, Failure, Files, read_in as read_in_root};
 use builder::{Source, ignore};
+use buildkit::control::{Vertex, VertexStatus};
+use buildkit::gateway::{
+    self, Ref, RefMap, ResolveImageConfigRequest, ResolveImageConfigResponse, SolveRequest,
+    SolveResponse, result::Result as Refs,
+};
+use buildkit::pb;
 use sha2::{Digest as _, Sha256};
 use sys::root::Root;
 use tonic::{Code, Status};

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use builder::buildkit::control::VertexWarning;
-use builder::buildkit::gateway::{
+use buildkit::control::VertexWarning;
+use buildkit::gateway::{
     ApiCap, EvaluateRequest, EvaluateResponse, InputsRequest, InputsResponse, PingRequest,
     PongResponse, ReadDirRequest, ReadFileRequest, ResolveImageConfigRequest, ReturnRequest,
     ReturnResponse, SolveRequest, StatFileRequest, WarnRequest, WarnResponse,

@@ -3,11 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use builder::buildkit::control::{
+use buildkit::control::{
     BuildHistoryEvent, BuildHistoryEventType, BuildHistoryRecord, BuildHistoryRequest, Exporter,
     SolveRequest, UpdateBuildHistoryRequest,
 };
-use builder::buildkit::error;
 use tokio::sync::{broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -200,8 +199,8 @@ fn event(kind: BuildHistoryEventType, record: &BuildHistoryRecord) -> BuildHisto
 }
 
 /// Why a build failed, as its record says it.
-pub(super) fn reason(status: &Status) -> error::Status {
-    error::Status {
+pub(super) fn reason(status: &Status) -> buildkit::Status {
+    buildkit::Status {
         code: status.code().into(),
         message: status.message().to_owned(),
         details: Vec::new(),

@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use builder::buildkit::gateway;
 use builder::solve::{Built, Cancel, Memory};
+use buildkit::gateway;
 use tokio::sync::watch;
 use tonic::Status;
 

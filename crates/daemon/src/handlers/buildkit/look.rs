@@ -5,11 +5,11 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use builder::buildkit::files;
-use builder::buildkit::gateway::{
+use builder::solve::Failure;
+use buildkit::gateway::{
     FileRange, ReadDirRequest, ReadDirResponse, ReadFileRequest, ReadFileResponse, StatFileRequest,
     StatFileResponse,
 };
-use builder::solve::Failure;
 use sys::dir::Dir;
 use tonic::Status;
 

@@ -5,6 +5,7 @@
 
 mod agent;
 mod attest;
+mod attributes;
 mod caches;
 mod client;
 mod content;
@@ -22,13 +23,14 @@ mod sessions;
 mod solve;
 mod status;
 mod subrequest;
+mod trees;
 mod wire;
 
 use std::sync::Arc;
 
 use builder::buildkit::files::Kept;
-use builder::buildkit::session::{HealthCheckRequest, HealthCheckResponse};
 use builder::solve::Solver;
+use buildkit::session::{HealthCheckRequest, HealthCheckResponse};
 use engine::Engine;
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;

@@ -1,29 +1,27 @@
 //! What becomes of a build's result: an image here, in a registry or in an archive; files in an archive or
 //! a directory of the client's.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::OsStr;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use builder::attest::{Statement, Wishes};
-use builder::buildkit::BytesMessage;
-use builder::buildkit::control::Exporter;
-use builder::buildkit::files;
-use builder::buildkit::session::FILE_SEND;
 use builder::plan::ImageConfig;
-use builder::solve::{Ask, Built, Client as _, Failure, Files, ImageOutput, WrittenImage};
+use builder::solve::{Ask, Built, Client as _, Failure, ImageOutput, WrittenImage};
+use buildkit::BytesMessage;
+use buildkit::control::Exporter;
+use buildkit::session::FILE_SEND;
 use engine::image::{self, push};
-use sys::dir::Dir;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
-use types::{ErrorKind, ImageRef, Platform};
+use types::{Digest, ImageRef, Platform};
 
 use super::attest;
+use super::attributes::{annotations, dangling, done_here, flag, latest, names, truth};
 use super::caches::{self, CacheTo};
 use super::client::FromSession;
 use super::frontend::{Step, of_files};
@@ -31,7 +29,7 @@ use super::gateway::broken;
 use super::jobs::Job;
 use super::sessions::Session;
 use super::status::status;
-use super::wire::{self, Blocking};
+use super::wire;
 use crate::app::App;
 
 /// Pieces under way to a client that reads slowly.
@@ -42,7 +40,7 @@ const PIECE: usize = 64 << 10;
 const CONFIG: &str = "containerimage.config.digest";
 
 /// Which of the client's outputs it is, by its number.
-const EXPORTER: &str = "buildkit-attachable-exporter-id";
+pub(super) const EXPORTER: &str = "buildkit-attachable-exporter-id";
 
 /// A result for one platform.
 #[derive(Debug)]
@@ -66,7 +64,7 @@ pub(super) struct Wanted {
     pub(super) started: i64,
 }
 
-type Response = HashMap<String, String>;
+pub(super) type Response = HashMap<String, String>;
 
 /// Whether an image is a cache for others, and what is said about each platform of it.
 type More<'a> = (bool, &'a [Vec<Statement>]);
@@ -94,7 +92,7 @@ pub(super) struct Writer {
     pub(super) app: Arc<App>,
     pub(super) job: Arc<Job>,
     client: FromSession,
-    handle: Handle,
+    pub(super) handle: Handle,
 }
 
 impl Writer {
@@ -125,8 +123,16 @@ impl Writer {
                 "oci" | "docker" => {
                     self.archive(&step, &built, (attributes, (inline, &said)), index)
                 }
-                "tar" => self.tar(&self.with_said(&built, &said, attributes)?, index),
-                _ => self.local(&self.with_said(&built, &said, attributes)?, index),
+                "tar" => self.tar(
+                    &self.with_said(&built, &said, attributes)?,
+                    attributes,
+                    index,
+                ),
+                _ => self.local(
+                    &self.with_said(&built, &said, attributes)?,
+                    attributes,
+                    index,
+                ),
             };
             response.extend(step.end(&self.job, done)?);
         }
@@ -149,24 +155,6 @@ impl Writer {
         attest::statements(self, wanted, built)
     }
 
-    /// Results with what is said about each as files among its own.
-    fn with_said(
-        &self,
-        built: &[Built],
-        said: &[Vec<Statement>],
-        attributes: &HashMap<String, String>,
-    ) -> Result<Vec<Built>, Failure> {
-        let prefix = attributes.get("attestation-prefix");
-        let prefix = prefix.map_or("", String::as_str);
-        let solver = &self.app.builds.solver;
-        let mut all = built.to_vec();
-        for (one, said) in all.iter_mut().zip(said) {
-            let about = (prefix, said_epoch(attributes)?.or(one.epoch));
-            one.files = Some(solver.with_statements(one.files.as_ref(), said, about)?);
-        }
-        Ok(all)
-    }
-
     pub(super) fn ask<T>(
         &self,
         act: impl FnOnce(&Ask<'_>) -> Result<T, Failure>,
@@ -187,24 +175,24 @@ impl Writer {
         attributes: &HashMap<String, String>,
         inline: More<'_>,
     ) -> Result<Response, Failure> {
-        let by_digest = truth(attributes, "push-by-digest");
-        let names = names(attributes)?;
-        // By its digest alone it has no name, here and there.
-        let own = if by_digest { Vec::new() } else { names.clone() };
-        let written = self.written(step, built, (attributes, inline), own.clone())?;
-        for name in &own {
+        let called = Called::read(attributes)?;
+        let written = self.written(step, built, (attributes, inline), &called)?;
+        for name in called.names.iter().cloned().chain(called.at(&written.id)) {
             step.tell(&self.job, format!("naming to {name}"));
         }
-        match by_digest {
-            true => self.push_by_digest(step, &names, &written)?,
+        match called.push_by_digest {
+            true => self.push_by_digest(step, &called.repositories, &written)?,
             false if truth(attributes, "push") => {
-                for name in &names {
+                for name in &called.names {
                     self.push(step, name)?;
                 }
             }
             false => {}
         }
         let mut response = response(&written, attributes);
+        if let ([], Some(name)) = (called.names.as_slice(), called.at(&written.id).next()) {
+            response.insert("image.name".to_owned(), name.to_string());
+        }
         // Clients take it for the image's id, which here is the other digest.
         response.remove(CONFIG);
         Ok(response)
@@ -215,12 +203,13 @@ impl Writer {
         step: &Step,
         built: &[Built],
         (attributes, (inline, said)): (&HashMap<String, String>, More<'_>),
-        names: Vec<ImageRef>,
+        called: &Called,
     ) -> Result<WrittenImage, Failure> {
         let output = ImageOutput {
             inline_cache: inline,
             latest: latest(built, attributes)?,
-            names,
+            names: called.names.clone(),
+            by_digest: called.by_digest.clone(),
             annotations: annotations(attributes, &["annotation.", "annotation-manifest."]),
             index_annotations: annotations(attributes, &["annotation-index."]),
             index: built.len() > 1,
@@ -282,7 +271,11 @@ impl Writer {
         index: usize,
     ) -> Result<Response, Failure> {
         let engine = &self.app.engine;
-        let names = names(attributes)?;
+        let called = Called {
+            names: names(attributes)?,
+            ..Called::default()
+        };
+        let names = &called.names;
         let known: BTreeSet<String> = image::list(engine)?
             .into_iter()
             .map(|(image, _)| image.id.to_string())
@@ -292,7 +285,7 @@ impl Writer {
             .map(|name| image::inspect(engine, &name.to_string()).ok())
             .map(|image| image.map(|image| image.id.to_string()))
             .collect();
-        let written = self.written(step, built, (attributes, inline), names.clone())?;
+        let written = self.written(step, built, (attributes, inline), &called)?;
         step.tell(&self.job, "sending tarball".to_owned());
         let id = written.id.to_string();
         let mut saved: Vec<String> = names.iter().map(ToString::to_string).collect();
@@ -322,66 +315,7 @@ impl Writer {
         sent.map(|()| response)
     }
 
-    /// Files as an archive.
-    fn tar(&self, built: &[Built], index: usize) -> Result<Response, Failure> {
-        let [one] = built else {
-            let sentence = "the output tar holds one platform: use local, oci or image for several";
-            return Err(Failure::invalid(sentence));
-        };
-        self.send(index, &Response::new(), |out| match &one.files {
-            Some(files) => files.tar(out),
-            None => out
-                .write_all(&[0; 1024])
-                .map_err(|error| Failure::internal(error.to_string())),
-        })?;
-        Ok(Response::new())
-    }
-
-    /// Files in a directory of the client's: of several platforms each in a directory of its own.
-    fn local(&self, built: &[Built], index: usize) -> Result<Response, Failure> {
-        let session = self.session()?;
-        let headers = wire::headers(&[(EXPORTER, vec![index.to_string()])]);
-        let mut wire = Blocking::sending(&self.job, &self.handle, session, FILE_SEND, headers);
-        let below = |one: &Built| match built.len() {
-            1 => String::new(),
-            _ => one.platform.to_string().replace('/', "_"),
-        };
-        let trees: Vec<(String, Option<&Files>)> = built
-            .iter()
-            .map(|one| (below(one), one.files.as_ref()))
-            .collect();
-        self.send_trees(&trees, &mut Vec::new(), &mut wire)?;
-        wire.close().map_err(|error| self.unsent(&error))?;
-        Ok(Response::new())
-    }
-
-    /// Opens one root after the other, and sends them when all are open.
-    fn send_trees(
-        &self,
-        trees: &[(String, Option<&Files>)],
-        roots: &mut Vec<(String, Dir)>,
-        wire: &mut Blocking<'_>,
-    ) -> Result<(), Failure> {
-        match trees.split_first() {
-            None => files::send(roots, wire).map_err(|error| self.unsent(&error)),
-            Some(((_, None), rest)) => self.send_trees(rest, roots, wire),
-            Some(((name, Some(one)), rest)) => one.with_root(|root| {
-                let root = root.open_dir(OsStr::new("."));
-                let root = root.map_err(|error| Failure::internal(error.to_string()))?;
-                roots.push((name.clone(), root));
-                self.send_trees(rest, roots, wire)
-            }),
-        }
-    }
-
-    fn unsent(&self, error: &files::Error) -> Failure {
-        match self.job.cancel.is_cancelled() {
-            true => Failure::cancelled(),
-            false => Failure::new(error.kind(), error.chain()),
-        }
-    }
-
-    fn session(&self) -> Result<&Session, Failure> {
+    pub(super) fn session(&self) -> Result<&Session, Failure> {
         let session = self.job.session.as_deref();
         let session = session.filter(|session| session.answers(FILE_SEND));
         session.ok_or_else(|| {
@@ -390,7 +324,7 @@ impl Writer {
     }
 
     /// Gives the client one file.
-    fn send(
+    pub(super) fn send(
         &self,
         index: usize,
         about: &Response,
@@ -451,6 +385,52 @@ impl Writer {
     }
 }
 
+/// What an image is called.
+#[derive(Debug, Default)]
+struct Called {
+    names: Vec<ImageRef>,
+    /// Repositories in which it is called by its digest, too.
+    by_digest: Vec<ImageRef>,
+    /// It is pushed by its digest alone, into one of these.
+    push_by_digest: bool,
+    repositories: Vec<ImageRef>,
+}
+
+impl Called {
+    fn read(attributes: &HashMap<String, String>) -> Result<Self, Failure> {
+        let names = names(attributes)?;
+        let push = truth(attributes, "push");
+        match dangling(attributes)?.filter(|_| names.is_empty()) {
+            Some(repository) => Ok(Self {
+                push_by_digest: push || truth(attributes, "push-by-digest"),
+                repositories: vec![repository.clone()],
+                by_digest: vec![repository],
+                names,
+            }),
+            // By its digest alone it has no name, here and there.
+            None if truth(attributes, "push-by-digest") => Ok(Self {
+                push_by_digest: true,
+                repositories: names,
+                ..Self::default()
+            }),
+            None => {
+                let canonical = flag(attributes, "name-canonical")?.unwrap_or(false);
+                let by_digest = if canonical { names.clone() } else { Vec::new() };
+                Ok(Self {
+                    names,
+                    by_digest,
+                    ..Self::default()
+                })
+            }
+        }
+    }
+
+    /// Its names by its digest.
+    fn at(&self, id: &Digest) -> impl Iterator<Item = ImageRef> {
+        self.by_digest.iter().map(|name| name.at(id))
+    }
+}
+
 /// What programs are told of an image.
 fn response(written: &WrittenImage, attributes: &HashMap<String, String>) -> Response {
     let descriptor = serde_json::json!({
@@ -507,26 +487,6 @@ impl Write for Pieces<'_> {
     }
 }
 
-/// Attributes that would make another output, and are not done: to pass over them would be wrong.
-fn done_here(kind: &str, attributes: &HashMap<String, String>) -> Result<(), Failure> {
-    let no = |value: &str| matches!(value, "0" | "f" | "F" | "false" | "FALSE" | "False");
-    for (name, value) in attributes {
-        let refused = match name.as_str() {
-            "registry.insecure" => !no(value),
-            "tar" | "store" => no(value),
-            "compression" => value != "gzip",
-            "dangling-name-prefix" | "platform-split" => true,
-            _ => false,
-        };
-        if refused {
-            let sentence =
-                format!("the output {kind} cannot be had with {name}={value}: leave that out");
-            return Err(Failure::new(ErrorKind::Unsupported, sentence));
-        }
-    }
-    Ok(())
-}
-
 /// A result with its image's configuration.
 fn complete(product: &Product) -> Result<Built, Failure> {
     let platform = match &product.platform {
@@ -548,82 +508,4 @@ fn complete(product: &Product) -> Result<Built, Failure> {
         built.image = config;
     }
     Ok(built)
-}
-
-/// The time that no file of the image may be younger than: what `SOURCE_DATE_EPOCH` says, if times are to be
-/// rewritten.
-fn latest(built: &[Built], attributes: &HashMap<String, String>) -> Result<Option<i64>, Failure> {
-    if !truth(attributes, "rewrite-timestamp") {
-        return Ok(None);
-    }
-    let epoch = built.iter().find_map(|one| one.epoch);
-    Ok(said_epoch(attributes)?.or(epoch))
-}
-
-/// The output's own word for `SOURCE_DATE_EPOCH`, in seconds since 1970.
-fn said_epoch(attributes: &HashMap<String, String>) -> Result<Option<i64>, Failure> {
-    let said = attributes.get("source-date-epoch");
-    let said = said.map(|text| {
-        text.parse().map_err(|_| {
-            let sentence = format!("source-date-epoch={text}: seconds since 1970 are expected");
-            Failure::invalid(sentence)
-        })
-    });
-    said.transpose()
-}
-
-/// The names of an image, as the client says them.
-fn names(attributes: &HashMap<String, String>) -> Result<Vec<ImageRef>, Failure> {
-    let names = attributes.get("name").map(String::as_str);
-    let names = names.unwrap_or_default().split(',');
-    let names = names.map(str::trim).filter(|name| !name.is_empty());
-    let parsed = names.map(|name| {
-        name.parse()
-            .map_err(|error: types::InvalidReference| Failure::invalid(error.to_string()))
-    });
-    parsed.collect()
-}
-
-/// Annotations, whose names stand behind one of some words.
-fn annotations(attributes: &HashMap<String, String>, words: &[&str]) -> BTreeMap<String, String> {
-    let named = attributes.iter().filter_map(|(key, value)| {
-        let mut rest = words.iter().filter_map(|word| key.strip_prefix(word));
-        Some((rest.next()?.to_owned(), value.clone()))
-    });
-    named.collect()
-}
-
-fn truth(attributes: &HashMap<String, String>, name: &str) -> bool {
-    attributes
-        .get(name)
-        .is_some_and(|value| matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_would_be_another_output_is_refused() {
-        let refused = |name: &str, value: &str| {
-            let attributes = HashMap::from([(name.to_owned(), value.to_owned())]);
-            done_here("image", &attributes).is_err()
-        };
-        for (name, value) in [
-            ("tar", "false"),
-            ("compression", "zstd"),
-            ("registry.insecure", "true"),
-            ("platform-split", "false"),
-        ] {
-            assert!(refused(name, value), "{name}");
-        }
-        for (name, value) in [
-            ("push-by-digest", "false"),
-            ("compression", "gzip"),
-            ("name", "a,b"),
-            ("push", "true"),
-        ] {
-            assert!(!refused(name, value), "{name}");
-        }
-    }
 }

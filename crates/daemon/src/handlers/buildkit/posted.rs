@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use builder::buildkit::control::{
-    CacheOptions, CacheOptionsEntry, Exporter, SolveRequest, SolveResponse,
-};
+use buildkit::control::{CacheOptions, CacheOptionsEntry, Exporter, SolveRequest, SolveResponse};
 use bytes::Bytes;
 use prost::Message as _;
 use serde::Deserialize;

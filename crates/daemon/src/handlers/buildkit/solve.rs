@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use builder::attest::Wishes;
-use builder::buildkit::control::{BuildHistoryRecord, Exporter, SolveRequest, SolveResponse};
-use builder::buildkit::gateway::{self, result::Result as Refs};
 use builder::solve::Failure;
+use buildkit::control::{BuildHistoryRecord, Exporter, SolveRequest, SolveResponse};
+use buildkit::gateway::{self, result::Result as Refs};
 use tonic::Status;
 
 use super::caches::CacheTo;

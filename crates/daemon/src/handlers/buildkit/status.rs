@@ -1,7 +1,8 @@
 //! The one place where a failed build becomes a status of gRPC.
 
-use builder::buildkit::error::{self, Any};
+use builder::buildkit::error;
 use builder::solve::Failure;
+use buildkit::Any;
 use prost::Message as _;
 use tonic::{Code, Status};
 use types::ErrorKind;
@@ -28,7 +29,7 @@ pub(super) fn detailed(code: Code, message: &str, details: Vec<Any>) -> Status {
         return Status::new(code, message);
     }
     let number: i32 = code.into();
-    let all = error::Status {
+    let all = buildkit::Status {
         code: number,
         message: message.to_owned(),
         details,
@@ -37,7 +38,7 @@ pub(super) fn detailed(code: Code, message: &str, details: Vec<Any>) -> Status {
 }
 
 /// What a client gives back that it was given.
-pub(super) fn given_back(status: error::Status) -> Status {
+pub(super) fn given_back(status: buildkit::Status) -> Status {
     let code = Code::from_i32(status.code);
     detailed(code, &status.message, status.details)
 }

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use builder::buildkit::{gateway, outline};
+use builder::buildkit::outline;
 use builder::check::Report;
 use builder::dockerfile::{self, Dockerfile};
 use builder::plan::{self, Checked, Known};
 use builder::solve::Failure;
+use buildkit::gateway;
 use serde_json::json;
 use tonic::Status;
 

@@ -1,6 +1,7 @@
 //! Files over a session, for the thread that reads and writes them.
 
-use builder::buildkit::files::{Error, Packet, Wire};
+use builder::buildkit::files::{Error, Wire};
+use buildkit::sync::Packet;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -126,7 +127,7 @@ impl<'a> Blocking<'a> {
 
 /// What whoever gets files may say: that it wants one, that it has all, that it cannot go on.
 fn plain(mut packet: Packet) -> Result<Packet, Status> {
-    use builder::buildkit::files::PacketKind;
+    use buildkit::sync::PacketKind;
     packet.stat = None;
     match PacketKind::try_from(packet.kind) {
         Ok(PacketKind::Request | PacketKind::Finish) => packet.data.clear(),

@@ -21,6 +21,8 @@ pub const CHECK_AGENT: &str = "/moby.sshforward.v1.SSH/CheckAgent";
 pub const FORWARD_AGENT: &str = "/moby.sshforward.v1.SSH/ForwardAgent";
 /// An archive that the client has on its standard input.
 pub const PULL_UPLOAD: &str = "/moby.upload.v1.Upload/Pull";
+/// Is it well?
+pub const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
 /// For which registry?
 #[derive(Clone, PartialEq, Eq, Message)]

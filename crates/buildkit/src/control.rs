@@ -4,9 +4,22 @@ use std::collections::HashMap;
 
 use prost::{Enumeration, Message};
 
-use super::Timestamp;
-use super::error::Status;
-use crate::llb::pb;
+use crate::{Status, Timestamp, pb};
+
+/// Builds.
+pub const SOLVE: &str = "/moby.buildkit.v1.Control/Solve";
+/// Tells how a build goes on.
+pub const STATUS: &str = "/moby.buildkit.v1.Control/Status";
+/// Tells what the cache holds.
+pub const DISK_USAGE: &str = "/moby.buildkit.v1.Control/DiskUsage";
+/// Takes things out of the cache.
+pub const PRUNE: &str = "/moby.buildkit.v1.Control/Prune";
+/// Tells who builds.
+pub const LIST_WORKERS: &str = "/moby.buildkit.v1.Control/ListWorkers";
+/// Tells which builds there were.
+pub const HISTORY: &str = "/moby.buildkit.v1.Control/ListenBuildHistory";
+/// Changes what is kept of a build.
+pub const UPDATE_HISTORY: &str = "/moby.buildkit.v1.Control/UpdateBuildHistory";
 
 /// A build.
 #[derive(Clone, PartialEq, Message)]

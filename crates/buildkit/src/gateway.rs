@@ -5,10 +5,9 @@ use std::collections::HashMap;
 
 use prost::{Message, Oneof};
 
-use super::control::{CacheOptionsEntry, WorkerRecord};
-use super::error::Status;
-use super::files::Stat;
-use crate::llb::pb;
+use crate::control::{CacheOptionsEntry, WorkerRecord};
+use crate::sync::Stat;
+use crate::{Status, pb};
 
 /// What can be done?
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
