@@ -189,6 +189,77 @@ fn files_have_the_containers_own_owners() {
     brig.finish();
 }
 
+#[test]
+fn commands_of_builds_have_the_ids_of_containers() {
+    if cannot() {
+        return;
+    }
+    let brig = start(&["--userns-remap", "default"]);
+    let context = tempfile::tempdir().unwrap();
+    let secret = context.path().join("secret");
+    fs::write(&secret, "hush").unwrap();
+    fs::write(context.path().join("f"), "x").unwrap();
+    let look = "cat /proc/self/uid_map >/seen; id -u >>/seen; \
+        stat -c %u:%g / /bin/sh /f /c /m /etc/hosts /run/secrets/s >>/seen; \
+        cat /run/secrets/s >>/seen; echo kept >>/c/k; \
+        mkdir /new; echo x >/new/f; chown 33:44 /new/f";
+    let file = format!(
+        "FROM bb AS other\nRUN echo m >/m && chown 7:8 /m\nFROM bb\nCOPY --chown=5:6 f /f\n\
+         RUN --mount=type=cache,id=k,target=/c --mount=type=secret,id=s,uid=9,mode=0400 \
+         --mount=type=bind,from=other,source=/m,target=/m {look}\n\
+         RUN --mount=type=cache,id=k,target=/c cat /c/k >>/seen\n"
+    );
+    fs::write(context.path().join("Dockerfile"), file).unwrap();
+    let lent = format!("id=s,src={}", secret.display());
+    let dir = context.path().to_str().unwrap();
+    let args = [
+        "build",
+        "-t",
+        "mapped",
+        "--secret",
+        &lent,
+        "--network=none",
+        dir,
+    ];
+    brig.with(Client::Brig, &args).ok();
+    let ask = "cat /seen; stat -c %u:%g /new/f /f /seen";
+    for userns in ["--userns=host", "--userns="] {
+        let run = [
+            "run",
+            "--rm",
+            "--network=none",
+            userns,
+            "mapped",
+            "sh",
+            "-c",
+            ask,
+        ];
+        let seen = brig.with(Client::Brig, &run);
+        let mut lines = seen.ok().lines();
+        let map: Vec<u64> = lines
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .map(|n| n.parse().unwrap())
+            .collect();
+        assert_eq!(map[0], 0, "{seen}");
+        assert_ne!(map[1], 0, "root in a build is root outside: {seen}");
+        let rest: Vec<&str> = lines.collect();
+        let expected = "0\n0:0\n0:0\n5:6\n0:0\n7:8\n0:0\n9:0\nhushkept\n33:44\n5:6\n0:0";
+        assert_eq!(rest.join("\n"), expected, "{userns}");
+    }
+    // What takes rights over the machine is not had.
+    let file = "FROM bb\nRUN --network=host true\n";
+    fs::write(context.path().join("Dockerfile"), file).unwrap();
+    let refused = brig.with(Client::Brig, &["build", "--allow=network.host", dir]);
+    assert_ne!(refused.code, 0, "{refused}");
+    assert!(
+        refused.stderr.contains("host's network namespace"),
+        "{refused}"
+    );
+    brig.finish();
+}
+
 /// User and group in the first header of an archive.
 fn owner(tar: &str) -> (u32, u32) {
     let number = |from: usize| u32::from_str_radix(&tar[from..from + 7], 8).unwrap();

@@ -16,14 +16,15 @@ use std::sync::{Arc, Mutex};
 use oci_spec::runtime::{MountBuilder, Spec};
 use shim::{AttachOptions, Call, ExitRecord, Launch, Notice, Shim, Streams, Watch};
 use types::{
-    ContainerId, ContainerSpec, Digest, Mount, NetworkMode, ProcessRef, Resources, Security, Signal,
+    ContainerId, ContainerSpec, Digest, IdMaps, Mount, NetworkMode, ProcessRef, Resources,
+    Security, Signal,
 };
 
 use super::check::{self, Machine};
 use super::create::random;
 use super::selinux::{self, Labels};
 use super::start::{EXIT_RECORD, cgroup_path, end_shim, process_of};
-use super::{Files, Resolved, devices, namespaces, remove};
+use super::{Files, Resolved, devices, namespaces, remove, user_ids};
 use crate::cdi::Edits;
 use crate::network::{self, place::Placement};
 use crate::record::{Fixed, Status};
@@ -31,6 +32,7 @@ use crate::render::{self, Identity, Joined, Placed, RenderInput};
 use crate::steps::name as step_name;
 use crate::table::{Container, lock};
 use crate::undo::Stack;
+use crate::user_ids::Source;
 use crate::{Engine, Error, clock, supervise, users};
 
 /// Bytes of a frame's heading: the stream, three of nothing, the length.
@@ -200,6 +202,7 @@ fn draft(engine: &Engine, step: &Step) -> Result<Container, Error> {
         ..ContainerSpec::default()
     };
     spec.networking.extra_hosts.clone_from(&step.hosts);
+    let ids = ids(engine, &spec)?;
     // Limits that this machine cannot keep are dropped, as those of containers are.
     check::limits(&mut spec.resources, &Machine::of(engine.host()))?;
     let networks = network::networks_of(engine, &mut spec)?;
@@ -217,7 +220,7 @@ fn draft(engine: &Engine, step: &Step) -> Result<Container, Error> {
         resolved: resolved(step, hostname),
         image: Digest::sha256([0; 32]),
         image_ref: None,
-        ids: None,
+        ids,
         selinux: selinux::labels(engine, &spec)?,
         spec,
         id,
@@ -227,6 +230,17 @@ fn draft(engine: &Engine, step: &Step) -> Result<Container, Error> {
         ..Status::created()
     };
     Container::new(fixed, status)
+}
+
+/// Whose ids it has: those of all containers that ask for nothing.
+fn ids(engine: &Engine, spec: &ContainerSpec) -> Result<Option<IdMaps>, Error> {
+    let source = user_ids::of(engine, spec)?;
+    user_ids::check(engine, spec, &source)?;
+    match source {
+        Source::Given(ids) => Ok(Some(ids)),
+        // Nobody's own are for a step.
+        Source::Host | Source::Own(_) => Ok(None),
+    }
 }
 
 fn resolved(step: &Step, hostname: String) -> Resolved {
@@ -260,8 +274,12 @@ fn execute<'a>(
     undo: &mut Stack<'a>,
 ) -> Result<Ended, Error> {
     let dir = make_dir(engine, container, undo)?;
-    let secrets = write_secrets(&dir, &step.mounts)?;
+    let ids = container.fixed.ids.as_ref();
+    let secrets = write_secrets(&dir, &step.mounts, ids)?;
     let mut root = step.root.clone();
+    if let (Some(_), Some(root)) = (ids, root.first_mut()) {
+        root.options.push(render::IDMAP.to_owned());
+    }
     root.extend(given(&step.mounts));
     if let Some(labels) = &container.fixed.selinux {
         selinux::label_layers(labels, &mut root);
@@ -273,7 +291,11 @@ fn execute<'a>(
     let identity = identify(container, &step.root)?;
     let joined = namespaces::joined(engine, container)?;
     let mut spec = configuration(engine, container, &files, (identity, &joined))?;
-    mount(&mut spec, &step.mounts, &secrets);
+    mount(&mut spec, &step.mounts, &secrets, ids.is_some());
+    if ids.is_some() && !can_translate_memory(engine) {
+        let own = [&files.hosts, &files.hostname, &files.resolv_conf];
+        keep_ids(&mut spec, &own.map(PathBuf::as_path));
+    }
     if let Some(labels) = &container.fixed.selinux {
         selinux::label_files(labels, &container.fixed.spec, &files)?;
         render::label(&mut spec, &labels.process, &labels.mount);
@@ -317,10 +339,27 @@ fn make_dir<'a>(
     Ok(dir)
 }
 
-/// Writes secrets to files of the run directory, which is in memory and goes with the step.
-fn write_secrets(dir: &Path, mounts: &[StepMount]) -> Result<Vec<Option<PathBuf>>, Error> {
+/// Writes secrets to files of the run directory, which is in memory and goes with the step; they, and sockets
+/// of the client's, get the owners that they have outside.
+fn write_secrets(
+    dir: &Path,
+    mounts: &[StepMount],
+    ids: Option<&IdMaps>,
+) -> Result<Vec<Option<PathBuf>>, Error> {
+    let outside = |(uid, gid)| match ids {
+        None => Ok((uid, gid)),
+        Some(ids) => ids.outside(uid, gid).ok_or_else(|| {
+            let sentence = format!("{uid}:{gid} is not among the ids of containers (userns-remap)");
+            Error::io("give a secret its owner")(std::io::Error::other(sentence))
+        }),
+    };
     let mut paths = Vec::new();
     for (number, mount) in mounts.iter().enumerate() {
+        if let (StepSource::Bind(path), Some(_)) = (&mount.source, ids) {
+            let (uid, gid) = outside((0, 0))?;
+            std::os::unix::fs::lchown(path, Some(uid), Some(gid))
+                .map_err(Error::io(format!("give away {}", path.display())))?;
+        }
         let StepSource::Secret { bytes, owner, mode } = &mount.source else {
             paths.push(None);
             continue;
@@ -331,6 +370,7 @@ fn write_secrets(dir: &Path, mounts: &[StepMount]) -> Result<Vec<Option<PathBuf>
         let file = options.write(true).create_new(true).mode(0o600).open(&path);
         let mut file = file.map_err(failed())?;
         std::io::Write::write_all(&mut file, bytes).map_err(failed())?;
+        let owner = outside(*owner)?;
         std::os::unix::fs::fchown(&file, Some(owner.0), Some(owner.1)).map_err(failed())?;
         let mode = std::os::unix::fs::PermissionsExt::from_mode(*mode);
         file.set_permissions(mode).map_err(failed())?;
@@ -458,12 +498,32 @@ fn configuration(
         init: &engine.config().init,
         host: engine.host().facts.clone(),
         placed: &Placed::default(),
-        ids: None,
+        ids: fixed.ids.as_ref(),
     })?)
 }
 
+/// Whether this kernel translates the ids of files that are in memory, where a step's own are.
+fn can_translate_memory(engine: &Engine) -> bool {
+    engine.host().facts.kernel >= (6, 3)
+}
+
+/// Files that everybody may read stay whose they are.
+fn keep_ids(spec: &mut Spec, files: &[&Path]) {
+    let mut all = spec.mounts().clone().unwrap_or_default();
+    let own = |mount: &&mut oci_spec::runtime::Mount| {
+        let source = mount.source().as_deref();
+        source.is_some_and(|source| files.contains(&source))
+    };
+    for mount in all.iter_mut().filter(own) {
+        let options = mount.options().iter().flatten();
+        let options = options.filter(|option| *option != render::IDMAP);
+        mount.set_options(Some(options.cloned().collect()));
+    }
+    spec.set_mounts(Some(all));
+}
+
 /// Adds the step's own mounts, in their order. Who comes later lies above.
-fn mount(spec: &mut Spec, mounts: &[StepMount], secrets: &[Option<PathBuf>]) {
+fn mount(spec: &mut Spec, mounts: &[StepMount], secrets: &[Option<PathBuf>], translate: bool) {
     let mut all = spec.mounts().clone().unwrap_or_default();
     for (mount, secret) in mounts.iter().zip(secrets) {
         let access = if mount.read_only { "ro" } else { "rw" };
@@ -483,6 +543,9 @@ fn mount(spec: &mut Spec, mounts: &[StepMount], secrets: &[Option<PathBuf>]) {
             // A program of another stage may be executed with what it is.
             options.truncate(1);
             options.push("bind".to_owned());
+        }
+        if translate && matches!(mount.source, StepSource::Given(_)) {
+            options.push(render::IDMAP.to_owned());
         }
         let made = MountBuilder::default()
             .destination(&mount.target)
