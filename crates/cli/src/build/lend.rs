@@ -49,6 +49,10 @@ pub(crate) struct Lent {
     pub(crate) agents: BTreeMap<String, PathBuf>,
     /// Agents of our own, for keys in files.
     pub(crate) keys: Vec<Keys>,
+    /// Directories with content, by the names under which the daemon asks for them.
+    pub(crate) stores: BTreeMap<String, PathBuf>,
+    /// Those of them that a cache is written to, and what it is called there.
+    pub(crate) caches: Vec<(PathBuf, String)>,
     /// Where the request's outputs go, those that come to the client.
     pub(crate) outputs: Vec<Option<Output>>,
     /// The beginning of an archive on standard input; taken once. A plain mutex: held to take it.

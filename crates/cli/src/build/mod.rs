@@ -4,6 +4,7 @@
 
 mod agent;
 mod call;
+mod content;
 pub(crate) mod failure;
 mod files;
 mod input;

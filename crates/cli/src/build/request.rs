@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use buildkit::control::{CacheOptions, CacheOptionsEntry, SolveRequest};
 
 use super::call::Call;
+use super::content;
 use super::input::{self, Input};
 use super::keys::Keys;
 use super::lend::{self, Lent, Place, place};
@@ -90,13 +91,14 @@ pub(crate) fn plan(args: &BuildArgs, around: &Surroundings<'_>) -> Result<Plan, 
         None => output::exports(args)?,
     };
     lent.outputs = outputs;
+    let cache = caches(args, &mut lent)?;
     if let Some(call) = &call {
         attributes.insert("requestid".to_owned(), call.request().to_owned());
     }
     let request = SolveRequest {
         frontend: "dockerfile.v0".to_owned(),
         frontend_attrs: attributes,
-        cache: caches(args)?,
+        cache,
         entitlements: entitlements(args)?,
         exporters,
         ..SolveRequest::default()
@@ -289,22 +291,29 @@ fn entitlements(args: &BuildArgs) -> Result<Vec<String>, CliError> {
     Ok(all)
 }
 
-fn caches(args: &BuildArgs) -> Result<Option<CacheOptions>, CliError> {
-    let read = |text: &String| -> Result<CacheOptionsEntry, CliError> {
+fn caches(args: &BuildArgs, lent: &mut Lent) -> Result<Option<CacheOptions>, CliError> {
+    let mut read = |text: &String, key: &str| -> Result<Option<CacheOptionsEntry>, CliError> {
         if !text.contains('=') {
-            return Ok(CacheOptionsEntry {
+            return Ok(Some(CacheOptionsEntry {
                 kind: "registry".to_owned(),
                 attrs: HashMap::from([("ref".to_owned(), text.clone())]),
-            });
+            }));
         }
         let mut attrs: HashMap<String, String> = lend::pairs(text)?.into_iter().collect();
         let kind = attrs
             .remove("type")
             .ok_or_else(|| invalid(format!("type required form> {text:?}")))?;
-        Ok(CacheOptionsEntry { kind, attrs })
+        if kind == "local" && !content::cache(&mut attrs, key, lent)? {
+            return Ok(None);
+        }
+        Ok(Some(CacheOptionsEntry { kind, attrs }))
     };
-    let imports: Vec<_> = args.cache_from.iter().map(read).collect::<Result<_, _>>()?;
-    let exports: Vec<_> = args.cache_to.iter().map(read).collect::<Result<_, _>>()?;
+    let imports = args.cache_from.iter();
+    let imports = imports.filter_map(|text| read(text, "src").transpose());
+    let imports: Vec<_> = imports.collect::<Result<_, _>>()?;
+    let exports = args.cache_to.iter();
+    let exports = exports.filter_map(|text| read(text, "dest").transpose());
+    let exports: Vec<_> = exports.collect::<Result<_, _>>()?;
     let some = !imports.is_empty() || !exports.is_empty();
     Ok(some.then_some(CacheOptions { exports, imports }))
 }
@@ -461,13 +470,12 @@ fn named(
             "invalid context value: {text}, expected key=value"
         )));
     };
-    let elsewhere = [
-        "docker-image://",
-        "docker-image:",
-        "oci-layout://",
-        "target:",
-    ];
+    let elsewhere = ["docker-image://", "docker-image:", "target:"];
     let key = format!("context:{name}");
+    if let Some(layout) = value.strip_prefix("oci-layout://") {
+        attributes.insert(key, content::layout(layout, &around.cwd, lent)?);
+        return Ok(());
+    }
     if is_remote(value) || elsewhere.iter().any(|scheme| value.starts_with(scheme)) {
         attributes.insert(key, value.to_owned());
         return Ok(());

@@ -15,7 +15,7 @@ use buildkit::sync::Packet;
 
 use super::files::{self, Packets, Wanted};
 use super::lend::{Lent, Secret};
-use super::{agent, input, output};
+use super::{agent, content, input, output};
 use crate::credentials::{Credentials, server_of};
 
 /// All that is answered.
@@ -31,6 +31,9 @@ pub(super) fn methods(lent: &Lent) -> Vec<&'static str> {
     }
     if !lent.agents.is_empty() {
         all.extend([methods::CHECK_AGENT, methods::FORWARD_AGENT]);
+    }
+    if !lent.stores.is_empty() {
+        all.extend(content::METHODS);
     }
     if lent.outputs.iter().any(Option::is_some) {
         all.push(methods::FILE_SEND);
@@ -92,6 +95,7 @@ async fn more(lent: Arc<Lent>, request: Request, path: &str) -> Response {
             server::both(request, pull).await
         }
         methods::FILE_SEND => output::take(lent, request).await,
+        path if content::METHODS.contains(&path) => content::answer(lent, request, path).await,
         path => server::unknown(path),
     }
 }

@@ -15,7 +15,7 @@ use buildkit::control::{
 };
 
 use super::progress::{Mode, Shown};
-use super::{Plan, failure, metadata, session};
+use super::{Plan, content, failure, metadata, session};
 use crate::connect::Daemon;
 use crate::error::CliError;
 use crate::print;
@@ -43,6 +43,7 @@ pub(crate) async fn run(daemon: &Daemon, mut plan: Plan, debug: bool) -> Result<
     if plan.host_gateway {
         host_gateway(&control, &mut plan).await?;
     }
+    let caches = std::mem::take(&mut plan.lent.caches);
     let lent = Arc::new(std::mem::take(&mut plan.lent));
     let offer = SessionOffer {
         id: name()?,
@@ -57,7 +58,14 @@ pub(crate) async fn run(daemon: &Daemon, mut plan: Plan, debug: bool) -> Result<
     let outcome = watched(&control, &plan, &mut shown).await;
     shown.finish(plan.call.is_some(), debug);
     match outcome {
-        Ok(answer) => done(&plan, &answer.exporter_response),
+        Ok(answer) => {
+            if let Some(cache) = answer.exporter_response.get("cache.manifest") {
+                for (dir, tag) in &caches {
+                    content::put(dir, cache, tag)?;
+                }
+            }
+            done(&plan, &answer.exporter_response)
+        }
         Err(status) => Err(failed(&plan, &status)),
     }
 }
