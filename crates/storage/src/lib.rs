@@ -46,6 +46,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use sys::dir::Dir;
 use types::{ContainerId, Digest, ImageRef, Mount, Platform};
@@ -304,6 +305,19 @@ impl Storage {
     /// When the database fails.
     pub fn manifest_of(&self, container: &str) -> Result<Option<Descriptor>, Error> {
         image::manifest_of(&self.store, container)
+    }
+
+    /// Takes a file or a directory of the data root out of the way at once; what is in it is removed on a thread.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    pub fn throw_away(&self, path: &Path) -> Result<(), Error> {
+        self.store.trash.discard(path)
+    }
+
+    /// Waits until the space of what was removed is free, for so long at most.
+    pub fn wait_for_space(&self, patience: Duration) {
+        self.store.trash.wait(patience);
     }
 
     /// What everything takes on disk. Walks what it has not counted before.

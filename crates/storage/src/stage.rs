@@ -295,6 +295,47 @@ impl Stage {
         Ok(())
     }
 
+    /// Whether all of it was published before, as an image that was made again of the same.
+    pub(crate) fn is_there(
+        &self,
+        images: &[NewImage],
+        names: &[(ImageRef, Digest)],
+    ) -> Result<bool, Error> {
+        let state = self.store.state();
+        let leases = &state.leases;
+        let fresh = |digest| {
+            leases
+                .content
+                .get(digest)
+                .is_some_and(|l| l.fresh.is_some())
+        };
+        let unpacked = |digest| leases.layers.get(digest).is_some_and(|l| l.fresh.is_some());
+        if self.content.iter().any(fresh) || self.layers.iter().any(unpacked) {
+            return Ok(false);
+        }
+        let db = state.database.read();
+        let mut known = db.prepare_cached(
+            "SELECT 1 FROM manifests m JOIN images i ON i.id = m.image
+                WHERE i.id = ?1 AND m.digest = ?2 AND m.config = ?3 AND (i.manifest = ?2 OR ?4)",
+        )?;
+        for image in images {
+            let (id, manifest) = (image.id.to_string(), image.manifest.digest.to_string());
+            // What runs here is what runs when nobody names a platform.
+            let platform = image.manifest.platform.as_ref();
+            let other = platform.is_some_and(|platform| !Platform::host().runs(platform));
+            if !known.exists(params![id, manifest, image.manifest.config, other])? {
+                return Ok(false);
+            }
+        }
+        let mut named = db.prepare_cached("SELECT 1 FROM names WHERE name = ?1 AND image = ?2")?;
+        for (name, id) in names {
+            if !named.exists([name.to_string(), id.to_string()])? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn hold_content<'s>(
         &mut self,
         state: &'s mut State,

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::ffi::{CString, OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -40,6 +40,8 @@ struct Shared {
     /// Whether there may be something the thread has not seen. A mutex, so that the thread's last
     /// look and its end are one step.
     running: Mutex<State>,
+    /// The thread has ended.
+    ended: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +63,7 @@ impl Trash {
             number: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             running: Mutex::default(),
+            ended: Condvar::new(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -81,6 +84,13 @@ impl Trash {
         dir.rename(name, &self.shared.dir, &self.shared.name())?;
         self.empty();
         Ok(())
+    }
+
+    /// Waits until everything here is gone, or could not be removed, for so long at most.
+    pub(crate) fn wait(&self, patience: Duration) {
+        let running = |state: &mut State| state.running;
+        let ended = &self.shared.ended;
+        drop(ended.wait_timeout_while(self.shared.state(), patience, running));
     }
 
     /// Has the thread take apart what is here.
@@ -135,6 +145,7 @@ impl Shared {
             let mut state = self.state();
             if self.stop.load(Ordering::Relaxed) || (!seen && !state.more) {
                 state.running = false;
+                self.ended.notify_all();
                 return;
             }
         }

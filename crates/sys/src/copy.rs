@@ -10,6 +10,8 @@ use crate::error::{Errno, Named, Result, retry};
 
 /// What one copy_file_range(2) is asked for at most.
 const PIECE: u64 = 1 << 30;
+/// A file that is read and written at once.
+const SMALL: u64 = 32 << 10;
 /// For file systems between which the kernel does not copy.
 const BUFFER: usize = 128 << 10;
 
@@ -28,8 +30,13 @@ pub fn content(from: &File, to: &File) -> Result<Copied> {
     if rustix::fs::ioctl_ficlone(to, from).is_ok() {
         return Ok(Copied::ByReference);
     }
-    let end = rustix::fs::fstat(from).named("fstat")?.st_size;
-    let end = u64::try_from(end).unwrap_or(0);
+    let stat = rustix::fs::fstat(from).named("fstat")?;
+    let end = u64::try_from(stat.st_size).unwrap_or(0);
+    let dense = u64::try_from(stat.st_blocks).unwrap_or(0) * 512 >= end;
+    if end <= SMALL && dense {
+        // To ask for holes and for the kernel's help would cost more than the bytes.
+        return by_hand(from, to, 0, end).map(|()| Copied::Bytes);
+    }
     rustix::fs::ftruncate(to, end).named("ftruncate")?;
     for (start, length) in pieces(from, end)? {
         range(from, to, start, start + length)?;
@@ -94,9 +101,9 @@ fn by_hand(from: &File, to: &File, mut at: u64, stop: u64) -> Result<()> {
             errno: Errno(error.raw_os_error().unwrap_or(libc::EIO)),
         }
     };
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; usize::try_from(stop - at).map_or(BUFFER, |all| all.min(BUFFER))];
     while at < stop {
-        let room = usize::try_from(stop - at).map_or(BUFFER, |left| left.min(BUFFER));
+        let room = usize::try_from(stop - at).map_or(buffer.len(), |left| left.min(buffer.len()));
         let count = match from.read_at(&mut buffer[..room], at) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             answer => answer.map_err(wrong("pread"))?,

@@ -159,6 +159,18 @@ impl Dir {
             .map(File::from)
     }
 
+    /// Opens a regular file of one name in it, to be written over; none when it is anything else.
+    pub fn open_to_replace(&self, name: &OsStr) -> Result<Option<File>> {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let status = self.status(name)?;
+        if status.kind != Kind::File || status.links != 1 {
+            return Ok(None);
+        }
+        retry(|| rustix::fs::openat(&self.0, name, flags, Mode::empty()))
+            .named("openat")
+            .map(|fd| Some(File::from(fd)))
+    }
+
     /// Makes a directory that only its owner may enter.
     pub fn make_dir(&self, name: &OsStr) -> Result<()> {
         rustix::fs::mkdirat(&self.0, name, Mode::RWXU).named("mkdirat")

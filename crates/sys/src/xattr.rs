@@ -32,14 +32,23 @@ pub fn get(dir: impl AsFd, name: &OsStr, key: &OsStr) -> Result<Vec<u8>> {
 /// system has no attributes.
 pub fn list(dir: impl AsFd, name: &OsStr) -> Result<Vec<OsString>> {
     let path = fd::proc_path(dir.as_fd()).join(name);
+    listed(|keys| rustix::fs::llistxattr(&path, keys))
+}
+
+/// The same of an open file.
+pub fn list_open(file: impl AsFd) -> Result<Vec<OsString>> {
+    listed(|keys| rustix::fs::flistxattr(&file, keys))
+}
+
+fn listed(list: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> Result<Vec<OsString>> {
     // What nearly always suffices, then the kernel's limit (XATTR_LIST_MAX).
     for room in [1 << 10, 64 << 10] {
         let mut keys = vec![0; room];
-        match rustix::fs::llistxattr(&path, keys.as_mut_slice()) {
+        match list(keys.as_mut_slice()) {
             Err(rustix::io::Errno::OPNOTSUPP) => return Ok(Vec::new()),
             Err(rustix::io::Errno::RANGE) if room < 64 << 10 => {}
             listed => {
-                keys.truncate(listed.named("llistxattr")?);
+                keys.truncate(listed.named("listxattr")?);
                 let keys = keys.split(|byte| *byte == 0).filter(|key| !key.is_empty());
                 return Ok(keys.map(|key| OsStr::from_bytes(key).to_owned()).collect());
             }

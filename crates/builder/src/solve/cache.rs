@@ -1,8 +1,13 @@
 //! The cache as people see it: what is in it, and what of it goes.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, Solver};
+
+/// How long who prunes waits for the space to be free.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is kept with a result.
 #[derive(Debug, Serialize, Deserialize)]
@@ -153,6 +158,8 @@ impl Solver {
             .collect();
         store.forget_results(&keys)?;
         store.forget_cache_dirs(&dirs)?;
+        // Who prunes wants the space.
+        store.wait_for_space(PATIENCE);
         Ok(pruned)
     }
 }

@@ -1,6 +1,6 @@
 //! Copies files between roots: what `COPY` and `ADD` do.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io::{BufReader, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -58,10 +58,13 @@ pub(super) fn copy(from: &Dir, to: &Dir, what: &CopyFiles, marks: Marks) -> Resu
         filter: Filter::new(&what.include, &what.exclude)?,
         links: HashMap::new(),
         times: Vec::new(),
+        above: None,
+        fresh: HashSet::new(),
     };
     for path in paths {
         let place = locate(from, &path, what.follow)?;
         let place = place.ok_or_else(|| not_found(&path))?;
+        copier.fresh.clear();
         copier.one(&path, &place)?;
     }
     copier.finish()
@@ -82,6 +85,10 @@ struct Copier<'a> {
     links: HashMap<(u64, u64), String>,
     /// Directories get their times last, for what is put into them changes them.
     times: Vec<(String, Time)>,
+    /// The directory that the last name was put into.
+    above: Option<(String, Dir)>,
+    /// Directories that this walk has made: nothing is in the way there.
+    fresh: HashSet<String>,
 }
 
 impl Copier<'_> {
@@ -201,29 +208,98 @@ impl Copier<'_> {
     /// Puts one name at a path whose directory is there.
     fn put(&mut self, found: &Found<'_>, target: &str) -> Result<(), Failure> {
         let (above, name) = target.rsplit_once('/').unwrap_or(("", target));
-        let dir = self.to.open_in_root(&name::bytes(above));
-        let dir = dir.map_err(failed("open", above))?;
-        let name = name::name(name);
-        if !self.make_room(&dir, &name, found, target)? {
+        let known = self.above.take().filter(|(known, _)| known == above);
+        let dir = match known {
+            Some((_, dir)) => dir,
+            None => {
+                let dir = self.to.open_in_root(&name::bytes(above));
+                dir.map_err(failed("open", above))?
+            }
+        };
+        self.put_into(&dir, (above, &name::name(name)), found, target)?;
+        self.above = Some((above.to_owned(), dir));
+        Ok(())
+    }
+
+    fn put_into(
+        &mut self,
+        dir: &Dir,
+        (above, name): (&str, &OsStr),
+        found: &Found<'_>,
+        target: &str,
+    ) -> Result<(), Failure> {
+        match self.fresh.contains(above) {
+            true if found.status.kind == Kind::Directory => {
+                self.fresh.insert(target.to_owned());
+            }
+            true => {}
+            false if !self.make_room(dir, name, found, target)? => return Ok(()),
+            false => {}
+        }
+        if self.link(dir, name, found, target)? {
             return Ok(());
         }
-        if self.link(&dir, &name, found, target)? {
-            return Ok(());
+        if found.status.kind == Kind::File {
+            return self.file(dir, name, found, target);
         }
-        self.make(&dir, &name, found, target)?;
-        self.describe(&dir, &name, found, target)
+        self.make(dir, name, found, target)?;
+        self.describe(dir, name, found, target)
+    }
+
+    /// A regular file with all that it is, by its descriptor.
+    fn file(
+        &self,
+        dir: &Dir,
+        name: &OsStr,
+        found: &Found<'_>,
+        target: &str,
+    ) -> Result<(), Failure> {
+        // What it is has been seen, and nobody changes it: it is the builder's own.
+        let from = found.dir.open_file(found.name);
+        let from = from.map_err(failed("open", found.path))?;
+        let to = dir.create_file(name).map_err(failed("create", target))?;
+        sys::copy::content(&from, &to).map_err(failed("create", target))?;
+        let (uid, gid) = self.owner(found);
+        let time = self.marks.time.unwrap_or(found.status.modified);
+        sys::dir::set_file_attributes(&to, uid, gid, self.bits(found), time)
+            .map_err(failed("describe", target))?;
+        if sys::xattr::list_open(&from).is_ok_and(|keys| !keys.is_empty()) {
+            copy_attributes(found, dir, name);
+        }
+        Ok(())
+    }
+
+    fn owner(&self, found: &Found<'_>) -> (u32, u32) {
+        let own = (found.status.uid, found.status.gid);
+        self.marks.owner.unwrap_or(own)
+    }
+
+    fn bits(&self, found: &Found<'_>) -> u32 {
+        let status = &found.status;
+        match &self.what.mode {
+            None => status.mode,
+            Some(FileMode::Bits(bits)) => *bits,
+            Some(FileMode::Words(words)) => {
+                mode::apply(words, status.mode, status.kind == Kind::Directory)
+            }
+        }
     }
 
     /// Removes what is in the way; false when nothing more has to be done.
     fn make_room(
-        &self,
+        &mut self,
         dir: &Dir,
         name: &OsStr,
         found: &Found<'_>,
         target: &str,
     ) -> Result<bool, Failure> {
         let there = match dir.status(name) {
-            Err(error) if error.errno == Errno::NOENT => return Ok(true),
+            Err(error) if error.errno == Errno::NOENT => {
+                if found.status.kind == Kind::Directory {
+                    self.fresh.insert(target.to_owned());
+                }
+                return Ok(true);
+            }
             answer => answer.map_err(failed("look at", target))?,
         };
         let new_dir = found.status.kind == Kind::Directory;
@@ -285,12 +361,6 @@ impl Copier<'_> {
                 Err(error) if error.errno == Errno::EXIST => Ok(()),
                 answer => answer,
             },
-            Kind::File => {
-                let from = found.dir.open_regular(found.name);
-                let from = from.map_err(failed("open", found.path))?;
-                let to = dir.create_file(name).map_err(failed("create", target))?;
-                sys::copy::content(&from, &to).map(drop)
-            }
             Kind::Symlink => {
                 let to = found.dir.read_symlink(found.name);
                 let to = to.map_err(failed("read", found.path))?;
@@ -300,7 +370,7 @@ impl Copier<'_> {
             Kind::BlockDevice => dir.make_node(name, Node::BlockDevice(major, minor)),
             Kind::Fifo => dir.make_node(name, Node::Fifo),
             // Somebody listens there, or did: nothing to copy.
-            Kind::Socket | Kind::Unknown => Ok(()),
+            Kind::File | Kind::Socket | Kind::Unknown => Ok(()),
         };
         made.map_err(failed("create", target))
     }
@@ -316,18 +386,11 @@ impl Copier<'_> {
         if matches!(status.kind, Kind::Socket | Kind::Unknown) {
             return Ok(());
         }
-        let (uid, gid) = self.marks.owner.unwrap_or((status.uid, status.gid));
+        let (uid, gid) = self.owner(found);
         dir.set_owner(name, uid, gid)
             .map_err(failed("change the owner of", target))?;
         if status.kind != Kind::Symlink {
-            let bits = match &self.what.mode {
-                None => status.mode,
-                Some(FileMode::Bits(bits)) => *bits,
-                Some(FileMode::Words(words)) => {
-                    mode::apply(words, status.mode, status.kind == Kind::Directory)
-                }
-            };
-            dir.set_mode(name, bits)
+            dir.set_mode(name, self.bits(found))
                 .map_err(failed("change the mode of", target))?;
             copy_attributes(found, dir, name);
         }
@@ -356,6 +419,7 @@ impl Copier<'_> {
             replace: true,
             owner: self.marks.owner,
             ids: None,
+            stay: false,
         };
         let into = target.trim_matches('/');
         storage::unpack_among(root, &name::bytes(into), BufReader::new(file), among)?;

@@ -95,6 +95,7 @@ impl Solver {
             replace: true,
             owner: Some((0, 0)),
             ids: None,
+            stay: true,
         };
         storage::unpack_among(root, b"", archive, among)?;
         Ok(Tree::new(path, draft))

@@ -162,6 +162,7 @@ pub fn put(
                 false => None,
             },
             ids,
+            stay: false,
         };
         let again = root.open_in_root(b".").map_err(missing(who, path))?;
         let stream = std::io::BufReader::with_capacity(128 << 10, archive);

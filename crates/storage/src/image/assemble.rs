@@ -161,7 +161,10 @@ pub(crate) fn assemble(store: &Arc<Store>, assembly: &Assembly) -> Result<Assemb
         let name = repository.at(&assembled.id);
         names.push(named(name));
     }
-    stage.publish(&images, &names, &[])?;
+    // Nothing waits for the disk where nothing is new.
+    if !stage.is_there(&images, &names)? {
+        stage.publish(&images, &names, &[])?;
+    }
     Ok(assembled)
 }
 

@@ -106,6 +106,8 @@ pub struct Among<'a> {
     pub owner: Option<(u32, u32)>,
     /// Whose users and groups those are; none is the machine's.
     pub ids: Option<&'a IdMaps>,
+    /// Whether `..` at the root is the root, as for a file system; otherwise such a name is refused.
+    pub stay: bool,
 }
 
 /// Puts the files of an archive into the directory `into` below `root`, among those that are there.
@@ -139,6 +141,19 @@ pub fn unpack_among(
     })
 }
 
+/// A path from the root on, where `..` leads no further up.
+fn inside(path: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b".." => drop(parts.pop()),
+            b"" | b"." => {}
+            part => parts.push(part),
+        }
+    }
+    parts.join(&b'/')
+}
+
 fn place_among(
     mut placer: Placer<'_>,
     into: &[u8],
@@ -148,7 +163,11 @@ fn place_among(
     let mut reader = Reader::new(stream);
     while let Some(mut entry) = reader.next()? {
         let below = |path: &[u8]| -> Result<Vec<u8>, Malformed> {
-            Ok([into, clean(path)?.as_slice()].join(&b'/'))
+            let path = match among.stay {
+                true => clean(&inside(path))?,
+                false => clean(path)?,
+            };
+            Ok([into, path.as_slice()].join(&b'/'))
         };
         entry.path = below(&entry.path).map_err(|m| reader.broken(m))?;
         if entry.kind == Kind::HardLink {

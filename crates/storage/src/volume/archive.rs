@@ -278,19 +278,20 @@ impl<'a> Export<'a> {
             return Ok(());
         }
         let mut records = Records::default();
-        if kind != EntryType::Link {
-            self.attributes(dir, name, &mut records)?;
-        }
         if kind == EntryType::Regular {
             let file = dir.open_regular(name).map_err(|e| self.failed(e))?;
+            let keys = xattr::list_open(&file).map_err(|e| self.failed(e))?;
+            self.attributes(dir, name, (keys, &mut records));
             return self.file(&file, status, records);
+        }
+        if kind != EntryType::Link {
+            let keys = xattr::list(dir, name).map_err(|e| self.failed(e))?;
+            self.attributes(dir, name, (keys, &mut records));
         }
         self.head(kind, status, 0, &link, records)
     }
 
-    fn attributes(&self, dir: &Dir, name: &OsStr, records: &mut Records) -> Result<(), Error> {
-        let keys = xattr::list(dir, name).map_err(|e| self.failed(e))?;
-        let keys: Vec<OsString> = keys.into_iter().collect();
+    fn attributes(&self, dir: &Dir, name: &OsStr, (keys, records): (Vec<OsString>, &mut Records)) {
         for key in keys {
             if layer::is_reserved(key.as_bytes()) {
                 continue;
@@ -299,7 +300,6 @@ impl<'a> Export<'a> {
                 records.add(&[b"SCHILY.xattr.", key.as_bytes()].concat(), &value);
             }
         }
-        Ok(())
     }
 
     /// A file with holes is written without them.
@@ -337,9 +337,10 @@ impl<'a> Export<'a> {
     /// So many bytes, whatever became of the file meanwhile.
     fn data(&mut self, file: &File, mut at: u64, length: u64) -> Result<(), Error> {
         let end = at + length;
-        let mut buffer = vec![0; BUFFER];
+        let most = usize::try_from(length).map_or(BUFFER, |length| length.min(BUFFER));
+        let mut buffer = vec![0; most];
         while at < end {
-            let room = usize::try_from(end - at).map_or(BUFFER, |left| left.min(BUFFER));
+            let room = usize::try_from(end - at).map_or(most, |left| left.min(most));
             let count = match file.read_at(&mut buffer[..room], at) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {

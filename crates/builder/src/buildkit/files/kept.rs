@@ -2,6 +2,7 @@
 //! only what has changed is sent again.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ pub struct Kept(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
+    remover: Remover,
     state: Mutex<State>,
 }
 
@@ -34,6 +36,15 @@ struct State {
     last: u64,
 }
 
+/// Removes a directory; it may take its time for that somewhere else.
+struct Remover(Box<dyn Fn(&Path) + Send + Sync>);
+
+impl fmt::Debug for Remover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Remover").finish_non_exhaustive()
+    }
+}
+
 /// One of them, for one build.
 #[derive(Debug)]
 pub struct Held {
@@ -44,10 +55,12 @@ pub struct Held {
 }
 
 impl Kept {
-    /// Those below a directory, which is made when the first one is needed.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
+    /// Those below a directory, which is made when the first one is needed. `remove` takes away those that are
+    /// too many: what it leaves is removed another time.
+    pub fn new(root: impl Into<PathBuf>, remove: impl Fn(&Path) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             root: root.into(),
+            remover: Remover(Box::new(remove)),
             state: Mutex::default(),
         }))
     }
@@ -129,7 +142,7 @@ impl Inner {
     fn trim(&self, held: &BTreeSet<String>, most: usize) {
         let spare = most.saturating_sub(held.len());
         for (_, path) in self.idle(held).into_iter().skip(spare) {
-            let _ = fs::remove_dir_all(&path);
+            (self.remover.0)(&path);
         }
     }
 }
@@ -194,10 +207,14 @@ fn size(path: &Path) -> u64 {
 mod tests {
     use super::*;
 
+    fn kept(root: PathBuf) -> Kept {
+        Kept::new(root, |path| fs::remove_dir_all(path).unwrap())
+    }
+
     #[test]
     fn files_wait_for_the_next_build_unless_somebody_has_them() {
         let temporary = tempfile::tempdir().unwrap();
-        let kept = Kept::new(temporary.path().join("files"));
+        let kept = kept(temporary.path().join("files"));
         let first = kept.take("a").unwrap();
         fs::write(first.path().join("x"), "1").unwrap();
         let second = kept.take("a").unwrap();
@@ -218,7 +235,7 @@ mod tests {
     #[test]
     fn files_that_have_not_changed_keep_their_name() {
         let temporary = tempfile::tempdir().unwrap();
-        let kept = Kept::new(temporary.path().join("files"));
+        let kept = kept(temporary.path().join("files"));
         let mut names = std::collections::HashSet::new();
         let take = |changed| kept.take("a").unwrap().version(changed);
         let first = take(true);
@@ -235,7 +252,7 @@ mod tests {
     #[test]
     fn the_oldest_go_when_there_are_too_many() {
         let temporary = tempfile::tempdir().unwrap();
-        let kept = Kept::new(temporary.path());
+        let kept = kept(temporary.path().to_owned());
         for number in 0..MOST + 5 {
             drop(kept.take(&number.to_string()).unwrap());
         }

@@ -12,7 +12,8 @@ use super::mode::{permissions, time};
 use super::tree::{Bytes, Tree, parent, split};
 use super::{Error, Wire};
 
-/// So many files are asked for at a time.
+/// So many files are asked for at a time, those that are missing in one go: one by one they would be a message
+/// and a wake-up each.
 const AT_ONCE: usize = 256;
 
 /// What has come across.
@@ -44,6 +45,7 @@ pub fn receive(
         root,
         wanted: VecDeque::new(),
         coming: HashMap::new(),
+        above: None,
         next: 0,
         walked: false,
         so_far: Received::default(),
@@ -70,11 +72,61 @@ struct Receiver<'a> {
     /// Files to ask for.
     wanted: VecDeque<(u32, Stat)>,
     /// Files that were asked for.
-    coming: HashMap<u32, (File, Stat)>,
+    coming: HashMap<u32, Coming>,
+    /// The directory that the last file was in.
+    above: Option<(String, Dir)>,
     /// The number of the next file that is told of.
     next: u32,
     walked: bool,
     so_far: Received,
+}
+
+/// A file whose bytes are coming.
+struct Coming {
+    file: File,
+    stat: Stat,
+    /// Bytes that were in it before.
+    before: u64,
+    /// Bytes that have come.
+    written: u64,
+}
+
+impl Coming {
+    /// Opens a file that is to be written. One that is there is written over: to remove it first would be to
+    /// free its blocks and to take others. As its time is set last, one that is not whole is told apart.
+    fn open(dir: &Dir, name: &OsStr, stat: Stat) -> sys::Result<Self> {
+        let there = match dir.open_to_replace(name) {
+            Err(error) if error.errno == sys::Errno::NOENT => None,
+            answer => answer?,
+        };
+        let before = there.as_ref().and_then(|file| file.metadata().ok());
+        Ok(Self {
+            before: before.map_or(0, |about| about.len()),
+            file: match there {
+                Some(file) => file,
+                None => dir.create_file(name)?,
+            },
+            stat,
+            written: 0,
+        })
+    }
+
+    fn write(&mut self, data: &[u8]) -> std::io::Result<()> {
+        self.written += data.len() as u64;
+        self.file.write_all(data)
+    }
+
+    /// All bytes are there.
+    fn end(self) -> Result<(), Error> {
+        if self.written < self.before {
+            let cut = self.file.set_len(self.written);
+            cut.map_err(|source| bytes(&self.stat, source))?;
+        }
+        let (stat, mode) = (&self.stat, permissions(&self.stat));
+        // Last of all: only a file that is whole has its time.
+        dir::set_file_attributes(&self.file, stat.uid, stat.gid, mode, time(stat))
+            .map_err(|source| disk(stat, source))
+    }
 }
 
 impl Receiver<'_> {
@@ -141,38 +193,51 @@ impl Receiver<'_> {
     }
 
     fn ask(&mut self, wire: &mut dyn Wire) -> Result<(), Error> {
+        if self.coming.len() > AT_ONCE / 2 {
+            return Ok(());
+        }
         while self.coming.len() < AT_ONCE {
             let Some((id, stat)) = self.wanted.pop_front() else {
                 break;
             };
-            let (above, name) = split(&stat.path)?;
-            let made = parent(self.root, above).and_then(|dir| dir.create_file(OsStr::new(name)));
-            let file = made.map_err(|source| disk(&stat, source))?;
-            self.coming.insert(id, (file, stat));
+            let coming = self.open(stat)?;
+            self.coming.insert(id, coming);
             self.so_far.files += 1;
             wire.send(Packet::numbered(PacketKind::Request, id))?;
         }
         Ok(())
     }
 
+    fn open(&mut self, stat: Stat) -> Result<Coming, Error> {
+        let (above, name) = split(&stat.path)?;
+        if self.above.as_ref().is_none_or(|(known, _)| known != above) {
+            let dir = parent(self.root, above).map_err(|source| disk(&stat, source))?;
+            self.above = Some((above.to_owned(), dir));
+        }
+        let dir = self.above.as_ref().map_or(self.root, |(_, dir)| dir);
+        let name = OsStr::new(name).to_owned();
+        let told = stat.clone();
+        Coming::open(dir, &name, stat).map_err(|source| disk(&told, source))
+    }
+
     fn bytes(&mut self, id: u32, data: &[u8]) -> Result<(), Error> {
-        let Some((file, stat)) = self.coming.get_mut(&id) else {
+        let Some(coming) = self.coming.get_mut(&id) else {
             let sentence = format!("bytes of file {id}, which was not asked for");
             return Err(Error::Protocol(sentence));
         };
         if !data.is_empty() {
             self.so_far.bytes += data.len() as u64;
-            return file.write_all(data).map_err(|source| Error::Bytes {
-                path: stat.path.clone(),
-                source,
-            });
+            let written = coming.write(data);
+            return written.map_err(|source| bytes(&coming.stat, source));
         }
-        let (uid, gid, mode) = (stat.uid, stat.gid, permissions(stat));
-        // Last of all: only a file that is whole has its time.
-        dir::set_file_attributes(file, uid, gid, mode, time(stat))
-            .map_err(|source| disk(stat, source))?;
-        self.coming.remove(&id);
-        Ok(())
+        self.coming.remove(&id).map_or(Ok(()), Coming::end)
+    }
+}
+
+fn bytes(stat: &Stat, source: std::io::Error) -> Error {
+    Error::Bytes {
+        path: stat.path.clone(),
+        source,
     }
 }
 

@@ -116,7 +116,9 @@ impl<'a> Tree<'a> {
                 Ok(Bytes::Kept)
             }
             Kind::File => {
-                clear(dir, &name, there).map_err(failed)?;
+                if there && !is_file(dir, &name) {
+                    clear(dir, &name, there).map_err(failed)?;
+                }
                 Ok(Bytes::Wanted)
             }
             Kind::Socket => {
@@ -265,6 +267,12 @@ fn names(dir: &Dir) -> sys::Result<BTreeSet<OsString>> {
     entries
         .map(|entry| entry.map(|(name, _)| dir::name(&name).to_owned()))
         .collect()
+}
+
+/// Whether it is a regular file of this one name, which can be written over.
+fn is_file(dir: &Dir, name: &OsStr) -> bool {
+    let status = dir.status(name);
+    status.is_ok_and(|status| status.kind == dir::Kind::File && status.links == 1)
 }
 
 /// Whether a regular file or a symbolic link is there that is not told apart from the one that is meant.

@@ -22,6 +22,8 @@ pub(crate) use send::{Place, send};
 
 /// Packets that go out together: one by one they would cost more than what they tell.
 pub(super) const TOGETHER: usize = 128;
+/// And bytes of files.
+const TOGETHER_BYTES: usize = 256 << 10;
 /// So many of these may wait for the daemon.
 const WAITING: usize = 16;
 

@@ -1,6 +1,7 @@
 //! Gives the daemon files.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
@@ -12,7 +13,7 @@ use sys::dir::Dir;
 
 use super::select::{Selection, Wanted};
 use super::walk::{Stopped, unreadable, walk};
-use super::{Out, TOGETHER};
+use super::{Out, TOGETHER, TOGETHER_BYTES};
 
 /// Bytes of a file a packet.
 const PIECE: usize = 32 << 10;
@@ -56,19 +57,31 @@ pub(crate) fn send(place: &Place, wanted: &Wanted, out: &Out, asked: &Receiver<P
 struct Bundle<'a> {
     out: &'a Out,
     packets: Vec<Packet>,
+    /// Of files.
+    bytes: usize,
 }
 
 impl Bundle<'_> {
+    fn new(out: &Out) -> Bundle<'_> {
+        Bundle {
+            out,
+            packets: Vec::with_capacity(TOGETHER),
+            bytes: 0,
+        }
+    }
+
     fn push(&mut self, packet: Packet) -> Result<(), Stopped> {
+        self.bytes += packet.data.len();
         self.packets.push(packet);
-        match self.packets.len() {
-            TOGETHER => self.flush(),
-            _ => Ok(()),
+        match self.packets.len() == TOGETHER || self.bytes >= TOGETHER_BYTES {
+            true => self.flush(),
+            false => Ok(()),
         }
     }
 
     fn flush(&mut self) -> Result<(), Stopped> {
         let packets = std::mem::take(&mut self.packets);
+        self.bytes = 0;
         if packets.is_empty() {
             return Ok(());
         }
@@ -91,10 +104,7 @@ fn directory(
 ) -> Result<(), Stopped> {
     // The daemon has read the patterns already, and refuses those that make no sense.
     let selection = Selection::new(root, wanted).map_err(|_| Stopped::Gone)?;
-    let mut bundle = Bundle {
-        out,
-        packets: Vec::with_capacity(TOGETHER),
-    };
+    let mut bundle = Bundle::new(out);
     let mut paths = Vec::new();
     walk(root, &selection, &mut |stat| {
         paths.push(stat.path.clone());
@@ -102,68 +112,82 @@ fn directory(
     })?;
     bundle.push(Packet::of(PacketKind::Stat))?;
     bundle.flush()?;
-    answer(out, asked, &mut |id| {
+    let mut above = None;
+    let mut buffer = vec![0; PIECE];
+    answer(bundle, asked, &mut |id, bundle| {
         let path = paths.get(id).ok_or(Stopped::Gone)?;
-        file(root, path, number(id), out)
+        let mut file = open(root, path, &mut above)?;
+        send_bytes(&mut file, (path, number(id)), &mut buffer, bundle)
     })
 }
 
 /// Gives the bytes of files until all that are wanted are there.
 fn answer(
-    out: &Out,
+    mut bundle: Bundle<'_>,
     asked: &Receiver<Packet>,
-    give: &mut dyn FnMut(usize) -> Result<(), Stopped>,
+    give: &mut dyn FnMut(usize, &mut Bundle<'_>) -> Result<(), Stopped>,
 ) -> Result<(), Stopped> {
-    while let Ok(packet) = asked.recv() {
+    loop {
+        let packet = match asked.try_recv() {
+            Ok(packet) => packet,
+            Err(_) => {
+                // Nothing more is wanted before this is there.
+                bundle.flush()?;
+                asked.recv().map_err(|_| Stopped::Gone)?
+            }
+        };
         match PacketKind::try_from(packet.kind) {
-            Ok(PacketKind::Request) => give(packet.id as usize)?,
+            Ok(PacketKind::Request) => give(packet.id as usize, &mut bundle)?,
             Ok(PacketKind::Finish) => {
-                let finish = vec![Packet::of(PacketKind::Finish)];
-                return out.blocking_send(finish).map_err(|_| Stopped::Gone);
+                bundle.push(Packet::of(PacketKind::Finish))?;
+                return bundle.flush();
             }
             _ => return Err(Stopped::Gone),
         }
     }
-    Err(Stopped::Gone)
 }
 
 fn number(id: usize) -> u32 {
     u32::try_from(id).unwrap_or(u32::MAX)
 }
 
-fn file(root: &Dir, path: &str, id: u32, out: &Out) -> Result<(), Stopped> {
-    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let opened = root
-        .open_in_root(above.as_bytes())
-        .and_then(|dir| dir.open_regular(OsStr::new(name)));
-    let mut file = opened.map_err(|source| unreadable("open", path, source))?;
+/// Opens a file; `above` is the directory that the last one was in.
+fn open(root: &Dir, path: &str, above: &mut Option<(String, Dir)>) -> Result<File, Stopped> {
+    let failed = |source| unreadable("open", path, source);
+    let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if above.as_ref().is_none_or(|(known, _)| known != dir) {
+        let opened = root.open_in_root(dir.as_bytes()).map_err(failed)?;
+        *above = Some((dir.to_owned(), opened));
+    }
+    let dir = above.as_ref().map_or(root, |(_, dir)| dir);
+    dir.open_regular(OsStr::new(name)).map_err(failed)
+}
+
+/// Tells all of a file's bytes, and that these were all.
+fn send_bytes(
+    file: &mut File,
+    (path, id): (&str, u32),
+    buffer: &mut [u8],
+    bundle: &mut Bundle<'_>,
+) -> Result<(), Stopped> {
     loop {
-        let mut data = vec![0; PIECE];
-        let count = file.read(&mut data).map_err(|error| {
+        let count = file.read(buffer).map_err(|error| {
             let errno = sys::Errno(error.raw_os_error().unwrap_or_default());
-            unreadable(
-                "read",
-                path,
-                sys::Error {
-                    call: "read",
-                    errno,
-                },
-            )
+            let call = "read";
+            unreadable(call, path, sys::Error { call, errno })
         })?;
-        data.truncate(count);
-        piece(id, data, out)?;
+        bundle.push(piece(id, &buffer[..count]))?;
         if count == 0 {
             return Ok(());
         }
     }
 }
 
-fn piece(id: u32, data: Vec<u8>, out: &Out) -> Result<(), Stopped> {
-    let packet = Packet {
-        data,
+fn piece(id: u32, data: &[u8]) -> Packet {
+    Packet {
+        data: data.to_vec(),
         ..Packet::numbered(PacketKind::Data, id)
-    };
-    out.blocking_send(vec![packet]).map_err(|_| Stopped::Gone)
+    }
 }
 
 /// One file, or none.
@@ -189,11 +213,11 @@ fn single(
         .collect();
     packets.push(Packet::of(PacketKind::Stat));
     out.blocking_send(packets).map_err(|_| Stopped::Gone)?;
-    answer(out, asked, &mut |id| {
+    answer(Bundle::new(out), asked, &mut |id, bundle| {
         let (_, bytes) = only.filter(|_| id == 0).ok_or(Stopped::Gone)?;
         for part in bytes.chunks(PIECE) {
-            piece(0, part.to_vec(), out)?;
+            bundle.push(piece(0, part))?;
         }
-        piece(0, Vec::new(), out)
+        bundle.push(piece(0, &[]))
     })
 }

@@ -225,14 +225,14 @@ fn definition(asked: &Asked) -> Result<Definition, Failure> {
         Options::from_attributes(pairs).map_err(|error| Failure::invalid(error.to_string()))?;
     let elsewhere = options.context_graph();
     let elsewhere = elsewhere.filter(|_| !asked.attributes.contains_key("dockerfilekey"));
-    let source = match from_web(asked.attribute("filename", "")).or(elsewhere) {
-        Some((graph, files)) => read_elsewhere(asked, &graph, files)?,
+    let (source, beside) = match from_web(asked.attribute("filename", "")).or(elsewhere) {
+        Some((graph, files)) => (read_elsewhere(asked, &graph, files)?, None),
         None => read_dockerfile(asked)?,
     };
     let source = Arc::new(source);
     options.given = given(asked)?;
     if let Context::Local(name) = &options.context {
-        options.exclude = read_ignored(asked, name, &source)?;
+        options.exclude = read_ignored(asked, name, (&source, beside))?;
     }
     let wanted = asked.attribute("platform", "").split(',');
     let wanted = wanted.filter(|text| !text.is_empty());
@@ -292,8 +292,9 @@ fn given(asked: &Asked) -> Result<Given, Failure> {
     Ok((graph, outputs))
 }
 
-/// The Dockerfile, from the directory that the client keeps it in.
-fn read_dockerfile(asked: &Asked) -> Result<Source, Failure> {
+/// The Dockerfile, from the directory that the client keeps it in, and the ignore file that is beside it for it
+/// alone.
+fn read_dockerfile(asked: &Asked) -> Result<(Source, Option<Vec<u8>>), Failure> {
     let filename = asked.attribute("filename", "Dockerfile");
     let name = asked.attribute("dockerfilekey", "dockerfile");
     let names = ignore::candidates(filename);
@@ -319,13 +320,13 @@ fn read_dockerfile(asked: &Asked) -> Result<Source, Failure> {
         })?;
         Ok((text, read_in(tree.path(), &names[0])?))
     });
-    let (text, _) = step.end(asked.job(), text)?;
+    let (text, beside) = step.end(asked.job(), text)?;
     let source = Source::new(filename, &text);
     asked
         .job()
         .feed
         .define(&step.digest, Arc::new(source.clone()));
-    Ok(source)
+    Ok((source, beside))
 }
 
 /// The Dockerfile of a context that is no directory of the client's. An address of a file that is no archive
@@ -361,27 +362,27 @@ fn read_elsewhere(asked: &Asked, graph: &Graph, files: Output) -> Result<Source,
     Ok(source)
 }
 
-/// What is left out of the context: by a file beside the Dockerfile, else by one in the context.
-fn read_ignored(asked: &Asked, context: &str, source: &Source) -> Result<Vec<String>, Failure> {
-    let [own, common] = ignore::candidates(source.name());
-    let name = asked.attribute("dockerfilekey", "dockerfile");
+/// What is left out of the context: by the file beside the Dockerfile, else by one in the context.
+fn read_ignored(
+    asked: &Asked,
+    context: &str,
+    (source, beside): (&Source, Option<Vec<u8>>),
+) -> Result<Vec<String>, Failure> {
+    let [_, common] = ignore::candidates(source.name());
     let step = Step::begin(asked, "[internal] load .dockerignore".to_owned());
-    let found = [(name, own), (context, common)].iter().try_fold(
-        None,
-        |found: Option<Vec<u8>>, (local, file)| match found {
-            Some(found) => Ok(Some(found)),
-            None => {
-                let local = Local {
-                    name: (*local).to_owned(),
-                    include: vec![file.clone()],
-                    follow: vec![file.clone()],
-                    ..Local::default()
-                };
-                let tree = step.receive(asked, &local, "transferring context")?;
-                read_in(tree.path(), file)
-            }
-        },
-    );
+    let found = match beside {
+        Some(found) => Ok(Some(found)),
+        None => {
+            let local = Local {
+                name: context.to_owned(),
+                include: vec![common.clone()],
+                follow: vec![common.clone()],
+                ..Local::default()
+            };
+            let received = step.receive(asked, &local, "transferring context");
+            received.and_then(|tree| read_in(tree.path(), &common))
+        }
+    };
     let found = step.end(asked.job(), found)?;
     let patterns = ignore::read(&found.unwrap_or_default());
     let checked = ignore::Matcher::new(patterns.iter().map(String::as_str));

@@ -65,10 +65,20 @@ impl Builds {
             sessions: Sessions::default(),
             jobs: Jobs::default(),
             history: History::default(),
-            kept: Kept::new(engine.config().data_root.join("build-files")),
+            kept: kept(engine),
             solver,
         }
     }
+}
+
+fn kept(engine: &Engine) -> Kept {
+    let storage = engine.storage().clone();
+    let root = engine.config().data_root.join("build-files");
+    Kept::new(root, move |path| {
+        if let Err(error) = storage.throw_away(path) {
+            tracing::warn!(%error, "files of clients stay");
+        }
+    })
 }
 
 /// Takes the connection over for HTTP/2.

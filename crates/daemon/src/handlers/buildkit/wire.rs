@@ -1,11 +1,16 @@
 //! Files over a session, for the thread that reads and writes them.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
 use builder::buildkit::files::{Error, Wire};
 use buildkit::sync::Packet;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tokio_stream::Stream as _;
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 use tonic::{Status, Streaming};
@@ -15,6 +20,12 @@ use super::sessions::Session;
 
 /// Packets under way to a client that reads slowly.
 const UNDER_WAY: usize = 16;
+/// Packets of a client that are handed on together, and bytes: one by one, each would wake the thread that
+/// takes them.
+const TOGETHER: usize = 256;
+const TOGETHER_BYTES: usize = 1 << 20;
+/// So many such bundles wait for that thread.
+const BUNDLES: usize = 4;
 
 /// Of a client's reason for not going on.
 const LONGEST_REASON: usize = 4096;
@@ -39,16 +50,92 @@ pub(super) struct Blocking<'a> {
     job: &'a Job,
     handle: Handle,
     out: Option<Out>,
-    packets: mpsc::UnboundedReceiver<Result<Packet, Status>>,
-    stream: Option<Streaming<Packet>>,
-    reading: Option<AbortHandle>,
+    packets: In,
+    reading: AbortHandle,
+}
+
+/// Where packets of the client come from.
+enum In {
+    /// Requests, which are read though nobody takes them yet.
+    Free(mpsc::UnboundedReceiver<Result<Packet, Status>>),
+    /// Files, which wait for whoever takes them.
+    Held {
+        bundles: mpsc::Receiver<Result<Vec<Packet>, Status>>,
+        current: std::vec::IntoIter<Packet>,
+    },
+}
+
+impl In {
+    async fn next(&mut self) -> Result<Option<Packet>, Status> {
+        match self {
+            Self::Free(packets) => packets.recv().await.transpose(),
+            Self::Held { bundles, current } => loop {
+                if let Some(packet) = current.next() {
+                    return Ok(Some(packet));
+                }
+                match bundles.recv().await.transpose()? {
+                    Some(bundle) => *current = bundle.into_iter(),
+                    None => return Ok(None),
+                }
+            },
+        }
+    }
+
+    /// One that is there already.
+    fn ready(&mut self) -> Option<Packet> {
+        match self {
+            Self::Free(_) => None,
+            Self::Held { current, .. } => current.next(),
+        }
+    }
+}
+
+/// Hands packets on, as many together as there are.
+async fn hand_on(mut stream: Streaming<Packet>, to: mpsc::Sender<Result<Vec<Packet>, Status>>) {
+    while let Some(first) = stream.message().await.transpose() {
+        let (bundle, end) = bundle(first, &mut stream).await;
+        // Whoever takes them may be gone.
+        if !bundle.is_empty() && to.send(Ok(bundle)).await.is_err() {
+            return;
+        }
+        match end {
+            None => {}
+            Some(Ok(())) => return,
+            Some(Err(status)) => {
+                let _ = to.send(Err(status)).await;
+                return;
+            }
+        }
+    }
+}
+
+/// A packet with those that are there already, and how the stream has ended if it has.
+async fn bundle(
+    first: Result<Packet, Status>,
+    stream: &mut Streaming<Packet>,
+) -> (Vec<Packet>, Option<Result<(), Status>>) {
+    let (mut bundle, mut bytes) = (Vec::new(), 0);
+    let mut next = Poll::Ready(Some(first));
+    loop {
+        match next {
+            Poll::Pending => return (bundle, None),
+            Poll::Ready(None) => return (bundle, Some(Ok(()))),
+            Poll::Ready(Some(Err(status))) => return (bundle, Some(Err(status))),
+            Poll::Ready(Some(Ok(packet))) => {
+                bytes += packet.data.len();
+                bundle.push(packet);
+            }
+        }
+        if bundle.len() == TOGETHER || bytes >= TOGETHER_BYTES {
+            return (bundle, None);
+        }
+        next = poll_fn(|context| Poll::Ready(Pin::new(&mut *stream).poll_next(context))).await;
+    }
 }
 
 impl Drop for Blocking<'_> {
     fn drop(&mut self) {
-        if let Some(reading) = &self.reading {
-            reading.abort();
-        }
+        self.reading.abort();
     }
 }
 
@@ -65,14 +152,17 @@ impl<'a> Blocking<'a> {
         let requests = UnboundedReceiverStream::new(requests);
         let opened = session.channel.both(path, headers, requests);
         let stream = handle.block_on(patient(job, opened))?;
-        let (_, nothing) = mpsc::unbounded_channel();
+        let (bundled, bundles) = mpsc::channel(BUNDLES);
+        let reading = handle.spawn(hand_on(stream, bundled));
         Ok(Self {
             job,
             handle: handle.clone(),
             out: Some(Out::Free(send)),
-            packets: nothing,
-            stream: Some(stream),
-            reading: None,
+            packets: In::Held {
+                bundles,
+                current: Vec::new().into_iter(),
+            },
+            reading: reading.abort_handle(),
         })
     }
 
@@ -111,9 +201,8 @@ impl<'a> Blocking<'a> {
             job,
             handle: handle.clone(),
             out: Some(Out::Held(send)),
-            packets,
-            stream: None,
-            reading: Some(reading.abort_handle()),
+            packets: In::Free(packets),
+            reading: reading.abort_handle(),
         }
     }
 
@@ -155,14 +244,10 @@ pub(super) async fn patient<T>(
 
 impl Wire for Blocking<'_> {
     fn next(&mut self) -> Result<Option<Packet>, Error> {
-        let (stream, packets, job) = (&mut self.stream, &mut self.packets, self.job);
-        let next = async {
-            match stream {
-                Some(stream) => stream.message().await,
-                None => packets.recv().await.transpose(),
-            }
-        };
-        let next = self.handle.block_on(patient(job, next));
+        if let Some(packet) = self.packets.ready() {
+            return Ok(Some(packet));
+        }
+        let next = self.handle.block_on(patient(self.job, self.packets.next()));
         next.map_err(|status| gone(&status))
     }
 

@@ -1,0 +1,212 @@
+//! What becomes of builds: images under their digests, and files of several platforms in one archive or
+//! directory.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use testkit::{Build, Client, Output};
+
+const BOTH: &str = "--platform=linux/amd64,linux/arm64";
+/// The same path with other text on each platform, and one of each platform's own.
+const FILE: &str = "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /\n";
+/// The same without what both have.
+const APART: &str = "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH/only-* /own/\n";
+
+fn contexts(build: &Build) {
+    build.write("Dockerfile", FILE);
+    build.write("Apart", APART);
+    for platform in ["amd64", "arm64"] {
+        build.write(&format!("{platform}/same"), platform);
+        build.write(&format!("{platform}/only-{platform}"), "own");
+    }
+}
+
+fn brig(build: &Build, args: &[&str]) -> Output {
+    let mut all = vec!["build"];
+    all.extend(args);
+    all.push(build.dir());
+    build.brig.with(Client::Brig, &all)
+}
+
+fn names(tar: &Path) -> Vec<String> {
+    let mut list = Command::new("tar");
+    let listed = Output::of(list.arg("-tf").arg(tar));
+    listed.ok().lines().map(str::to_owned).collect()
+}
+
+fn output(kind: &str, path: &Path, more: &str) -> String {
+    format!("type={kind},dest={}{more}", path.display())
+}
+
+#[test]
+fn several_platforms_are_one_archive() {
+    let Some(build) = Build::start() else { return };
+    contexts(&build);
+    let tar = build.beside("both.tar");
+    let each = [
+        "linux_amd64/",
+        "linux_amd64/only-amd64",
+        "linux_amd64/same",
+        "linux_arm64/",
+        "linux_arm64/only-arm64",
+        "linux_arm64/same",
+    ];
+    brig(&build, &[BOTH, "-o", &output("tar", &tar, "")]).ok();
+    assert_eq!(names(&tar), each);
+    build.build(&[BOTH, "-o", &output("tar", &tar, "")]).ok();
+    assert_eq!(names(&tar), each);
+    // One platform has a directory of its own when that is asked for.
+    let split = output("tar", &tar, ",platform-split=true");
+    brig(&build, &["--platform=linux/amd64", "-o", &split]).ok();
+    assert_eq!(names(&tar), each[..3]);
+    let nonsense = output("tar", &tar, ",platform-split=perhaps");
+    let refused = brig(&build, &[BOTH, "-o", &nonsense]);
+    assert_ne!(refused.code, 0, "{refused}");
+    assert!(refused.stderr.contains("platform-split"), "{refused}");
+    build.brig.finish();
+}
+
+#[test]
+fn platforms_share_a_directory_unless_they_have_the_same_file() {
+    let Some(build) = Build::start() else { return };
+    contexts(&build);
+    let apart = build.context.path().join("Apart");
+    let apart = ["-f", apart.to_str().unwrap(), BOTH, "-o"];
+    let together = ",platform-split=false";
+    let (dir, tar) = (build.beside("together"), build.beside("together.tar"));
+    for (kind, place) in [("local", &dir), ("tar", &tar)] {
+        let out = output(kind, place, together);
+        brig(&build, &[&apart[..], &[&out]].concat()).ok();
+        let collision = brig(&build, &[BOTH, "-o", &out]);
+        assert_ne!(collision.code, 0, "{kind}: {collision}");
+        let said =
+            "cannot overwrite same from linux/amd64 with linux/arm64 when split option is disabled";
+        assert!(collision.stderr.contains(said), "{kind}: {collision}");
+    }
+    let files = |dir: &Path| {
+        let entries = fs::read_dir(dir).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    };
+    assert_eq!(files(&dir.join("own")), ["only-amd64", "only-arm64"]);
+    let packed = names(&tar);
+    assert_eq!(packed.iter().filter(|name| *name == "own/").count(), 1);
+    for name in ["own/only-amd64", "own/only-arm64"] {
+        assert!(packed.iter().any(|packed| packed == name), "{packed:?}");
+    }
+    // Docker's plugin takes them into one directory, too.
+    let plugin = build.beside("plugin");
+    let out = output("local", &plugin, together);
+    build.build(&[&apart[..], &[&out]].concat()).ok();
+    assert_eq!(files(&plugin.join("own")), ["only-amd64", "only-arm64"]);
+    // What is said about each does not hide what is said about the other.
+    let out = output("local", &plugin, together);
+    let said = ["--provenance=mode=min"];
+    brig(&build, &[&apart[..], &[&out], &said].concat()).ok();
+    for platform in ["amd64", "arm64"] {
+        let file = plugin.join(format!("provenance.linux_{platform}.json"));
+        assert!(file.exists(), "{}", file.display());
+    }
+    build.brig.finish();
+}
+
+/// Caches and images in directories, by both clients: what one has written the other reads.
+#[test]
+fn directories_with_content_are_caches_and_contexts() {
+    let Some(build) = Build::start() else { return };
+    build.write(
+        "Dockerfile",
+        "FROM bb\nRUN cat /proc/sys/kernel/random/uuid >/one\n",
+    );
+    for (writer, reader) in [(true, false), (false, true)] {
+        let by = |own: bool, args: &[&str]| match own {
+            true => brig(&build, args),
+            false => build.build(args),
+        };
+        let dir = build.beside(&format!("cache-{writer}"));
+        let to = format!("type=local,dest={},mode=max", dir.display());
+        by(writer, &["-t", "x", "--cache-to", &to]).ok();
+        let said = build.says("x", &["cat", "/one"]);
+        build.forget("x");
+        let from = format!("type=local,src={}", dir.display());
+        let again = by(reader, &["-t", "x", "--cache-from", &from]);
+        again.ok();
+        assert_eq!(build.says("x", &["cat", "/one"]), said, "{again}");
+        build.forget("x");
+        let ours = brig(&build, &["-t", "x", "--cache-from", &from]);
+        ours.ok();
+        assert_eq!(build.says("x", &["cat", "/one"]), said, "{ours}");
+    }
+    // One that is not there is told of, and no more.
+    let none = format!("type=local,src={}", build.beside("none").display());
+    let told = brig(&build, &["--cache-from", &none]);
+    told.ok();
+    assert!(told.stderr.contains("local cache import"), "{told}");
+    let nowhere = brig(&build, &["--cache-to", "type=local"]);
+    assert!(nowhere.stderr.contains("requires dest"), "{nowhere}");
+    // An image in a directory is a context, by its tag and by its digest.
+    let layout = build.beside("layout");
+    fs::create_dir(&layout).unwrap();
+    build.write("Base", "FROM bb\nRUN echo laid-out >/f\n");
+    let base = build.context.path().join("Base");
+    let tar = build.beside("layout.tar");
+    let out = format!("type=oci,name=base:5,dest={}", tar.display());
+    brig(&build, &["-f", base.to_str().unwrap(), "-o", &out]).ok();
+    let mut unpack = Command::new("tar");
+    Output::of(unpack.arg("-xf").arg(&tar).arg("-C").arg(&layout)).ok();
+    build.write("Dockerfile", "FROM given\nRUN cat /f >/g\n");
+    let index = fs::read_to_string(layout.join("index.json")).unwrap();
+    let at = index.find("sha256:").unwrap();
+    let digest = &index[at..at + "sha256:".len() + 64];
+    for named in ["", &format!("@{digest}")] {
+        let given = format!("given=oci-layout://{}{named}", layout.display());
+        brig(&build, &["-t", "y", "--build-context", &given]).ok();
+        assert_eq!(build.says("y", &["cat", "/g"]), "laid-out");
+        build.forget("y");
+    }
+    let given = format!("given=oci-layout://{}:none", layout.display());
+    let missing = brig(&build, &["--build-context", &given]);
+    assert_ne!(missing.code, 0, "{missing}");
+    assert!(
+        missing.stderr.contains("nothing of the name none"),
+        "{missing}"
+    );
+    build.brig.finish();
+}
+
+#[test]
+fn an_image_keeps_the_name_that_is_its_digest() {
+    let Some(build) = Build::start() else { return };
+    build.write("Dockerfile", "FROM bb\nRUN echo one >/n\n");
+    let named = "type=image,name=app:1,name-canonical=true";
+    brig(&build, &["-o", named]).ok();
+    let digests = build.inspect("app:1", "{{json .RepoDigests}}");
+    let first = build.inspect("app:1", "{{.Id}}");
+    assert_eq!(digests, format!("[\"app@{first}\"]"));
+    // Its tag goes to another image, and it is called by its digest still.
+    build.write("Dockerfile", "FROM bb\nRUN echo two >/n\n");
+    brig(&build, &["-o", "type=image,name=app:1"]).ok();
+    assert_ne!(build.inspect("app:1", "{{.Id}}"), first);
+    let canonical = format!("app@{first}");
+    assert_eq!(build.inspect(&canonical, "{{.Id}}"), first);
+    assert_eq!(build.says(&canonical, &["cat", "/n"]), "one");
+    // Without a name it has the one of a prefix.
+    build.write("Dockerfile", "FROM bb\nRUN echo three >/n\n");
+    let metadata = build.beside("metadata");
+    let prefix = "type=image,dangling-name-prefix=nameless";
+    let write = format!("--metadata-file={}", metadata.display());
+    brig(&build, &["-o", prefix, &write]).ok();
+    let text = fs::read_to_string(&metadata).unwrap();
+    let at = text.find("nameless@sha256:").unwrap();
+    let name = &text[at..at + "nameless@sha256:".len() + 64];
+    assert_eq!(build.says(name, &["cat", "/n"]), "three");
+    let nonsense = "type=image,name=x,name-canonical=perhaps";
+    let refused = brig(&build, &["-o", nonsense]);
+    assert_ne!(refused.code, 0, "{refused}");
+    assert!(refused.stderr.contains("name-canonical"), "{refused}");
+    build.brig.finish();
+}
