@@ -118,6 +118,7 @@ mod tests {
             oom_killed: false,
             finished: 1,
             error: String::new(),
+            reason: types::Reason::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The steps of create and of start by name, so that each can be made to fail on purpose.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
 use crate::{Config, Error};
@@ -15,6 +15,8 @@ pub struct Passed {
 }
 
 thread_local! {
+    /// Where the thread is.
+    static AT: Cell<&'static str> = const { Cell::new(name::CLAIM) };
     /// What the thread has passed, where somebody asked for that: a verb works on one.
     static SEEN: RefCell<Option<Vec<Passed>>> = const { RefCell::new(None) };
 }
@@ -38,7 +40,25 @@ pub fn watched<T>(work: impl FnOnce() -> T) -> (T, Vec<Passed>) {
     (done, seen)
 }
 
+/// From now on the thread is at this step.
+pub(crate) fn begin(step: &'static str) {
+    AT.set(step);
+}
+
+/// The step that a start on this thread is at: the one after that it has passed, in the words of people.
+pub(crate) fn under_way() -> &'static str {
+    let at = AT.get();
+    at.split_once('.').map_or(at, |(_, bare)| bare)
+}
+
+/// What comes after a step of a start.
+fn after(step: &'static str) -> &'static str {
+    let order = START.iter().position(|name| *name == step);
+    order.and_then(|at| START.get(at + 1)).unwrap_or(&step)
+}
+
 fn note(step: &'static str) {
+    AT.set(after(step));
     SEEN.with_borrow_mut(|seen| {
         if let Some(seen) = seen {
             let at = Instant::now();
@@ -76,6 +96,26 @@ pub(crate) mod name {
     pub(crate) const LEAVE_INTERFACE: &str = "disconnect.interface";
     pub(crate) const LEAVE_RECORD: &str = "disconnect.record";
 }
+
+/// The steps of a start in their order.
+const START: [&str; 16] = [
+    name::CLAIM,
+    name::BIND_SOURCES,
+    name::BUNDLE,
+    name::LAUNCH,
+    name::ADDRESSES,
+    name::PORTS,
+    name::FILES,
+    name::USER,
+    name::RENDER,
+    name::CREATE,
+    name::NETWORK,
+    name::NAMES,
+    name::ATTACH,
+    name::WATCH,
+    name::START,
+    name::RUNNING,
+];
 
 /// Those of [`network::attach`], which a start passes before `start.network`.
 const NETWORK_STEPS: [&str; 7] = [
@@ -132,7 +172,10 @@ pub const DIES: char = '!';
 pub(crate) fn passed(config: &Config, step: &'static str) -> Result<(), Error> {
     note(step);
     match &config.fail_at {
-        Some(name) if name == step => Err(Error::Injected(step.to_owned())),
+        Some(name) if name == step => {
+            AT.set(step);
+            Err(Error::Injected(step.to_owned()))
+        }
         Some(name) if name.strip_suffix(DIES) == Some(step) => std::process::abort(),
         _ => Ok(()),
     }

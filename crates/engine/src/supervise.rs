@@ -15,7 +15,7 @@ use std::time::Duration;
 use shim::{ExitRecord, Notice, Shim, Watch};
 use storage::Durability;
 use sys::cgroup::Cgroup;
-use types::{Change, ContainerId, ErrorKind, ExitStatus, Lifecycle, ProcessRef, Signal};
+use types::{Change, ContainerId, ErrorKind, ExitStatus, Lifecycle, ProcessRef, Reason, Signal};
 
 use crate::container::start::{EXIT_RECORD, cgroup_path};
 use crate::container::{remove, restarts};
@@ -217,6 +217,7 @@ pub(crate) fn lost(engine: &Engine, container: &Container, pid: i32) -> Change {
             oom_killed: false,
             finished: clock::now(),
             error: format!("its shim (pid {pid}) died"),
+            reason: Reason::default(),
         }),
     }
 }
@@ -277,13 +278,32 @@ pub(crate) fn status_of(record: &ExitRecord) -> ExitStatus {
         oom_killed: record.oom_killed,
         finished: record.finished,
         error: String::new(),
+        reason: Reason {
+            signal: record.signal,
+            ..Reason::default()
+        },
     }
+}
+
+/// An end with what is known of it here: who asked for it, and how much memory it might have.
+pub(crate) fn explained(container: &Container, mut change: Change) -> Change {
+    let Some(status) = change.status_mut() else {
+        return change;
+    };
+    let asked = container.live().asked.take();
+    status.reason.asked = asked.or(status.reason.asked.take());
+    if status.oom_killed {
+        let limit = container.spec().resources.memory;
+        status.reason.memory = limit.filter(|limit| *limit > 0);
+    }
+    change
 }
 
 /// Records an end. It is a fact even where it cannot be written: memory has it in any case, and the
 /// exit record on disk tells the next daemon.
 pub(crate) fn end(engine: &Engine, container: &Arc<Container>, change: Change) {
     let run = ran(container);
+    let change = explained(container, change);
     let tell = || tell_end(engine, container, &change, run);
     let keep = Some((engine.records(), Durability::Process));
     // What goes now needs no last words: a crash finds it running, its shim gone, and removes it.
@@ -309,6 +329,8 @@ fn tell_end(engine: &Engine, container: &Container, change: &Change, run: Durati
     let more = [
         ("execDuration", run.as_secs().to_string()),
         ("exitCode", status.code.to_string()),
+        // Docker's knows no such word.
+        ("exitReason", status.words()),
     ];
     network::told::of_run(engine, container, "disconnect");
     volume::told::unmounted(engine, container);

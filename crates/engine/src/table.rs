@@ -58,6 +58,8 @@ pub(crate) struct Live {
     pub(crate) health_restarts: u32,
     /// How long it waited before it was last started again by itself.
     pub(crate) waited: Duration,
+    /// Who has asked for the end of this run, and by which signals.
+    pub(crate) asked: Option<types::Asked>,
     /// Whether somebody sends its log to a server.
     pub(crate) forwards: bool,
 }

@@ -274,6 +274,9 @@ pub enum Notice {
 pub struct ExitRecord {
     /// The exit code; 128 + n for death by signal n.
     pub code: i32,
+    /// The signal that killed it; none if it ended by itself, or its shim is older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
     /// Whether the out-of-memory killer struck.
     pub oom_killed: bool,
     /// When, in nanoseconds since the Unix epoch.

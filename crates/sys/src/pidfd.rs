@@ -21,6 +21,14 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// The signal, if one killed it.
+    pub fn signal(self) -> Option<i32> {
+        match self {
+            Self::Code(_) => None,
+            Self::Signal(signal) => Some(signal),
+        }
+    }
+
     /// As a shell tells it: the code, or 128 + n for signal n.
     pub fn code(self) -> i32 {
         match self {

@@ -11,6 +11,7 @@
 mod bandwidth;
 pub mod container;
 mod digest;
+mod ended;
 mod error_kind;
 pub mod go;
 mod health;
@@ -41,6 +42,7 @@ pub use container::{
     Security, USUAL_IDS, Ulimit, UserNamespace, VolumeRequest, meet, port_range,
 };
 pub use digest::{Algorithm, Digest, InvalidDigest};
+pub use ended::{Asked, By, Cause, Reason};
 pub use error_kind::ErrorKind;
 pub use health::{
     Health, HealthAction, HealthCheck, HealthStatus, InvalidHealthAction, Probe, Probed,

@@ -20,7 +20,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ProcessRef;
+use crate::{ProcessRef, Reason};
 
 /// How a container's first process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct ExitStatus {
     /// Why the container never ran or was given up, for people; empty after a normal end.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub error: String,
+    /// What else is known of it.
+    #[serde(default, skip_serializing_if = "Reason::is_empty")]
+    pub reason: Reason,
 }
 
 /// What a container is doing. Persisted; each state carries exactly the data it has.
@@ -270,6 +273,23 @@ impl Lifecycle {
 }
 
 impl Change {
+    /// The end that it tells of.
+    pub fn status_mut(&mut self) -> Option<&mut ExitStatus> {
+        match self {
+            Self::Failed(status)
+            | Self::Exited(status)
+            | Self::Again(status)
+            | Self::Lost(status)
+            | Self::RemoveFailed(status) => Some(status),
+            Self::Start
+            | Self::Started { .. }
+            | Self::Halt
+            | Self::Pause
+            | Self::Unpause
+            | Self::Remove => None,
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Start => "be started",
@@ -297,6 +317,7 @@ mod tests {
             oom_killed: false,
             finished: 2,
             error: String::new(),
+            reason: Reason::default(),
         }
     }
 

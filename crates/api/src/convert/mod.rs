@@ -37,7 +37,7 @@ pub use mounts::Mode;
 pub use network::{endpoint_request, endpoint_settings, ipam, network_request, network_spec};
 pub use old_sysctls::move_sysctls;
 pub use progress::progress_bar;
-pub use state::{container_state, exit_code, state_name, status_text};
+pub use state::{container_state, exit_code, exit_words, state_name, status_text};
 pub use time::{human_duration, parse_time, rfc3339};
 
 /// Why a request is refused. Names the field.

@@ -1,11 +1,11 @@
 //! What a container is doing, in Docker's overlapping words. Derived from [`Lifecycle`] here and
 //! nowhere else.
 
-use types::{Health, HealthStatus, Lifecycle};
+use types::{ExitStatus, Health, HealthStatus, Lifecycle, Signal};
 
 use super::health::health_shown;
 use super::time::{human_duration, rfc3339};
-use crate::wire::ContainerState;
+use crate::wire::{ContainerState, ExitReason};
 
 /// The state as `inspect` shows it.
 pub fn container_state(lifecycle: &Lifecycle, health: Option<&Health>) -> ContainerState {
@@ -29,7 +29,37 @@ pub fn container_state(lifecycle: &Lifecycle, health: Option<&Health>) -> Contai
                 .map(|s| s.finished),
         ),
         health: health.map(health_shown),
+        exit_reason: ended(lifecycle).map(exit_reason),
     }
+}
+
+/// The end of the last run, of a container that does not run.
+fn ended(lifecycle: &Lifecycle) -> Option<&ExitStatus> {
+    match lifecycle {
+        Lifecycle::Exited { status, .. }
+        | Lifecycle::Dead { status, .. }
+        | Lifecycle::Restarting { status, .. } => Some(status),
+        _ => None,
+    }
+}
+
+fn exit_reason(status: &ExitStatus) -> ExitReason {
+    let signal = status.reason.signal.map(Signal::try_from);
+    ExitReason {
+        cause: status.cause().name().to_owned(),
+        signal: signal
+            .and_then(Result::ok)
+            .map(|signal| signal.to_string())
+            .unwrap_or_default(),
+        memory_limit: status.reason.memory,
+        step: status.reason.step.clone().unwrap_or_default(),
+        words: status.words(),
+    }
+}
+
+/// What ended the last run, in one sentence; empty if none has ended.
+pub fn exit_words(lifecycle: &Lifecycle) -> String {
+    ended(lifecycle).map(ExitStatus::words).unwrap_or_default()
 }
 
 /// One word. A container whose command never ran is "created" to Docker, whatever its exit code.
@@ -105,7 +135,7 @@ pub fn status_text(lifecycle: &Lifecycle, health: Option<&Health>, now: i64) -> 
 
 #[cfg(test)]
 mod tests {
-    use types::{ExitStatus, ProcessRef};
+    use types::ProcessRef;
 
     use super::*;
 
@@ -117,6 +147,7 @@ mod tests {
             oom_killed: true,
             finished: 100 * SECOND,
             error: "why".to_owned(),
+            reason: types::Reason::default(),
         }
     }
 

@@ -61,6 +61,26 @@ go_struct! {
         /// What was seen of its health, if that is looked at.
         #[serde(skip_serializing_if = "is_zero")]
         pub health: Option<Health>,
+        /// What ended the last run, if one has ended.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub exit_reason: Option<ExitReason>,
+    }
+
+    /// What ended a container's last run: Brig's own word, of which Docker's clients take no notice.
+    pub struct ExitReason {
+        /// One word: `exited`, `signal`, `oom`, `stop`, `restart`, `kill`, `remove`, `unhealthy`, `start-failed` or `lost`.
+        pub cause: String,
+        /// The signal that killed its first process, as `SIGKILL`.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub signal: String,
+        /// The container's own limit where it ran out of memory, in bytes.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub memory_limit: Option<i64>,
+        /// The step at which it could not be started.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub step: String,
+        /// One sentence.
+        pub words: String,
     }
 
     /// What was seen of a container's health.
@@ -214,6 +234,9 @@ go_struct! {
         pub state: String,
         /// For people.
         pub status: String,
+        /// What ended the last run, for people; Brig's own.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub exit_reason: String,
         /// Since API 1.52.
         #[serde(skip_serializing_if = "is_zero")]
         pub health: Option<HealthSummary>,

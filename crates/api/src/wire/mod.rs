@@ -28,8 +28,8 @@ pub use config::{ContainerConfig, ContainerCreateRequest, Healthcheck};
 pub use container::{
     BuildPruned, CommitResponse, ContainerCreateResponse, ContainerInspect, ContainerState,
     ContainerSummary, ContainerTop, ContainerUpdateRequest, ContainerUpdateResponse,
-    ContainerWaitResponse, ContainersPruned, GraphDriver, Health, HealthProbe, HealthSummary,
-    MoreChanges, MountPoint, SummaryHostConfig, SummaryNetworkSettings, WaitError,
+    ContainerWaitResponse, ContainersPruned, ExitReason, GraphDriver, Health, HealthProbe,
+    HealthSummary, MoreChanges, MountPoint, SummaryHostConfig, SummaryNetworkSettings, WaitError,
 };
 pub use disk::{DiskUsage, KindUsage};
 pub use error::ErrorResponse;

@@ -153,7 +153,7 @@ fn row(c: &ContainerSummary, style: &Style) -> Row {
             }
         })
         .collect();
-    Row::from([
+    let mut row = Row::from([
         ("Command", command(c, style.no_trunc)),
         ("CreatedAt", units::timestamp(c.created)),
         ("ID", id(c, style.no_trunc).to_owned()),
@@ -170,7 +170,12 @@ fn row(c: &ContainerSummary, style: &Style) -> Row {
         ("Size", size(c)),
         ("State", c.state.clone()),
         ("Status", c.status.clone()),
-    ])
+    ]);
+    // Docker's client has no such field: JSON of whole rows is as it prints it.
+    if style.format.names("ExitReason") {
+        row.insert("ExitReason", c.exit_reason.clone());
+    }
+    row
 }
 
 fn labels_as_json(labels: &BTreeMap<String, String>) -> String {
@@ -181,6 +186,7 @@ fn headings() -> Row {
     [
         ("Command", "COMMAND"),
         ("CreatedAt", "CREATED AT"),
+        ("ExitReason", "EXIT REASON"),
         ("ID", "CONTAINER ID"),
         ("Image", "IMAGE"),
         ("Labels", "LABELS"),

@@ -48,6 +48,16 @@ impl Format {
     }
 }
 
+impl Format {
+    /// Whether a template speaks of a field.
+    pub fn names(&self, field: &str) -> bool {
+        match self {
+            Self::TableOf(text) | Self::Template(text) => text.contains(field),
+            Self::Table | Self::Json => false,
+        }
+    }
+}
+
 /// `\t` and `\n` typed as two characters mean the one.
 fn unescape(text: &str) -> String {
     text.replace("\\t", "\t").replace("\\n", "\n")

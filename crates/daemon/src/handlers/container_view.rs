@@ -5,8 +5,8 @@ use std::path::Path;
 
 use api::Version;
 use api::convert::{
-    container_state, create_request, health_check_shown, host_config_shown, mount_points, rfc3339,
-    state_name, status_text,
+    container_state, create_request, exit_words, health_check_shown, host_config_shown,
+    mount_points, rfc3339, state_name, status_text,
 };
 use api::wire;
 use engine::container::View;
@@ -67,6 +67,7 @@ pub(super) fn summary(view: &View, version: Version, now: i64) -> wire::Containe
         labels: view.resolved.labels.clone(),
         state: state_name(&view.lifecycle).to_owned(),
         status: status_text(&view.lifecycle, view.health.as_ref(), now),
+        exit_reason: exit_words(&view.lifecycle),
         health: version.has(52).then(|| wire::HealthSummary {
             status: health(view).to_owned(),
             failing_streak: view.health.as_ref().map_or(0, |health| health.failing),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use types::{Lifecycle, Signal};
+use types::{By, Lifecycle, Reason, Signal};
 
 use super::{WrongState, pause, restarts};
 use crate::table::Container;
@@ -15,6 +15,16 @@ const DEATH: Duration = Duration::from_secs(10);
 /// Sends a signal, SIGKILL if none is named. `Conflict` when it does not run. After SIGKILL returns
 /// when it has ended.
 pub async fn kill(engine: &Engine, who: &str, signal: Option<Signal>) -> Result<(), Error> {
+    kill_by(engine, who, signal, By::Kill).await
+}
+
+/// The same, asked for by somebody.
+pub(crate) async fn kill_by(
+    engine: &Engine,
+    who: &str,
+    signal: Option<Signal>,
+    by: By,
+) -> Result<(), Error> {
     let container = engine.find(who)?;
     let not_running = || WrongState::CannotKill {
         who: who.to_owned(),
@@ -31,13 +41,13 @@ pub async fn kill(engine: &Engine, who: &str, signal: Option<Signal>) -> Result<
     }
     match signal {
         None | Some(Signal::KILL) => {
-            kill_and_wait(engine, &container).await?;
+            kill_and_wait(engine, &container, by).await?;
             // It may have ended by itself just before that was asked for.
             restarts::hold(engine, &container).await?;
             engine.networks().releases.ports_free(container.id()).await;
             Ok(())
         }
-        Some(signal) => send(engine, &container, signal).await,
+        Some(signal) => send(engine, &container, signal, by).await,
     }
 }
 
@@ -57,18 +67,20 @@ pub(super) async fn send(
     engine: &Engine,
     container: &Arc<Container>,
     signal: Signal,
+    by: By,
 ) -> Result<(), Error> {
     let container = container.clone();
-    let work = move |engine: &Engine| send_now(engine, &container, signal);
+    let work = move |engine: &Engine| send_now(engine, &container, signal, by);
     engine.blocking(work).await
 }
 
-fn send_now(engine: &Engine, container: &Container, signal: Signal) -> Result<(), Error> {
+fn send_now(engine: &Engine, container: &Container, signal: Signal, by: By) -> Result<(), Error> {
     match container.lifecycle() {
         Lifecycle::Running { process, .. } => {
             // Told first: its end may come at once.
             let more = [("signal", signal.number().to_string())];
             event::of_container_with(engine, container, "kill", more);
+            Reason::note(&mut container.live().asked, by, signal);
             supervise::signal_process(process, signal)?;
             pause::go_on(engine, container)?;
             Ok(())
@@ -81,10 +93,11 @@ fn send_now(engine: &Engine, container: &Container, signal: Signal) -> Result<()
 pub(super) async fn kill_and_wait(
     engine: &Engine,
     container: &Arc<Container>,
+    by: By,
 ) -> Result<(), Error> {
     let mut progress = container.progress();
     let ends = progress.borrow().ends;
-    send(engine, container, Signal::KILL).await?;
+    send(engine, container, Signal::KILL, by).await?;
     let ended = progress.wait_for(|p| p.ends > ends || p.removed);
     if tokio::time::timeout(DEATH, ended).await.is_ok() {
         return Ok(());

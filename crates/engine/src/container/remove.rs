@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sys::Errno;
-use types::{Change, ContainerId, ExitStatus, Lifecycle};
+use types::{By, Change, ContainerId, ExitStatus, Lifecycle, Reason};
 
 use super::{WrongState, kill, restarts, volumes};
 use crate::table::Container;
@@ -89,7 +89,7 @@ async fn kill_whatever_runs(engine: &Engine, container: &Arc<Container>) -> Resu
 
 async fn kill_for_good(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
     restarts::stopped(engine, container).await?;
-    kill::kill_and_wait(engine, container).await
+    kill::kill_and_wait(engine, container, By::Remove).await
 }
 
 /// Only in memory: a removal that a crash interrupts has either deleted the record or not.
@@ -166,6 +166,7 @@ fn unknown() -> ExitStatus {
         oom_killed: false,
         finished: clock::now(),
         error: String::new(),
+        reason: Reason::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use types::Signal;
+use types::{By, Signal};
 
 use super::{restarts, start, stop};
 use crate::table::Container;
@@ -15,11 +15,21 @@ pub async fn restart(
     signal: Option<Signal>,
     timeout: Option<i64>,
 ) -> Result<(), Error> {
+    restart_by(engine, who, (signal, timeout), By::Restart).await
+}
+
+/// The same, asked for by somebody.
+pub(crate) async fn restart_by(
+    engine: &Engine,
+    who: &str,
+    how: stop::How,
+    by: By,
+) -> Result<(), Error> {
     let container = engine.find(who)?;
     let held = Held::new(&container);
     restarts::settle(engine, &container).await?;
     if container.lifecycle().is_running() {
-        stop::stop_running(engine, &container, signal, timeout).await?;
+        stop::stop_running(engine, &container, how, by).await?;
         event::of_container(engine, &container, "stop");
     }
     let started = {

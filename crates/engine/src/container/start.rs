@@ -34,7 +34,7 @@ use shim::{Call, Launch, Reply, Shim, Watch};
 use storage::Durability;
 use types::{
     Change, ContainerId, ContainerSpec, ErrorKind, ExitStatus, Lifecycle, Mount, MountRequest,
-    ProcessRef, Signal,
+    ProcessRef, Reason, Signal,
 };
 
 use super::{
@@ -47,7 +47,7 @@ use crate::network::place::Placement;
 use crate::network::record::{Endpoint, Ports};
 use crate::record::Status;
 use crate::render::{self, Identity, Joined, Placed, RenderInput};
-use crate::steps::name as step;
+use crate::steps::{self, name as step};
 use crate::supervise;
 use crate::table::Container;
 use crate::undo::Stack;
@@ -80,6 +80,7 @@ pub(super) fn start_again(engine: &Engine, container: &Arc<Container>) -> Result
 
 fn claimed(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
     let mut undo = Stack::new();
+    steps::begin(step::CLAIM);
     match run(engine, container, &mut undo) {
         Ok(Started {
             shim,
@@ -134,8 +135,12 @@ fn claim(engine: &Engine, container: &Arc<Container>, by_itself: bool) -> Result
             ..status
         })
     })?;
-    if !by_itself {
-        container.live().waited = Duration::ZERO;
+    {
+        let mut live = container.live();
+        live.asked = None;
+        if !by_itself {
+            live.waited = Duration::ZERO;
+        }
     }
     container.set_clean(false);
     health::reset(container);
@@ -595,6 +600,10 @@ fn failed(engine: &Engine, container: &Arc<Container>, error: &Error) {
         oom_killed: false,
         finished: clock::now(),
         error: error.chain(),
+        reason: Reason {
+            step: Some(steps::under_way().to_owned()),
+            ..Reason::default()
+        },
     };
     container.live().pending.clear();
     container.set_clean(true);

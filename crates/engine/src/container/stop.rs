@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use types::Signal;
+use types::{By, Signal};
 
 use super::{WrongState, kill, restarts};
 use crate::table::Container;
 use crate::{Engine, Error, event};
+
+/// The signal and how many seconds it has, where that is not what the container says itself.
+pub(crate) type How = (Option<Signal>, Option<i64>);
 
 /// Asks it to stop, kills it after the timeout. `NotModified` when it does not run.
 pub async fn stop(
@@ -16,6 +19,11 @@ pub async fn stop(
     signal: Option<Signal>,
     timeout: Option<i64>,
 ) -> Result<(), Error> {
+    stop_by(engine, who, (signal, timeout), By::Stop).await
+}
+
+/// The same, asked for by somebody.
+pub(crate) async fn stop_by(engine: &Engine, who: &str, how: How, by: By) -> Result<(), Error> {
     let container = engine.find(who)?;
     if restarts::settle(engine, &container).await? {
         event::of_container(engine, &container, "stop");
@@ -27,7 +35,7 @@ pub async fn stop(
             state: "stopped",
         });
     }
-    stop_running(engine, &container, signal, timeout).await?;
+    stop_running(engine, &container, how, by).await?;
     // It may have ended by itself just before that was asked for.
     restarts::hold(engine, &container).await?;
     // Its ports are anybody's now, also another program's.
@@ -40,14 +48,15 @@ pub async fn stop(
 pub(super) async fn stop_running(
     engine: &Engine,
     container: &Arc<Container>,
-    signal: Option<Signal>,
-    timeout: Option<i64>,
+    (signal, timeout): How,
+    by: By,
 ) -> Result<(), Error> {
     let resolved = &container.fixed.resolved;
     restarts::stopped(engine, container).await?;
     let mut progress = container.progress();
     let ends = progress.borrow().ends;
-    match kill::send(engine, container, signal.unwrap_or(resolved.stop_signal)).await {
+    let signal = signal.unwrap_or(resolved.stop_signal);
+    match kill::send(engine, container, signal, by).await {
         // It has ended by itself just now. What that comes to, the end or another run, is not recorded yet.
         Err(Error::State(WrongState::NotRunning(_))) => {}
         answer => answer?,
@@ -65,7 +74,7 @@ pub(super) async fn stop_running(
     {
         return Ok(());
     }
-    match kill::kill_and_wait(engine, container).await {
+    match kill::kill_and_wait(engine, container, by).await {
         Err(Error::State(WrongState::NotRunning(_))) => Ok(()),
         answer => answer,
     }

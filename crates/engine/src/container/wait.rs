@@ -94,6 +94,7 @@ fn came_about(
             oom_killed: false,
             finished: 0,
             error: String::new(),
+            reason: types::Reason::default(),
         })
     };
     let came = match condition {
@@ -121,6 +122,7 @@ mod tests {
             oom_killed: false,
             finished: 1,
             error: String::new(),
+            reason: types::Reason::default(),
         };
         let created = Progress::default();
         let running = Progress {

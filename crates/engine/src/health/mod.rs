@@ -8,7 +8,8 @@ use std::sync::Arc;
 use shim::{Call, HealthPlan, Shim};
 use storage::Durability;
 use types::{
-    ErrorKind, Health, HealthAction, HealthCheck, HealthStatus, Lifecycle, Probe, Probed, Signal,
+    By, ErrorKind, Health, HealthAction, HealthCheck, HealthStatus, Lifecycle, Probe, Probed,
+    Signal,
 };
 
 use crate::record::Status;
@@ -185,12 +186,12 @@ fn act(engine: &Engine, container: &Arc<Container>, action: HealthAction) {
         live.health_restarts += 1;
     }
     let task = async move {
-        let id = container.id().as_str();
+        let (id, by) = (container.id().as_str(), By::Unhealthy);
         let done = match action {
             HealthAction::None => Ok(()),
-            HealthAction::Restart { .. } => container::restart(&own, id, None, None).await,
-            HealthAction::Stop => container::stop(&own, id, None, None).await,
-            HealthAction::Kill => container::kill(&own, id, Some(Signal::KILL)).await,
+            HealthAction::Restart { .. } => container::restart_by(&own, id, (None, None), by).await,
+            HealthAction::Stop => container::stop_by(&own, id, (None, None), by).await,
+            HealthAction::Kill => container::kill_by(&own, id, Some(Signal::KILL), by).await,
         };
         if let Err(error) = done {
             tracing::warn!(container = id, error = %error.chain(), %action,

@@ -99,7 +99,8 @@ fn act(engine: &Engine, case: &Case, action: Action) -> Result<(), Error> {
         (Action::RecordExit(status), Some(container)) => record_exit(engine, container, status),
         (Action::RecordLost(status), Some(container)) => {
             let keep = Some((engine.records(), Durability::Process));
-            container.step(keep, Change::Lost(status)).map(drop)
+            let lost = supervise::explained(container, Change::Lost(status));
+            container.step(keep, lost).map(drop)
         }
         (Action::Remove, Some(container)) => remove::finish(engine, container),
         (
@@ -175,7 +176,8 @@ fn record_exit(
 ) -> Result<(), Error> {
     let keep = Some((engine.records(), Durability::Process));
     if container.lifecycle().is_running() {
-        return container.step(keep, Change::Exited(status)).map(drop);
+        let ended = supervise::explained(container, Change::Exited(status));
+        return container.step(keep, ended).map(drop);
     }
     if !matches!(container.lifecycle(), Lifecycle::Starting { .. }) {
         container.step(None, Change::Start)?;

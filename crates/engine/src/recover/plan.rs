@@ -1,7 +1,7 @@
 //! What to do about each container, from facts alone. Pure.
 
 use shim::ExitRecord;
-use types::{ContainerId, ExitStatus, Lifecycle, ProcessRef};
+use types::{ContainerId, ExitStatus, Lifecycle, ProcessRef, Reason};
 
 /// The exit code of a container that ran when the machine went down, as Docker gives it.
 const LOST_WITH_MACHINE: i32 = 255;
@@ -203,6 +203,10 @@ fn status(exit: &ExitRecord) -> ExitStatus {
         oom_killed: exit.oom_killed,
         finished: exit.finished,
         error: String::new(),
+        reason: Reason {
+            signal: exit.signal,
+            ..Reason::default()
+        },
     }
 }
 
@@ -212,6 +216,7 @@ fn ended(facts: &Facts, code: i32, error: &str) -> ExitStatus {
         oom_killed: false,
         finished: facts.now,
         error: error.to_owned(),
+        reason: Reason::default(),
     }
 }
 

@@ -7,6 +7,7 @@ const PROCESS: ProcessRef = ProcessRef { pid: 7, started: 1 };
 fn exit(finished: i64) -> ExitRecord {
     ExitRecord {
         code: 3,
+        signal: None,
         oom_killed: false,
         finished,
     }

@@ -350,6 +350,7 @@ impl Server {
         let oom_killed = self.backend.oom_killed();
         let record = ExitRecord {
             code: exit.code(),
+            signal: exit.signal(),
             oom_killed,
             finished,
         };
