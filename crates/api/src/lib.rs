@@ -12,6 +12,7 @@
 pub mod client;
 pub mod convert;
 pub mod grpc;
+pub mod loose;
 pub mod stream;
 mod version;
 pub mod wire;

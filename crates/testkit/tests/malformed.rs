@@ -261,3 +261,27 @@ fn connections_that_are_taken_over_wrongly_hurt_nobody() {
     assert!(!brig.daemon_log().contains("panicked"));
     brig.finish();
 }
+
+/// As Go's library has it, in which Docker's daemon is written.
+#[test]
+fn fields_have_names_in_any_case() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let body = r#"{"image": "bb", "CMD": ["echo", "hi"], "hostconfig": {"MEMORY": 33554432},
+        "labels": {"Image": "kept", "cmd": "kept"}}"#;
+    let request = format!(
+        "POST /v1.44/containers/create?name=any HTTP/1.1\r\nHost: brig\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = brig.http(&request);
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    let made = brig.inspect("any");
+    assert_eq!(made["Config"]["Cmd"], serde_json::json!(["echo", "hi"]));
+    assert_eq!(made["HostConfig"]["Memory"], 33_554_432);
+    let labels = serde_json::json!({ "Image": "kept", "cmd": "kept" });
+    assert_eq!(made["Config"]["Labels"], labels);
+    brig.finish();
+}

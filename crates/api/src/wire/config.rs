@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use crate::loose;
+
 use super::{Empty, HostConfig, NetworkingConfig, Words, go_struct, is_zero};
 
 go_struct! {
@@ -91,15 +96,52 @@ go_struct! {
         #[serde(skip_serializing_if = "is_zero")]
         pub action: String,
     }
+}
 
-    /// The body of `POST /containers/create`.
-    pub struct ContainerCreateRequest {
-        /// The portable half.
-        #[serde(flatten)]
-        pub config: ContainerConfig,
-        /// The half that depends on the host.
-        pub host_config: HostConfig,
-        /// Networks to join.
-        pub networking_config: NetworkingConfig,
+/// What stands beside the portable half of a request for a container.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Beside {
+    #[serde(default, deserialize_with = "crate::wire::zero_of_null")]
+    host_config: HostConfig,
+    #[serde(default, deserialize_with = "crate::wire::zero_of_null")]
+    networking_config: NetworkingConfig,
+}
+
+/// The body of `POST /containers/create`.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ContainerCreateRequest {
+    /// The portable half.
+    #[serde(flatten)]
+    pub config: ContainerConfig,
+    /// The half that depends on the host.
+    pub host_config: HostConfig,
+    /// Networks to join.
+    pub networking_config: NetworkingConfig,
+}
+
+impl<'de> Deserialize<'de> for ContainerCreateRequest {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (config, beside) = both::<D, ContainerConfig, Beside>(from)?;
+        Ok(Self {
+            config,
+            host_config: beside.host_config,
+            networking_config: beside.networking_config,
+        })
     }
+}
+
+/// Two structs whose fields stand side by side in one object. What serde makes of flattened fields does not know their
+/// names, and so could not find them in another case.
+pub(super) fn both<'de, D, A, B>(from: D) -> Result<(A, B), D::Error>
+where
+    D: Deserializer<'de>,
+    A: for<'a> Deserialize<'a>,
+    B: for<'a> Deserialize<'a>,
+{
+    let value = serde_json::Map::deserialize(from)?.into();
+    let one = loose::from_value(&value).map_err(D::Error::custom)?;
+    let other = loose::from_value(&value).map_err(D::Error::custom)?;
+    Ok((one, other))
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::config::both;
 use super::{
     ContainerConfig, Descriptor, EndpointSettings, HostConfig, Mount, NetworkSettings, PortBinding,
     PortSummary, go_struct, is_zero,
 };
 
 /// The body of `POST /containers/{id}/update`: limits and restart policy as Docker has them, and more.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct ContainerUpdateRequest {
     /// Limits and restart policy.
     #[serde(flatten)]
@@ -16,6 +17,13 @@ pub struct ContainerUpdateRequest {
     /// The rest.
     #[serde(flatten)]
     pub more: MoreChanges,
+}
+
+impl<'de> serde::Deserialize<'de> for ContainerUpdateRequest {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (host_config, more) = both::<D, HostConfig, MoreChanges>(from)?;
+        Ok(Self { host_config, more })
+    }
 }
 
 go_struct! {

@@ -217,7 +217,7 @@ pub(crate) async fn json<T: DeserializeOwned>(body: Sent) -> Result<Option<T>, F
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    serde_json::from_slice(&bytes)
+    api::loose::from_slice(&bytes)
         .map(Some)
         .map_err(|error| Failure::bad_request(unreadable(&bytes, &error)))
 }
