@@ -46,6 +46,10 @@ const LOOK: Duration = Duration::from_millis(2);
 /// How long what is under way is waited for.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// How long who may not do everything is waited for: one that lets a byte pass now and then would keep the daemon from
+/// ever being replaced.
+const NARROW_PATIENCE: Duration = Duration::from_secs(300);
+
 /// How long the new program may take to read its configuration.
 const TO_CHECK: Duration = Duration::from_secs(30);
 
@@ -160,6 +164,9 @@ pub(crate) async fn check(program: &Path) -> Result<(), Error> {
 pub(crate) async fn close_door(app: &App) -> Result<(), Error> {
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
+        if begin.elapsed() >= NARROW_PATIENCE {
+            app.lines.cut_narrow(NARROW_PATIENCE);
+        }
         let [least, most] = NEARLY_DONE;
         let young = (least + begin.elapsed() / 10).min(most);
         let bound = app.bound.oldest().unwrap_or_default();

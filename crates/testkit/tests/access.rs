@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -204,6 +205,7 @@ fn a_socket_that_only_looks_changes_nothing() {
     ] {
         doors.refused("look", words, why);
     }
+    registries_are_not_asked(&doors);
     assert_eq!(doors.brig.inspect("web")["State"]["Running"], true);
     let text = fs::read_to_string(doors.log()).unwrap();
     let lines: Vec<Value> = text
@@ -218,6 +220,38 @@ fn a_socket_that_only_looks_changes_nothing() {
     );
     assert!(lines.iter().all(|line| line["path"] != "/_ping"), "{text}");
     doors.brig.finish();
+}
+
+/// Whom the daemon connects to is not for who only looks to say.
+fn registries_are_not_asked(doors: &Doors) {
+    let registry = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    registry.set_nonblocking(true).unwrap();
+    let there = registry.local_addr().unwrap();
+    let auth = format!("{{\"serveraddress\":\"{there}\",\"username\":\"a\",\"password\":\"b\"}}");
+    let login = format!(
+        "POST /v1.44/auth HTTP/1.1\r\nHost: brig\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{auth}",
+        auth.len()
+    );
+    let get = |path: &str| {
+        format!("GET /v1.44{path} HTTP/1.1\r\nHost: brig\r\nConnection: close\r\n\r\n")
+    };
+    for request in [
+        login,
+        get(&format!("/distribution/{there}/image/json")),
+        get(&format!("/images/search?term={there}/image")),
+        get(&format!("/brig/manifests/{there}/image")),
+    ] {
+        let mut stream = UnixStream::connect(doors.dir.path().join("look")).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let refused = answer.starts_with("HTTP/1.1 403")
+            && answer.contains("registries are not asked through this socket");
+        assert!(refused, "{request}: {answer}");
+    }
+    let nobody = registry.accept().unwrap_err();
+    assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub(crate) enum About {
     Prune,
     /// Brings an image.
     Pull,
+    /// Has the daemon ask a registry, at whatever address the request names.
+    Registry,
     /// Looks at what is no container.
     OtherRead,
     /// Changes what is no container.
@@ -68,9 +70,8 @@ pub(crate) enum About {
 /// What an operation is about.
 pub(crate) fn about(operation: Op) -> About {
     match operation {
-        Op::Ping | Op::Version | Op::Info | Op::Options | Op::Auth | Op::Unsupported => {
-            About::Everybody
-        }
+        Op::Ping | Op::Version | Op::Info | Op::Options | Op::Unsupported => About::Everybody,
+        Op::Auth | Op::Distribution | Op::ImageSearch | Op::Manifest => About::Registry,
         Op::ContainerInspect
         | Op::ContainerTop
         | Op::ContainerLogs
@@ -111,9 +112,6 @@ fn about_others(operation: Op) -> About {
         | Op::ImageHistory
         | Op::ImageSave
         | Op::ImageSaveOne
-        | Op::ImageSearch
-        | Op::Distribution
-        | Op::Manifest
         | Op::DiskUsage
         | Op::MountList
         | Op::SystemUpgradeState
@@ -150,6 +148,11 @@ impl Policy {
         let about = about(operation);
         if self.read_only && about.changes() {
             return Err(refused("only looking is allowed through this socket"));
+        }
+        if self.read_only && about == About::Registry {
+            return Err(refused(
+                "registries are not asked through this socket, which only looks at what is here",
+            ));
         }
         if self.label.is_some() && matches!(about, About::OtherChange) {
             return Err(refused(

@@ -30,6 +30,10 @@ const SLOWEST_JSON: Duration = Duration::from_secs(120);
 const PIECES: usize = 4;
 const PIECE: usize = 64 << 10;
 
+/// How long a client may send nothing amid a body of any length: who has gone quiet for so long keeps a thread, and
+/// perhaps a container's files, from others.
+const SILENCE: Duration = Duration::from_secs(600);
+
 /// How long a client may go on sending what nobody wants before its connection is cut.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -304,29 +308,39 @@ impl Upload {
         B: hyper::body::Body<Data = Bytes> + Send + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
+        Self::within(SILENCE, body)
+    }
+
+    fn within<B>(silence: Duration, body: B) -> (Self, impl Future<Output = ()> + Send)
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
         let (send, pieces) = mpsc::channel(PIECES);
         let upload = Self {
             pieces,
             current: Bytes::new(),
             state: Reading::On,
         };
-        (upload, Self::feed(body, send))
+        (upload, Self::feed(silence, body, send))
     }
 
     /// Sends on what arrives. When the reader has given up, the rest is thrown away: a client reads
     /// the answer only after it has sent everything.
-    async fn feed<B>(mut body: B, send: mpsc::Sender<Result<Bytes, io::Error>>)
+    async fn feed<B>(silence: Duration, mut body: B, send: mpsc::Sender<Result<Bytes, io::Error>>)
     where
         B: hyper::body::Body<Data = Bytes> + Send + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
-        while let Some(frame) = body.frame().await {
-            let piece = match frame {
-                Ok(frame) => match frame.into_data() {
+        loop {
+            let piece = match tokio::time::timeout(silence, body.frame()).await {
+                Ok(None) => break,
+                Ok(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) if !data.is_empty() => Ok(data),
                     _ => continue,
                 },
-                Err(error) => Err(io::Error::other(error)),
+                Ok(Some(Err(error))) => Err(io::Error::other(error)),
+                Err(_) => Err(silent(silence)),
             };
             let broken = piece.is_err();
             let unwanted = send.send(piece).await.is_err();
@@ -343,6 +357,12 @@ impl Upload {
         // Whoever has read enough does not wait for it.
         let _ = send.send(Ok(Bytes::new())).await;
     }
+}
+
+fn silent(silence: Duration) -> io::Error {
+    let seconds = silence.as_secs();
+    let why = format!("the client has sent nothing for {seconds} s amid the request's body");
+    io::Error::new(io::ErrorKind::TimedOut, why)
 }
 
 impl Read for Upload {
@@ -447,6 +467,26 @@ mod tests {
         assert!(tokio::time::timeout(Duration::ZERO, feed).await.is_err());
         let cut = read_all(upload).await.unwrap().unwrap_err();
         assert_eq!(cut.kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[tokio::test]
+    async fn who_goes_quiet_amid_a_body_is_not_waited_for() {
+        let mut first = Some(Bytes::from("half"));
+        let body = Body::pieces(move |_| match first.take() {
+            Some(piece) => Poll::Ready(Some(Ok(piece))),
+            None => Poll::Pending,
+        });
+        let (mut upload, feed) = Upload::within(Duration::from_millis(1), body);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut read = Vec::new();
+            (upload.read_to_end(&mut read).unwrap_err(), read)
+        });
+        feed.await;
+        let (error, read) = read.await.unwrap();
+        assert_eq!(
+            (error.kind(), read.as_slice()),
+            (io::ErrorKind::TimedOut, &b"half"[..])
+        );
     }
 
     #[tokio::test]

@@ -23,6 +23,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 
+use crate::access::Peer;
+
 /// A client's connection, without encryption.
 #[derive(Debug)]
 pub(crate) enum Socket {
@@ -61,6 +63,13 @@ impl Socket {
             Self::Unix(stream) => stream.try_write_vectored(pieces),
             Self::Tcp(stream) => stream.try_write_vectored(pieces),
         }
+    }
+
+    /// Ends it in both directions, for whoever reads and writes it.
+    fn cut(&self) -> io::Result<()> {
+        // What family it is of makes no difference to shutdown(2).
+        let same = std::os::unix::net::UnixStream::from(self.as_fd().try_clone_to_owned()?);
+        same.shutdown(std::net::Shutdown::Both)
     }
 
     /// Writes all of it.
@@ -116,6 +125,8 @@ impl Drop for Serving {
 pub(crate) struct Line {
     number: u64,
     all: Lines,
+    /// Of a client that may not do everything.
+    narrow: Option<Weak<Socket>>,
     inner: Mutex<Inner>,
 }
 
@@ -208,11 +219,13 @@ impl Lines {
     }
 
     /// One more connection.
-    pub(crate) fn enter(&self) -> Arc<Line> {
+    pub(crate) fn enter(&self, peer: &Peer, socket: &Arc<Socket>) -> Arc<Line> {
+        let narrow = !peer.door.policy.is_open();
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let line = Arc::new(Line {
             number,
             all: self.clone(),
+            narrow: narrow.then(|| Arc::downgrade(socket)),
             inner: Mutex::new(Inner {
                 state: State::Idle,
                 recall: None,
@@ -248,6 +261,23 @@ impl Lines {
     /// Whether all can go: none is in the middle of anything.
     pub(crate) fn ready(&self) -> bool {
         self.known().iter().all(|line| line.ready())
+    }
+
+    /// Cuts the connections of clients that may not do everything, whose request with an end is under way for so long:
+    /// they set its pace, and hold up nobody by it.
+    pub(crate) fn cut_narrow(&self, longest: Duration) {
+        for line in self.known() {
+            let under_way = match line.inner().state {
+                State::Asked(since) => since.elapsed() >= longest,
+                _ => false,
+            };
+            let socket = line.narrow.as_ref().and_then(Weak::upgrade);
+            if let Some(socket) = socket.filter(|_| under_way)
+                && let Err(error) = socket.cut()
+            {
+                tracing::warn!("cannot cut a connection: {error}");
+            }
+        }
     }
 
     /// For how long the oldest request is under way that has an end.
@@ -469,4 +499,51 @@ impl AsyncWrite for Wire {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Values are swapped whole: a panic leaves none half changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+    use crate::access::{Door, Policy, Who};
+
+    /// A connection amid a request, and the client's end of it.
+    fn asked(all: &Lines, read_only: bool) -> (Arc<Line>, std::os::unix::net::UnixStream) {
+        let (theirs, ours) = std::os::unix::net::UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let policy = Policy {
+            read_only,
+            ..Policy::default()
+        };
+        let name = String::new();
+        let peer = Peer {
+            door: Arc::new(Door { name, policy }),
+            who: Who::Unknown,
+        };
+        let socket = Arc::new(Socket::Unix(UnixStream::from_std(ours).unwrap()));
+        let line = all.enter(&peer, &socket);
+        line.asked(Recall::of(&hyper::Request::new(())));
+        // Kept for as long as the test runs, as a connection's task would.
+        std::mem::drop(tokio::spawn(async move {
+            std::future::pending::<()>().await;
+            drop(socket);
+        }));
+        (line, theirs)
+    }
+
+    #[tokio::test]
+    async fn who_may_not_do_everything_is_not_waited_for_without_end() {
+        let all = Lines::new();
+        let (_open, mut of_open) = asked(&all, false);
+        let (_narrow, mut of_narrow) = asked(&all, true);
+        let mut read = |client: &mut std::os::unix::net::UnixStream| client.read(&mut [0; 1]);
+        let waits = Some(io::ErrorKind::WouldBlock);
+        all.cut_narrow(Duration::from_secs(3600));
+        assert_eq!(read(&mut of_narrow).err().map(|e| e.kind()), waits);
+        all.cut_narrow(Duration::ZERO);
+        assert_eq!(read(&mut of_narrow).unwrap(), 0);
+        assert_eq!(read(&mut of_open).err().map(|e| e.kind()), waits);
+    }
 }

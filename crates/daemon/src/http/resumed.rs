@@ -54,7 +54,7 @@ async fn finish(
     recalled: Recalled,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<Option<Recalled>> {
-    let line = app.lines.enter();
+    let line = app.lines.enter(peer, socket);
     let mut phase = app.lines.changes();
     // Of a container that is gone there is no more: its answer ends as it would have.
     if let Ok(response) = again(app, peer, &recalled).await {

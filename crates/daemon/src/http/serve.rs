@@ -57,7 +57,7 @@ pub(crate) async fn socket(
     peer: Arc<Peer>,
     mut stop: watch::Receiver<bool>,
 ) -> Option<Left> {
-    let line = app.lines.enter();
+    let line = app.lines.enter(&peer, &socket);
     let mut phase = app.lines.changes();
     let kept = Arc::downgrade(&socket);
     let wire = Wire::new(socket, line.clone());
