@@ -257,6 +257,26 @@ version --bogus
 volume create --bogus
 volume rm
 wait
+context use
+context use a b
+create --restart sometimes bb
+create --restart always:3 bb
+create --restart on-failure:x bb
+create --restart on-failure:-1 bb
+run --restart sometimes bb
+update --restart sometimes web
+stop --time x web
+stop --timeout x web
+stop -t x web
+restart --time=x web
+logout localhost:1
+events --since nonsense
+events --until nonsense
+logs --until nonsense web
+save -o /nosuch/x bb
+save -o /dev/null/x bb
+save -o /tmp bb
+export -o /nosuch/x web
 nosuch
 --bogus
 -H

@@ -3,9 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use clap::{ArgAction, Args};
-use types::{
-    BlockRate, CdiRequest, DeviceRule, MacAddress, PortRequest, Rate, RestartPolicy, Ulimit,
-};
+use types::{BlockRate, CdiRequest, DeviceRule, MacAddress, PortRequest, Rate, Ulimit};
 
 use super::devices::{bps_device, device_rule, gpus, iops_device, weight_device};
 use super::networks::{
@@ -15,7 +13,7 @@ use super::publish::publish;
 use super::secrets::{SecretFlag, secret};
 use super::values::{
     EnvFlag, KeyValue, Stream, TypedMount, bytes, cpus, duration, env, expose, go_int, key_value,
-    label, memory_swap, mount, rate, restart_policy, storage_opt, stream, ulimit,
+    label, memory_swap, mount, rate, storage_opt, stream, ulimit,
 };
 
 /// What a container is to be, as it was typed.
@@ -259,8 +257,8 @@ pub struct ContainerFlags {
     #[arg(long)]
     pub read_only: bool,
     /// When to start it again after it has ended: no, always, unless-stopped, on-failure[:N] (default "no")
-    #[arg(long, value_name = "string", value_parser = restart_policy)]
-    pub restart: Option<RestartPolicy>,
+    #[arg(long, value_name = "string")]
+    pub restart: Option<String>,
     /// Remove the container when it ends
     #[arg(long)]
     pub rm: bool,

@@ -2,12 +2,12 @@
 
 use clap::{ArgAction, Args};
 
-use types::{PortRequest, Rate, RestartPolicy};
+use types::{PortRequest, Rate};
 
 use super::publish::publish;
 use super::values::{
     EnvFlag, KeyValue, TypedMount, bytes, cpus, env, filter, go_int, label, memory_swap, mount,
-    name, rate, restart_policy,
+    name, rate,
 };
 
 /// How `--format` is explained wherever it may print a table.
@@ -376,8 +376,8 @@ pub struct UpdateArgs {
     #[arg(long, value_name = "list", value_parser = publish)]
     pub publish_rm: Vec<Vec<PortRequest>>,
     /// When it is started again by itself (no, on-failure[:max-retries], always, unless-stopped)
-    #[arg(long, value_name = "string", value_parser = restart_policy)]
-    pub restart: Option<RestartPolicy>,
+    #[arg(long, value_name = "string")]
+    pub restart: Option<String>,
     /// The containers.
     #[arg(hide = true)]
     pub names: Vec<String>,

@@ -303,7 +303,7 @@ impl Verb {
             }
             _ => return Ok(()),
         };
-        Err(Refusal::arity(self, name, &says))
+        Err(Refusal::arity(self, name, (count, &says)))
     }
 }
 

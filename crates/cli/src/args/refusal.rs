@@ -18,7 +18,14 @@ pub struct Refusal {
 
 impl Refusal {
     /// Too many words, or too few.
-    pub(super) fn arity(verb: &Verb, called: &str, says: &str) -> Self {
+    pub(super) fn arity(verb: &Verb, called: &str, (count, says): (usize, &str)) -> Self {
+        // The one command of Docker's that says so in the words of its library.
+        if let ("context use", Arity::Exactly(wanted)) = (verb.names[0], verb.arity) {
+            return Self {
+                text: format!("accepts {wanted} arg(s), received {count}"),
+                code: 1,
+            };
+        }
         let see = match verb.arity {
             Arity::AtLeast(_) => "See",
             _ => "Run",
@@ -127,7 +134,7 @@ fn says(error: &clap::Error, verb: &str, command: &Command, words: &[String]) ->
             );
             format!(
                 "invalid argument {value:?} for {:?} flag: {why}",
-                both_forms(command, &arg)
+                typed(command, &arg, words)
             )
         }
         _ => error
@@ -184,13 +191,32 @@ fn missing_value(arg: &str, words: &[String]) -> String {
     }
 }
 
+/// A flag as it is told of: by the other name, if that is how it was typed.
+fn typed(command: &Command, arg: &str, words: &[String]) -> String {
+    let long = bare(arg);
+    let known = command.get_arguments();
+    let mut named = known.filter(|a| a.get_long() == Some(long));
+    let aliases = named.next().and_then(clap::Arg::get_all_aliases);
+    let other = aliases.unwrap_or_default().into_iter().find(|alias| {
+        let flag = format!("--{alias}");
+        let mut words = words.iter();
+        words.any(|word| word.split('=').next() == Some(flag.as_str()))
+    });
+    match other {
+        Some(alias) => format!("--{alias}"),
+        None => both_forms(command, arg),
+    }
+}
+
+/// `memory` from `--memory <bytes>`.
+fn bare(arg: &str) -> &str {
+    let long = arg.split([' ', '=', '[']).next().unwrap_or(arg);
+    long.trim_start_matches('-')
+}
+
 /// `-m, --memory` from `--memory <bytes>`.
 fn both_forms(command: &Command, arg: &str) -> String {
-    let long = arg
-        .split([' ', '=', '['])
-        .next()
-        .unwrap_or(arg)
-        .trim_start_matches('-');
+    let long = bare(arg);
     let short = command
         .get_arguments()
         .find(|a| a.get_long() == Some(long))

@@ -70,12 +70,6 @@ pub fn go_int(text: &str) -> Result<i64, BadValue> {
     i64::from_str_radix(&signed, radix).map_err(|_| bad("value out of range"))
 }
 
-/// `always`, `on-failure:3`.
-pub fn restart_policy(text: &str) -> Result<types::RestartPolicy, BadValue> {
-    text.parse()
-        .map_err(|error: types::InvalidRestartPolicy| BadValue(error.to_string()))
-}
-
 /// A duration as Go writes it, in nanoseconds.
 pub fn duration(text: &str) -> Result<i64, BadValue> {
     types::go::parse_duration(text).map_err(BadValue)

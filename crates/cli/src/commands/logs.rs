@@ -15,11 +15,8 @@ pub(super) async fn run(args: LogsArgs, context: Context) -> Result<u8, CliError
     let at = |name: &str, text: &Option<String>| {
         let text = text.as_deref().filter(|text| !text.is_empty());
         let point = text.map(|text| {
-            time::point(text, now).map_err(|_| {
-                CliError::Invalid(format!(
-                    "invalid value for {name:?}: failed to parse value as time or duration: {text:?}"
-                ))
-            })
+            time::point(text, now)
+                .map_err(|why| CliError::Invalid(format!("invalid value for {name:?}: {why}")))
         });
         point.transpose()
     };

@@ -5,12 +5,13 @@ use std::future::Future;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use api::client::Download;
 
 use super::Context;
 use crate::args::images::SaveArgs;
-use crate::error::CliError;
+use crate::error::{CliError, plain};
 
 pub(super) async fn run(args: SaveArgs, context: Context) -> Result<u8, CliError> {
     let daemon = &context.daemon;
@@ -21,8 +22,30 @@ pub(super) async fn run(args: SaveArgs, context: Context) -> Result<u8, CliError
             .image_save(&args.names, &args.platform)
             .await?)
     };
+    check(args.output.as_deref(), "save image")?;
     write(args.output.as_deref(), archive).await?;
     Ok(0)
+}
+
+/// Whether a file may come to be where it is wanted; before anybody is asked for what is to be in it.
+pub(super) fn check(output: Option<&str>, what: &str) -> Result<(), CliError> {
+    let Some(path) = output.filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    let refused = |why: String| Err(CliError::Invalid(format!("failed to {what}: {why}")));
+    if std::fs::metadata(path).is_ok_and(|found| found.is_dir()) {
+        return refused("cannot write to a directory".to_owned());
+    }
+    let parent = Path::new(path).parent();
+    let parent = parent.filter(|parent| !parent.as_os_str().is_empty());
+    match parent.map(|parent| (parent, std::fs::metadata(parent))) {
+        Some((parent, Err(error))) => refused(format!(
+            "invalid output path: stat {}: {}",
+            parent.display(),
+            plain(&error)
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Writes an archive where it is wanted; it is asked for once that is known.

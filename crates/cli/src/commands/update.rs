@@ -10,7 +10,7 @@ use crate::args::containers::UpdateArgs;
 use crate::args::values::EnvFlag;
 use crate::error::CliError;
 use crate::print;
-use crate::resolve::{Surroundings, typed_mounts};
+use crate::resolve::{Surroundings, restart_policy, typed_mounts};
 
 pub(super) async fn run(args: UpdateArgs, context: Context) -> Result<u8, CliError> {
     let change = Context::surroundings(|around| change(&args, around))?;
@@ -44,7 +44,7 @@ pub(super) async fn run(args: UpdateArgs, context: Context) -> Result<u8, CliErr
 fn change(args: &UpdateArgs, around: &Surroundings<'_>) -> Result<ContainerChange, CliError> {
     Ok(ContainerChange {
         resources: resources(args)?,
-        restart: args.restart,
+        restart: args.restart.as_deref().map(restart_policy).transpose()?,
         labels: labels(args)?,
         env: environment(args, around)?,
         publish: args.publish_add.concat(),

@@ -4,7 +4,7 @@ use api::client::Body;
 
 use super::Context;
 use super::load::{open, stdin};
-use super::save::write;
+use super::save::{check, write};
 use crate::args::volumes::{VolumeExportArgs, VolumeImportArgs};
 use crate::error::CliError;
 
@@ -14,6 +14,7 @@ pub(super) async fn export(args: VolumeExportArgs, context: Context) -> Result<u
         daemon.connect().await?;
         Ok(daemon.client.volume_export(&args.names[0]).await?)
     };
+    check(args.output.as_deref(), "export volume")?;
     write(args.output.as_deref(), archive).await?;
     Ok(0)
 }

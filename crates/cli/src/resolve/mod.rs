@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 pub use env::environment;
 pub use mounts::typed_mounts;
+pub(crate) use run::restart_policy;
 pub use run::{Attach, Pull, RunPlan, create, run};
 
 /// The caller's surroundings, as far as flags refer to them.

@@ -345,8 +345,23 @@ fn log(flags: &ContainerFlags) -> Result<LogConfig, CliError> {
     Ok(log)
 }
 
+/// What `--restart` says. Of Docker's programs the client sees whether it can be one, and the daemon which there are.
+pub(crate) fn restart_policy(text: &str) -> Result<RestartPolicy, CliError> {
+    text.parse().map_err(|error: types::InvalidRestartPolicy| {
+        let message = error.to_string();
+        match message.starts_with("invalid restart policy format") {
+            true => CliError::Invalid(message),
+            false => CliError::Daemon {
+                message,
+                kind: types::ErrorKind::Invalid,
+            },
+        }
+    })
+}
+
 fn restart(flags: &ContainerFlags) -> Result<RestartPolicy, CliError> {
-    let policy = flags.restart.unwrap_or_default();
+    let policy = flags.restart.as_deref().map(restart_policy).transpose()?;
+    let policy = policy.unwrap_or_default();
     match flags.rm && policy != RestartPolicy::No {
         true => Err(CliError::Invalid(
             "conflicting options: cannot specify both --restart and --rm".to_owned(),
