@@ -253,7 +253,8 @@ mod tests {
         assert_eq!(read.config.healthcheck.unwrap().test, ["NONE"]);
         assert_eq!(read.host_config.binds.unwrap(), ["/a:/b"]);
         assert_eq!(read.host_config.restart_policy.name, "always");
-        let network = &read.networking_config.endpoints_config["Net"];
+        let networks = read.networking_config.endpoints_config.unwrap();
+        let network = networks["Net"].clone().unwrap();
         assert_eq!(network.aliases.as_deref(), Some(&["a".to_owned()][..]));
         let text = br#"{"memory": 5, "restartpolicy": {"NAME": "no"}, "labels": {"A": "b"}}"#;
         let update: ContainerUpdateRequest = from_slice(text).unwrap();

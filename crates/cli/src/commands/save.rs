@@ -38,14 +38,14 @@ pub(super) fn check(output: Option<&str>, what: &str) -> Result<(), CliError> {
     }
     let parent = Path::new(path).parent();
     let parent = parent.filter(|parent| !parent.as_os_str().is_empty());
-    match parent.map(|parent| (parent, std::fs::metadata(parent))) {
-        Some((parent, Err(error))) => refused(format!(
-            "invalid output path: stat {}: {}",
-            parent.display(),
-            plain(&error)
-        )),
-        _ => Ok(()),
-    }
+    let Some(parent) = parent else { return Ok(()) };
+    let why = match std::fs::metadata(parent) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => "not a directory".to_owned(),
+        Err(error) => plain(&error),
+    };
+    let parent = parent.display();
+    refused(format!("invalid output path: stat {parent}: {why}"))
 }
 
 /// Writes an archive where it is wanted; it is asked for once that is known.

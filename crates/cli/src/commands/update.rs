@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::convert::update_request;
-use types::{Bandwidth, BlockIo, ContainerChange, Resources};
+use types::{Bandwidth, BlockIo, ContainerChange, Resources, RestartPolicy};
 
 use super::Context;
 use crate::args::containers::UpdateArgs;
@@ -44,13 +44,24 @@ pub(super) async fn run(args: UpdateArgs, context: Context) -> Result<u8, CliErr
 fn change(args: &UpdateArgs, around: &Surroundings<'_>) -> Result<ContainerChange, CliError> {
     Ok(ContainerChange {
         resources: resources(args)?,
-        restart: args.restart.as_deref().map(restart_policy).transpose()?,
+        restart: args.restart.as_deref().map(restart).transpose()?,
         labels: labels(args)?,
         env: environment(args, around)?,
         publish: args.publish_add.concat(),
         unpublish: args.publish_rm.concat(),
         mount: typed_mounts(&args.mount_add, &around.cwd),
         unmount: args.mount_rm.clone(),
+    })
+}
+
+/// Where Docker's daemon says of an update's policy what it is of.
+fn restart(text: &str) -> Result<RestartPolicy, CliError> {
+    restart_policy(text).map_err(|error| match error {
+        CliError::Daemon { message, kind } => CliError::Daemon {
+            message: format!("invalid HostConfig.RestartPolicy: {message}"),
+            kind,
+        },
+        other => other,
     })
 }
 

@@ -526,7 +526,7 @@ mod tests {
         let line = all.enter(&peer, &socket);
         line.asked(Recall::of(&hyper::Request::new(())));
         // Kept for as long as the test runs, as a connection's task would.
-        std::mem::drop(tokio::spawn(async move {
+        drop(tokio::spawn(async move {
             std::future::pending::<()>().await;
             drop(socket);
         }));
@@ -538,7 +538,7 @@ mod tests {
         let all = Lines::new();
         let (_open, mut of_open) = asked(&all, false);
         let (_narrow, mut of_narrow) = asked(&all, true);
-        let mut read = |client: &mut std::os::unix::net::UnixStream| client.read(&mut [0; 1]);
+        let read = |client: &mut std::os::unix::net::UnixStream| client.read(&mut [0; 1]);
         let waits = Some(io::ErrorKind::WouldBlock);
         all.cut_narrow(Duration::from_secs(3600));
         assert_eq!(read(&mut of_narrow).err().map(|e| e.kind()), waits);
