@@ -656,7 +656,7 @@ fn who_hangs_up_is_written_down() {
     let run = ["run", "-d", "--name", "long", "bb", "sleep", "1000"];
     doors.brig.brig(&run).ok();
     let stop = b"POST /containers/long/stop?t=4 HTTP/1.1\r\nHost: b\r\n\r\n";
-    let mut hasty = std::os::unix::net::UnixStream::connect(doors.brig.socket()).unwrap();
+    let mut hasty = UnixStream::connect(doors.brig.socket()).unwrap();
     hasty.write_all(stop).unwrap();
     testkit::until("the first signal", || {
         let words = ["events", "--since", "1", "--until", &testkit::now()];
