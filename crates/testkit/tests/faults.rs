@@ -208,7 +208,8 @@ fn an_update_that_fails_changes_nothing() {
     brig.brig(&["run", "-d", "--name", "box", "bb", "sleep", "1000"])
         .ok();
     let seen = |brig: &Brig| {
-        let inside = ["exec", "box", "cat", "/proc/mounts", "/proc/self/limits"];
+        let limits = "cat /proc/mounts /proc/self/limits; cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory.max 2>/dev/null; true";
+        let inside = ["exec", "box", "sh", "-c", limits];
         let mut said = brig.inspect("box");
         // The look inside may still be there.
         said["ExecIDs"].take();

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::Mount as OciMount;
 use serde::{Deserialize, Serialize};
 use shim::Call;
-use types::{ContainerSpec, ErrorKind, Mount, MountKind, MountRequest, ProcessRef};
+use types::{ContainerSpec, ErrorKind, Mount, MountKind, MountRequest, ProcessRef, Resources};
 
 use super::check::{self, Invalid};
-use super::{Files, Resolved, WrongState, changes, mounts, runtimes, selinux, start, volumes};
+use super::{
+    Files, Resolved, WrongState, changes, mounts, runtimes, selinux, start, update, volumes,
+};
 use crate::cdi::Edits;
 use crate::record::Both;
 use crate::render::{self, Identity, Joined, RenderInput};
@@ -31,13 +33,33 @@ const OURS: [&str; 7] = [
 ];
 
 /// The file of the container's directory that says what is about to come and go, until the record does.
-const BEGUN: &str = "mounts.begun";
+const BEGUN: &str = "update.begun";
 
 /// What comes and what goes.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Change {
     pub(super) add: Vec<MountRequest>,
     pub(super) remove: Vec<MountRequest>,
+}
+
+/// What is left for the daemon that comes after one that dies.
+#[derive(Debug, Serialize, Deserialize)]
+struct Word<C> {
+    mounts: C,
+    /// The limits that are to be, and what undoes them.
+    limits: Option<(Resources, Resources)>,
+}
+
+/// That word was left.
+pub(super) struct Begun<'a>(Option<(&'a Engine, &'a Container)>);
+
+impl Begun<'_> {
+    /// The record says it by now.
+    pub(super) fn end(self) {
+        if let Some((engine, container)) = self.0 {
+            forget(engine, container);
+        }
+    }
 }
 
 impl Change {
@@ -148,14 +170,14 @@ fn begun(engine: &Engine, container: &Container) -> PathBuf {
 pub(super) fn begin<'a>(
     engine: &'a Engine,
     container: &'a Container,
-    change: &Change,
+    (mounts, limits): (&Change, Option<(Resources, Resources)>),
     undo: &mut Stack<'a>,
-) -> Result<(), Error> {
-    if change.is_empty() {
-        return Ok(());
+) -> Result<Begun<'a>, Error> {
+    if mounts.is_empty() && limits.is_none() {
+        return Ok(Begun(None));
     }
-    let text = serde_json::to_vec(change).map_err(|source| Error::Encode {
-        what: "a change of mounts",
+    let text = serde_json::to_vec(&Word { mounts, limits }).map_err(|source| Error::Encode {
+        what: "a change of a container",
         source,
     })?;
     undo.push(step::UPDATE_VOLUMES, || {
@@ -164,14 +186,8 @@ pub(super) fn begin<'a>(
     });
     let path = begun(engine, container);
     sys::file::replace_unsynced(&path, &text, 0o600)
-        .map_err(Error::kernel(format!("write {}", path.display())))
-}
-
-/// The record says it by now.
-pub(super) fn end(engine: &Engine, container: &Container, change: &Change) {
-    if !change.is_empty() {
-        forget(engine, container);
-    }
+        .map_err(Error::kernel(format!("write {}", path.display())))?;
+    Ok(Begun(Some((engine, container))))
 }
 
 fn forget(engine: &Engine, container: &Container) {
@@ -193,15 +209,19 @@ pub(crate) fn recover(engine: &Engine) {
         let _order = lock(&container.networking);
         let undone = serde_json::from_slice(&text)
             .map_err(|error| error.to_string())
-            .and_then(|change| {
-                take_back(engine, &container, change).map_err(|error| error.chain())
-            });
+            .and_then(|word| undo(engine, &container, word).map_err(|error| error.chain()));
         if let Err(error) = undone {
             tracing::warn!(container = %container.id(), error,
-                "cannot take back a change of its mounts that was begun");
+                "cannot take back a change that was begun");
         }
         forget(engine, &container);
     }
+}
+
+fn undo(engine: &Engine, container: &Container, word: Word<Change>) -> Result<(), Error> {
+    let mut limits = word.limits.iter();
+    let limits = limits.try_for_each(|limits| update::take_limits_back(engine, container, limits));
+    take_back(engine, container, word.mounts).and(limits)
 }
 
 fn take_back(engine: &Engine, container: &Container, begun: Change) -> Result<(), Error> {

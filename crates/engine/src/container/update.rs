@@ -38,7 +38,9 @@ pub fn update(engine: &Engine, who: &str, change: &ContainerChange) -> Result<Ve
     if before.is_running() {
         remount::can_come(&container, &mounts.add)?;
     }
-    remount::begin(engine, &container, &mounts, &mut undo)?;
+    let limited = limits.as_ref().filter(|_| before.is_running());
+    let limited = limited.map(|new| (new.clone(), lifted(&container.spec().resources, new)));
+    let begun = remount::begin(engine, &container, (&mounts, limited), &mut undo)?;
     remount::keep(engine, &container, &mounts, &mut undo)?;
     let ports = match before.is_running() {
         true => {
@@ -51,7 +53,7 @@ pub fn update(engine: &Engine, who: &str, change: &ContainerChange) -> Result<Ve
     record(engine, &container, change, (planned, limits, ports))?;
     undo.keep();
     remount::let_go(engine, &container, &mounts);
-    remount::end(engine, &container, &mounts);
+    begun.end();
     event::of_container(engine, &container, "update");
     Ok(warnings)
 }
@@ -120,7 +122,8 @@ fn live<'a>(
         limit::apply(engine, container, bandwidth)
     });
     tell_shim(container, new)?;
-    undo.push(step::UPDATE_LIMITS, move || tell_shim(container, &old));
+    let back = lifted(&old, new);
+    undo.push(step::UPDATE_LIMITS, move || tell_shim(container, &back));
     engine.passed(step::UPDATE_LIMITS)?;
     Ok(ports)
 }
@@ -166,6 +169,20 @@ fn may_change(container: &Container, lifecycle: &Lifecycle) -> Result<(), WrongS
     }
 }
 
+/// Has a running container limited as its record says, where a daemon died amid a change to `new`. `back` undoes that.
+pub(super) fn take_limits_back(
+    engine: &Engine,
+    container: &Container,
+    (new, back): &(Resources, Resources),
+) -> Result<(), Error> {
+    let recorded = container.spec().resources.clone();
+    if recorded == *new || !container.lifecycle().is_running() {
+        return Ok(());
+    }
+    limit::apply(engine, container, recorded.bandwidth)?;
+    tell_shim(container, back)
+}
+
 fn tell_shim(container: &Container, resources: &Resources) -> Result<(), Error> {
     let not_running = || WrongState::NotRunning(container.id().clone());
     let shim = container.shim().ok_or_else(not_running)?;
@@ -178,6 +195,23 @@ fn tell_shim(container: &Container, resources: &Resources) -> Result<(), Error> 
     shim.call(&Call::Update { resources }, &[])
         .map_err(Error::Task)?;
     Ok(())
+}
+
+/// `old` as it is said to who keeps `new` by now: what has no limit then has one to be lifted.
+fn lifted(old: &Resources, new: &Resources) -> Resources {
+    let lift = |old: Option<i64>, new: Option<i64>| old.or(new.and(Some(-1)));
+    let quota = old.cpu_quota.or(old.nano_cpus);
+    let quota_now = new.cpu_quota.or(new.nano_cpus);
+    Resources {
+        memory: lift(old.memory, new.memory),
+        memory_swap: lift(old.memory_swap, new.memory_swap.or(new.memory)),
+        memory_reservation: lift(old.memory_reservation, new.memory_reservation),
+        pids_limit: lift(old.pids_limit, new.pids_limit),
+        cpu_quota: old
+            .cpu_quota
+            .or(lift(quota, quota_now).filter(|quota| *quota < 0)),
+        ..old.clone()
+    }
 }
 
 /// `old` with what `new` says. What only a new container can have stays.
@@ -296,6 +330,27 @@ mod tests {
             ..old.clone()
         };
         assert_eq!(merged(&old, &change).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_had_no_limit_has_none_again() {
+        let old = Resources {
+            memory: Some(64 << 20),
+            nano_cpus: Some(500_000_000),
+            ..Resources::default()
+        };
+        let new = Resources {
+            memory: Some(128 << 20),
+            pids_limit: Some(5),
+            nano_cpus: Some(700_000_000),
+            ..old.clone()
+        };
+        let back = lifted(&old, &new);
+        assert_eq!((back.memory, back.pids_limit), (old.memory, Some(-1)));
+        assert_eq!((back.cpu_quota, back.nano_cpus), (None, old.nano_cpus));
+        let none = lifted(&Resources::default(), &new);
+        assert_eq!((none.memory, none.memory_swap), (Some(-1), Some(-1)));
+        assert_eq!((none.cpu_quota, none.nano_cpus), (Some(-1), None));
     }
 
     #[test]
