@@ -11,6 +11,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 
 use testkit::registry::{Reply, Server};
 use testkit::{Brig, Client, Output, Setup, kill, processes_naming, root, until};
@@ -137,7 +138,13 @@ fn many_files_and_large_ones_are_a_context() {
         )
         .unwrap();
         fs::write(dir.path().join(".dockerignore"), "tree\n").unwrap();
-        build(&brig, dir.path(), &["-t", "huge"]).ok();
+        // More than other commands may take, on a machine that has other work.
+        let words = ["build", "-t", "huge", dir.path().to_str().unwrap()];
+        Output::within(
+            Duration::from_secs(900),
+            &mut brig.command(Client::Brig, &words),
+        )
+        .ok();
         let said = brig.brig(&["run", "--rm", "--network=none", "huge", "cat", "/size"]);
         assert_eq!(said.ok(), (5_u64 << 30).to_string());
     }
