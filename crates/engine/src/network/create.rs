@@ -11,7 +11,7 @@ use super::plan::{self, Surroundings};
 use super::reach::{self, Reach};
 use super::record::{self, Record};
 use super::table::{Network, PREDEFINED};
-use super::{attach, told};
+use super::{attach, place, told};
 use crate::container::create::random;
 use crate::table::lock;
 use crate::{Engine, Error, clock};
@@ -171,6 +171,13 @@ fn planned(
         link_exists: &network::link_exists,
     };
     let plan = plan::plan(id, spec, &around)?;
+    if plan.subnets.iter().any(|subnet| !subnet.is_ipv4()) && !place::host_has_ipv6() {
+        return Err(NetworkError::setting(
+            "network",
+            "IPv6 is asked for, which this machine's kernel does not speak (ipv6.disable): leave it out",
+        )
+        .into());
+    }
     let parent = match &plan.driver {
         Driver::Macvlan(macvlan) => macvlan.parent.as_deref(),
         Driver::Ipvlan(ipvlan) => ipvlan.parent.as_deref(),

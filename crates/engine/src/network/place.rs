@@ -481,7 +481,8 @@ fn passed_on(
     to.filter(|to| asked.host_ip.is_some() && to.is_ipv4() != host.is_ipv4())
 }
 
-fn host_has_ipv6() -> bool {
+/// Whether the kernel speaks version 6 at all.
+pub(super) fn host_has_ipv6() -> bool {
     Path::new("/proc/net/if_inet6").exists()
 }
 
