@@ -5,6 +5,7 @@ use super::run::{announce, claim_cidfile, create};
 use crate::args::Refusal;
 use crate::args::container::CreateArgs;
 use crate::error::CliError;
+use crate::resolve::MALFORMED_POLICY;
 use crate::{print, resolve};
 
 pub(super) async fn run(args: CreateArgs, context: Context) -> Result<u8, CliError> {
@@ -18,10 +19,11 @@ pub(super) async fn run(args: CreateArgs, context: Context) -> Result<u8, CliErr
     Ok(0)
 }
 
-/// Flags that contradict each other or their own grammar are as those that do not exist.
+/// A policy that is none by its grammar is as a flag that does not exist; whatever else makes no sense Docker's daemon
+/// refuses, and not its client.
 fn misunderstood(error: CliError) -> CliError {
     match error {
-        CliError::Invalid(why) => CliError::Refused(Refusal {
+        CliError::Invalid(why) if why.starts_with(MALFORMED_POLICY) => CliError::Refused(Refusal {
             text: format!("brig: {why}\n\nRun 'brig create --help' for more information"),
             code: 125,
         }),

@@ -18,8 +18,8 @@ use std::path::PathBuf;
 
 pub use env::environment;
 pub use mounts::typed_mounts;
-pub(crate) use run::restart_policy;
 pub use run::{Attach, Pull, RunPlan, create, run};
+pub(crate) use run::{MALFORMED_POLICY, restart_policy};
 
 /// The caller's surroundings, as far as flags refer to them.
 pub struct Surroundings<'a> {

@@ -345,11 +345,14 @@ fn log(flags: &ContainerFlags) -> Result<LogConfig, CliError> {
     Ok(log)
 }
 
+/// How it begins what is said of a policy that is none by its grammar.
+pub(crate) const MALFORMED_POLICY: &str = "invalid restart policy format";
+
 /// What `--restart` says. Of Docker's programs the client sees whether it can be one, and the daemon which there are.
 pub(crate) fn restart_policy(text: &str) -> Result<RestartPolicy, CliError> {
     text.parse().map_err(|error: types::InvalidRestartPolicy| {
         let message = error.to_string();
-        match message.starts_with("invalid restart policy format") {
+        match message.starts_with(MALFORMED_POLICY) {
             true => CliError::Invalid(message),
             false => CliError::Daemon {
                 message,
