@@ -9,6 +9,7 @@ use sys::dir::Dir;
 use types::{ContainerId, Digest, Mount};
 
 use crate::error::Error;
+use crate::image::documents::MAX_LAYERS;
 use crate::paths::{DIFF, EMPTY_LAYER};
 use crate::store::Store;
 use crate::volume::{self, Settled, StagedVolume};
@@ -373,10 +374,13 @@ fn mounts(store: &Store, id: &ContainerId, lower: &[u64], throwaway: bool) -> Sn
     if throwaway {
         options.push("volatile".to_owned());
     }
+    // overlayfs takes no more directories than the layers that an image may have. Of that many, each start
+    // makes its places itself.
+    let places = (lower.len() < MAX_LAYERS).then(|| store.paths.places());
     let lower = lower
         .iter()
         .map(|number| store.paths.layer(*number).join(DIFF))
-        .chain([store.paths.places()])
+        .chain(places)
         .collect();
     let mount = Mount {
         kind: "overlay".to_owned(),

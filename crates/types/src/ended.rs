@@ -107,8 +107,13 @@ impl Reason {
         *self == Self::default()
     }
 
-    /// Notes that somebody sends a signal. The first who does is who asked.
+    /// Notes that somebody sends a signal. The first who does is who asked, but who only sent one that need
+    /// not end anything gives way to who wants the end.
     pub fn note(asked: &mut Option<Asked>, by: By, signal: Signal) {
+        let only_sent = |a: &Asked| a.by == By::Kill && !a.signals.contains(&Signal::KILL.number());
+        if by != By::Kill && asked.as_ref().is_some_and(only_sent) {
+            *asked = None;
+        }
         let asked = asked.get_or_insert_with(|| Asked {
             by,
             signals: Vec::new(),

@@ -40,7 +40,7 @@ pub(super) fn create(args: ContextCreateArgs, globals: &Globals) -> Result<u8, C
 /// What another one is.
 fn copied(store: &Store, from: &str, globals: &Globals) -> Result<(Stored, Tls), CliError> {
     if from != DEFAULT {
-        return Ok((store.get(from)?, store.tls(from)));
+        return Ok((store.get(from)?, store.tls(from)?));
     }
     contexts::default_as_stored(globals, &super::variable)
 }

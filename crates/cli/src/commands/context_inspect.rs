@@ -40,7 +40,7 @@ fn one(store: &Store, name: &str, globals: &Globals) -> Result<Value, CliError> 
         }));
     }
     let stored = store.get(name)?;
-    let material = material(store.tls(name));
+    let material = material(store.tls(name)?);
     let mut object = stored.meta;
     object.insert("TLSMaterial".to_owned(), material);
     let storage = json!({

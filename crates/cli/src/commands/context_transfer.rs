@@ -18,7 +18,7 @@ pub(super) fn export(args: NamesArgs, globals: &Globals) -> Result<u8, CliError>
         DEFAULT => contexts::default_as_stored(globals, &super::variable)?,
         name => {
             contexts::check_name(name)?;
-            (store.get(name)?, store.tls(name))
+            (store.get(name)?, store.tls(name)?)
         }
     };
     let bytes = contexts::pack(&stored, &tls)?;

@@ -118,7 +118,7 @@ pub(crate) fn chosen(globals: &Globals, variable: Variable<'_>) -> Result<Chosen
                 "Failed to initialize: unable to resolve docker endpoint: {error}"
             ))
         })?;
-        let tls = store.tls(&context);
+        let tls = store.tls(&context)?;
         let file = |tls: &Tls, name: &str| {
             let path = store.tls_path(&context).join("docker").join(name);
             tls.contains_key(name).then_some(path)

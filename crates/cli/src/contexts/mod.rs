@@ -177,13 +177,25 @@ impl Store {
         Ok(all)
     }
 
-    /// Keys and certificates of a context.
-    pub(crate) fn tls(&self, name: &str) -> Tls {
-        let entries = std::fs::read_dir(self.tls_path(name).join("docker"));
-        let entries = entries.into_iter().flatten().flatten();
-        let files = entries.filter_map(|entry| {
-            let bytes = std::fs::read(entry.path()).ok()?;
-            Some((entry.file_name().into_string().ok()?, bytes))
+    /// Keys and certificates of a context. Those that are there and cannot be read are an error: without
+    /// them it would be spoken to in the clear, or to whom any authority knows.
+    pub(crate) fn tls(&self, name: &str) -> Result<Tls, CliError> {
+        let dir = self.tls_path(name).join("docker");
+        let failed = |path: &Path| {
+            let path = path.display().to_string();
+            move |source| CliError::File { path, source }
+        };
+        let entries = match std::fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tls::new()),
+            entries => entries.map_err(failed(&dir))?,
+        };
+        let files = entries.map(|entry| {
+            let path = entry.map_err(failed(&dir))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            Ok((
+                name.into_owned(),
+                std::fs::read(&path).map_err(failed(&path))?,
+            ))
         });
         files.collect()
     }
@@ -255,13 +267,13 @@ mod tests {
             r#"{"Name":"xx","Metadata":{"Description":"des"},"Endpoints":{"docker":{"Host":"tcp://1.2.3.4:5","SkipTLSVerify":false}}}"#
         );
         assert_eq!(store.get("xx").unwrap(), stored);
-        assert_eq!(store.tls("xx"), tls);
+        assert_eq!(store.tls("xx").unwrap(), tls);
         store.remove("xx").unwrap();
         assert_eq!(
             store.remove("xx").unwrap_err().to_string(),
             "context \"xx\" does not exist"
         );
-        assert!(store.tls("xx").is_empty());
+        assert!(store.tls("xx").unwrap().is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use storage::Durability;
 use tokio::task::JoinSet;
 use types::{Change, ExitStatus, Lifecycle};
 
+use super::start::Starter;
 use super::{order, start};
 use crate::record::Status;
 use crate::table::Container;
@@ -60,11 +61,14 @@ pub(crate) fn begin(engine: &Engine, container: &Arc<Container>, run: Duration) 
             }
             let work = {
                 let container = container.clone();
-                engine.blocking(move |engine| start::start_again(engine, &container))
+                engine
+                    .blocking(move |engine| start::start_again(engine, &container, Starter::Policy))
             };
-            if let Err(error) = work.await {
-                tracing::warn!(container = %container.id(), error = %error.chain(),
-                    "a container cannot be started again");
+            match work.await {
+                // It was stopped, or started, just now.
+                Ok(()) | Err(Error::NotModified { .. }) => {}
+                Err(error) => tracing::warn!(container = %container.id(), error = %error.chain(),
+                    "a container cannot be started again"),
             }
         }
     };
@@ -173,7 +177,8 @@ async fn start_all(engine: &Engine, containers: Vec<Arc<Container>>) {
         starting.spawn(async move {
             let started = {
                 let container = container.clone();
-                engine.blocking(move |engine| start::start_again(engine, &container))
+                engine
+                    .blocking(move |engine| start::start_again(engine, &container, Starter::Daemon))
             };
             if let Err(error) = started.await {
                 tracing::warn!(container = %container.id(), error = %error.chain(),

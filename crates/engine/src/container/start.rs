@@ -66,15 +66,30 @@ pub fn start(engine: &Engine, who: &str) -> Result<(), Error> {
     start_container(engine, &container)
 }
 
+/// Who wants a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Starter {
+    /// A request.
+    Request,
+    /// A restart policy, after an end: not if it was stopped meanwhile.
+    Policy,
+    /// A daemon that has come up.
+    Daemon,
+}
+
 pub(super) fn start_container(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
-    claim(engine, container, false)?;
+    claim(engine, container, Starter::Request)?;
     claimed(engine, container)
 }
 
 /// The start of one that is started by itself: it counts how often that was.
-pub(super) fn start_again(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
+pub(super) fn start_again(
+    engine: &Engine,
+    container: &Arc<Container>,
+    by: Starter,
+) -> Result<(), Error> {
     engine.accepts_work()?;
-    claim(engine, container, true)?;
+    claim(engine, container, by)?;
     claimed(engine, container)
 }
 
@@ -106,8 +121,9 @@ fn claimed(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
 }
 
 /// Only in memory: a start that a crash interrupts is seen by what it left in the run directory.
-fn claim(engine: &Engine, container: &Arc<Container>, by_itself: bool) -> Result<(), Error> {
-    refuse(container, &container.lifecycle(), by_itself)?;
+fn claim(engine: &Engine, container: &Arc<Container>, by: Starter) -> Result<(), Error> {
+    refuse(container, &container.lifecycle(), by)?;
+    let by_itself = by != Starter::Request;
     // Who writes to its files may take long, and nobody waits for that who is asked for a start.
     let _files = match container.writing_files.try_lock() {
         Ok(files) => files,
@@ -124,7 +140,7 @@ fn claim(engine: &Engine, container: &Arc<Container>, by_itself: bool) -> Result
         drop(engine.runtime().block_on(clean));
     }
     container.change(None, |status| {
-        refuse(container, &status.lifecycle, by_itself)?;
+        refuse(container, &status.lifecycle, by)?;
         let refused = |r| WrongState::refused(&container.fixed, &r);
         Ok(Status {
             lifecycle: status.lifecycle.on(Change::Start).map_err(refused)?,
@@ -147,15 +163,17 @@ fn claim(engine: &Engine, container: &Arc<Container>, by_itself: bool) -> Result
     Ok(())
 }
 
-fn refuse(container: &Container, lifecycle: &Lifecycle, by_itself: bool) -> Result<(), Error> {
+fn refuse(container: &Container, lifecycle: &Lifecycle, by: Starter) -> Result<(), Error> {
+    let unchanged = |state| Error::NotModified {
+        id: container.id().clone(),
+        state,
+    };
     match lifecycle {
         Lifecycle::Running { paused: true, .. } => Err(WrongState::StartPaused.into()),
-        Lifecycle::Restarting { .. } if by_itself => Ok(()),
+        Lifecycle::Restarting { .. } if by != Starter::Request => Ok(()),
         // To Docker it runs.
-        Lifecycle::Restarting { .. } | Lifecycle::Running { .. } => Err(Error::NotModified {
-            id: container.id().clone(),
-            state: "running",
-        }),
+        Lifecycle::Restarting { .. } | Lifecycle::Running { .. } => Err(unchanged("running")),
+        Lifecycle::Exited { .. } if by == Starter::Policy => Err(unchanged("stopped")),
         Lifecycle::Starting { .. } => Err(WrongState::Starting(container.id().clone()).into()),
         Lifecycle::Removing { .. } => Err(WrongState::Removing(container.id().clone()).into()),
         Lifecycle::Created | Lifecycle::Exited { .. } | Lifecycle::Dead { .. } => Ok(()),

@@ -53,16 +53,20 @@ pub(super) async fn stop_running(
 ) -> Result<(), Error> {
     let resolved = &container.fixed.resolved;
     restarts::stopped(engine, container).await?;
-    let mut progress = container.progress();
-    let ends = progress.borrow().ends;
     let signal = signal.unwrap_or(resolved.stop_signal);
-    match kill::send(engine, container, signal, by).await {
-        // It has ended by itself just now. What that comes to, the end or another run, is not recorded yet.
-        Err(Error::State(WrongState::NotRunning(_))) => {}
-        answer => answer?,
+    let mut progress = container.progress();
+    let mut ends = progress.borrow().ends;
+    let mut sent = kill::send(engine, container, signal, by).await;
+    // It has ended by itself just now, and may be on its way to another run.
+    while let Err(Error::State(WrongState::NotRunning(_))) = sent {
+        if restarts::settle(engine, container).await? || !container.lifecycle().is_running() {
+            return Ok(());
+        }
+        ends = progress.borrow().ends;
+        sent = kill::send(engine, container, signal, by).await;
     }
-    let runs = || container.lifecycle().is_running();
-    let ended = progress.wait_for(|p| p.ends > ends || p.removed || !runs());
+    sent?;
+    let ended = progress.wait_for(|p| p.ends > ends || p.removed);
     // A negative time is no limit.
     let Ok(seconds) = u64::try_from(timeout.unwrap_or(resolved.stop_timeout)) else {
         drop(ended.await);

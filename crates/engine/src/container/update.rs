@@ -121,9 +121,10 @@ fn live<'a>(
     undo.push(step::UPDATE_LIMITS, move || {
         limit::apply(engine, container, bandwidth)
     });
-    tell_shim(container, new)?;
+    // Before: what was written of it when the kernel refused the rest is to be taken back, too.
     let back = lifted(&old, new);
     undo.push(step::UPDATE_LIMITS, move || tell_shim(container, &back));
+    tell_shim(container, new)?;
     engine.passed(step::UPDATE_LIMITS)?;
     Ok(ports)
 }
@@ -197,6 +198,9 @@ fn tell_shim(container: &Container, resources: &Resources) -> Result<(), Error> 
     Ok(())
 }
 
+/// What a cgroup has whose shares nobody has set.
+const USUAL_SHARES: u64 = 1024;
+
 /// `old` as it is said to who keeps `new` by now: what has no limit then has one to be lifted.
 fn lifted(old: &Resources, new: &Resources) -> Resources {
     let lift = |old: Option<i64>, new: Option<i64>| old.or(new.and(Some(-1)));
@@ -204,7 +208,12 @@ fn lifted(old: &Resources, new: &Resources) -> Resources {
     let quota_now = new.cpu_quota.or(new.nano_cpus);
     Resources {
         memory: lift(old.memory, new.memory),
-        memory_swap: lift(old.memory_swap, new.memory_swap.or(new.memory)),
+        // None beside a limit of memory is as much again.
+        memory_swap: match old.memory {
+            Some(_) => old.memory_swap,
+            None => lift(old.memory_swap, new.memory_swap.or(new.memory)),
+        },
+        cpu_shares: old.cpu_shares.or(new.cpu_shares.and(Some(USUAL_SHARES))),
         memory_reservation: lift(old.memory_reservation, new.memory_reservation),
         pids_limit: lift(old.pids_limit, new.pids_limit),
         cpu_quota: old

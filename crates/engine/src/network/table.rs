@@ -143,7 +143,15 @@ impl Networks {
         name: &str,
         endpoint: &Endpoint,
     ) -> Result<Arc<Network>, NetworkError> {
-        self.of(endpoint).map_or_else(|| self.find(name), Ok)
+        match (self.of(endpoint), &endpoint.network) {
+            (Some(network), _) => Ok(network),
+            // It has gone: another one may have its name, but none is meant whose id begins so.
+            (None, Some(_)) => {
+                let named = self.table().named(name);
+                named.ok_or_else(|| NetworkError::NotFound(name.to_owned()))
+            }
+            (None, None) => self.find(name),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::task::Poll;
 use builder::buildkit::files::{Error, Wire};
 use buildkit::sync::Packet;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use prost::Message as _;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -122,7 +123,7 @@ async fn bundle(
             Poll::Ready(None) => return (bundle, Some(Ok(()))),
             Poll::Ready(Some(Err(status))) => return (bundle, Some(Err(status))),
             Poll::Ready(Some(Ok(packet))) => {
-                bytes += packet.data.len();
+                bytes += packet.encoded_len();
                 bundle.push(packet);
             }
         }
