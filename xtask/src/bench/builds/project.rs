@@ -25,6 +25,9 @@ const ROUNDS: usize = 2;
 const BASE: &str = "bench-rust";
 const MANIFEST: &str = "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
     [dependencies]\nserde_json = \"1\"\n[workspace]\n";
+/// Where cargo finds what the project depends on.
+const VENDORED: &str = "[source.crates-io]\nreplace-with = \"vendored\"\n\
+    [source.vendored]\ndirectory = \"vendor\"\n";
 /// Debian 12 has a newer compiler under another name.
 const PACKAGES: &str = "FROM bench-debian\nRUN apt-get update -q && apt-get install -y -q \
     --no-install-recommends gcc libc6-dev $(apt-cache show cargo-web >/dev/null 2>&1 && \
@@ -124,8 +127,8 @@ fn write(context: &Path) -> Result<()> {
     change(context, "none", "none")?;
     let mut vendor = Command::new("cargo");
     vendor.arg("vendor").arg("--quiet").current_dir(context);
-    let config = quiet(&mut vendor).context("the project's dependencies")?;
-    fs::write(context.join(".cargo/config.toml"), config)?;
+    quiet(&mut vendor).context("the project's dependencies")?;
+    fs::write(context.join(".cargo/config.toml"), VENDORED)?;
     Ok(())
 }
 
