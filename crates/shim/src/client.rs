@@ -33,12 +33,16 @@ pub struct Shim {
     network: Mutex<Option<OwnedFd>>,
 }
 
-/// A call whose reply is not read yet.
+/// Calls on one connection, each of which may be asked before those before it are answered: they are
+/// answered in their order. Each answer that is waited for costs a change of tasks, there and back.
 #[derive(Debug)]
-pub struct Begun<'a> {
+pub struct Calls<'a> {
     shim: &'a Shim,
-    connection: OwnedFd,
+    /// There until the end.
+    connection: Option<OwnedFd>,
+    /// The longest that any of them may take.
     limit: Duration,
+    unanswered: usize,
 }
 
 /// A connection that carries notices.
@@ -365,9 +369,9 @@ impl Shim {
         self.call_within(patience(call), call, fds)
     }
 
-    /// [`Shim::call`] for who has something to do before the reply is there.
-    pub fn begin(&self, call: &Call) -> Result<Begun<'_>, Error> {
-        self.begin_within(patience(call), call, &[])
+    /// [`Shim::call`] for who has something to do, or more to ask, before the reply is there.
+    pub fn calls(&self) -> Result<Calls<'_>, Error> {
+        self.calls_within(TO_ANSWER)
     }
 
     /// The network namespace that the container's is going to be, if the shim has made one before it was
@@ -384,22 +388,19 @@ impl Shim {
         call: &Call,
         fds: &[BorrowedFd<'_>],
     ) -> Result<Reply, Error> {
-        self.begin_within(limit, call, fds)?.reply()
+        let mut calls = self.calls_within(limit)?;
+        calls.send(call, fds)?;
+        calls.answer()
     }
 
-    fn begin_within(
-        &self,
-        limit: Duration,
-        call: &Call,
-        fds: &[BorrowedFd<'_>],
-    ) -> Result<Begun<'_>, Error> {
+    fn calls_within(&self, limit: Duration) -> Result<Calls<'_>, Error> {
         let idle = self.idle().take();
         let connection = idle.map_or_else(|| self.connect_again(limit), Ok)?;
-        self.ask(&connection, limit, call, fds)?;
-        Ok(Begun {
+        Ok(Calls {
             shim: self,
-            connection,
+            connection: Some(connection),
             limit,
+            unanswered: 0,
         })
     }
 
@@ -427,13 +428,11 @@ impl Shim {
     pub fn watch(&self) -> Result<Watch, Error> {
         let connection = self.connect_again(TO_ANSWER)?;
         self.ask(&connection, TO_ANSWER, &Call::Watch, &[])?;
-        match self.hear(&connection, TO_ANSWER)? {
-            Reply::Failed { kind, message } => Err(Error::Refused { kind, message }),
-            _ => Ok(Watch {
-                dir: self.dir.clone(),
-                connection,
-            }),
-        }
+        done(self.hear(&connection, TO_ANSWER)?)?;
+        Ok(Watch {
+            dir: self.dir.clone(),
+            connection,
+        })
     }
 
     fn connect_again(&self, limit: Duration) -> Result<OwnedFd, Error> {
@@ -456,7 +455,11 @@ impl Shim {
     }
 
     fn hear(&self, connection: &OwnedFd, limit: Duration) -> Result<Reply, Error> {
-        let received = socket::receive(connection);
+        let received = match socket::receive(connection) {
+            // It has closed the connection with calls of ours unread. What it said before is still there.
+            Err(error) if error.errno == Errno::CONNRESET => socket::receive(connection),
+            received => received,
+        };
         let Some(message) = received.map_err(|source| self.broken(source, limit))? else {
             return Err(died(&self.dir));
         };
@@ -490,16 +493,72 @@ impl Shim {
     }
 }
 
-impl Begun<'_> {
-    /// Waits for the reply, as [`Shim::call`] does. Without that the connection is given up: a late reply
-    /// would be taken for the next call's.
-    pub fn reply(self) -> Result<Reply, Error> {
-        let reply = self.shim.hear(&self.connection, self.limit)?;
-        *self.shim.idle() = Some(self.connection);
-        match reply {
-            Reply::Failed { kind, message } => Err(Error::Refused { kind, message }),
-            reply => Ok(reply),
+impl Calls<'_> {
+    /// Asks. The shim comes to it when it has done what was asked before.
+    pub fn ask(&mut self, call: &Call, fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
+        self.limit = self.limit.max(patience(call));
+        let sent = self.send(call, fds);
+        sent.map_err(|error| self.refusal().unwrap_or(error))
+    }
+
+    /// What it said before it hung up.
+    fn refusal(&self) -> Option<Error> {
+        for _ in 1..self.unanswered {
+            let reply = self.shim.hear(self.connection.as_ref()?, TO_ANSWER);
+            if let Err(refusal) = done(reply.ok()?) {
+                return Some(refusal);
+            }
         }
+        None
+    }
+
+    /// Asks for notices, on a connection of their own; the shim need not listen yet.
+    pub fn watch(&mut self) -> Result<Watch, Error> {
+        let pair = socket::pair(Kind::Messages);
+        let (ours, its) = pair.map_err(|source| Error::Connection {
+            dir: self.shim.dir.clone(),
+            source,
+        })?;
+        self.ask(&Call::Watch, &[its.as_fd()])?;
+        Ok(Watch {
+            dir: self.shim.dir.clone(),
+            connection: ours,
+        })
+    }
+
+    /// Waits for the answer to the first call that has none, as [`Shim::call`] does.
+    pub fn answer(&mut self) -> Result<Reply, Error> {
+        let Some(connection) = &self.connection else {
+            return Err(died(&self.shim.dir));
+        };
+        let reply = self.shim.hear(connection, self.limit)?;
+        self.unanswered -= 1;
+        done(reply)
+    }
+
+    fn send(&mut self, call: &Call, fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
+        self.unanswered += 1;
+        match &self.connection {
+            Some(connection) => self.shim.ask(connection, self.limit, call, fds),
+            None => Err(died(&self.shim.dir)),
+        }
+    }
+}
+
+impl Drop for Calls<'_> {
+    /// Who has not heard all answers gives the connection up: a late one would be taken for the next call's.
+    fn drop(&mut self) {
+        if self.unanswered == 0 {
+            *self.shim.idle() = self.connection.take();
+        }
+    }
+}
+
+/// A reply that is no refusal.
+fn done(reply: Reply) -> Result<Reply, Error> {
+    match reply {
+        Reply::Failed { kind, message } => Err(Error::Refused { kind, message }),
+        reply => Ok(reply),
     }
 }
 

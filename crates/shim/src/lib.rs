@@ -10,7 +10,7 @@ pub mod client;
 pub mod log;
 pub mod protocol;
 
-pub use client::{Begun, Error, Program, Shim, Watch, launch};
+pub use client::{Calls, Error, Program, Shim, Watch, launch};
 pub use protocol::{
     AttachOptions, Call, ExitRecord, HealthPlan, Launch, Notice, Reply, State, Streams, steps,
 };

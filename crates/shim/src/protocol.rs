@@ -6,18 +6,18 @@
 //!     ── spawn, fd 3 = connection ───────────►  may wait here, ready, for a container to come
 //!     ◄──────── a network namespace, if it did ─
 //!     ── Launch ─────────────────────────────►  listens on DIR/shim.sock too
-//!     ── Create ─────────────────────────────►  runtime::create
-//!     ◄─────────────────────── Reply::Process ─
-//!          (the network fills the namespace, or has filled that one meanwhile)
 //!     ── Attach + client's socket ───────────►  the shim serves the client itself from here on
+//!     ── Watch + connection ─────────────────►  carries notices
+//!     ── Create ─────────────────────────────►  runtime::create
+//!     ◄───────────────── Done, Done, Process ─
+//!          (the network fills the namespace, or has filled that one meanwhile)
 //!     ── Start ──────────────────────────────►  runtime start
 //!     ◄─────────────────────── Reply::Process ─
-//!     ── Watch ──────────────────────────────►
 //!     ◄──────────────────────── Notice::Exited ─  after the exit record is on disk
 //! ```
 //!
-//! Every connection carries one call at a time and its reply; any number of connections may be open.
-//! After `Watch` a connection carries notices only.
+//! Calls of a connection are answered in their order; any number of connections may be open. After
+//! `Watch`, if no other came along, a connection carries notices only.
 
 use std::path::PathBuf;
 
@@ -166,7 +166,8 @@ pub enum Call {
     Health(HealthPlan),
     /// Say how things stand.
     State,
-    /// Turn this connection into a stream of notices; what already happened is told first.
+    /// Turn this connection into a stream of notices, or the one that comes along; what already happened is
+    /// told first.
     Watch,
     /// Kill and clean up whatever is left, then end.
     Shutdown,

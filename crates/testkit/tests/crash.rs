@@ -36,7 +36,9 @@ fn containers_write_on_while_the_daemon_is_dead() {
             pid
         );
     }
-    brig.brig(&["exec", "writer", "touch", "/tmp/stop"]).ok();
+    // Detached: it may be killed with the container that it ends.
+    brig.brig(&["exec", "-d", "writer", "touch", "/tmp/stop"])
+        .ok();
     assert_eq!(brig.brig(&["wait", "writer"]).ok(), "3");
     let log = brig.brig(&["logs", "writer"]);
     let lines = log.lines();

@@ -16,6 +16,7 @@ mod kill;
 mod list;
 mod log_details;
 mod logs;
+mod making;
 mod mounts;
 mod names;
 mod namespaces;

@@ -30,13 +30,14 @@ use std::sync::{Arc, TryLockError};
 use std::time::Duration;
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
-use shim::{Call, Launch, Reply, Shim, Watch};
+use shim::{Call, Launch, Shim, Watch};
 use storage::Durability;
 use types::{
     Change, ContainerId, ContainerSpec, ErrorKind, ExitStatus, Lifecycle, Mount, MountRequest,
     ProcessRef, Reason, Signal,
 };
 
+use super::making::Making;
 use super::{
     Files, WrongState, block_devices, described, devices, files, mounts, namespaces, remove,
     runtimes, selinux, volumes,
@@ -225,18 +226,23 @@ fn run<'a>(
     let config = configuration(engine, container, &files, identity, (&placed, &joined))?;
     write_config(engine, &dir, &config)?;
     reserving.finish(&mut placement).map_err(Error::at_start)?;
-    let creating = shim.begin(&Call::Create).map_err(Error::Task)?;
+    let pending = std::mem::take(&mut container.live().pending);
+    let (mut making, watch) = Making::begin(container, &shim, pending)?;
     expect_as(engine, &config);
     let filled = fill_ahead(engine, container, &shim, &placement, &config)?;
-    let process = process_of(container, "create", creating.reply())?;
+    if needs_nothing_at_gate(&container.fixed.spec, &joined) {
+        making.open_gate()?;
+    }
+    let process = making.made()?;
     namespaces::check_joined(&joined)?;
     engine.passed(step::CREATE)?;
     let secrets = secret::place::files(engine, container, process)?;
     let endpoints = connect(engine, container, process, &placement, (filled, undo))?;
     hand_over_clients(engine, container, &shim)?;
-    let watch = shim.watch().map_err(Error::Task)?;
     engine.passed(step::WATCH)?;
-    let process = open_gate(engine, container, &shim)?;
+    making.open_gate()?;
+    let process = making.started()?;
+    engine.passed(step::START)?;
     record(
         engine,
         container,
@@ -546,27 +552,12 @@ fn connect<'a>(
         .map_err(Error::at_start)
 }
 
-fn open_gate(engine: &Engine, container: &Container, shim: &Shim) -> Result<ProcessRef, Error> {
-    let process = process_of(container, "start", shim.call(&Call::Start, &[]))?;
-    engine.passed(step::START)?;
-    Ok(process)
+/// Whether nothing is done to the process at the gate, and so nothing can fail there.
+fn needs_nothing_at_gate(spec: &ContainerSpec, joined: &Joined) -> bool {
+    !spec.network.is_connected() && spec.secrets.is_empty() && joined.processes.is_empty()
 }
 
-pub(super) fn process_of(
-    container: &Container,
-    what: &'static str,
-    reply: Result<Reply, shim::Error>,
-) -> Result<ProcessRef, Error> {
-    match reply.map_err(Error::Task)? {
-        Reply::Process(process) => Ok(process),
-        Reply::Done | Reply::State(_) | Reply::Failed { .. } => Err(Error::Answer {
-            what,
-            id: container.id().clone(),
-        }),
-    }
-}
-
-/// Clients that attached before the start. One that cannot be handed over has gone away.
+/// Clients that attached while the container was made. One that cannot be handed over has gone away.
 fn hand_over_clients(engine: &Engine, container: &Container, shim: &Shim) -> Result<(), Error> {
     let pending = {
         let mut live = container.live();

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::io::Read;
-use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -16,21 +15,21 @@ use std::sync::{Arc, Mutex};
 use oci_spec::runtime::{MountBuilder, Spec};
 use shim::{AttachOptions, Call, ExitRecord, Launch, Notice, Shim, Streams, Watch};
 use types::{
-    ContainerId, ContainerSpec, Digest, IdMaps, Mount, NetworkMode, ProcessRef, Resources,
-    Security, Signal,
+    ContainerId, ContainerSpec, Digest, IdMaps, Mount, NetworkMode, Resources, Security, Signal,
 };
 
 use super::check::{self, Machine};
 use super::create::random;
+use super::making::Making;
 use super::selinux::{self, Labels};
-use super::start::{EXIT_RECORD, cgroup_path, end_shim, process_of};
+use super::start::{EXIT_RECORD, cgroup_path, end_shim};
 use super::{Files, Resolved, devices, namespaces, remove, user_ids};
 use crate::cdi::Edits;
 use crate::network::{self, place::Placement};
 use crate::record::{Fixed, Status};
 use crate::render::{self, Identity, Joined, Placed, RenderInput};
 use crate::steps::name as step_name;
-use crate::table::{Container, lock};
+use crate::table::{Container, Pending, lock};
 use crate::undo::Stack;
 use crate::user_ids::Source;
 use crate::{Engine, Error, clock, supervise, users};
@@ -301,15 +300,16 @@ fn execute<'a>(
         render::label(&mut spec, &labels.process, &labels.mount);
     }
     write_spec(&dir, &spec)?;
-    let process = process_of(container, "create", shim.call(&Call::Create, &[]))?;
+    let (output, client) = output()?;
+    let (mut making, watch) = Making::begin(container, &shim, vec![client])?;
+    let process = making.made()?;
     namespaces::check_joined(&joined)?;
     if !placement.endpoints.is_empty() {
         network::attach::attach(engine, container, process, &placement, (None, undo))?;
     }
-    let output = attach(&shim)?;
-    let watch = shim.watch().map_err(Error::Task)?;
     let _guard = cancel.guard(&shim);
-    let started: ProcessRef = process_of(container, "start", shim.call(&Call::Start, &[]))?;
+    making.open_gate()?;
+    let started = making.started()?;
     tracing::debug!(pid = started.pid, "a step of a build runs");
     read_output(output, out).map_err(Error::io("read what a step of a build writes"))?;
     let record = ended(&watch, &shim)?;
@@ -572,7 +572,7 @@ fn write_spec(dir: &Path, spec: &Spec) -> Result<(), Error> {
         .map_err(Error::kernel(format!("write {}", path.display())))
 }
 
-fn attach(shim: &Shim) -> Result<UnixStream, Error> {
+fn output() -> Result<(UnixStream, Pending), Error> {
     let (ours, its) = UnixStream::pair().map_err(Error::io("make a socket for a step's output"))?;
     let options = AttachOptions {
         streams: Streams {
@@ -583,9 +583,11 @@ fn attach(shim: &Shim) -> Result<UnixStream, Error> {
         framed: true,
         ..AttachOptions::default()
     };
-    shim.call(&Call::Attach(options), &[its.as_fd()])
-        .map_err(Error::Task)?;
-    Ok(ours)
+    let client = Pending {
+        client: its,
+        options,
+    };
+    Ok((ours, client))
 }
 
 /// Reads frames until the shim closes the stream.

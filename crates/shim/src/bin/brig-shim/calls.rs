@@ -47,6 +47,9 @@ impl Server {
             message => message.ok().flatten()?,
         };
         let call = protocol::decode::<Call>(&message.bytes);
+        if let (Ok(Call::Watch), [_, ..]) = (&call, &message.fds[..]) {
+            return self.watch_on(connection, message.fds);
+        }
         let watch = matches!(call, Ok(Call::Watch));
         let answer = call
             .map_err(|error| Failure::new(ErrorKind::Invalid, error.to_string()))
@@ -63,6 +66,18 @@ impl Server {
             self.tell_past(connection)?;
         }
         Some(())
+    }
+
+    /// Notices go to a connection that has come along.
+    fn watch_on(&mut self, caller: &Connection, fds: Vec<OwnedFd>) -> Option<()> {
+        for fd in fds {
+            let mut watcher = self.connection(fd);
+            watcher.watching = true;
+            if self.tell_past(&watcher).is_some() {
+                self.connections.push(watcher);
+            }
+        }
+        caller.reply(&Reply::Done)
     }
 
     /// None if the answer comes later.

@@ -261,14 +261,19 @@ impl Server {
     }
 
     fn add_connection(&mut self, fd: OwnedFd) {
+        let connection = self.connection(fd);
+        self.connections.push(connection);
+    }
+
+    pub(crate) fn connection(&mut self, fd: OwnedFd) -> Connection {
         let number = self.number();
         let mut source = Source::new(fd, Token::Connection(number));
         source.want(&self.tools.poller, Some(Interest::READ));
-        self.connections.push(Connection {
+        Connection {
             number,
             source,
             watching: false,
-        });
+        }
     }
 
     pub(crate) fn number(&mut self) -> u32 {
