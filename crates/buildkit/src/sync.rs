@@ -5,6 +5,14 @@ use std::collections::BTreeMap;
 
 use prost::{Enumeration, Message};
 
+/// A header with which a daemon of Brig's asks for files, of the name of the list that it has from the last time;
+/// empty if it has none. A client that knows the header says the name of its list in the data of the packet that
+/// ends the list; or, if that is the name it was told, tells of no file, but says the name in a packet
+/// [`PacketKind::Finish`].
+pub const KNOWN_LIST: &str = "brig-known-list";
+/// The longest name of a list, in bytes.
+pub const LONGEST_LIST_NAME: usize = 128;
+
 /// Something sent, either way.
 #[derive(Clone, PartialEq, Message)]
 pub struct Packet {

@@ -11,7 +11,7 @@ use buildkit::session::{
     CheckAgentRequest, CheckAgentResponse, CredentialsRequest, CredentialsResponse,
     GetSecretRequest, GetSecretResponse, HealthCheckRequest, HealthCheckResponse,
 };
-use buildkit::sync::Packet;
+use buildkit::sync::{KNOWN_LIST, Packet};
 
 use super::files::{self, Packets, Wanted};
 use super::lend::{Lent, Secret};
@@ -124,6 +124,7 @@ async fn sync(
         include: values("include-patterns"),
         exclude: values("exclude-patterns"),
         follow: values("followpaths"),
+        known: values(KNOWN_LIST).pop(),
     };
     let mut messages = messages.into_inner();
     let (out, packets) = Packets::channel();

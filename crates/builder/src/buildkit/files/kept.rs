@@ -11,6 +11,8 @@ use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
+use super::Received;
+
 /// So many directories are kept; more only while they are in use.
 const MOST: usize = 32;
 
@@ -29,11 +31,19 @@ struct Inner {
 struct State {
     /// Names of those in use.
     held: BTreeSet<String>,
-    /// What tells apart what was in a directory at one time and at another; none of what may be in the middle
-    /// of a change.
-    versions: HashMap<String, u64>,
+    /// What is known of what is in a directory; nothing of what may be in the middle of a change.
+    versions: HashMap<String, Version>,
     /// The last one that was given.
     last: u64,
+}
+
+/// What is in a directory.
+#[derive(Debug, Clone)]
+struct Version {
+    /// Tells apart what was in it at one time and at another.
+    number: u64,
+    /// What the client calls the list of it.
+    list: Option<String>,
 }
 
 /// Removes a directory; it may take its time for that somewhere else.
@@ -51,7 +61,7 @@ pub struct Held {
     inner: Arc<Inner>,
     name: String,
     /// What it held when it was taken.
-    version: Option<u64>,
+    version: Option<Version>,
 }
 
 impl Kept {
@@ -153,19 +163,26 @@ impl Held {
         self.inner.root.join(&self.name)
     }
 
-    /// What names the files that are in it now, `changed` or not since it was taken: as long as the daemon
+    /// What the client called the list of the files that are in it since the last time.
+    pub fn list(&self) -> Option<&str> {
+        self.version.as_ref()?.list.as_deref()
+    }
+
+    /// What names the files that are in it now, as they were `received` into it: as long as the daemon
     /// lives no other files have that name.
-    pub fn version(&self, changed: bool) -> String {
+    pub fn version(&self, received: &Received) -> String {
         let mut state = self.inner.lock();
-        let version = match self.version.filter(|_| !changed) {
-            Some(version) => version,
+        let number = match self.version.as_ref().filter(|_| !received.changed) {
+            Some(version) => version.number,
             None => {
                 state.last += 1;
                 state.last
             }
         };
+        let list = received.list.clone();
+        let version = Version { number, list };
         state.versions.insert(self.name.clone(), version);
-        format!("{}@{version}", self.name)
+        format!("{}@{number}", self.name)
     }
 }
 
@@ -237,7 +254,11 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let kept = kept(temporary.path().join("files"));
         let mut names = std::collections::HashSet::new();
-        let take = |changed| kept.take("a").unwrap().version(changed);
+        let now = |changed| Received {
+            changed,
+            ..Received::default()
+        };
+        let take = |changed| kept.take("a").unwrap().version(&now(changed));
         let first = take(true);
         assert_eq!(take(false), first);
         assert!(names.insert(first) && names.insert(take(true)));
@@ -246,7 +267,26 @@ mod tests {
         assert!(names.insert(take(false)));
         kept.clear();
         assert!(names.insert(take(false)));
-        assert!(names.insert(kept.take("b").unwrap().version(false)));
+        assert!(names.insert(kept.take("b").unwrap().version(&now(false))));
+    }
+
+    #[test]
+    fn the_name_of_a_list_is_known_until_somebody_takes_it_and_leaves() {
+        let temporary = tempfile::tempdir().unwrap();
+        let kept = kept(temporary.path().join("files"));
+        let named = Received {
+            list: Some("l".to_owned()),
+            ..Received::default()
+        };
+        kept.take("a").unwrap().version(&named);
+        assert_eq!(kept.take("b").unwrap().list(), None);
+        let again = kept.take("a").unwrap();
+        assert_eq!(again.list(), Some("l"));
+        drop(again);
+        assert_eq!(kept.take("a").unwrap().list(), None);
+        kept.take("a").unwrap().version(&named);
+        kept.clear();
+        assert_eq!(kept.take("a").unwrap().list(), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write as _;
 
-use buildkit::sync::{Packet, PacketKind, Stat};
+use buildkit::sync::{LONGEST_LIST_NAME, Packet, PacketKind, Stat};
 use sys::dir::{self, Dir};
 
 use super::mode::{permissions, time};
@@ -17,7 +17,7 @@ use super::{Error, Wire};
 const AT_ONCE: usize = 256;
 
 /// What has come across.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Received {
     /// Files that were told of, of all kinds.
     pub told: u64,
@@ -27,10 +27,13 @@ pub struct Received {
     pub bytes: u64,
     /// Whether anything is another thing than it was before.
     pub changed: bool,
+    /// What the client calls the list of all that is there now; none of a client that names no lists.
+    pub list: Option<String>,
 }
 
 /// Takes files into `root`, where those of an earlier time may be: it is then as the client says it is, and
-/// files whose size, time and permissions are those told are not asked for. `progress` hears of every piece.
+/// files whose size, time and permissions are those told are not asked for. `known` is what the client called
+/// the list of what is there: if it still calls it so, it tells of no file. `progress` hears of every piece.
 ///
 /// # Errors
 /// When the client breaks off or sends what cannot be, or a file cannot be written; what is in `root` is
@@ -38,6 +41,7 @@ pub struct Received {
 pub fn receive(
     root: &Dir,
     wire: &mut dyn Wire,
+    known: Option<&str>,
     progress: &mut dyn FnMut(&Received),
 ) -> Result<Received, Error> {
     let mut receiver = Receiver {
@@ -47,6 +51,7 @@ pub fn receive(
         coming: HashMap::new(),
         above: None,
         next: 0,
+        known,
         walked: false,
         so_far: Received::default(),
     };
@@ -77,6 +82,9 @@ struct Receiver<'a> {
     above: Option<(String, Dir)>,
     /// The number of the next file that is told of.
     next: u32,
+    /// The name of the list of what is there.
+    known: Option<&'a str>,
+    /// All has been told of.
     walked: bool,
     so_far: Received,
 }
@@ -163,17 +171,29 @@ impl Receiver<'_> {
                 Some(stat) => self.told(stat),
                 None => {
                     self.walked = true;
+                    self.so_far.list = list_name(packet.data);
                     self.tree.walked()
                 }
             },
             Ok(PacketKind::Data) => self.bytes(packet.id, &packet.data),
             Ok(PacketKind::Error) => Err(remote(&packet)),
+            Ok(PacketKind::Finish) if self.is_known(&packet) => {
+                self.walked = true;
+                self.so_far.list = self.known.map(str::to_owned);
+                Ok(())
+            }
             Ok(PacketKind::Finish) => Err(Error::Protocol("it ends too early".to_owned())),
             Ok(PacketKind::Request) | Err(_) => {
                 let sentence = format!("a packet of kind {}", packet.kind);
                 Err(Error::Protocol(sentence))
             }
         }
+    }
+
+    /// Whether everything is as it was.
+    fn is_known(&self, packet: &Packet) -> bool {
+        let known = self.known.map(str::as_bytes);
+        !self.walked && self.next == 0 && known == Some(&packet.data)
     }
 
     fn told(&mut self, mut stat: Stat) -> Result<(), Error> {
@@ -232,6 +252,11 @@ impl Receiver<'_> {
         }
         self.coming.remove(&id).map_or(Ok(()), Coming::end)
     }
+}
+
+fn list_name(bytes: Vec<u8>) -> Option<String> {
+    let name = String::from_utf8(bytes).ok()?;
+    (!name.is_empty() && name.len() <= LONGEST_LIST_NAME).then_some(name)
 }
 
 fn bytes(stat: &Stat, source: std::io::Error) -> Error {

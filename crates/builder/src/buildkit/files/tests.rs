@@ -70,7 +70,7 @@ fn transfer(from: &Path, to: &Path) -> Received {
             let root = Dir::open(from).unwrap();
             send(&[(String::new(), root)], &mut theirs).unwrap();
         });
-        receive(&Dir::open(to).unwrap(), &mut ours, &mut |_| {}).unwrap()
+        receive(&Dir::open(to).unwrap(), &mut ours, None, &mut |_| {}).unwrap()
     })
 }
 
@@ -115,7 +115,7 @@ fn error(root: &Path, says: impl IntoIterator<Item = Packet>) -> String {
         says: says.into_iter().collect(),
         ..Script::default()
     };
-    let outcome = receive(&Dir::open(root).unwrap(), &mut script, &mut |_| {});
+    let outcome = receive(&Dir::open(root).unwrap(), &mut script, None, &mut |_| {});
     outcome.unwrap_err().chain()
 }
 
@@ -187,7 +187,7 @@ fn several_trees_are_directories_of_one() {
     let (mut ours, mut theirs) = End::pair();
     std::thread::scope(|scope| {
         scope.spawn(move || send(&roots, &mut theirs).unwrap());
-        receive(&Dir::open(to.path()).unwrap(), &mut ours, &mut |_| {}).unwrap();
+        receive(&Dir::open(to.path()).unwrap(), &mut ours, None, &mut |_| {}).unwrap();
     });
     for name in ["a/d/x", "b/d/x"] {
         assert_eq!(fs::read(to.path().join(name)).unwrap(), b"1");
@@ -208,7 +208,13 @@ fn second_names_are_names_of_one_file() {
         ]),
         ..Script::default()
     };
-    receive(&Dir::open(root.path()).unwrap(), &mut script, &mut |_| {}).unwrap();
+    receive(
+        &Dir::open(root.path()).unwrap(),
+        &mut script,
+        None,
+        &mut |_| {},
+    )
+    .unwrap();
     let kinds: Vec<i32> = script.heard.iter().map(|packet| packet.kind).collect();
     assert_eq!(kinds, [1, 3]);
     assert_eq!(fs::metadata(root.path().join("a")).unwrap().nlink(), 2);
@@ -242,7 +248,7 @@ fn nothing_leads_out_of_the_directory() {
         ]),
         ..Script::default()
     };
-    receive(&Dir::open(&root).unwrap(), &mut script, &mut |_| {}).unwrap();
+    receive(&Dir::open(&root).unwrap(), &mut script, None, &mut |_| {}).unwrap();
     assert!(root.join("l/x").exists() && !outer.path().join("x").exists());
     let found = error(&root, [link("long", LINK, &"x".repeat(5000))]);
     assert!(found.contains("longer than 4096"), "{found}");
@@ -288,6 +294,67 @@ fn a_file_that_broke_off_is_asked_for_again() {
         says: VecDeque::from([sized(), end(), data(0, b"zw"), data(0, b"")]),
         ..Script::default()
     };
-    receive(&Dir::open(root.path()).unwrap(), &mut script, &mut |_| {}).unwrap();
+    receive(
+        &Dir::open(root.path()).unwrap(),
+        &mut script,
+        None,
+        &mut |_| {},
+    )
+    .unwrap();
     assert_eq!(fs::read(root.path().join("a")).unwrap(), b"zw");
+}
+
+#[test]
+fn a_list_that_is_known_is_not_told_again() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Dir::open(root.path()).unwrap();
+    let named = |kind, name: &str| Packet {
+        data: name.as_bytes().to_vec(),
+        ..Packet::of(kind)
+    };
+    let receive_from = |known: Option<&str>, says: Vec<Packet>| {
+        let mut script = Script {
+            says: says.into(),
+            ..Script::default()
+        };
+        let outcome = receive(&dir, &mut script, known, &mut |_| {});
+        outcome.map_err(|error| error.chain())
+    };
+    let first = vec![
+        stat("d", DIRECTORY),
+        link("d/l", LINK, "x"),
+        named(PacketKind::Stat, "one"),
+        Packet::of(PacketKind::Finish),
+    ];
+    let received = receive_from(None, first.clone()).unwrap();
+    assert_eq!(
+        (received.changed, received.list.as_deref()),
+        (true, Some("one"))
+    );
+    let same = || vec![named(PacketKind::Finish, "one")];
+    let received = receive_from(Some("one"), same()).unwrap();
+    assert_eq!((received.changed, received.told), (false, 0));
+    assert_eq!(received.list.as_deref(), Some("one"));
+    assert!(root.path().join("d/l").is_symlink());
+    // Of a list that is not known, or amid another one, it says nothing.
+    for (known, says) in [
+        (None, same()),
+        (Some("two"), same()),
+        (
+            Some(""),
+            vec![Packet::of(PacketKind::Stat), named(PacketKind::Finish, "")],
+        ),
+        (
+            Some("one"),
+            vec![stat("d", DIRECTORY), named(PacketKind::Finish, "one")],
+        ),
+    ] {
+        match (known, receive_from(known, says)) {
+            (Some(""), answer) => assert!(answer.unwrap().changed),
+            (known, answer) => {
+                let error = answer.unwrap_err();
+                assert!(error.contains("it ends too early"), "{known:?}: {error}");
+            }
+        }
+    }
 }

@@ -14,6 +14,9 @@ pub(crate) struct Wanted {
     pub(crate) exclude: Vec<String>,
     /// Paths that are wanted with whatever links on the way lead to.
     pub(crate) follow: Vec<String>,
+    /// The name of the list of files that the daemon has, or an empty one if it has none; none when it does
+    /// not know that lists have names.
+    pub(crate) known: Option<String>,
 }
 
 /// What is known of a directory, for those below it.

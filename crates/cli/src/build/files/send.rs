@@ -96,6 +96,14 @@ fn told(stat: Stat) -> Packet {
     }
 }
 
+/// The end of a list, with its name for a daemon that keeps it.
+fn named(kind: PacketKind, name: Option<String>) -> Packet {
+    Packet {
+        data: name.unwrap_or_default().into_bytes(),
+        ..Packet::of(kind)
+    }
+}
+
 fn directory(
     root: &Dir,
     wanted: &Wanted,
@@ -104,13 +112,20 @@ fn directory(
 ) -> Result<(), Stopped> {
     // The daemon has read the patterns already, and refuses those that make no sense.
     let selection = Selection::new(root, wanted).map_err(|_| Stopped::Gone)?;
+    let list = walk(root, &selection)?;
+    let name = wanted.known.is_some().then(|| list.name());
     let mut bundle = Bundle::new(out);
+    if name.is_some() && name == wanted.known {
+        bundle.push(named(PacketKind::Finish, name))?;
+        return bundle.flush();
+    }
     let mut paths = Vec::new();
-    walk(root, &selection, &mut |stat| {
+    for stat in list.files() {
         paths.push(stat.path.clone());
-        bundle.push(told(stat))
-    })?;
-    bundle.push(Packet::of(PacketKind::Stat))?;
+        bundle.push(told(stat))?;
+    }
+    drop(list);
+    bundle.push(named(PacketKind::Stat, name))?;
     bundle.flush()?;
     let mut above = None;
     let mut buffer = vec![0; PIECE];

@@ -32,14 +32,12 @@ fn told(wanted: &Wanted) -> String {
     let dir = tree();
     let root = Dir::open(dir.path()).unwrap();
     let selection = Selection::new(&root, wanted).unwrap();
-    let mut paths = Vec::new();
-    walk(&root, &selection, &mut |stat| {
+    let list = walk(&root, &selection).unwrap();
+    let paths = list.files().map(|stat| {
         assert_eq!((stat.uid, stat.gid), (0, 0));
-        paths.push(stat.path);
-        Ok(())
-    })
-    .unwrap();
-    paths.join(" ")
+        stat.path
+    });
+    paths.collect::<Vec<_>>().join(" ")
 }
 
 fn list(texts: &[&str]) -> Vec<String> {

@@ -2,10 +2,13 @@
 //! directory right behind it.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt as _;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use api::grpc::Message as _;
 use buildkit::mode;
 use buildkit::sync::Stat;
+use sha2::{Digest as _, Sha256};
 use sys::dir::{self, Dir, Kind};
 
 use super::select::{Known, Selection, Verdict};
@@ -33,99 +36,285 @@ pub(super) enum Stopped {
     Gone,
 }
 
-/// A directory while it is walked.
-struct Level {
-    path: String,
-    dir: Dir,
-    /// Names still to come, the next one last.
-    names: Vec<OsString>,
-    known: Known,
-    /// What it is, until it has been told of.
-    own: Option<Stat>,
+/// What a walk has found: files in the order of the protocol, as they are told.
+#[derive(Debug, Default)]
+pub(super) struct List(Vec<u8>);
+
+impl List {
+    /// What no other files are called: a digest of all that is told of these.
+    pub(super) fn name(&self) -> String {
+        let hash = Sha256::digest(&self.0);
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The files.
+    pub(super) fn files(&self) -> impl Iterator<Item = Stat> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || match rest.is_empty() {
+            true => None,
+            // Written by the walk itself: it is whole.
+            false => Stat::decode_length_delimited(&mut rest).ok(),
+        })
+    }
 }
 
-/// Tells of everything that is selected.
-pub(super) fn walk(
-    root: &Dir,
-    selection: &Selection,
-    tell: &mut dyn FnMut(Stat) -> Result<(), Stopped>,
-) -> Result<(), Stopped> {
-    let own = root
-        .open_dir(OsStr::new("."))
-        .map_err(|source| unreadable("open", ".", source))?;
-    let mut open = vec![level(String::new(), own, Known::default(), None)?];
-    while let Some(top) = open.last_mut() {
-        let Some(entry) = top.names.pop() else {
-            open.pop();
-            continue;
+/// A directory still to be read.
+struct Job {
+    path: String,
+    /// Not open yet, as many may wait: the one above, and its name there.
+    above: Arc<Dir>,
+    name: OsString,
+    known: Known,
+    /// Where in [`State::done`] it goes.
+    slot: usize,
+}
+
+/// What is in a directory.
+#[derive(Default)]
+struct Listing {
+    /// What is told of it, but for what is in directories.
+    told: Vec<u8>,
+    files: usize,
+    below: Vec<Below>,
+    /// Where in [`State::done`] the first of those is; the others follow it.
+    first: usize,
+}
+
+/// A directory in it.
+struct Below {
+    /// Where in what is told it comes.
+    at: usize,
+    /// What it is, if that is told only when something in it is.
+    own: Option<Vec<u8>>,
+}
+
+/// A walk, by as many threads as there is work for.
+struct Walk<'a> {
+    selection: &'a Selection,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The next one last.
+    waiting: Vec<Job>,
+    running: usize,
+    done: Vec<Listing>,
+    files: usize,
+    failed: Option<Stopped>,
+}
+
+/// A thread takes about as long to start as this many files to look at.
+const ALONE: usize = 200;
+/// More threads find no more files: the kernel has locks, too.
+const MOST_THREADS: usize = 8;
+
+/// Lists everything that is selected.
+pub(super) fn walk(root: &Dir, selection: &Selection) -> Result<List, Stopped> {
+    let above = root.open_dir(OsStr::new("."));
+    let first = Job {
+        path: String::new(),
+        above: Arc::new(above.map_err(|source| unreadable("open", ".", source))?),
+        name: OsString::from("."),
+        known: Known::default(),
+        slot: 0,
+    };
+    let walk = Walk {
+        selection,
+        state: Mutex::new(State {
+            waiting: vec![first],
+            done: vec![Listing::default()],
+            ..State::default()
+        }),
+        changed: Condvar::new(),
+    };
+    std::thread::scope(|scope| {
+        while walk.step() && !walk.wants_help() {}
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        for _ in 1..threads.min(MOST_THREADS) {
+            let helper = std::thread::Builder::new();
+            // Who cannot be had is done without.
+            let _ = helper.spawn_scoped(scope, || while walk.step() {});
+        }
+        while walk.step() {}
+    });
+    let state = walk.state.into_inner();
+    let state = state.unwrap_or_else(PoisonError::into_inner);
+    match state.failed {
+        Some(stopped) => Err(stopped),
+        None => Ok(gather(state.done)),
+    }
+}
+
+impl Walk<'_> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Things are put in whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wants_help(&self) -> bool {
+        let state = self.lock();
+        state.files > ALONE && !state.waiting.is_empty()
+    }
+
+    /// Reads a directory; false when none is left, or the walk has ended.
+    fn step(&self) -> bool {
+        let mut state = self.lock();
+        let job = loop {
+            if state.failed.is_some() {
+                return false;
+            }
+            if let Some(job) = state.waiting.pop() {
+                break job;
+            }
+            if state.running == 0 {
+                return false;
+            }
+            let waited = self.changed.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
         };
+        state.running += 1;
+        drop(state);
+        let slot = job.slot;
+        let listed = listing(job, self.selection);
+        let mut state = self.lock();
+        state.running -= 1;
+        match listed {
+            Ok((listing, jobs)) => state.settle(slot, listing, jobs),
+            Err(stopped) => drop(state.failed.get_or_insert(stopped)),
+        }
+        drop(state);
+        self.changed.notify_all();
+        true
+    }
+}
+
+impl State {
+    fn settle(&mut self, slot: usize, mut listing: Listing, jobs: Vec<Job>) {
+        self.files += listing.files;
+        listing.first = self.done.len();
+        let jobs = jobs.into_iter().enumerate().rev();
+        // Backwards: the first one is the next, and deep before wide holds few directories open.
+        self.waiting.extend(jobs.map(|(index, job)| Job {
+            slot: listing.first + index,
+            ..job
+        }));
+        let count = listing.first + listing.below.len();
+        self.done.resize_with(count, Listing::default);
+        self.done[slot] = listing;
+    }
+}
+
+/// Reads one directory.
+fn listing(job: Job, selection: &Selection) -> Result<(Listing, Vec<Job>), Stopped> {
+    let dir = job.above.open_dir(&job.name);
+    let dir = dir.map_err(|source| unreadable("open", &job.path, source))?;
+    let dir = Arc::new(dir);
+    let (mut listing, mut jobs) = (Listing::default(), Vec::new());
+    for entry in names(&dir, &job.path)? {
         let Some(name) = entry.to_str() else {
             return Err(Stopped::Name(entry));
         };
-        let path = super::join(&top.path, name);
-        let status = top.dir.status(&entry);
+        let path = super::join(&job.path, name);
+        let status = dir.status(&entry);
         let status = status.map_err(|source| unreadable("lstat", &path, source))?;
         if status.kind == Kind::Socket {
             continue;
         }
         let directory = status.kind == Kind::Directory;
-        let (verdict, known) = selection.of(&path, directory, &top.known);
+        let (verdict, known) = selection.of(&path, directory, &job.known);
         if verdict == Verdict::Skip {
             continue;
         }
-        let stat = stat(&top.dir, &entry, &path, &status)?;
-        if !directory {
-            ahead(&mut open, tell)?;
-            tell(stat)?;
-            continue;
+        listing.files += 1;
+        let told = stat(&dir, &entry, path, &status)?;
+        let own = (verdict == Verdict::Look).then(|| told.encode_length_delimited_to_vec());
+        if own.is_none() {
+            write(&told, &mut listing.told);
         }
-        let inner = top.dir.open_dir(&entry);
-        let inner = inner.map_err(|source| unreadable("open", &path, source))?;
-        let own = match verdict {
-            Verdict::Take => {
-                ahead(&mut open, tell)?;
-                tell(stat)?;
-                None
-            }
-            _ => Some(stat),
-        };
-        open.push(level(path, inner, known, own)?);
+        if directory {
+            let at = listing.told.len();
+            listing.below.push(Below { at, own });
+            jobs.push(Job {
+                path: told.path,
+                above: dir.clone(),
+                name: entry,
+                known,
+                slot: 0,
+            });
+        }
     }
-    Ok(())
+    Ok((listing, jobs))
 }
 
-/// Tells of the directories above that wait for something in them.
-fn ahead(
-    open: &mut [Level],
-    tell: &mut dyn FnMut(Stat) -> Result<(), Stopped>,
-) -> Result<(), Stopped> {
-    open.iter_mut()
-        .filter_map(|level| level.own.take())
-        .try_for_each(tell)
+fn write(stat: &Stat, to: &mut Vec<u8>) {
+    // A vector takes any number of bytes.
+    let _ = stat.encode_length_delimited(to);
 }
 
-fn level(path: String, dir: Dir, known: Known, own: Option<Stat>) -> Result<Level, Stopped> {
+/// Names in the order of their bytes.
+fn names(dir: &Dir, path: &str) -> Result<Vec<OsString>, Stopped> {
     let entries = dir.entries();
-    let entries = entries.map_err(|source| unreadable("open", &path, source))?;
+    let entries = entries.map_err(|source| unreadable("open", path, source))?;
     let names: sys::Result<Vec<OsString>> = entries
-        .map(|entry| entry.map(|(name, _)| dir::name(&name).to_owned()))
+        .map(|entry| entry.map(|(name, _)| OsString::from_vec(name.into_bytes())))
         .collect();
-    let mut names = names.map_err(|source| unreadable("readdir", &path, source))?;
-    names.sort_unstable_by(|a, b| b.as_bytes().cmp(a.as_bytes()));
-    Ok(Level {
-        path,
-        dir,
-        names,
-        known,
-        own,
-    })
+    let mut names = names.map_err(|source| unreadable("readdir", path, source))?;
+    names.sort_unstable();
+    Ok(names)
 }
 
-fn stat(dir: &Dir, name: &OsStr, path: &str, status: &dir::Status) -> Result<Stat, Stopped> {
+/// A directory while listings are put together.
+struct Open {
+    listing: Listing,
+    /// So much of what is told of it has been put.
+    put: usize,
+    /// So many directories in it have been.
+    next: usize,
+    /// What it is, until something in it is told of.
+    own: Option<Vec<u8>>,
+}
+
+/// Puts listings together: what is in a directory comes right behind it.
+fn gather(mut done: Vec<Listing>) -> List {
+    let bytes = done.iter().map(|listing| listing.told.len()).sum();
+    let mut list = Vec::with_capacity(bytes);
+    let mut take = |slot: usize, own| Open {
+        listing: std::mem::take(&mut done[slot]),
+        put: 0,
+        next: 0,
+        own,
+    };
+    let mut open = vec![take(0, None)];
+    while let Some(top) = open.last() {
+        let below = top.listing.below.get(top.next);
+        let until = below.map_or(top.listing.told.len(), |below| below.at);
+        if until > top.put {
+            // Those above wait for something in them.
+            let above = open.iter_mut().filter_map(|open| open.own.take());
+            above.for_each(|own| list.extend(own));
+        }
+        let Some(top) = open.last_mut() else { break };
+        list.extend_from_slice(&top.listing.told[top.put..until]);
+        top.put = until;
+        match top.listing.below.get_mut(top.next) {
+            None => drop(open.pop()),
+            Some(below) => {
+                let (slot, own) = (top.listing.first + top.next, below.own.take());
+                top.next += 1;
+                open.push(take(slot, own));
+            }
+        }
+    }
+    List(list)
+}
+
+fn stat(dir: &Dir, name: &OsStr, path: String, status: &dir::Status) -> Result<Stat, Stopped> {
     let linkname = match status.kind {
         Kind::Symlink => {
             let target = dir.read_symlink(name);
-            let target = target.map_err(|source| unreadable("readlink", path, source))?;
+            let target = target.map_err(|source| unreadable("readlink", &path, source))?;
             target.to_string_lossy().into_owned()
         }
         _ => String::new(),
@@ -136,7 +325,7 @@ fn stat(dir: &Dir, name: &OsStr, path: &str, status: &dir::Status) -> Result<Sta
         _ => 0,
     };
     Ok(Stat {
-        path: path.to_owned(),
+        path,
         mode: mode::go(status.kind, status.mode),
         size,
         modified: seconds

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use builder::buildkit::files::{self, Kept};
+use builder::buildkit::files::{self, Kept, Received};
 use builder::graph::Local;
 use builder::solve::{Blobs, Client, Failure, Files, Tree};
 use buildkit::BytesMessage;
 use buildkit::control::VertexStatus;
 use buildkit::session as messages;
+use buildkit::sync::KNOWN_LIST;
 use engine::image::registries::{Credential, Credentials};
 use sys::dir::Dir;
 use tokio::runtime::Handle;
@@ -94,6 +95,7 @@ impl FromSession {
             ("include-patterns", local.include.clone()),
             ("exclude-patterns", local.exclude.clone()),
             ("followpaths", local.follow.clone()),
+            (KNOWN_LIST, vec![held.list().unwrap_or_default().to_owned()]),
         ]);
         let path = messages::FILE_SYNC;
         let wire = Blocking::receiving(&self.job, &self.handle, session, path, headers);
@@ -101,12 +103,13 @@ impl FromSession {
         let root = Dir::open(&held.path()).map_err(|error| {
             Failure::internal(format!("cannot open {}: {error}", held.path().display()))
         })?;
-        let outcome = files::receive(&root, &mut wire, &mut |so_far| progress(so_far.bytes));
+        let told = &mut |so_far: &Received| progress(so_far.bytes);
+        let outcome = files::receive(&root, &mut wire, held.list(), told);
         let received = outcome.map_err(|error| match self.job.cancel.is_cancelled() {
             true => Failure::cancelled(),
             false => Failure::new(error.kind(), error.chain()),
         })?;
-        let version = held.version(received.changed);
+        let version = held.version(&received);
         Ok(Tree::new(held.path(), held).known_as(version))
     }
 
