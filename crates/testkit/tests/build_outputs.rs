@@ -210,3 +210,112 @@ fn an_image_keeps_the_name_that_is_its_digest() {
     assert!(refused.stderr.contains("name-canonical"), "{refused}");
     build.brig.finish();
 }
+
+/// An image of one layer that is not compressed, as older archives have them.
+fn load_plain(build: &Build, name: &str) {
+    let dir = build.beside("plain");
+    fs::create_dir(&dir).unwrap();
+    let run = |program: &str, args: &[&str]| {
+        let mut command = Command::new(program);
+        Output::of(command.args(args).current_dir(&dir))
+            .ok()
+            .to_owned()
+    };
+    fs::write(dir.join("plain"), "plain").unwrap();
+    run("tar", &["-cf", "layer.tar", "plain"]);
+    let sum = run("sha256sum", &["layer.tar"]);
+    let sum = sum.split_whitespace().next().unwrap();
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["sha256:{sum}"]}}}}"#
+    );
+    fs::write(dir.join("config.json"), config).unwrap();
+    let manifest =
+        format!(r#"[{{"Config":"config.json","RepoTags":["{name}"],"Layers":["layer.tar"]}}]"#);
+    fs::write(dir.join("manifest.json"), manifest).unwrap();
+    run(
+        "tar",
+        &[
+            "-cf",
+            "all.tar",
+            "manifest.json",
+            "config.json",
+            "layer.tar",
+        ],
+    );
+    build.load(&dir.join("all.tar"));
+}
+
+/// What an output calls the manifest, the configuration and the layers of an image.
+fn types(build: &Build, more: &str) -> String {
+    let layout = build.beside("layout");
+    let _ = fs::remove_dir_all(&layout);
+    fs::create_dir(&layout).unwrap();
+    let tar = build.beside("layout.tar");
+    brig(build, &["-o", &output("oci", &tar, more)]).ok();
+    let mut unpack = Command::new("tar");
+    Output::of(unpack.arg("-xf").arg(&tar).arg("-C").arg(&layout)).ok();
+    let read = |path: &Path| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    };
+    let index = read(&layout.join("index.json"));
+    let top = &index["manifests"][0];
+    let digest = top["digest"].as_str().unwrap().replace(':', "/");
+    let manifest = read(&layout.join("blobs").join(digest));
+    assert_eq!(top["mediaType"], manifest["mediaType"]);
+    let mut all = vec![&manifest["mediaType"], &manifest["config"]["mediaType"]];
+    let layers = manifest["layers"].as_array().unwrap();
+    all.extend(layers.iter().map(|layer| &layer["mediaType"]));
+    let all = all.iter().map(|kind| kind.as_str().unwrap());
+    all.map(|kind| kind.trim_start_matches("application/vnd."))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn the_parts_of_an_image_are_called_and_compressed_as_is_asked() {
+    let Some(build) = Build::start() else { return };
+    load_plain(&build, "plain:1");
+    build.write("Dockerfile", "FROM plain:1\nCOPY own /own\n");
+    build.write("own", "own");
+    let oci = "oci.image.manifest.v1+json oci.image.config.v1+json";
+    let docker = "docker.distribution.manifest.v2+json docker.container.image.v1+json";
+    let both = "oci.image.layer.v1.tar+gzip oci.image.layer.v1.tar+gzip";
+    assert_eq!(
+        types(&build, ""),
+        format!("{oci} oci.image.layer.v1.tar oci.image.layer.v1.tar+gzip")
+    );
+    assert_eq!(
+        types(&build, ",force-compression=true"),
+        format!("{oci} {both}")
+    );
+    assert_eq!(
+        types(&build, ",oci-mediatypes=false,compression=gzip"),
+        format!("{docker} docker.image.rootfs.diff.tar docker.image.rootfs.diff.tar.gzip")
+    );
+    // Docker's words have no place for annotations.
+    let annotated = ",oci-mediatypes=false,force-compression=true,annotation.a=b";
+    assert_eq!(types(&build, annotated), format!("{oci} {both}"));
+    // It is an image like others.
+    let named = "type=image,name=words:1,oci-mediatypes=false";
+    brig(&build, &["-o", named]).ok();
+    let saved = build.save("words:1");
+    build.forget("words:1");
+    build.load(&saved);
+    build.write("Dockerfile", "FROM bb\nCOPY --from=words:1 / /all\n");
+    brig(&build, &["-t", "looks"]).ok();
+    assert_eq!(
+        build.says("looks", &["cat", "/all/plain", "/all/own"]),
+        "plainown"
+    );
+    for refused in [
+        "compression-level=9",
+        "compression=zstd",
+        "oci-mediatypes=perhaps",
+    ] {
+        let output = brig(&build, &["-o", &format!("type=image,{refused}")]);
+        assert_ne!(output.code, 0, "{output}");
+        let name = refused.split('=').next().unwrap();
+        assert!(output.stderr.contains(name), "{refused}: {output}");
+    }
+    build.brig.finish();
+}

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use storage::{Assembly, Layers, Part};
+use storage::{Assembly, Layers, MediaTypes, Part};
 use types::{Decimals, Digest, ImageRef, Platform};
 
 use super::progress::{Event, VertexState};
@@ -64,6 +64,11 @@ pub struct ImageOutput {
     pub latest: Option<i64>,
     /// What is said about each of what was built, in its order; nothing of what has no place here.
     pub statements: Vec<Vec<Statement>>,
+    /// What its parts are called. Docker's words have no place for annotations and statements: an image with
+    /// some is described in the others.
+    pub types: MediaTypes,
+    /// Layers that came compressed otherwise, or not at all, are compressed by gzip.
+    pub gzip_all: bool,
 }
 
 /// An image that was written.
@@ -233,6 +238,8 @@ impl Solver {
             annotations: output.index_annotations.clone(),
             names: output.names.clone(),
             by_digest: output.by_digest.clone(),
+            types: output.types(),
+            gzip_all: output.gzip_all,
         })?;
         Ok(WrittenImage {
             id: assembled.id,
@@ -244,6 +251,16 @@ impl Solver {
 }
 
 impl ImageOutput {
+    fn types(&self) -> MediaTypes {
+        let plain = self.annotations.is_empty()
+            && self.index_annotations.is_empty()
+            && self.statements.iter().all(Vec::is_empty);
+        match plain {
+            true => self.types,
+            false => MediaTypes::Oci,
+        }
+    }
+
     fn statements_of(&self, number: usize) -> Vec<(String, serde_json::Value)> {
         let statements = self.statements.get(number).into_iter().flatten();
         let pairs = statements.map(|one| (one.kind.clone(), one.predicate.clone()));

@@ -54,6 +54,7 @@ pub use named::NamedCache;
 pub use progress::{Event, Progress, Silent, Status, Time, VertexState};
 use run::{Run, lock};
 pub use said::Said;
+pub use storage::MediaTypes;
 
 use crate::graph::{Graph, Output};
 

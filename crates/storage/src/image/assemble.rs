@@ -12,6 +12,7 @@ use types::{Algorithm, Digest, ImageRef, Platform};
 
 use super::documents::{self, ATTESTATION, Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
 use super::import::write;
+use super::media_types::MediaTypes;
 use super::statements::{IN_TOTO, PREDICATE_TYPE};
 use crate::build::Layers;
 use crate::encoder::{self, name};
@@ -57,6 +58,10 @@ pub struct Assembly {
     pub names: Vec<ImageRef>,
     /// Repositories in which it is called by its digest, too: nobody else can have that name.
     pub by_digest: Vec<ImageRef>,
+    /// What its parts are called.
+    pub types: MediaTypes,
+    /// Layers that came compressed otherwise, or not at all, are compressed by gzip like those made here.
+    pub gzip_all: bool,
 }
 
 /// What has become of an [`Assembly`].
@@ -114,7 +119,7 @@ pub(crate) fn assemble(store: &Arc<Store>, assembly: &Assembly) -> Result<Assemb
     let parts: Vec<Made> = assembly
         .parts
         .iter()
-        .map(|part| make(store, &mut stage, part))
+        .map(|part| make(store, &mut stage, part, assembly))
         .collect::<Result<_, _>>()?;
     let index = match parts.as_slice() {
         [only] if !assembly.index && only.said.is_none() => None,
@@ -124,10 +129,9 @@ pub(crate) fn assemble(store: &Arc<Store>, assembly: &Assembly) -> Result<Assemb
     let top = top.ok_or_else(|| Error::image("the image", "has no platform"))?;
     let assembled = Assembled {
         id: top.digest.clone(),
-        media_type: if index.is_some() {
-            documents::INDEX
-        } else {
-            documents::MANIFEST
+        media_type: match index {
+            Some(_) => assembly.types.index(),
+            None => assembly.types.manifest(),
         }
         .to_owned(),
         size: top.size,
@@ -168,26 +172,36 @@ pub(crate) fn assemble(store: &Arc<Store>, assembly: &Assembly) -> Result<Assemb
     Ok(assembled)
 }
 
-fn make(store: &Arc<Store>, stage: &mut Stage, part: &Part) -> Result<Made, Error> {
+fn make(
+    store: &Arc<Store>,
+    stage: &mut Stage,
+    part: &Part,
+    assembly: &Assembly,
+) -> Result<Made, Error> {
+    let types = assembly.types;
     let config = write(store, &part.config, Algorithm::Sha256)?;
-    stage.add_content(&config, documents::CONFIG, None)?;
+    stage.add_content(&config, types.config(), None)?;
     let mut content = vec![config.digest.clone()];
     let mut layers = Vec::new();
     for diff_id in part.layers.ids() {
-        let layer = content_of(store, stage, diff_id)?;
+        let mut layer = content_of(store, stage, diff_id)?;
+        if assembly.gzip_all && types.layer(&layer.media_type) != types.layer(GZIP_LAYER) {
+            layer = packed(store, stage, diff_id)?;
+        }
+        layer.media_type = types.layer(&layer.media_type).to_owned();
         content.push(layer.digest.clone());
         layers.push(layer);
     }
     let manifest = Manifest {
         schema_version: 2,
-        media_type: documents::MANIFEST,
-        config: Descriptor::new(documents::CONFIG, config.digest.clone(), config.size),
+        media_type: types.manifest(),
+        config: Descriptor::new(types.config(), config.digest.clone(), config.size),
         layers,
         annotations: &part.annotations,
     };
     let manifest = documents::print("the manifest", &manifest)?;
     let manifest = write(store, &manifest, Algorithm::Sha256)?;
-    stage.add_content(&manifest, documents::MANIFEST, None)?;
+    stage.add_content(&manifest, types.manifest(), None)?;
     content.push(manifest.digest.clone());
     let said = match part.statements.is_empty() {
         true => None,
@@ -264,6 +278,7 @@ fn index(
     parts: &[Made],
     assembly: &Assembly,
 ) -> Result<Blob, Error> {
+    let types = assembly.types;
     let manifests = parts.iter().map(|part| {
         let manifest = &part.manifest;
         let platform = &part.platform;
@@ -273,7 +288,7 @@ fn index(
                 os: platform.os.clone(),
                 variant: platform.variant.clone(),
             }),
-            ..Descriptor::new(documents::MANIFEST, manifest.digest.clone(), manifest.size)
+            ..Descriptor::new(types.manifest(), manifest.digest.clone(), manifest.size)
         }
     });
     // No machine runs a statement.
@@ -296,13 +311,13 @@ fn index(
     });
     let index = Index {
         schema_version: 2,
-        media_type: documents::INDEX,
+        media_type: types.index(),
         manifests: manifests.chain(said).collect(),
         annotations: &assembly.annotations,
     };
     let text = documents::print("the index", &index)?;
     let blob = write(store, &text, Algorithm::Sha256)?;
-    stage.add_content(&blob, documents::INDEX, None)?;
+    stage.add_content(&blob, types.index(), None)?;
     Ok(blob)
 }
 
@@ -320,6 +335,11 @@ pub(crate) fn content_of(
     {
         return Ok(known);
     }
+    packed(store, stage, diff_id)
+}
+
+/// What a layer is when this program compresses it.
+fn packed(store: &Arc<Store>, stage: &mut Stage, diff_id: &Digest) -> Result<Descriptor, Error> {
     let (number, _) = stage.layer(diff_id)?;
     let layer = store.paths.layer(number);
     let archive = Rebuilt::open(&layer).map_err(Error::file("read", &layer))?;

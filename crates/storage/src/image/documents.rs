@@ -26,7 +26,7 @@ pub(crate) const ATTESTATION: &str = "attestation-manifest";
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+pub(crate) const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 /// The name an image is stored under, of containerd's and Docker's archives.
 pub(crate) const FULL_NAME: &str = "io.containerd.image.name";
 /// The name by the specification: often only a tag.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use builder::solve::{Built, Failure};
+use builder::solve::{Built, Failure, MediaTypes};
 use types::{ErrorKind, ImageRef};
 
 /// What Docker's daemon calls images that have no name: they have none.
@@ -16,6 +16,7 @@ pub(super) fn done_here(kind: &str, attributes: &HashMap<String, String>) -> Res
             "registry.insecure" => !no(value),
             "tar" | "store" => no(value),
             "compression" => value != "gzip",
+            "compression-level" => true,
             _ => false,
         };
         if refused {
@@ -25,6 +26,14 @@ pub(super) fn done_here(kind: &str, attributes: &HashMap<String, String>) -> Res
         }
     }
     Ok(())
+}
+
+/// In whose words the image is described: `oci-mediatypes`.
+pub(super) fn media_types(attributes: &HashMap<String, String>) -> Result<MediaTypes, Failure> {
+    Ok(match flag(attributes, "oci-mediatypes")? {
+        Some(false) => MediaTypes::Docker,
+        Some(true) | None => MediaTypes::Oci,
+    })
 }
 
 /// The time that no file of the image may be younger than: what `SOURCE_DATE_EPOCH` says, if times are to be
@@ -124,6 +133,7 @@ mod tests {
         for (name, value) in [
             ("tar", "false"),
             ("compression", "zstd"),
+            ("compression-level", "9"),
             ("registry.insecure", "true"),
         ] {
             assert!(refused(name, value), "{name}");
@@ -131,6 +141,8 @@ mod tests {
         for (name, value) in [
             ("push-by-digest", "false"),
             ("compression", "gzip"),
+            ("force-compression", "true"),
+            ("oci-mediatypes", "false"),
             ("name", "a,b"),
             ("push", "true"),
             ("platform-split", "false"),

@@ -21,7 +21,9 @@ use tonic::{Code, Status};
 use types::{Digest, ImageRef, Platform};
 
 use super::attest;
-use super::attributes::{annotations, dangling, done_here, flag, latest, names, truth};
+use super::attributes::{
+    annotations, dangling, done_here, flag, latest, media_types, names, truth,
+};
 use super::caches::{self, CacheTo};
 use super::client::FromSession;
 use super::frontend::{Step, of_files};
@@ -214,6 +216,8 @@ impl Writer {
             index_annotations: annotations(attributes, &["annotation-index."]),
             index: built.len() > 1,
             statements: said.to_vec(),
+            types: media_types(attributes)?,
+            gzip_all: flag(attributes, "force-compression")?.unwrap_or(false),
         };
         let solver = &self.app.builds.solver;
         let written = self.ask(|ask| solver.write_image(ask, built, &output))?;

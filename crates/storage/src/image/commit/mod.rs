@@ -22,28 +22,13 @@ use crate::compress::Format;
 use crate::content;
 use crate::error::Error;
 use crate::gc::parse_digest;
+use crate::image::MediaTypes;
 use crate::layer::{Unpacked, gave_up};
 use crate::pipe;
 use crate::snapshot::UPPER;
 use crate::stage::{NewImage, NewManifest, Stage};
 use crate::store::Store;
 use crate::temp::Blob;
-
-/// Docker's types of layers, and what they are called in a manifest of ours.
-const LAYER_TYPES: [(&str, &str); 3] = [
-    (
-        "application/vnd.docker.image.rootfs.diff.tar.gzip",
-        "application/vnd.oci.image.layer.v1.tar+gzip",
-    ),
-    (
-        "application/vnd.docker.image.rootfs.diff.tar",
-        "application/vnd.oci.image.layer.v1.tar",
-    ),
-    (
-        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
-        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
-    ),
-];
 
 /// What the new image keeps of a configuration.
 #[derive(Debug, Deserialize)]
@@ -160,12 +145,7 @@ fn hold(stage: &mut Stage, manifest: &Manifest, base: &Base) -> Result<(), Error
 }
 
 fn of_ours(mut layer: Descriptor) -> Descriptor {
-    let known = LAYER_TYPES
-        .iter()
-        .find(|(docker, _)| *docker == layer.media_type);
-    if let Some((_, ours)) = known {
-        layer.media_type = (*ours).to_owned();
-    }
+    layer.media_type = MediaTypes::Oci.layer(&layer.media_type).to_owned();
     layer
 }
 
