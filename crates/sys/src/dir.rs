@@ -109,6 +109,15 @@ impl Dir {
         }
     }
 
+    /// The same where no symbolic link may be on the way: `ELOOP` when one is.
+    pub fn open_in_root_without_links(&self, path: &[u8]) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        retry(|| rustix::fs::openat2(&self.0, path, flags, Mode::empty(), resolve))
+            .named("openat2")
+            .map(Self)
+    }
+
     /// Opens a directory in it, for reading.
     pub fn open_dir(&self, name: &OsStr) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -410,6 +419,9 @@ mod tests {
                 inside
             );
         }
+        assert!(dir.open_in_root_without_links(b"/etc").is_ok());
+        let error = dir.open_in_root_without_links(b"/abs").unwrap_err();
+        assert_eq!(error.errno, Errno::LOOP);
         let error = dir.open_dir(OsStr::new("abs")).unwrap_err();
         assert_eq!(error.errno, Errno::NOTDIR);
     }

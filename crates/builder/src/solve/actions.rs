@@ -7,7 +7,7 @@ use sys::dir::{Dir, Kind as FileKind};
 use types::ErrorKind;
 
 use super::Failure;
-use super::copy::{self, Marks};
+use super::copy::{self, Marks, Target};
 use super::files::{self, Files, Kind};
 use super::run::Run;
 use super::tree;
@@ -146,6 +146,7 @@ impl Work<'_> {
             None => None,
         };
         let names = known_to.is_some();
+        let upper = Dir::open(&draft.upper()).map_err(tree::failed("open", "/"))?;
         mounts.extend(known_to.map(|files| files.mount()));
         files::with_mounts(&mounts, &self.run.solver.place(), |roots| {
             let known = match names {
@@ -153,7 +154,11 @@ impl Work<'_> {
                 false => roots.first(),
             };
             let ids = owner(act).map(|owner| ids(owner, known)).transpose()?;
-            change(&roots[0], roots.get(1), act, ids)
+            let to = Target {
+                root: &roots[0],
+                upper: Some(&upper),
+            };
+            change(to, roots.get(1), act, ids)
         })?;
         Ok(draft)
     }
@@ -182,7 +187,7 @@ fn asks(act: &Act, operand: Operand) -> bool {
 }
 
 fn change(
-    root: &Dir,
+    to: Target<'_>,
     from: Option<&Dir>,
     act: &Act,
     owner: Option<(u32, u32)>,
@@ -191,9 +196,10 @@ fn change(
         owner,
         time: time.map(copy::time_of),
     };
+    let root = to.root;
     match act {
         Act::Copy(files) => match from {
-            Some(from) => copy::copy(from, root, files, marks(&files.time)),
+            Some(from) => copy::copy(from, to, files, marks(&files.time)),
             None => Ok(()),
         },
         Act::MakeFile {

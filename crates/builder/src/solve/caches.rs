@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use storage::Draft;
 
-use super::copy::{self, Marks};
+use super::copy::{self, Marks, Target};
 use super::files::Files;
 use super::run::Run;
 use super::{Failure, files};
@@ -154,7 +154,7 @@ fn fill(run: &Run<'_>, input: &Files, selector: &str, draft: &Draft) -> Result<(
     let to = sys::dir::Dir::open(&above)
         .map_err(|error| Failure::internal(format!("cannot begin a cache: {error}")))?;
     files::with_mounts(&[input.mount()], &run.solver.place(), |roots| {
-        copy::copy(&roots[0], &to, &what, Marks::default())
+        copy::copy(&roots[0], Target::plain(&to), &what, Marks::default())
     })
 }
 

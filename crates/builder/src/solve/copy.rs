@@ -37,8 +37,29 @@ pub(super) struct Marks {
     pub(super) time: Option<Time>,
 }
 
+/// Where files are copied to.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    /// The root, which is an overlay.
+    pub(super) root: &'a Dir,
+    /// What is written to by way of that.
+    pub(super) upper: Option<&'a Dir>,
+}
+
+impl<'a> Target<'a> {
+    /// A directory of whatever kind.
+    pub(super) fn plain(root: &'a Dir) -> Self {
+        Self { root, upper: None }
+    }
+}
+
 /// Does one copy.
-pub(super) fn copy(from: &Dir, to: &Dir, what: &CopyFiles, marks: Marks) -> Result<(), Failure> {
+pub(super) fn copy(
+    from: &Dir,
+    Target { root: to, upper }: Target<'_>,
+    what: &CopyFiles,
+    marks: Marks,
+) -> Result<(), Failure> {
     for path in &what.required {
         if locate(from, path, true)?.is_none() {
             return Err(not_found(path));
@@ -53,6 +74,7 @@ pub(super) fn copy(from: &Dir, to: &Dir, what: &CopyFiles, marks: Marks) -> Resu
     }
     let mut copier = Copier {
         to,
+        upper,
         what,
         marks,
         filter: Filter::new(&what.include, &what.exclude)?,
@@ -76,8 +98,18 @@ fn not_found(path: &str) -> Failure {
     Failure::new(ErrorKind::NotFound, sentence)
 }
 
+/// A directory that is put into.
+struct Opened {
+    dir: Dir,
+    /// Whether it is the upper directory's own: of an overlay's directory that this walk has made nothing is
+    /// anywhere else, and to make files there costs half of what it costs by way of the overlay. Nothing below
+    /// such a directory has been looked for in the overlay, which therefore finds all when it is.
+    direct: bool,
+}
+
 struct Copier<'a> {
     to: &'a Dir,
+    upper: Option<&'a Dir>,
     what: &'a CopyFiles,
     marks: Marks,
     filter: Filter,
@@ -86,7 +118,7 @@ struct Copier<'a> {
     /// Directories get their times last, for what is put into them changes them.
     times: Vec<(String, Time)>,
     /// The directory that the last name was put into.
-    above: Option<(String, Dir)>,
+    above: Option<(String, Opened)>,
     /// Directories that this walk has made: nothing is in the way there.
     fresh: HashSet<String>,
 }
@@ -209,25 +241,34 @@ impl Copier<'_> {
     fn put(&mut self, found: &Found<'_>, target: &str) -> Result<(), Failure> {
         let (above, name) = target.rsplit_once('/').unwrap_or(("", target));
         let known = self.above.take().filter(|(known, _)| known == above);
-        let dir = match known {
-            Some((_, dir)) => dir,
-            None => {
-                let dir = self.to.open_in_root(&name::bytes(above));
-                dir.map_err(failed("open", above))?
-            }
+        let opened = match known {
+            Some((_, opened)) => opened,
+            None => self.open(above)?,
         };
-        self.put_into(&dir, (above, &name::name(name)), found, target)?;
-        self.above = Some((above.to_owned(), dir));
+        self.put_into(&opened, (above, &name::name(name)), found, target)?;
+        self.above = Some((above.to_owned(), opened));
         Ok(())
+    }
+
+    fn open(&self, path: &str) -> Result<Opened, Failure> {
+        let bytes = name::bytes(path);
+        // The upper directory's own directories hide all else: the same names lead to the same ones.
+        let upper = self.upper.filter(|_| self.fresh.contains(path));
+        if let Some(Ok(dir)) = upper.map(|upper| upper.open_in_root_without_links(&bytes)) {
+            return Ok(Opened { dir, direct: true });
+        }
+        let dir = self.to.open_in_root(&bytes).map_err(failed("open", path))?;
+        Ok(Opened { dir, direct: false })
     }
 
     fn put_into(
         &mut self,
-        dir: &Dir,
+        opened: &Opened,
         (above, name): (&str, &OsStr),
         found: &Found<'_>,
         target: &str,
     ) -> Result<(), Failure> {
+        let dir = &opened.dir;
         match self.fresh.contains(above) {
             true if found.status.kind == Kind::Directory => {
                 self.fresh.insert(target.to_owned());
@@ -236,7 +277,7 @@ impl Copier<'_> {
             false if !self.make_room(dir, name, found, target)? => return Ok(()),
             false => {}
         }
-        if self.link(dir, name, found, target)? {
+        if self.link(opened, (above, name), found, target)? {
             return Ok(());
         }
         if found.status.kind == Kind::File {
@@ -329,23 +370,38 @@ impl Copier<'_> {
     /// A second name of a file that was copied.
     fn link(
         &mut self,
-        dir: &Dir,
-        name: &OsStr,
+        opened: &Opened,
+        (above, name): (&str, &OsStr),
         found: &Found<'_>,
         target: &str,
     ) -> Result<bool, Failure> {
         if found.status.links < 2 || found.status.kind != Kind::File {
             return Ok(false);
         }
-        if let Some(first) = self.links.get(&found.status.identity)
-            && let Some(first) = locate(self.to, first, false)?
-        {
-            dir.make_link(name, &first.dir, &first.name)
-                .map_err(failed("link", target))?;
-            return Ok(true);
+        let Some(first) = self.links.get(&found.status.identity) else {
+            self.links.insert(found.status.identity, target.to_owned());
+            return Ok(false);
+        };
+        let (first_above, first_name) = first.rsplit_once('/').unwrap_or(("", first));
+        let first_name = &name::name(first_name);
+        let from = self.open(first_above)?;
+        let linked = match from.direct == opened.direct {
+            true => opened.dir.make_link(name, &from.dir, first_name),
+            // Of both of them only the overlay knows.
+            false => {
+                let overlay = |path: &str| self.to.open_in_root(&name::bytes(path));
+                overlay(above)
+                    .and_then(|into| into.make_link(name, &overlay(first_above)?, first_name))
+            }
+        };
+        match linked {
+            // Something else has taken its place.
+            Err(error) if error.errno == Errno::NOENT => {
+                self.links.insert(found.status.identity, target.to_owned());
+                Ok(false)
+            }
+            linked => linked.map_err(failed("link", target)).map(|()| true),
         }
-        self.links.insert(found.status.identity, target.to_owned());
-        Ok(false)
     }
 
     fn make(
@@ -428,12 +484,18 @@ impl Copier<'_> {
 
     fn finish(self) -> Result<(), Failure> {
         for (path, time) in self.times.iter().rev() {
-            if let Some(place) = locate(self.to, path, true)? {
-                place
-                    .dir
-                    .set_modified(&place.name, *time)
-                    .map_err(failed("change the time of", path))?;
-            }
+            let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let set = match self.fresh.contains(above) {
+                true => {
+                    let opened = self.open(above)?;
+                    opened.dir.set_modified(&name::name(name), *time)
+                }
+                false => match locate(self.to, path, true)? {
+                    Some(place) => place.dir.set_modified(&place.name, *time),
+                    None => continue,
+                },
+            };
+            set.map_err(failed("change the time of", path))?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use types::ErrorKind;
 
-use super::copy::{self, Marks};
+use super::copy::{self, Marks, Target};
 use super::files::{Files, Kind, with_mounts};
 use super::run::Run;
 use super::{Client, Failure};
@@ -53,7 +53,12 @@ pub(super) fn repository(run: &Run<'_>, git: &Git) -> Result<Files, Failure> {
     }
     if !git.skip_submodules {
         let update = ["submodule", "update", "--quiet", "--init", "--recursive"];
-        place.git(&[update.as_slice(), &["--depth=1"]].concat())?;
+        let shallow = [update.as_slice(), &["--depth=1"]].concat();
+        if place.git(&shallow).is_err() {
+            // A server that gives no part of the history gives all of it.
+            place.run.check()?;
+            place.git(&update)?;
+        }
     }
     take(run, git, &place.tree)
 }
@@ -137,7 +142,7 @@ fn take(run: &Run<'_>, git: &Git, dir: &Path) -> Result<Files, Failure> {
         time: None,
     };
     with_mounts(&[from, result.mount()], &run.solver.place(), |roots| {
-        copy::copy(&roots[0], &roots[1], &what, owner)
+        copy::copy(&roots[0], Target::plain(&roots[1]), &what, owner)
     })?;
     Ok(run.files(Kind::Layers(result.commit()?)))
 }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use storage::{Layers, Storage};
 use types::Digest;
 
-use super::copy::{self, Marks};
+use super::copy::{self, Marks, Target};
 use super::files::{Files, Kind, with_mounts};
 use super::memory::Step;
 use super::progress::{Event, Time, VertexState};
@@ -97,7 +97,8 @@ impl Run<'_> {
         };
         let mounts = [files.mount(), draft.mount()];
         with_mounts(&mounts, &self.solver.place(), |roots| {
-            copy::copy(&roots[0], &roots[1], &everything, Marks::default())
+            let target = Target::plain(&roots[1]);
+            copy::copy(&roots[0], target, &everything, Marks::default())
         })?;
         Ok(draft.commit()?)
     }
