@@ -253,7 +253,11 @@ fn source(
             None => return Err(no_secret(&secret.id)),
         },
         MountSource::Agent(agent) => match run.ask.client.agent(&agent.id)? {
-            Some(path) => StepSource::Bind(path),
+            Some(path) => StepSource::Socket {
+                path,
+                owner: (agent.uid, agent.gid),
+                mode: agent.mode,
+            },
             None if agent.optional => return Ok(None),
             None => {
                 let sentence = format!("ssh agent {}: not found", agent.id);

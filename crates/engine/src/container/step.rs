@@ -140,8 +140,15 @@ pub struct StepMount {
 /// What is mounted.
 #[derive(Debug, Clone)]
 pub enum StepSource {
-    /// A file or directory of the machine.
-    Bind(PathBuf),
+    /// A socket of the client's on the machine, for this step alone.
+    Socket {
+        /// Where it is.
+        path: PathBuf,
+        /// Its owner.
+        owner: (u32, u32),
+        /// Its mode: who may not write to it cannot connect.
+        mode: u32,
+    },
     /// What a [`Mount`] says; its target is the step's to say.
     Given(Mount),
     /// Memory, at most so many bytes; 0 is half of the machine's.
@@ -355,9 +362,11 @@ fn write_secrets(
     };
     let mut paths = Vec::new();
     for (number, mount) in mounts.iter().enumerate() {
-        if let (StepSource::Bind(path), Some(_)) = (&mount.source, ids) {
-            let (uid, gid) = outside((0, 0))?;
+        if let StepSource::Socket { path, owner, mode } = &mount.source {
+            let (uid, gid) = outside(*owner)?;
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(*mode);
             std::os::unix::fs::lchown(path, Some(uid), Some(gid))
+                .and_then(|()| std::fs::set_permissions(path, mode))
                 .map_err(Error::io(format!("give away {}", path.display())))?;
         }
         let StepSource::Secret { bytes, owner, mode } = &mount.source else {
@@ -387,7 +396,7 @@ fn label_mounts(
 ) -> Result<(), Error> {
     for (mount, secret) in mounts.iter().zip(secrets) {
         match (&mount.source, secret) {
-            (StepSource::Bind(path), _) => selinux::label_own(labels, path, true)?,
+            (StepSource::Socket { path, .. }, _) => selinux::label_own(labels, path, true)?,
             (StepSource::Given(given), _) if given.kind == "bind" => {
                 selinux::label_own(labels, &given.source, true)?;
             }
@@ -529,7 +538,7 @@ fn mount(spec: &mut Spec, mounts: &[StepMount], secrets: &[Option<PathBuf>], tra
         let access = if mount.read_only { "ro" } else { "rw" };
         let mut options = vec![access.to_owned(), "nosuid".to_owned(), "nodev".to_owned()];
         let (kind, source) = match &mount.source {
-            StepSource::Bind(path) => ("bind", path.clone()),
+            StepSource::Socket { path, .. } => ("bind", path.clone()),
             StepSource::Secret { .. } => ("bind", secret.clone().unwrap_or_default()),
             StepSource::Given(given) => ("bind", given.source.clone()),
             StepSource::Memory(size) => {
