@@ -55,8 +55,18 @@ fn an_address_leads_to_the_web_only() {
     let server = Server::start(move |request: &Request| match request.path() {
         "/file" => Reply::new(302, "").header("Location", &there),
         "/self" => Reply::new(302, "").header("Location", "/self"),
+        "/web" => Reply::new(302, "").header("Location", "/plain"),
+        "/plain" => Reply::new(200, "of-the-web"),
         _ => Reply::new(404, ""),
     });
+    // What is not followed to the machine is followed on the web.
+    let web = format!("http://{}/web", server.address());
+    build.write("Dockerfile", &format!("FROM bb\nADD {web} /f\n"));
+    for client in [Client::Brig, Client::Docker28] {
+        let words = ["build", "--no-cache", "-t", "web", build.dir()];
+        build.brig.with(client, &words).ok();
+        assert_eq!(build.says("web", &["cat", "/f"]), "of-the-web");
+    }
     for address in [
         target,
         format!("http://{}/file", server.address()),
@@ -78,47 +88,75 @@ fn an_address_leads_to_the_web_only() {
     build.brig.finish();
 }
 
-/// A symbolic link of an image, or of an archive, on the way to where files are put.
-#[test]
-fn links_on_the_way_lead_nowhere_on_the_machine() {
-    let Some(build) = Build::start() else { return };
-    let host = guarded(&build);
-    build.write("f", "planted");
+/// An archive with a link that leads to a directory, and a file below the link; `up`, and one far above.
+fn planted(build: &Build, to: &Path, up: bool) {
+    let archive = build.context.path().join("planted.tar");
     let tar = build.beside("planted");
+    for old in [&tar, &archive] {
+        let _ = fs::remove_dir_all(old).or_else(|_| fs::remove_file(old));
+    }
     fs::create_dir(&tar).unwrap();
-    symlink(&host, tar.join("way")).unwrap();
     let pack = |args: &[&str]| {
-        let archive = build.context.path().join("planted.tar");
         let mut command = Command::new("tar");
-        command
-            .arg("--append")
-            .arg("--file")
-            .arg(archive)
-            .args(args);
-        Output::of(command.current_dir(&tar)).ok().to_owned()
+        command.arg("--append").arg("--file").arg(&archive);
+        Output::of(command.args(args).current_dir(&tar)).ok();
     };
+    symlink(to, tar.join("way")).unwrap();
     pack(&["way"]);
     fs::remove_file(tar.join("way")).unwrap();
     fs::create_dir(tar.join("way")).unwrap();
     fs::write(tar.join("way/planted"), "planted").unwrap();
     pack(&["way/planted"]);
-    let above = format!("--transform=s,^,{}/,", "../".repeat(20));
-    let planted = tar.join("way/planted");
-    pack(&["--absolute-names", &above, planted.to_str().unwrap()]);
-    let host_text = host.display();
+    if up {
+        let above = format!("--transform=s,^,{}/,", "../".repeat(20));
+        let planted = tar.join("way/planted");
+        pack(&["--absolute-names", &above, planted.to_str().unwrap()]);
+    }
+}
+
+/// Steps that write through links to a directory.
+fn through_links(build: &Build, to: &str) {
+    build.write("f", "planted");
     build.write(
         "Dockerfile",
         &format!(
-            "FROM bb AS base\nRUN ln -s {host_text} /way && ln -s {host_text}/guarded /file && \
-             mkdir /up && ln -s ../../../../../../../../../..{host_text} /up/way\n\
+            "FROM bb AS base\nRUN mkdir /inside && echo -n of-the-image >/inside/guarded\n\
+             RUN ln -s {to} /way && ln -s {to}/guarded /file && \
+             mkdir /up && ln -s ../../../../../../../../../..{to} /up/way\n\
              FROM base AS copied\nCOPY f /way/planted\nCOPY f /file\nCOPY f /up/way/more\n\
-             FROM base AS made\nWORKDIR /way/below\nRUN echo x >f\n\
-             FROM base AS mounted\nRUN --mount=type=tmpfs,target=/way/t --mount=type=cache,target=/up/way/c true\n\
+             FROM base AS made\nWORKDIR /way/below\nRUN echo -n x >f\n\
+             FROM base AS mounted\n\
+             RUN --mount=type=tmpfs,target=/way/t --mount=type=cache,target=/up/way/c touch /way/t/x /up/way/c/x\n\
              FROM base AS added\nADD planted.tar /\n\
              FROM base AS linked\nCOPY --link f /way/planted\n\
              FROM base AS parents\nCOPY --from=base --parents /way/./ /got/\n"
         ),
     );
+}
+
+/// A symbolic link of an image, or of an archive, on the way to where files are put.
+#[test]
+fn links_on_the_way_lead_nowhere_on_the_machine() {
+    let Some(build) = Build::start() else { return };
+    let host = guarded(&build);
+    // Where the links lead to a directory of the image, files get there: each of them is a way.
+    through_links(&build, "/inside");
+    planted(&build, Path::new("/inside"), false);
+    for (target, path, text) in [
+        ("copied", "/inside/planted", "planted"),
+        ("copied", "/inside/guarded", "planted"),
+        ("copied", "/inside/more", "planted"),
+        ("made", "/inside/below/f", "x"),
+        ("mounted", "/inside/guarded", "of-the-image"),
+        ("added", "/way/planted", "planted"),
+        ("linked", "/way/planted", "planted"),
+        ("parents", "/inside/guarded", "of-the-image"),
+    ] {
+        brig(&build, &["--target", target, "-t", target], build.dir()).ok();
+        assert_eq!(build.says(target, &["cat", path]), text, "{target}");
+    }
+    through_links(&build, host.to_str().unwrap());
+    planted(&build, &host, true);
     for target in ["copied", "made", "mounted", "added", "linked", "parents"] {
         let image = format!("{target}:1");
         // Whether it can be built is another matter: nothing may come of it here.
@@ -140,7 +178,7 @@ fn links_on_the_way_lead_nowhere_on_the_machine() {
     build.brig.finish();
 }
 
-fn git(dir: &Path, args: &[&str]) {
+fn git(dir: &Path, args: &[&str]) -> String {
     let mut command = Command::new("git");
     command
         .args(["-c", "user.name=t", "-c", "user.email=t@t"])
@@ -148,7 +186,36 @@ fn git(dir: &Path, args: &[&str]) {
         .current_dir(dir)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1");
-    Output::of(&mut command).ok();
+    Output::of(&mut command).ok().to_owned()
+}
+
+/// A repository with one file, and its commit.
+fn repository(dir: &Path, text: &str) -> String {
+    fs::create_dir_all(dir).unwrap();
+    git(dir, &["init", "-q", "-b", "main", "."]);
+    fs::write(dir.join("own"), text).unwrap();
+    commit(dir)
+}
+
+fn commit(dir: &Path) -> String {
+    git(dir, &["add", "-A"]);
+    git(dir, &["commit", "-q", "-m", "more"]);
+    git(dir, &["rev-parse", "HEAD"])
+}
+
+/// Adds a module to a repository's index.
+fn module(dir: &Path, path: &str, commit: &str, url: &str) {
+    let file = dir.join(".gitmodules");
+    let mut text = fs::read_to_string(&file).unwrap_or_default();
+    text.push_str(&format!(
+        "[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n"
+    ));
+    fs::write(&file, text).unwrap();
+    fs::create_dir_all(dir.join(path)).unwrap();
+    let entry = format!("160000,{commit},{path}");
+    git(dir, &["update-index", "--add", "--cacheinfo", &entry]);
+    git(dir, &["add", ".gitmodules"]);
+    git(dir, &["commit", "-q", "-m", "a module"]);
 }
 
 /// What stands behind `#` of a repository's address, and links and modules in it.
@@ -162,28 +229,55 @@ fn a_repository_gets_nothing_of_the_machine() {
     let host = guarded(&build);
     let marker = build.beside("marker");
     let (web, work) = (build.beside("web"), build.beside("web/work"));
-    fs::create_dir_all(&work).unwrap();
-    git(&work, &["init", "-q", "-b", "main", "."]);
-    fs::write(work.join("Dockerfile"), "FROM bb\nCOPY . /all\n").unwrap();
-    symlink(&host, work.join("link")).unwrap();
-    symlink("../../../../../../../../../../../", work.join("up")).unwrap();
-    let modules = format!(
-        "[submodule \"a\"]\n\tpath = a\n\turl = ext::sh -c touch% {0}\n[submodule \"b\"]\n\tpath = b\n\turl = {1}\n",
-        marker.display(),
-        host.display()
-    );
-    fs::write(work.join(".gitmodules"), modules).unwrap();
-    git(&work, &["add", "-A"]);
-    git(&work, &["commit", "-q", "-m", "first"]);
-    git(&web, &["clone", "-q", "--bare", "work", "repo.git"]);
-    git(&web.join("repo.git"), &["update-server-info"]);
+    let private = build.beside("private");
+    let hidden = repository(&private, "of-the-machine");
+    let own = repository(&web.join("module"), "of-the-module");
+    git(&web, &["clone", "-q", "--bare", "module", "module.git"]);
+    git(&web.join("module.git"), &["update-server-info"]);
+    let served = web.clone();
     let server = Server::start(move |request: &Request| {
-        match fs::read(web.join(request.path().trim_start_matches('/'))) {
+        match fs::read(served.join(request.path().trim_start_matches('/'))) {
             Ok(bytes) => Reply::new(200, bytes),
             Err(_) => Reply::new(404, ""),
         }
     });
+    repository(&work, "own");
+    fs::write(work.join("Dockerfile"), "FROM bb\nCOPY . /all\n").unwrap();
+    fs::create_dir(work.join("below")).unwrap();
+    fs::copy(work.join("Dockerfile"), work.join("below/Dockerfile")).unwrap();
+    commit(&work);
+    git(&work, &["branch", "plain"]);
+    git(&work, &["checkout", "-q", "-b", "modules"]);
+    let web_module = format!("http://{}/module.git", server.address());
+    module(&work, "m", &own, &web_module);
+    // One of a bad address each: the first that cannot be had ends a build.
+    let runs = format!("ext::sh -c touch% {}", marker.display());
+    let path = private.display().to_string();
+    for (branch, url) in [
+        ("runs", runs),
+        ("path", path.clone()),
+        ("file", format!("file://{path}")),
+        ("option", "--upload-pack=true".to_owned()),
+    ] {
+        git(&work, &["checkout", "-q", "-b", branch, "plain"]);
+        module(&work, "a", &hidden, &url);
+    }
+    git(&work, &["checkout", "-q", "main"]);
+    symlink(&host, work.join("link")).unwrap();
+    symlink("../../../../../../../../../../../", work.join("up")).unwrap();
+    commit(&work);
+    git(&web, &["clone", "-q", "--bare", "work", "repo.git"]);
+    git(&web.join("repo.git"), &["update-server-info"]);
     let address = format!("http://{}/repo.git", server.address());
+    // What is a repository's own, and a module's on the web, comes.
+    for (part, path, text) in [
+        ("#plain", "/all/own", "own"),
+        ("#plain:below", "/all/Dockerfile", "FROM bb\nCOPY . /all"),
+        ("#modules", "/all/m/own", "of-the-module"),
+    ] {
+        brig(&build, &["-t", "own"], &format!("{address}{part}")).ok();
+        assert_eq!(build.says("own", &["cat", path]), text, "{part}");
+    }
     let touch = format!("touch {}", marker.display());
     let inside = host.strip_prefix("/").unwrap().display().to_string();
     for part in [
@@ -194,6 +288,10 @@ fn a_repository_gets_nothing_of_the_machine() {
         "#main:link".to_owned(),
         format!("#main:up/{inside}"),
         "#main".to_owned(),
+        "#runs".to_owned(),
+        "#path".to_owned(),
+        "#file".to_owned(),
+        "#option".to_owned(),
     ] {
         let output = brig(&build, &["-t", "x"], &format!("{address}{part}"));
         if output.code == 0 {
