@@ -149,6 +149,64 @@ fn only_what_has_changed_is_built_again() {
     build.brig.finish();
 }
 
+/// A context of more files than one thread is left to list, built again and again: whatever was done to it
+/// meanwhile is in the next image, and what was done to what is left out is not.
+#[test]
+fn whatever_has_changed_in_a_context_is_found() {
+    let Some(build) = Build::start() else { return };
+    for number in 0..600 {
+        build.write(&format!("tree/{}/{number}", number % 30), "old");
+    }
+    build.write(".dockerignore", "tree/out\n");
+    build.write("Dockerfile", "FROM bb\nCOPY tree /tree\n");
+    let cached = |tag: &str| {
+        let output = build.build(&["--progress=plain", "-t", tag]);
+        output.ok();
+        output.stderr.contains("CACHED")
+    };
+    let says = |command: &str| build.says("x", &["sh", "-c", command]);
+    assert!(!cached("x"));
+    // Nothing is told twice, however often.
+    assert!(cached("x") && cached("x"));
+    let all = says("find /tree | wc -l");
+    assert_eq!(all, "631");
+    build.write("tree/7/37", "new");
+    assert!(!cached("x"));
+    assert_eq!(says("cat /tree/7/37 /tree/7/67"), "newold");
+    assert!(cached("x"));
+    // The same length, another mode only, one file less, a directory more, a link elsewhere.
+    let path = |name: &str| build.context.path().join(name);
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(path("tree/29/29"), mode).unwrap();
+    assert!(!cached("x"));
+    assert_eq!(says("stat -c %a /tree/29/29"), "700");
+    fs::remove_file(path("tree/0/0")).unwrap();
+    fs::create_dir(path("tree/0/0")).unwrap();
+    symlink("here", path("tree/link")).unwrap();
+    assert!(!cached("x"));
+    assert_eq!(says("test -d /tree/0/0 && readlink /tree/link"), "here");
+    fs::remove_file(path("tree/link")).unwrap();
+    symlink("over", path("tree/link")).unwrap();
+    assert!(!cached("x"));
+    assert_eq!(says("readlink /tree/link"), "over");
+    build.write("tree/out/a", "1");
+    assert!(cached("x"));
+    // Another list of the same context, and back: what is left out of it is not taken for removed.
+    build.write(".dockerignore", "tree/out\ntree/link\n");
+    assert!(!cached("x"));
+    assert_eq!(says("find /tree -type l"), "");
+    build.write(".dockerignore", "tree/out\n");
+    assert!(cached("x"));
+    assert_eq!(says("readlink /tree/link"), "over");
+    // A cache that is emptied takes the files along, and what was said of them.
+    build.brig.brig(&["rmi", "-f", "x"]).ok();
+    let pruned = build.brig.brig(&["builder", "prune", "-af"]);
+    assert!(pruned.ok().contains("build-files"), "{pruned}");
+    assert!(!cached("x"));
+    assert_eq!(says("cat /tree/7/37"), "new");
+    build.brig.finish();
+}
+
 #[test]
 fn dockerfiles_and_contexts_come_from_everywhere() {
     let Some(build) = Build::start() else { return };
@@ -198,7 +256,9 @@ fn secrets_and_agents_are_lent() {
         "Dockerfile",
         "FROM bb\nRUN --mount=type=secret,id=token,required=true cat /run/secrets/token | wc -c >/length\n\
          RUN --mount=type=secret,id=named,env=NAMED test \"$NAMED\" = fromthere\n\
-         RUN --mount=type=ssh test -S \"$SSH_AUTH_SOCK\"\n",
+         RUN --mount=type=ssh test -S \"$SSH_AUTH_SOCK\"\n\
+         RUN --mount=type=ssh stat -c '%a %u %g' \"$SSH_AUTH_SOCK\" >/agent\n\
+         RUN --mount=type=ssh,target=/a,mode=0640,uid=7,gid=8 stat -c '%a %u %g' /a >>/agent\n",
     );
     let secret = build.beside("secret");
     fs::write(&secret, "hush-hush").unwrap();
@@ -223,6 +283,7 @@ fn secrets_and_agents_are_lent() {
     build.brig.finish_command(&mut command).ok();
     drop(listener);
     assert_eq!(build.says("x", &["cat", "/length"]), "9");
+    assert_eq!(build.says("x", &["cat", "/agent"]), "600 0 0\n640 7 8");
     keys_are_lent(&build);
     let missing = build.build(&["--no-cache"]);
     assert_eq!(missing.code, 1, "{missing}");
@@ -397,11 +458,11 @@ fn questions_are_answered() {
 fn a_build_that_is_given_up_leaves_nothing() {
     let Some(build) = Build::start() else { return };
     build.write("Dockerfile", "FROM bb\nRUN echo begun; sleep 97531\n");
-    let mut child = build
+    let child = build
         .brig
-        .command(Client::Brig, &["build", build.dir()])
+        .command(Client::Brig, &["build", "--progress=plain", build.dir()])
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let sleeps = || {
@@ -411,7 +472,13 @@ fn a_build_that_is_given_up_leaves_nothing() {
     };
     until("the command of the build", || sleeps().then_some(()));
     kill("TERM", child.id());
-    assert!(!child.wait().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    // What was under way is shown to its end.
+    for words in ["CANCELED", "begun", "context canceled"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
     until("the end of its command", || (!sleeps()).then_some(()));
     build.brig.expect_nothing_left();
     build.brig.finish();

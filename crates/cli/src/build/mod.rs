@@ -8,6 +8,7 @@ mod content;
 pub(crate) mod failure;
 mod files;
 mod input;
+mod interrupt;
 mod keys;
 pub(crate) mod lend;
 mod metadata;

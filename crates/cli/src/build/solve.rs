@@ -1,8 +1,9 @@
 //! A build from its request to its end: the session, the build, and what is shown of it meanwhile.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::client::SessionOffer;
 use api::grpc::channel::Channel;
@@ -14,6 +15,7 @@ use buildkit::control::{
     ListWorkersRequest, ListWorkersResponse, SolveResponse, StatusRequest, StatusResponse,
 };
 
+use super::interrupt::{self, Interrupt};
 use super::progress::{Mode, Shown};
 use super::{Plan, content, failure, metadata, session};
 use crate::connect::Daemon;
@@ -24,6 +26,9 @@ use crate::print;
 const PACE: Duration = Duration::from_millis(100);
 /// What names the machine as its containers reach it.
 const GATEWAY: &str = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
+
+/// How long is looked on after a build was given up.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A new name for a build or a session.
 pub(crate) fn name() -> Result<String, CliError> {
@@ -54,8 +59,9 @@ pub(crate) async fn run(daemon: &Daemon, mut plan: Plan, debug: bool) -> Result<
     tokio::spawn(opened.serve(move |request| session::answer(lent.clone(), request)));
     plan.request.session = offer.id;
     plan.request.reference = name()?;
+    let mut interrupt = Interrupt::listen();
     let mut shown = Shown::new(plan.mode);
-    let outcome = watched(&control, &plan, &mut shown).await;
+    let outcome = watched(&control, &plan, &mut shown, &mut interrupt).await;
     shown.finish(plan.call.is_some(), debug);
     match outcome {
         Ok(answer) => {
@@ -66,7 +72,16 @@ pub(crate) async fn run(daemon: &Daemon, mut plan: Plan, debug: bool) -> Result<
             }
             done(&plan, &answer.exporter_response)
         }
-        Err(status) => Err(failed(&plan, &status)),
+        Err(status) => {
+            let error = failed(&plan, &status);
+            match interrupt.come {
+                true => {
+                    print::complain(&error.to_string());
+                    Err(CliError::Silent(interrupt::CODE))
+                }
+                false => Err(error),
+            }
+        }
     }
 }
 
@@ -92,14 +107,36 @@ async fn host_gateway(control: &Channel, plan: &mut Plan) -> Result<(), CliError
     Ok(())
 }
 
-/// The build, with what happens in it shown until nothing more does.
+/// A build that is waited for; nothing when it has ended, or is not waited for any more.
+struct Solving<F>(Option<Pin<Box<F>>>);
+
+impl<T, F: Future<Output = T>> Solving<F> {
+    /// What has come of it, once.
+    async fn answer(&mut self) -> T {
+        let Some(solving) = &mut self.0 else {
+            return std::future::pending().await;
+        };
+        let answer = solving.await;
+        self.0 = None;
+        answer
+    }
+}
+
+fn given_up() -> Status {
+    Status::cancelled("context canceled")
+}
+
+/// The build, with what happens in it shown until nothing more does. Who is interrupted gives it up, and shows
+/// what becomes of it; who is again does not wait for that.
 async fn watched(
     control: &Channel,
     plan: &Plan,
     shown: &mut Shown,
+    interrupt: &mut Interrupt,
 ) -> Result<SolveResponse, Status> {
-    let solving = control.unary(control::SOLVE, plan.request.clone());
-    let mut solving = std::pin::pin!(solving);
+    let mut solving = Solving(Some(Box::pin(
+        control.unary(control::SOLVE, plan.request.clone()),
+    )));
     let mut outcome = None;
     let question = StatusRequest {
         reference: plan.request.reference.clone(),
@@ -109,28 +146,43 @@ async fn watched(
     // Both are asked at once: the build has its name when the first of them is there.
     let mut stream = loop {
         tokio::select! {
-            answer = &mut solving, if outcome.is_none() => outcome = Some(answer),
+            answer = solving.answer() => outcome = Some(answer),
             stream = &mut asking => break stream,
+            () = interrupt.next() => return Err(given_up()),
         }
         if let Some(Err(status)) = &outcome {
             return Err(status.clone());
         }
     };
     let mut ticks = tokio::time::interval(PACE);
+    let mut until = None;
     while let Ok(open) = &mut stream {
         tokio::select! {
-            answer = &mut solving, if outcome.is_none() => outcome = Some(answer),
+            answer = solving.answer() => outcome = Some(answer),
             message = open.message() => match message {
                 Ok(Some(status)) => shown.update(status),
                 Ok(None) | Err(_) => break,
             },
             _ = ticks.tick() => shown.tick(),
+            () = interrupt.next() => {
+                if until.replace(Instant::now() + PATIENCE).is_some() {
+                    break;
+                }
+                // The daemon hears that nobody waits for the answer.
+                solving.0 = None;
+                outcome = Some(Err(given_up()));
+            }
+        }
+        if until.is_some_and(|until| Instant::now() > until) {
+            break;
         }
     }
-    match outcome {
-        Some(outcome) => outcome,
-        None => solving.await,
+    tokio::select! {
+        answer = solving.answer() => outcome = Some(answer),
+        () = interrupt.next() => return Err(given_up()),
+        () = std::future::ready(()), if outcome.is_some() => {}
     }
+    outcome.unwrap_or_else(|| Err(given_up()))
 }
 
 fn done(plan: &Plan, answer: &HashMap<String, String>) -> Result<u8, CliError> {

@@ -9,6 +9,7 @@ use builder::solve::{Prune, Record};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::handlers::buildkit::CLIENT_FILES;
 use crate::handlers::image_filter;
 use crate::http::error::Failure;
 use crate::http::request::Call;
@@ -54,9 +55,17 @@ pub(in crate::handlers) fn kind_usage(records: &[Record], verbose: bool) -> wire
 /// `POST /build/prune`
 pub(in crate::handlers) async fn prune(app: &Arc<App>, call: &Call) -> Answer {
     let wish = wish(call)?;
-    let solver = app.solver.clone();
-    let pruned = tokio::task::spawn_blocking(move || solver.prune(&wish)).await?;
-    let pruned = pruned.map_err(super::refused)?;
+    let app = app.clone();
+    let pruned = tokio::task::spawn_blocking(move || {
+        let mut pruned = app.solver.prune(&wish)?;
+        let files = app.builds.prune_files(&wish);
+        if files > 0 {
+            pruned.reclaimed += files;
+            pruned.ids.push(CLIENT_FILES.to_owned());
+        }
+        Ok(pruned)
+    });
+    let pruned = pruned.await?.map_err(super::refused)?;
     respond::ok(&wire::BuildPruned {
         caches_deleted: (!pruned.ids.is_empty()).then_some(pruned.ids),
         space_reclaimed: pruned.reclaimed,

@@ -8,12 +8,29 @@ use buildkit::control::{DiskUsageRequest, DiskUsageResponse, PruneRequest, Usage
 use tokio_stream::Stream;
 use tonic::Status;
 
+use super::Builds;
 use super::gateway::broken;
 use super::status::status;
 use crate::app::App;
 
 /// The files of clients, as one thing of the cache.
-const FILES: &str = "build-files";
+pub(crate) const CLIENT_FILES: &str = "build-files";
+/// What kind of a thing that is.
+const CLIENT_FILES_KIND: &str = "source.local";
+
+impl Builds {
+    /// Removes the files of clients that wait for the next build, if they are among what is to go; how many bytes
+    /// they had. They have no age: who keeps what is young or small keeps them.
+    pub(crate) fn prune_files(&self, wish: &Prune) -> u64 {
+        let named =
+            |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n == name);
+        let meant = named(&wish.ids, CLIENT_FILES) && named(&wish.kinds, CLIENT_FILES_KIND);
+        match meant && wish.keep == 0 && wish.until.is_none() {
+            true => self.kept.clear(),
+            false => 0,
+        }
+    }
+}
 
 pub(super) async fn usage(
     app: Arc<App>,
@@ -107,11 +124,11 @@ fn shown(record: &Record) -> UsageRecord {
 
 fn files(bytes: u64) -> UsageRecord {
     UsageRecord {
-        id: FILES.to_owned(),
+        id: CLIENT_FILES.to_owned(),
         mutable: true,
         size: i64::try_from(bytes).unwrap_or(i64::MAX),
         description: "files of clients for the next build".to_owned(),
-        record_type: "source.local".to_owned(),
+        record_type: CLIENT_FILES_KIND.to_owned(),
         ..UsageRecord::default()
     }
 }

@@ -26,6 +26,8 @@ mod subrequest;
 mod trees;
 mod wire;
 
+pub(super) use disk::CLIENT_FILES;
+
 use std::sync::Arc;
 
 use builder::buildkit::files::Kept;
