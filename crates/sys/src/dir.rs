@@ -15,6 +15,9 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, 
 use crate::error::{Named, Result, retry};
 use crate::fd;
 
+/// Bytes of names that are read at a time.
+const NAMES: usize = 32 << 10;
+
 /// An open directory.
 #[derive(Debug)]
 pub struct Dir(OwnedFd);
@@ -273,6 +276,21 @@ impl Dir {
             .map(Entries)
     }
 
+    /// Calls `take` with the same, one by one and without memory for each. The directory must be open for
+    /// reading, and is nobody else's meanwhile.
+    pub fn each_name(&self, take: &mut dyn FnMut(&CStr, Kind)) -> Result<()> {
+        rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Start(0)).named("lseek")?;
+        let mut buffer = Vec::with_capacity(NAMES);
+        let mut entries = rustix::fs::RawDir::new(&self.0, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = entry.named("getdents64")?;
+            if !is_dot(entry.file_name()) {
+                take(entry.file_name(), kind(entry.file_type()));
+            }
+        }
+        Ok(())
+    }
+
     /// Writes everything its file system still holds in memory to the disk.
     pub fn sync_file_system(&self) -> Result<()> {
         rustix::fs::syncfs(&self.0).named("syncfs")
@@ -446,5 +464,11 @@ mod tests {
         assert_eq!(dir.status(name).unwrap().modified, (-2, 500_000_000));
         let names: Vec<_> = dir.entries().unwrap().map(|e| e.unwrap().0).collect();
         assert_eq!(names, [c"old".to_owned()]);
+        for _ in 0..2 {
+            let mut names = Vec::new();
+            let all = dir.each_name(&mut |name, kind| names.push((name.to_owned(), kind)));
+            all.unwrap();
+            assert_eq!(names, [(c"old".to_owned(), Kind::File)]);
+        }
     }
 }

@@ -33,7 +33,8 @@ fn resolve(root: &Dir, path: &str, found: &mut BTreeSet<String>, left: &mut usiz
     while !rest.is_empty() {
         let (part, after) = rest.split_once('/').unwrap_or((rest, ""));
         let targets = targets(root, &current, part);
-        current = super::join(&current, part);
+        let above = std::mem::take(&mut current);
+        super::join(&above, part, &mut current);
         rest = after;
         if targets.is_empty() {
             continue;

@@ -27,12 +27,14 @@ const TOGETHER_BYTES: usize = 256 << 10;
 /// So many of these may wait for the daemon.
 const WAITING: usize = 16;
 
-/// A path of parts.
-fn join(above: &str, name: &str) -> String {
-    match above {
-        "" => name.to_owned(),
-        above => format!("{above}/{name}"),
+/// A path of parts, in the place of another one.
+fn join(above: &str, name: &str, path: &mut String) {
+    path.clear();
+    if !above.is_empty() {
+        path.push_str(above);
+        path.push('/');
     }
+    path.push_str(name);
 }
 
 /// What comes out of a thread that sends packets.

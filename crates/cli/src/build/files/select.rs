@@ -24,6 +24,8 @@ pub(crate) struct Wanted {
 pub(super) struct Known {
     inside: Above,
     outside: Above,
+    /// Everything below is taken, whatever it is called.
+    all: bool,
 }
 
 /// What is done with a name.
@@ -65,12 +67,21 @@ impl Selection {
 
     /// What is done with a path; `directory` may hold others.
     pub(super) fn of(&self, path: &str, directory: bool, above: &Known) -> (Verdict, Known) {
+        if above.all {
+            let all = Known {
+                all: true,
+                ..Known::default()
+            };
+            return (Verdict::Take, all);
+        }
         let (inside, included) = match &self.include {
             None => (true, Above::default()),
             Some(include) => include.walk(path, &above.inside),
         };
         let (outside, excluded) = self.exclude.walk(path, &above.outside);
+        let lasts = |matcher: &Matcher| !matcher.has_exceptions();
         let known = Known {
+            all: inside && self.include.as_ref().is_none_or(lasts) && self.exclude.is_empty(),
             inside: included,
             outside: excluded,
         };

@@ -2,7 +2,7 @@
 //! directory right behind it.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use api::grpc::Message as _;
@@ -206,18 +206,20 @@ impl State {
     }
 }
 
-/// Reads one directory.
+/// Reads one directory. Nothing is kept for each file but what is told of it: threads that ask for memory wait
+/// for each other.
 fn listing(job: Job, selection: &Selection) -> Result<(Listing, Vec<Job>), Stopped> {
     let dir = job.above.open_dir(&job.name);
     let dir = dir.map_err(|source| unreadable("open", &job.path, source))?;
     let dir = Arc::new(dir);
     let (mut listing, mut jobs) = (Listing::default(), Vec::new());
-    for entry in names(&dir, &job.path)? {
+    let mut path = String::new();
+    for entry in names(&dir, &job.path)?.iter() {
         let Some(name) = entry.to_str() else {
-            return Err(Stopped::Name(entry));
+            return Err(Stopped::Name(entry.to_owned()));
         };
-        let path = super::join(&job.path, name);
-        let status = dir.status(&entry);
+        super::join(&job.path, name, &mut path);
+        let status = dir.status(entry);
         let status = status.map_err(|source| unreadable("lstat", &path, source))?;
         if status.kind == Kind::Socket {
             continue;
@@ -228,7 +230,7 @@ fn listing(job: Job, selection: &Selection) -> Result<(Listing, Vec<Job>), Stopp
             continue;
         }
         listing.files += 1;
-        let told = stat(&dir, &entry, path, &status)?;
+        let told = stat(&dir, entry, path, &status)?;
         let own = (verdict == Verdict::Look).then(|| told.encode_length_delimited_to_vec());
         if own.is_none() {
             write(&told, &mut listing.told);
@@ -237,13 +239,14 @@ fn listing(job: Job, selection: &Selection) -> Result<(Listing, Vec<Job>), Stopp
             let at = listing.told.len();
             listing.below.push(Below { at, own });
             jobs.push(Job {
-                path: told.path,
+                path: told.path.clone(),
                 above: dir.clone(),
-                name: entry,
+                name: entry.to_owned(),
                 known,
                 slot: 0,
             });
         }
+        path = told.path;
     }
     Ok((listing, jobs))
 }
@@ -253,16 +256,34 @@ fn write(stat: &Stat, to: &mut Vec<u8>) {
     let _ = stat.encode_length_delimited(to);
 }
 
+/// Names one behind the other.
+#[derive(Default)]
+struct Names {
+    bytes: Vec<u8>,
+    places: Vec<std::ops::Range<usize>>,
+}
+
+impl Names {
+    fn iter(&self) -> impl Iterator<Item = &OsStr> {
+        let places = self.places.iter().cloned();
+        places.map(|place| OsStr::from_bytes(&self.bytes[place]))
+    }
+}
+
 /// Names in the order of their bytes.
-fn names(dir: &Dir, path: &str) -> Result<Vec<OsString>, Stopped> {
-    let entries = dir.entries();
-    let entries = entries.map_err(|source| unreadable("open", path, source))?;
-    let names: sys::Result<Vec<OsString>> = entries
-        .map(|entry| entry.map(|(name, _)| OsString::from_vec(name.into_bytes())))
-        .collect();
-    let mut names = names.map_err(|source| unreadable("readdir", path, source))?;
-    names.sort_unstable();
-    Ok(names)
+fn names(dir: &Dir, path: &str) -> Result<Names, Stopped> {
+    let Names {
+        mut bytes,
+        mut places,
+    } = Names::default();
+    let read = dir.each_name(&mut |name, _| {
+        let at = bytes.len();
+        bytes.extend_from_slice(name.to_bytes());
+        places.push(at..bytes.len());
+    });
+    read.map_err(|source| unreadable("readdir", path, source))?;
+    places.sort_unstable_by(|a, b| bytes[a.clone()].cmp(&bytes[b.clone()]));
+    Ok(Names { bytes, places })
 }
 
 /// A directory while listings are put together.
