@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Scope;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
@@ -40,10 +41,20 @@ pub(super) struct Run<'a> {
 /// The results of a vertex by their numbers.
 type Results = Vec<Option<Files>>;
 
+/// Who works on the vertices of a build: as many as there are some for at a time. What comes from the cache, one
+/// after the other, is done by one.
+struct Crew<'a> {
+    run: &'a Run<'a>,
+    graph: &'a Graph,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
 #[derive(Default)]
 struct State {
     waiting: Vec<VertexId>,
-    running: usize,
+    workers: usize,
+    idle: usize,
     done: HashMap<VertexId, Results>,
     failed: Option<Failure>,
 }
@@ -110,28 +121,18 @@ impl Run<'_> {
         for id in &needed {
             self.tell(Event::Vertex(self.state(graph, *id)));
         }
-        let state = Mutex::new(State {
-            waiting: needed,
-            ..State::default()
-        });
-        let wake = Condvar::new();
-        let workers = state
-            .lock()
-            .map_or(1, |state| state.waiting.len().clamp(1, AT_ONCE));
-        std::thread::scope(|scope| {
-            for _ in 0..workers {
-                // Of its own, for the caller's stack may be small.
-                let thread = std::thread::Builder::new().stack_size(STACK);
-                let spawned = thread.spawn_scoped(scope, || self.work(graph, &state, &wake));
-                if let Err(error) = spawned {
-                    let sentence = format!("cannot start a thread: {error}");
-                    lock(&state)
-                        .failed
-                        .get_or_insert(Failure::internal(sentence));
-                }
-            }
-        });
-        let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let crew = Crew {
+            run: self,
+            graph,
+            state: Mutex::new(State {
+                waiting: needed,
+                ..State::default()
+            }),
+            wake: Condvar::new(),
+        };
+        std::thread::scope(|scope| crew.hire(scope));
+        let state = crew.state.into_inner();
+        let state = state.unwrap_or_else(PoisonError::into_inner);
         if let Some(failure) = state.failed {
             return Err(failure);
         }
@@ -139,33 +140,6 @@ impl Run<'_> {
             .iter()
             .map(|result| output(&state.done, *result))
             .collect()
-    }
-
-    fn work(&self, graph: &Graph, state: &Mutex<State>, wake: &Condvar) {
-        let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut held = lock();
-        loop {
-            if held.failed.is_some() || held.waiting.is_empty() {
-                wake.notify_all();
-                return;
-            }
-            if let Err(failure) = self.check() {
-                held.failed = Some(failure);
-                continue;
-            }
-            let Some((id, inputs)) = next(graph, &mut held) else {
-                let waited = wake.wait_timeout(held, LOOK);
-                held = waited.unwrap_or_else(PoisonError::into_inner).0;
-                continue;
-            };
-            held.running += 1;
-            drop(held);
-            let made = inputs.and_then(|inputs| self.vertex(graph, id, &inputs));
-            held = lock();
-            held.running -= 1;
-            settle(&mut held, id, made);
-            wake.notify_all();
-        }
     }
 
     fn state(&self, graph: &Graph, id: VertexId) -> VertexState {
@@ -447,6 +421,52 @@ impl Run<'_> {
     }
 }
 
+impl Crew<'_> {
+    /// Starts one more.
+    fn hire<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        let mut state = lock(&self.state);
+        state.workers += 1;
+        // Of its own, for the caller's stack may be small.
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        if let Err(error) = thread.spawn_scoped(scope, move || self.work(scope)) {
+            state.workers -= 1;
+            let sentence = format!("cannot start a thread: {error}");
+            state.failed.get_or_insert(Failure::internal(sentence));
+        }
+    }
+
+    fn work<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        let mut state = lock(&self.state);
+        loop {
+            if state.failed.is_some() || state.waiting.is_empty() {
+                self.wake.notify_all();
+                return;
+            }
+            if let Err(failure) = self.run.check() {
+                state.failed = Some(failure);
+                continue;
+            }
+            let Some((id, inputs)) = next(self.graph, &mut state) else {
+                state.idle += 1;
+                let waited = self.wake.wait_timeout(state, LOOK);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                state.idle -= 1;
+                continue;
+            };
+            let more = ready(self.graph, &state).is_some();
+            let hire = more && state.idle == 0 && state.workers < AT_ONCE;
+            drop(state);
+            if hire {
+                self.hire(scope);
+            }
+            let made = inputs.and_then(|inputs| self.run.vertex(self.graph, id, &inputs));
+            state = lock(&self.state);
+            settle(&mut state, id, made);
+            self.wake.notify_all();
+        }
+    }
+}
+
 /// What names a chain of layers.
 pub(super) fn chain(layers: &Layers) -> Digest {
     let mut sum = Sha256::new();
@@ -470,13 +490,17 @@ fn output(done: &HashMap<VertexId, Results>, output: Output) -> Result<Files, Fa
     })
 }
 
-/// A vertex that can be done now, with what it is built on.
-fn next(graph: &Graph, state: &mut State) -> Option<(VertexId, Result<Vec<Files>, Failure>)> {
-    let ready = |id: &VertexId| {
+/// Where among those that wait is one whose inputs are there.
+fn ready(graph: &Graph, state: &State) -> Option<usize> {
+    state.waiting.iter().position(|id| {
         let mut inputs = graph.get(*id).inputs.iter();
         inputs.all(|input| state.done.contains_key(&input.vertex))
-    };
-    let at = state.waiting.iter().position(ready)?;
+    })
+}
+
+/// A vertex that can be done now, with what it is built on.
+fn next(graph: &Graph, state: &mut State) -> Option<(VertexId, Result<Vec<Files>, Failure>)> {
+    let at = ready(graph, state)?;
     let id = state.waiting.remove(at);
     let inputs = graph.get(id).inputs.iter();
     let inputs = inputs.map(|input| output(&state.done, *input)).collect();
