@@ -75,6 +75,8 @@ struct Step {
     name: String,
     completed: bool,
     cached: bool,
+    /// What was told of it last, while it is under way.
+    open: Option<Vertex>,
 }
 
 /// How many steps there were.
@@ -131,6 +133,8 @@ impl Feed {
         step.name.clone_from(&vertex.name);
         step.completed |= vertex.completed.is_some();
         step.cached |= vertex.cached;
+        let open = vertex.started.is_some() && !step.completed;
+        step.open = open.then(|| vertex.clone());
         drop(told);
         self.push(Item::Vertex(vertex));
     }
@@ -183,8 +187,20 @@ impl Feed {
         self.warn(warning(vertex, &source, finding));
     }
 
-    /// That was all.
+    /// That was all. Of what is still under way nobody hears any more: it was given up.
     pub(super) fn end(&self) {
+        let open: Vec<Vertex> = {
+            let mut told = self.lock();
+            let steps = told.steps.values_mut();
+            steps.filter_map(|step| step.open.take()).collect()
+        };
+        for vertex in open {
+            self.vertex(Vertex {
+                completed: Some(now()),
+                error: "context canceled".to_owned(),
+                ..vertex
+            });
+        }
         self.changed.send_modify(|(_, over)| *over = true);
     }
 
@@ -370,6 +386,33 @@ mod tests {
         let all = feed.follow().next().await.unwrap().unwrap();
         assert_eq!((all.vertexes.len(), all.logs.len()), (1, 1));
         assert_eq!((feed.counts().total, feed.counts().cached), (1, 1));
+    }
+
+    #[test]
+    fn what_is_under_way_at_the_end_was_given_up() {
+        let feed = Feed::default();
+        let told = |digest: &str, completed| {
+            feed.vertex(Vertex {
+                digest: digest.to_owned(),
+                started: Some(now()),
+                completed,
+                ..Vertex::default()
+            });
+        };
+        told("done", None);
+        told("done", Some(now()));
+        told("open", None);
+        feed.end();
+        let (batch, _) = feed.batch(3);
+        let [open] = batch.vertexes.as_slice() else {
+            panic!("one was open: {batch:?}")
+        };
+        assert_eq!(
+            (open.digest.as_str(), open.error.as_str()),
+            ("open", "context canceled")
+        );
+        assert!(open.completed.is_some());
+        assert_eq!(feed.counts().completed, 2);
     }
 
     #[test]
