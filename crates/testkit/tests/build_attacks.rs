@@ -218,16 +218,9 @@ fn module(dir: &Path, path: &str, commit: &str, url: &str) {
     git(dir, &["commit", "-q", "-m", "a module"]);
 }
 
-/// What stands behind `#` of a repository's address, and links and modules in it.
-#[test]
-fn a_repository_gets_nothing_of_the_machine() {
-    let Some(build) = Build::start() else { return };
-    if Command::new("git").arg("--version").output().is_err() {
-        eprintln!("SKIP: git is not on this machine");
-        return;
-    }
-    let host = guarded(&build);
-    let marker = build.beside("marker");
+/// A repository on the web: a plain branch; one with a module of the web's; one each with a module that runs a
+/// command, or is a repository of the machine; and one with links to the machine.
+fn repositories(build: &Build, host: &Path, marker: &Path) -> Server {
     let (web, work) = (build.beside("web"), build.beside("web/work"));
     let private = build.beside("private");
     let hidden = repository(&private, "of-the-machine");
@@ -263,11 +256,25 @@ fn a_repository_gets_nothing_of_the_machine() {
         module(&work, "a", &hidden, &url);
     }
     git(&work, &["checkout", "-q", "main"]);
-    symlink(&host, work.join("link")).unwrap();
+    symlink(host, work.join("link")).unwrap();
     symlink("../../../../../../../../../../../", work.join("up")).unwrap();
     commit(&work);
     git(&web, &["clone", "-q", "--bare", "work", "repo.git"]);
     git(&web.join("repo.git"), &["update-server-info"]);
+    server
+}
+
+/// What stands behind `#` of a repository's address, and links and modules in it.
+#[test]
+fn a_repository_gets_nothing_of_the_machine() {
+    let Some(build) = Build::start() else { return };
+    if Command::new("git").arg("--version").output().is_err() {
+        eprintln!("SKIP: git is not on this machine");
+        return;
+    }
+    let host = guarded(&build);
+    let marker = build.beside("marker");
+    let server = repositories(&build, &host, &marker);
     let address = format!("http://{}/repo.git", server.address());
     // What is a repository's own, and a module's on the web, comes.
     for (part, path, text) in [
