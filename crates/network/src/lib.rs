@@ -9,6 +9,7 @@
 //! [`Ruleset`], [`Change`], [`Firewall`], [`Error`].
 
 mod address;
+mod advertise;
 mod attach;
 mod bandwidth;
 pub mod bridge;
@@ -26,6 +27,7 @@ pub mod proxy;
 pub mod ruleset;
 
 pub use address::{Cidr, InvalidAddress, Mac};
+pub use advertise::advertise;
 pub use attach::{Attachment, STEPS, attach, set_gateways};
 pub use bandwidth::Counters;
 pub use error::Error;

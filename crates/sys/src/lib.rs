@@ -38,6 +38,7 @@ pub mod nft;
 pub mod ns;
 pub mod overlay;
 pub mod overlay_mapped;
+pub mod packet;
 pub mod pidfd;
 pub mod pin;
 pub mod proc;

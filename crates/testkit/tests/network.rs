@@ -584,3 +584,72 @@ fn what_happens_to_networks_is_told() {
     }
     brig.finish();
 }
+
+/// Whether a neighbour hears that two addresses are now another container's, without asking.
+fn hears_of_the_next(brig: &Brig, network: &str, options: &[&str]) -> bool {
+    const ADDRESSES: [&str; 2] = ["10.97.5.9", "fd00:97:5::9"];
+    const MACS: [&str; 2] = ["02:42:0a:61:05:01", "02:42:0a:61:05:02"];
+    let mut args = vec!["network", "create", "--ipv6", "--subnet", "10.97.5.0/24"];
+    args.extend(["--subnet", "fd00:97:5::/64"]);
+    args.extend(options);
+    args.push(network);
+    brig.brig(&args).ok();
+    let run = |name: &str, flags: &[&str]| {
+        let mut args = vec!["run", "-d", "--name", name, "--network", network];
+        args.extend(flags);
+        args.extend(["bb", "sleep", "1000"]);
+        brig.brig(&args).ok();
+    };
+    let had = |mac: &str| {
+        ADDRESSES.iter().all(|address| {
+            let known = brig.brig(&["exec", "who", "ip", "neigh", "show", address]);
+            known.stdout.contains(mac)
+        })
+    };
+    let addressed = |mac| {
+        [
+            "--ip",
+            ADDRESSES[0],
+            "--ip6",
+            ADDRESSES[1],
+            "--mac-address",
+            mac,
+        ]
+    };
+    run("who", &[]);
+    run("before", &addressed(MACS[0]));
+    for address in ADDRESSES {
+        until("an answer", || {
+            let ping = brig.brig(&["exec", "who", "ping", "-c", "1", "-W", "1", address]);
+            (ping.code == 0).then_some(())
+        });
+    }
+    assert!(had(MACS[0]), "who asks knows the first");
+    brig.brig(&["rm", "-f", "before"]).ok();
+    run("after", &addressed(MACS[1]));
+    let mut heard = false;
+    for _ in 0..20 {
+        heard = heard || had(MACS[1]);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    brig.brig(&["rm", "-f", "who", "after"]).ok();
+    brig.brig(&["network", "rm", network]).ok();
+    heard
+}
+
+#[test]
+fn neighbours_hear_whose_an_address_is_now() {
+    const TIMES: &str = "com.docker.network.advertise_addr_nmsgs";
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    assert!(hears_of_the_next(&brig, "told", &[]));
+    let silent = format!("{TIMES}=0");
+    assert!(!hears_of_the_next(&brig, "silent", &["-o", &silent]));
+    let many = format!("{TIMES}=4");
+    let refused = brig.brig(&["network", "create", "-o", &many, "loud"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains(TIMES), "{}", refused.stderr);
+    brig.finish();
+}

@@ -107,6 +107,7 @@ fn claimed(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
             secret::place::again(engine, container, secrets);
             volume::told::mounted(engine, container);
             network::told::of_run(engine, container, "connect");
+            network::advertise::begin(engine, container, None);
             event::of_container(engine, container, "start");
             supervise::begin(engine, container.clone(), shim, watch);
             network::links::follow(engine, container);

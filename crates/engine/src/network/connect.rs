@@ -12,7 +12,7 @@ use super::error::NetworkError;
 use super::place;
 use super::record::Endpoint;
 use super::table::Network;
-use super::{attach, check, limit, links, told};
+use super::{advertise, attach, check, limit, links, told};
 use crate::steps::name as step;
 use crate::table::{Container, lock};
 use crate::undo::Stack;
@@ -61,6 +61,7 @@ pub fn connect(
     drop((order, stays));
     if container.lifecycle().is_running() {
         told::of_place(engine, &network, container.id(), "connect");
+        advertise::begin(engine, &container, Some(network.name()));
     }
     links::follow(engine, &container);
     Ok(())

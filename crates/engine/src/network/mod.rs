@@ -6,6 +6,7 @@
 //!
 //! The kernel's objects of a network are made when the first container needs them.
 
+pub(crate) mod advertise;
 pub(crate) mod attach;
 mod check;
 mod connect;

@@ -11,6 +11,7 @@ use network::{
 };
 use types::{NetworkId, NetworkSpec, PoolSpec};
 
+use super::advertise::Advertising;
 use super::error::NetworkError;
 
 pub(super) const NAME: &str = "com.docker.network.bridge.name";
@@ -54,6 +55,7 @@ pub(super) fn plan(
     around: &Surroundings<'_>,
 ) -> Result<NetworkPlan, NetworkError> {
     versions(spec)?;
+    Advertising::of(&spec.options)?;
     let driver = match spec.driver.as_str() {
         "bridge" => Driver::Bridge(bridge(id, spec, around)?),
         "macvlan" => Driver::Macvlan(macvlan(id, spec, around)?),
