@@ -3,11 +3,13 @@
 #
 #   scripts/suites/moby.sh prepare                   their programs, once, into the cache
 #   scripts/suites/alone.sh scripts/suites/moby.sh container [flags of a Go test]
+#   scripts/suites/alone.sh scripts/suites/moby.sh integration-cli -test.run TestDockerCLIRunSuite
 #
 # Packages are the directories of `integration/` in Docker's source: container, network, volume, image, system,
-# networking, build, session, daemon, plugin/common, ... They are those of Debian sid's docker.io, compiled with
-# Debian's Go against Debian's Go libraries. DOCKER_HOST says which daemon is asked; it has to be on this machine, and one
-# of the tests' own, as alone.sh starts it. busybox goes by the names of images that they would pull.
+# networking, build, session, daemon, plugin/common, ...; and `integration-cli`, which asks by an old client of Docker's,
+# as Docker runs it. They are those of Debian sid's docker.io, compiled with Debian's Go against Debian's Go libraries.
+# DOCKER_HOST says which daemon is asked; it has to be on this machine, and one of the tests' own, as alone.sh starts it.
+# busybox goes by the names of images that they would pull.
 . "$(dirname "$0")/../lib.sh"
 . "$repo/scripts/debs.sh"
 
@@ -39,6 +41,9 @@ fetch_source() {
     done < <(APT_CONFIG=$conf apt-get source --print-uris --download-only docker.io | grep "^'")
     tar -xf "$dir"/*.orig.tar.xz -C "$dir" --strip-components=2
     tar -xf "$dir"/*.debian.tar.xz -C "$dir"
+    # Debian's library has these by other names.
+    sed -i 's/archive\.Gzip)/compression.Gzip)/; s/archive\.Uncompressed)/compression.None)/' \
+        "$dir/engine/integration-cli/docker_cli_build_test.go"
     while read -r patch; do
         grep -q '^+++ [^ ]*/engine/' "$dir/debian/patches/$patch" || continue
         (cd "$dir" && patch -p1 -s -f -i "debian/patches/$patch" >/dev/null) || die "$patch does not apply"
@@ -62,7 +67,7 @@ fetch_libraries() {
 
 build() {
     local conf package
-    [ -f "$tests/.built" ] && return
+    [ -f "$tests/.built-2" ] && return
     mkdir -p "$tests/bin" "$tests/path/src/github.com/docker"
     conf=$(source_apt)
     say "fetching Docker's tests, Go and what they are built of"
@@ -74,24 +79,30 @@ build() {
     export GOPATH=$tests/path:$tests/libraries/usr/share/gocode GOCACHE=$tests/cache
     cd "$tests/path/src/github.com/docker/docker"
     for package in $(cd integration && find . -name '*_test.go' -printf '%P %h\n' | sed 's/.* \.\///' | sort -u | grep -v internal); do
-        "$GOROOT/bin/go" test -c -vet=off -ldflags=-w -o "$tests/bin/${package//\//-}.test" "./integration/$package" ||
-            warn "the tests of $package do not compile"
+        compile "$package" "integration/$package"
     done
+    compile integration-cli integration-cli
     rm -rf "$tests/cache"
-    touch "$tests/.built"
+    touch "$tests/.built-2"
+}
+
+compile() {
+    "$GOROOT/bin/go" test -c -vet=off -ldflags=-w -o "$tests/bin/${1//\//-}.test" "./$2" ||
+        warn "the tests of $1 do not compile"
 }
 
 # The images that they would pull, all of them busybox, with the users that Docker's has.
 images() {
-    local image tar=$work/busybox.tar
+    local image tar=$work/busybox.tar path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     cp "$cache/images/busybox.tar" "$tar"
     mkdir -p "$work/users/etc"
     printf '%s\n' root:x:0:0:root:/root:/bin/sh daemon:x:1:1:daemon:/usr/sbin:/bin/false www-data:x:33:33:www:/var/www:/bin/false \
         nobody:x:65534:65534:nobody:/home:/bin/false >"$work/users/etc/passwd"
-    printf '%s\n' root:x:0: daemon:x:1: wheel:x:10: www-data:x:33: nobody:x:65534: >"$work/users/etc/group"
+    printf '%s\n' root:x:0: daemon:x:1: wheel:x:10: audio:x:29: www-data:x:33: staff:x:50: nobody:x:65534: \
+        >"$work/users/etc/group"
     tar -C "$work/users" --numeric-owner --owner=0 --group=0 -rf "$tar" ./etc/passwd ./etc/group
     for image in busybox:latest busybox:glibc debian:bookworm-slim; do
-        "$client" import -c 'CMD ["sh"]' "$tar" "$image" >/dev/null
+        "$client" import -c 'CMD ["sh"]' -c "ENV PATH=$path" "$tar" "$image" >/dev/null
     done
     for image in hello-world:frozen=linux/amd64 hello-world:amd64=linux/amd64 hello-world:arm64=linux/arm64 \
         arm32v7/hello-world:latest=linux/arm/v7; do
@@ -109,6 +120,9 @@ program=$tests/bin/${package//\//-}.test
 [ -x "$program" ] || die "there are no tests of $package: $(cd "$tests/bin" && echo *.test)"
 client=$cache/tools/docker-28/usr/bin/docker
 [ -x "$client" ] || die "there is no client of Docker 28: scripts/setup.sh test fetches it"
+# The words that integration-cli looks for are those of an old client that builds without BuildKit.
+old=$cache/tools/docker-20.10/usr/bin/docker
+[ "$package" = integration-cli ] && [ -x "$old" ] && client=$old && export DOCKER_BUILDKIT=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 images
@@ -116,5 +130,5 @@ images
 export PATH=$repo/scripts/suites/as-dockerd:$(dirname "$client"):$PATH
 export DEST=$work DOCKER_INTEGRATION_DAEMON_DEST=$work TEST_CLIENT_BINARY=$client DOCKER_GRAPHDRIVER=overlay2
 export DOCKER_CLI_HINTS=false TEST_INTEGRATION_USE_SNAPSHOTTER=1
-cd "$tests/source/engine/integration/$package"
+cd "$tests/source/engine/integration/$package" 2>/dev/null || cd "$tests/source/engine/$package"
 "$program" -test.v -test.timeout 20m "$@"

@@ -1,5 +1,6 @@
 //! How networks are made: the table `network` of the configuration file.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -23,6 +24,9 @@ struct Written {
     bridge: Option<String>,
     table: Option<String>,
     subnet: Option<String>,
+    subnet_v6: Option<String>,
+    ip_range: Option<String>,
+    default_options: BTreeMap<String, BTreeMap<String, String>>,
     pools: Option<Vec<WrittenPool>>,
     ipv6: Option<bool>,
     mtu: Option<u32>,
@@ -70,10 +74,17 @@ pub(super) fn complete(table: Option<&Table>, keeper: PathBuf) -> Result<Setting
         host_policy: written.host_policy.unwrap_or(settings.host_policy),
         ip_forward: written.ip_forward.unwrap_or(settings.ip_forward),
         firewall: written.firewall.unwrap_or(settings.firewall),
+        default_options: written.default_options,
         ..settings
     };
     if let Some(subnet) = &written.subnet {
         settings.set_subnet(subnet).map_err(wrong)?;
+    }
+    if let Some(subnet) = &written.subnet_v6 {
+        settings.set_subnet_v6(subnet).map_err(wrong)?;
+    }
+    if let Some(range) = &written.ip_range {
+        settings.set_ip_range(range).map_err(wrong)?;
     }
     if let Some(pools) = written.pools {
         let pools = pools.iter().map(|pool| (pool.base.as_str(), pool.size));
@@ -101,9 +112,10 @@ mod tests {
     fn all_settings_are_read() {
         let settings = read(json!({
             "bridge": "mine0", "table": "mine", "subnet": "10.9.0.1/24", "mtu": 1400,
-            "pools": [{"base": "10.10.0.0/16", "size": 24}], "ipv6": false, "icc": false,
+            "pools": [{"base": "10.10.0.0/16", "size": 24}], "ipv6": true, "icc": false,
             "default-publish-address": "127.0.0.1", "host-policy": true, "ip-forward": false,
-            "firewall": false,
+            "firewall": false, "subnet-v6": "fd00:9::1/64", "ip-range": "10.9.0.128/25",
+            "default-options": {"bridge": {"com.docker.network.driver.mtu": "1234"}},
         }))
         .unwrap();
         assert_eq!(
@@ -115,6 +127,12 @@ mod tests {
             Some("10.9.0.1/24".into())
         );
         assert_eq!(settings.pools.len(), 1);
+        let shown = [settings.subnet_v6, settings.ip_range].map(|s| s.unwrap().to_string());
+        assert_eq!(shown, ["fd00:9::1/64", "10.9.0.128/25"]);
+        assert_eq!(
+            settings.default_options["bridge"]["com.docker.network.driver.mtu"],
+            "1234"
+        );
         assert!(
             !settings.icc && settings.host_policy && !settings.ip_forward && !settings.firewall
         );
@@ -126,6 +144,15 @@ mod tests {
         for (value, says) in [
             (json!({"bridg": "x"}), "unknown field `bridg`"),
             (json!({"subnet": "10.9.0.1"}), "10.9.0.1"),
+            (
+                json!({"subnet": "fd00:9::1/64"}),
+                "a subnet of IPv4 is expected",
+            ),
+            (json!({"subnet-v6": "fd00:9::1/64"}), "say ipv6 = true, too"),
+            (
+                json!({"subnet-v6": "10.9.0.1/24"}),
+                "a subnet of IPv6 is expected",
+            ),
             (
                 json!({"bridge": "a name that is far too long"}),
                 "1 to 15 bytes",

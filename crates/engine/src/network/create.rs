@@ -35,6 +35,7 @@ pub fn create(engine: &Engine, mut spec: NetworkSpec, reach: Reach) -> Result<Cr
         return Err(NetworkError::Exists(spec.name).into());
     }
     borrow(engine, &mut spec)?;
+    complete(engine, &mut spec);
     if reach == Reach::Containers {
         reach::check(&spec)?;
     }
@@ -154,6 +155,24 @@ fn borrow(engine: &Engine, spec: &mut NetworkSpec) -> Result<(), NetworkError> {
     spec.ipv4 = spec.ipv4.or(lent.ipv4);
     spec.ipv6 = spec.ipv6.or(lent.ipv6);
     Ok(())
+}
+
+/// Adds the options that the daemon's configuration has for networks of its driver.
+fn complete(engine: &Engine, spec: &mut NetworkSpec) {
+    let defaults = &engine.networks().settings.default_options;
+    let Some(defaults) = defaults
+        .get(&spec.driver)
+        .filter(|_| spec.config_from.is_none())
+    else {
+        return;
+    };
+    let said = [(plan::ENABLE4, spec.ipv4), (plan::ENABLE6, spec.ipv6)];
+    for (key, value) in defaults {
+        let said_otherwise = |(name, said): &(&str, Option<bool>)| key == name && said.is_some();
+        if !said.iter().any(said_otherwise) && !spec.options.contains_key(key) {
+            spec.options.insert(key.clone(), value.clone());
+        }
+    }
 }
 
 fn planned(

@@ -24,8 +24,8 @@ pub(super) const TRUSTED: &str = "com.docker.network.bridge.trusted_host_interfa
 pub(super) const HOST4: &str = "com.docker.network.host_ipv4";
 pub(super) const HOST6: &str = "com.docker.network.host_ipv6";
 const MTU: &str = "com.docker.network.driver.mtu";
-const ENABLE4: &str = "com.docker.network.enable_ipv4";
-const ENABLE6: &str = "com.docker.network.enable_ipv6";
+pub(super) const ENABLE4: &str = "com.docker.network.enable_ipv4";
+pub(super) const ENABLE6: &str = "com.docker.network.enable_ipv6";
 /// The shortest packets that the kernel speaks a version of the protocol with.
 const LEAST4: u32 = 68;
 const LEAST6: u32 = 1280;

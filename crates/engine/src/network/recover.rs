@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use network::Cidr;
 use network::keeper::protocol::STATE;
 use network::keeper::{Change as Told, Model};
 use network::ruleset::{Change as RuleChange, Firewall};
@@ -12,6 +13,7 @@ use types::{NetworkId, NetworkSpec, PoolSpec};
 use super::error::NetworkError;
 use super::plan::{self, Surroundings};
 use super::record::{self, Record};
+use super::settings::Settings;
 use super::table::{Network, PREDEFINED};
 use super::{attach, create};
 use crate::container::create::random;
@@ -83,17 +85,7 @@ fn default_network(engine: &Engine, known: Option<Record>) -> Result<Network, Er
         driver: "bridge".to_owned(),
         scope: "local".to_owned(),
         ipv6: Some(settings.ipv6),
-        pools: match settings.subnet {
-            None => pools,
-            Some(subnet) => vec![PoolSpec {
-                subnet: subnet.network().to_string(),
-                gateway: Some(subnet.address())
-                    .filter(|address| *address != subnet.first())
-                    .map(|address| address.to_string())
-                    .unwrap_or_default(),
-                ..PoolSpec::default()
-            }],
-        },
+        pools: default_pools(settings, pools),
         options: default_options(engine),
         ..NetworkSpec::default()
     };
@@ -115,6 +107,38 @@ fn default_network(engine: &Engine, known: Option<Record>) -> Result<Network, Er
         spec,
         plan: Some(plan),
     })?)
+}
+
+/// What the configuration says of the default network's addresses, else what they are already.
+fn default_pools(settings: &Settings, known: Vec<PoolSpec>) -> Vec<PoolSpec> {
+    let (known6, known4): (Vec<_>, Vec<_>) = known
+        .into_iter()
+        .partition(|pool| pool.subnet.contains(':'));
+    // A range alone is the subnet, too.
+    let subnet = settings.subnet.or(settings.ip_range);
+    let mut pools4 = subnet.map_or(known4, |subnet| vec![pool(subnet)]);
+    let known6 = if settings.ipv6 { known6 } else { Vec::new() };
+    let pools6 = settings
+        .subnet_v6
+        .map_or(known6, |subnet| vec![pool(subnet)]);
+    for pool in &mut pools4 {
+        let range = settings.ip_range.map(|range| range.network().to_string());
+        pool.ip_range = range.unwrap_or_default();
+    }
+    pools4.into_iter().chain(pools6).collect()
+}
+
+/// A subnet whose own address is that of the host in it.
+fn pool(subnet: Cidr) -> PoolSpec {
+    let address = Some(subnet.address()).filter(|address| *address != subnet.network().address());
+    let gateway = address.filter(|address| *address != subnet.first());
+    PoolSpec {
+        subnet: subnet.network().to_string(),
+        gateway: gateway
+            .map(|address| address.to_string())
+            .unwrap_or_default(),
+        ..PoolSpec::default()
+    }
 }
 
 fn default_options(engine: &Engine) -> BTreeMap<String, String> {

@@ -1,5 +1,6 @@
 //! What the daemon's configuration says of networks.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -17,6 +18,12 @@ pub struct Settings {
     pub table: String,
     /// Gateway and subnet of the default network, `10.88.0.1/16`; none takes a free one.
     pub subnet: Option<Cidr>,
+    /// The same of IPv6; none takes a free one.
+    pub subnet_v6: Option<Cidr>,
+    /// The part of the default network's subnet that containers get addresses from; none is all of it.
+    pub ip_range: Option<Cidr>,
+    /// Options that networks have whose creator does not say them, by driver.
+    pub default_options: BTreeMap<String, BTreeMap<String, String>>,
     /// Where networks that name no subnet get theirs from.
     pub pools: Vec<Pool>,
     /// Whether the default network has IPv6.
@@ -45,6 +52,9 @@ impl Default for Settings {
             bridge: "brig0".to_owned(),
             table: "brig".to_owned(),
             subnet: None,
+            subnet_v6: None,
+            ip_range: None,
+            default_options: BTreeMap::new(),
             pools,
             ipv6: false,
             mtu: None,
@@ -60,8 +70,19 @@ impl Default for Settings {
 impl Settings {
     /// Reads [`Settings::subnet`]; why not, in words.
     pub fn set_subnet(&mut self, text: &str) -> Result<(), String> {
-        let parsed: Result<Cidr, _> = text.parse();
-        self.subnet = Some(parsed.map_err(|error| format!("subnet: {error}"))?);
+        self.subnet = Some(cidr("subnet", text, true)?);
+        Ok(())
+    }
+
+    /// Reads [`Settings::subnet_v6`]; why not, in words.
+    pub fn set_subnet_v6(&mut self, text: &str) -> Result<(), String> {
+        self.subnet_v6 = Some(cidr("subnet-v6", text, false)?);
+        Ok(())
+    }
+
+    /// Reads [`Settings::ip_range`]; why not, in words.
+    pub fn set_ip_range(&mut self, text: &str) -> Result<(), String> {
+        self.ip_range = Some(cidr("ip-range", text, true)?);
         Ok(())
     }
 
@@ -79,9 +100,14 @@ impl Settings {
         Ok(())
     }
 
-    /// What is wrong with names, in words.
+    /// What is wrong with names, or beside each other, in words.
     pub fn check(&self) -> Result<(), String> {
         network::bridge::check_name(&self.bridge).map_err(|error| format!("bridge: {error}"))?;
+        if self.subnet_v6.is_some() && !self.ipv6 {
+            return Err(
+                "subnet-v6: the default network has no IPv6: say ipv6 = true, too".to_owned(),
+            );
+        }
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         match !self.table.is_empty() && self.table.len() <= 64 && self.table.bytes().all(plain) {
             true => Ok(()),
@@ -89,6 +115,21 @@ impl Settings {
                 "table: {:?}: letters, digits, '-' and '_' are expected",
                 self.table
             )),
+        }
+    }
+}
+
+/// A subnet of one version of the protocol.
+fn cidr(key: &str, text: &str, ipv4: bool) -> Result<Cidr, String> {
+    let parsed: Result<Cidr, _> = text.parse();
+    let cidr = parsed.map_err(|error| format!("{key}: {error}"))?;
+    match cidr.is_ipv4() == ipv4 {
+        true => Ok(cidr),
+        false => {
+            let version = if ipv4 { 4 } else { 6 };
+            Err(format!(
+                "{key}: {text:?}: a subnet of IPv{version} is expected"
+            ))
         }
     }
 }
