@@ -169,9 +169,22 @@ impl CliError {
             Manner::Execs => (format!("{self}\n"), self.kind().exit_code_of_run(1)),
             Manner::Runs => (
                 format!("brig: {self}\n\nRun 'brig {name} --help' for more information\n"),
-                self.kind().exit_code_of_run(125),
+                self.exit_code_of_run(),
             ),
         }
+    }
+
+    /// As Docker's client, which goes by the daemon's words, whatever they are about.
+    fn exit_code_of_run(&self) -> u8 {
+        let says =
+            |words: &str| matches!(self, Self::Daemon { message, .. } if message.contains(words));
+        let kind = match self.kind() {
+            kind @ (ErrorKind::CommandNotFound | ErrorKind::NotExecutable) => kind,
+            _ if says("no such file or directory") => ErrorKind::CommandNotFound,
+            _ if says("permission denied") || says("is a directory") => ErrorKind::NotExecutable,
+            kind => kind,
+        };
+        kind.exit_code_of_run(125)
     }
 }
 

@@ -23,9 +23,9 @@ pub enum Error {
     /// No image is known by this name.
     #[error("No such image: {0}")]
     NoImage(String),
-    /// The text cannot name an image.
-    #[error(transparent)]
-    InvalidImage(types::InvalidReference),
+    /// The text cannot name an image. In Docker's words, which are compared with.
+    #[error("invalid reference format")]
+    InvalidImage,
     /// The image is not mounted.
     #[error("image {0} is not mounted")]
     NotMounted(String),
@@ -231,7 +231,7 @@ impl Error {
             | Self::NoImage(_)
             | Self::NotMounted(_)
             | Self::NothingToPush { .. } => ErrorKind::NotFound,
-            Self::InvalidImage(_) => ErrorKind::Invalid,
+            Self::InvalidImage => ErrorKind::Invalid,
             Self::State(state) => state.kind(),
             Self::Registry(error) => error.kind(),
             Self::Untrusted { .. } => ErrorKind::Forbidden,

@@ -210,7 +210,7 @@ impl<'a> Attaching<'a> {
             }
         }
         Err(Error::Conflict(format!(
-            "error renaming interface: there is an interface {name} already"
+            "error renaming interface: there is an interface {name} already: file exists"
         )))
     }
 
@@ -293,7 +293,7 @@ impl<'a> Attaching<'a> {
         let is_taken = |name: &str| links.iter().any(|link| link.name == name);
         match &self.endpoint.interface {
             InterfaceName::Exact(name) if is_taken(name) => Err(Error::Conflict(format!(
-                "error renaming interface: there is an interface {name} already"
+                "error renaming interface: there is an interface {name} already: file exists"
             ))),
             InterfaceName::Numbered(prefix, number) if is_taken(taken) => {
                 let mut names = (*number..).map(|number| format!("{prefix}{number}"));

@@ -41,6 +41,7 @@ mod trash;
 mod usage;
 mod volume;
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -307,6 +308,14 @@ impl Storage {
         image::manifest_of(&self.store, container)
     }
 
+    /// [`Self::manifest_of`] all containers, by their ids; one whose manifest is gone is not among them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn manifests(&self) -> Result<HashMap<String, Arc<Descriptor>>, Error> {
+        image::manifests(&self.store)
+    }
+
     /// Takes a file or a directory of the data root out of the way at once; what is in it is removed on a thread.
     ///
     /// # Errors
@@ -457,6 +466,14 @@ impl Storage {
     ) -> Result<(), Error> {
         let _trim = TrimAtEnd;
         image::save(&self.store, names, platforms, archive)
+    }
+
+    /// The names that a save of these means: all tags of a repository for one that has neither tag nor digest.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn saved_names(&self, names: &[String]) -> Result<Vec<String>, Error> {
+        image::saved_names(&self.store, names)
     }
 
     /// Begins a pull, or takes up what an earlier one has left: of what `root` names, a manifest or

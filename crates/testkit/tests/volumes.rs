@@ -421,7 +421,8 @@ fn parts_and_images_are_mounted() {
     assert_eq!(mount(&part("a/b/file"), "cat /m").ok(), "in");
     for out in ["abs", "up", "abs/passwd", "none", "a/../../..", "/etc"] {
         let refused = mount(&part(out), "ls /m");
-        assert_eq!(refused.code, 125, "{out}: {refused}");
+        let missing = matches!(out, "none" | "abs/passwd") && refused.code == 127;
+        assert!(missing || refused.code == 125, "{out}: {refused}");
     }
     assert_eq!(
         mount("type=image,src=vols,dst=/i", "cat /i/data/file").ok(),
@@ -495,11 +496,8 @@ fn options_of_the_driver_say_what_is_mounted() {
         );
         create("gone", &["type=none", "o=bind", "device=/no/such/place"]).ok();
         let missing = run(&brig, client, &["-v", "gone:/m:nocopy"], "true");
-        // Docker 28's client takes it for a command that is not there.
-        assert!(
-            missing.code != 0 && missing.stderr.contains("/no/such/place"),
-            "{missing}"
-        );
+        // As if a command were not there: Docker's clients go by the words.
+        assert!(missing.fails(127).contains("/no/such/place"), "{missing}");
         brig.with(client, &["volume", "rm", "memory", "bound", "gone"])
             .ok();
         assert!(shared.join("file").exists());
@@ -691,7 +689,8 @@ fn a_link_that_flips_leads_nowhere() {
         for _ in 0..25 {
             let shown = run(&brig, Client::Brig, &["--mount", mount], "cat /m/file");
             assert!(!shown.stdout.contains("outside"), "{shown}");
-            assert!(shown.code == 125 || shown.stdout == "inside\n", "{shown}");
+            let refused = matches!(shown.code, 125 | 127);
+            assert!(refused || shown.stdout == "inside\n", "{shown}");
         }
         drop(end);
         flips.join().unwrap();

@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE};
 
+use crate::loose;
 use crate::wire::AuthConfig;
 
 /// As the header's value.
@@ -28,7 +29,7 @@ pub fn decode_auth(header: &str) -> Option<AuthConfig> {
         return Some(AuthConfig::default());
     }
     let json = STANDARD_NO_PAD.decode(text).ok()?;
-    serde_json::from_slice(&json).ok()
+    loose::from_slice(&json).ok()
 }
 
 #[cfg(test)]
@@ -52,6 +53,8 @@ mod tests {
         assert_eq!(decode_auth(&standard), Some(auth));
         assert_eq!(decode_auth(""), Some(AuthConfig::default()));
         assert_eq!(decode_auth("e30="), Some(AuthConfig::default()));
+        let other_case = STANDARD_NO_PAD.encode(r#"{"Username":"ann","PassWord":"ÿ>?ü"}"#);
+        assert_eq!(decode_auth(&other_case), decode_auth(&header));
         assert_eq!(decode_auth("no base64"), None);
         assert_eq!(decode_auth("AAAA"), None);
     }

@@ -28,11 +28,13 @@ pub fn container_spec(
         host_config: host,
         networking_config,
     } = request;
-    refuse::config(&config)?;
     refuse::host_config(&host)?;
     check_environment(config.env.as_deref().unwrap_or_default())?;
     let volumes = mounts::volumes(&config)?;
-    let mode = NetworkMode::parse(&host.network_mode);
+    let mode = match config.network_disabled {
+        true => NetworkMode::None,
+        false => NetworkMode::parse(&host.network_mode),
+    };
     let mac = config.mac_address.clone();
     let mut spec = portable(config)?;
     spec.volumes = volumes;
@@ -54,13 +56,17 @@ pub fn container_spec(
 
 /// The half that does not depend on the host.
 fn portable(config: ContainerConfig) -> Result<ContainerSpec, Refusal> {
+    let says = |words: &Option<Words>| words.as_ref().is_some_and(|words| !words.0.is_empty());
+    if config.image.is_empty() && !says(&config.cmd) && !says(&config.entrypoint) {
+        return Err(Refusal::Said("no command specified".to_owned()));
+    }
     if config.image.is_empty() {
         return Err(Refusal::invalid("Image", "it must be said"));
     }
     Ok(ContainerSpec {
         image: config.image,
         command: config.cmd.map(|w| w.0).filter(|words| !words.is_empty()),
-        entrypoint: config.entrypoint.map(entrypoint),
+        entrypoint: config.entrypoint.map(|words| words.0),
         env: config.env.unwrap_or_default(),
         working_dir: working_dir(&config.working_dir)?,
         user: said(config.user),
@@ -117,14 +123,6 @@ fn restart(host: &HostConfig) -> Result<RestartPolicy, Refusal> {
 
 pub(super) fn said(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
-}
-
-/// Docker's client says `[""]` for "none".
-fn entrypoint(words: Words) -> Vec<String> {
-    match words.0.as_slice() {
-        [word] if word.is_empty() => Vec::new(),
-        _ => words.0,
-    }
 }
 
 fn working_dir(text: &str) -> Result<Option<String>, Refusal> {

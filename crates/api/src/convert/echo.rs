@@ -78,14 +78,7 @@ fn config(spec: &ContainerSpec) -> ContainerConfig {
             paths.map(|path| (path.clone(), Empty {})).collect()
         }),
         working_dir: text(&spec.working_dir),
-        entrypoint: spec
-            .entrypoint
-            .as_ref()
-            .map(|words| match words.as_slice() {
-                // An empty list is "not said" to some daemons; this is how Docker's client says "none".
-                [] => Words(vec![String::new()]),
-                words => Words(words.to_vec()),
-            }),
+        entrypoint: spec.entrypoint.as_ref().map(|words| Words(words.clone())),
         labels: Some(spec.labels.clone()),
         stop_signal: spec.stop_signal.clone().unwrap_or_default(),
         stop_timeout: spec.stop_timeout,

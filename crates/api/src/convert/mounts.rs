@@ -290,6 +290,7 @@ fn bad(mount: &Mount, reason: &str) -> Refusal {
 }
 
 fn long_bind(mount: &Mount, version: Version) -> Result<MountRequest, Refusal> {
+    long_target(mount)?;
     only(mount, "BindOptions")?;
     if mount.source.is_empty() {
         return Err(bad(mount, "field Source must not be empty"));
@@ -382,6 +383,7 @@ fn long_volume(mount: &Mount, version: Version) -> Result<MountRequest, Refusal>
 }
 
 fn long_image(mount: &Mount) -> Result<MountRequest, Refusal> {
+    long_target(mount)?;
     only(mount, "ImageOptions")?;
     if mount.source.is_empty() {
         return Err(bad(mount, "field Source must not be empty"));

@@ -1,12 +1,12 @@
 //! What this version does not honour, as a table: a field, when it counts as set, and what would be
 //! accepted instead.
 
-use crate::wire::{ContainerConfig, HostConfig};
+use crate::wire::HostConfig;
 
 use super::Refusal;
 
 /// A field, whether it is set to something this version does not do, and what it would do.
-type Row<T> = (&'static str, fn(&T) -> bool, &'static str);
+type Row = (&'static str, fn(&HostConfig) -> bool, &'static str);
 
 fn other(text: &str, accepted: &[&str]) -> bool {
     !text.is_empty() && !accepted.contains(&text)
@@ -14,13 +14,7 @@ fn other(text: &str, accepted: &[&str]) -> bool {
 
 const WINDOWS: &str = "it is for Windows containers; leave it out";
 
-const CONFIG: &[Row<ContainerConfig>] = &[(
-    "NetworkDisabled",
-    |c| c.network_disabled,
-    "use HostConfig.NetworkMode none",
-)];
-
-const HOST: &[Row<HostConfig>] = &[
+const HOST: &[Row] = &[
     (
         "HostConfig.Cgroup",
         |h| !h.cgroup.is_empty(),
@@ -55,7 +49,7 @@ const HOST: &[Row<HostConfig>] = &[
     ),
 ];
 
-fn check<T>(table: &[Row<T>], value: &T) -> Result<(), Refusal> {
+fn check(table: &[Row], value: &HostConfig) -> Result<(), Refusal> {
     match table.iter().find(|(_, is_set, _)| is_set(value)) {
         Some((field, _, instead)) => Err(Refusal::Unsupported {
             field,
@@ -63,10 +57,6 @@ fn check<T>(table: &[Row<T>], value: &T) -> Result<(), Refusal> {
         }),
         None => Ok(()),
     }
-}
-
-pub(super) fn config(config: &ContainerConfig) -> Result<(), Refusal> {
-    check(CONFIG, config)
 }
 
 pub(super) fn host_config(host: &HostConfig) -> Result<(), Refusal> {

@@ -21,8 +21,8 @@ pub(super) fn resources(host: &HostConfig) -> Result<Resources, Refusal> {
         cpu_shares: cpu_shares(host.cpu_shares)?,
         cpu_period: unsigned("HostConfig.CpuPeriod", host.cpu_period)?,
         cpu_quota: set(host.cpu_quota),
-        cpuset_cpus: cpu_list("HostConfig.CpusetCpus", &host.cpuset_cpus)?,
-        cpuset_mems: cpu_list("HostConfig.CpusetMems", &host.cpuset_mems)?,
+        cpuset_cpus: cpu_list("cpuset cpus", &host.cpuset_cpus)?,
+        cpuset_mems: cpu_list("cpuset mems", &host.cpuset_mems)?,
         pids_limit: host.pids_limit.filter(|n| *n > 0),
         ulimits: ulimits(host.ulimits.as_deref().unwrap_or_default())?,
         devices: devices::devices(host.devices.as_deref().unwrap_or_default())?,
@@ -174,6 +174,7 @@ fn cpu(host: &HostConfig) -> Result<(), Refusal> {
         ..
     } = *host;
     let refuse = |field, text: &str| Err(Refusal::invalid(field, text));
+    let conflict = |text| Err(Refusal::Said(format!("Conflicting options: {text}")));
     if nano_cpus < 0 {
         return refuse("HostConfig.NanoCpus", "it is less than nothing");
     }
@@ -181,16 +182,10 @@ fn cpu(host: &HostConfig) -> Result<(), Refusal> {
         return refuse("HostConfig.NanoCpus", "CPUs start at 0.01");
     }
     if nano_cpus > 0 && period > 0 {
-        return refuse(
-            "HostConfig.NanoCpus",
-            "Nano CPUs and CPU Period cannot both be set",
-        );
+        return conflict("Nano CPUs and CPU Period cannot both be set");
     }
     if nano_cpus > 0 && quota > 0 {
-        return refuse(
-            "HostConfig.NanoCpus",
-            "Nano CPUs and CPU Quota cannot both be set",
-        );
+        return conflict("Nano CPUs and CPU Quota cannot both be set");
     }
     if period != 0 && !(1_000..=1_000_000).contains(&period) {
         return refuse(
@@ -219,10 +214,9 @@ fn cpu_list(field: &'static str, text: &str) -> Result<Option<String>, Refusal> 
     match text {
         "" => Ok(None),
         _ if text.split(',').all(is_range) => Ok(Some(text.to_owned())),
-        _ => Err(Refusal::invalid(
-            field,
-            format!("{text:?}: numbers and ranges are expected, as in 0-2,4"),
-        )),
+        _ => Err(Refusal::Said(format!(
+            "Invalid value {text} for {field}: numbers and ranges are expected, as in 0-2,4"
+        ))),
     }
 }
 
@@ -267,9 +261,8 @@ fn oom_score_adj(value: i64) -> Result<Option<i32>, Refusal> {
     match i32::try_from(value) {
         Ok(0) => Ok(None),
         Ok(score @ -1000..=1000) => Ok(Some(score)),
-        _ => Err(Refusal::invalid(
-            "HostConfig.OomScoreAdj",
-            format!("{value}: range for oom score adj is [-1000, 1000]"),
-        )),
+        _ => Err(Refusal::Said(format!(
+            "Invalid value {value}, range for oom score adj is [-1000, 1000]"
+        ))),
     }
 }

@@ -224,6 +224,9 @@ go_struct! {
         /// Its id.
         #[serde(rename = "ImageID")]
         pub image_id: String,
+        /// Of the image's manifest; from API 1.48.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub image_manifest_descriptor: Option<Descriptor>,
         /// Program and arguments.
         pub command: String,
         /// Seconds since the epoch.

@@ -302,6 +302,9 @@ go_struct! {
         /// Commit or version.
         #[serde(rename = "ID")]
         pub id: String,
+        /// The same again; before API 1.49.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub expected: String,
     }
 
     /// A cluster Brig is not part of.

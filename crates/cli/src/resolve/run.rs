@@ -146,10 +146,8 @@ fn spec(
         image: image.clone(),
         platform: platform(flags.platform.as_deref())?,
         command: (!command.is_empty()).then(|| command.to_vec()),
-        entrypoint: flags.entrypoint.as_ref().map(|text| match text.as_str() {
-            "" => Vec::new(),
-            text => vec![text.to_owned()],
-        }),
+        // An empty one takes the image's away, and its command with it.
+        entrypoint: flags.entrypoint.clone().map(|text| vec![text]),
         env: env::environment(&flags.env_file, &flags.env, around)?,
         working_dir: flags.workdir.clone(),
         user: flags.user.clone().filter(|user| !user.is_empty()),
@@ -446,7 +444,7 @@ mod tests {
 
         $ brig run -d -i --name web --entrypoint= debian
         image: "debian"
-        entrypoint: []
+        entrypoint: [""]
         open_stdin: true
 
         $ brig run -a stdout -e A=1 -e HOME -w /srv -u 1:2 --hostname h debian

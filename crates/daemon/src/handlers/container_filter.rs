@@ -180,14 +180,14 @@ fn in_network(value: &str, view: &View) -> bool {
         })
 }
 
-/// A port of the container that is published, `80`, `80/udp` or a range.
+/// A port of the host that is published, `80`, `80/udp` or a range.
 fn published(value: &str, view: &View) -> bool {
     let (ports, protocol) = value.split_once('/').unwrap_or((value, "tcp"));
     let Some((first, last)) = types::port_range(ports) else {
         return false;
     };
     view.ports.iter().any(|port| {
-        (first..=last).contains(&port.port.number) && port.port.protocol.as_str() == protocol
+        (first..=last).contains(&port.host_port) && port.port.protocol.as_str() == protocol
     })
 }
 

@@ -1,7 +1,10 @@
 //! `/containers`
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
 use api::convert::{self, container_spec};
-use api::wire;
+use api::{Version, wire};
 use engine::Engine;
 use engine::container::{self, Seen, View, WaitFor};
 use hyper::StatusCode;
@@ -271,6 +274,7 @@ pub(super) async fn list(app: &App, call: &Call) -> Answer {
         .iter()
         .map(|view| container_view::summary(view, call.version, now))
         .collect();
+    name_images(app, call.version, &mut lines).await?;
     if call.query.flag("size") {
         for (view, line) in views.iter().zip(&mut lines) {
             match sizes(app, view).await {
@@ -285,6 +289,41 @@ pub(super) async fn list(app: &App, call: &Call) -> Answer {
         }
     }
     respond::ok(&lines)
+}
+
+/// Says of each what its image is called by now, and by what manifest it is named.
+async fn name_images(
+    app: &App,
+    version: Version,
+    lines: &mut [wire::ContainerSummary],
+) -> Result<(), Failure> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let names: BTreeSet<String> = lines.iter().map(|line| line.image.clone()).collect();
+    let (meant, manifests) = app
+        .blocking(move |engine| {
+            let id = |name: String| {
+                let image = engine::image::inspect(engine, &name);
+                (name, image.ok().map(|image| image.id.to_string()))
+            };
+            let meant: BTreeMap<_, _> = names.into_iter().map(id).collect();
+            let manifests = match version.has(48) {
+                true => engine::image::manifests(engine)?,
+                false => HashMap::new(),
+            };
+            Ok((meant, manifests))
+        })
+        .await?;
+    for line in lines {
+        // The name is another image's by now, or nobody's.
+        if meant.get(&line.image).cloned().flatten().as_ref() != Some(&line.image_id) {
+            line.image.clone_from(&line.image_id);
+        }
+        let manifest = manifests.get(&line.id).map(Arc::as_ref);
+        line.image_manifest_descriptor = manifest.map(image_view::manifest_descriptor);
+    }
+    Ok(())
 }
 
 pub(super) async fn top(app: &App, call: &Call) -> Answer {

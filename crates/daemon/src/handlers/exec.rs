@@ -21,7 +21,7 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
     let body: Option<wire::ExecCreateRequest> = Call::json(call.request).await?;
     let body = body.unwrap_or_default();
     if body.cmd.0.is_empty() {
-        return Err(Failure::bad_request("no exec command specified"));
+        return Err(Failure::bad_request("No exec command specified"));
     }
     peer.door.policy.may_exec(body.privileged)?;
     let said = |text: String| Some(text).filter(|text| !text.is_empty());
@@ -31,6 +31,7 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
         working_dir: said(body.working_dir),
         user: said(body.user),
         tty: body.tty,
+        console_size: first_size((body.tty, body.console_size), call.version),
         privileged: body.privileged,
         attach: [body.attach_stdin, body.attach_stdout, body.attach_stderr],
         detach_keys: match body.detach_keys.as_str() {
@@ -61,7 +62,7 @@ pub(super) async fn start(app: &App, mut call: Call) -> Answer {
     if request.detach {
         return start_detached(app, view.id).await;
     }
-    let size = first_size(&request, call.version);
+    let size = first_size((request.tty, request.console_size), call.version);
     let framing = Framing::new(request.tty, call.version);
     let engine = app.engine.clone();
     if let Some(upgrade) = upgrade {
@@ -91,7 +92,7 @@ async fn start_over_http(
     if request.detach {
         return start_detached(app, view.id).await;
     }
-    let size = first_size(&request, version);
+    let size = first_size((request.tty, request.console_size), version);
     let framing = Framing::new(request.tty, version);
     let (client, response) = hijack::output_only(framing).map_err(no_socket)?;
     let engine = app.engine.clone();
@@ -99,14 +100,9 @@ async fn start_over_http(
     Ok(response)
 }
 
-/// How large the terminal is at first, rows and columns: said since API 1.42, by who starts it with one.
-fn first_size(request: &wire::ExecStartRequest, version: Version) -> [u16; 2] {
-    let size = request.console_size.unwrap_or_default();
-    if request.tty && version.has(42) {
-        size
-    } else {
-        [0, 0]
-    }
+/// How large the terminal is at first, rows and columns: said since API 1.42, where there is one.
+fn first_size((tty, size): (bool, Option<[u16; 2]>), version: Version) -> [u16; 2] {
+    size.filter(|_| tty && version.has(42)).unwrap_or_default()
 }
 
 /// A session that has not been started yet.

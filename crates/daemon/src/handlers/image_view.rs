@@ -117,8 +117,8 @@ fn number(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// A manifest of an image.
-pub(super) fn manifest(variant: &Variant) -> wire::ManifestSummary {
+/// A manifest of an image, and the containers that were made from it.
+pub(super) fn manifest(variant: &Variant, containers: Vec<String>) -> wire::ManifestSummary {
     let platform = variant.platform.as_ref().filter(|_| !variant.statement);
     wire::ManifestSummary {
         id: variant.descriptor.digest.to_string(),
@@ -136,7 +136,7 @@ pub(super) fn manifest(variant: &Variant) -> wire::ManifestSummary {
         .to_owned(),
         image_data: platform.map(|platform| wire::ManifestImage {
             platform: platform.into(),
-            containers: Vec::new(),
+            containers,
             size: wire::UnpackedSize {
                 unpacked: number(variant.layers),
             },

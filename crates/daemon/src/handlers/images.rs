@@ -1,12 +1,13 @@
 //! `/images`
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::{Version, wire};
-use engine::{Asked, Engine, Image, ImageUsage, Import, image};
+use engine::{Asked, Engine, Image, ImageUsage, Import, Variant, image};
 use hyper::StatusCode;
-use types::{ErrorKind, ImageRef, Platform};
+use types::{Digest, ErrorKind, ImageRef, Platform};
 
 use super::image_filter::{Filter, PruneFilter};
 use super::{archives, image_view, progress, transfers};
@@ -76,8 +77,33 @@ fn is_gone(engine: &Engine, image: &Image) -> bool {
 }
 
 fn variants(engine: &Engine, image: &Image) -> Result<Vec<wire::ManifestSummary>, engine::Error> {
+    let mut users: BTreeMap<Digest, Vec<String>> = BTreeMap::new();
+    for (container, manifest) in image::manifests(engine)? {
+        let of = users.entry(manifest.digest.clone()).or_default();
+        of.push(container);
+    }
     let variants = image::variants(engine, image)?;
-    Ok(variants.iter().map(image_view::manifest).collect())
+    let shown = |variant: &Variant| {
+        let mut users = users.remove(&variant.descriptor.digest).unwrap_or_default();
+        users.sort();
+        image_view::manifest(variant, users)
+    };
+    Ok(variants.iter().map(shown).collect())
+}
+
+/// What names the manifest that an image is on the platform that was asked for, and that platform.
+fn on_platform(engine: &Engine, image: &Image) -> Result<wire::Descriptor, engine::Error> {
+    let variants = image::variants(engine, image)?;
+    let mut of = variants.into_iter();
+    match of.find(|variant| variant.descriptor.digest == image.manifest) {
+        Some(variant) => Ok(image_view::manifest_descriptor(&engine::Descriptor {
+            platform: variant.platform,
+            ..variant.descriptor
+        })),
+        None => Ok(image_view::descriptor(&image::descriptor(
+            engine, &image.id,
+        )?)),
+    }
 }
 
 /// Says of each how much it shares with others.
@@ -116,8 +142,10 @@ pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
                 answer.container_config = Some(answer.config.clone());
             }
             if version.has(48) {
-                let descriptor = image::descriptor(engine, &image.id)?;
-                answer.descriptor = Some(image_view::descriptor(&descriptor));
+                answer.descriptor = Some(match &platform {
+                    None => image_view::descriptor(&image::descriptor(engine, &image.id)?),
+                    Some(_) => on_platform(engine, &image)?,
+                });
             }
             if manifests {
                 answer.manifests = Some(variants(engine, &image)?);
@@ -191,6 +219,9 @@ pub(super) fn target(call: &Call) -> Result<Option<ImageRef>, Failure> {
 
 pub(super) async fn remove(app: &App, call: &Call) -> Answer {
     let (name, force) = (call.name.clone(), call.query.flag("force"));
+    if name.trim().is_empty() {
+        return Err(Failure::bad_request("image name cannot be blank"));
+    }
     let platforms = transfers::platforms(call, "platforms")?;
     let removed = app
         .blocking(move |engine| match platforms.as_slice() {
@@ -283,7 +314,7 @@ async fn import(app: &App, call: Call) -> Answer {
 }
 
 pub(super) async fn load(app: &App, call: Call) -> Answer {
-    let platforms = transfers::platforms(&call, "platform")?;
+    let platforms = one_platform(&call)?;
     let loaded = archives::receive(app, call, move |engine, archive| {
         image::load(engine, archive, &platforms)
     });
@@ -315,17 +346,21 @@ pub(super) async fn save(app: &App, call: &Call) -> Answer {
     if names.is_empty() {
         return Err(Failure::bad_request("names must be said"));
     }
-    save_names(app, call, names, transfers::platforms(call, "platform")?).await
+    save_names(app, call, names, one_platform(call)?).await
+}
+
+/// The platforms to save or load: before API 1.52 there was one at most.
+fn one_platform(call: &Call) -> Result<Vec<Platform>, Failure> {
+    let platforms = transfers::platforms(call, "platform")?;
+    if platforms.len() > 1 && !call.version.has(52) {
+        let words = "multiple platform parameters not supported";
+        return Err(Failure::bad_request(words));
+    }
+    Ok(platforms)
 }
 
 pub(super) async fn save_one(app: &App, call: &Call) -> Answer {
-    save_names(
-        app,
-        call,
-        vec![call.name.clone()],
-        transfers::platforms(call, "platform")?,
-    )
-    .await
+    save_names(app, call, vec![call.name.clone()], one_platform(call)?).await
 }
 
 fn check_saved(engine: &Engine, name: &str, platforms: &[Platform]) -> Result<(), engine::Error> {
@@ -343,7 +378,7 @@ async fn save_names(
 ) -> Answer {
     let (wanted, of) = (names.clone(), platforms.clone());
     app.blocking(move |engine| {
-        wanted
+        image::saved_names(engine, &wanted)?
             .iter()
             .try_for_each(|name| check_saved(engine, name, &of))
     })

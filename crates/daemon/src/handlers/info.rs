@@ -84,6 +84,8 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
             false => Vec::new(),
         },
         warnings: [facts.warnings, app.warnings.clone()].concat(),
+        init_commit: commit(call.version),
+        runc_commit: commit(call.version),
         ..constant(app)
     })
 }
@@ -119,8 +121,6 @@ fn constant(app: &App) -> wire::Info {
             .collect(),
         live_restore_enabled: true,
         init_binary: "brig-init".to_owned(),
-        init_commit: commit(),
-        runc_commit: commit(),
         default_address_pools: app.engine.config().network.pools.iter().map(pool).collect(),
         index_server_address: "https://index.docker.io/v1/".to_owned(),
         ..wire::Info::default()
@@ -136,9 +136,11 @@ fn default_runtime(config: &engine::Config) -> String {
     named.map_or_else(|| binary.display().to_string(), |(name, _)| name.clone())
 }
 
-fn commit() -> wire::Commit {
+fn commit(version: Version) -> wire::Commit {
+    let expected = (!version.has(49)).then(product_version);
     wire::Commit {
         id: product_version(),
+        expected: expected.unwrap_or_default(),
     }
 }
 
@@ -204,7 +206,10 @@ fn registry_config(config: &registries::Config) -> wire::RegistryConfig {
     let mirrors = config.registries.iter().find(|r| r.prefix == HUB);
     let mirrors = mirrors.map_or_else(Vec::new, |hub| {
         let mirrors = hub.mirrors.iter();
-        mirrors.map(|mirror| mirror.location.clone()).collect()
+        // With the slash that Docker ends them with.
+        let location =
+            |mirror: &registries::Mirror| format!("{}/", mirror.location.trim_end_matches('/'));
+        mirrors.map(location).collect()
     });
     let hub = wire::RegistryIndex {
         mirrors: mirrors.clone(),
@@ -293,7 +298,7 @@ mod tests {
             told.insecure_registry_cidrs,
             ["::1/128", "127.0.0.0/8", "10.0.0.0/8"]
         );
-        assert_eq!(told.mirrors.unwrap(), ["https://mirror.example.com"]);
+        assert_eq!(told.mirrors.unwrap(), ["https://mirror.example.com/"]);
         assert!(told.index_configs[HUB].official && told.index_configs[HUB].secure);
         assert!(!told.index_configs["reg.example.com:5000"].secure);
     }

@@ -69,7 +69,7 @@ pub(super) fn all(call: &Call) -> Result<All, Failure> {
         return Ok(All::default());
     }
     // Docker's library says `null` where there is nobody.
-    let all: Result<Option<_>, _> = serde_json::from_slice(&text);
+    let all: Result<Option<_>, _> = api::loose::from_slice(&text);
     all.map(|all| All(all.unwrap_or_default()))
         .map_err(|_| wrong())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::Version;
-use hyper::header::{CONNECTION, HeaderMap, UPGRADE};
+use hyper::header::{HeaderMap, UPGRADE};
 use serde::de::DeserializeOwned;
 
 use super::body;
@@ -55,16 +55,8 @@ impl Call {
 
     /// Whether the client wants the connection for itself.
     pub(crate) fn wants_upgrade(&self) -> bool {
-        let headers = self.request.headers();
-        let says = |name, word: &str| {
-            headers
-                .get_all(name)
-                .iter()
-                .filter_map(|value| value.to_str().ok())
-                .flat_map(|value| value.split(','))
-                .any(|value| value.trim().eq_ignore_ascii_case(word))
-        };
-        says(CONNECTION, "upgrade") && headers.contains_key(UPGRADE)
+        // As by Docker, whatever `Connection` says.
+        self.request.headers().contains_key(UPGRADE)
     }
 }
 

@@ -157,7 +157,8 @@ pub fn put(
         refuse_read_only(&container, &into)?;
         let among = Among {
             replace: options.replace,
-            owner: match options.own {
+            // Of one without a user, what is in the archive says whose it is.
+            owner: match options.own && !container.fixed.resolved.user.is_empty() {
                 true => Some(user(root, &container)?),
                 false => None,
             },
@@ -194,7 +195,8 @@ fn look(root: &Dir, who: &str, path: &str) -> Result<PathStat, Error> {
         Kind::Symlink => follow(root, &at).map_err(missing(who, path))?,
         _ => String::new(),
     };
-    let name = match (path.ends_with("/.") || path == ".", plain.as_str()) {
+    let in_itself = path == "." || path.ends_with("/.") || path == "./" || path.ends_with("/./");
+    let name = match (in_itself, plain.as_str()) {
         (true, _) => ".",
         (false, "/") => "/",
         (false, plain) => split(plain).1,

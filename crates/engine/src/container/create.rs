@@ -5,7 +5,7 @@ use std::sync::Arc;
 use storage::{Durability, Image};
 use types::{
     ContainerId, ContainerName, ContainerSpec, ErrorKind, HealthCheck, IdMaps, ImageRef,
-    InvalidReference, Platform,
+    InvalidReference, NetworkMode, Platform,
 };
 
 use super::check::{self, Machine};
@@ -14,6 +14,7 @@ use super::{
     runtimes, selinux, user_ids, volumes,
 };
 use crate::cdi::Edits;
+use crate::network::NetworkError;
 use crate::record::{Fixed, Status};
 use crate::render::{self, Identity, Joined, Placed, RenderInput};
 use crate::steps::name as step;
@@ -31,6 +32,7 @@ pub fn create(
     engine.accepts_work()?;
     let id = ContainerId::from_random(random()?);
     let image = find_image(engine, &spec)?;
+    not_itself(&spec, name.as_ref())?;
     let networks = network::networks_of(engine, &mut spec)?;
     namespaces::resolve(engine, &mut spec)?;
     let source = user_ids::of(engine, &spec)?;
@@ -146,8 +148,8 @@ fn find_image(engine: &Engine, spec: &ContainerSpec) -> Result<Image, Error> {
 /// A text that names nothing by its grammar is refused for that.
 fn not_found(error: storage::Error, name: &str) -> Error {
     match name.parse::<ImageRef>() {
-        Err(invalid @ InvalidReference::Format(_)) if error.kind() == ErrorKind::NotFound => {
-            Error::InvalidImage(invalid)
+        Err(InvalidReference::Format(_)) if error.kind() == ErrorKind::NotFound => {
+            Error::InvalidImage
         }
         _ => image::missing(error, name),
     }
@@ -217,6 +219,21 @@ fn health_of_image(said: &storage::Healthcheck) -> HealthCheck {
         start_interval: said.start_interval,
         retries: said.retries,
         ..HealthCheck::default()
+    }
+}
+
+/// Nobody has his own network from himself.
+fn not_itself(spec: &ContainerSpec, name: Option<&ContainerName>) -> Result<(), NetworkError> {
+    match (&spec.network, name) {
+        (NetworkMode::Container(who), Some(name))
+            if who.trim_start_matches('/') == name.as_str() =>
+        {
+            Err(NetworkError::setting(
+                "network mode",
+                "cannot join own network",
+            ))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -258,7 +258,9 @@ pub enum WrongState {
     #[error("container {0} is not running")]
     NotRunning(ContainerId),
     /// The same of one whose processes or IPC another container is to share.
-    #[error("failed to join {kind} namespace: cannot join {kind} of a non running container: {id}")]
+    #[error(
+        "failed to join {kind} namespace: cannot join {kind} of a non running container: container {id} is not running"
+    )]
     CannotJoin {
         /// `PID` or `IPC`
         kind: &'static str,
@@ -283,10 +285,10 @@ pub enum WrongState {
     #[error("container {0} is not paused")]
     NotPaused(ContainerId),
     /// It stands still.
-    #[error("container {id} is paused, unpause the container before {what}")]
+    #[error("Container {who} is paused, unpause the container before {what}")]
     StandsStill {
-        /// The container.
-        id: ContainerId,
+        /// The container as it was named.
+        who: String,
         /// `exec`
         what: &'static str,
     },
@@ -425,7 +427,7 @@ pub(crate) fn view(engine: &Engine, container: &Container) -> View {
         // Of other drivers it is nobody's but ours.
         log_path: log_path(engine, container).filter(|_| fixed.spec.log.driver == "json-file"),
         files: files::paths(&dir),
-        execs: container.live().execs.clone(),
+        execs: crate::exec::of(engine, container),
         exposed: network::exposed(fixed),
         ports: status.ports.shown,
         networks: status

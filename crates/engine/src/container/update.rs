@@ -39,7 +39,12 @@ pub fn update(engine: &Engine, who: &str, change: &ContainerChange) -> Result<Ve
         remount::can_come(&container, &mounts.add)?;
     }
     let limited = limits.as_ref().filter(|_| before.is_running());
-    let limited = limited.map(|new| (new.clone(), lifted(&container.spec().resources, new)));
+    let limited = limited.map(|new| {
+        (
+            new.clone(),
+            lifted(engine, &container.spec().resources, new),
+        )
+    });
     let begun = remount::begin(engine, &container, (&mounts, limited), &mut undo)?;
     remount::keep(engine, &container, &mounts, &mut undo)?;
     let ports = match before.is_running() {
@@ -122,7 +127,7 @@ fn live<'a>(
         limit::apply(engine, container, bandwidth)
     });
     // Before: what was written of it when the kernel refused the rest is to be taken back, too.
-    let back = lifted(&old, new);
+    let back = lifted(engine, &old, new);
     undo.push(step::UPDATE_LIMITS, move || tell_shim(container, &back));
     tell_shim(container, new)?;
     engine.passed(step::UPDATE_LIMITS)?;
@@ -201,9 +206,22 @@ fn tell_shim(container: &Container, resources: &Resources) -> Result<(), Error> 
 /// What a cgroup has whose shares nobody has set.
 const USUAL_SHARES: u64 = 1024;
 
-/// `old` as it is said to who keeps `new` by now: what has no limit then has one to be lifted.
-fn lifted(old: &Resources, new: &Resources) -> Resources {
+/// The weight of whoever has been given none.
+const USUAL_WEIGHT: u16 = 100;
+
+fn lifted(engine: &Engine, old: &Resources, new: &Resources) -> Resources {
+    let (cpus, mems) = &engine.host().available;
+    lifted_to((cpus, mems), old, new)
+}
+
+/// `old` as it is said to who keeps `new` by now: what has no limit then has one to be lifted. `cpus` and `mems` are
+/// those of the machine.
+fn lifted_to((cpus, mems): (&str, &str), old: &Resources, new: &Resources) -> Resources {
     let lift = |old: Option<i64>, new: Option<i64>| old.or(new.and(Some(-1)));
+    let all = |old: &Option<String>, new: &Option<String>, all: &str| {
+        let all = new.is_some().then(|| all.to_owned());
+        old.clone().or(all)
+    };
     let quota = old.cpu_quota.or(old.nano_cpus);
     let quota_now = new.cpu_quota.or(new.nano_cpus);
     Resources {
@@ -219,7 +237,29 @@ fn lifted(old: &Resources, new: &Resources) -> Resources {
         cpu_quota: old
             .cpu_quota
             .or(lift(quota, quota_now).filter(|quota| *quota < 0)),
+        cpuset_cpus: all(&old.cpuset_cpus, &new.cpuset_cpus, cpus),
+        cpuset_mems: all(&old.cpuset_mems, &new.cpuset_mems, mems),
+        block_io: block_io(&usual_io(&new.block_io), &old.block_io),
         ..old.clone()
+    }
+}
+
+/// The same devices without a limit.
+fn usual_io(io: &BlockIo) -> BlockIo {
+    let at = |rates: &[BlockRate], value: u64| -> Vec<BlockRate> {
+        let usual = |rate: &BlockRate| BlockRate {
+            path: rate.path.clone(),
+            value,
+        };
+        rates.iter().map(usual).collect()
+    };
+    BlockIo {
+        weight: io.weight.and(Some(USUAL_WEIGHT)),
+        weight_device: at(&io.weight_device, USUAL_WEIGHT.into()),
+        read_bps: at(&io.read_bps, 0),
+        write_bps: at(&io.write_bps, 0),
+        read_iops: at(&io.read_iops, 0),
+        write_iops: at(&io.write_iops, 0),
     }
 }
 
@@ -273,6 +313,8 @@ fn block_io(old: &BlockIo, new: &BlockIo) -> BlockIo {
 /// Processors are limited in one way or the other.
 fn excluded(old: &Resources, new: &Resources) -> Result<(), check::Limit> {
     const NANO: &str = "Nano CPUs";
+    // In Docker's words, which write the two differently.
+    const ALREADY_NANO: &str = "NanoCPUs";
     const PERIOD: &str = "CPU Period";
     const QUOTA: &str = "CPU Quota";
     let pairs = [
@@ -289,12 +331,12 @@ fn excluded(old: &Resources, new: &Resources) -> Result<(), check::Limit> {
         (
             new.cpu_period.is_some() && old.nano_cpus.is_some(),
             PERIOD,
-            NANO,
+            ALREADY_NANO,
         ),
         (
             new.cpu_quota.is_some() && old.nano_cpus.is_some(),
             QUOTA,
-            NANO,
+            ALREADY_NANO,
         ),
     ];
     match pairs.into_iter().find(|(clash, _, _)| *clash) {
@@ -354,12 +396,37 @@ mod tests {
             nano_cpus: Some(700_000_000),
             ..old.clone()
         };
-        let back = lifted(&old, &new);
+        let lifted = |old: &Resources| lifted_to(("0-3", "0"), old, &new);
+        let back = lifted(&old);
         assert_eq!((back.memory, back.pids_limit), (old.memory, Some(-1)));
         assert_eq!((back.cpu_quota, back.nano_cpus), (None, old.nano_cpus));
-        let none = lifted(&Resources::default(), &new);
+        let none = lifted(&Resources::default());
         assert_eq!((none.memory, none.memory_swap), (Some(-1), Some(-1)));
         assert_eq!((none.cpu_quota, none.nano_cpus), (Some(-1), None));
+    }
+
+    #[test]
+    fn processors_and_devices_are_free_again() {
+        let rate = |path: &str, value| BlockRate {
+            path: path.into(),
+            value,
+        };
+        let with = |cpus: Option<&str>, weight, read_bps| Resources {
+            cpuset_cpus: cpus.map(str::to_owned),
+            block_io: BlockIo {
+                weight,
+                read_bps,
+                ..BlockIo::default()
+            },
+            ..Resources::default()
+        };
+        let new = with(Some("1"), Some(300), vec![rate("/a", 5), rate("/b", 6)]);
+        let back = |old: &Resources| lifted_to(("0-3", "0"), old, &new);
+        let free = with(Some("0-3"), Some(100), vec![rate("/a", 0), rate("/b", 0)]);
+        assert_eq!(back(&Resources::default()), free);
+        let old = with(Some("2"), Some(200), vec![rate("/b", 7)]);
+        let expected = with(Some("2"), Some(200), vec![rate("/a", 0), rate("/b", 7)]);
+        assert_eq!(back(&old), expected);
     }
 
     #[test]
@@ -379,7 +446,7 @@ mod tests {
         );
         assert_eq!(
             refused(&nano, &quota),
-            "Conflicting options: CPU Quota cannot be updated as Nano CPUs has already been set"
+            "Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set"
         );
         assert_eq!(
             refused(&quota, &nano),

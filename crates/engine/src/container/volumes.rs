@@ -9,7 +9,9 @@ use oci_spec::image::Config;
 use storage::{ANONYMOUS, Image, NewVolume, Parts, StagedVolume};
 use sys::dir::Dir;
 use sys::root::Root;
-use types::{ContainerSpec, IdMap, Mount, MountKind, MountRequest, VolumeName, VolumeRequest};
+use types::{
+    ContainerSpec, IdMap, Mount, MountKind, MountRequest, Propagation, VolumeName, VolumeRequest,
+};
 
 use super::check::Invalid;
 use crate::render::{self, Placed};
@@ -24,6 +26,14 @@ pub(super) fn mounts(
     config: Option<&Config>,
 ) -> Result<Vec<MountRequest>, Error> {
     let mut all = spec.mounts.clone();
+    for mount in &mut all {
+        // Docker's label for what was asked for by itself; those of images and of a bare path have none.
+        if let MountKind::Volume(of) = &mut mount.kind
+            && of.name.is_none()
+        {
+            of.bind_mode.get_or_insert_with(|| "z".to_owned());
+        }
+    }
     let mut taken: BTreeSet<String> = all.iter().map(|m| render::plain(&m.target)).collect();
     let wanted = config.and_then(|config| config.volumes().clone());
     let wanted = wanted.unwrap_or_default();
@@ -34,7 +44,7 @@ pub(super) fn mounts(
         }
     }
     for (target, mount) in from_others {
-        if !spec.volumes.contains(&target) && taken.insert(target) {
+        if taken.insert(target) {
             all.push(mount);
         }
     }
@@ -119,9 +129,35 @@ pub(super) fn complete(
             })?;
             *source = found.id.to_string();
         }
+        MountKind::Bind {
+            source,
+            propagation,
+            read_only_force_recursive: false,
+            ..
+        } => with_daemon_root(engine, source, propagation)?,
         MountKind::Bind { .. } | MountKind::Tmpfs { .. } => {}
     }
     Ok(())
+}
+
+/// A bind of the daemon's own files, or of what they are in, follows the machine's mounts there: as in Docker.
+fn with_daemon_root(
+    engine: &Engine,
+    source: &str,
+    propagation: &mut Option<Propagation>,
+) -> Result<(), Invalid> {
+    let (source, root) = (Path::new(source), engine.config().data_root.as_path());
+    if !source.starts_with(root) && !root.starts_with(source) {
+        return Ok(());
+    }
+    match propagation.get_or_insert(Propagation::Rslave) {
+        Propagation::Rslave | Propagation::Rshared => Ok(()),
+        other => Err(Invalid::DaemonRoot {
+            root: root.to_owned(),
+            path: source.display().to_string(),
+            propagation: other.as_str(),
+        }),
+    }
 }
 
 /// Volumes and images that the container is about to have. Volumes that are empty are given what the

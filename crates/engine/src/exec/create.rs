@@ -2,6 +2,7 @@
 
 use types::ExecId;
 
+use super::start::check_user;
 use super::{Request, Session, remember, tell};
 use crate::container::{Invalid, WrongState, create::random};
 use crate::{Engine, Error};
@@ -11,8 +12,8 @@ pub fn create(engine: &Engine, who: &str, request: Request) -> Result<ExecId, Er
     engine.accepts_work()?;
     let container = engine.find(who)?;
     if container.lifecycle().is_paused() {
-        let id = container.id().clone();
-        return Err(WrongState::StandsStill { id, what: "exec" }.into());
+        let who = who.to_owned();
+        return Err(WrongState::StandsStill { who, what: "exec" }.into());
     }
     if container.lifecycle().is_restarting() {
         return Err(WrongState::Restarting(container.id().clone()).into());
@@ -32,6 +33,13 @@ pub fn create(engine: &Engine, who: &str, request: Request) -> Result<ExecId, Er
     }
     let id = ExecId::from_random(random()?);
     let session = Session::new(id.clone(), container.id().clone(), request);
+    // It is looked up again when it starts; now whoever asks has the answer as a status.
+    if session.request.user.is_some() {
+        check_user(&container, &session).map_err(|error| match error {
+            Error::User(unknown) => Invalid::ExecUser(unknown).into(),
+            other => other,
+        })?;
+    }
     tell(engine, &container, &session, "exec_create");
     remember(engine, &container, session);
     Ok(id)

@@ -41,6 +41,8 @@ pub struct Request {
     pub user: Option<String>,
     /// Whether it has a terminal.
     pub tty: bool,
+    /// How large the terminal is at first, rows and columns, unless its start says so; nobody says where they are 0.
+    pub console_size: [u16; 2],
     /// Whether it gets all privileges.
     pub privileged: bool,
     /// Which streams are attached: stdin, stdout, stderr.
@@ -295,6 +297,16 @@ fn look(container: &Container, id: ExecId, command: Vec<String>) -> Session {
         ..Request::default()
     };
     Session::new(id, container.id().clone(), request)
+}
+
+/// The sessions of a container that have not ended.
+pub(crate) fn of(engine: &Engine, container: &Container) -> Vec<ExecId> {
+    let mut ids = container.live().execs.clone();
+    if !ids.is_empty() {
+        let execs = engine.execs();
+        ids.retain(|id| execs.get(id).is_some_and(|session| !session.has_ended()));
+    }
+    ids
 }
 
 /// The container has ended, and with it all that ran in it.

@@ -44,6 +44,10 @@ pub fn start(
     }
     tell(engine, &container, &session, "exec_start");
     let first = container.lifecycle().process();
+    let console_size = match console_size {
+        [0, 0] => session.request.console_size,
+        said => said,
+    };
     let begun = run(engine, &container, &session, console_size, client);
     match or_ended(&container, first, begun) {
         Ok(process) => {
@@ -124,6 +128,13 @@ fn attach(session: &Session, early: Vec<u8>, framed: bool) -> AttachOptions {
         detach_keys: keys.unwrap_or_else(|| DETACH_KEYS.to_vec()),
         early,
     }
+}
+
+/// Refuses a user that the container does not know.
+pub(super) fn check_user(container: &Container, session: &Session) -> Result<(), Error> {
+    let stopped = || WrongState::NotRunning(container.id().clone());
+    let first = container.lifecycle().process().ok_or_else(stopped)?;
+    identity(container, session, first).map(drop)
 }
 
 /// Who the process is, by the container's own files as they are now: its root is mounted, and the

@@ -19,7 +19,9 @@ mod transfer;
 mod upkeep;
 mod usage;
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 use storage::{Asked, Descriptor, Image, Import, Loaded, Statement, Variant};
 use types::{ContainerId, Digest, ErrorKind, ImageRef, Platform};
@@ -97,6 +99,11 @@ pub fn manifest_of(engine: &Engine, container: &ContainerId) -> Result<Option<De
     Ok(engine.storage().manifest_of(container.as_str())?)
 }
 
+/// [`manifest_of`] all containers, by their ids.
+pub fn manifests(engine: &Engine) -> Result<HashMap<String, Arc<Descriptor>>, Error> {
+    Ok(engine.storage().manifests()?)
+}
+
 /// The manifests of an image, here or not.
 pub fn variants(engine: &Engine, image: &Image) -> Result<Vec<Variant>, Error> {
     Ok(engine.storage().variants(image)?)
@@ -133,6 +140,11 @@ pub fn load(
         told::of_image(engine, "load", &id, name.as_deref().unwrap_or(&id));
     }
     Ok(loaded)
+}
+
+/// The names that a [`save`] of these means.
+pub fn saved_names(engine: &Engine, names: &[String]) -> Result<Vec<String>, Error> {
+    Ok(engine.storage().saved_names(names)?)
 }
 
 /// Images as an archive: all of each, or what is for these platforms.

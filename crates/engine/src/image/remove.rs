@@ -118,11 +118,24 @@ fn refuse(engine: &Engine, image: &Image, name: &str, force: bool) -> Result<(),
     let mut users = containers.iter().filter(|c| c.fixed.image == image.id);
     let running = users.clone().find(|c| c.lifecycle().is_running());
     let short = || image.id.short().to_owned();
+    // With a digest, all of the repository's names that mean it.
+    let is_meant = |asked: &ImageRef, known: &ImageRef| {
+        known == asked || asked.digest().is_some() && known.repository() == asked.repository()
+    };
+    let meant = |asked: &ImageRef| {
+        image
+            .references
+            .iter()
+            .filter(|known| is_meant(asked, known))
+            .count()
+    };
     let reference = name
         .parse::<ImageRef>()
         .ok()
-        .filter(|reference| image.references.contains(reference));
-    let goes = reference.is_none() || image.references.len() <= 1;
+        .map(|asked| (meant(&asked), asked));
+    let reference = reference.filter(|(names, _)| *names > 0);
+    let last = |names: usize| names == image.references.len();
+    let goes = reference.as_ref().is_none_or(|(names, _)| last(*names));
     if let Some(place) = super::mount::of(engine, &image.id).filter(|_| goes) {
         return Err(InUse::Mounted {
             image: short(),
@@ -130,7 +143,7 @@ fn refuse(engine: &Engine, image: &Image, name: &str, force: bool) -> Result<(),
         }
         .into());
     }
-    let Some(reference) = reference else {
+    let Some((names, reference)) = reference else {
         if let Some(running) = running {
             return Err(InUse::Running {
                 image: short(),
@@ -154,7 +167,7 @@ fn refuse(engine: &Engine, image: &Image, name: &str, force: bool) -> Result<(),
         return Ok(());
     };
     // Another name still holds the image: removing this one takes nothing from anybody.
-    if image.references.len() > 1 || force {
+    if !last(names) || force {
         return Ok(());
     }
     match users.next() {

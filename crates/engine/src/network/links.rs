@@ -38,8 +38,15 @@ pub(super) fn resolve(engine: &Engine, spec: &mut ContainerSpec) -> Result<(), E
                 NetworkError::setting("link", format!("bad format for links: {link}")).into(),
             );
         }
-        let other = engine.find(who);
-        let other = other.map_err(|_| NetworkError::NoLinked(who.to_owned()))?;
+        let found = |who: &str| {
+            let found = engine.find(who);
+            found.map_err(|_| NetworkError::NoLinked(who.to_owned()))
+        };
+        let mut other = found(who)?;
+        // Whose network it shares is whom it is reached by.
+        while let NetworkMode::Container(host) = &other.fixed.spec.network {
+            other = found(host)?;
+        }
         if other.fixed.spec.network == NetworkMode::Host {
             return Err(NetworkError::Conflict(
                 "host type networking can't be used with links. This would result in undefined behavior",

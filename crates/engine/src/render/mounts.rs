@@ -1,6 +1,7 @@
 //! Mounts: the kernel's file systems, Brig's files, and what the user asked for.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder, Mount};
 use types::{IdMap, MountKind, MountRequest, NamespaceMode, Propagation};
@@ -21,11 +22,11 @@ pub(super) fn mounts(input: &RenderInput<'_>) -> Result<Vec<Mount>, Error> {
     all.extend(file_mounts(input));
     all.extend(init_mount(input));
     // Whatever the user mounts takes the place of ours.
-    all.retain(|m| {
-        m.destination()
-            .to_str()
-            .is_none_or(|t| !targets.contains(t))
-    });
+    let keeps = |m: &Mount| {
+        let taken = |target| targets.contains(target) || is_of_dev(m, &targets, input);
+        m.destination().to_str().is_none_or(|target| !taken(target))
+    };
+    all.retain(keeps);
     if input.spec.read_only {
         all.iter_mut().for_each(protect);
     }
@@ -39,6 +40,15 @@ pub(super) fn mounts(input: &RenderInput<'_>) -> Result<Vec<Mount>, Error> {
     };
     let (late, early): (Vec<Mount>, Vec<Mount>) = all.into_iter().partition(below_user);
     Ok(early.into_iter().chain(user).chain(late).collect())
+}
+
+/// Whether it belongs to a `/dev` of which the user has given another: what is in that is what is wanted, but for
+/// memory that is shared with others.
+fn is_of_dev(ours: &Mount, users: &HashSet<&str>, input: &RenderInput<'_>) -> bool {
+    let shares =
+        input.spec.namespaces.ipc == NamespaceMode::Shareable || input.joined.shm.is_some();
+    let below = ours.destination().strip_prefix("/dev");
+    users.contains("/dev") && below.is_ok_and(|path| path != Path::new("shm") || !shares)
 }
 
 fn mount(target: &str, kind: &str, source: &str, options: &[&str]) -> Mount {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 use types::{
-    ContainerId, ContainerSpec, DeviceRequest, MountKind, MountRequest, NetworkMode, Propagation,
-    SeccompProfile, Signal, Ulimit,
+    ContainerId, ContainerSpec, DeviceRequest, MountKind, MountRequest, NamespaceMode, NetworkMode,
+    Propagation, SeccompProfile, Signal, Ulimit,
 };
 
 use super::*;
@@ -544,6 +544,20 @@ fn binds() {
     insta::assert_snapshot!(changes(|case| {
         case.spec.mounts = vec![bind("/a"), bind("/b/../a")];
     }), @r#"invalid mount "/b/../a": duplicate mount point"#);
+}
+
+#[test]
+fn what_is_below_a_given_dev_is_given_too() {
+    let own = |ipc: NamespaceMode| {
+        let gone = changes(|case| {
+            case.spec.namespaces.ipc = ipc;
+            case.spec.mounts = vec![bind("/dev")];
+        });
+        let kept = |target: &str| !gone.contains(&format!("- mounts[{target}]"));
+        ["/dev/pts", "/dev/mqueue", "/dev/shm", "/proc"].map(kept)
+    };
+    assert_eq!(own(NamespaceMode::Private), [false, false, false, true]);
+    assert_eq!(own(NamespaceMode::Shareable), [false, false, true, true]);
 }
 
 #[test]

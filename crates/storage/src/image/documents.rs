@@ -179,7 +179,7 @@ pub(crate) fn parse_document(what: &str, text: &[u8]) -> Result<Document, Error>
 
 /// Parses any document.
 pub(crate) fn parse<T: DeserializeOwned>(what: &str, text: &[u8]) -> Result<T, Error> {
-    let parsed = serde_json::from_slice(text).or_else(|source| match without_nulls(text) {
+    let parsed = serde_json::from_slice(text).or_else(|source| match mended(text) {
         Some(value) => serde_json::from_value(value).map_err(|_| source),
         None => Err(source),
     });
@@ -189,9 +189,9 @@ pub(crate) fn parse<T: DeserializeOwned>(what: &str, text: &[u8]) -> Result<T, E
     })
 }
 
-/// The same without what is `null`, as Go's library writes what is empty, and with an empty list of layers.
-/// None where there is no such thing.
-fn without_nulls(text: &[u8]) -> Option<Value> {
+/// The same as others read it: without what is `null`, which Go's library writes for what is empty, with an empty list
+/// of layers, and for this machine where a configuration does not say what it is for. None if it was so already.
+fn mended(text: &[u8]) -> Option<Value> {
     fn drop_nulls(value: &mut Value) -> bool {
         match value {
             Value::Object(fields) => {
@@ -211,7 +211,28 @@ fn without_nulls(text: &[u8]) -> Option<Value> {
         values.map(drop_nulls).filter(|dropped| *dropped).count() > 0
     }
     let mut value = serde_json::from_slice(text).ok()?;
-    drop_nulls(&mut value).then_some(value)
+    let dropped = drop_nulls(&mut value);
+    (place(&mut value) || dropped).then_some(value)
+}
+
+/// Says of an image's configuration what it is for.
+fn place(config: &mut Value) -> bool {
+    let Some(fields) = config
+        .as_object_mut()
+        .filter(|fields| fields.contains_key("rootfs"))
+    else {
+        return false;
+    };
+    let here = types::Platform::host();
+    let said = [("os", here.os), ("architecture", here.architecture)];
+    let missing = said
+        .into_iter()
+        .filter(|(name, _)| !fields.contains_key(*name))
+        .collect::<Vec<_>>();
+    for (name, value) in &missing {
+        fields.insert((*name).to_owned(), Value::String(value.clone()));
+    }
+    !missing.is_empty()
 }
 
 /// What the image of this configuration runs on; none when it does not say.
@@ -242,6 +263,13 @@ mod tests {
             "config":{"Cmd":null},"rootfs":{"type":"layers","diff_ids":null},"history":null}"#;
         let config: oci_spec::image::ImageConfiguration = parse("c", config).unwrap();
         assert!(config.rootfs().diff_ids().is_empty());
+        let bare = br#"{"rootfs":{"type":"layers","diff_ids":[]}}"#;
+        let bare: oci_spec::image::ImageConfiguration = parse("c", bare).unwrap();
+        assert_eq!(bare.os().to_string(), "linux");
+        assert_eq!(
+            bare.architecture().to_string(),
+            types::Platform::host().architecture
+        );
         let error = parse::<oci_spec::image::ImageConfiguration>("c", br#"{"rootfs":null}"#);
         assert_eq!(error.unwrap_err().to_string(), "c cannot be understood");
     }

@@ -86,6 +86,10 @@ pub(crate) fn save(
 }
 
 /// The names, with all of a repository for one that has neither tag nor digest.
+pub(crate) fn saved_names(store: &Store, names: &[String]) -> Result<Vec<String>, Error> {
+    store.read(|db| expanded(db, names))
+}
+
 fn expanded(db: &Connection, names: &[String]) -> Result<Vec<String>, Error> {
     let mut all = Vec::new();
     for name in names {

@@ -1,5 +1,6 @@
 //! What an image is made of: the manifests of its index, its layers, its own descriptor.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use oci_spec::image::ImageConfiguration;
@@ -54,24 +55,53 @@ pub(crate) fn descriptor(store: &Store, id: &Digest) -> Result<Descriptor, Error
     })
 }
 
+/// What names a manifest that a container was made from: its digest, media type, size and configuration.
+const MADE_FROM: &str = "SELECT content.digest, media_type, size, config FROM snapshots
+    JOIN content ON content.digest = snapshots.manifest
+    JOIN manifests ON manifests.image = snapshots.image AND manifests.digest = snapshots.manifest";
+
+/// A row of [`MADE_FROM`].
+type MadeFrom = (String, String, i64, String);
+
 /// The descriptor of the manifest that a container was made from, and what it runs on; none where that is gone.
 pub(crate) fn manifest_of(store: &Store, container: &str) -> Result<Option<Descriptor>, Error> {
-    let sql = "SELECT content.digest, media_type, size, config FROM snapshots
-        JOIN content ON content.digest = snapshots.manifest
-        JOIN manifests ON manifests.image = snapshots.image AND manifests.digest = snapshots.manifest
-        WHERE container = ?1";
-    let found: Option<(String, String, i64, String)> = store.read(|db| {
-        let row =
-            |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-        let mut query = db.prepare_cached(sql)?;
-        Ok(query.query_row([container], row).optional()?)
+    let sql = format!("{MADE_FROM} WHERE container = ?1");
+    let found = store.read(|db| {
+        let mut query = db.prepare_cached(&sql)?;
+        Ok(query.query_row([container], made_from).optional()?)
     })?;
-    let Some((digest, media_type, size, config)) = found else {
-        return Ok(None);
-    };
+    found.map(described).transpose()
+}
+
+/// [`manifest_of`] each container, by its id; one that has none is not in it.
+pub(crate) fn manifests(store: &Store) -> Result<HashMap<String, Arc<Descriptor>>, Error> {
+    let sql = format!("{MADE_FROM} GROUP BY content.digest");
+    let (containers, found) = store.read(|db| {
+        let mut query = db.prepare_cached("SELECT container, manifest FROM snapshots")?;
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let containers: Vec<(String, String)> =
+            query.query_map([], row)?.collect::<Result<_, _>>()?;
+        let mut query = db.prepare_cached(&sql)?;
+        let found: Vec<MadeFrom> = query.query_map([], made_from)?.collect::<Result<_, _>>()?;
+        Ok((containers, found))
+    })?;
+    let mut known = HashMap::new();
+    for row in found {
+        known.insert(row.0.clone(), Arc::new(described(row)?));
+    }
+    let of =
+        |(container, manifest): (String, String)| Some((container, known.get(&manifest)?.clone()));
+    Ok(containers.into_iter().filter_map(of).collect())
+}
+
+fn made_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<MadeFrom> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+}
+
+fn described((digest, media_type, size, config): MadeFrom) -> Result<Descriptor, Error> {
     let what = format!("the configuration of manifest {digest}");
     let config: ImageConfiguration = documents::parse(&what, config.as_bytes())?;
-    Ok(Some(Descriptor {
+    Ok(Descriptor {
         media_type,
         digest: parse_digest(digest)?,
         size: size.cast_unsigned(),
@@ -81,7 +111,7 @@ pub(crate) fn manifest_of(store: &Store, container: &str) -> Result<Option<Descr
             architecture: config.architecture().to_string(),
             variant: config.variant().clone(),
         }),
-    }))
+    })
 }
 
 /// Bytes of each unpacked layer of the image, the lowest first.

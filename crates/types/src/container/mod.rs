@@ -53,7 +53,7 @@ pub struct ContainerSpec {
     pub platform: Option<Platform>,
     /// Replaces the image's command.
     pub command: Option<Vec<String>>,
-    /// Replaces the image's entry point; an empty list removes it.
+    /// Replaces the image's entry point; an empty list removes it, and an empty word its command, too.
     pub entrypoint: Option<Vec<String>>,
     /// `NAME=value` added to the image's environment; a bare `NAME` removes it.
     pub env: Vec<String>,

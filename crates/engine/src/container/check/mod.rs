@@ -19,6 +19,9 @@ pub enum Invalid {
     /// An exec session without a command.
     #[error("No exec command specified")]
     NoExecCommand,
+    /// An exec session of somebody whom the container does not know.
+    #[error(transparent)]
+    ExecUser(#[from] crate::users::UnknownUser),
     /// The stop signal asked for is none.
     #[error("Invalid signal: {0}")]
     StopSignal(String),
@@ -34,6 +37,16 @@ pub enum Invalid {
         image: String,
         wanted: String,
         actual: String,
+    },
+    /// A bind of the daemon's own files that would hold on to what is mounted among them.
+    #[error(
+        "invalid mount config: must use either propagation mode \"rslave\" or \"rshared\" when mount source is \
+         within the daemon root, daemon root: {root:?}, bind mount source: {path:?}, propagation: {propagation:?}"
+    )]
+    DaemonRoot {
+        root: std::path::PathBuf,
+        path: String,
+        propagation: &'static str,
     },
     /// The working directory is not absolute.
     #[error("the working directory '{0}' is invalid, it needs to be an absolute path")]
