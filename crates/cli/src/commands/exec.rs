@@ -44,7 +44,11 @@ pub(super) async fn run(args: ExecArgs, context: Context) -> Result<u8, CliError
         cmd: Words(command.to_vec()),
     };
     daemon.connect().await?;
-    let id = daemon.client.exec_create(container, &request).await?.id;
+    // The session takes the first connection with it.
+    let more = if args.detach { 0 } else { 1 };
+    let reserving = daemon.client.reserve(more);
+    let (created, _) = tokio::join!(daemon.client.exec_create(container, &request), reserving);
+    let id = created?.id;
     if args.detach {
         daemon.client.exec_start_detached(&id, args.tty).await?;
         return Ok(0);
@@ -95,7 +99,15 @@ async fn exit_code(daemon: &Daemon, id: &str) -> Result<u8, CliError> {
                 "the daemon does not say how exec session {id} ended"
             )));
         }
-        tokio::time::sleep(pause).await;
+        rest(pause).await;
         pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+/// What is shorter than the runtime's clock can tell is slept away: nothing else is under way here.
+async fn rest(pause: Duration) {
+    match pause < Duration::from_millis(2) {
+        true => std::thread::sleep(pause),
+        false => tokio::time::sleep(pause).await,
     }
 }
