@@ -161,6 +161,12 @@ const REFUSED: &[Case] = &[
         r#"invalid resize height "-100": value out of range"#,
     ),
     (
+        "/images/bb/tag?repo=docker.io/library/sha256&tag=some",
+        "",
+        400,
+        "refusing to create an ambiguous tag using digest algorithm as name",
+    ),
+    (
         "/images/bb/tag?repo=sha256&tag=some",
         "",
         400,

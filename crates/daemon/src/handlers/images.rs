@@ -206,7 +206,7 @@ pub(super) fn target(call: &Call) -> Result<Option<ImageRef>, Failure> {
             "refusing to create a tag with a digest reference: {repository}"
         )));
     }
-    if repository.split(':').next() == Some("sha256") {
+    if named.familiar_name() == "sha256" {
         return Err(Failure::bad_request(
             "refusing to create an ambiguous tag using digest algorithm as name",
         ));
