@@ -125,10 +125,24 @@ fn many_files_and_large_ones_are_a_context() {
     }
     let huge = fs::File::create(dir.path().join("huge")).unwrap();
     huge.set_len(5 << 30).unwrap();
-    build(&brig, dir.path(), &["-t", "many"]).ok();
+    // More than other commands may take, on a machine that has other work.
+    let build = |tag: &str| {
+        let words = [
+            "build",
+            "--progress=plain",
+            "-t",
+            tag,
+            dir.path().to_str().unwrap(),
+        ];
+        let mut command = brig.command(Client::Brig, &words);
+        let output = Output::within(Duration::from_secs(900), &mut command);
+        output.ok();
+        output
+    };
+    build("many");
     let said = brig.brig(&["run", "--rm", "--network=none", "many", "cat", "/count"]);
     assert_eq!(said.ok(), count.to_string());
-    let again = build(&brig, dir.path(), &["-t", "again"]);
+    let again = build("again");
     assert_eq!(again.stderr.matches("CACHED").count(), 2, "{again}");
     // Five gigabytes that are asked for are five gigabytes.
     if patient() {
@@ -138,13 +152,7 @@ fn many_files_and_large_ones_are_a_context() {
         )
         .unwrap();
         fs::write(dir.path().join(".dockerignore"), "tree\n").unwrap();
-        // More than other commands may take, on a machine that has other work.
-        let words = ["build", "-t", "huge", dir.path().to_str().unwrap()];
-        Output::within(
-            Duration::from_secs(900),
-            &mut brig.command(Client::Brig, &words),
-        )
-        .ok();
+        build("huge");
         let said = brig.brig(&["run", "--rm", "--network=none", "huge", "cat", "/size"]);
         assert_eq!(said.ok(), (5_u64 << 30).to_string());
     }
