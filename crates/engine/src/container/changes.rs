@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use storage::{Image, PLACES};
 use sys::Errno;
 use sys::dir::{Dir, Kind, Status};
+use types::Lifecycle;
 
 use crate::table::Container;
 use crate::{Engine, Error, image as images};
@@ -36,6 +37,18 @@ pub struct PathChange {
 /// Everything the container's own layer says, in order. Blocking.
 pub fn changes(engine: &Engine, who: &str) -> Result<Vec<PathChange>, Error> {
     let container = engine.find(who)?;
+    of_container(engine, &container).map_err(|error| {
+        let removed = matches!(container.lifecycle(), Lifecycle::Removing { .. })
+            || engine.find(container.id().as_str()).is_err();
+        match removed {
+            // Its files have gone under our hands.
+            true => Error::NoContainer(who.to_owned()),
+            false => error,
+        }
+    })
+}
+
+fn of_container(engine: &Engine, container: &Container) -> Result<Vec<PathChange>, Error> {
     let what = || format!("read what container {} has changed", container.id());
     let snapshot = engine.storage().snapshot(container.id())?;
     let upper = snapshot.mounts.iter().flat_map(|mount| &mount.options);
@@ -44,7 +57,7 @@ pub fn changes(engine: &Engine, who: &str) -> Result<Vec<PathChange>, Error> {
         .next();
     let upper = Dir::open(std::path::Path::new(upper.unwrap_or_default()));
     let upper = upper.map_err(Error::kernel(what()))?;
-    let found = image(engine, &container)?;
+    let found = image(engine, container)?;
     let below = below(engine, &found)?;
     let mut comparison = Comparison::default();
     comparison

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use storage::{Durability, Image};
 use types::{
     ContainerId, ContainerName, ContainerSpec, ErrorKind, HealthCheck, IdMaps, ImageRef,
-    InvalidReference, NetworkMode, Platform,
+    InvalidReference, NetworkMode, Platform, VolumeName,
 };
 
 use super::check::{self, Machine};
@@ -51,9 +51,6 @@ pub fn create(
     });
     engine.passed(step::RESERVE_NAME)?;
     let ids = take_ids(engine, &id, &spec, (source, &mut undo))?;
-    let parts = volumes::stage(engine, &resolved.mounts, &image)?;
-    let names: Vec<_> = parts.volumes.iter().map(|v| v.name().clone()).collect();
-    let manifest = image.manifest;
     let status = Status {
         networks,
         ..Status::created()
@@ -63,18 +60,14 @@ pub fn create(
         name,
         created: clock::now(),
         image_ref: spec.image_ref(),
-        image: image.id,
+        image: image.id.clone(),
         selinux: labels,
         resolved,
         spec,
         ids,
     };
     let container = Arc::new(Container::new(fixed, status)?);
-    let record = container.record(&container.status())?;
-    let throwaway = container.fixed.spec.auto_remove;
-    let storage = engine.storage();
-    let manifest = container.fixed.spec.platform.is_some().then_some(&manifest);
-    storage.create_container_with(&record, manifest, throwaway, parts)?;
+    let names = put(engine, &container, &image)?;
     undo.push(step::RECORD, {
         let id = id.clone();
         move || {
@@ -84,13 +77,43 @@ pub fn create(
     });
     engine.passed(step::RECORD)?;
     if let Some(size) = container.fixed.spec.root_size {
-        storage.limit(&id, size.unsigned_abs())?;
+        engine.storage().limit(&id, size.unsigned_abs())?;
     }
     volumes::remember(engine, &names);
     engine.table_mut().insert(container.clone());
     undo.keep();
     event::of_container(engine, &container, "create");
     Ok(Created { id, warnings })
+}
+
+/// So often is a volume looked for that somebody removes between the look and the record.
+const TRIES: u32 = 16;
+
+/// Makes files and record, with all that is mounted; the names of its volumes.
+fn put(engine: &Engine, container: &Container, image: &Image) -> Result<Vec<VolumeName>, Error> {
+    for _ in 0..TRIES {
+        match put_now(engine, container, image) {
+            Err(Error::Storage(storage::Error::NoSuchVolume(_))) => {}
+            done => return done,
+        }
+    }
+    put_now(engine, container, image)
+}
+
+fn put_now(
+    engine: &Engine,
+    container: &Container,
+    image: &Image,
+) -> Result<Vec<VolumeName>, Error> {
+    let fixed = &container.fixed;
+    let parts = volumes::stage(engine, &fixed.resolved.mounts, image)?;
+    let names = parts.volumes.iter().map(|v| v.name().clone()).collect();
+    let record = container.record(&container.status())?;
+    let manifest = fixed.spec.platform.is_some().then_some(&image.manifest);
+    let throwaway = fixed.spec.auto_remove;
+    let storage = engine.storage();
+    storage.create_container_with(&record, manifest, throwaway, parts)?;
+    Ok(names)
 }
 
 /// A container that goes when it ends is gone after a power cut in any case: its record need not

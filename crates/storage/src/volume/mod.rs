@@ -114,6 +114,16 @@ impl Storage {
     /// [`Error::VolumeOptions`], [`Error::NoVolumeQuota`], and when the disk is full; nothing is left
     /// then.
     pub fn create_volume(&self, new: &NewVolume) -> Result<Volume, Error> {
+        for _ in 0..TRIES {
+            match self.find_or_create(new) {
+                Err(Error::NoSuchVolume(_)) => {}
+                done => return done,
+            }
+        }
+        self.find_or_create(new)
+    }
+
+    fn find_or_create(&self, new: &NewVolume) -> Result<Volume, Error> {
         let staged = stage::stage(&self.store, new.clone(), false)?;
         let mut settled = Settled::default();
         // Told of in the same transaction: it may be removed right after.
@@ -257,6 +267,10 @@ impl Storage {
         versions::import(&self.store, new, replace, tar)
     }
 }
+
+/// Who finds a volume and then takes it may find that somebody has removed it in between: then there is none,
+/// and it is to be made. So often is it looked for again, for who removes it over and over.
+const TRIES: u32 = 16;
 
 /// A directory for the content of a volume: as large as the volume may be.
 fn fresh_for(store: &Arc<crate::store::Store>, volume: &Volume) -> Result<Fresh, Error> {

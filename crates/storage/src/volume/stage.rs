@@ -113,7 +113,14 @@ impl StagedVolume {
             (None, Some(fresh)) => fresh.path(),
             (None, None) => return Err(Error::NoSuchVolume(self.new.name.to_string())),
         };
-        fresh::open(&self.backing()?, &directory)
+        let opened = fresh::open(&self.backing()?, &directory);
+        opened.map_err(|error| match &self.found {
+            // Found, and removed since.
+            Some(found) if self.store.read(|db| rows::unchanged(db, found)).is_err() => {
+                Error::NoSuchVolume(found.name.to_string())
+            }
+            _ => error,
+        })
     }
 
     fn failed<E: Into<std::io::Error>>(&self) -> impl FnOnce(E) -> Error {

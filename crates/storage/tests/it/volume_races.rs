@@ -185,3 +185,34 @@ fn what_came_before_an_image_was_copied_is_not_replaced() {
     assert_eq!(volume.users, [record.id]);
     data.assert_clean();
 }
+
+#[test]
+fn a_volume_is_had_by_who_makes_it_while_others_remove_it() {
+    const TIMES: usize = 1500;
+    let data = Data::new();
+    let storage = &data.storage;
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                // It may be gone already.
+                let _ = storage.remove_volume("data");
+            }
+        });
+        let makers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..TIMES {
+                        assert_eq!(
+                            storage.create_volume(&new("data")).unwrap().name.as_str(),
+                            "data"
+                        );
+                    }
+                })
+            })
+            .collect();
+        let ended: Vec<_> = makers.into_iter().map(|maker| maker.join()).collect();
+        over.store(true, Ordering::Relaxed);
+        assert!(ended.iter().all(Result::is_ok), "a maker was refused");
+    });
+}
