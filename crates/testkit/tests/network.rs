@@ -653,3 +653,42 @@ fn neighbours_hear_whose_an_address_is_now() {
     assert!(refused.stderr.contains(TIMES), "{}", refused.stderr);
     brig.finish();
 }
+
+#[test]
+fn ports_go_with_the_network_that_leads_out() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    for (name, flags) in [
+        ("inner", &["--internal"][..]),
+        ("first", &[]),
+        ("second", &[]),
+    ] {
+        brig.brig(&[&["network", "create"], flags, &[name]].concat())
+            .ok();
+    }
+    serve(&brig, "web", &["--network", "inner", "-p", "127.0.0.1::80"]);
+    let published = || brig.brig(&["port", "web"]).ok().to_owned();
+    assert_eq!(published(), "", "nothing leads to an internal network");
+    let answers = |by: &str| {
+        let address = SocketAddr::from(([127, 0, 0, 1], port(&brig, "web", "80")));
+        assert_eq!(said(address), "web", "by {by}");
+    };
+    brig.brig(&["network", "connect", "first", "web"]).ok();
+    answers("first");
+    let before = published();
+    brig.brig(&["network", "connect", "second", "web"]).ok();
+    assert_eq!(published(), before, "what leads there already stays");
+    brig.brig(&["network", "disconnect", "first", "web"]).ok();
+    answers("second");
+    brig.brig(&["network", "disconnect", "second", "web"]).ok();
+    assert_eq!(published(), "");
+    brig.brig(&["network", "connect", "first", "web"]).ok();
+    answers("first again");
+    brig.brig(&["rm", "-f", "web"]).ok();
+    for name in ["inner", "first", "second"] {
+        brig.brig(&["network", "rm", name]).ok();
+    }
+    brig.finish();
+}

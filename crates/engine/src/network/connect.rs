@@ -12,7 +12,7 @@ use super::error::NetworkError;
 use super::place;
 use super::record::Endpoint;
 use super::table::Network;
-use super::{advertise, attach, check, limit, links, told};
+use super::{advertise, attach, check, limit, links, republish, told};
 use crate::steps::name as step;
 use crate::table::{Container, lock};
 use crate::undo::Stack;
@@ -148,6 +148,7 @@ fn live<'a>(
     });
     record(engine, container, network, endpoint)?;
     refresh(engine, container, process)?;
+    republish::where_there_is_a_way(engine, container, undo)?;
     engine.passed(step::RUNNING)
 }
 

@@ -8,9 +8,10 @@ use types::ProcessRef;
 use super::error::NetworkError;
 use super::record::{Live, Ports};
 use super::table::Network;
-use super::{attach, connect, links, told};
+use super::{attach, connect, links, republish, told};
 use crate::steps::name as step;
 use crate::table::{Container, lock};
+use crate::undo::Stack;
 use crate::{Engine, Error};
 
 /// Takes a container out of a network. With `force`, one that is not there is no error. Blocking.
@@ -52,6 +53,9 @@ pub fn disconnect(engine: &Engine, who: &str, container: &str, force: bool) -> R
         Some(process) => connect::refresh(engine, &container, process),
         None => Ok(()),
     };
+    if lost && container.lifecycle().is_running() {
+        lead_by_another(engine, &container);
+    }
     drop(order);
     if endpoint.live.is_some() {
         told::of_place(engine, &network, container.id(), "disconnect");
@@ -60,6 +64,19 @@ pub fn disconnect(engine: &Engine, who: &str, container: &str, force: bool) -> R
     match refreshed {
         Err(Error::Network(NetworkError::Ended)) => Ok(()),
         refreshed => refreshed,
+    }
+}
+
+/// Publishes its ports by another network that it is in, if there is one. It has left in any case.
+fn lead_by_another(engine: &Engine, container: &Container) {
+    let mut undo = Stack::new();
+    match republish::where_there_is_a_way(engine, container, &mut undo) {
+        Ok(()) => undo.keep(),
+        Err(error) => {
+            undo.unwind();
+            tracing::warn!(container = %container.id(), error = %error.chain(),
+                "the ports of a container that has left a network cannot be published by another");
+        }
     }
 }
 

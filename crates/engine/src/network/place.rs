@@ -328,6 +328,12 @@ pub(super) fn publications(
     let Some(placed) = way_out(placement) else {
         return Vec::new();
     };
+    let ports = asked_ports(container);
+    of_ports(engine, &ports, (&placed.network, &placed.addresses))
+}
+
+/// The ports that are to be published wherever there is a way to them.
+pub(super) fn asked_ports(container: &Container) -> Vec<PortRequest> {
     let spec = &container.spec().networking;
     let mut ports = spec.ports.clone();
     if spec.publish_all {
@@ -342,7 +348,7 @@ pub(super) fn publications(
             allow: Vec::new(),
         }));
     }
-    of_ports(engine, &ports, (&placed.network, &placed.addresses))
+    ports
 }
 
 /// These ports, as they lead to an endpoint by its network's bridge; none where it has no bridge.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use network::Published;
 use network::keeper::{Change as Told, Reservation};
 use network::ruleset::Change as RuleChange;
+use storage::Durability;
 use types::PortRequest;
 
 use super::error::NetworkError;
@@ -13,6 +14,7 @@ use super::place::{self, Publication};
 use super::record::{Live, Ports, PublishedPort};
 use super::table::Network;
 use super::{attach, reserve};
+use crate::record::Status;
 use crate::steps::name as step;
 use crate::table::{Container, lock};
 use crate::undo::Stack;
@@ -46,6 +48,36 @@ pub(crate) fn change<'a>(
     }
     engine.passed(step::UPDATE_PORTS)?;
     Ok(ports)
+}
+
+/// Publishes what a run is to have of ports and has not, once there is a way to them: a network has come, or is
+/// left when that one went by which they were led. For who holds its `networking`.
+pub(super) fn where_there_is_a_way<'a>(
+    engine: &'a Engine,
+    container: &'a Container,
+    undo: &mut Stack<'a>,
+) -> Result<(), Error> {
+    let before = container.status().ports;
+    let asked = place::asked_ports(container);
+    if !before.rules.is_empty() || !before.reserved.is_empty() || asked.is_empty() {
+        return Ok(());
+    }
+    let way = way_in(engine, container, &before);
+    if way.is_none_or(|(network, _)| network.bridge().is_none()) {
+        return Ok(());
+    }
+    let mut ports = Ports::default();
+    publish(engine, container, &asked, &mut ports, undo)?;
+    undo.push(step::UPDATE_PORTS, move || {
+        record(engine, container, before)
+    });
+    record(engine, container, ports)
+}
+
+fn record(engine: &Engine, container: &Container, ports: Ports) -> Result<(), Error> {
+    let keep = Some((engine.records(), Durability::Power));
+    container.change(keep, |status| Ok(Status { ports, ..status }))?;
+    Ok(())
 }
 
 impl Change {
