@@ -116,7 +116,7 @@ fn what_is_wrong_is_said_and_leaves_nothing() {
     };
     assert_eq!(
         refused(&net, &named("lo")),
-        "error renaming interface: there is an interface lo already"
+        "error renaming interface: there is an interface lo already: file exists"
     );
     assert!(refused(&net, &named("a/b")).contains("cannot be the name of an interface"));
     let far = refused(&net, &endpoint(&["172.30.0.2/24"], &["10.9.9.9"]));
