@@ -1,6 +1,6 @@
 //! The typed client: one method an operation.
 //!
-//! Made for a local socket and a short life. Idle connections are kept for the next calls; calls at
+//! Made for a local socket and a short life. One idle connection is kept for the next call; calls at
 //! the same time get connections of their own. There is no ping before the first call: the newest
 //! version is spoken, and only a daemon that refuses it makes the call go out a second time.
 //!
@@ -52,8 +52,7 @@ pub struct Client {
 #[derive(Debug)]
 struct State {
     version: Version,
-    /// The last is taken first.
-    idle: Vec<connect::Sender>,
+    idle: Option<connect::Sender>,
 }
 
 impl Client {
@@ -66,7 +65,7 @@ impl Client {
             observer: None,
             state: Mutex::new(State {
                 version: Version::MAX,
-                idle: Vec::new(),
+                idle: None,
             }),
         }
     }
@@ -92,20 +91,7 @@ impl Client {
     /// When it cannot speak HTTP.
     pub async fn adopt(&self, stream: tokio::net::UnixStream) -> Result<(), Error> {
         let sender = connect::handshake(stream).await?;
-        self.lock().idle.push(sender);
-        Ok(())
-    }
-
-    /// Makes connections for so many of the next calls, in time that is waited away for another call.
-    ///
-    /// # Errors
-    /// When the daemon cannot be reached.
-    pub async fn reserve(&self, count: usize) -> Result<(), Error> {
-        for _ in 0..count {
-            let sender = self.endpoint.connect().await?;
-            // The next call's answer leaves a connection that was used before, and is better known.
-            self.lock().idle.insert(0, sender);
-        }
+        self.lock().idle = Some(sender);
         Ok(())
     }
 

@@ -252,7 +252,7 @@ impl Client {
         &self,
         request: Request<Body>,
     ) -> Result<(Sender, Response<Incoming>), Error> {
-        let idle = self.lock().idle.pop();
+        let idle = self.lock().idle.take();
         let request = match alive(idle).await {
             None => request,
             Some(mut sender) => match sender.try_send_request(request).await {
@@ -270,7 +270,7 @@ impl Client {
     }
 
     fn put_back(&self, sender: Sender) {
-        self.lock().idle.push(sender);
+        self.lock().idle = Some(sender);
     }
 
     /// Sends it, reads the whole answer and throws it away.

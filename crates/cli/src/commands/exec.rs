@@ -44,11 +44,7 @@ pub(super) async fn run(args: ExecArgs, context: Context) -> Result<u8, CliError
         cmd: Words(command.to_vec()),
     };
     daemon.connect().await?;
-    // The session takes the first connection with it.
-    let more = if args.detach { 0 } else { 1 };
-    let reserving = daemon.client.reserve(more);
-    let (created, _) = tokio::join!(daemon.client.exec_create(container, &request), reserving);
-    let id = created?.id;
+    let id = daemon.client.exec_create(container, &request).await?.id;
     if args.detach {
         daemon.client.exec_start_detached(&id, args.tty).await?;
         return Ok(0);

@@ -27,11 +27,7 @@ pub(super) async fn run(args: RunArgs, context: Context) -> Result<u8, CliError>
     }
     let cidfile = claim_cidfile(plan.cidfile.as_deref())?;
     context.daemon.connect().await?;
-    // In the foreground two more calls are under way when it is started.
-    let more = if plan.detach { 0 } else { 2 };
-    let reserving = context.daemon.client.reserve(more);
-    let (created, _) = tokio::join!(create(&context, &plan), reserving);
-    let created = match created {
+    let created = match create(&context, &plan).await {
         Ok(created) => created,
         Err(error) => {
             if let Some((path, _)) = cidfile {
