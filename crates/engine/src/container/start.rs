@@ -10,11 +10,12 @@
 //!   files      hosts, hostname, resolv.conf
 //!   user       looked up in the image's layers
 //!   render     config.json
-//!   create     namespaces, root, cgroup; its process waits at the gate
+//!   create     clients that wait are handed to the shim, notices are asked for; then namespaces, root, cgroup.
+//!              Its process waits at the gate, unless nothing is left to do there
 //!   network    its interfaces, in its namespace; if the shim has one at hand, while it creates
 //!   names      with the rules that lead to its ports
-//!   attach     clients that were waiting are handed to the shim
-//!   watch      from here on an exit is heard of
+//!   attach     clients that came meanwhile are handed over, too
+//!   watch      an exit is heard of
 //!   start      the gate opens
 //!   record     Running
 //! ```
