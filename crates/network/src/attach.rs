@@ -96,9 +96,12 @@ impl Attachment {
         }
     }
 
-    /// Sets other limits, while packets pass.
+    /// Sets other limits, while packets pass. Of an interface that is gone nothing passes any more.
     pub fn limit(&self, namespace: impl AsFd, limits: &Bandwidth) -> Result<(), Error> {
-        bandwidth::set(self, namespace, limits)
+        match bandwidth::set(self, namespace, limits) {
+            Err(Error::Netlink { source, .. }) if source.errno == Errno::NODEV => Ok(()),
+            answer => answer,
+        }
     }
 
     /// What has passed, in the endpoint's view; none of an interface that is gone.

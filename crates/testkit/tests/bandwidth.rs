@@ -143,6 +143,26 @@ fn a_limit_stays_wherever_its_container_goes() {
     brig.finish();
 }
 
+/// As when it ends or leaves its network at that moment.
+#[test]
+fn an_interface_that_is_gone_needs_no_limit() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let run = ["run", "-d", "--name", "web", "--cap-add", "NET_ADMIN"];
+    brig.brig(&[&run[..], &["bb", "sleep", "1000"]].concat())
+        .ok();
+    brig.brig(&["exec", "web", "ip", "link", "delete", "eth0"])
+        .ok();
+    let limit = ["update", "--net-egress", "8mbit", "--net-ingress", "8mbit"];
+    brig.brig(&[&limit[..], &["web"]].concat()).ok();
+    let host = &brig.inspect("web")["HostConfig"];
+    assert_eq!(host["NetEgress"]["Rate"], 1_000_000);
+    brig.brig(&["rm", "-f", "web"]).ok();
+    brig.finish();
+}
+
 /// Docker's clients have no such flags: they say it of the place in a network.
 #[test]
 fn an_option_of_the_endpoint_limits_it() {

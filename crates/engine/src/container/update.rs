@@ -121,11 +121,13 @@ fn live<'a>(
         return Ok(ports);
     };
     let old = container.spec().resources.clone();
-    limit::apply(engine, container, new.bandwidth)?;
     let bandwidth = old.bandwidth;
-    undo.push(step::UPDATE_LIMITS, move || {
-        limit::apply(engine, container, bandwidth)
-    });
+    if new.bandwidth != bandwidth {
+        limit::apply(engine, container, new.bandwidth)?;
+        undo.push(step::UPDATE_LIMITS, move || {
+            limit::apply(engine, container, bandwidth)
+        });
+    }
     // Before: what was written of it when the kernel refused the rest is to be taken back, too.
     let back = lifted(engine, &old, new);
     undo.push(step::UPDATE_LIMITS, move || tell_shim(container, &back));
