@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::Stdio;
 
-use testkit::{Brig, clients, root, until};
+use testkit::{Brig, cgroup_of, clients, root, unified_cgroups, until};
 
 fn running() -> Brig {
     let brig = Brig::with_image();
@@ -130,6 +131,69 @@ fn sessions_end_with_the_container() {
     assert_eq!(lines.next().unwrap().unwrap(), "in");
     brig.brig(&["rm", "-f", "box"]).ok();
     assert_eq!(session.wait().unwrap().code(), Some(137));
+    brig.finish();
+}
+
+/// Where a container's processes are frozen: a file, and what is written to it to freeze and to thaw them.
+fn freezer(brig: &Brig, name: &str) -> (PathBuf, [&'static str; 2]) {
+    let pid = brig.inspect(name)["State"]["Pid"].as_u64().unwrap();
+    let group = cgroup_of(pid, "freezer").unwrap();
+    match unified_cgroups() {
+        true => (group.join("cgroup.freeze"), ["1", "0"]),
+        false => (group.join("freezer.state"), ["FROZEN", "THAWED"]),
+    }
+}
+
+/// As between the daemon's look at its record and the first step of the process.
+#[test]
+fn a_container_that_is_frozen_meanwhile_is_told_of() {
+    if !root() {
+        return;
+    }
+    let brig = running();
+    let (file, [frozen, thawed]) = freezer(&brig, "box");
+    for client in clients() {
+        std::fs::write(&file, frozen).unwrap();
+        let refused = brig.with(client, &["exec", "box", "true"]);
+        std::fs::write(&file, thawed).unwrap();
+        assert!(
+            refused.code != 0 && refused.stderr.contains("the container is paused"),
+            "{refused}"
+        );
+        brig.with(client, &["exec", "box", "true"]).ok();
+    }
+    brig.finish();
+}
+
+#[test]
+fn a_session_is_not_started_in_a_paused_container() {
+    if !root() {
+        return;
+    }
+    let brig = running();
+    let post = |path: &str, body: &str| {
+        let length = body.len();
+        brig.http(&format!(
+            "POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+    };
+    let made = post("/containers/box/exec", r#"{"Cmd":["true"]}"#);
+    let (_, body) = made.split_once("\r\n\r\n").unwrap();
+    let made: serde_json::Value = serde_json::from_str(body).unwrap();
+    let start = format!("/exec/{}/start", made["Id"].as_str().unwrap());
+    brig.brig(&["pause", "box"]).ok();
+    let refused = post(&start, r#"{"Detach":true}"#);
+    assert!(
+        refused.starts_with("HTTP/1.0 409") || refused.starts_with("HTTP/1.1 409"),
+        "{refused}"
+    );
+    assert!(
+        refused.contains("is paused, unpause the container before exec"),
+        "{refused}"
+    );
+    brig.brig(&["unpause", "box"]).ok();
+    let started = post(&start, r#"{"Detach":true}"#);
+    assert!(started.contains(" 200 "), "{started}");
     brig.finish();
 }
 

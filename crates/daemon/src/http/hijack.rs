@@ -2,6 +2,7 @@
 //! is out of the way.
 
 use std::io::{self, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream as Socket;
 
 use api::Version;
@@ -190,10 +191,12 @@ async fn feed(mut body: Sent, mut input: OwnedWriteHalf) {
     let _ = input.shutdown().await;
 }
 
-/// Tells a client whose connection is no HTTP any more.
+/// Tells a client whose connection is no HTTP any more, and ends it: a process that came to nothing and stands still
+/// holds the connection, too.
 pub(crate) fn tell(mut socket: &Socket, framing: Framing, text: &str) {
     // A sentence fits any socket's buffer, and a client that is gone does not want to know.
     let _ = socket.write_all(&framing.sentence(text));
+    let _ = socket.shutdown(Shutdown::Both);
 }
 
 #[cfg(test)]

@@ -39,6 +39,10 @@ pub fn start(
     engine.accepts_work()?;
     let session = find(engine, id)?;
     let container = engine.find(session.container.as_str())?;
+    if container.lifecycle().is_paused() {
+        let who = container.id().to_string();
+        return Err(WrongState::StandsStill { who, what: "exec" }.into());
+    }
     if !session.claim() {
         return Err(WrongState::ExecStarted(session.id.clone()).into());
     }

@@ -236,6 +236,7 @@ impl Server {
                     half,
                     joining,
                     exit: None,
+                    ask: None,
                 });
                 Ok(None)
             }

@@ -2,7 +2,7 @@
 //! up, which must not hold up this one thread: who asked for them is answered when they are there.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use runtime::Joining;
 use shim::protocol::{self, AttachOptions, Reply};
@@ -19,6 +19,10 @@ use crate::streams::Half;
 /// The caller of a look at the container's health: no connection has this number.
 pub(crate) const NOBODY: u32 = 0;
 
+/// After how long it is asked whether the container stands still, and how long after that again: a process
+/// that is frozen with it says nothing.
+const BREATH: Duration = Duration::from_millis(100);
+
 /// One of them, and what becomes of it.
 #[derive(Debug)]
 pub(crate) struct Joiner {
@@ -31,11 +35,15 @@ pub(crate) struct Joiner {
     pub(crate) joining: Joining,
     /// Who has been reaped: the command's process, or the one that went before it.
     pub(crate) exit: Option<(i32, Exit)>,
+    /// When it is asked whether the container stands still. Never of a look: it is not made then.
+    pub(crate) ask: Option<Instant>,
 }
 
 impl Joiner {
-    pub(crate) fn deadline(&self) -> Instant {
-        self.joining.deadline()
+    /// When somebody is to be answered who has waited for long enough.
+    pub(crate) fn soonest(&self) -> Instant {
+        let deadline = self.joining.deadline();
+        self.ask.map_or(deadline, |ask| ask.min(deadline))
     }
 }
 
@@ -49,6 +57,7 @@ impl Connection {
 impl Server {
     pub(crate) fn add_joiner(&mut self, mut joiner: Joiner) {
         joiner.number = self.number();
+        joiner.ask = (joiner.caller != NOBODY).then(|| Instant::now() + BREATH);
         let token = Token::Joining(joiner.number).into();
         let watched = self
             .tools
@@ -105,11 +114,34 @@ impl Server {
 
     pub(crate) fn give_up_late_joiners(&mut self) {
         let now = Instant::now();
-        let late = self.joiners.iter().filter(|j| j.deadline() <= now);
+        self.turn_frozen_away(now);
+        let late = self.joiners.iter();
+        let late = late.filter(|joiner| joiner.joining.deadline() <= now);
         let late: Vec<_> = late.map(|joiner| joiner.number).collect();
         for number in late {
             // The backend, which has set the deadline, says that it is late.
             self.on_joiner(number);
+        }
+    }
+
+    /// Where the container was frozen while they were on their way, nobody knows when they will be there. A process
+    /// that is frozen may end no earlier than it goes on.
+    fn turn_frozen_away(&mut self, now: Instant) {
+        let due = |joiner: &Joiner| joiner.ask.is_some_and(|ask| ask <= now);
+        if !self.joiners.iter().any(due) {
+            return;
+        }
+        let frozen = self.backend.is_frozen();
+        for mut joiner in std::mem::take(&mut self.joiners) {
+            if !due(&joiner) {
+                self.joiners.push(joiner);
+            } else if frozen {
+                let what = "the container is paused, unpause it before exec";
+                self.refuse(joiner, Failure::conflict(what));
+            } else {
+                joiner.ask = Some(now + BREATH);
+                self.joiners.push(joiner);
+            }
         }
     }
 

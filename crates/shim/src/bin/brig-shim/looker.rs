@@ -182,6 +182,7 @@ impl Server {
                 half,
                 joining,
                 exit: None,
+                ask: None,
             }),
         }
         Ok(())

@@ -211,7 +211,7 @@ impl Server {
             .chain(linger)
             .chain(self.listen_again)
             .chain(self.next_health())
-            .chain(self.joiners.iter().map(Joiner::deadline))
+            .chain(self.joiners.iter().map(Joiner::soonest))
             .min()
     }
 
