@@ -6,8 +6,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Once};
 
 use tempfile::TempDir;
 
@@ -17,6 +17,7 @@ use crate::network::Network;
 use crate::output::{Output, words};
 use crate::processes::{kill, processes_naming};
 use crate::programs::{Client, program};
+use crate::tables;
 use crate::wait::until;
 use crate::{busybox_tar, wait::within};
 
@@ -72,6 +73,8 @@ impl Brig {
     /// Everything but the daemon.
     pub fn prepare(setup: Setup) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
+        static SWEPT: Once = Once::new();
+        SWEPT.call_once(tables::sweep);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let parent = format!("/brig-test-{}-{number}", std::process::id());
         let root = tempfile::Builder::new().prefix("brig-").tempdir().unwrap();
@@ -459,11 +462,14 @@ impl Drop for Brig {
 }
 
 impl Brig {
-    /// Has a daemon find that nothing runs, and end: it takes down what it made of networks.
+    /// Has a daemon find that nothing runs, and end: it takes down what it made of networks. What would be started
+    /// again is removed, and nothing is as the test wanted it to be.
     fn take_down_networks(&mut self) {
         if !self.run_root().join("net.state").exists() {
             return;
         }
+        self.setup.flags.clear();
+        self.setup.environment.clear();
         let Ok(mut daemon) = self.daemon_command().spawn() else {
             return;
         };
@@ -472,9 +478,36 @@ impl Brig {
         while !ping(&socket) && std::time::Instant::now() < end {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
+        self.remove_all();
         kill("TERM", daemon.id());
         // It may have been dead already.
         let _ = daemon.wait();
+        if self.setup.host.is_none() {
+            tables::remove(&self.network.table);
+        }
+    }
+
+    /// Whatever there is of containers and networks; nothing of it is expected.
+    fn remove_all(&self) {
+        for (list, remove) in [
+            (&["ps", "--all", "--quiet"][..], &["rm", "--force"][..]),
+            (
+                &["network", "ls", "--quiet", "--filter", "type=custom"],
+                &["network", "rm"],
+            ),
+        ] {
+            let Ok(listed) = self.command(Client::Brig, list).output() else {
+                return;
+            };
+            for id in String::from_utf8_lossy(&listed.stdout).lines() {
+                let _ = self
+                    .command(Client::Brig, remove)
+                    .arg(id)
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .status();
+            }
+        }
     }
 }
 

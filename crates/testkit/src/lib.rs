@@ -35,6 +35,7 @@ mod processes;
 mod programs;
 pub mod registry;
 mod signing;
+mod tables;
 mod terminal;
 mod wait;
 
@@ -51,6 +52,7 @@ pub use output::Output;
 pub use processes::{Process, kill, processes_naming};
 pub use programs::{Client, cache, clients, docker_plugin, docker_py, old_compose, program};
 pub use signing::Signing;
+pub use tables::{delete_table, tables};
 pub use terminal::Terminal;
 pub use wait::{AtEnd, now, until, within};
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use testkit::{Leftovers, Terminal, processes_naming};
+use testkit::{Brig, Leftovers, Terminal, processes_naming, root, tables};
 
 #[test]
 fn a_terminal_types_and_shows() {
@@ -48,4 +48,28 @@ fn a_process_that_names_a_directory_is_found() {
     assert!(!Leftovers::find(directory.path(), "/brig-no-such").is_empty());
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// Also after a container that every start of the daemon brings back.
+#[test]
+fn a_test_that_panics_leaves_nothing() {
+    if !root() {
+        return;
+    }
+    let (tell, told) = std::sync::mpsc::channel();
+    let test = std::thread::spawn(move || {
+        let brig = Brig::with_image();
+        let run = ["run", "-d", "--restart", "always", "bb", "sleep", "1000"];
+        brig.brig(&run).ok();
+        let (table, parent) = (&brig.network().table, brig.cgroup_parent());
+        assert!(tables().contains(table), "{table}");
+        let all = (table.clone(), parent.to_owned(), brig.root().to_owned());
+        tell.send(all).unwrap();
+        panic!("on purpose");
+    });
+    let (table, parent, directory) = told.recv().unwrap();
+    assert!(test.join().is_err());
+    assert!(!tables().contains(&table), "{table}");
+    let left = Leftovers::find(&directory, &parent);
+    assert!(left.is_empty(), "{left}");
 }

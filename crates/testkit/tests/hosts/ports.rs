@@ -331,14 +331,7 @@ fn rules_that_somebody_flushes_are_there_again() {
     serve(&brig, "web", &["-p", "8080:80"]);
     let of_machine = format!("{}:8080", at::MACHINE);
     assert!(heard(&lan.client, &of_machine).is_some());
-    // As `nft delete table` does (linux/netfilter/nf_tables.h): a batch of one request.
-    let script = "socket(S, 16, 3, 12) or die; $n = \"$ARGV[0]\\0\";\
-        $a = pack('SS', 4 + length $n, 1) . $n; $a .= \"\\0\" x (-length($a) % 4);\
-        sub m1 { my ($type, $flags, $family, $id, $rest) = @_;\
-            pack('LSSLLCCn', 20 + length $rest, $type, $flags, 7, 0, $family, 0, $id) . $rest }\
-        send(S, m1(16, 1, 0, 10, '') . m1(2562, 5, 1, 0, $a) . m1(17, 1, 0, 10, ''), 0) or die;\
-        recv(S, $_, 9999, 0); exit(unpack('x16l', $_) != 0)";
-    let gone = ["perl", "-e", script, &brig.network().table];
+    let gone = testkit::delete_table(&brig.network().table);
     lan.machine.run(&gone).ok();
     let said = until("the port to be published again", || {
         heard(&lan.client, &of_machine)
