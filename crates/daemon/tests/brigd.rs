@@ -183,6 +183,13 @@ fn a_body_of_another_kind_or_too_long_is_refused() {
             ),
         "{typed}"
     );
+    let untyped =
+        daemon.raw("POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
+    assert!(
+        untyped.starts_with("HTTP/1.1 400 ")
+            && untyped.contains("malformed Content-Type header (): mime: no media type"),
+        "{untyped}"
+    );
     let long = "POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n";
     let mut socket = daemon.connect();
     socket.write_all(long.as_bytes()).unwrap();

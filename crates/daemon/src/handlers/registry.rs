@@ -18,7 +18,8 @@ use crate::http::respond::{self, Answer};
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 pub(super) async fn auth(app: &App, call: Call) -> Answer {
-    let auth: Option<wire::AuthConfig> = Call::json(call.request).await?;
+    // Whatever it says that it is, as with Docker.
+    let auth: Option<wire::AuthConfig> = body::json(call.request.into_body()).await?;
     let auth = auth.unwrap_or_default();
     let server = match auth.server_address.as_str() {
         "" => DOCKER_HUB,

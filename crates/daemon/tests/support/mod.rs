@@ -197,7 +197,7 @@ fn ask(socket: &Path, request: &str, body: &str) -> String {
     let answer = raw(
         socket,
         &format!(
-            "{request} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+            "{request} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         ),
     );
