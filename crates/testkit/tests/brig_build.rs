@@ -61,6 +61,68 @@ impl Build {
     }
 }
 
+/// How many files of contexts something is written down of.
+fn written_down(build: &Build) -> Vec<PathBuf> {
+    let entries = fs::read_dir(build.brig.data_root().join("build-files")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|end| end == "known"))
+        .collect()
+}
+
+#[test]
+fn what_is_known_of_a_context_outlives_the_daemon_and_believes_no_change() {
+    let Some(mut build) = Build::start() else {
+        return;
+    };
+    build.write("Dockerfile", "FROM bb\nCOPY in /in\n");
+    build.write("in/a", "one");
+    build.write("in/b", "b");
+    build.build(&["-t", "made"]).ok();
+    let cached = |build: &Build| {
+        let again = build.build(&["--progress=plain", "-t", "made"]);
+        again.ok();
+        again.stderr.contains("CACHED")
+    };
+    until("the context's files are left", || {
+        (!written_down(&build).is_empty()).then_some(())
+    });
+    build.brig.stop_daemon();
+    build.brig.start_daemon();
+    assert!(cached(&build));
+    // Of the same length, while no daemon looks, and after it was killed.
+    for (text, kill) in [("two", false), ("six", true)] {
+        match kill {
+            true => build.brig.kill_daemon(),
+            false => build.brig.stop_daemon(),
+        }
+        build.write("in/a", text);
+        build.brig.start_daemon();
+        assert!(!cached(&build), "{text}");
+        assert_eq!(build.says("made", &["cat", "/in/a"]), text);
+        assert!(cached(&build), "{text}");
+    }
+    // What is written is damaged, or files are others than those it is about.
+    build.brig.stop_daemon();
+    for path in written_down(&build) {
+        fs::write(path, "no such thing").unwrap();
+    }
+    build.brig.start_daemon();
+    assert!(cached(&build));
+    build.brig.stop_daemon();
+    let files = written_down(&build).into_iter();
+    for mut path in files.map(|path| path.with_extension("")) {
+        fs::remove_dir_all(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        path.push("other");
+        fs::write(path, "").unwrap();
+    }
+    build.brig.start_daemon();
+    assert!(cached(&build));
+    assert_eq!(build.says("made", &["ls", "/in"]), "a\nb");
+    build.brig.finish();
+}
+
 #[test]
 fn an_image_is_built_and_runs() {
     let Some(build) = Build::start() else { return };

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use engine::image::registries::Credentials;
 use types::{ImageRef, NetworkMode};
 
-use super::{Blobs, Failure, Files};
+use super::{Blobs, Failure, Files, Known};
 use crate::graph::Local;
 
 /// Files of a client in a directory of this machine, exactly those that were asked for.
 pub struct Tree {
     /// Where they are.
     pub path: PathBuf,
-    /// What no other files are called as long as the daemon lives; none of files that are not known again.
-    pub(super) version: Option<String>,
+    /// What has been found out about them; none of files that are not known again.
+    pub(super) known: Option<Arc<Known>>,
     /// Keeps them there.
     guard: Box<dyn Any + Send + Sync>,
 }
@@ -28,16 +28,15 @@ impl Tree {
     pub fn new(path: impl Into<PathBuf>, guard: impl Any + Send + Sync) -> Self {
         Self {
             path: path.into(),
-            version: None,
+            known: None,
             guard: Box::new(guard),
         }
     }
 
-    /// The same with a name that no other files have as long as the daemon lives: what was found out about
-    /// them is not found out again.
-    pub fn known_as(self, version: String) -> Self {
+    /// The same with what was found out about just these files before, which is not found out again.
+    pub fn knowing(self, known: Arc<Known>) -> Self {
         Self {
-            version: Some(version),
+            known: Some(known),
             ..self
         }
     }

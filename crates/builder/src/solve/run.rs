@@ -291,25 +291,34 @@ impl Run<'_> {
         selections: &[Selection],
         read: impl FnOnce(&sys::dir::Dir) -> Result<Digest, Failure> + Send,
     ) -> Result<Digest, Failure> {
-        let same = match &files.kind {
-            Kind::Layers(layers) => chain(layers).to_string(),
-            Kind::Tree(tree) => match &tree.version {
-                Some(version) => format!("tree {version}"),
-                None => return files.with_root(read),
-            },
-            Kind::Upon(..) => return files.with_root(read),
-        };
-        let what = format!("{same} {selections:?}");
-        if let Some(known) = lock(&self.solver.inner.digests).get(&what) {
-            return Ok(known.clone());
+        match &files.kind {
+            Kind::Layers(layers) => {
+                let what = format!("{} {selections:?}", chain(layers));
+                if let Some(known) = lock(&self.solver.inner.digests).get(&what) {
+                    return Ok(known.clone());
+                }
+                let found = files.with_root(read)?;
+                let mut known = lock(&self.solver.inner.digests);
+                if known.len() >= super::DIGESTS {
+                    known.clear();
+                }
+                known.insert(what, found.clone());
+                Ok(found)
+            }
+            Kind::Tree(tree) => {
+                let Some(known) = &tree.known else {
+                    return files.with_root(read);
+                };
+                let what = format!("{selections:?}");
+                if let Some(known) = known.get(&what) {
+                    return Ok(known);
+                }
+                let found = files.with_root(read)?;
+                known.add(what, found.clone());
+                Ok(found)
+            }
+            Kind::Upon(..) => files.with_root(read),
         }
-        let found = files.with_root(read)?;
-        let mut known = lock(&self.solver.inner.digests);
-        if known.len() >= super::DIGESTS {
-            known.clear();
-        }
-        known.insert(what, found.clone());
-        Ok(found)
     }
 
     /// What tells all of some files apart.

@@ -1,5 +1,5 @@
 //! Directories in which a client's files wait for the next build of the same client and directory, so that
-//! only what has changed is sent again.
+//! only what has changed is sent again, and only that is read again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -12,6 +12,8 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 
 use super::Received;
+use super::content::{self, Content, Stamp};
+use crate::solve::Known;
 
 /// So many directories are kept; more only while they are in use.
 const MOST: usize = 32;
@@ -32,18 +34,7 @@ struct State {
     /// Names of those in use.
     held: BTreeSet<String>,
     /// What is known of what is in a directory; nothing of what may be in the middle of a change.
-    versions: HashMap<String, Version>,
-    /// The last one that was given.
-    last: u64,
-}
-
-/// What is in a directory.
-#[derive(Debug, Clone)]
-struct Version {
-    /// Tells apart what was in it at one time and at another.
-    number: u64,
-    /// What the client calls the list of it.
-    list: Option<String>,
+    contents: HashMap<String, Content>,
 }
 
 /// Removes a directory; it may take its time for that somewhere else.
@@ -61,7 +52,7 @@ pub struct Held {
     inner: Arc<Inner>,
     name: String,
     /// What it held when it was taken.
-    version: Option<Version>,
+    before: Option<Content>,
 }
 
 impl Kept {
@@ -94,15 +85,17 @@ impl Kept {
         make_private(&self.0.root)?;
         let path = self.0.root.join(&name);
         make_private(&path)?;
+        // What was written down is true until somebody has the directory.
+        let written = content::take(&path);
         touch(&path);
         state.held.insert(name.clone());
         self.0.trim(&state.held, MOST);
-        let version = state.versions.remove(&name);
+        let before = state.contents.remove(&name).or(written);
         drop(state);
         Ok(Held {
             inner: self.0.clone(),
             name,
-            version,
+            before,
         })
     }
 
@@ -120,7 +113,7 @@ impl Kept {
         let idle = self.0.idle(&state.held);
         let bytes = idle.iter().map(|(_, path)| size(path)).sum();
         self.0.trim(&state.held, state.held.len());
-        state.versions.clear();
+        state.contents.clear();
         bytes
     }
 }
@@ -137,7 +130,8 @@ impl Inner {
         let mut idle: Vec<(SystemTime, PathBuf)> = entries
             .filter(|entry| {
                 let name = entry.file_name();
-                !name.to_str().is_some_and(|name| held.contains(name))
+                let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                is_dir && !name.to_str().is_some_and(|name| held.contains(name))
             })
             .map(|entry| {
                 let modified = entry.metadata().and_then(|m| m.modified());
@@ -152,6 +146,7 @@ impl Inner {
     fn trim(&self, held: &BTreeSet<String>, most: usize) {
         let spare = most.saturating_sub(held.len());
         for (_, path) in self.idle(held).into_iter().skip(spare) {
+            content::forget(&path);
             (self.remover.0)(&path);
         }
     }
@@ -165,29 +160,32 @@ impl Held {
 
     /// What the client called the list of the files that are in it since the last time.
     pub fn list(&self) -> Option<&str> {
-        self.version.as_ref()?.list.as_deref()
+        self.before.as_ref()?.list.as_deref()
     }
 
-    /// What names the files that are in it now, as they were `received` into it: as long as the daemon
-    /// lives no other files have that name.
-    pub fn version(&self, received: &Received) -> String {
-        let mut state = self.inner.lock();
-        let number = match self.version.as_ref().filter(|_| !received.changed) {
-            Some(version) => version.number,
-            None => {
-                state.last += 1;
-                state.last
-            }
+    /// What is known of the files that are in it now, as they were `received` into it. It is written down
+    /// when the directory is left, for the next daemon.
+    pub fn received(&self, received: &Received) -> Arc<Known> {
+        let before = self.before.as_ref().filter(|_| !received.changed);
+        let known = before.map_or_else(Arc::default, |before| before.known.clone());
+        let content = Content {
+            list: received.list.clone(),
+            known: known.clone(),
+            stamp: Stamp::of(&self.path()),
         };
-        let list = received.list.clone();
-        let version = Version { number, list };
-        state.versions.insert(self.name.clone(), version);
-        format!("{}@{number}", self.name)
+        let mut state = self.inner.lock();
+        state.contents.insert(self.name.clone(), content);
+        known
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
+        let content = self.inner.lock().contents.get(&self.name).cloned();
+        // Nobody else has it yet.
+        if let Some(content) = content {
+            content.write(&self.path());
+        }
         self.inner.lock().held.remove(&self.name);
     }
 }
@@ -250,24 +248,89 @@ mod tests {
     }
 
     #[test]
-    fn files_that_have_not_changed_keep_their_name() {
+    fn of_files_that_have_not_changed_is_known_what_was() {
         let temporary = tempfile::tempdir().unwrap();
         let kept = kept(temporary.path().join("files"));
-        let mut names = std::collections::HashSet::new();
         let now = |changed| Received {
             changed,
             ..Received::default()
         };
-        let take = |changed| kept.take("a").unwrap().version(&now(changed));
-        let first = take(true);
-        assert_eq!(take(false), first);
-        assert!(names.insert(first) && names.insert(take(true)));
+        let take = |changed| kept.take("a").unwrap().received(&now(changed));
+        let known = take(true);
+        assert!(Arc::ptr_eq(&take(false), &known));
+        let changed = take(true);
+        assert!(!Arc::ptr_eq(&changed, &known));
         // Who took them may have left in the middle of a change, and they may have been removed.
         drop(kept.take("a").unwrap());
-        assert!(names.insert(take(false)));
+        let after = take(false);
+        assert!(!Arc::ptr_eq(&changed, &after));
         kept.clear();
-        assert!(names.insert(take(false)));
-        assert!(names.insert(kept.take("b").unwrap().version(&now(false))));
+        assert!(!Arc::ptr_eq(&take(false), &after));
+        let other = kept.take("b").unwrap().received(&now(false));
+        assert!(!Arc::ptr_eq(&other, &after));
+    }
+
+    /// What is known of the files of "a" by a daemon that has just begun.
+    fn told_after(root: &Path) -> Option<String> {
+        let held = kept(root.to_owned()).take("a").unwrap();
+        let list = held.list().map(str::to_owned);
+        let known = held.received(&Received {
+            list: list.clone(),
+            ..Received::default()
+        });
+        assert_eq!(known.written().is_empty(), list.is_none());
+        list
+    }
+
+    #[test]
+    fn the_next_daemon_believes_what_is_whole_and_of_now() {
+        let temporary = tempfile::tempdir().unwrap();
+        let root = temporary.path().join("files");
+        let told = || {
+            let held = kept(root.clone()).take("a").unwrap();
+            let known = held.received(&Received {
+                changed: true,
+                list: Some("l".to_owned()),
+                ..Received::default()
+            });
+            let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+            let written = [("1 all".to_owned(), empty.to_owned())].into();
+            known.extend(Known::read(&written).unwrap());
+            held.path()
+        };
+        let path = told();
+        assert_eq!(told_after(&root).as_deref(), Some("l"));
+        assert_eq!(told_after(&root).as_deref(), Some("l"));
+        // Killed while it had them.
+        drop(kept(root.clone()).take("a").unwrap());
+        assert_eq!(told_after(&root), None);
+        // Somebody else had them meanwhile, or they are others.
+        told();
+        fs::write(path.join("new"), "").unwrap();
+        assert_eq!(told_after(&root), None);
+        // Half of it, other bytes, nothing, no file.
+        let record = path.with_extension("known");
+        for damage in [
+            |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2),
+            |bytes: &mut Vec<u8>| *bytes.last_mut().unwrap() ^= 1,
+            |bytes: &mut Vec<u8>| bytes[70] ^= 1,
+            Vec::clear,
+        ] {
+            told();
+            let mut bytes = fs::read(&record).unwrap();
+            damage(&mut bytes);
+            fs::write(&record, bytes).unwrap();
+            assert_eq!(told_after(&root), None);
+        }
+        told();
+        fs::remove_file(&record).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", &record).unwrap();
+        assert_eq!(told_after(&root), None);
+        told();
+        let one = kept(root.clone());
+        assert!(record.exists());
+        one.clear();
+        assert!(!record.exists() && !path.exists());
     }
 
     #[test]
@@ -278,13 +341,13 @@ mod tests {
             list: Some("l".to_owned()),
             ..Received::default()
         };
-        kept.take("a").unwrap().version(&named);
+        kept.take("a").unwrap().received(&named);
         assert_eq!(kept.take("b").unwrap().list(), None);
         let again = kept.take("a").unwrap();
         assert_eq!(again.list(), Some("l"));
         drop(again);
         assert_eq!(kept.take("a").unwrap().list(), None);
-        kept.take("a").unwrap().version(&named);
+        kept.take("a").unwrap().received(&named);
         kept.clear();
         assert_eq!(kept.take("a").unwrap().list(), None);
     }

@@ -4,6 +4,7 @@
 //! [`receive`] takes a client's files into a directory, [`send`] gives it some, [`Kept`] are the
 //! directories in which files wait for the next build. Blocking: see [`Wire`].
 
+mod content;
 mod kept;
 mod mode;
 mod receive;

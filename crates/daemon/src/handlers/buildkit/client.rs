@@ -109,8 +109,8 @@ impl FromSession {
             true => Failure::cancelled(),
             false => Failure::new(error.kind(), error.chain()),
         })?;
-        let version = held.version(&received);
-        Ok(Tree::new(held.path(), held).known_as(version))
+        let known = held.received(&received);
+        Ok(Tree::new(held.path(), held).knowing(known))
     }
 
     fn failure(&self, status: &Status) -> Failure {
