@@ -255,10 +255,28 @@ impl<R: BufRead> Reader<R> {
         }
         self.left = std::mem::take(&mut self.padding);
         while self.left > 0 {
+            // Some writers end with the last file's bytes, as Docker's client does when it puts a Dockerfile in.
+            if self.has_ended()? {
+                self.left = 0;
+                break;
+            }
             let count = self.data()?.len();
             self.consume(count);
         }
         Ok(())
+    }
+
+    /// Whether the stream has come to its own end.
+    fn has_ended(&mut self) -> Result<bool, Error> {
+        loop {
+            match self.input.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Err(self.broken(Malformed::Truncated));
+                }
+                answer => return Ok(answer.map_err(Error::Input)?.is_empty()),
+            }
+        }
     }
 
     /// One block; nothing when the stream ends before it.

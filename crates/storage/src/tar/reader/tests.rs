@@ -82,6 +82,22 @@ fn entries_in_order_and_an_end_without_zeros() {
 }
 
 #[test]
+fn an_archive_may_end_with_the_bytes_of_its_last_file() {
+    let mut archive = Vec::new();
+    push(&mut archive, &header("a", b'0', 3), b"abc");
+    let whole = listing(&archive);
+    assert!(whole.is_ok());
+    for end in [515, 600, 1024] {
+        assert_eq!(listing(&archive[..end]), whole, "{end}");
+    }
+    listing(&archive[..514]).unwrap_err();
+    // A name that is announced is that of an entry.
+    let mut announced = Vec::new();
+    push(&mut announced, &header("l", b'L', 3), b"abc");
+    listing(&announced[..515]).unwrap_err();
+}
+
+#[test]
 fn errors_name_offset_and_entry() {
     let mut archive = Vec::new();
     push(&mut archive, &header("a", b'0', 3), b"abc");
