@@ -2,6 +2,7 @@
 //! proxies.
 
 use bytes::Bytes;
+use reqwest::header::LAST_MODIFIED;
 use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::answer::why;
@@ -53,6 +54,13 @@ impl Client {
 }
 
 impl Fetched {
+    /// When it was changed last, in seconds since the Unix epoch, if its sender says so.
+    pub fn modified(&self) -> Option<i64> {
+        let said = self.response.headers().get(LAST_MODIFIED)?.to_str().ok()?;
+        let time = jiff::fmt::rfc2822::parse(said).ok()?;
+        Some(time.timestamp().as_second())
+    }
+
     /// The next bytes; none at the end.
     ///
     /// # Errors

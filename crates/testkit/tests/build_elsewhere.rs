@@ -275,6 +275,23 @@ fn a_repository_is_a_context_and_has_no_say_on_the_host() {
 }
 
 #[test]
+fn a_file_from_the_web_has_the_time_that_its_server_says() {
+    let Some(build) = Build::start() else { return };
+    let server = Server::start(|request: &Request| match request.path() {
+        "/dated" => Reply::new(200, "d").header("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        "/wrong" => Reply::new(200, "w").header("Last-Modified", "yesterday"),
+        _ => Reply::new(200, "u"),
+    });
+    let address = server.address();
+    let adds = ["dated", "wrong", "undated"].map(|name| format!("ADD http://{address}/{name} /\n"));
+    build.write("Dockerfile", &format!("FROM bb\n{}", adds.concat()));
+    build.build(&["-t", "web"]).ok();
+    let times = ["stat", "-c", "%Y", "/dated", "/wrong", "/undated"];
+    assert_eq!(build.says("web", &times), "784111777\n0\n0");
+    build.brig.finish();
+}
+
+#[test]
 fn archives_are_contexts_from_the_web_and_from_standard_input() {
     let Some(build) = Build::start() else { return };
     let web = build.beside("web");

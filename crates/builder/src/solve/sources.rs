@@ -177,15 +177,15 @@ fn web(run: &Run<'_>, http: &Http) -> Result<Files, Failure> {
     let own = http.url.strip_prefix(UPLOADS);
     let path = draft.upper().join(name);
     let file = std::fs::File::create_new(&path).map_err(failed)?;
-    match own {
-        Some(name) => uploaded(run, name, file)?,
+    let modified = match own {
+        Some(name) => uploaded(run, name, file).map(|()| None)?,
         None => {
             let fetch = image::fetch(&run.solver.engine, &http.url, file);
             wait(run.solver, run.ask, async {
                 fetch.await.map_err(Failure::from)
-            })?;
+            })?
         }
-    }
+    };
     let found = hash(&path).map_err(failed)?;
     run.ask.memory.made_of(Material::Web {
         url: attest::without_password(&http.url),
@@ -203,7 +203,7 @@ fn web(run: &Run<'_>, http: &Http) -> Result<Files, Failure> {
     upper
         .set_owner(name, owner.0, owner.1)
         .and_then(|()| upper.set_mode(name, http.mode.unwrap_or(0o600)))
-        .and_then(|()| upper.set_modified(name, (0, 0)))
+        .and_then(|()| upper.set_modified(name, (modified.unwrap_or(0), 0)))
         .map_err(tree::failed("describe", &http.url))?;
     let layers = draft.commit()?;
     if http.checksum.is_some() {

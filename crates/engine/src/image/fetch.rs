@@ -5,8 +5,9 @@ use std::io::Write;
 
 use crate::{Engine, Error};
 
-/// Brings what is at an address into a file. Given up when it is dropped.
-pub async fn fetch(engine: &Engine, url: &str, mut into: File) -> Result<(), Error> {
+/// Brings what is at an address into a file. Given up when it is dropped. When it was changed last, in seconds since
+/// the Unix epoch, if its sender says so.
+pub async fn fetch(engine: &Engine, url: &str, mut into: File) -> Result<Option<i64>, Error> {
     engine.accepts_work()?;
     let mut fetched = engine.registries().client().fetch(url).await?;
     while let Some(bytes) = fetched.chunk().await? {
@@ -14,5 +15,5 @@ pub async fn fetch(engine: &Engine, url: &str, mut into: File) -> Result<(), Err
         into.write_all(&bytes)
             .map_err(Error::io(format!("write what comes from {url}")))?;
     }
-    Ok(())
+    Ok(fetched.modified())
 }
