@@ -168,12 +168,17 @@ impl Copier<'_> {
             .dir
             .open_dir(&place.name)
             .map_err(failed("open", target))?;
-        let base = target.trim_end_matches('/').to_owned();
+        let mut base = target.trim_end_matches('/').to_owned();
         match target.ends_with('/') {
             true => make_dirs(self.to, &base, self.marks)?,
             false => self.make_above(&base)?,
         }
-        match locate(self.to, target, true)? {
+        let there = locate(self.to, target, true)?;
+        if there.is_none() {
+            base = tree::led_to(self.to, &base)?;
+            self.make_above(&base)?;
+        }
+        match there {
             None => {
                 let mut status = place.status;
                 if place.name == "." {
@@ -527,6 +532,10 @@ pub(super) fn make_dirs(root: &Dir, path: &str, marks: Marks) -> Result<(), Fail
         match locate(root, &done, true)? {
             Some(place) if place.status.kind == Kind::Directory => continue,
             Some(_) => return Err(not_a_directory(&done)),
+            // What a link leads to, where that is not there yet.
+            None if locate(root, &done, false)?.is_some() => {
+                make_dirs(root, &tree::led_to(root, &done)?, marks)?;
+            }
             None => make_dir(root, &above, part, 0o755, marks)?,
         }
     }
