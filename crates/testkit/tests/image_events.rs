@@ -98,3 +98,35 @@ fn what_happens_to_images_is_told() {
     }
     brig.finish();
 }
+
+#[test]
+fn what_is_built_is_told() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let context = tempfile::tempdir().unwrap();
+    let dir = context.path().to_str().unwrap();
+    std::fs::write(
+        context.path().join("Dockerfile"),
+        "FROM bb\nLABEL a=b\nRUN true\n",
+    )
+    .unwrap();
+    for client in clients() {
+        let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let start = format!("{}.{:09}", start.as_secs(), start.subsec_nanos());
+        let mut command = brig.command(client, &["build", "-t", "one", "-t", "two:3", dir]);
+        command.env("DOCKER_BUILDKIT", "0");
+        brig.finish_command(&mut command).ok();
+        let id = brig.brig(&["image", "inspect", "--format", "{{.Id}}", "one"]);
+        let created = format!("create {}", id.ok());
+        let all = told(&brig, client, &start);
+        assert_eq!(
+            all,
+            [&*created, "tag one:latest", "tag two:3"],
+            "{client:?}"
+        );
+        brig.brig(&["rmi", "one", "two:3"]).ok();
+    }
+    brig.finish();
+}

@@ -174,6 +174,15 @@ pub fn tag(engine: &Engine, source: &str, target: &ImageRef) -> Result<(), Error
     Ok(())
 }
 
+/// Tells that an image was built, and what it is called.
+pub fn built(engine: &Engine, id: &Digest, names: &[ImageRef]) {
+    let id = id.to_string();
+    told::of_image(engine, "create", &id, &id);
+    for name in names {
+        told::of_image(engine, "tag", &id, &name.familiar());
+    }
+}
+
 /// What an image runs on.
 pub(crate) fn platform(config: &oci_spec::image::ImageConfiguration) -> Platform {
     Platform {

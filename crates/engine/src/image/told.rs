@@ -45,7 +45,7 @@ pub(super) fn of_reference(engine: &Engine, action: &'static str, reference: &Im
     tell(engine, action, reference.familiar(), name, labels);
 }
 
-/// Something that concerns an image: `load`, `import`, `save`, `tag`; under this name.
+/// Something that concerns an image: `load`, `import`, `save`, `create`, `tag`; under this name.
 pub(super) fn of_image(engine: &Engine, action: &'static str, id: &str, name: &str) {
     let labels = labels_of(engine, id);
     tell(engine, action, id.to_owned(), name.to_owned(), labels);
