@@ -200,6 +200,70 @@ fn what_has_not_changed_comes_from_the_cache() {
 }
 
 #[test]
+fn a_dockerfile_comes_by_itself_and_arguments_that_nothing_asks_for_are_told() {
+    let Some(client) = classic() else { return };
+    let brig = Brig::with_image();
+    // The client puts the file into its archive, which then ends with the bytes of the last one.
+    for files in [
+        &[("f", "there")][..],
+        &[("f", "there"), (".dockerignore", "left\n"), ("left", "out")],
+    ] {
+        let dir = context(files);
+        let words = ["build", "-t", "piped", "--build-arg", "a=1"];
+        let more = ["--build-arg", "b=2", "--build-arg", "c=3", "-f", "-"];
+        let mut words = [&words[..], &more].concat();
+        words.push(dir.path().to_str().unwrap());
+        let file = "FROM bb\nARG b\nCOPY . /d/\nRUN ls /d\n";
+        let built = brig.with_input(client, &words, file.as_bytes());
+        let text = built.ok();
+        let warned = "[Warning] One or more build-args [a c] were not consumed\n";
+        assert!(text.contains(warned), "{text}");
+        let listed = brig.brig(&["run", "--rm", "--network=none", "piped", "ls", "/d"]);
+        assert_eq!(listed.ok(), "f");
+    }
+    brig.finish();
+}
+
+#[test]
+fn directories_are_made_where_links_lead() {
+    let Some(client) = classic() else { return };
+    let brig = Brig::with_image();
+    let file = "FROM bb\nRUN ln -s /../../made/by /link && ln -s sub/x /made-rel && ln -s /tree /t\n\
+                COPY f /link/\nCOPY f /made-rel/in/f\nWORKDIR /t/work\nCOPY d /t2\nRUN ln -s /far/away /t3\n\
+                COPY d /t3\n";
+    let dir = context(&[("Dockerfile", file), ("f", "f"), ("d/g", "g")]);
+    build(&brig, client, dir.path(), &["-t", "led"]).ok();
+    let says = |words: &[&str]| {
+        let all = [&["run", "--rm", "--network=none", "led"], words].concat();
+        brig.brig(&all).ok().to_owned()
+    };
+    let files = [
+        "/made/by/f",
+        "/sub/x/in/f",
+        "/tree/work",
+        "/t2/g",
+        "/far/away/g",
+    ];
+    assert_eq!(says(&[&["ls", "-d"][..], &files].concat()), {
+        let mut files = files;
+        files.sort_unstable();
+        files.join("\n")
+    });
+    assert_eq!(says(&["readlink", "/t3"]), "/far/away");
+    // One that leads to itself leads nowhere.
+    write(
+        dir.path(),
+        &[(
+            "Dockerfile",
+            "FROM bb\nRUN ln -s a /b && ln -s b /a\nCOPY f /a/\n",
+        )],
+    );
+    let failed = build(&brig, client, dir.path(), &[]);
+    assert_ne!(failed.code, 0, "{failed}");
+    brig.finish();
+}
+
+#[test]
 fn what_fails_is_said_with_its_place_and_leaves_nothing() {
     let Some(client) = classic() else { return };
     let brig = Brig::with_image();

@@ -1,5 +1,7 @@
 //! Variables before the first stage: those that are always there, and `ARG`.
 
+use std::collections::BTreeSet;
+
 use types::{Decimals, Platform, rfc3339};
 
 use super::Planner;
@@ -36,6 +38,7 @@ impl Planner<'_> {
                     env.set(name, value);
                 }
                 self.declared.insert(name.to_owned());
+                self.taken.insert(name.to_owned());
             }
         }
         self.epoch = self.read_epoch()?;
@@ -114,6 +117,27 @@ impl Planner<'_> {
     /// The nearest of the names that are set.
     pub(super) fn nearest<'e>(name: &str, env: &'e Env) -> Option<&'e str> {
         suggest::nearest(name, env.names(), true)
+    }
+
+    /// Arguments that were given, that no `ARG` asks for and that mean nothing to the builder itself.
+    pub(super) fn unused(&self) -> Vec<String> {
+        let own = |name: &str| {
+            let upper = name.to_uppercase();
+            upper.starts_with("BUILDKIT_") || upper.ends_with("_PROXY") || name == EPOCH
+        };
+        // Also of stages that are not built.
+        let stages = self.file.stages.iter();
+        let all = stages
+            .flat_map(|stage| &stage.instructions)
+            .flat_map(values);
+        let asked: BTreeSet<&str> = all.map(|(name, _)| name).collect();
+        let names = self.options.args.keys();
+        names
+            .filter(|name| !self.taken.contains(*name) && !asked.contains(name.as_str()))
+            .filter(|name| !own(name))
+            .filter(|name| self.globals.get(name).is_none())
+            .cloned()
+            .collect()
     }
 
     /// Proxies among the arguments, in either case.

@@ -137,6 +137,7 @@ impl Planner<'_> {
         let mut shown = vec!["ARG".to_owned()];
         for arg in args {
             self.check_secret(instruction, "ARG", &arg.name);
+            self.taken.insert(arg.name.clone());
             let given = self.options.args.get(&arg.name).cloned();
             let value = match (given, &arg.value) {
                 (Some(given), _) => Some(given),

@@ -87,6 +87,8 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// `SOURCE_DATE_EPOCH`, in seconds.
     pub epoch: Option<i64>,
+    /// Arguments that were given and that nothing asks for, in order.
+    pub unused: Vec<String>,
 }
 
 /// Plans a build.
@@ -160,6 +162,8 @@ struct Planner<'a> {
     globals: Env,
     /// `ARG` before the first stage.
     declared: BTreeSet<String>,
+    /// Arguments that an `ARG` anywhere has asked for.
+    taken: BTreeSet<String>,
     epoch: Option<i64>,
     units: Vec<Unit>,
     by_name: HashMap<String, usize>,
@@ -198,6 +202,7 @@ impl<'a> Planner<'a> {
             lenient: false,
             globals: Env::new(),
             declared: BTreeSet::new(),
+            taken: BTreeSet::new(),
             epoch: None,
             units: Vec::new(),
             by_name: HashMap::new(),
@@ -270,6 +275,7 @@ impl<'a> Planner<'a> {
 
     fn finish(mut self, target: usize) -> Result<Outcome, Error> {
         let unit = std::mem::take(&mut self.units[target]);
+        let unused = self.unused();
         let findings = self.checks.into_findings();
         if let Some(sentence) = check::violation(&findings).filter(|_| self.config.error) {
             return Err(Error::new(findings[0].span, sentence));
@@ -307,6 +313,7 @@ impl<'a> Planner<'a> {
             platform,
             findings,
             epoch: self.epoch,
+            unused,
         })))
     }
 

@@ -295,6 +295,28 @@ fn a_given_argument_wins_and_env_over_arg() {
 }
 
 #[test]
+fn arguments_that_nothing_asks_for_are_known() {
+    let text = "ARG A\nFROM debian AS left\nARG B\nFROM debian\nARG C\nONBUILD ARG E\nRUN a\n";
+    let given = with_args(&[
+        ("A", "1"),
+        ("B", "1"),
+        ("C", "1"),
+        ("D", "1"),
+        ("E", "1"),
+        ("http_proxy", "p"),
+        ("TARGETARCH", "arm64"),
+        ("SOURCE_DATE_EPOCH", "0"),
+        ("BUILDKIT_INLINE_CACHE", "1"),
+    ]);
+    assert_eq!(planned(text, &given, &debian()).unused, ["D", "E"]);
+    let base = image(serde_json::json!({"OnBuild": ["ARG E"]}));
+    let base = known(vec![("docker.io/library/debian:latest", base)]);
+    let triggered = with_args(&[("E", "1")]);
+    let plan = planned("FROM debian\n", &triggered, &base);
+    assert!(plan.unused.is_empty());
+}
+
+#[test]
 fn a_base_stage_hands_on_variables_and_triggers() {
     let plan = easy(
         "FROM debian AS base\nARG A=1\nENV B=2\nONBUILD RUN first\nONBUILD COPY --from=tool /t /t\nRUN x\nFROM debian AS tool\nFROM base\nRUN second\n",

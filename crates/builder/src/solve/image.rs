@@ -43,6 +43,8 @@ pub struct Built {
     pub epoch: Option<i64>,
     /// What checks have found.
     pub findings: Vec<Finding>,
+    /// Arguments that were given and that nothing asks for.
+    pub unused: Vec<String>,
 }
 
 /// How an image is written.
@@ -145,6 +147,7 @@ impl Solver {
             base: plan.base,
             epoch: plan.epoch,
             findings: plan.findings,
+            unused: plan.unused,
         })
     }
 
@@ -241,6 +244,7 @@ impl Solver {
             types: output.types(),
             gzip_all: output.gzip_all,
         })?;
+        engine::image::built(&self.engine, &assembled.id, &output.names);
         Ok(WrittenImage {
             id: assembled.id,
             media_type: assembled.media_type,

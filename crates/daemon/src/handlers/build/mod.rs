@@ -230,7 +230,7 @@ impl Work {
             platforms: asked.platforms.clone(),
         };
         let built = self.solver.build(&ask, &build)?;
-        telling.finish();
+        telling.finish(&built);
         self.output(&ask, &built, lines)
     }
 

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use builder::Source;
 use builder::Span;
-use builder::solve::{Cancel, Event, Failure, Progress, VertexState};
+use builder::solve::{Built, Cancel, Event, Failure, Progress, VertexState};
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -151,11 +151,18 @@ impl<'a> Telling<'a> {
         }
     }
 
-    /// Tells what is left: of steps that nothing had to be done for.
-    pub(super) fn finish(&self) {
-        if !self.events && !self.quiet {
-            let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-            steps.advance(self.lines, true);
+    /// Tells what is left: of steps that nothing had to be done for, and arguments that nothing asks for.
+    pub(super) fn finish(&self, built: &[Built]) {
+        if self.events || self.quiet {
+            return;
+        }
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.advance(self.lines, true);
+        if let Some(one) = built.first().filter(|one| !one.unused.is_empty()) {
+            let names = one.unused.join(" ");
+            self.lines.stream(format!(
+                "[Warning] One or more build-args [{names}] were not consumed\n"
+            ));
         }
     }
 

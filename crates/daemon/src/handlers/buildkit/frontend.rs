@@ -214,6 +214,7 @@ pub(super) fn of_files(files: Option<Files>) -> Built {
         base: None,
         epoch: None,
         findings: Vec::new(),
+        unused: Vec::new(),
     }
 }
 
