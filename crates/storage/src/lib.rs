@@ -59,8 +59,8 @@ pub use descriptor::Descriptor;
 pub use error::{Error, Malformed};
 pub use image::documents::MAX_NESTING;
 pub use image::{
-    Asked, Assembled, Assembly, DockerConfig, Empty, Healthcheck, MediaTypes, Part, RunConfig,
-    STATEMENT, Statement, Variant,
+    Asked, Assembled, Assembly, Compression, DockerConfig, Empty, Healthcheck, MediaTypes, Method,
+    Part, RunConfig, STATEMENT, Statement, Variant,
 };
 pub use layer::{Among, unpack_among};
 pub use networks::{NetworkRecord, NetworkRecords};

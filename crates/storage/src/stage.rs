@@ -46,6 +46,8 @@ pub(crate) struct Content {
     keep: bool,
     /// By which encoder it is made of its layer; none when it is a file.
     encoder: Option<&'static str>,
+    /// Of a file, how somebody has asked for it.
+    asked: Option<String>,
 }
 
 /// A row of `layers` to be.
@@ -163,7 +165,26 @@ impl Stage {
                 diff_id: diff_id.cloned(),
                 keep: resumable && !documents::is_document(media_type),
                 encoder: None,
+                asked: None,
             });
+        }
+        Ok(())
+    }
+
+    /// Brings content that a layer was compressed to because somebody has asked for that: it is nothing that the
+    /// layer came as.
+    pub(crate) fn add_asked(
+        &mut self,
+        blob: &Blob,
+        media_type: &str,
+        diff_id: &Digest,
+        asked: String,
+    ) -> Result<(), Error> {
+        self.add_content(blob, media_type, Some(diff_id))?;
+        let store = Arc::clone(&self.store);
+        let mut state = store.state();
+        if let Some(fresh) = self.hold_content(&mut state, &blob.digest).fresh.as_mut() {
+            fresh.asked = Some(asked);
         }
         Ok(())
     }
@@ -219,6 +240,7 @@ impl Stage {
                 diff_id: Some(diff_id.clone()),
                 keep: false,
                 encoder: Some(encoder),
+                asked: None,
             });
         }
         Ok(())
@@ -444,7 +466,7 @@ fn insert_content(tx: &Transaction<'_>, digest: &Digest, leases: &Leases) -> Res
             new.media_type,
             new.diff_id.as_ref().map(Digest::to_string),
             how,
-            new.encoder,
+            new.encoder.or(new.asked.as_deref()),
         ])?;
     }
     Ok(())

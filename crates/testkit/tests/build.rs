@@ -213,8 +213,12 @@ fn a_dockerfile_comes_by_itself_and_arguments_that_nothing_asks_for_are_told() {
         let more = ["--build-arg", "b=2", "--build-arg", "c=3", "-f", "-"];
         let mut words = [&words[..], &more].concat();
         words.push(dir.path().to_str().unwrap());
-        let file = "FROM bb\nARG b\nCOPY . /d/\nRUN ls /d\n";
-        let built = brig.with_input(client, &words, file.as_bytes());
+        let file = brig.root().join("piped");
+        fs::write(&file, "FROM bb\nARG b\nCOPY . /d/\nRUN ls /d\n").unwrap();
+        let mut command = brig.command(client, &words);
+        command.env("DOCKER_BUILDKIT", "0");
+        command.stdin(fs::File::open(&file).unwrap());
+        let built = brig.finish_command(&mut command);
         let text = built.ok();
         let warned = "[Warning] One or more build-args [a c] were not consumed\n";
         assert!(text.contains(warned), "{text}");

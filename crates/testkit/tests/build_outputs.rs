@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
 use testkit::{Build, Client, Output};
 
 const BOTH: &str = "--platform=linux/amd64,linux/arm64";
@@ -308,8 +309,8 @@ fn the_parts_of_an_image_are_called_and_compressed_as_is_asked() {
         "plainown"
     );
     for refused in [
-        "compression-level=9",
-        "compression=zstd",
+        "compression-level=10",
+        "compression=estargz",
         "oci-mediatypes=perhaps",
     ] {
         let output = brig(&build, &["-o", &format!("type=image,{refused}")]);
@@ -317,5 +318,86 @@ fn the_parts_of_an_image_are_called_and_compressed_as_is_asked() {
         let name = refused.split('=').next().unwrap();
         assert!(output.stderr.contains(name), "{refused}: {output}");
     }
+    build.brig.finish();
+}
+
+/// The layers of an image that is written so: their types, and their bytes.
+fn layers(build: &Build, more: &str) -> Vec<(String, Vec<u8>)> {
+    let layout = build.beside("layers");
+    let words = output("oci", &layout, &format!(",tar=true,{more}"));
+    let words = words.trim_end_matches(',').to_owned();
+    brig(build, &["-o", &words]).ok();
+    let file = |name: &str| {
+        let mut tar = Command::new("tar");
+        let output = tar.arg("-xOf").arg(&layout).arg(name).output().unwrap();
+        assert!(output.status.success(), "{name}: {output:?}");
+        output.stdout
+    };
+    let json = |name: &str| -> Value { serde_json::from_slice(&file(name)).unwrap() };
+    let blob = |value: &Value| {
+        let digest = value["digest"].as_str().unwrap();
+        format!("blobs/{}", digest.replace(':', "/"))
+    };
+    let manifest = json(&blob(&json("index.json")["manifests"][0]));
+    let layers = manifest["layers"].as_array().unwrap();
+    let layer = |layer: &Value| {
+        let kind = layer["mediaType"].as_str().unwrap();
+        let bytes = file(&blob(layer));
+        assert_eq!(layer["size"], bytes.len());
+        let kind = kind.trim_start_matches("application/vnd.oci.image.layer.v1.");
+        (kind.to_owned(), bytes)
+    };
+    layers.iter().map(layer).collect()
+}
+
+#[test]
+fn layers_are_compressed_as_hard_as_is_asked() {
+    let Some(build) = Build::start() else { return };
+    build.write("Dockerfile", "FROM bb\nCOPY own /own\n");
+    let lines = (0..40_000_u32).map(|n| format!("{} {n}\n", n.wrapping_mul(2_654_435_761)));
+    build.write("own", &lines.collect::<String>());
+    let usual = layers(&build, "");
+    let size = |more: &str, base: &str, own: &str| {
+        let all = layers(&build, more);
+        assert_eq!([&*all[0].0, &*all[1].0], [base, own], "{more}");
+        all[1].1.len()
+    };
+    let gzip = |level: u8| {
+        let words = format!("compression=gzip,compression-level={level}");
+        size(&words, "tar+gzip", "tar+gzip")
+    };
+    assert!(gzip(9) < gzip(1) && gzip(1) < gzip(0));
+    let zstd = |level: u8| {
+        let words = format!("compression=zstd,compression-level={level}");
+        size(&words, "tar+gzip", "tar+zstd")
+    };
+    assert!(zstd(19) < zstd(1) && zstd(1) < gzip(0));
+    let plain = size("compression=uncompressed", "tar+gzip", "tar");
+    assert!(plain > 40_000 && plain <= gzip(0));
+    size(
+        "compression=zstd,force-compression=true",
+        "tar+zstd",
+        "tar+zstd",
+    );
+    size(
+        "compression=uncompressed,force-compression=true",
+        "tar",
+        "tar",
+    );
+    // What others have asked for changes nothing.
+    assert_eq!(layers(&build, ""), usual);
+    assert_eq!(
+        layers(&build, "compression=zstd,compression-level=3"),
+        layers(&build, "compression=zstd,compression-level=3")
+    );
+    // It is an image like others, also after it was elsewhere.
+    let named = "type=image,name=small:1,compression=zstd,compression-level=9,oci-mediatypes=false";
+    brig(&build, &["-o", named]).ok();
+    let saved = build.save("small:1");
+    build.forget("small:1");
+    build.brig.brig(&["builder", "prune", "-af"]).ok();
+    build.load(&saved);
+    let count = ["sh", "-c", "wc -l </own"];
+    assert_eq!(build.says("small:1", &count), "40000");
     build.brig.finish();
 }

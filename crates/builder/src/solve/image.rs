@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use storage::{Assembly, Layers, MediaTypes, Part};
+use storage::{Assembly, Compression, Layers, MediaTypes, Method, Part};
 use types::{Decimals, Digest, ImageRef, Platform};
 
 use super::progress::{Event, VertexState};
@@ -69,8 +69,8 @@ pub struct ImageOutput {
     /// What its parts are called. Docker's words have no place for annotations and statements: an image with
     /// some is described in the others.
     pub types: MediaTypes,
-    /// Layers that came compressed otherwise, or not at all, are compressed by gzip.
-    pub gzip_all: bool,
+    /// How the layers are compressed.
+    pub compression: Compression,
 }
 
 /// An image that was written.
@@ -228,6 +228,7 @@ impl Solver {
             })?;
             parts.push(Part {
                 config,
+                base: of_base(one, &layers),
                 layers,
                 platform: one.platform.clone(),
                 annotations: output.annotations.clone(),
@@ -242,7 +243,7 @@ impl Solver {
             names: output.names.clone(),
             by_digest: output.by_digest.clone(),
             types: output.types(),
-            gzip_all: output.gzip_all,
+            compression: output.compression,
         })?;
         engine::image::built(&self.engine, &assembled.id, &output.names);
         Ok(WrittenImage {
@@ -256,6 +257,10 @@ impl Solver {
 
 impl ImageOutput {
     fn types(&self) -> MediaTypes {
+        // Docker's words know no other compression than gzip.
+        if self.compression.method == Method::Zstd {
+            return MediaTypes::Oci;
+        }
         let plain = self.annotations.is_empty()
             && self.index_annotations.is_empty()
             && self.statements.iter().all(Vec::is_empty);
@@ -285,11 +290,7 @@ impl ImageOutput {
 impl Run<'_> {
     /// The layers with those above the base's made again, so that none of their files is younger.
     fn until(&self, built: &Built, layers: &Layers, latest: i64) -> Result<Layers, Failure> {
-        let of_base = built.base.iter().flat_map(|base| &base.rootfs.diff_ids);
-        let of_base = layers.ids().zip(of_base);
-        let below = of_base
-            .take_while(|(ours, theirs)| ours.to_string() == **theirs)
-            .count();
+        let below = of_base(built, layers);
         let mut rewritten = layers.first(below);
         for at in below..layers.len() {
             self.check()?;
@@ -298,6 +299,14 @@ impl Run<'_> {
         }
         Ok(rewritten)
     }
+}
+
+/// How many layers are the base's.
+fn of_base(built: &Built, layers: &Layers) -> usize {
+    let theirs = built.base.iter().flat_map(|base| &base.rootfs.diff_ids);
+    let both = layers.ids().zip(theirs);
+    both.take_while(|(ours, theirs)| ours.to_string() == **theirs)
+        .count()
 }
 
 /// Which frontend a Dockerfile asks for. There is one; other names of it are let be.

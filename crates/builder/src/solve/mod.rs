@@ -56,7 +56,7 @@ pub use named::NamedCache;
 pub use progress::{Event, Progress, Silent, Status, Time, VertexState};
 use run::{Run, lock};
 pub use said::Said;
-pub use storage::MediaTypes;
+pub use storage::{Compression, MediaTypes, Method};
 
 use crate::graph::{Graph, Output};
 

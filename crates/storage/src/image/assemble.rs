@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use types::{Algorithm, Digest, ImageRef, Platform};
 
+use super::compression::{Compression, compressed};
 use super::documents::{self, ATTESTATION, Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
 use super::import::write;
 use super::media_types::MediaTypes;
@@ -35,6 +36,8 @@ pub struct Part {
     pub config: Vec<u8>,
     /// Its layers.
     pub layers: Layers,
+    /// So many of them, the lowest, are those of another image.
+    pub base: usize,
     /// What it runs on.
     pub platform: Platform,
     /// Annotations of the manifest.
@@ -60,8 +63,8 @@ pub struct Assembly {
     pub by_digest: Vec<ImageRef>,
     /// What its parts are called.
     pub types: MediaTypes,
-    /// Layers that came compressed otherwise, or not at all, are compressed by gzip like those made here.
-    pub gzip_all: bool,
+    /// How the layers are compressed.
+    pub compression: Compression,
 }
 
 /// What has become of an [`Assembly`].
@@ -183,11 +186,12 @@ fn make(
     stage.add_content(&config, types.config(), None)?;
     let mut content = vec![config.digest.clone()];
     let mut layers = Vec::new();
-    for diff_id in part.layers.ids() {
-        let mut layer = content_of(store, stage, diff_id)?;
-        if assembly.gzip_all && types.layer(&layer.media_type) != types.layer(GZIP_LAYER) {
-            layer = packed(store, stage, diff_id)?;
-        }
+    for (at, diff_id) in part.layers.ids().enumerate() {
+        let how = assembly.compression;
+        let mut layer = match at < part.base || how.is_usual() {
+            true => taken_over(store, stage, diff_id, assembly)?,
+            false => compressed(store, stage, diff_id, how)?,
+        };
         layer.media_type = types.layer(&layer.media_type).to_owned();
         content.push(layer.digest.clone());
         layers.push(layer);
@@ -216,6 +220,23 @@ fn make(
         content,
         platform: part.platform.clone(),
     })
+}
+
+/// What a layer came as, if it may stay that.
+fn taken_over(
+    store: &Arc<Store>,
+    stage: &mut Stage,
+    diff_id: &Digest,
+    assembly: &Assembly,
+) -> Result<Descriptor, Error> {
+    let (types, how) = (assembly.types, assembly.compression);
+    let known = content_of(store, stage, diff_id)?;
+    let is_so = types.layer(&known.media_type) == types.layer(how.media_type());
+    match how.all {
+        true if !is_so && how.is_usual() => packed(store, stage, diff_id),
+        true if !is_so || how.level.is_some() => compressed(store, stage, diff_id, how),
+        _ => Ok(known),
+    }
 }
 
 /// Writes what is said about a manifest: a manifest of its own, whose layers are the statements (BuildKit,
@@ -354,7 +375,7 @@ fn packed(store: &Arc<Store>, stage: &mut Stage, diff_id: &Digest) -> Result<Des
 /// Content that is known to unpack to a layer; of several always the same.
 fn known(store: &Store, diff_id: &Digest) -> Result<Option<Descriptor>, Error> {
     let sql = "SELECT digest, size, media_type FROM content
-        WHERE diff_id = ?1 AND kept < 2 ORDER BY kept = 1 AND encoder = ?2 DESC, digest LIMIT 1";
+        WHERE diff_id = ?1 AND kept < 2 AND coalesce(encoder, '') NOT LIKE 'asked-%' ORDER BY kept = 1 AND encoder = ?2 DESC, digest LIMIT 1";
     let row = store.read(|db| {
         let mut query = db.prepare_cached(sql)?;
         let row = query.query_row(params![diff_id.to_string(), name::MEMBERS], |row| {

@@ -4,6 +4,7 @@
 mod assemble;
 mod changes;
 mod commit;
+mod compression;
 mod config;
 pub(crate) mod documents;
 mod forget;
@@ -22,6 +23,7 @@ mod variants;
 pub use assemble::{Assembled, Assembly, Part, STATEMENT};
 pub(crate) use assemble::{assemble, content_of};
 pub(crate) use commit::commit;
+pub use compression::{Compression, Method};
 pub use config::{DockerConfig, Empty, Healthcheck, RunConfig};
 pub(crate) use forget::forget;
 pub(crate) use import::{import, write};

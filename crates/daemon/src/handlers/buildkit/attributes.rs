@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use builder::solve::{Built, Failure, MediaTypes};
+use builder::solve::{Built, Compression, Failure, MediaTypes, Method};
 use types::{ErrorKind, ImageRef};
 
 /// What Docker's daemon calls images that have no name: they have none.
@@ -15,8 +15,7 @@ pub(super) fn done_here(kind: &str, attributes: &HashMap<String, String>) -> Res
         let refused = match name.as_str() {
             "registry.insecure" => !no(value),
             "tar" | "store" => no(value),
-            "compression" => value != "gzip",
-            "compression-level" => true,
+            "compression" => value == "estargz",
             _ => false,
         };
         if refused {
@@ -26,6 +25,42 @@ pub(super) fn done_here(kind: &str, attributes: &HashMap<String, String>) -> Res
         }
     }
     Ok(())
+}
+
+/// How layers are compressed: `compression`, `compression-level`, `force-compression`.
+pub(super) fn compression(attributes: &HashMap<String, String>) -> Result<Compression, Failure> {
+    let text = |name: &str| attributes.get(name).map(String::as_str);
+    let method = match text("compression") {
+        None | Some("" | "gzip") => Method::Gzip,
+        Some("zstd") => Method::Zstd,
+        Some("uncompressed") => Method::Plain,
+        Some(other) => {
+            let sentence = format!("compression={other}: gzip, zstd or uncompressed is expected");
+            return Err(Failure::invalid(sentence));
+        }
+    };
+    let level = text("compression-level").filter(|level| !level.is_empty());
+    let level = level.map(|level| at_most(level, method)).transpose()?;
+    Ok(Compression {
+        method,
+        level: level.flatten(),
+        all: flag(attributes, "force-compression")?.unwrap_or(false),
+    })
+}
+
+/// A level; none where there is none to choose.
+fn at_most(level: &str, method: Method) -> Result<Option<u8>, Failure> {
+    let highest = method.hardest();
+    let expected = highest.unwrap_or(Method::Zstd.hardest().unwrap_or_default());
+    let parsed = level.parse().ok().filter(|level| *level <= expected);
+    match parsed {
+        Some(level) => Ok(highest.map(|_| level)),
+        None => {
+            let sentence =
+                format!("compression-level={level}: a number from 0 to {expected} is expected");
+            Err(Failure::invalid(sentence))
+        }
+    }
 }
 
 /// In whose words the image is described: `oci-mediatypes`.
@@ -125,6 +160,46 @@ mod tests {
     use super::*;
 
     #[test]
+    fn compressions_are_read() {
+        let read = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            let all: HashMap<String, String> = pairs
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            compression(&all).map_err(|failure| failure.message)
+        };
+        let zstd = Compression {
+            method: Method::Zstd,
+            level: Some(19),
+            all: true,
+        };
+        assert_eq!(read(&[]), Ok(Compression::default()));
+        let words = [
+            ("compression", "zstd"),
+            ("compression-level", "19"),
+            ("force-compression", "true"),
+        ];
+        assert_eq!(read(&words), Ok(zstd));
+        let plain = read(&[("compression", "uncompressed"), ("compression-level", "3")]);
+        assert_eq!(
+            plain.map(|how| (how.method, how.level)),
+            Ok((Method::Plain, None))
+        );
+        assert_eq!(
+            read(&[("compression-level", "10")]).unwrap_err(),
+            "compression-level=10: a number from 0 to 9 is expected"
+        );
+        assert_eq!(
+            read(&[("compression", "zstd"), ("compression-level", "x")]).unwrap_err(),
+            "compression-level=x: a number from 0 to 22 is expected"
+        );
+        assert_eq!(
+            read(&[("compression", "lz4")]).unwrap_err(),
+            "compression=lz4: gzip, zstd or uncompressed is expected"
+        );
+    }
+
+    #[test]
     fn what_would_be_another_output_is_refused() {
         let refused = |name: &str, value: &str| {
             let attributes = HashMap::from([(name.to_owned(), value.to_owned())]);
@@ -132,8 +207,7 @@ mod tests {
         };
         for (name, value) in [
             ("tar", "false"),
-            ("compression", "zstd"),
-            ("compression-level", "9"),
+            ("compression", "estargz"),
             ("registry.insecure", "true"),
         ] {
             assert!(refused(name, value), "{name}");
@@ -141,6 +215,8 @@ mod tests {
         for (name, value) in [
             ("push-by-digest", "false"),
             ("compression", "gzip"),
+            ("compression", "zstd"),
+            ("compression-level", "9"),
             ("force-compression", "true"),
             ("oci-mediatypes", "false"),
             ("name", "a,b"),

@@ -22,7 +22,7 @@ use types::{Digest, ImageRef, Platform};
 
 use super::attest;
 use super::attributes::{
-    annotations, dangling, done_here, flag, latest, media_types, names, truth,
+    annotations, compression, dangling, done_here, flag, latest, media_types, names, truth,
 };
 use super::caches::{self, CacheTo};
 use super::client::FromSession;
@@ -217,7 +217,7 @@ impl Writer {
             index: built.len() > 1,
             statements: said.to_vec(),
             types: media_types(attributes)?,
-            gzip_all: flag(attributes, "force-compression")?.unwrap_or(false),
+            compression: compression(attributes)?,
         };
         let solver = &self.app.builds.solver;
         let written = self.ask(|ask| solver.write_image(ask, built, &output))?;
