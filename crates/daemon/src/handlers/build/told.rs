@@ -133,7 +133,10 @@ struct Step {
     /// How many of its vertices have not ended.
     open: usize,
     vertex: Option<Digest>,
+    /// Whether it has ended well.
+    made: bool,
     cached: bool,
+    /// Whether it runs a command of which nothing has been said yet.
     run: bool,
 }
 
@@ -220,11 +223,13 @@ impl Steps {
                 step
             }
         };
+        let step = &mut self.all[step];
+        step.vertex = Some(state.digest.clone());
+        step.run &= !state.cached;
         if state.completed.is_some() {
-            let step = &mut self.all[step];
             step.open = step.open.saturating_sub(1);
             step.cached = state.cached;
-            step.vertex = Some(state.digest.clone());
+            step.made = state.error.is_none();
         }
     }
 
@@ -240,22 +245,18 @@ impl Steps {
                 self.begun = true;
                 lines.stream(format!("Step {}/{count} : {}\n", self.at + 1, step.code));
             }
-            if !step.log.is_empty() {
-                if step.run {
-                    step.run = false;
-                    let id = step.vertex.as_ref().map_or("", Digest::short);
-                    if !id.is_empty() {
-                        lines.stream(format!(" ---> Running in {id}\n"));
-                    }
-                }
-                for piece in std::mem::take(&mut step.log) {
-                    lines.stream(piece);
-                }
+            if step.run && (step.made || !step.log.is_empty()) {
+                step.run = false;
+                let id = step.vertex.as_ref().map_or("", Digest::short);
+                lines.stream(format!(" ---> Running in {id}\n"));
+            }
+            for piece in std::mem::take(&mut step.log) {
+                lines.stream(piece);
             }
             if step.open > 0 && !ended {
                 return;
             }
-            if let Some(vertex) = &step.vertex {
+            if let Some(vertex) = step.vertex.as_ref().filter(|_| step.made) {
                 if step.cached {
                     lines.stream(" ---> Using cache\n".to_owned());
                 }
@@ -285,7 +286,9 @@ fn steps(source: &Source, target: Option<&str>) -> Vec<Step> {
     let step = |code: &str, span: Span| Step {
         code: code.to_owned(),
         span,
-        run: true,
+        run: code
+            .get(..3)
+            .is_some_and(|verb| verb.eq_ignore_ascii_case("run")),
         ..Step::default()
     };
     let mut steps: Vec<Step> = file
