@@ -255,9 +255,7 @@ fn types(build: &Build, more: &str) -> String {
     brig(build, &["-o", &output("oci", &tar, more)]).ok();
     let mut unpack = Command::new("tar");
     Output::of(unpack.arg("-xf").arg(&tar).arg("-C").arg(&layout)).ok();
-    let read = |path: &Path| -> serde_json::Value {
-        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-    };
+    let read = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
     let index = read(&layout.join("index.json"));
     let top = &index["manifests"][0];
     let digest = top["digest"].as_str().unwrap().replace(':', "/");
