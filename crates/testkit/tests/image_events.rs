@@ -67,6 +67,8 @@ fn what_happens_to_images_is_told() {
             format!("untag {id}"),
             format!("delete {id}"),
             format!("load {name}"),
+            format!("create {made}"),
+            "tag made:latest".to_owned(),
         ];
         let all = told(&brig, client, &start);
         assert_eq!(&all[..expected.len()], expected, "{client:?}");

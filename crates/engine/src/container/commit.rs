@@ -9,7 +9,7 @@ use types::{Digest, ImageRef, Lifecycle, MountKind, MountRequest};
 use super::changes;
 use super::pause::go_on;
 use super::{View, WrongState, inspect, pause};
-use crate::{Engine, Error, event};
+use crate::{Engine, Error, event, image};
 
 /// What is made of a container.
 #[derive(Debug, Clone, Default)]
@@ -54,8 +54,8 @@ pub fn commit(engine: &Engine, who: &str, options: CommitOptions) -> Result<Dige
     // One that does not run stands still by itself.
     let held = options.pause && pause(engine, container.id().as_str()).is_ok();
     let comment = options.comment.clone();
-    let name = options.reference.as_ref().map(ToString::to_string);
-    let name = name.unwrap_or_default();
+    let reference = options.reference.clone();
+    let name = reference.as_ref().map(ToString::to_string);
     let made = make(engine, &view, &below, options);
     if held {
         go_on(engine, &container)?;
@@ -64,8 +64,9 @@ pub fn commit(engine: &Engine, who: &str, options: CommitOptions) -> Result<Dige
     let attributes = [
         ("comment", comment),
         ("imageID", made.to_string()),
-        ("imageRef", name),
+        ("imageRef", name.unwrap_or_default()),
     ];
+    image::built(engine, &made, reference.as_slice());
     event::of_container_with(engine, &container, "commit", attributes);
     Ok(made)
 }

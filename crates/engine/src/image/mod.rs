@@ -174,7 +174,7 @@ pub fn tag(engine: &Engine, source: &str, target: &ImageRef) -> Result<(), Error
     Ok(())
 }
 
-/// Tells that an image was built, and what it is called.
+/// Tells that an image was built, or made of a container, and what it is called.
 pub fn built(engine: &Engine, id: &Digest, names: &[ImageRef]) {
     let id = id.to_string();
     told::of_image(engine, "create", &id, &id);
