@@ -330,11 +330,17 @@ fn tell_end(engine: &Engine, container: &Container, change: &Change, run: Durati
         ("execDuration", run.as_secs().to_string()),
         ("exitCode", status.code.to_string()),
         // Docker's knows no such word.
-        ("exitReason", status.words()),
+        ("exitReason", in_line(&status.words())),
     ];
     network::told::of_run(engine, container, "disconnect");
     volume::told::unmounted(engine, container);
     event::of_container_with(engine, container, "die", more);
+}
+
+/// As attributes of events can be in a line, where they stand in parentheses with commas between them.
+fn in_line(words: &str) -> String {
+    let plain = words.replace(", ", "; ").replace(" (", ": ");
+    plain.replace(['(', ')'], "")
 }
 
 /// Of a container that has an interface of its own: what it has there is about to be free.

@@ -134,9 +134,9 @@ fn what_was_ended() {
     ]);
     let lines = told.lines();
     for line in [
-        "obeys: stopped: SIGTERM was sent, its command ended well (exit code 0)",
-        "hung-up: killed by request: SIGHUP was sent, its command ended (exit code 5)",
-        "killed: killed to be removed: SIGKILL was sent, that killed it",
+        "obeys: stopped: SIGTERM was sent; its command ended well: exit code 0",
+        "hung-up: killed by request: SIGHUP was sent; its command ended: exit code 5",
+        "killed: killed to be removed: SIGKILL was sent; that killed it",
     ] {
         assert!(lines.contains(&line), "{line}: {told}");
     }

@@ -16,15 +16,14 @@ const HEADER: &str = "x-registry-auth";
 /// Its like for several registries.
 const CONFIG: &str = "x-registry-config";
 
-/// As whom the request asks; nobody when it does not say.
-pub(super) fn credentials(call: &Call) -> Result<Credentials, Failure> {
-    let Some(header) = call.request.headers().get(HEADER) else {
-        return Ok(Credentials::anonymous());
-    };
-    let auth = header.to_str().ok().and_then(decode_auth).ok_or_else(|| {
-        Failure::bad_request("invalid X-Registry-Auth header: JSON in base64 is expected")
-    })?;
-    Ok(Credentials::own(credential(&auth)))
+/// As whom the request asks; nobody when it does not say, or says it in a way that cannot be read: so it is with
+/// Docker, and clients send `{}` bare.
+pub(super) fn credentials(call: &Call) -> Credentials {
+    let header = call.request.headers().get(HEADER);
+    let auth = header.and_then(|header| decode_auth(header.to_str().ok()?));
+    auth.map_or_else(Credentials::anonymous, |auth| {
+        Credentials::own(credential(&auth))
+    })
 }
 
 /// Of several registries, by what they are called in the client's configuration.

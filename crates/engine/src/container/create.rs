@@ -31,6 +31,7 @@ pub fn create(
 ) -> Result<Created, Error> {
     engine.accepts_work()?;
     let id = ContainerId::from_random(random()?);
+    check_request(&spec)?;
     let image = find_image(engine, &spec)?;
     not_itself(&spec, name.as_ref())?;
     let networks = network::networks_of(engine, &mut spec)?;
@@ -178,7 +179,15 @@ fn not_found(error: storage::Error, name: &str) -> Error {
     }
 }
 
-/// Everything that can be refused, refused before anything is made. Limits that this machine cannot
+/// What the request contradicts itself in, before anybody whom it names is looked for.
+fn check_request(spec: &ContainerSpec) -> Result<(), Error> {
+    check::request(spec)?;
+    network::request(spec)?;
+    namespaces::check(spec)?;
+    Ok(())
+}
+
+/// Everything else that can be refused, refused before anything is made. Limits that this machine cannot
 /// keep are dropped from `spec`; the warnings say so.
 fn checked(
     engine: &Engine,
@@ -187,9 +196,6 @@ fn checked(
     image: &Image,
 ) -> Result<(Resolved, Vec<String>), Error> {
     let host = engine.host();
-    check::request(spec)?;
-    network::request(spec)?;
-    namespaces::check(spec)?;
     check::apparmor(spec, host.apparmor)?;
     runtimes::binary(engine.config(), spec)?;
     described::edits(engine, spec)?;

@@ -90,7 +90,8 @@ fn refused(reason: impl Into<String>) -> Error {
 fn machines(list: Vec<Arch>, map: &[MachineEntry], place: Place<'_>) -> Result<Vec<Arch>, Error> {
     if !list.is_empty() && !map.is_empty() {
         return Err(refused(
-            "both 'architectures' and 'archMap' were specified, use either",
+            "both 'architectures' and 'archMap' are specified in the seccomp profile, use either 'architectures' or \
+             'archMap'",
         ));
     }
     let parse = |name: &String| name.parse::<Arch>().ok();
@@ -109,7 +110,7 @@ fn entry(call: Call) -> Result<Entry, Error> {
     if !call.name.is_empty() {
         if !names.is_empty() {
             return Err(refused(
-                "both 'name' and 'names' were specified for a rule, use either",
+                "both 'name' and 'names' are specified in the seccomp profile, use either 'name' or 'names'",
             ));
         }
         names.push(call.name);
