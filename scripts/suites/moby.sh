@@ -126,6 +126,12 @@ old=$cache/tools/docker-20.10/usr/bin/docker
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 images
+# The registries that they start.
+if [ -x "$cache/tools/docker-registry/usr/bin/docker-registry" ]; then
+    mkdir "$work/bin"
+    ln -s "$cache/tools/docker-registry/usr/bin/docker-registry" "$work/bin/registry"
+    PATH=$work/bin:$PATH
+fi
 # The daemons that tests start themselves.
 export PATH=$repo/scripts/suites/as-dockerd:$(dirname "$client"):$PATH
 export DEST=$work DOCKER_INTEGRATION_DAEMON_DEST=$work TEST_CLIENT_BINARY=$client DOCKER_GRAPHDRIVER=overlay2
