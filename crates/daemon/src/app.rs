@@ -13,6 +13,7 @@ use types::ContainerId;
 
 use crate::access::audit::Audit;
 use crate::busy::Counter;
+use crate::config::Defaults;
 use crate::handlers::Builds;
 use crate::http::error::Failure;
 use crate::http::line::Lines;
@@ -36,6 +37,8 @@ pub(crate) struct App {
     pub(crate) requests: Requests,
     /// What `info` warns of about how the daemon was set up.
     pub(crate) warnings: Vec<String>,
+    /// What containers have whose creator does not say it.
+    pub(crate) defaults: Defaults,
     pub(crate) busy: Counter,
     /// Where archives come and go.
     pub(crate) places: Places,
@@ -58,7 +61,7 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new(
         engine: Engine,
-        warnings: Vec<String>,
+        (warnings, defaults): (Vec<String>, Defaults),
         (audit, telemetry): (Option<Audit>, Option<Telemetry>),
         upgrades: Arc<Upgrades>,
     ) -> Self {
@@ -72,6 +75,7 @@ impl App {
             telemetry,
             requests: Requests::default(),
             warnings,
+            defaults,
             busy: Counter::new(),
             places: Places::new(),
             handovers: Handovers::default(),

@@ -293,7 +293,8 @@ async fn serve(
     let warnings = exposed(config);
     warnings.iter().for_each(|line| tracing::warn!("{line}"));
     let upgrades = upgrades.clone();
-    let app = App::new(engine.clone(), warnings, (audit, telemetry), upgrades);
+    let described = (warnings, config.defaults.clone());
+    let app = App::new(engine.clone(), described, (audit, telemetry), upgrades);
     let app = Arc::new(app);
     let open = Open::new(&app, entrances, tls, metrics, &mut legacy);
     let manager = std::env::var_os("NOTIFY_SOCKET");

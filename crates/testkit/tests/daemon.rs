@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Output};
 
+use serde_json::json;
 use testkit::{Brig, Client, Setup, Terminal, clients, kill, processes_naming, root, until};
 
 /// A daemon that must not start: what it said, in one line.
@@ -342,5 +343,69 @@ fn http_is_answered_as_docker_answers() {
         body.len()
     );
     assert!(brig.http(&broken).contains(" 400 "));
+    brig.finish();
+}
+
+#[test]
+fn containers_have_what_the_daemon_is_told() {
+    if !root() {
+        return;
+    }
+    let flags = "--dns 10.1.2.3 --dns-search example.com --dns-opt timeout:3 --host-gateway-ip 10.9.9.9 \
+        --default-ipc-mode shareable --default-cgroupns-mode host --default-shm-size 16m --log-driver local \
+        --log-opt max-size=1m --log-opt max-file=7";
+    let brig = Brig::start_with(Setup {
+        flags: flags.split_whitespace().map(str::to_owned).collect(),
+        ..Setup::default()
+    });
+    brig.import_busybox();
+    for client in clients() {
+        let run = |more: &[&str], file: &str| {
+            let said = brig.with(
+                client,
+                &[&["run", "--rm"], more, &["bb", "cat", file]].concat(),
+            );
+            said.ok().to_owned()
+        };
+        assert_eq!(
+            run(&["--network", "none"], "/etc/resolv.conf"),
+            "nameserver 10.1.2.3\nsearch example.com\noptions timeout:3"
+        );
+        assert_eq!(
+            run(
+                &["--network", "none", "--dns", "10.4.4.4"],
+                "/etc/resolv.conf"
+            ),
+            "nameserver 10.4.4.4\nsearch example.com\noptions timeout:3"
+        );
+        assert!(run(&[], "/etc/resolv.conf").contains("search example.com"));
+        let hosts = run(
+            &["--network", "none", "--add-host", "up:host-gateway"],
+            "/etc/hosts",
+        );
+        assert!(hosts.contains("10.9.9.9\tup"), "{hosts}");
+        let shown = |name: &str, flags: &[&str]| {
+            let create = [&["create", "--name", name], flags, &["bb", "true"]].concat();
+            brig.with(client, &create).ok();
+            let host = brig.inspect(name)["HostConfig"].clone();
+            brig.with(client, &["rm", name]).ok();
+            ["IpcMode", "CgroupnsMode", "ShmSize", "LogConfig"].map(|key| host[key].clone())
+        };
+        let options = json!({ "max-size": "1m", "max-file": "7" });
+        let log = json!({ "Type": "local", "Config": options });
+        assert_eq!(
+            shown("usual", &[]),
+            [json!("shareable"), json!("host"), json!(16 << 20), log]
+        );
+        let own = "--ipc private --cgroupns private --shm-size 32m --log-driver json-file";
+        let own: Vec<&str> = own.split(' ').collect();
+        let log = json!({ "Type": "json-file", "Config": {} });
+        assert_eq!(
+            shown("own", &own),
+            [json!("private"), json!("private"), json!(32 << 20), log]
+        );
+    }
+    let info = brig.brig(&["info", "--format", "{{.LoggingDriver}}"]);
+    assert_eq!(info.ok(), "local");
     brig.finish();
 }

@@ -43,6 +43,11 @@ pub(super) fn networking(
             endpoints.insert(name, request);
         }
     }
+    if !mac.is_empty() && !version.has(44) && !mode.is_connected() {
+        return Err(Refusal::Said(
+            "conflicting options: mac-address and the network mode".to_owned(),
+        ));
+    }
     // What older clients say of the container is meant for the mode's network.
     if let (false, false, Some(name)) = (mac.is_empty(), version.has(52), mode.network()) {
         let endpoint: &mut EndpointRequest = endpoints.entry(name.to_owned()).or_default();
@@ -386,6 +391,23 @@ mod tests {
             ask(43).unwrap_err().to_string(),
             "Container cannot be created with multiple network endpoints: a, b"
         );
+    }
+
+    #[test]
+    fn a_container_without_an_interface_has_no_hardware_address() {
+        let ask = |mode: &str, minor| {
+            let host = HostConfig::default();
+            let asked = NetworkingConfig::default();
+            let (mode, mac) = (NetworkMode::parse(mode), "02:00:00:00:00:07");
+            networking(&mode, mac, &host, asked, Version::new(1, minor))
+        };
+        assert!(ask("default", 43).is_ok() && ask("host", 44).is_ok());
+        for mode in ["host", "none", "container:c"] {
+            assert_eq!(
+                ask(mode, 43).unwrap_err().to_string(),
+                "conflicting options: mac-address and the network mode"
+            );
+        }
     }
 
     #[test]

@@ -326,11 +326,12 @@ fn capabilities(names: &[String]) -> Vec<String> {
     all
 }
 
+/// Where no driver is named, the daemon has one.
 fn log(flags: &ContainerFlags) -> Result<LogConfig, CliError> {
-    let mut log = LogConfig::default();
-    if let Some(driver) = flags.log_driver.as_deref().filter(|d| !d.is_empty()) {
-        log.driver = driver.to_owned();
-    }
+    let mut log = LogConfig {
+        driver: flags.log_driver.clone().unwrap_or_default(),
+        ..LogConfig::default()
+    };
     if log.driver == "none" && !flags.log_opt.is_empty() {
         return Err(CliError::Invalid(
             "invalid logging opts for driver none".to_owned(),

@@ -1,6 +1,7 @@
 //! The daemon's configuration: flags over environment over file over defaults.
 
 mod access;
+mod defaults;
 mod file;
 mod flags;
 mod nearest;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use api::client::Endpoint;
 
 pub(crate) use access::Access;
+pub(crate) use defaults::Defaults;
 pub(crate) use file::{FileError, unknown_variable};
 pub(crate) use flags::Flags;
 use settings::Settings;
@@ -72,6 +74,12 @@ pub(crate) enum Error {
         value: String,
         origin: Origin,
         expected: &'static str,
+    },
+    /// Where output cannot go.
+    #[error("log-driver and log-opt (from {origin})")]
+    Log {
+        origin: Origin,
+        source: types::InvalidLog,
     },
     /// Ids that containers cannot have.
     #[error("{key} = {value:?} (from {origin}): {why}")]
@@ -161,6 +169,8 @@ pub(crate) struct Config {
     /// Whether SELinux confines containers, where the machine has it.
     pub(crate) selinux_enabled: bool,
     pub(crate) pid_file: Option<PathBuf>,
+    /// What containers have whose creator does not say it.
+    pub(crate) defaults: Defaults,
     /// What is done for the disk in the background.
     pub(crate) upkeep: engine::image::Upkeep,
     pub(crate) fail_at: Option<String>,
@@ -279,14 +289,10 @@ fn complete(
         cdi_spec_dirs: cdi_spec_dirs(source)?,
         selinux_enabled: access::switch("selinux-enabled", source.pick(|s| &s.selinux_enabled))?,
         pid_file: optional("pid-file", source.pick(|s| &s.pid_file))?,
+        defaults: defaults::defaults(source)?,
         upkeep: upkeep::upkeep(source)?,
         fail_at: fail_at.filter(|step| !step.is_empty()),
-        network: network::complete(
-            source.pick(|s| &s.network).map(|(_, table)| table).as_ref(),
-            // Containers without networks do without it; of the others it is said when they are made.
-            programs::find("brig-net", "network", None)
-                .unwrap_or_else(|_| programs::place("brig-net")),
-        )?,
+        network: networks(source)?,
         registries,
         user_ids: user_ids(source)?,
         signature_policy: optional("signature-policy", source.pick(|s| &s.signature_policy))?
@@ -294,6 +300,18 @@ fn complete(
             .transpose()?,
         telemetry: Ok(None),
         file,
+    })
+}
+
+fn networks(source: &Source) -> Result<engine::network::Settings, Error> {
+    // Containers without networks do without it; of the others it is said when they are made.
+    let keeper = programs::find("brig-net", "network", None);
+    let keeper = keeper.unwrap_or_else(|_| programs::place("brig-net"));
+    let table = source.pick(|s| &s.network).map(|(_, table)| table);
+    Ok(engine::network::Settings {
+        dns: defaults::dns(source)?,
+        host_gateway: defaults::host_gateway(source)?,
+        ..network::complete(table.as_ref(), keeper)?
     })
 }
 

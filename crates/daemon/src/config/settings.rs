@@ -195,6 +195,35 @@ settings! {
     /// [default: those subordinate to brig or containers, or 2147483648:2147418112]
     #[arg(value_name = "FIRST:COUNT")]
     userns_pool: text Option<String> = "userns-pool";
+    /// Where containers look names up that do not say it themselves; may be repeated
+    /// [default: as the machine does]
+    #[arg(value_name = "ADDRESS")]
+    dns: list Vec<String> = "dns";
+    /// Where they look for names without a dot; may be repeated [default: as the machine does]
+    #[arg(value_name = "DOMAIN")]
+    dns_search: list Vec<String> = "dns-search";
+    /// Options of their resolv.conf(5); may be repeated [default: as the machine has them]
+    #[arg(visible_alias = "dns-option", value_name = "OPTION")]
+    dns_opt: list Vec<String> = "dns-opt";
+    /// What `host-gateway` is in --add-host, an address of IPv4 and one of IPv6
+    /// [default: the gateways of the default network]
+    #[arg(value_name = "ADDRESS")]
+    host_gateway_ip: list Vec<String> = "host-gateway-ip";
+    /// Whether others may share the memory of containers: private or shareable [default: private]
+    #[arg(value_name = "MODE")]
+    default_ipc_mode: text Option<String> = "default-ipc-mode";
+    /// The cgroup namespace of containers: private or host [default: private]
+    #[arg(value_name = "MODE")]
+    default_cgroupns_mode: text Option<String> = "default-cgroupns-mode";
+    /// Bytes of their /dev/shm, as in 128m [default: 64m]
+    #[arg(value_name = "BYTES")]
+    default_shm_size: number Option<String> = "default-shm-size";
+    /// Where their output goes [default: json-file]
+    #[arg(value_name = "DRIVER")]
+    log_driver: text Option<String> = "log-driver";
+    /// An option of that driver; may be repeated
+    #[arg(value_name = "NAME=VALUE")]
+    log_opt: list Vec<String> = "log-opt";
 }
 
 #[cfg(test)]

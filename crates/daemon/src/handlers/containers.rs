@@ -36,6 +36,7 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
     let mut body = body.ok_or_else(|| {
         Failure::bad_request("config cannot be empty in order to create a container")
     })?;
+    app.defaults.complete(&mut body, version);
     let moved = convert::move_sysctls(&mut body, version)?;
     let mut spec = container_spec(body, platform, version)?;
     // Older clients know of no other memory than what can be shared.

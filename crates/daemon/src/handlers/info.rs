@@ -67,7 +67,7 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
             facts.selinux,
             app.engine.config().user_ids.remap.is_some(),
         ),
-        logging_driver: "json-file".to_owned(),
+        logging_driver: app.defaults.log_driver().to_owned(),
         cgroup_driver: "cgroupfs".to_owned(),
         cgroup_version: facts.cgroup_version.to_string(),
         kernel_version: facts.kernel,

@@ -30,16 +30,15 @@ pub(crate) fn paths(dir: &Path) -> Files {
     }
 }
 
-/// Writes them into the container's directory.
+/// Writes them into the container's directory. `dns` is where names are looked up, as far as that is not as on the host.
 pub(crate) fn write(
     dir: &Path,
-    spec: &ContainerSpec,
+    (spec, dns): (&ContainerSpec, &DnsRequest),
     resolved: &Resolved,
     more_hosts: &str,
 ) -> Result<Files, Error> {
     let files = paths(dir);
     let of_host = read("/etc/resolv.conf").unwrap_or_default();
-    let dns = &spec.networking.dns;
     let (hosts, resolv_conf) = match spec.network {
         NetworkMode::Host => {
             let hosts = read("/etc/hosts").unwrap_or_else(|| LOCAL_HOSTS.to_owned());

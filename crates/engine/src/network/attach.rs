@@ -12,6 +12,7 @@ use network::{Cidr, InterfaceName, Published};
 use types::{ContainerId, NetworkId, ProcessRef};
 
 use super::error::NetworkError;
+use super::files;
 use super::place::{Placed, Placement};
 use super::record::{Endpoint, Live, Ports};
 use super::table::{Network, distinct};
@@ -305,7 +306,7 @@ pub(super) fn view(
         inside,
     };
     // Asked from inside it would ask itself, and wait for its own answer.
-    let servers = &spec.dns.servers;
+    let servers = files::dns(engine, &spec.dns).servers;
     let is_own = |address: &&IpAddr| inside && **address == IpAddr::from(RESOLVER);
     let useful = servers.iter().filter(|address| !is_own(address));
     let asked: Vec<Upstream> = match servers.iter().all(|address| is_own(&address)) {

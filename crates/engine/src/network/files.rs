@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
+use types::DnsRequest;
+
 use super::links;
 use super::place::Placement;
 use super::record::Endpoint;
@@ -29,6 +31,30 @@ pub(crate) fn of_status(endpoints: &BTreeMap<String, Endpoint>) -> Vec<IpAddr> {
         .collect()
 }
 
+/// The host as containers reach it: what `host-gateway` is.
+pub fn host_gateways(engine: &Engine) -> Vec<IpAddr> {
+    match engine.config().network.host_gateway.as_slice() {
+        [] => {
+            let usual = engine.networks().find("bridge");
+            usual.map(|network| network.gateways()).unwrap_or_default()
+        }
+        said => said.to_vec(),
+    }
+}
+
+/// Where a container looks names up: as it asks, and else as the daemon is told.
+pub(super) fn dns(engine: &Engine, asked: &DnsRequest) -> DnsRequest {
+    fn or<T: Clone>(asked: &[T], usual: &[T]) -> Vec<T> {
+        if asked.is_empty() { usual } else { asked }.to_vec()
+    }
+    let usual = &engine.config().network.dns;
+    DnsRequest {
+        servers: or(&asked.servers, &usual.servers),
+        search: or(&asked.search, &usual.search),
+        options: or(&asked.options, &usual.options),
+    }
+}
+
 /// Writes the files of a container, whatever its mode.
 pub(crate) fn write(
     engine: &Engine,
@@ -44,13 +70,9 @@ pub(crate) fn write(
             continue;
         };
         if address == "host-gateway" {
-            let gateways = engine.networks().find("bridge").map(|n| n.gateways());
-            let gateways = gateways.unwrap_or_default();
-            hosts.extend(
-                gateways
-                    .iter()
-                    .map(|gateway| format!("{gateway}\t{name}\n")),
-            );
+            let gateways = host_gateways(engine);
+            let lines = gateways.iter();
+            hosts.extend(lines.map(|gateway| format!("{gateway}\t{name}\n")));
         } else {
             hosts.push(format!("{address}\t{name}\n"));
         }
@@ -62,7 +84,8 @@ pub(crate) fn write(
     }
     let name = own_name(&fixed.resolved.hostname, fixed.spec.domainname.as_deref());
     hosts.extend(addresses.iter().map(|a| format!("{a}\t{name}\n")));
-    crate::container::write_files(dir, &fixed.spec, &fixed.resolved, &hosts.concat())
+    let dns = dns(engine, &asked.dns);
+    crate::container::write_files(dir, (&fixed.spec, &dns), &fixed.resolved, &hosts.concat())
 }
 
 /// `web.example.com web`.

@@ -51,6 +51,7 @@ pub use create::{Created, create};
 pub use disconnect::disconnect;
 pub use error::NetworkError;
 pub use explain::{Explained, Fate, Told, explain};
+pub use files::host_gateways;
 pub use list::{inspect, list};
 pub use prune::prune;
 pub use reach::Reach;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use network::Cidr;
 use network::ipam::{Pool, default_pools, ula_pool};
+use types::DnsRequest;
 
 /// How networks are made on this machine.
 #[derive(Debug, Clone)]
@@ -40,6 +41,10 @@ pub struct Settings {
     pub ip_forward: bool,
     /// Whether rules are made at all.
     pub firewall: bool,
+    /// Where containers look names up, as far as they do not say it themselves.
+    pub dns: DnsRequest,
+    /// What `host-gateway` is among a container's hosts; empty is the default network's gateways.
+    pub host_gateway: Vec<IpAddr>,
 }
 
 impl Default for Settings {
@@ -63,6 +68,8 @@ impl Default for Settings {
             host_policy: false,
             ip_forward: true,
             firewall: true,
+            dns: DnsRequest::default(),
+            host_gateway: Vec::new(),
         }
     }
 }

@@ -137,11 +137,9 @@ pub(super) fn worker(app: &App) -> WorkerRecord {
 
 /// The host as its containers reach it: what `--add-host name:host-gateway` becomes.
 fn gateway(app: &App) -> Option<(String, String)> {
-    let bridge = engine::network::inspect(&app.engine, "bridge").ok()?;
-    let mut addresses = bridge.spec.pools.into_iter().map(|pool| pool.gateway);
-    let address = addresses.find(|address| !address.is_empty())?;
+    let address = *engine::network::host_gateways(&app.engine).first()?;
     let name = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
-    Some((name.to_owned(), address))
+    Some((name.to_owned(), address.to_string()))
 }
 
 pub(super) fn platform(platform: &Platform) -> pb::Platform {
