@@ -366,7 +366,8 @@ fn wrong_and_broken_layers_are_refused_by_name() {
         ),
     );
 
-    let broken = &a[..a.len() - 1400];
+    let long = Tar::new().file("a", &[7; 600]).build();
+    let broken = &long[..long.len() - 1600];
     refused(
         &one_layer(&config(&[broken]), broken),
         &format!(
