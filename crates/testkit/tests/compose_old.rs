@@ -56,6 +56,8 @@ impl Project<'_> {
             .args(words)
             .current_dir(&self.dir)
             .env("DOCKER_HOST", self.brig.host())
+            // By itself, and not by a client that may be on this machine.
+            .env("COMPOSE_DOCKER_CLI_BUILD", "0")
             .env("DOCKER_CONFIG", self.brig.root().join("home"))
             .env("HOME", self.brig.root().join("home"));
         self.brig.finish_command(&mut command)
@@ -174,4 +176,90 @@ fn changes(project: &Project<'_>) {
     project.compose(&["kill", "guest"]).ok();
     project.compose(&["rm", "-f", "guest"]).ok();
     assert_eq!(project.containers("running").len(), 2);
+}
+
+const BUILDS: &str = r#"
+version: "3.9"
+services:
+  api:
+    image: harbour/api:1
+    build:
+      context: api
+      dockerfile: Dockerfile.api
+      args: {who: world, FROMENV: }
+      target: run
+      cache_from: ["harbour/api:0", "bb"]
+      labels: {tier: front}
+      network: none
+      shm_size: 32m
+  job:
+    build:
+      context: job
+      args: ["a=1"]
+      extra_hosts: ["db.local:10.1.2.3"]
+"#;
+const API: &str = "FROM bb AS base\nARG who\nARG FROMENV\nRUN echo \"hello $who $FROMENV\" >/said\n\
+    RUN df -k /dev/shm | awk 'END { print $2 }' >/shm\nRUN ls /sys/class/net >/links\n\
+    FROM base AS run\nCMD [\"cat\", \"/said\"]\nFROM base AS never\nRUN false\n";
+const JOB: &str = "FROM bb\nARG a\nRUN echo $a >/a; grep db.local /etc/hosts >/hosts-then\n";
+
+#[test]
+fn a_project_is_built() {
+    let (Some(program), true) = (old_compose(), root()) else {
+        return;
+    };
+    let brig = Brig::with_image();
+    let dir = brig.root().join("project");
+    for (name, text) in [
+        ("docker-compose.yml", BUILDS),
+        (".env", "FROMENV=there\n"),
+        ("api/Dockerfile.api", API),
+        ("job/Dockerfile", JOB),
+    ] {
+        let path = dir.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let project = Project {
+        brig: &brig,
+        program,
+        dir,
+    };
+    let says = |image: &str, words: &[&str]| {
+        let all = [&["run", "--rm", "--network=none", image], words].concat();
+        brig.brig(&all).ok().to_owned()
+    };
+    let built = project.compose(&["build"]);
+    assert!(
+        built
+            .ok()
+            .contains("Successfully tagged harbour_job:latest")
+    );
+    assert_eq!(says("harbour/api:1", &[]), "hello world there");
+    assert_eq!(
+        says("harbour/api:1", &["cat", "/shm", "/links"]),
+        "32768\nlo"
+    );
+    let labels = "{{.Config.Labels.tier}}";
+    let label = brig.brig(&["image", "inspect", "--format", labels, "harbour/api:1"]);
+    assert_eq!(label.ok(), "front");
+    let job = says("harbour_job", &["cat", "/a", "/hosts-then"]);
+    assert_eq!(job, "1\n10.1.2.3\tdb.local");
+    // Side by side, with another argument, silently.
+    let words = ["build", "--parallel", "--quiet", "--build-arg", "who=again"];
+    project.compose(&words).ok();
+    assert_eq!(says("harbour/api:1", &[]), "hello again there");
+    // What fails is said, and nothing is named by it.
+    fs::write(
+        project.dir.join("job/Dockerfile"),
+        "FROM bb\nRUN echo no >&2; exit 3\n",
+    )
+    .unwrap();
+    let failed = project.compose(&["build", "job"]);
+    assert_eq!(failed.code, 1, "{failed}");
+    let said = "returned a non-zero code: 3";
+    assert!(failed.stderr.contains(said), "{failed}");
+    assert_eq!(says("harbour_job", &["cat", "/a"]), "1");
+    project.compose(&["down", "--rmi", "all"]).ok();
+    brig.finish();
 }
