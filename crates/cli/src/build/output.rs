@@ -240,32 +240,28 @@ fn describe(one: &mut Exporter, args: &BuildArgs) -> Result<(), CliError> {
                 "invalid annotation {text:?}, expected key=value"
             )));
         };
-        let key = match name.split_once(':') {
-            Some((kinds, name)) if annotated(kinds) => {
-                for kind in kinds.split(',') {
-                    let key = format!("annotation-{kind}.{name}");
-                    one.attrs.insert(key, value.to_owned());
-                }
-                continue;
-            }
-            _ => format!("annotation.{name}"),
+        let Some((kinds, name)) = name.split_once(':') else {
+            let key = format!("annotation.{name}");
+            one.attrs.insert(key, value.to_owned());
+            continue;
         };
-        one.attrs.insert(key, value.to_owned());
+        for kind in kinds.split(',') {
+            annotated(kind)?;
+            let key = format!("annotation-{kind}.{name}");
+            one.attrs.insert(key, value.to_owned());
+        }
     }
     Ok(())
 }
 
-/// Whether these are kinds of what can be annotated.
-fn annotated(kinds: &str) -> bool {
-    const KINDS: [&str; 4] = [
-        "manifest",
-        "index",
-        "manifest-descriptor",
-        "index-descriptor",
-    ];
-    kinds
-        .split(',')
-        .all(|kind| KINDS.contains(&kind.split('[').next().unwrap_or_default()))
+/// Whether this is a kind of what can be annotated.
+fn annotated(kind: &str) -> Result<(), CliError> {
+    match kind {
+        "manifest" | "index" => Ok(()),
+        _ => Err(CliError::Invalid(format!(
+            "unknown annotation type {kind:?}: manifest or index is expected"
+        ))),
+    }
 }
 
 #[cfg(test)]
@@ -304,6 +300,9 @@ mod tests {
             "-o type=local",
             "-t a --annotation k=v --annotation index:k=w",
             "--annotation k",
+            "--annotation manifest,index:k=v",
+            "--annotation urn:k=v",
+            "--annotation manifest[linux/amd64]:k=v",
         ];
         insta::assert_snapshot!(lines.map(shown).join("\n"));
     }

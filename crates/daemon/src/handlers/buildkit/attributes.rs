@@ -16,6 +16,7 @@ pub(super) fn done_here(kind: &str, attributes: &HashMap<String, String>) -> Res
             "registry.insecure" => !no(value),
             "tar" | "store" => no(value),
             "compression" => value == "estargz",
+            name if name.starts_with("annotation") => !is_annotation(name),
             _ => false,
         };
         if refused {
@@ -25,6 +26,13 @@ pub(super) fn done_here(kind: &str, attributes: &HashMap<String, String>) -> Res
         }
     }
     Ok(())
+}
+
+/// Whether it is an annotation of what can have one: of all manifests, or of the index.
+fn is_annotation(name: &str) -> bool {
+    ["annotation.", "annotation-manifest.", "annotation-index."]
+        .iter()
+        .any(|word| name.starts_with(word))
 }
 
 /// How layers are compressed: `compression`, `compression-level`, `force-compression`.
@@ -208,6 +216,8 @@ mod tests {
         for (name, value) in [
             ("tar", "false"),
             ("compression", "estargz"),
+            ("annotation-manifest-descriptor.a", "b"),
+            ("annotation-manifest[linux/amd64].a", "b"),
             ("registry.insecure", "true"),
         ] {
             assert!(refused(name, value), "{name}");
@@ -218,6 +228,7 @@ mod tests {
             ("compression", "zstd"),
             ("compression-level", "9"),
             ("force-compression", "true"),
+            ("annotation-index.a", "b"),
             ("oci-mediatypes", "false"),
             ("name", "a,b"),
             ("push", "true"),
