@@ -255,7 +255,9 @@ mod tests {
             let all = defaults(&source)
                 .and(dns(&source).map(drop))
                 .and(host_gateway(&source).map(drop));
-            all.unwrap_err().to_string()
+            let error = all.unwrap_err();
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            format!("{error}: {}", cause.unwrap_or_default())
         };
         let none = Settings::default;
         let text = |word: &str| Some(word.to_owned());

@@ -558,9 +558,10 @@ mod tests {
         assert_eq!(
             file("a.json", "{\n  \"host\": \"unix:///a\",\n  \"color\": 1\n}"),
             "DIR/a.json, line 3: unknown key \"color\": the keys are audit-log, blobs, \
-             cdi-spec-dir, cgroup-parent, data-root, disk-high, disk-low, host, init, log-format, log-level, \
-             metrics-addr, pid-file, run-root, runtime, secret-key, selinux-enabled, shim, signature-policy, socket-group, \
-             tls, tlscacert, tlscert, tlskey, tlsverify, userns-pool, userns-remap, network, registries, \
+             cdi-spec-dir, cgroup-parent, data-root, default-cgroupns-mode, default-ipc-mode, default-shm-size, \
+             disk-high, disk-low, dns, dns-opt, dns-search, host, host-gateway-ip, init, log-driver, log-format, \
+             log-level, log-opt, metrics-addr, pid-file, run-root, runtime, secret-key, selinux-enabled, shim, \
+             signature-policy, socket-group, tls, tlscacert, tlscert, tlskey, tlsverify, userns-pool, userns-remap, network, registries, \
              runtimes, sockets, telemetry"
         );
         assert_eq!(
