@@ -42,6 +42,13 @@ impl<'a> Question<'a> {
             .await?)
     }
 
+    /// The same about one that is being started by the request that made it; fails as that start does.
+    pub(crate) async fn ask_when_begun(&self) -> Result<Waiting<'a>, CliError> {
+        let client = &self.daemon.client;
+        let condition = self.condition(true);
+        Ok(client.container_wait_begun(self.id, condition).await?)
+    }
+
     fn condition(&self, next: bool) -> &'static str {
         match (self.removed, next) {
             (true, _) => "removed",

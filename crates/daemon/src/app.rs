@@ -14,7 +14,7 @@ use types::ContainerId;
 use crate::access::audit::Audit;
 use crate::busy::Counter;
 use crate::config::Defaults;
-use crate::handlers::Builds;
+use crate::handlers::{Builds, Runs};
 use crate::http::error::Failure;
 use crate::http::line::Lines;
 use crate::metrics::Requests;
@@ -43,6 +43,8 @@ pub(crate) struct App {
     /// Where archives come and go.
     pub(crate) places: Places,
     pub(crate) handovers: Handovers,
+    /// Starts that belong to a request that made the container, too.
+    pub(crate) runs: Runs,
     /// Connections that the daemon's successor may take over.
     pub(crate) lines: Lines,
     /// Work that no successor can go on with.
@@ -79,6 +81,7 @@ impl App {
             busy: Counter::new(),
             places: Places::new(),
             handovers: Handovers::default(),
+            runs: Runs::default(),
             lines: Lines::new(),
             bound: Bound::default(),
             upgrades,

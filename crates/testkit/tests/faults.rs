@@ -85,6 +85,12 @@ fn each_step_that_fails_undoes_those_before_it() {
             assert!([125, 126, 127].contains(&failed.code), "{step}: {failed}");
             assert!(named(&failed, step), "{step}: {failed}");
         }
+        // The same by one request, which makes, attaches and starts.
+        let attached = brig.brig(&["run", "--rm", "bb", "true"]);
+        assert!(
+            attached.code == 0 || (125..=127).contains(&attached.code) && named(&attached, step),
+            "{step}: {attached}"
+        );
         assert!(
             brig.brig(&["ps", "-aq"]).ok().is_empty(),
             "{step} left a record"

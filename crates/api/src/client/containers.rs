@@ -6,7 +6,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::request::{Answer, Call, segment};
-use super::{Body, Client, Download, Error, Filters};
+use super::{Attach, Body, Client, Download, Error, Filters, Hijacked};
 use crate::wire;
 
 /// Which containers a listing shows.
@@ -97,6 +97,17 @@ impl Waiting<'_> {
     }
 }
 
+/// What a create answers, of an answer that is a connection.
+fn made(answer: &Answer) -> Result<wire::ContainerCreateResponse, Error> {
+    let bytes = STANDARD
+        .decode(answer.header(wire::MADE))
+        .unwrap_or_default();
+    serde_json::from_slice(&bytes).map_err(|source| Error::Answer {
+        operation: "POST /containers/create".to_owned(),
+        source,
+    })
+}
+
 fn container(who: &str, verb: &str) -> String {
     format!("/containers/{}/{verb}", segment(who))
 }
@@ -117,6 +128,32 @@ impl Client {
             .query_some("platform", platform)
             .json(request);
         self.send_json(call).await
+    }
+
+    /// Makes a container; a daemon that is Brig's attaches to it and starts it, too, by the same request. Then the
+    /// connection to its streams is there, and [`Client::container_wait_begun`] tells how the start went. Any other
+    /// has made it only.
+    ///
+    /// # Errors
+    /// As [`Client::container_create`].
+    pub async fn container_run(
+        &self,
+        name: Option<&str>,
+        platform: Option<&str>,
+        request: &wire::ContainerCreateRequest,
+        attach: &Attach,
+    ) -> Result<(wire::ContainerCreateResponse, Option<Hijacked>), Error> {
+        let call = Call::post("/containers/create")
+            .query_some("name", name)
+            .query_some("platform", platform)
+            .query_flag("run", true)
+            .json(request);
+        let answer = self.send(attach.ask(call).upgrade()).await?;
+        if !answer.is_taken_over() {
+            return Ok((answer.json(self).await?, None));
+        }
+        let made = made(&answer)?;
+        Ok((made, Some(Self::taken(answer).await?)))
     }
 
     /// Starts one.
@@ -367,6 +404,24 @@ impl Client {
         condition: Option<&str>,
     ) -> Result<Waiting<'_>, Error> {
         let call = Call::post(container(who, "wait")).query_some("condition", condition);
+        Ok(Waiting {
+            client: self,
+            answer: self.send(call).await?,
+        })
+    }
+
+    /// The same of one that [`Client::container_run`] has begun: returns when it has been started.
+    ///
+    /// # Errors
+    /// When it could not be started.
+    pub async fn container_wait_begun(
+        &self,
+        who: &str,
+        condition: &str,
+    ) -> Result<Waiting<'_>, Error> {
+        let call = Call::post(container(who, "wait"))
+            .query("condition", condition)
+            .query_flag("run", true);
         Ok(Waiting {
             client: self,
             answer: self.send(call).await?,

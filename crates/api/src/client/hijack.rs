@@ -51,24 +51,35 @@ pub enum Stream {
     Tcp(TcpStream),
 }
 
+impl Attach {
+    /// As parameters of a request.
+    pub(super) fn ask(&self, call: Call) -> Call {
+        call.query_flag("logs", self.logs)
+            .query_flag("stream", self.stream)
+            .query_flag("stdin", self.stdin)
+            .query_flag("stdout", self.stdout)
+            .query_flag("stderr", self.stderr)
+            .query_some("detachKeys", self.detach_keys.as_ref())
+    }
+}
+
 impl Client {
     /// Attaches to a container's streams.
     ///
     /// # Errors
     /// When there is no such container or the daemon cannot be reached.
     pub async fn container_attach(&self, who: &str, attach: &Attach) -> Result<Hijacked, Error> {
-        let call = Call::post(format!("/containers/{}/attach", segment(who)))
-            .query_flag("logs", attach.logs)
-            .query_flag("stream", attach.stream)
-            .query_flag("stdin", attach.stdin)
-            .query_flag("stdout", attach.stdout)
-            .query_flag("stderr", attach.stderr)
-            .query_some("detachKeys", attach.detach_keys.as_ref());
-        self.hijack(call).await
+        let call = Call::post(format!("/containers/{}/attach", segment(who)));
+        self.hijack(attach.ask(call)).await
     }
 
     pub(super) async fn hijack(&self, call: Call) -> Result<Hijacked, Error> {
         let answer = self.send(call.upgrade()).await?;
+        Self::taken(answer).await
+    }
+
+    /// The connection that an answer leaves.
+    pub(super) async fn taken(answer: Answer) -> Result<Hijacked, Error> {
         let framed = framed(&answer);
         let mut response = answer.into_response();
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {

@@ -307,6 +307,11 @@ impl Answer {
             .unwrap_or_default()
     }
 
+    /// Whether the connection is the client's from now on.
+    pub(super) fn is_taken_over(&self) -> bool {
+        self.response.status() == StatusCode::SWITCHING_PROTOCOLS
+    }
+
     pub(super) fn chunks(self) -> Chunks {
         Chunks::new(self.response.into_body())
     }

@@ -26,6 +26,10 @@ impl<'de> serde::Deserialize<'de> for ContainerUpdateRequest {
     }
 }
 
+/// The header that has a [`ContainerCreateResponse`], in base64, where the answer is a connection
+/// (`POST /containers/create?run=1`).
+pub const MADE: &str = "brig-made";
+
 go_struct! {
     /// The answer to `POST /containers/create`.
     pub struct ContainerCreateResponse {

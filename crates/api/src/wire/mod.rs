@@ -29,7 +29,8 @@ pub use container::{
     BuildPruned, CommitResponse, ContainerCreateResponse, ContainerInspect, ContainerState,
     ContainerSummary, ContainerTop, ContainerUpdateRequest, ContainerUpdateResponse,
     ContainerWaitResponse, ContainersPruned, ExitReason, GraphDriver, Health, HealthProbe,
-    HealthSummary, MoreChanges, MountPoint, SummaryHostConfig, SummaryNetworkSettings, WaitError,
+    HealthSummary, MADE, MoreChanges, MountPoint, SummaryHostConfig, SummaryNetworkSettings,
+    WaitError,
 };
 pub use disk::{DiskUsage, KindUsage};
 pub use error::ErrorResponse;

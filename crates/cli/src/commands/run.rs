@@ -1,13 +1,14 @@
 //! `run`: create, attach and wait, start, then bytes until the end.
 //!
-//! Attaching and waiting go out side by side and before the start, so that no byte and no exit is
-//! missed; nothing else is asked, so a run costs three round trips.
+//! A daemon of ours makes, attaches and starts by one request. With any other, attaching and waiting go out side
+//! by side and before the start, so that no byte and no exit is missed; nothing else is asked, so a run costs three
+//! round trips.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use api::client::Attach;
+use api::client::{Attach, Hijacked, Waiting};
 use api::wire::ContainerCreateResponse;
 use types::ErrorKind;
 
@@ -27,8 +28,9 @@ pub(super) async fn run(args: RunArgs, context: Context) -> Result<u8, CliError>
     }
     let cidfile = claim_cidfile(plan.cidfile.as_deref())?;
     context.daemon.connect().await?;
-    let created = match create(&context, &plan).await {
-        Ok(created) => created,
+    let attach = attach(&plan, args.detach_keys);
+    let (created, connection) = match begin(&context, &plan, &attach).await {
+        Ok(begun) => begun,
         Err(error) => {
             if let Some((path, _)) = cidfile {
                 // It was ours and is empty.
@@ -47,14 +49,47 @@ pub(super) async fn run(args: RunArgs, context: Context) -> Result<u8, CliError>
         print::out(&format!("{}\n", created.id))?;
         return Ok(0);
     }
-    in_foreground(&context, &plan, &created.id, args.detach_keys).await
+    in_foreground(&context, &plan, &created.id, (attach, connection)).await
+}
+
+fn attach(plan: &RunPlan, detach_keys: Option<String>) -> Attach {
+    Attach {
+        stream: true,
+        stdin: plan.attach.stdin,
+        stdout: plan.attach.stdout,
+        stderr: plan.attach.stderr,
+        detach_keys,
+        ..Attach::default()
+    }
+}
+
+/// Makes the container; if its streams are wanted, and the daemon can do all of it at once, it is being started
+/// by then and they are there.
+async fn begin(
+    context: &Context,
+    plan: &RunPlan,
+    attach: &Attach,
+) -> Result<(ContainerCreateResponse, Option<Hijacked>), CliError> {
+    if plan.detach || !plan.attach.any() {
+        return Ok((create(context, plan).await?, None));
+    }
+    let request = api::convert::create_request(&plan.spec);
+    let platform = plan.spec.platform.as_ref().map(ToString::to_string);
+    let (name, platform) = (plan.name.as_deref(), platform.as_deref());
+    let client = &context.daemon.client;
+    let run = async || {
+        Ok(client
+            .container_run(name, platform, &request, attach)
+            .await?)
+    };
+    with_image(context, plan, run).await
 }
 
 async fn in_foreground(
     context: &Context,
     plan: &RunPlan,
     id: &str,
-    detach_keys: Option<String>,
+    (attach, begun): (Attach, Option<Hijacked>),
 ) -> Result<u8, CliError> {
     let daemon = &context.daemon;
     let wish = Wish {
@@ -65,32 +100,25 @@ async fn in_foreground(
     };
     let mut signals = Signals::listen(wish.sig_proxy, wish.tty)?;
     let question = Question::new(daemon, id, plan.spec.auto_remove);
-    let attach = Attach {
-        stream: true,
-        stdin: plan.attach.stdin,
-        stdout: plan.attach.stdout,
-        stderr: plan.attach.stderr,
-        detach_keys,
-        ..Attach::default()
-    };
-    let attaching = async {
-        if plan.attach.any() {
-            let connection = daemon.client.container_attach(id, &attach).await?;
-            return Ok::<_, CliError>(Some(connection));
-        }
-        Ok(None)
-    };
-    let (connection, waiting) = tokio::join!(attaching, question.ask(true));
-    let (connection, waiting) = (connection?, waiting?);
-    daemon.client.container_start(id, None).await?;
     let target = Target::Container(id);
     let ended = AtomicBool::new(false);
-    let Some(connection) = connection else {
+    let (session, waiting) = match begun {
+        // Its streams are served while it is being started.
+        Some(connection) => (
+            Some(Session::begin(connection, &wish)?),
+            question.ask_when_begun().await?,
+        ),
+        None => {
+            let (connection, waiting) = start(context, plan, id, (&attach, &question)).await?;
+            let begin = |connection| Session::begin(connection, &wish);
+            (connection.map(begin).transpose()?, waiting)
+        }
+    };
+    let Some(session) = session else {
         ended.store(true, Ordering::Relaxed);
         let answer = question.answer(waiting, &ended);
         return signals.during(daemon, target, answer).await?;
     };
-    let session = Session::begin(connection, &wish)?;
     if wish.tty && plan.attach.stdin {
         // The window may have changed before signals were listened to.
         let told = plan.spec.console_size.into();
@@ -106,15 +134,44 @@ async fn in_foreground(
     finish(served, question.answer(waiting, &ended)).await
 }
 
-/// Makes the container; an image that is not here, or is always to be the newest, is pulled before.
+/// Attaches, waits, and starts what has only been made.
+async fn start<'a>(
+    context: &Context,
+    plan: &RunPlan,
+    id: &str,
+    (attach, question): (&Attach, &Question<'a>),
+) -> Result<(Option<Hijacked>, Waiting<'a>), CliError> {
+    let client = &context.daemon.client;
+    let attaching = async {
+        if plan.attach.any() {
+            return Ok::<_, CliError>(Some(client.container_attach(id, attach).await?));
+        }
+        Ok(None)
+    };
+    let (connection, waiting) = tokio::join!(attaching, question.ask(true));
+    let (connection, waiting) = (connection?, waiting?);
+    client.container_start(id, None).await?;
+    Ok((connection, waiting))
+}
+
+/// Makes the container.
 pub(super) async fn create(
     context: &Context,
     plan: &RunPlan,
 ) -> Result<ContainerCreateResponse, CliError> {
+    with_image(context, plan, async || create_now(context, plan).await).await
+}
+
+/// Makes something of an image; one that is not here, or is always to be the newest, is pulled before.
+async fn with_image<T>(
+    context: &Context,
+    plan: &RunPlan,
+    make: impl AsyncFn() -> Result<T, CliError>,
+) -> Result<T, CliError> {
     if plan.pull == Pull::Always {
         pull(context, plan).await?;
     }
-    match create_now(context, plan).await {
+    match make().await {
         Err(error) if plan.pull == Pull::Missing && is_missing(&error) => {
             let named = plan
                 .spec
@@ -124,7 +181,7 @@ pub(super) async fn create(
                 print::complain(&format!("Unable to find image '{named}' locally"));
             }
             pull(context, plan).await?;
-            create_now(context, plan).await
+            make().await
         }
         other => other,
     }

@@ -8,6 +8,7 @@ use types::ContainerId;
 use crate::app::App;
 use crate::http::error::Failure;
 use crate::http::hijack::{self, Client, Framing};
+use crate::http::query::Query;
 use crate::http::request::Call;
 use crate::http::respond::Answer;
 use crate::http::websocket;
@@ -18,7 +19,7 @@ const DETACH: [u8; 2] = [16, 17];
 pub(super) fn attach(app: &App, mut call: Call) -> Answer {
     let view = container::check_attach(&app.engine, &call.name)?;
     let framing = Framing::new(view.spec.tty, call.version);
-    let attach = wanted(&call, view.spec.open_stdin, framing)?;
+    let attach = wanted(&call.query, view.spec.open_stdin, framing)?;
     // A start that comes in from now on waits until the engine has the connection.
     let handover = app.handovers.begin(view.id.clone());
     let engine = app.engine.clone();
@@ -46,7 +47,7 @@ pub(super) fn attach(app: &App, mut call: Call) -> Answer {
 pub(super) fn attach_ws(app: &App, mut call: Call) -> Answer {
     let view = container::check_attach(&app.engine, &call.name)?;
     let framing = Framing::new(true, call.version);
-    let attach = wanted(&call, view.spec.open_stdin, framing)?;
+    let attach = wanted(&call.query, view.spec.open_stdin, framing)?;
     let response = websocket::accept(call.request.headers())
         .ok_or_else(|| Failure::bad_request("a WebSocket's handshake is expected (RFC 6455)"))?;
     let handover = app.handovers.begin(view.id.clone());
@@ -75,7 +76,7 @@ pub(super) fn no_socket(error: std::io::Error) -> Failure {
     )
 }
 
-async fn hand_over(
+pub(super) async fn hand_over(
     engine: &Engine,
     id: &ContainerId,
     mut attach: Attach,
@@ -92,8 +93,8 @@ async fn hand_over(
     }
 }
 
-fn wanted(call: &Call, open_stdin: bool, framing: Framing) -> Result<Attach, Failure> {
-    let flag = |name| call.query.flag(name);
+pub(super) fn wanted(query: &Query, open_stdin: bool, framing: Framing) -> Result<Attach, Failure> {
+    let flag = |name| query.flag(name);
     Ok(Attach {
         options: AttachOptions {
             streams: Streams {
@@ -102,7 +103,7 @@ fn wanted(call: &Call, open_stdin: bool, framing: Framing) -> Result<Attach, Fai
                 stderr: flag("stderr"),
             },
             framed: framing.framed,
-            detach_keys: match call.query.get("detachKeys") {
+            detach_keys: match query.get("detachKeys") {
                 Some(keys) => detach_keys(keys)?,
                 None => DETACH.to_vec(),
             },

@@ -12,27 +12,37 @@ use types::{ContainerName, ErrorKind, Platform, Signal};
 
 use super::container_filter::{Filter, PruneFilter};
 use super::{container_view, image_view};
-use crate::access::guard;
+use crate::access::{Peer, guard};
 use crate::app::App;
 use crate::http::body::Body;
 use crate::http::error::Failure;
+use crate::http::query::Query;
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
+use crate::http::unread::Sent;
 use crate::telemetry;
 
 pub(super) async fn create(app: &App, call: Call) -> Answer {
-    let name = call
-        .query
+    let made = make(app, &call.query, (call.version, &call.peer), call.request).await?;
+    Ok(respond::json(StatusCode::CREATED, &made))
+}
+
+/// Makes what the request's body describes.
+pub(super) async fn make(
+    app: &App,
+    query: &Query,
+    (version, peer): (Version, &Peer),
+    request: hyper::Request<Sent>,
+) -> Result<wire::ContainerCreateResponse, Failure> {
+    let name = query
         .get("name")
         .map(str::parse::<ContainerName>)
         .transpose()?;
-    let platform = call
-        .query
+    let platform = query
         .get("platform")
         .map(str::parse::<Platform>)
         .transpose()?;
-    let (version, peer) = (call.version, call.peer.clone());
-    let body: Option<wire::ContainerCreateRequest> = Call::json(call.request).await?;
+    let body: Option<wire::ContainerCreateRequest> = Call::json(request).await?;
     let mut body = body.ok_or_else(|| {
         Failure::bad_request("config cannot be empty in order to create a container")
     })?;
@@ -51,11 +61,10 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
     if let Some(span) = telemetry::current() {
         span.about(created.id.clone());
     }
-    let answer = wire::ContainerCreateResponse {
+    Ok(wire::ContainerCreateResponse {
         id: created.id.to_string(),
         warnings: moved.into_iter().chain(created.warnings).collect(),
-    };
-    Ok(respond::json(StatusCode::CREATED, &answer))
+    })
 }
 
 pub(super) async fn start(app: &App, call: Call) -> Answer {
@@ -182,7 +191,7 @@ fn waits_at(app: &App, who: &str) -> String {
 }
 
 /// The head goes out at once: a client that has it knows that no end will be missed.
-pub(super) fn wait(app: &App, call: &Call) -> Answer {
+pub(super) async fn wait(app: &App, call: &Call) -> Answer {
     let condition = match call.query.get("condition") {
         None | Some("not-running") => WaitFor::NotRunning,
         Some("next-exit") => WaitFor::NextExit,
@@ -196,9 +205,16 @@ pub(super) fn wait(app: &App, call: &Call) -> Answer {
     let resumed = call.resumes();
     let who = resumed.map_or(call.name.as_str(), |(id, _)| id);
     let seen = resumed.map(|(_, seen)| Seen(seen.parse().ok()));
+    // Whatever end it has come to since it was made is the one that is waited for.
+    let is_of_run = call.query.flag("run");
+    let seen = seen.or(is_of_run.then_some(Seen(None)));
     let end = container::wait_on(&app.engine, who, condition, seen)?;
+    if is_of_run && resumed.is_none() {
+        app.runs.begun(&app.engine, &call.name).await?;
+    }
     let position = match resumed {
         Some((id, seen)) => format!("{id} {seen}"),
+        None if is_of_run => format!("{} -", call.name),
         None => waits_at(app, &call.name),
     };
     let body = Body::later(position, async move {

@@ -26,6 +26,7 @@ mod networks;
 mod progress;
 mod registry;
 mod registry_auth;
+mod run;
 mod secrets;
 mod stats;
 mod store;
@@ -42,6 +43,7 @@ use crate::http::respond::{self, Answer};
 use crate::http::router::Operation as Op;
 
 pub(crate) use buildkit::Builds;
+pub(crate) use run::Runs;
 
 /// Serves a request whose operation is known.
 pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
@@ -50,6 +52,7 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::Version => system::version(),
         Op::Info => info::info(&app, &call).await,
         Op::ContainerList => containers::list(&app, &call).await,
+        Op::ContainerCreate if run::is_wanted(&call) => run::run(&app, call).await,
         Op::ContainerCreate => containers::create(&app, call).await,
         Op::ContainerInspect => containers::inspect(&app, &call).await,
         Op::ContainerTop => containers::top(&app, &call).await,
@@ -61,7 +64,7 @@ pub(crate) async fn handle(operation: Op, app: Arc<App>, call: Call) -> Answer {
         Op::ContainerKill => containers::kill(&app, &call).await,
         Op::ContainerAttach => attach::attach(&app, call),
         Op::ContainerAttachWs => attach::attach_ws(&app, call),
-        Op::ContainerWait => containers::wait(&app, &call),
+        Op::ContainerWait => containers::wait(&app, &call).await,
         Op::ContainerRemove => containers::remove(&app, &call).await,
         Op::ContainerStats => stats::stats(&app, &call).await,
         Op::ContainerUpdate => containers::update(&app, call).await,

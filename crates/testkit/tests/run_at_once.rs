@@ -1,0 +1,175 @@
+//! `POST /containers/create?run=1`: one request makes a container, attaches to it and starts it, and its end is
+//! missed by nobody, however early it comes.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use testkit::{Brig, Setup, root};
+
+/// A run by the API: what the header says was made, and all that came over the connection.
+fn run(brig: &Brig, words: &str, body: &str) -> (Value, String) {
+    let mut connection = UnixStream::connect(brig.socket()).unwrap();
+    let request = format!(
+        "POST /v1.55/containers/create?run=1&stream=1&stdout=1&stderr=1{words} HTTP/1.1\r\nHost: b\r\n\
+         Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, rest) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 101"), "{answer}");
+    let made = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("brig-made").then_some(value)
+    });
+    let made = STANDARD.decode(made.unwrap()).unwrap();
+    (serde_json::from_slice(&made).unwrap(), rest.to_owned())
+}
+
+/// The answer to a wait for what a run has come to: status and body.
+fn wait(brig: &Brig, made: &Value, condition: &str) -> (String, Value) {
+    let id = made["Id"].as_str().unwrap();
+    let answer = brig.http(&format!(
+        "POST /v1.55/containers/{id}/wait?run=1&condition={condition} HTTP/1.1\r\nHost: b\r\n\
+         Connection: close\r\n\r\n"
+    ));
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().to_owned();
+    let json = body.lines().find(|line| line.starts_with('{'));
+    (
+        status,
+        serde_json::from_str(json.unwrap_or("null")).unwrap(),
+    )
+}
+
+#[test]
+fn an_end_is_told_however_late_it_is_asked_for() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let body = r#"{"Image":"bb","Cmd":["sh","-c","echo said; exit 3"]}"#;
+    let (made, output) = run(&brig, "&name=box", body);
+    assert_eq!(output, "\x01\0\0\0\0\0\0\x05said\n");
+    let (status, answer) = wait(&brig, &made, "next-exit");
+    assert_eq!((status.as_str(), &answer["StatusCode"]), ("200", &3.into()));
+    assert_eq!(brig.inspect("box")["Id"], made["Id"]);
+    brig.brig(&["rm", "box"]).ok();
+
+    let body =
+        r#"{"Image":"bb","Cmd":["sh","-c","exit 4"],"HostConfig":{"AutoRemove":true},"Tty":true}"#;
+    let (made, output) = run(&brig, "", body);
+    assert_eq!(output, "");
+    let (status, answer) = wait(&brig, &made, "removed");
+    assert_eq!((status.as_str(), &answer["StatusCode"]), ("200", &4.into()));
+    assert_eq!(brig.brig(&["ps", "-aq"]).ok(), "");
+    brig.finish();
+}
+
+#[test]
+fn a_start_that_fails_is_told_to_who_waits() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let (made, output) = run(&brig, "", r#"{"Image":"bb","Cmd":["nosuch"]}"#);
+    assert_eq!(output, "");
+    let told = [0, 1].map(|_| wait(&brig, &made, "next-exit"));
+    let started = brig.http(&format!(
+        "POST /v1.55/containers/{}/start HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n",
+        made["Id"].as_str().unwrap()
+    ));
+    assert!(started.contains("nosuch"), "{started}");
+    for (status, answer) in told {
+        let message = answer["message"].as_str().unwrap();
+        assert!(
+            started.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{status}: {started}"
+        );
+        assert!(message.contains("nosuch"), "{message}");
+    }
+    for (words, code, said) in [
+        (&["nosuch"][..], 127, "nosuch"),
+        (&["/etc"], 126, "/etc"),
+        (&["true"], 0, ""),
+    ] {
+        let ran = brig.brig(&[&["run", "--rm", "bb"], words].concat());
+        assert_eq!(ran.code, code, "{ran}");
+        assert!(ran.stderr.contains(said), "{ran}");
+    }
+    brig.brig(&["rm", made["Id"].as_str().unwrap()]).ok();
+    assert_eq!(brig.brig(&["ps", "-aq"]).ok(), "");
+    brig.finish();
+}
+
+/// Nothing is made of a request with words that mean nothing.
+#[test]
+fn nothing_is_made_of_a_request_that_is_wrong() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let body = r#"{"Image":"bb","Cmd":["true"]}"#;
+    for words in [
+        "run=1&stdout=1&stream=1&detachKeys=nonsense",
+        "run=1&name=-",
+    ] {
+        let answer = brig.http(&format!(
+            "POST /v1.55/containers/create?{words} HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\
+             Upgrade: tcp\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    }
+    // Who takes no connection gets what Docker answers: a container, and no more.
+    let answer = brig.http(&format!(
+        "POST /v1.55/containers/create?run=1&name=box HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    assert_eq!(brig.inspect("box")["State"]["Status"], "created");
+    brig.brig(&["rm", "box"]).ok();
+    assert_eq!(brig.brig(&["ps", "-aq"]).ok(), "");
+    brig.finish();
+}
+
+/// The daemon dies while it starts what it has made: the client says so, and whoever asks the next daemon.
+#[test]
+fn a_daemon_that_dies_in_between_is_told_of() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::prepare(Setup::default());
+    brig.start_daemon();
+    brig.import_busybox();
+    for step in ["start.bundle!", "start.create!"] {
+        brig.stop_daemon();
+        brig.set_flags(&["--fail-at", step]);
+        brig.start_daemon();
+        let failed = brig.brig(&["run", "--name", "box", "bb", "echo", "said"]);
+        assert_eq!(failed.code, 125, "{step}: {failed}");
+        brig.kill_daemon();
+        brig.set_flags(&[]);
+        brig.start_daemon();
+        let made = brig.inspect("box");
+        let (status, answer) = wait(&brig, &made, "next-exit");
+        // Once it was made nothing keeps its command from running, to an end that its shim has seen.
+        let ran = status == "200" && answer["StatusCode"] == 0;
+        let never_ran = status == "503" && failed.stdout.is_empty();
+        assert!(
+            never_ran || ran && step == "start.create!",
+            "{step}: {status} {answer} {failed}"
+        );
+        brig.brig(&["rm", "-f", "box"]).ok();
+    }
+    brig.finish();
+}
