@@ -150,7 +150,7 @@ fn planned(
 fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Error> {
     let (mut plan, seccomp, ahead) = planned(&mut request, undo)?;
     at(&request, "cgroup")?;
-    let layout = crate::cgroup::detect()?;
+    let layout = layout(&mut request)?;
     let awaited = begin_cgroup(&request, &plan, &layout, undo)?;
     let made = match awaited {
         Some(_) => None,
@@ -228,6 +228,13 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
         is_told,
         has_start_hooks,
     })
+}
+
+/// The machine's hierarchies, as they were found before if they are where they were.
+fn layout(request: &mut CreateRequest<'_>) -> Result<Layout, Error> {
+    let known = request.groundwork.take().and_then(|laid| laid.layout);
+    let known = known.filter(Layout::is_there);
+    known.map_or_else(crate::cgroup::detect, Ok)
 }
 
 fn has_maker_hooks(spec: &Spec) -> bool {

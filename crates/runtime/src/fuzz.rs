@@ -77,6 +77,7 @@ fn plan(spec: &Spec) -> Result<(), Error> {
         no_pivot: false,
         network: None,
         filter: None,
+        groundwork: None,
         note_mounts_in: None,
         meanwhile: None,
         fail_at: None,

@@ -20,6 +20,7 @@ mod exec;
 mod features;
 #[cfg(test)]
 mod fuzz;
+mod groundwork;
 mod hooks;
 mod id_maps;
 mod init;
@@ -56,6 +57,7 @@ pub use create::{Created, create};
 pub use error::Error;
 pub use exec::Joining;
 pub use features::features;
+pub use groundwork::Groundwork;
 pub use init::root::link_mount_table;
 pub use nest::{is_apart, nest, nest_again, settle};
 pub use network::{Network, begin_network};
@@ -63,7 +65,7 @@ pub use parse::{parse_process, parse_resources, parse_spec};
 pub use prepare::check_id;
 pub use rootless::Rootless;
 pub use saved::{Saved, SavedDirectory};
-pub use seccomp::{FilterAhead, seccomp_flags};
+pub use seccomp::{CompiledFilter, seccomp_flags};
 pub use shared_root::SharedRoot;
 pub use start::open_gate;
 pub use warning::on_warning;
@@ -95,8 +97,10 @@ pub struct CreateRequest<'a> {
     /// A network namespace for a specification that asks for a new one. None, or one that has to belong
     /// to a new user namespace: it is made with the others.
     pub network: Option<Network>,
-    /// A filter that was compiled before, used if it is the specification's.
-    pub filter: Option<&'a FilterAhead>,
+    /// A filter that takes the place of the specification's.
+    pub filter: Option<&'a CompiledFilter>,
+    /// What was made of it before; the rest is made now.
+    pub groundwork: Option<Groundwork>,
     /// Who makes the cgroup.
     pub cgroup_driver: CgroupDriver,
     /// Whether the container may go without a cgroup where the caller may make none.

@@ -149,6 +149,7 @@ fn create_with(
         start_at_once,
         network: None,
         filter: None,
+        groundwork: None,
         cgroup_driver: runtime::CgroupDriver::Direct,
         rootless: runtime::Rootless::No,
         preserve_fds: 0,

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oci_spec::runtime::LinuxSeccomp;
 use sys::Errno;
 use sys::socket::{self, Kind};
 use sys::spawn::{Child, Spawn};
 use types::ErrorKind;
 
+use crate::filter::Filters;
 use crate::protocol::{self, Call, Launch, Malformed, Notice, Reply};
 
 /// How long a shim may take to make a process: hooks run meanwhile, the runtime's work may wait for
@@ -146,8 +146,8 @@ pub struct Program {
     /// Or why not: then nothing is launched.
     sealed: sys::Result<OwnedFd>,
     spare: Mutex<Waiting>,
-    /// The filter that the next container probably has, and in the words of the protocol.
-    expected: Mutex<Option<(LinuxSeccomp, Vec<u8>)>>,
+    /// What containers' filters are compiled to.
+    pub filters: Filters,
 }
 
 /// Who waits for the next launch.
@@ -181,7 +181,7 @@ impl Program {
             path: path.to_owned(),
             sealed: sys::exe::open_sealed(path),
             spare: Mutex::default(),
-            expected: Mutex::default(),
+            filters: Filters::default(),
         }
     }
 
@@ -193,7 +193,7 @@ impl Program {
         let spare = self.spare().take();
         let spare = spare.and_then(|spare| spare.told(&message));
         let new = || {
-            let spawned = self.spawn(launch.dir.as_os_str(), &message);
+            let spawned = self.spawn(launch.dir.as_os_str(), Some(&message));
             spawned.map(|new| (new, None))
         };
         let (spare, network) = spare.map_or_else(new, Ok).map_err(self.failed())?;
@@ -207,20 +207,6 @@ impl Program {
         })
     }
 
-    /// Has the shims that will wait compile this filter ahead (linux.seccomp): containers mostly have
-    /// the one that others have.
-    pub fn expect_filter(&self, filter: &LinuxSeccomp) {
-        let mut expected = self.expected();
-        if expected.as_ref().is_none_or(|(known, _)| known != filter) {
-            *expected = Some((filter.clone(), protocol::encode(&Some(filter))));
-        }
-    }
-
-    fn expected(&self) -> MutexGuard<'_, Option<(LinuxSeccomp, Vec<u8>)>> {
-        // It is put there whole.
-        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Has a shim wait for the next launch, unless one does already or [`Program::dismiss`] was
     /// called: what it needs in any case is made while nobody waits for it. `length` is that of the
     /// directories to come.
@@ -229,10 +215,8 @@ impl Program {
             return Ok(());
         }
         let title = format!("{:.<length$}", protocol::SPARE);
-        let expected = self.expected().as_ref().map(|(_, words)| words.clone());
-        let expected = expected.unwrap_or_else(|| protocol::encode(&None::<LinuxSeccomp>));
         let new = self
-            .spawn(OsStr::new(&title), &expected)
+            .spawn(OsStr::new(&title), None)
             .map_err(self.failed())?;
         let surplus = {
             let mut waiting = self.spare();
@@ -269,10 +253,10 @@ impl Program {
         }
     }
 
-    fn spawn(&self, argument: &OsStr, message: &[u8]) -> sys::Result<Spare> {
+    fn spawn(&self, argument: &OsStr, message: Option<&[u8]>) -> sys::Result<Spare> {
         let (connection, its) = socket::pair(Kind::Messages)?;
         // Sent before it exists: the message waits in the socket.
-        socket::send(&connection, message, &[])?;
+        message.map_or(Ok(()), |message| socket::send(&connection, message, &[]))?;
         let null = sys::fd::open_read_write(Path::new("/dev/null"))?;
         let fds = [null.as_fd(), null.as_fd(), null.as_fd(), its.as_fd()];
         let spawn = Spawn::new(&self.path, ["brig-shim".as_ref(), argument])?;
@@ -281,6 +265,12 @@ impl Program {
         let child = spawn.opened(sealed.as_fd()).spawn()?;
         Ok(Spare { connection, child })
     }
+}
+
+/// Has a shim that was just woken do its work beside the caller's, and not when the caller has no more.
+fn work_elsewhere(pid: i32) {
+    // Otherwise it works a little later.
+    let _ = sys::sched::begin_elsewhere(pid);
 }
 
 /// A shim that has no container yet.
@@ -313,6 +303,7 @@ impl Spare {
         socket::set_patience(&self.connection, TO_ANSWER)?;
         let mut made = socket::receive(&self.connection)?.ok_or(GONE)?;
         socket::send(&self.connection, message, &[])?;
+        work_elsewhere(self.child.pid);
         Ok(made.fds.pop())
     }
 
@@ -498,7 +489,11 @@ impl Calls<'_> {
     pub fn ask(&mut self, call: &Call, fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
         self.limit = self.limit.max(patience(call));
         let sent = self.send(call, fds);
-        sent.map_err(|error| self.refusal().unwrap_or(error))
+        sent.map_err(|error| self.refusal().unwrap_or(error))?;
+        if matches!(call, Call::Create { .. }) {
+            work_elsewhere(self.shim.pid);
+        }
+        Ok(())
     }
 
     /// What it said before it hung up.
@@ -565,7 +560,7 @@ fn done(reply: Reply) -> Result<Reply, Error> {
 /// How long a shim may take for what is asked.
 fn patience(call: &Call) -> Duration {
     match call {
-        Call::Create | Call::Start | Call::Exec { .. } => TO_MAKE,
+        Call::Create { .. } | Call::Start | Call::Exec { .. } => TO_MAKE,
         _ => TO_ANSWER,
     }
 }

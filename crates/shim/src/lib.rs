@@ -7,10 +7,13 @@
 //! Boundary types: [`Program`], [`Launch`], [`Shim`], [`Watch`], [`Call`], [`Reply`], [`Notice`], [`log`].
 
 pub mod client;
+mod filter;
 pub mod log;
 pub mod protocol;
 
 pub use client::{Calls, Error, Program, Shim, Watch, launch};
+pub use filter::Filters;
 pub use protocol::{
-    AttachOptions, Call, ExitRecord, HealthPlan, Launch, Notice, Reply, State, Streams, steps,
+    AttachOptions, Call, ExitRecord, Filter, HealthPlan, Launch, Notice, Reply, State, Streams,
+    steps,
 };

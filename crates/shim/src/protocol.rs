@@ -5,10 +5,10 @@
 //!   brigd                                   brig-shim DIR
 //!     ── spawn, fd 3 = connection ───────────►  may wait here, ready, for a container to come
 //!     ◄──────── a network namespace, if it did ─
-//!     ── Launch ─────────────────────────────►  listens on DIR/shim.sock too
+//!     ── Launch ─────────────────────────────►  listens on DIR/shim.sock too, mounts the root
 //!     ── Attach + client's socket ───────────►  the shim serves the client itself from here on
 //!     ── Watch + connection ─────────────────►  carries notices
-//!     ── Create ─────────────────────────────►  runtime::create
+//!     ── Create + compiled filter ───────────►  runtime::create
 //!     ◄───────────────── Done, Done, Process ─
 //!          (the network fills the namespace, or has filled that one meanwhile)
 //!     ── Start ──────────────────────────────►  runtime start
@@ -112,12 +112,25 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
     serde_json::from_slice(bytes).map_err(Malformed)
 }
 
+/// A compiled system call filter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// How it is installed (`linux/seccomp.h`).
+    pub flags: u32,
+    /// Its instructions in base64.
+    pub program: String,
+}
+
 /// What the daemon asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "call", rename_all = "kebab-case")]
 pub enum Call {
     /// Make the container; its process waits at the gate.
-    Create,
+    Create {
+        /// What takes the place of the configuration's filter.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filter: Option<Filter>,
+    },
     /// Open the gate.
     Start,
     /// Serve the client whose socket comes along. Allowed before `Start` and while running.

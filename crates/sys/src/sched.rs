@@ -141,7 +141,7 @@ fn affinity(words: &[u64]) -> Result<()> {
     check("sched_setaffinity", answer).map(drop)
 }
 
-/// Has a process that was just cloned begin on another CPU than the caller's, if the caller may run on
+/// Has a process that was just cloned, or woken, begin on another CPU than the caller's, if the caller may run on
 /// any other; it may run on all of the caller's afterwards. The kernel does not always look for an idle
 /// one by itself, and lets it wait until the caller does.
 pub fn begin_elsewhere(pid: i32) -> Result<()> {

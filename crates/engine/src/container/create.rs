@@ -220,7 +220,7 @@ fn checked(
     };
     resolved.shell.clone_from(&image.docker.shell);
     // Rendered once for its refusals; the real one at start knows the user and the devices.
-    render::spec(&RenderInput {
+    let input = RenderInput {
         id,
         spec,
         resolved: &resolved,
@@ -235,7 +235,9 @@ fn checked(
         host: host.facts.clone(),
         placed: &Placed::default(),
         ids: None,
-    })?;
+    };
+    render::spec(&input)?;
+    render::filter(&input)?;
     Ok((resolved, warnings))
 }
 

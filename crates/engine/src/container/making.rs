@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use shim::{Call, Calls, Reply, Shim, Watch};
+use shim::{Call, Calls, Filter, Reply, Shim, Watch};
 use types::ProcessRef;
 
 use crate::Error;
@@ -23,6 +23,7 @@ impl<'a> Making<'a> {
         container: &'a Container,
         shim: &'a Shim,
         clients: Vec<Pending>,
+        filter: Option<Filter>,
     ) -> Result<(Self, Watch), Error> {
         let mut calls = shim.calls().map_err(Error::Task)?;
         for client in &clients {
@@ -32,7 +33,8 @@ impl<'a> Making<'a> {
                 .map_err(Error::Task)?;
         }
         let watch = calls.watch().map_err(Error::Task)?;
-        calls.ask(&Call::Create, &[]).map_err(Error::Task)?;
+        let create = Call::Create { filter };
+        calls.ask(&create, &[]).map_err(Error::Task)?;
         let making = Self {
             container,
             calls,

@@ -12,8 +12,8 @@
 //!   render     config.json
 //!   create     clients that wait are handed to the shim, notices are asked for; then namespaces, root, cgroup.
 //!              Its process waits at the gate, unless nothing is left to do there
-//!   network    its interfaces, in its namespace; if the shim has one at hand, while it creates
-//!   names      with the rules that lead to its ports
+//!   network    its interfaces, in its namespace
+//!   names      with the rules that lead to its ports; both while the shim creates, if that has a namespace at hand
 //!   attach     clients that came meanwhile are handed over, too
 //!   watch      an exit is heard of
 //!   start      the gate opens
@@ -30,8 +30,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, TryLockError};
 use std::time::Duration;
 
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
-use shim::{Call, Launch, Shim, Watch};
+use oci_spec::runtime::{LinuxNamespaceType, LinuxSeccomp, Spec};
+use shim::{Call, Filter, Launch, Shim, Watch};
 use storage::Durability;
 use types::{
     Change, ContainerId, ContainerSpec, ErrorKind, ExitStatus, Lifecycle, Mount, MountRequest,
@@ -225,26 +225,39 @@ fn run<'a>(
     let files = write_files(engine, container, &placement)?;
     let identity = find_user(engine, container, &snapshot.mounts)?;
     let joined = namespaces::joined(engine, container)?;
-    let config = configuration(engine, container, &files, identity, (&placed, &joined))?;
+    let (config, filter) = configuration(
+        engine,
+        container,
+        &files,
+        identity,
+        (&placed, &joined, runtime),
+    )?;
     write_config(engine, &dir, &config)?;
     reserving.finish(&mut placement).map_err(Error::at_start)?;
     let pending = std::mem::take(&mut container.live().pending);
-    let (mut making, watch) = Making::begin(container, &shim, pending)?;
-    expect_as(engine, &config);
-    let filled = fill_ahead(engine, container, &shim, &placement, &config)?;
-    if needs_nothing_at_gate(&container.fixed.spec, &joined) {
+    let (mut making, watch) = Making::begin(container, &shim, pending, filter)?;
+    let mut filled = fill_ahead(engine, container, &shim, &placement, &config)?;
+    if let Some(filled) = &mut filled {
+        let introduced = network::attach::introduce(engine, container, filled, &placement, undo);
+        introduced.map_err(Error::at_start)?;
+    }
+    if needs_nothing_at_gate(&container.fixed.spec, &joined, filled.as_ref()) {
         making.open_gate()?;
     }
     let process = making.made()?;
     namespaces::check_joined(&joined)?;
     engine.passed(step::CREATE)?;
     let secrets = secret::place::files(engine, container, process)?;
-    let endpoints = connect(engine, container, process, &placement, (filled, undo))?;
+    let filled = connect(engine, container, process, &placement, (filled, undo))?;
     hand_over_clients(engine, container, &shim)?;
     engine.passed(step::WATCH)?;
     making.open_gate()?;
     let process = making.started()?;
     engine.passed(step::START)?;
+    let settled = |filled| network::attach::settle(engine, container, process, filled);
+    let settled = filled.as_ref().map_or(Ok(()), settled);
+    settled.map_err(Error::at_start)?;
+    let endpoints = filled.map(Filled::into_endpoints).unwrap_or_default();
     record(
         engine,
         container,
@@ -436,14 +449,14 @@ fn configuration(
     container: &Container,
     files: &Files,
     identity: Identity,
-    (placed, joined): (&Placed, &Joined),
-) -> Result<Spec, Error> {
+    (placed, joined, runtime): (&Placed, &Joined, Option<PathBuf>),
+) -> Result<(Spec, Option<Filter>), Error> {
     let fixed = &container.fixed;
     let asked = container.spec();
     let (described, more) = described::edits(engine, &fixed.spec)?;
     let mut devices = devices::devices(&fixed.spec)?;
     devices.extend(more);
-    let mut spec = render::spec(&RenderInput {
+    let input = RenderInput {
         id: &fixed.id,
         spec: &asked,
         resolved: &network::links::resolved(engine, container),
@@ -458,12 +471,38 @@ fn configuration(
         host: engine.host().facts.clone(),
         placed,
         ids: fixed.ids.as_ref(),
-    })?;
+    };
+    let mut spec = render::spec(&input)?;
+    let filter = confine(
+        engine,
+        &mut spec,
+        render::filter(&input)?,
+        runtime.is_some(),
+    );
     secret::place::add(engine, &fixed.spec, &mut spec)?;
     if let Some(labels) = &fixed.selinux {
         render::label(&mut spec, &labels.process, &labels.mount);
     }
-    Ok(spec)
+    Ok((spec, filter))
+}
+
+/// The filter as it travels to the shim; where another runtime, or somebody who decides about calls, needs to read
+/// it, it is in the configuration.
+pub(super) fn confine(
+    engine: &Engine,
+    config: &mut Spec,
+    filter: Option<Arc<LinuxSeccomp>>,
+    foreign: bool,
+) -> Option<Filter> {
+    let filter = filter?;
+    let compiled = match foreign {
+        true => None,
+        false => engine.shim().filters.compiled(&filter),
+    };
+    if let (None, Some(linux)) = (&compiled, config.linux_mut()) {
+        linux.set_seccomp(Some(Arc::unwrap_or_clone(filter)));
+    }
+    compiled
 }
 
 fn write_config(engine: &Engine, dir: &Path, config: &Spec) -> Result<(), Error> {
@@ -477,17 +516,9 @@ fn write_config(engine: &Engine, dir: &Path, config: &Spec) -> Result<(), Error>
     engine.passed(step::RENDER)
 }
 
-/// The next container probably has the same filter.
-fn expect_as(engine: &Engine, config: &Spec) {
-    let filter = config.linux().as_ref().and_then(|l| l.seccomp().as_ref());
-    if let Some(filter) = filter {
-        engine.shim().expect_filter(filter);
-    }
-}
-
 /// Fills the network namespace that the shim has made before, while it makes all the rest. Where
 /// parameters of the network are asked for, which the runtime sets, they come before the interfaces.
-fn fill_ahead(
+pub(super) fn fill_ahead(
     engine: &Engine,
     container: &Container,
     shim: &Shim,
@@ -546,17 +577,23 @@ fn connect<'a>(
     process: ProcessRef,
     placement: &Placement,
     (filled, undo): (Option<Filled>, &mut Stack<'a>),
-) -> Result<BTreeMap<String, Endpoint>, Error> {
+) -> Result<Option<Filled>, Error> {
     if !container.fixed.spec.network.is_connected() {
-        return Ok(BTreeMap::new());
+        return Ok(None);
     }
     network::attach::attach(engine, container, process, placement, (filled, undo))
+        .map(Some)
         .map_err(Error::at_start)
 }
 
 /// Whether nothing is done to the process at the gate, and so nothing can fail there.
-fn needs_nothing_at_gate(spec: &ContainerSpec, joined: &Joined) -> bool {
-    !spec.network.is_connected() && spec.secrets.is_empty() && joined.processes.is_empty()
+pub(super) fn needs_nothing_at_gate(
+    spec: &ContainerSpec,
+    joined: &Joined,
+    filled: Option<&Filled>,
+) -> bool {
+    let has_network = filled.is_some() || !spec.network.is_connected();
+    has_network && spec.secrets.is_empty() && joined.processes.is_empty()
 }
 
 /// Clients that attached while the container was made. One that cannot be handed over has gone away.

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use oci_spec::runtime::{MountBuilder, Spec};
-use shim::{AttachOptions, Call, ExitRecord, Launch, Notice, Shim, Streams, Watch};
+use shim::{AttachOptions, Call, ExitRecord, Filter, Launch, Notice, Shim, Streams, Watch};
 use types::{
     ContainerId, ContainerSpec, Digest, IdMaps, Mount, NetworkMode, Resources, Security, Signal,
 };
@@ -22,7 +22,9 @@ use super::check::{self, Machine};
 use super::create::random;
 use super::making::Making;
 use super::selinux::{self, Labels};
-use super::start::{EXIT_RECORD, cgroup_path, end_shim};
+use super::start::{
+    EXIT_RECORD, cgroup_path, confine, end_shim, fill_ahead, needs_nothing_at_gate,
+};
 use super::{Files, Resolved, devices, namespaces, remove, user_ids};
 use crate::cdi::Edits;
 use crate::network::{self, place::Placement};
@@ -296,7 +298,7 @@ fn execute<'a>(
     let files = write_files(engine, container, &dir, &placement)?;
     let identity = identify(container, &step.root)?;
     let joined = namespaces::joined(engine, container)?;
-    let mut spec = configuration(engine, container, &files, (identity, &joined))?;
+    let (mut spec, filter) = configuration(engine, container, &files, (identity, &joined))?;
     mount(&mut spec, &step.mounts, &secrets, ids.is_some());
     if ids.is_some() && !can_translate_memory(engine) {
         let own = [&files.hosts, &files.hostname, &files.resolv_conf];
@@ -308,15 +310,31 @@ fn execute<'a>(
     }
     write_spec(&dir, &spec)?;
     let (output, client) = output()?;
-    let (mut making, watch) = Making::begin(container, &shim, vec![client])?;
+    let (mut making, watch) = Making::begin(container, &shim, vec![client], filter)?;
+    let mut filled = fill_ahead(engine, container, &shim, &placement, &spec)?;
+    if let Some(filled) = &mut filled {
+        network::attach::introduce(engine, container, filled, &placement, undo)?;
+    }
+    if needs_nothing_at_gate(&container.fixed.spec, &joined, filled.as_ref()) {
+        making.open_gate()?;
+    }
     let process = making.made()?;
     namespaces::check_joined(&joined)?;
-    if !placement.endpoints.is_empty() {
-        network::attach::attach(engine, container, process, &placement, (None, undo))?;
-    }
+    let filled = match placement.endpoints.is_empty() {
+        true => None,
+        false => {
+            let filled = (filled, undo);
+            Some(network::attach::attach(
+                engine, container, process, &placement, filled,
+            )?)
+        }
+    };
     let _guard = cancel.guard(&shim);
     making.open_gate()?;
     let started = making.started()?;
+    if let Some(filled) = &filled {
+        network::attach::settle(engine, container, started, filled)?;
+    }
     tracing::debug!(pid = started.pid, "a step of a build runs");
     read_output(output, out).map_err(Error::io("read what a step of a build writes"))?;
     let record = ended(&watch, &shim)?;
@@ -491,9 +509,9 @@ fn configuration(
     container: &Container,
     files: &Files,
     (identity, joined): (Identity, &Joined),
-) -> Result<Spec, Error> {
+) -> Result<(Spec, Option<Filter>), Error> {
     let fixed = &container.fixed;
-    Ok(render::spec(&RenderInput {
+    let input = RenderInput {
         id: &fixed.id,
         spec: &fixed.spec,
         resolved: &fixed.resolved,
@@ -508,7 +526,11 @@ fn configuration(
         host: engine.host().facts.clone(),
         placed: &Placed::default(),
         ids: fixed.ids.as_ref(),
-    })?)
+    };
+    let mut spec = render::spec(&input)?;
+    let foreign = engine.config().foreign_runtime.is_some();
+    let filter = confine(engine, &mut spec, render::filter(&input)?, foreign);
+    Ok((spec, filter))
 }
 
 /// Whether this kernel translates the ids of files that are in memory, where a step's own are.

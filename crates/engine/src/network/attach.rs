@@ -41,6 +41,15 @@ pub(crate) struct Filled {
     namespace: OwnedFd,
     endpoints: BTreeMap<String, Endpoint>,
     sockets: [OwnedFd; 2],
+    /// Whether its container became known by its names and its ports before it had a process.
+    known: bool,
+}
+
+impl Filled {
+    /// What is there, by the networks' names.
+    pub(crate) fn into_endpoints(self) -> BTreeMap<String, Endpoint> {
+        self.endpoints
+    }
 }
 
 /// Fills a namespace: that of a process that waits at the gate, or one that is going to be such a
@@ -65,7 +74,51 @@ pub(crate) fn fill(
         namespace,
         endpoints,
         sockets,
+        known: false,
     })
+}
+
+/// Has the container known before it has a process: nothing of its network is left to do at the gate then. Whose
+/// process it is comes later, by [`settle`].
+pub(crate) fn introduce<'a>(
+    engine: &'a Engine,
+    container: &'a Container,
+    filled: &mut Filled,
+    placement: &Placement,
+    undo: &mut Stack<'a>,
+) -> Result<(), Error> {
+    present(engine, container, None, (filled, placement), undo)?;
+    filled.known = true;
+    Ok(())
+}
+
+/// Whose process a container is that was introduced before it had one: with its end its names and ports are gone,
+/// daemon or not.
+pub(crate) fn settle(
+    engine: &Engine,
+    container: &Container,
+    process: ProcessRef,
+    filled: &Filled,
+) -> Result<(), Error> {
+    if !filled.known {
+        return Ok(());
+    }
+    let view = Told::View {
+        id: container.id().to_string(),
+        view: view(engine, container, Some(process), &filled.endpoints),
+        sockets: false,
+    };
+    match engine.networks().keeper.apply(&[view], &[]) {
+        Ok(_) => Ok(()),
+        // Another keeper, which was told of containers that run.
+        Err(_) => tell(
+            engine,
+            container,
+            Some(process),
+            &filled.sockets,
+            (&filled.endpoints, &[]),
+        ),
+    }
 }
 
 /// Fills the namespace of a process that waits at the gate, unless it was filled before, and has the
@@ -76,11 +129,13 @@ pub(crate) fn attach<'a>(
     process: ProcessRef,
     placement: &Placement,
     (filled, undo): (Option<Filled>, &mut Stack<'a>),
-) -> Result<BTreeMap<String, Endpoint>, Error> {
-    let namespace = open_namespace(process)?;
-    let filled = match filled {
-        None => fill(engine, container, namespace, placement)?,
-        Some(filled) => {
+) -> Result<Filled, Error> {
+    let filled = match (filled, open_namespace(process)) {
+        // Its command ran as soon as it was made, and is over.
+        (Some(filled), Err(Error::Network(NetworkError::Ended))) if filled.known => filled,
+        (_, Err(error)) => return Err(error),
+        (None, Ok(namespace)) => fill(engine, container, namespace, placement)?,
+        (Some(filled), Ok(namespace)) => {
             let same = sys::ns::same(&filled.namespace, &namespace)
                 .map_err(Error::kernel("compare network namespaces"))?;
             if !same {
@@ -90,6 +145,20 @@ pub(crate) fn attach<'a>(
             filled
         }
     };
+    if !filled.known {
+        present(engine, container, Some(process), (&filled, placement), undo)?;
+    }
+    Ok(filled)
+}
+
+/// Tells names and ports, with their undo.
+fn present<'a>(
+    engine: &'a Engine,
+    container: &'a Container,
+    process: Option<ProcessRef>,
+    (filled, placement): (&Filled, &Placement),
+    undo: &mut Stack<'a>,
+) -> Result<(), Error> {
     let Filled {
         endpoints, sockets, ..
     } = filled;
@@ -111,12 +180,11 @@ pub(crate) fn attach<'a>(
         engine,
         container,
         process,
-        &sockets,
-        (&endpoints, unpublished),
+        sockets,
+        (endpoints, unpublished),
     )?;
     lead_anew(&ports.rules);
-    engine.passed(step::NAMES)?;
-    Ok(endpoints)
+    engine.passed(step::NAMES)
 }
 
 /// Puts one interface into a namespace.
@@ -230,7 +298,7 @@ pub(super) fn listen(container: &Container, namespace: &OwnedFd) -> Result<[Owne
 pub(super) fn tell(
     engine: &Engine,
     container: &Container,
-    process: ProcessRef,
+    process: Option<ProcessRef>,
     sockets: &[OwnedFd; 2],
     (endpoints, ports): (&BTreeMap<String, Endpoint>, &[Published]),
 ) -> Result<(), Error> {
@@ -293,7 +361,7 @@ pub(crate) fn names(container: &Container, endpoint: &Endpoint) -> Vec<String> {
 pub(super) fn view(
     engine: &Engine,
     container: &Container,
-    process: ProcessRef,
+    process: Option<ProcessRef>,
     endpoints: &BTreeMap<String, Endpoint>,
 ) -> View {
     let spec = &container.fixed.spec.networking;
@@ -322,7 +390,7 @@ pub(super) fn view(
             .collect(),
         links: super::links::names(engine, container, endpoints),
         upstreams: asked,
-        process: Some(process),
+        process,
         ..View::default()
     }
 }

@@ -176,7 +176,7 @@ pub(super) fn retell(
     links::remember(engine, container, &endpoints);
     let told = Told::View {
         id: container.id().to_string(),
-        view: attach::view(engine, container, process, &endpoints),
+        view: attach::view(engine, container, Some(process), &endpoints),
         sockets: false,
     };
     engine

@@ -269,7 +269,7 @@ fn take_back(
     if let Some(process) = status.lifecycle.process() {
         model.apply(Told::View {
             id: container.id().to_string(),
-            view: attach::view(engine, container, process, &status.networks),
+            view: attach::view(engine, container, Some(process), &status.networks),
             sockets: false,
         });
     }

@@ -21,6 +21,7 @@ pub(super) fn mounts(input: &RenderInput<'_>) -> Result<Vec<Mount>, Error> {
     let mut all = kernel_mounts(input);
     all.extend(file_mounts(input));
     all.extend(init_mount(input));
+    all.push(cgroups(input));
     // Whatever the user mounts takes the place of ours.
     let keeps = |m: &Mount| {
         let taken = |target| targets.contains(target) || is_of_dev(m, &targets, input);
@@ -60,18 +61,28 @@ fn mount(target: &str, kind: &str, source: &str, options: &[&str]) -> Mount {
     mount
 }
 
-fn kernel_mounts(input: &RenderInput<'_>) -> Vec<Mount> {
-    let quiet = ["nosuid", "noexec", "nodev"];
-    let read_only: &[&str] = match input.spec.security.privileged {
+const QUIET: [&str; 3] = ["nosuid", "noexec", "nodev"];
+
+fn read_only(input: &RenderInput<'_>) -> &'static [&'static str] {
+    match input.spec.security.privileged {
         true => &[],
         false => &["ro"],
-    };
-    let cgroups: &[&str] = match input.spec.security.writable_cgroups {
+    }
+}
+
+/// The last of ours: its directories are made while the container's process makes all others.
+fn cgroups(input: &RenderInput<'_>) -> Mount {
+    let closed = match input.spec.security.writable_cgroups {
         true => &[],
-        false => read_only,
+        false => read_only(input),
     };
+    let options = [&QUIET, closed].concat();
+    mount("/sys/fs/cgroup", "cgroup", "cgroup", &options)
+}
+
+fn kernel_mounts(input: &RenderInput<'_>) -> Vec<Mount> {
     let fixed = vec![
-        mount("/proc", "proc", "proc", &quiet),
+        mount("/proc", "proc", "proc", &QUIET),
         mount(
             "/dev",
             "tmpfs",
@@ -91,14 +102,13 @@ fn kernel_mounts(input: &RenderInput<'_>) -> Vec<Mount> {
                 "gid=5",
             ],
         ),
-        mount("/sys", "sysfs", "sysfs", &[&quiet[..], read_only].concat()),
         mount(
-            "/sys/fs/cgroup",
-            "cgroup",
-            "cgroup",
-            &[&quiet[..], cgroups].concat(),
+            "/sys",
+            "sysfs",
+            "sysfs",
+            &[&QUIET, read_only(input)].concat(),
         ),
-        mount("/dev/mqueue", "mqueue", "mqueue", &quiet),
+        mount("/dev/mqueue", "mqueue", "mqueue", &QUIET),
     ];
     fixed.into_iter().chain(shm(input)).collect()
 }

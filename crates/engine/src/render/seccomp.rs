@@ -6,7 +6,7 @@
 mod custom;
 mod default;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use oci_spec::runtime::{
     Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder,
@@ -111,14 +111,14 @@ pub(super) fn filter(
     security: &Security,
     capabilities: &Set,
     host: &HostFacts,
-) -> Result<Option<LinuxSeccomp>, Error> {
+) -> Result<Option<Arc<LinuxSeccomp>>, Error> {
     let place = Place {
         capabilities: *capabilities,
         host,
     };
     match &security.seccomp {
         // Who is privileged and names a profile gets both.
-        SeccompProfile::Custom(json) => custom::filter(json, place),
+        SeccompProfile::Custom(json) => Ok(custom::filter(json, place)?.map(Arc::new)),
         _ if security.privileged => Ok(None),
         SeccompProfile::Unconfined => Ok(None),
         SeccompProfile::Default => usual(place).map(Some),
@@ -126,9 +126,9 @@ pub(super) fn filter(
 }
 
 /// The default filter. Of some hundred names, and for most containers the same: the last one is kept.
-fn usual(place: Place<'_>) -> Result<LinuxSeccomp, Error> {
+fn usual(place: Place<'_>) -> Result<Arc<LinuxSeccomp>, Error> {
     type Key = (Set, (u32, u32), &'static str);
-    static LAST: Mutex<Option<(Key, LinuxSeccomp)>> = Mutex::new(None);
+    static LAST: Mutex<Option<(Key, Arc<LinuxSeccomp>)>> = Mutex::new(None);
     let Place { capabilities, host } = place;
     let key = (capabilities, host.kernel, host.arch);
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,6 +142,7 @@ fn usual(place: Place<'_>) -> Result<LinuxSeccomp, Error> {
     filter.set_default_errno_ret(Some(1));
     filter.set_architectures(Some(architectures(host)));
     filter.set_syscalls(Some(rules(default::entries(), place)?));
+    let filter = Arc::new(filter);
     *last = Some((key, filter.clone()));
     Ok(filter)
 }

@@ -84,7 +84,7 @@ impl Case {
             mounts: self.spec.mounts.clone(),
             ..self.resolved.clone()
         };
-        spec(&RenderInput {
+        let input = RenderInput {
             id: &id,
             spec: &self.spec,
             resolved: &resolved,
@@ -99,7 +99,11 @@ impl Case {
             host: self.host.clone(),
             placed: &Placed::default(),
             ids: self.ids.as_ref(),
-        })
+        };
+        let mut spec = spec(&input)?;
+        let linux = spec.linux_mut().as_mut().unwrap();
+        linux.set_seccomp(filter(&input)?.map(Arc::unwrap_or_clone));
+        Ok(spec)
     }
 }
 

@@ -28,7 +28,9 @@ use crate::resctrl::ResctrlPlan;
 use crate::{CreateRequest, SharedRoot};
 
 use environment::Environment;
-pub(crate) use mounts::{LABEL, borrowed, cgroup_views, later, part, refused, sources, views};
+pub(crate) use mounts::{
+    LABEL, borrowed, cgroup_views, later, layers_ahead, part, refused, sources, views,
+};
 use mounts::{directory, root};
 pub(crate) use namespaces::{IdMaps, NamespacePlan};
 pub(crate) use net_devices::NetDevice;
@@ -285,7 +287,7 @@ fn check_annotations(spec: &Spec) -> Result<(), Error> {
 
 impl Plan {
     /// Opens or mounts the root, detached.
-    pub(crate) fn open_root(&mut self, request: &CreateRequest<'_>) -> Result<(), Error> {
+    pub(crate) fn open_root(&mut self, request: &mut CreateRequest<'_>) -> Result<(), Error> {
         if !self.namespaces.has_own_mounts() && !self.shares_mounts {
             let dir = directory(request.bundle, request.spec)?;
             self.root = Some(RootMount::Directory(dir));

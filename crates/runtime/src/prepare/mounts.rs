@@ -209,7 +209,7 @@ fn ids(mount: &SpecMount, options: &MountOptions, can_be: bool) -> Result<Option
 }
 
 /// Mounts the root, detached, or says what to mount where this kernel cannot.
-pub(crate) fn root(request: &CreateRequest<'_>, plan: &Plan) -> Result<RootMount, Error> {
+pub(crate) fn root(request: &mut CreateRequest<'_>, plan: &Plan) -> Result<RootMount, Error> {
     // What the host mounts below the root's directory comes in only where that was asked for.
     let ties = match plan.root_propagation {
         Some((Propagation::Slave, _)) => Propagation::Slave,
@@ -232,6 +232,10 @@ pub(crate) fn root(request: &CreateRequest<'_>, plan: &Plan) -> Result<RootMount
             "the first mount of the root file system",
             reason,
         ));
+    }
+    let laid = request.groundwork.as_mut();
+    if let Some(mounted) = laid.and_then(|laid| laid.take_root(first)) {
+        return Ok(RootMount::Ready(mounted));
     }
     let options = MountOptions::parse(&first.options);
     match first.kind.as_str() {
@@ -284,6 +288,17 @@ fn bind_root(path: &Path, ties: Propagation) -> Result<RootMount, Error> {
             format!("{} is no directory", path.display()),
         )),
     }
+}
+
+/// Layers as they are, mounted before there is a configuration; none of another kind of root, nor where
+/// they cannot be mounted so.
+pub(crate) fn layers_ahead(root: &Mount) -> Option<Mounted> {
+    let options = MountOptions::parse(&root.options);
+    let is_plain = root.kind == "overlay" && options.map_ids.is_none();
+    if !is_plain || root.target != Path::new("/") || !sys::overlay::can_be_detached() {
+        return None;
+    }
+    overlay_of_root(root, options).mount().ok()
 }
 
 fn overlay_of_root(mount: &Mount, mut options: MountOptions) -> Overlay {

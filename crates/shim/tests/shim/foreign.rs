@@ -169,7 +169,7 @@ fn another_runtimes_refusal_is_told() {
         let guest = with(runtime, Setup::new(&["/no/such/command"])).launch();
         let answer = guest
             .shim
-            .call(&Call::Create, &[])
+            .call(&Call::Create { filter: None }, &[])
             .and_then(|_| guest.shim.call(&Call::Start, &[]));
         let error = answer.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::CommandNotFound, "{error}");

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shim::log::{Line, Reader, Start, Stream};
-use shim::{AttachOptions, Call, ExitRecord, Launch, Notice, Program, Reply, Shim, Streams, Watch};
+use shim::{
+    AttachOptions, Call, ExitRecord, Filter, Launch, Notice, Program, Reply, Shim, Streams, Watch,
+};
 use types::{ExecId, ProcessRef};
 
 /// Longer than anything here takes, shorter than a hung test is worth.
@@ -259,7 +261,11 @@ pub(crate) struct Guest {
 
 impl Guest {
     pub(crate) fn create(self) -> Self {
-        let reply = self.shim.call(&Call::Create, &[]).unwrap();
+        self.create_with(None)
+    }
+
+    pub(crate) fn create_with(self, filter: Option<Filter>) -> Self {
+        let reply = self.shim.call(&Call::Create { filter }, &[]).unwrap();
         assert!(matches!(reply, Reply::Process(_)), "{reply:?}");
         self
     }

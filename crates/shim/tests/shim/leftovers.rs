@@ -13,7 +13,7 @@ fn a_failure_at_any_step_leaves_nothing() {
         let mut setup = Setup::new(&["sleep", "1000"]);
         setup.launch.fail_at = Some(step.to_owned());
         let guest = setup.launch();
-        let created = guest.shim.call(&Call::Create, &[]);
+        let created = guest.shim.call(&Call::Create { filter: None }, &[]);
         let answer = created.and_then(|_| guest.shim.call(&Call::Start, &[]));
         let Err(error) = answer else {
             // Not every step of the runtime is taken for every container.

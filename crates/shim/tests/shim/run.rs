@@ -69,7 +69,7 @@ fn a_command_that_does_not_exist_is_said_and_leaves_nothing() {
     let guest = Setup::new(&["/no/such/command"]).launch();
     let answer = guest
         .shim
-        .call(&Call::Create, &[])
+        .call(&Call::Create { filter: None }, &[])
         .and_then(|_| guest.shim.call(&Call::Start, &[]));
     let error = answer.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::CommandNotFound, "{error}");
@@ -91,8 +91,11 @@ fn calls_out_of_turn_are_conflicts() {
         }),
         ErrorKind::Conflict
     );
-    guest.shim.call(&Call::Create, &[]).unwrap();
-    assert_eq!(kind(Call::Create), ErrorKind::Conflict);
+    guest
+        .shim
+        .call(&Call::Create { filter: None }, &[])
+        .unwrap();
+    assert_eq!(kind(Call::Create { filter: None }), ErrorKind::Conflict);
     guest.start();
     assert_eq!(kind(Call::Start), ErrorKind::Conflict);
     assert_eq!(

@@ -1,6 +1,6 @@
 //! Shims that wait for their container.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -88,24 +88,25 @@ fn refusing(names: &[&str]) -> Value {
 }
 
 #[test]
-fn the_containers_own_filter_counts_whichever_was_expected() {
+fn a_compiled_filter_takes_the_place_of_the_configurations() {
     if !can_run() {
         return;
     }
     let _alone = alone();
     let program = shim_program();
-    let directories = &["mkdir", "mkdirat"];
-    let links = &["symlink", "symlinkat"];
-    program.expect_filter(&serde_json::from_value(refusing(directories)).unwrap());
-    for (refused, ended) in [(directories, "1 0"), (links, "0 1")] {
+    let directories = refusing(&["mkdir", "mkdirat"]);
+    let links = refusing(&["symlink", "symlinkat"]);
+    let compiled = Arc::new(serde_json::from_value(directories).unwrap());
+    let compiled = program.filters.compiled(&compiled).unwrap();
+    for (filter, ended) in [(Some(compiled), "1 0"), (None, "0 1")] {
         prepared(&program);
         let script = "busybox mkdir /a; a=$?; busybox ln -s x /b; echo $a $?";
         let guest = Setup::shell(script).launch_by(&program);
         let path = guest.dir.path().join("config.json");
         let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        config["linux"]["seccomp"] = refusing(refused);
+        config["linux"]["seccomp"] = links.clone();
         std::fs::write(&path, config.to_string()).unwrap();
-        let guest = guest.create();
+        let guest = guest.create_with(filter);
         guest.start();
         assert_eq!(guest.wait().code, 0);
         assert_eq!(guest.logged(Stream::Stdout).trim(), ended);

@@ -67,6 +67,9 @@ pub struct Capabilities {
     pub devices: bool,
 }
 
+/// `CGROUP_SUPER_MAGIC` and `CGROUP2_SUPER_MAGIC` (statfs(2)).
+const MAGIC: [rustix::fs::FsWord; 2] = [0x0027_e0eb, 0x6367_7270];
+
 /// Controllers of version 1 by the names that mount options use.
 const V1_CONTROLLERS: [&str; 15] = [
     "blkio",
@@ -99,6 +102,16 @@ impl Layout {
             return Err(Error::NotMounted);
         }
         Ok(layout)
+    }
+
+    /// Whether each hierarchy is mounted where it was found: to look takes a tenth of the time that reading
+    /// takes.
+    pub fn is_there(&self) -> bool {
+        let is_cgroup = |hierarchy: &Hierarchy| {
+            let found = rustix::fs::statfs(&hierarchy.mount);
+            found.is_ok_and(|found| MAGIC.contains(&found.f_type))
+        };
+        self.v1.iter().chain(&self.v2).all(is_cgroup)
     }
 
     /// The hierarchies in the text of a mountinfo file. A hierarchy mounted twice counts once; the

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
@@ -137,6 +138,9 @@ pub(super) fn tree(dir: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
     let mut next = 0;
     while let Some(dir) = found.get(next).cloned() {
         next += 1;
+        if is_childless(&dir) {
+            continue;
+        }
         let entries = match fs::read_dir(&dir) {
             Ok(entries) => entries,
             Err(e) if is_gone(&e) => continue,
@@ -154,6 +158,13 @@ pub(super) fn tree(dir: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
         found.extend(subdirs.map(|e| e.path()));
     }
     Ok(found)
+}
+
+/// Whether it has no directories for sure, as nearly all have none: each counts as a link to it, and to look
+/// at the number takes a tenth of the time that a listing takes, with a file for each of the controller's knobs.
+fn is_childless(dir: &Path) -> bool {
+    const OWN_LINKS: u64 = 2;
+    fs::symlink_metadata(dir).is_ok_and(|dir| dir.nlink() == OWN_LINKS)
 }
 
 impl Dir {

@@ -78,6 +78,39 @@ struct FilterProgram {
 }
 
 impl Program {
+    /// Its instructions, as the kernel has them in memory; none of one that asks somebody, whose installation
+    /// takes more than they say.
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        if self.has_listener {
+            return None;
+        }
+        let bytes = self.instructions.iter().flat_map(|insn| {
+            let [a, b] = insn.code.to_ne_bytes();
+            let [c, d, e, f] = insn.value.to_ne_bytes();
+            [a, b, insn.if_true, insn.if_false, c, d, e, f]
+        });
+        Some(bytes.collect())
+    }
+
+    /// A program of those bytes; none where they are no instructions. Whether the kernel takes them is told when it
+    /// is installed.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (chunks, []) = bytes.as_chunks::<8>() else {
+            return None;
+        };
+        let instruction = |[a, b, if_true, if_false, value @ ..]: &[u8; 8]| Insn {
+            code: u16::from_ne_bytes([*a, *b]),
+            if_true: *if_true,
+            if_false: *if_false,
+            value: u32::from_ne_bytes(*value),
+        };
+        let instructions: Vec<Insn> = chunks.iter().map(instruction).collect();
+        (!instructions.is_empty()).then_some(Self {
+            instructions,
+            has_listener: false,
+        })
+    }
+
     /// How many instructions it has.
     pub fn len(&self) -> usize {
         self.instructions.len()

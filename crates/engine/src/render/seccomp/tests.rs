@@ -39,7 +39,7 @@ fn rendered(
         ..Security::default()
     };
     let set = of_container(&security, host)?;
-    filter(&security, &set, host).map(Option::unwrap)
+    filter(&security, &set, host).map(|filter| Arc::unwrap_or_clone(filter.unwrap()))
 }
 
 /// The facts of the published profile as a profile in Docker's format. A line that is not indented

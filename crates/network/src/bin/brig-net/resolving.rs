@@ -86,22 +86,17 @@ impl Resolving {
             let number = number.ok_or_else(|| {
                 Failure::invalid(format!("container {id} has no sockets to ask by"))
             })?;
+            self.watch_process(poller, number, view)?;
             self.resolver.set_view(number, view);
             return Ok(());
         };
         self.remove_view(poller, id);
         let number = self.number();
-        let process = view.process.and_then(|process| {
-            let pidfd = sys::proc::open(process).ok().flatten()?;
-            Some((process, pidfd))
-        });
         let watched = [
             (datagrams.as_fd(), Token::Datagrams(number)),
             (streams.as_fd(), Token::Streams(number)),
         ];
-        let end = process.iter();
-        let end = end.map(|(_, pidfd)| (pidfd.as_fd(), Token::Process(number)));
-        for (fd, token) in watched.into_iter().chain(end) {
+        for (fd, token) in watched {
             poller
                 .add(fd, token.into(), Interest::READ)
                 .map_err(Failure::of(format!("wait for questions of container {id}")))?;
@@ -111,12 +106,36 @@ impl Resolving {
             datagrams,
             streams,
             streams_watched: Some(Interest::READ),
-            process,
+            process: None,
             open: 0,
         };
         self.desks.insert(number, desk);
         self.by_id.insert(id.to_owned(), number);
+        self.watch_process(poller, number, view)?;
         self.resolver.set_view(number, view);
+        Ok(())
+    }
+
+    /// Whose process it is; a container may be known before it has one.
+    fn watch_process(&mut self, poller: &Poller, number: u32, view: &View) -> Result<(), Failure> {
+        let Some(desk) = self.desks.get_mut(&number) else {
+            return Ok(());
+        };
+        let known = desk.process.as_ref().map(|(process, _)| *process);
+        let Some(process) = view.process.filter(|process| known != Some(*process)) else {
+            return Ok(());
+        };
+        // One that has ended by now is for the daemon to tell of.
+        let Some(pidfd) = sys::proc::open(process).ok().flatten() else {
+            return Ok(());
+        };
+        let watched = poller.add(&pidfd, Token::Process(number).into(), Interest::READ);
+        watched.map_err(Failure::of(format!(
+            "watch the process of container {}",
+            desk.id
+        )))?;
+        // Closed, the one before is no longer watched.
+        desk.process = Some((process, pidfd));
         Ok(())
     }
 

@@ -317,6 +317,7 @@ impl Bundle {
             start_at_once,
             network: self.network.take(),
             filter: None,
+            groundwork: None,
             cgroup_driver: global.driver,
             rootless: global.rootless,
             preserve_fds: making.passed.count(),

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use oci_spec::runtime::{LinuxResources, Mount, Process, Spec};
-use shim::protocol::{self, AttachOptions, Call, Notice, Reply, State, Streams};
+use runtime::CompiledFilter;
+use shim::protocol::{self, AttachOptions, Call, Filter, Notice, Reply, State, Streams};
 use sys::pidfd::Exit;
 use sys::socket;
 use types::{ErrorKind, ExecId, ProcessRef, Signal};
@@ -21,6 +22,12 @@ use crate::streams;
 
 /// Longer than any configuration, seccomp profile included.
 const CONFIG_LIMIT: usize = 16 << 20;
+
+/// Without its filter no container is made.
+fn compiled(filter: &Filter) -> Result<CompiledFilter, Failure> {
+    let broken = || Failure::new(ErrorKind::Invalid, "the compiled filter is none".to_owned());
+    filter.compiled().ok_or_else(broken)
+}
 
 /// Exec sessions at one time. Each keeps a few descriptors and buffers in this one process.
 const MAX_EXECS: usize = 1000;
@@ -89,7 +96,7 @@ impl Server {
     ) -> Result<Option<Reply>, Failure> {
         let client = fds.into_iter().next();
         let reply = match call {
-            Call::Create => self.create(),
+            Call::Create { filter } => self.create(filter.as_ref()),
             Call::Start => self.start(),
             Call::Attach(options) => self.attach(client, options),
             Call::Exec {
@@ -114,12 +121,12 @@ impl Server {
         reply.map(Some)
     }
 
-    fn create(&mut self) -> Result<Reply, Failure> {
+    fn create(&mut self, filter: Option<&Filter>) -> Result<Reply, Failure> {
         if self.phase != Phase::Empty {
             return Err(Failure::conflict("the container has been created already"));
         }
         let logged = self.launch.log.as_ref().is_some_and(|path| path.exists());
-        let answer = self.try_create();
+        let answer = self.try_create(filter);
         if answer.is_err() {
             self.end(Instant::now());
             if let (false, Some(path)) = (logged, &self.launch.log) {
@@ -130,8 +137,9 @@ impl Server {
         answer
     }
 
-    fn try_create(&mut self) -> Result<Reply, Failure> {
+    fn try_create(&mut self, filter: Option<&Filter>) -> Result<Reply, Failure> {
         fail_at(&self.launch, "shim-config")?;
+        let filter = filter.map(compiled).transpose()?;
         let spec = self.read_spec()?;
         fail_at(&self.launch, "shim-log")?;
         let log = open_log(&self.launch)?;
@@ -143,7 +151,7 @@ impl Server {
             stderr: true,
         };
         let (stdio, half) = streams::make(terminal, self.launch.console_size, wanted)?;
-        let made = self.backend.create(&spec, stdio)?;
+        let made = self.backend.create(&spec, filter.as_ref(), stdio)?;
         self.session.set_log(log);
         self.session
             .connect(half.complete(made.terminal), &mut self.tools);

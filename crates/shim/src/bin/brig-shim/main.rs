@@ -32,10 +32,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
-use std::time::Duration;
 
-use oci_spec::runtime::LinuxSeccomp;
-use runtime::{FilterAhead, Network};
+use runtime::{Groundwork, Network};
 use shim::protocol::{self, Launch, Reply};
 use sys::process::CommandLine;
 use sys::{event, socket, spawn};
@@ -87,11 +85,8 @@ fn leave_word(text: &str) {
 fn keep() -> Result<(), Failure> {
     let first = spawn::inherited(FIRST).map_err(Failure::of("take the first connection"))?;
     settle_in()?;
-    let mut spare = is_spare().then(Spare::make).transpose()?;
-    if let Some(spare) = &mut spare {
-        spare.show(&first)?;
-        spare.compile_ahead(&first)?;
-    }
+    let spare = is_spare().then(Spare::make).transpose()?;
+    spare.as_ref().map_or(Ok(()), |spare| spare.show(&first))?;
     let Some(message) = socket::receive(&first).map_err(Failure::of("receive what to launch"))?
     else {
         // The daemon died before it said anything: there is nothing to keep.
@@ -110,14 +105,10 @@ fn is_spare() -> bool {
         .starts_with(protocol::SPARE.as_bytes())
 }
 
-/// How long nobody must have called before it is made use of that nobody does: what was started just
-/// before, or is started next, needs the processors more.
-const PAUSE: Duration = Duration::from_millis(3);
-
 /// What is made while nobody waits for it.
 struct Spare {
     network: Network,
-    filter: Option<FilterAhead>,
+    groundwork: Groundwork,
     title: CommandLine,
 }
 
@@ -131,23 +122,10 @@ impl Spare {
         socket::send(first, b"{}", fds).map_err(Failure::of("show the network that was made"))
     }
 
-    /// Compiles the filter that the daemon expects the container to have.
-    fn compile_ahead(&mut self, first: &OwnedFd) -> Result<(), Failure> {
-        let action = "hear which filter is expected";
-        let expected = socket::receive(first).map_err(Failure::of(action))?;
-        let called = event::readable_within(first, PAUSE).map_err(Failure::of(action))?;
-        if let (Some(expected), false) = (expected, called) {
-            // One that cannot be compiled is refused when a container has it.
-            let expected: Option<LinuxSeccomp> = protocol::decode(&expected.bytes).unwrap_or(None);
-            self.filter = expected.and_then(|filter| FilterAhead::compile(filter).ok());
-        }
-        Ok(())
-    }
-
     fn make() -> Result<Self, Failure> {
         Ok(Self {
             network: Network::make()?,
-            filter: None,
+            groundwork: Groundwork::survey(),
             title: CommandLine::find().map_err(Failure::of("find the own command line"))?,
         })
     }
@@ -163,7 +141,7 @@ fn prepare(launch: &[u8], spare: Option<Spare>) -> Result<Server, Failure> {
             .set(&[OsStr::new("brig-shim"), launch.dir.as_os_str()]);
         Ahead {
             network: Some(spare.network),
-            filter: spare.filter,
+            groundwork: spare.groundwork,
         }
     });
     Server::new(launch, ahead)

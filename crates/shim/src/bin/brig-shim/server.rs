@@ -24,6 +24,10 @@ use crate::source::{Source, Token};
 /// How long clients that do not read may keep this process after its container has ended.
 const LINGER: Duration = Duration::from_secs(10);
 
+/// How long those who were told of the end have the processor, before what nobody waits for takes it: the kernel
+/// may wake them where this process runs, and lets them wait.
+const COURTESY: Duration = Duration::from_micros(100);
+
 /// How long to let a listener alone that cannot accept: usually for want of descriptors, of this
 /// process or, which it is never told the end of, of the whole machine.
 const BREATH: Duration = Duration::from_millis(100);
@@ -141,6 +145,7 @@ impl Server {
     /// Serves until the container has ended and everybody knows.
     pub(crate) fn run(mut self, first: OwnedFd) -> Result<(), Failure> {
         self.add_connection(first);
+        self.backend.prepare();
         let mut events = Vec::new();
         while !self.is_over() {
             let limit = self
@@ -366,6 +371,7 @@ impl Server {
         self.trouble = exit_record::write(&self.launch.exit_record, &record, watched).err();
         self.notify(&Notice::Exited(record));
         self.session.close_clients(&mut self.tools);
+        std::thread::sleep(COURTESY);
         self.end(Instant::now() + LINGER);
     }
 

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxResources, Mount as OciMount, Process, Spec};
-use runtime::{Container, CreateRequest, Created, ExecRequest, Joining, Network, Stdio};
+use runtime::{
+    CompiledFilter, Container, CreateRequest, Created, ExecRequest, Joining, Network, Stdio,
+};
 use shim::protocol::Launch;
 use types::{Mount, Signal};
 
@@ -46,7 +48,16 @@ impl Linked {
 }
 
 impl Backend for Linked {
-    fn create(&mut self, spec: &Spec, stdio: Stdio) -> Result<Made, Failure> {
+    fn prepare(&mut self) {
+        self.ahead.groundwork.lay(&self.rootfs);
+    }
+
+    fn create(
+        &mut self,
+        spec: &Spec,
+        filter: Option<&CompiledFilter>,
+        stdio: Stdio,
+    ) -> Result<Made, Failure> {
         let mut created = runtime::create(CreateRequest {
             id: &self.id,
             bundle: &self.bundle,
@@ -58,7 +69,8 @@ impl Backend for Linked {
             parent_death_signal: Some(Signal::KILL),
             gate: None,
             network: self.ahead.network.take().or_else(|| Network::begin(spec)),
-            filter: self.ahead.filter.as_ref(),
+            filter,
+            groundwork: Some(std::mem::take(&mut self.ahead.groundwork)),
             cgroup_driver: runtime::CgroupDriver::Direct,
             rootless: runtime::Rootless::No,
             preserve_fds: 0,

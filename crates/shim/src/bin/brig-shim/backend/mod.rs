@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use oci_spec::runtime::{LinuxResources, Mount as OciMount, Process, Spec};
-use runtime::{FilterAhead, Joining, Network, Stdio};
+use runtime::{CompiledFilter, Groundwork, Joining, Network, Stdio};
 use shim::protocol::Launch;
 use types::{Mount, ProcessRef, Signal};
 
@@ -16,8 +16,17 @@ use crate::failure::Failure;
 /// The life of one container, call by call, in this order: `create`, `start`, any number of `exec`
 /// and `kill`, and `destroy` when its first process has been reaped.
 pub(crate) trait Backend {
-    /// Makes the container; its process waits. A failure leaves nothing.
-    fn create(&mut self, spec: &Spec, stdio: Stdio) -> Result<Made, Failure>;
+    /// Makes what needs no configuration, while that is being written.
+    fn prepare(&mut self) {}
+
+    /// Makes the container; its process waits. A failure leaves nothing. A filter takes the place of the
+    /// configuration's.
+    fn create(
+        &mut self,
+        spec: &Spec,
+        filter: Option<&CompiledFilter>,
+        stdio: Stdio,
+    ) -> Result<Made, Failure>;
 
     /// Lets the command run. A failure leaves nothing.
     fn start(&mut self) -> Result<(), Failure>;
@@ -72,7 +81,7 @@ pub(crate) struct Made {
 #[derive(Debug, Default)]
 pub(crate) struct Ahead {
     pub(crate) network: Option<Network>,
-    pub(crate) filter: Option<FilterAhead>,
+    pub(crate) groundwork: Groundwork,
 }
 
 /// The one the launch asks for. Ours may be given what is there already.

@@ -18,7 +18,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxResources, Mount as OciMount, Process, Spec};
-use runtime::{Joining, Stdio};
+use runtime::{CompiledFilter, Joining, Stdio};
 use shim::protocol::Launch;
 use sys::cgroup::{Cgroup, Layout};
 use types::{ErrorKind, Mount, ProcessRef, Signal};
@@ -113,7 +113,16 @@ impl Foreign {
 }
 
 impl Backend for Foreign {
-    fn create(&mut self, spec: &Spec, stdio: Stdio) -> Result<Made, Failure> {
+    fn create(
+        &mut self,
+        spec: &Spec,
+        filter: Option<&CompiledFilter>,
+        stdio: Stdio,
+    ) -> Result<Made, Failure> {
+        if filter.is_some() {
+            let reason = "another runtime takes its filter from the configuration";
+            return Err(Failure::new(ErrorKind::Invalid, reason));
+        }
         self.try_create(spec, stdio).inspect_err(|_| {
             // What is told is why it could not be made, not what of it could not be removed.
             let _ = self.command.run(&["delete", "--force", &self.id]);
