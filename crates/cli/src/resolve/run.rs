@@ -394,7 +394,15 @@ mod tests {
     fn said(line: &str) -> String {
         let spec = plan(line).unwrap().spec;
         let value = |spec: &ContainerSpec| serde_json::to_value(spec).unwrap();
-        let (ours, nothing) = (value(&spec), value(&ContainerSpec::default()));
+        // The daemon knows which driver is meant where none is named.
+        let nothing = ContainerSpec {
+            log: LogConfig {
+                driver: String::new(),
+                ..LogConfig::default()
+            },
+            ..ContainerSpec::default()
+        };
+        let (ours, nothing) = (value(&spec), value(&nothing));
         let differ = ours
             .as_object()
             .unwrap()
