@@ -23,6 +23,15 @@ pub(crate) struct Question<'a> {
     removed: bool,
 }
 
+/// Whose exit code is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// Of one that was being started when the daemon went away.
+    Begun,
+    /// Of one that was known to run.
+    Started,
+}
+
 impl<'a> Question<'a> {
     /// About this container.
     pub(crate) fn new(daemon: &'a Daemon, id: &'a str, removed: bool) -> Self {
@@ -42,11 +51,21 @@ impl<'a> Question<'a> {
             .await?)
     }
 
-    /// The same about one that is being started by the request that made it; fails as that start does.
-    pub(crate) async fn ask_when_begun(&self) -> Result<Waiting<'a>, CliError> {
+    /// The same about one that is being started by the request that made it; fails as that start does. A daemon
+    /// that goes away meanwhile is waited for: the container may run, with a shim that serves its streams.
+    pub(crate) async fn ask_when_begun(&self, ended: &AtomicBool) -> Result<Waiting<'a>, CliError> {
+        match self.begun().await {
+            Ok(waiting) => Ok(waiting),
+            Err(error @ Error::Refused { .. }) => Err(error.into()),
+            Err(_) => self.again(ended, About::Begun).await,
+        }
+    }
+
+    async fn begun(&self) -> Result<Waiting<'a>, Error> {
         let client = &self.daemon.client;
-        let condition = self.condition(true);
-        Ok(client.container_wait_begun(self.id, condition).await?)
+        client
+            .container_wait_begun(self.id, self.condition(true))
+            .await
     }
 
     fn condition(&self, next: bool) -> &'static str {
@@ -84,11 +103,20 @@ impl<'a> Question<'a> {
     }
 
     async fn ask_again(&self, ended: &AtomicBool) -> Result<Waiting<'a>, CliError> {
+        self.again(ended, About::Started).await
+    }
+
+    /// Asks until a daemon answers.
+    async fn again(&self, ended: &AtomicBool, about: About) -> Result<Waiting<'a>, CliError> {
         let mut deadline = None;
         let mut revived = false;
         loop {
             let condition = Some(self.condition(false));
-            match self.daemon.client.container_wait(self.id, condition).await {
+            let answer = match about {
+                About::Begun => self.begun().await,
+                About::Started => self.daemon.client.container_wait(self.id, condition).await,
+            };
+            match answer {
                 Ok(waiting) => return Ok(waiting),
                 Err(Error::Refused { status: 404, .. }) => return Err(self.unknown("removed it")),
                 Err(error @ Error::Refused { .. }) => return Err(error.into()),

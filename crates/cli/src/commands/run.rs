@@ -104,19 +104,22 @@ async fn in_foreground(
     let ended = AtomicBool::new(false);
     let (session, waiting) = match begun {
         // Its streams are served while it is being started.
-        Some(connection) => (
-            Some(Session::begin(connection, &wish)?),
-            question.ask_when_begun().await?,
-        ),
+        Some(connection) => (Some(Session::begin(connection, &wish)?), None),
         None => {
             let (connection, waiting) = start(context, plan, id, (&attach, &question)).await?;
             let begin = |connection| Session::begin(connection, &wish);
-            (connection.map(begin).transpose()?, waiting)
+            (connection.map(begin).transpose()?, Some(waiting))
         }
+    };
+    let answer = async {
+        let waiting = match waiting {
+            Some(waiting) => waiting,
+            None => question.ask_when_begun(&ended).await?,
+        };
+        question.answer(waiting, &ended).await
     };
     let Some(session) = session else {
         ended.store(true, Ordering::Relaxed);
-        let answer = question.answer(waiting, &ended);
         return signals.during(daemon, target, answer).await?;
     };
     if wish.tty && plan.attach.stdin {
@@ -131,7 +134,7 @@ async fn in_foreground(
         ended.store(true, Ordering::Relaxed);
         end
     };
-    finish(served, question.answer(waiting, &ended)).await
+    finish(served, answer).await
 }
 
 /// Attaches, waits, and starts what has only been made.

@@ -254,10 +254,7 @@ fn run<'a>(
     making.open_gate()?;
     let process = making.started()?;
     engine.passed(step::START)?;
-    let settled = |filled| network::attach::settle(engine, container, process, filled);
-    let settled = filled.as_ref().map_or(Ok(()), settled);
-    settled.map_err(Error::at_start)?;
-    let endpoints = filled.map(Filled::into_endpoints).unwrap_or_default();
+    let endpoints = filled.as_ref().map(Filled::endpoints).unwrap_or_default();
     record(
         engine,
         container,
@@ -265,6 +262,9 @@ fn run<'a>(
         &shim,
         (endpoints, placement.ports),
     )?;
+    if let Some(filled) = &filled {
+        network::attach::settle(engine, container, process, filled);
+    }
     Ok(Started {
         shim,
         watch,

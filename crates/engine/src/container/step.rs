@@ -333,7 +333,7 @@ fn execute<'a>(
     making.open_gate()?;
     let started = making.started()?;
     if let Some(filled) = &filled {
-        network::attach::settle(engine, container, started, filled)?;
+        network::attach::settle(engine, container, started, filled);
     }
     tracing::debug!(pid = started.pid, "a step of a build runs");
     read_output(output, out).map_err(Error::io("read what a step of a build writes"))?;

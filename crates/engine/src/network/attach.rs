@@ -47,8 +47,8 @@ pub(crate) struct Filled {
 
 impl Filled {
     /// What is there, by the networks' names.
-    pub(crate) fn into_endpoints(self) -> BTreeMap<String, Endpoint> {
-        self.endpoints
+    pub(crate) fn endpoints(&self) -> BTreeMap<String, Endpoint> {
+        self.endpoints.clone()
     }
 }
 
@@ -93,31 +93,25 @@ pub(crate) fn introduce<'a>(
 }
 
 /// Whose process a container is that was introduced before it had one: with its end its names and ports are gone,
-/// daemon or not.
-pub(crate) fn settle(
-    engine: &Engine,
-    container: &Container,
-    process: ProcessRef,
-    filled: &Filled,
-) -> Result<(), Error> {
+/// daemon or not. By then it runs, and goes on without that.
+pub(crate) fn settle(engine: &Engine, container: &Container, process: ProcessRef, filled: &Filled) {
     if !filled.known {
-        return Ok(());
+        return;
     }
     let view = Told::View {
         id: container.id().to_string(),
         view: view(engine, container, Some(process), &filled.endpoints),
         sockets: false,
     };
-    match engine.networks().keeper.apply(&[view], &[]) {
-        Ok(_) => Ok(()),
-        // Another keeper, which was told of containers that run.
-        Err(_) => tell(
-            engine,
-            container,
-            Some(process),
-            &filled.sockets,
-            (&filled.endpoints, &[]),
-        ),
+    if engine.networks().keeper.apply(&[view], &[]).is_ok() {
+        return;
+    }
+    // Another keeper, which was told of containers that run.
+    let (sockets, endpoints) = (&filled.sockets, &filled.endpoints);
+    let told = tell(engine, container, Some(process), sockets, (endpoints, &[]));
+    if let Err(error) = told {
+        tracing::warn!(container = %container.id(), error = %error.chain(),
+            "cannot tell whose process a container is");
     }
 }
 

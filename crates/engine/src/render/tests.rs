@@ -618,7 +618,7 @@ fn the_users_mounts_take_the_place_of_ours() {
         .collect();
     assert_eq!(
         order.join(" "),
-        "/proc /dev /dev/pts /sys /sys/fs/cgroup /dev/mqueue /dev/shm /etc /x /x/y \
+        "/proc /dev /dev/pts /sys /dev/mqueue /dev/shm /sys/fs/cgroup /etc /x /x/y \
          /etc/resolv.conf /etc/hostname /etc/hosts"
     );
 }
