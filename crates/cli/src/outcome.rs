@@ -51,14 +51,22 @@ impl<'a> Question<'a> {
             .await?)
     }
 
-    /// The same about one that is being started by the request that made it; fails as that start does. A daemon
-    /// that goes away meanwhile is waited for: the container may run, with a shim that serves its streams.
-    pub(crate) async fn ask_when_begun(&self, ended: &AtomicBool) -> Result<Waiting<'a>, CliError> {
+    /// The same about one that is being started by the request that made it; fails as that start does. None when
+    /// the daemon goes away meanwhile: the container may run, with a shim that serves its streams.
+    pub(crate) async fn ask_begun(&self) -> Result<Option<Waiting<'a>>, CliError> {
         match self.begun().await {
-            Ok(waiting) => Ok(waiting),
+            Ok(waiting) => Ok(Some(waiting)),
             Err(error @ Error::Refused { .. }) => Err(error.into()),
-            Err(_) => self.again(ended, About::Begun).await,
+            Err(_) => Ok(None),
         }
+    }
+
+    /// The same, of the next daemon.
+    pub(crate) async fn ask_begun_again(
+        &self,
+        ended: &AtomicBool,
+    ) -> Result<Waiting<'a>, CliError> {
+        self.again(ended, About::Begun).await
     }
 
     async fn begun(&self) -> Result<Waiting<'a>, Error> {

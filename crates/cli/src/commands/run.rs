@@ -103,8 +103,11 @@ async fn in_foreground(
     let target = Target::Container(id);
     let ended = AtomicBool::new(false);
     let (session, waiting) = match begun {
-        // Its streams are served while it is being started.
-        Some(connection) => (Some(Session::begin(connection, &wish)?), None),
+        Some(connection) => {
+            // Nothing of it is shown before its start is recorded: who has seen something misses no daemon.
+            let waiting = question.ask_begun().await?;
+            (Some(Session::begin(connection, &wish)?), waiting)
+        }
         None => {
             let (connection, waiting) = start(context, plan, id, (&attach, &question)).await?;
             let begin = |connection| Session::begin(connection, &wish);
@@ -114,7 +117,7 @@ async fn in_foreground(
     let answer = async {
         let waiting = match waiting {
             Some(waiting) => waiting,
-            None => question.ask_when_begun(&ended).await?,
+            None => question.ask_begun_again(&ended).await?,
         };
         question.answer(waiting, &ended).await
     };
