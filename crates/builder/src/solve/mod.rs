@@ -50,7 +50,7 @@ pub use failure::Failure;
 pub use files::{Files, tar};
 pub use given::{Given, ignored, leave_out, read_file, read_in};
 pub use image::{Build, Built, ImageOutput, WrittenImage};
-pub use known::Known;
+pub use known::{Change, Known, Noted};
 pub use memory::Memory;
 pub use named::NamedCache;
 pub use progress::{Event, Progress, Silent, Status, Time, VertexState};

@@ -275,8 +275,7 @@ impl Run<'_> {
                 Reads::Nothing => "nothing".to_owned(),
                 Reads::All => self.identity(files)?,
                 Reads::Files(selections) => {
-                    let read = |root: &sys::dir::Dir| digest::selections(root, &selections);
-                    format!("files {}", self.remembered(files, &selections, read)?)
+                    format!("files {}", self.remembered(files, &selections)?)
                 }
             };
             sum.update(format!("\n{number} {read}"));
@@ -285,12 +284,8 @@ impl Run<'_> {
     }
 
     /// A digest of files: of those that do not change only once.
-    fn remembered(
-        &self,
-        files: &Files,
-        selections: &[Selection],
-        read: impl FnOnce(&sys::dir::Dir) -> Result<Digest, Failure> + Send,
-    ) -> Result<Digest, Failure> {
+    fn remembered(&self, files: &Files, selections: &[Selection]) -> Result<Digest, Failure> {
+        let read = |root: &sys::dir::Dir| digest::selections(root, selections);
         match &files.kind {
             Kind::Layers(layers) => {
                 let what = format!("{} {selections:?}", chain(layers));
@@ -305,18 +300,10 @@ impl Run<'_> {
                 known.insert(what, found.clone());
                 Ok(found)
             }
-            Kind::Tree(tree) => {
-                let Some(known) = &tree.known else {
-                    return files.with_root(read);
-                };
-                let what = format!("{selections:?}");
-                if let Some(known) = known.get(&what) {
-                    return Ok(known);
-                }
-                let found = files.with_root(read)?;
-                known.add(what, found.clone());
-                Ok(found)
-            }
+            Kind::Tree(tree) => match &tree.known {
+                Some(known) => files.with_root(|root| digest::known(root, selections, known)),
+                None => files.with_root(read),
+            },
             Kind::Upon(..) => files.with_root(read),
         }
     }
@@ -327,8 +314,7 @@ impl Run<'_> {
             Kind::Layers(layers) => Ok(format!("layers {}", chain(layers))),
             Kind::Tree(_) | Kind::Upon(..) => {
                 let all = [Selection::default()];
-                let read = |root: &sys::dir::Dir| digest::selections(root, &all);
-                Ok(format!("tree {}", self.remembered(files, &all, read)?))
+                Ok(format!("tree {}", self.remembered(files, &all)?))
             }
         }
     }

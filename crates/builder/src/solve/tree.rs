@@ -113,7 +113,7 @@ pub(super) fn names(dir: &Dir, path: &str) -> Result<Vec<OsString>, Failure> {
     Ok(names)
 }
 
-fn is_pattern(part: &str) -> bool {
+pub(super) fn is_pattern(part: &str) -> bool {
     part.contains(['*', '?', '[', '\\'])
 }
 

@@ -17,7 +17,7 @@ use types::Digest;
 
 use sha2::Digest as _;
 
-use crate::solve::Known;
+use crate::solve::{Known, Noted};
 
 /// More bytes than any has.
 const LONGEST: u64 = 16 << 20;
@@ -61,7 +61,7 @@ impl Stamp {
 struct Written {
     stamp: Stamp,
     list: Option<String>,
-    digests: BTreeMap<String, String>,
+    digests: BTreeMap<String, Noted>,
 }
 
 impl Content {
@@ -97,7 +97,7 @@ pub(super) fn take(directory: &Path) -> Option<Content> {
     }
     Some(Content {
         list: written.list,
-        known: Arc::new(Known::read(&written.digests)?),
+        known: Arc::new(Known::read(written.digests)?),
         stamp: Some(stamp),
     })
 }

@@ -166,8 +166,9 @@ impl Held {
     /// What is known of the files that are in it now, as they were `received` into it. It is written down
     /// when the directory is left, for the next daemon.
     pub fn received(&self, received: &Received) -> Arc<Known> {
-        let before = self.before.as_ref().filter(|_| !received.changed);
+        let before = self.before.as_ref();
         let known = before.map_or_else(Arc::default, |before| before.known.clone());
+        known.forget(&received.changes);
         let content = Content {
             list: received.list.clone(),
             known: known.clone(),
@@ -220,10 +221,20 @@ fn size(path: &Path) -> u64 {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test's own files")]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::solve::{Change, Noted};
 
     fn kept(root: PathBuf) -> Kept {
         Kept::new(root, |path| fs::remove_dir_all(path).unwrap())
+    }
+
+    /// What a builder has found out about what is at "x".
+    fn noted() -> BTreeMap<String, Noted> {
+        let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let noted = serde_json::json!({"2 what": {"digest": empty, "read": ["x"]}});
+        serde_json::from_value(noted).unwrap()
     }
 
     #[test]
@@ -251,23 +262,28 @@ mod tests {
     fn of_files_that_have_not_changed_is_known_what_was() {
         let temporary = tempfile::tempdir().unwrap();
         let kept = kept(temporary.path().join("files"));
-        let now = |changed| Received {
-            changed,
-            ..Received::default()
+        let take = |name: &str, changes: &[Change]| {
+            kept.take(name).unwrap().received(&Received {
+                changes: changes.to_vec(),
+                ..Received::default()
+            })
         };
-        let take = |changed| kept.take("a").unwrap().received(&now(changed));
-        let known = take(true);
-        assert!(Arc::ptr_eq(&take(false), &known));
-        let changed = take(true);
-        assert!(!Arc::ptr_eq(&changed, &known));
+        let learn = |known: &Known| known.extend(Known::read(noted()).unwrap());
+        let first = take("a", &[Change::all("x")]);
+        assert!(first.written().is_empty());
+        learn(&first);
+        assert_eq!(take("a", &[]).written(), noted());
+        assert_eq!(take("a", &[Change::all("other")]).written(), noted());
+        assert!(take("a", &[Change::all("x/y")]).written().is_empty());
         // Who took them may have left in the middle of a change, and they may have been removed.
+        learn(&take("a", &[]));
         drop(kept.take("a").unwrap());
-        let after = take(false);
-        assert!(!Arc::ptr_eq(&changed, &after));
+        assert!(take("a", &[]).written().is_empty());
+        learn(&take("a", &[]));
         kept.clear();
-        assert!(!Arc::ptr_eq(&take(false), &after));
-        let other = kept.take("b").unwrap().received(&now(false));
-        assert!(!Arc::ptr_eq(&other, &after));
+        assert!(take("a", &[]).written().is_empty());
+        learn(&take("a", &[]));
+        assert!(take("b", &[]).written().is_empty());
     }
 
     /// What is known of the files of "a" by a daemon that has just begun.
@@ -289,13 +305,10 @@ mod tests {
         let told = || {
             let held = kept(root.clone()).take("a").unwrap();
             let known = held.received(&Received {
-                changed: true,
                 list: Some("l".to_owned()),
                 ..Received::default()
             });
-            let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-            let written = [("1 all".to_owned(), empty.to_owned())].into();
-            known.extend(Known::read(&written).unwrap());
+            known.extend(Known::read(noted()).unwrap());
             held.path()
         };
         let path = told();

@@ -11,6 +11,7 @@ use sys::dir::{self, Dir};
 use super::mode::{permissions, time};
 use super::tree::{Bytes, Tree, parent, split};
 use super::{Error, Wire};
+use crate::solve::Change;
 
 /// So many files are asked for at a time, those that are missing in one go: one by one they would be a message
 /// and a wake-up each.
@@ -25,8 +26,8 @@ pub struct Received {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Whether anything is another thing than it was before.
-    pub changed: bool,
+    /// What is another thing than it was before.
+    pub changes: Vec<Change>,
     /// What the client calls the list of all that is there now; none of a client that names no lists.
     pub list: Option<String>,
 }
@@ -64,9 +65,9 @@ pub fn receive(
         });
     }
     outcome?;
-    let changed = receiver.tree.finish()?;
+    let changes = receiver.tree.finish()?;
     Ok(Received {
-        changed,
+        changes,
         ..receiver.so_far
     })
 }

@@ -11,6 +11,7 @@ use buildkit::sync::{Packet, PacketKind, Stat};
 use sys::dir::Dir;
 
 use super::*;
+use crate::solve::Change;
 
 /// A client that says what it was told to say, and what it heard.
 #[derive(Default)]
@@ -143,26 +144,34 @@ fn a_tree_gets_across_and_only_changes_do_again() {
         };
         assert_eq!(time(&source.join(name)), time(&there(name)), "{name}");
     }
-    assert!(first.changed);
+    assert!(first.changes.contains(&Change::all("d/e/big")));
     let again = transfer(source, to.path());
-    assert_eq!((again.files, again.changed), (0, false));
+    assert_eq!((again.files, again.changes), (0, Vec::new()));
     // What only a directory, a link or a mode tells is a change, too.
-    let changes: [&dyn Fn(); 4] = [
-        &|| {
+    let changes: [(Change, &dyn Fn()); 5] = [
+        (Change::own("d/e"), &|| {
             let open = fs::Permissions::from_mode(0o700);
             fs::set_permissions(source.join("d/e"), open).unwrap();
-        },
-        &|| {
+        }),
+        (Change::all("l"), &|| {
             fs::remove_file(source.join("l")).unwrap();
             symlink("/etc/group", source.join("l")).unwrap();
-        },
-        &|| fs::create_dir(source.join("new")).unwrap(),
-        &|| fs::remove_dir(source.join("new")).unwrap(),
+        }),
+        (Change::all("new"), &|| {
+            fs::create_dir(source.join("new")).unwrap();
+        }),
+        (Change::all("new"), &|| {
+            fs::remove_dir(source.join("new")).unwrap();
+        }),
+        (Change::all("d/e/big"), &|| {
+            fs::write(source.join("d/e/big"), vec![8; 200_000]).unwrap();
+        }),
     ];
-    for change in changes {
+    for (what, change) in changes {
         change();
-        assert!(transfer(source, to.path()).changed);
-        assert!(!transfer(source, to.path()).changed);
+        let changes = transfer(source, to.path()).changes;
+        assert!(changes.contains(&what), "{what:?}: {changes:?}");
+        assert_eq!(transfer(source, to.path()).changes, []);
     }
     fs::write(source.join("a"), "other").unwrap();
     fs::remove_dir_all(source.join("d")).unwrap();
@@ -328,12 +337,15 @@ fn a_list_that_is_known_is_not_told_again() {
     ];
     let received = receive_from(None, first.clone()).unwrap();
     assert_eq!(
-        (received.changed, received.list.as_deref()),
-        (true, Some("one"))
+        (received.changes, received.list.as_deref()),
+        (
+            vec![Change::all("d"), Change::all("d/l"), Change::own("d")],
+            Some("one")
+        )
     );
     let same = || vec![named(PacketKind::Finish, "one")];
     let received = receive_from(Some("one"), same()).unwrap();
-    assert_eq!((received.changed, received.told), (false, 0));
+    assert_eq!((received.changes, received.told), (Vec::new(), 0));
     assert_eq!(received.list.as_deref(), Some("one"));
     assert!(root.path().join("d/l").is_symlink());
     // Of a list that is not known, or amid another one, it says nothing.
@@ -350,7 +362,7 @@ fn a_list_that_is_known_is_not_told_again() {
         ),
     ] {
         match (known, receive_from(known, says)) {
-            (Some(""), answer) => assert!(answer.unwrap().changed),
+            (Some(""), answer) => assert_eq!(answer.unwrap().changes, [Change::all("d")]),
             (known, answer) => {
                 let error = answer.unwrap_err();
                 assert!(error.contains("it ends too early"), "{known:?}: {error}");

@@ -12,6 +12,7 @@ use sys::dir::{self, Dir, Node};
 
 use super::Error;
 use super::mode::{Kind, permissions, time};
+use crate::solve::Change;
 
 /// The longest path, as the kernel has it.
 const LONGEST_PATH: usize = 4096;
@@ -39,8 +40,8 @@ pub(super) struct Tree<'a> {
     /// Second names, made when their files are there.
     links: Vec<Stat>,
     seen: u32,
-    /// Whether anything is another thing than it was before.
-    changed: bool,
+    /// What is another thing than it was before.
+    changes: Vec<Change>,
 }
 
 /// A directory on the way.
@@ -61,7 +62,7 @@ impl<'a> Tree<'a> {
             directories: Vec::new(),
             links: Vec::new(),
             seen: 0,
-            changed: false,
+            changes: Vec::new(),
         };
         let own = root.open_dir(OsStr::new(".")).map_err(at("."))?;
         let left = names(&own).map_err(at("."))?;
@@ -108,7 +109,7 @@ impl<'a> Tree<'a> {
         if there && same(dir, &name, &stat, kind) {
             return Ok(Bytes::Kept);
         }
-        self.changed = true;
+        self.changes.push(Change::all(&stat.path));
         match kind {
             Kind::File if !stat.linkname.is_empty() => {
                 clear(dir, &name, there).map_err(failed)?;
@@ -159,8 +160,9 @@ impl<'a> Tree<'a> {
             return Ok(());
         };
         let dir = level.dir.as_ref().unwrap_or(self.root);
-        self.changed |= !level.left.is_empty();
         for name in &level.left {
+            let gone = join(&level.path, &name.to_string_lossy());
+            self.changes.push(Change::all(&gone));
             clear(dir, name, true).map_err(at(&level.path))?;
         }
         Ok(())
@@ -177,7 +179,7 @@ impl<'a> Tree<'a> {
         if !is_dir {
             clear(dir, name, there).map_err(&failed)?;
             dir.make_dir(name).map_err(&failed)?;
-            self.changed = true;
+            self.changes.push(Change::all(&stat.path));
         }
         let own = dir.open_dir(name).map_err(&failed)?;
         let left = names(&own).map_err(failed)?;
@@ -199,10 +201,9 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// All bytes are there: second names, and what directories are. Whether anything is another thing than
-    /// it was before.
-    pub(super) fn finish(self) -> Result<bool, Error> {
-        let mut changed = self.changed;
+    /// All bytes are there: second names, and what directories are. What is another thing than it was before.
+    pub(super) fn finish(self) -> Result<Vec<Change>, Error> {
+        let mut changes = self.changes;
         for stat in &self.links {
             link(self.root, stat)?;
         }
@@ -215,10 +216,10 @@ impl<'a> Tree<'a> {
             let status = dir.status(name).map_err(&failed)?;
             if differs(&status, stat) {
                 attributes(&dir, name, stat).map_err(failed)?;
-                changed = true;
+                changes.push(Change::own(&stat.path));
             }
         }
-        Ok(changed)
+        Ok(changes)
     }
 }
 
@@ -248,6 +249,13 @@ pub(super) fn split(path: &str) -> Result<(&str, &str), Error> {
         }
     }
     Ok(path.rsplit_once('/').unwrap_or(("", path)))
+}
+
+fn join(above: &str, name: &str) -> String {
+    match above {
+        "" => name.to_owned(),
+        above => format!("{above}/{name}"),
+    }
 }
 
 fn out_of_order(path: &str) -> Error {
