@@ -224,7 +224,7 @@ fn oauth(url: Url, key: &Key, keep: bool) -> Option<Call> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Client, Config, Credential};
+    use crate::{Client, Config, Credentials};
 
     /// What becomes of a realm that a registry names.
     fn realm(insecure: &[&str], registry: &str, realm: &str) -> Result<String, String> {
@@ -233,7 +233,7 @@ mod tests {
             ..Config::default()
         };
         let client = Client::new(config).unwrap();
-        let session = client.whole(registry, &Credential::Anonymous, "log in".into());
+        let session = client.whole(registry, &Credentials::anonymous(), "log in".into());
         let realm = session.unwrap().realm(realm);
         realm.map(|url| url.to_string()).map_err(|e| e.to_string())
     }

@@ -37,11 +37,23 @@ impl fmt::Debug for Credential {
 /// The credentials of one call: those of the registry that the reference names, and of others by host.
 ///
 /// A credential is sent to its own host only, never to a mirror or to where a redirect leads.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// They are the same whatever program asks for somebody.
+#[derive(Debug, Clone, Default)]
 pub struct Credentials {
     own: Credential,
     others: BTreeMap<String, Credential>,
+    /// The program for which all this is, as it calls itself.
+    agent: String,
 }
+
+impl PartialEq for Credentials {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.own, &self.others) == (&other.own, &other.others)
+    }
+}
+
+impl Eq for Credentials {}
 
 impl Credentials {
     /// For a registry that is open to all.
@@ -53,7 +65,7 @@ impl Credentials {
     pub fn own(credential: Credential) -> Self {
         Self {
             own: credential,
-            others: BTreeMap::new(),
+            ..Self::default()
         }
     }
 
@@ -62,6 +74,29 @@ impl Credentials {
     pub fn with(mut self, host: &str, credential: Credential) -> Self {
         self.others.insert(host.to_owned(), credential);
         self
+    }
+
+    /// Asked for this program, which the registry is told of in Docker's form.
+    #[must_use]
+    pub fn for_client(mut self, agent: &str) -> Self {
+        agent.clone_into(&mut self.agent);
+        self
+    }
+
+    /// What follows our own name in `User-Agent`; empty if nobody said for whom this is.
+    pub(crate) fn upstream(&self) -> String {
+        if self.agent.is_empty() {
+            return String::new();
+        }
+        let mut text = " UpstreamClient(".to_owned();
+        for letter in self.agent.chars() {
+            if matches!(letter, '(' | ')' | ';' | '\\') {
+                text.push('\\');
+            }
+            text.push(letter);
+        }
+        text.push(')');
+        text
     }
 
     /// What is sent to `host` when a reference names `registry`.
@@ -91,6 +126,19 @@ mod tests {
         assert_eq!(*credentials.of("reg:1", "reg:1"), password("ann"));
         assert_eq!(*credentials.of("mirror:1", "reg:1"), password("ben"));
         assert_eq!(*credentials.of("other:1", "reg:1"), Credential::Anonymous);
+    }
+
+    #[test]
+    fn the_client_is_told_in_dockers_form() {
+        let agent = "Docker-Client/28.5 (linux; x\\y)";
+        let credentials = Credentials::own(password("ann"));
+        assert_eq!(credentials.upstream(), "");
+        let told = credentials.clone().for_client(agent);
+        assert_eq!(
+            told.upstream(),
+            r" UpstreamClient(Docker-Client/28.5 \(linux\; x\\y\))"
+        );
+        assert_eq!(told, credentials);
     }
 
     #[test]

@@ -27,14 +27,14 @@ impl fmt::Debug for Login {
 }
 
 impl Client {
-    /// Asks a registry (`docker.io`, `host:port`, or Docker's `https://index.docker.io/v1/`) whether a
-    /// credential is right.
+    /// Asks a registry (`docker.io`, `host:port`, or Docker's `https://index.docker.io/v1/`) whether the
+    /// credentials for it are right.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] when it is not, and all others.
-    pub async fn login(&self, registry: &str, credential: &Credential) -> Result<Login, Error> {
+    pub async fn login(&self, registry: &str, credentials: &Credentials) -> Result<Login, Error> {
         let host = host_of(registry);
-        let session = self.whole(&host, credential, format!("log in to {host}"))?;
+        let session = self.whole(&host, credentials, format!("log in to {host}"))?;
         let root = Call::new(Method::GET, session.url("/")?);
         let response = session.follow(&root, None).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
@@ -55,7 +55,7 @@ impl Client {
     pub(crate) fn whole(
         &self,
         host: &str,
-        credential: &Credential,
+        credentials: &Credentials,
         what: String,
     ) -> Result<Session, Error> {
         let endpoint = route::own(&self.shared.config, host, "");
@@ -70,8 +70,7 @@ impl Client {
             what,
             scopes: Vec::new(),
         };
-        let credentials = Credentials::own(credential.clone());
-        let whose = (&credentials, host);
+        let whose = (credentials, host);
         Ok(Session::new(&self.shared, endpoint, whose, purpose))
     }
 }

@@ -48,6 +48,11 @@ impl Pool {
         })
     }
 
+    /// What we call ourselves.
+    pub(crate) fn agent(&self) -> &str {
+        &self.user_agent
+    }
+
     /// The client for a host.
     pub(crate) async fn client(
         &self,

@@ -96,8 +96,7 @@ impl Client {
         let whole = whole.map_err(|_| Error::Invalid(format!("{host:?} is no registry")))?;
         let mut endpoints = route::plan(&self.shared.config, &whole, Need::Change)?;
         let what = format!("search {host} for {term:?}");
-        let own = credentials.of(host, host);
-        let mut session = self.whole(host, own, what)?;
+        let mut session = self.whole(host, credentials, what)?;
         if let Some(endpoint) = endpoints.pop().filter(|e| e.host != host) {
             session.credential = credentials.of(&endpoint.host, host).clone();
             session.endpoint = endpoint;

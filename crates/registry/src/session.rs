@@ -69,6 +69,8 @@ pub(crate) struct Session {
     pub purpose: Purpose,
     /// How often what can be repeated is tried.
     pub attempts: u32,
+    /// Who asks, where it is not for us alone.
+    pub agent: Option<HeaderValue>,
     /// Led here by others: nothing of what the configuration says to this host is said.
     pub guest: bool,
 }
@@ -81,11 +83,17 @@ impl Session {
         purpose: Purpose,
     ) -> Self {
         let credential = credentials.of(&endpoint.host, registry).clone();
+        let agent = match credentials.upstream() {
+            upstream if upstream.is_empty() => None,
+            // What cannot be in a header is not told.
+            upstream => HeaderValue::from_str(&format!("{}{upstream}", shared.pool.agent())).ok(),
+        };
         Self {
             shared: shared.clone(),
             credential,
             purpose,
             attempts: shared.config.limits.attempts.max(1),
+            agent,
             guest: false,
             endpoint,
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{HeaderName, HeaderValue, USER_AGENT};
 use reqwest::{Response, StatusCode, Url};
 
 use crate::answer::why;
@@ -110,6 +110,9 @@ impl Shared {
         };
         let client = self.pool.client(&self.config, &host).await?;
         let mut request = client.request(method, url.clone());
+        if let Some(agent) = &session.agent {
+            request = request.header(USER_AGENT, agent);
+        }
         // Not where others lead to: who leads there would use what is not theirs.
         let known = self
             .config

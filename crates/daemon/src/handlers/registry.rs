@@ -2,12 +2,12 @@
 
 use api::wire;
 use engine::image;
-use engine::image::registries::{self, Asker, Content, Found, Manifest, Search};
+use engine::image::registries::{self, Asker, Content, Credentials, Found, Manifest, Search};
 use hyper::StatusCode;
 use hyper::header::CONTENT_TYPE;
 use types::{ErrorKind, ImageRef};
 
-use super::registry_auth::{credential, credentials};
+use super::registry_auth::{self, credential, credentials};
 use crate::app::App;
 use crate::http::body;
 use crate::http::error::Failure;
@@ -18,6 +18,7 @@ use crate::http::respond::{self, Answer};
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 pub(super) async fn auth(app: &App, call: Call) -> Answer {
+    let agent = registry_auth::agent(&call);
     // Whatever it says that it is, as with Docker.
     let auth: Option<wire::AuthConfig> = body::json(call.request.into_body()).await?;
     let auth = auth.unwrap_or_default();
@@ -25,7 +26,8 @@ pub(super) async fn auth(app: &App, call: Call) -> Answer {
         "" => DOCKER_HUB,
         server => server,
     };
-    let login = registries::login(&app.engine, host_of(server), &credential(&auth)).await;
+    let credentials = Credentials::own(credential(&auth)).for_client(&agent);
+    let login = registries::login(&app.engine, host_of(server), &credentials).await;
     let token = login.map_err(|error| {
         let failure = Failure::from(error);
         // Docker's clients ask again only after 401.

@@ -7,6 +7,7 @@ use api::wire::AuthConfig;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use engine::image::registries::{Credential, Credentials};
+use hyper::header::USER_AGENT;
 
 use crate::http::error::Failure;
 use crate::http::request::Call;
@@ -21,14 +22,25 @@ const CONFIG: &str = "x-registry-config";
 pub(super) fn credentials(call: &Call) -> Credentials {
     let header = call.request.headers().get(HEADER);
     let auth = header.and_then(|header| decode_auth(header.to_str().ok()?));
-    auth.map_or_else(Credentials::anonymous, |auth| {
+    let credentials = auth.map_or_else(Credentials::anonymous, |auth| {
         Credentials::own(credential(&auth))
-    })
+    });
+    credentials.for_client(&agent(call))
+}
+
+/// What the client calls itself.
+pub(super) fn agent(call: &Call) -> String {
+    let agent = call.request.headers().get(USER_AGENT);
+    let text = agent.and_then(|agent| agent.to_str().ok());
+    text.unwrap_or_default().to_owned()
 }
 
 /// Of several registries, by what they are called in the client's configuration.
 #[derive(Debug, Default)]
-pub(super) struct All(BTreeMap<String, AuthConfig>);
+pub(super) struct All {
+    known: BTreeMap<String, AuthConfig>,
+    agent: String,
+}
 
 impl All {
     /// As whom the registry of an image is asked.
@@ -42,18 +54,23 @@ impl All {
             let host = name.split('/').next().unwrap_or_default();
             host == domain || is_hub && matches!(host, "index.docker.io" | "registry-1.docker.io")
         };
-        let mut known = self.0.iter();
-        match known.find(|(name, _)| named(name)) {
+        let mut known = self.known.iter();
+        let found = match known.find(|(name, _)| named(name)) {
             Some((_, auth)) => Credentials::own(credential(auth)),
             None => Credentials::anonymous(),
-        }
+        };
+        found.for_client(&self.agent)
     }
 }
 
 /// `X-Registry-Config`: as whom a build asks registries.
 pub(super) fn all(call: &Call) -> Result<All, Failure> {
+    let nobody = All {
+        agent: agent(call),
+        ..All::default()
+    };
     let Some(header) = call.request.headers().get(CONFIG) else {
-        return Ok(All::default());
+        return Ok(nobody);
     };
     let text = header
         .to_str()
@@ -65,12 +82,15 @@ pub(super) fn all(call: &Call) -> Result<All, Failure> {
         || Failure::bad_request("invalid X-Registry-Config header: JSON in base64 is expected");
     let text = text.map_err(|_| wrong())?;
     if text.is_empty() {
-        return Ok(All::default());
+        return Ok(nobody);
     }
     // Docker's library says `null` where there is nobody.
     let all: Result<Option<_>, _> = api::loose::from_slice(&text);
-    all.map(|all| All(all.unwrap_or_default()))
-        .map_err(|_| wrong())
+    let all = all.map_err(|_| wrong())?;
+    Ok(All {
+        known: all.unwrap_or_default(),
+        ..nobody
+    })
 }
 
 /// The strongest thing it says.

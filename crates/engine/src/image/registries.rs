@@ -105,12 +105,12 @@ pub fn config(engine: &Engine) -> Config {
 pub async fn login(
     engine: &Engine,
     server: &str,
-    credential: &Credential,
+    credentials: &Credentials,
 ) -> Result<Option<String>, Error> {
     let login = engine
         .registries()
         .client()
-        .login(server, credential)
+        .login(server, credentials)
         .await?;
     Ok(login.identity_token)
 }

@@ -51,19 +51,31 @@ async fn a_login_says_whether_the_password_is_right() {
     let Some(real) = RegistrySetup::default().basic().start() else {
         return;
     };
-    let login = client().login(real.address(), &ann()).await.unwrap();
+    let login = client()
+        .login(real.address(), &Credentials::own(ann()))
+        .await
+        .unwrap();
     assert_eq!(login.identity_token, None);
     let wrong = Credential::Password {
         username: USER.into(),
         password: format!("{PASSWORD}x"),
     };
-    let error = client().login(real.address(), &wrong).await.unwrap_err();
+    let error = client()
+        .login(real.address(), &Credentials::own(wrong.clone()))
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
     let Some(open) = Registry::start() else {
         return;
     };
-    client().login(open.address(), &wrong).await.unwrap();
-    let error = client().login("a b", &wrong).await.unwrap_err();
+    client()
+        .login(open.address(), &Credentials::own(wrong.clone()))
+        .await
+        .unwrap();
+    let error = client()
+        .login("a b", &Credentials::own(wrong.clone()))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
@@ -173,10 +185,16 @@ async fn an_identity_token_stands_for_the_password() {
     let Some((server, real)) = guarded(Tokens::default()) else {
         return;
     };
-    let login = client().login(real.address(), &ann()).await.unwrap();
+    let login = client()
+        .login(real.address(), &Credentials::own(ann()))
+        .await
+        .unwrap();
     let token = login.identity_token.unwrap();
     let credential = Credential::IdentityToken(token.clone());
-    client().login(real.address(), &credential).await.unwrap();
+    client()
+        .login(real.address(), &Credentials::own(credential.clone()))
+        .await
+        .unwrap();
     let reference = named(&format!("{}/app:1", real.address()));
     push(
         &client().repository(&reference, &Credentials::own(credential)),
@@ -191,7 +209,10 @@ async fn an_identity_token_stands_for_the_password() {
     let body = String::from_utf8(last.body).unwrap();
     assert!(body.contains("grant_type=refresh_token"), "{body}");
     let wrong = Credential::IdentityToken("wrong".into());
-    let error = client().login(real.address(), &wrong).await.unwrap_err();
+    let error = client()
+        .login(real.address(), &Credentials::own(wrong.clone()))
+        .await
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
@@ -212,14 +233,17 @@ async fn a_token_server_may_speak_oauth_only() {
         Some("Bearer given") => Reply::new(200, "{}"),
         _ => Reply::new(401, "").header("WWW-Authenticate", &challenge),
     });
-    client().login(server.address(), &ann()).await.unwrap();
+    client()
+        .login(server.address(), &Credentials::own(ann()))
+        .await
+        .unwrap();
     let body = String::from_utf8(realm.requests().pop().unwrap().body).unwrap();
     assert!(
         body.starts_with("grant_type=password&username=ann&password=secret&access_type=offline")
     );
     // Nobody in particular has nothing to show.
     let nobody = client()
-        .login(server.address(), &Credential::Anonymous)
+        .login(server.address(), &Credentials::anonymous())
         .await;
     assert!(nobody.unwrap_err().to_string().contains("405"));
 }
@@ -233,7 +257,10 @@ async fn a_login_is_led_to_where_the_registry_is() {
             _ => Reply::new(200, "{}"),
         },
     );
-    client().login(server.address(), &ann()).await.unwrap();
+    client()
+        .login(server.address(), &Credentials::own(ann()))
+        .await
+        .unwrap();
     assert_eq!(server.lines().len(), 4);
 }
 

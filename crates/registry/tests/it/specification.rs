@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use registry::Client;
+use registry::{Client, Credentials};
 use testkit::registry::{Registry, Reply, Request, Server};
 
 use crate::support::*;
@@ -50,10 +50,16 @@ async fn existence_is_asked_by_head() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn support_is_determined_at_the_root() {
     let server = Server::start(|_| Reply::new(200, "{}"));
-    client().login(server.address(), &ann()).await.unwrap();
+    client()
+        .login(server.address(), &Credentials::own(ann()))
+        .await
+        .unwrap();
     assert_eq!(server.lines(), ["GET /v2/"]);
     let other = Server::start(|_| Reply::new(404, "no registry"));
-    let error = client().login(other.address(), &ann()).await.unwrap_err();
+    let error = client()
+        .login(other.address(), &Credentials::own(ann()))
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("answered 404"), "{error}");
 }
 
