@@ -89,6 +89,22 @@ fn every_client_pushes_and_pulls() {
         with(&["pull", &by_digest]).ok();
         brig.brig(&["tag", &name, "bb"]).ok();
     }
+    // The last tag of a repository takes what it is called by digest along.
+    let by_digest = format!("{}/team/bb@{before}", registry.address());
+    let other = format!("{}/team/bb:v2", registry.address());
+    brig.brig(&["tag", &name, &other]).ok();
+    assert!(!brig.brig(&["rmi", &other]).ok().contains(&by_digest));
+    let gone = brig.brig(&["rmi", &name]);
+    assert!(
+        gone.ok().contains(&format!("Untagged: {by_digest}")),
+        "{gone}"
+    );
+    brig.brig(&["image", "inspect", &by_digest]).fails(1);
+    // And by its id an image goes that is called so by one repository.
+    brig.brig(&["rmi", "bb"]).ok();
+    brig.brig(&["pull", &name]).ok();
+    brig.brig(&["pull", &by_digest]).ok();
+    brig.brig(&["rmi", &before]).ok();
     brig.finish();
 }
 

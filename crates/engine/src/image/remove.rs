@@ -118,21 +118,8 @@ fn refuse(engine: &Engine, image: &Image, name: &str, force: bool) -> Result<(),
     let mut users = containers.iter().filter(|c| c.fixed.image == image.id);
     let running = users.clone().find(|c| c.lifecycle().is_running());
     let short = || image.id.short().to_owned();
-    // With a digest, all of the repository's names that mean it.
-    let is_meant = |asked: &ImageRef, known: &ImageRef| {
-        known == asked || asked.digest().is_some() && known.repository() == asked.repository()
-    };
-    let meant = |asked: &ImageRef| {
-        image
-            .references
-            .iter()
-            .filter(|known| is_meant(asked, known))
-            .count()
-    };
-    let reference = name
-        .parse::<ImageRef>()
-        .ok()
-        .map(|asked| (meant(&asked), asked));
+    let reference = name.parse::<ImageRef>().ok();
+    let reference = reference.map(|asked| (image.names_with(&asked).len(), asked));
     let reference = reference.filter(|(names, _)| *names > 0);
     let last = |names: usize| names == image.references.len();
     let goes = reference.as_ref().is_none_or(|(names, _)| last(*names));
@@ -161,7 +148,7 @@ fn refuse(engine: &Engine, image: &Image, name: &str, force: bool) -> Result<(),
             }
             .into());
         }
-        if image.references.len() > 1 {
+        if !image.has_one_name() {
             return Err(InUse::ManyReferences { image: short() }.into());
         }
         return Ok(());

@@ -48,6 +48,36 @@ fn remove_rows(tx: &Transaction<'_>, name: &str, force: bool) -> Result<Vec<Remo
     Ok(removed)
 }
 
+impl Image {
+    /// The names that go when this one is taken away; none if the image is not called so. A repository's last
+    /// tag takes the digests along by which the image is known there; a digest means all of its repository.
+    pub fn names_with(&self, reference: &ImageRef) -> Vec<&ImageRef> {
+        let repository = reference.repository();
+        let of_it = self.references.iter();
+        let of_it: Vec<_> = of_it.filter(|r| r.repository() == repository).collect();
+        if reference.digest().is_some() {
+            return of_it;
+        }
+        let last = !of_it.iter().any(|r| is_tag(r) && *r != reference);
+        let called = of_it.contains(&reference);
+        let goes = |r: &&ImageRef| called && (last || *r == reference);
+        of_it.into_iter().filter(goes).collect()
+    }
+
+    /// Whether its names are those of one repository, of which one at most is a tag.
+    pub fn has_one_name(&self) -> bool {
+        let of_one = self
+            .references
+            .windows(2)
+            .all(|two| two[0].repository() == two[1].repository());
+        of_one && self.references.iter().filter(|r| is_tag(r)).count() <= 1
+    }
+}
+
+fn is_tag(reference: &ImageRef) -> bool {
+    reference.digest().is_none()
+}
+
 /// The names that go: the one given, or by id all of them.
 fn names_meant(
     tx: &Transaction<'_>,
@@ -62,15 +92,7 @@ fn names_meant(
         None => false,
     };
     if let Some(reference) = reference.filter(|_| by_name) {
-        let same = |r: &&ImageRef| **r == reference;
-        // With a digest, all of the repository's names that mean it.
-        let repository = reference.repository();
-        let any = |r: &&ImageRef| reference.digest().is_some() && r.repository() == repository;
-        let exact: Vec<_> = image.references.iter().filter(same).cloned().collect();
-        return Ok(match exact.is_empty() {
-            false => exact,
-            true => image.references.iter().filter(any).cloned().collect(),
-        });
+        return Ok(image.names_with(&reference).into_iter().cloned().collect());
     }
     let first = image.references.first().map(ImageRef::repository);
     let several = image

@@ -1,7 +1,7 @@
 //! Naming and removing images.
 
 use storage::{Durability, Record, Removed};
-use types::{ContainerId, Digest, ErrorKind};
+use types::{ContainerId, Digest, ErrorKind, ImageRef};
 
 use crate::support::{Data, Tar, names};
 
@@ -192,4 +192,31 @@ fn a_tag_is_not_a_digest_and_a_digest_finds_its_repository() {
         2
     );
     data.assert_clean();
+}
+
+#[test]
+fn the_last_tag_of_a_repository_takes_its_digests_along() {
+    let data = Data::new();
+    let id = image(&data, "a", "repo/a:1");
+    let digest = format!("repo/a@{id}").parse().unwrap();
+    let called = |names: &[&str]| {
+        let mut image = data.storage.image(id.short()).unwrap();
+        image.references = names.iter().map(|name| name.parse().unwrap()).collect();
+        image.references.push(ImageRef::clone(&digest));
+        image
+    };
+    let goes = |names: &[&str], name: &str| {
+        let image = called(names);
+        let gone = image.names_with(&name.parse().unwrap());
+        gone.len()
+    };
+    assert_eq!(goes(&["repo/a:1"], "repo/a:1"), 2);
+    assert_eq!(goes(&["repo/a:1", "repo/b:1"], "repo/a:1"), 2);
+    assert_eq!(goes(&["repo/a:1", "repo/a:2"], "repo/a:1"), 1);
+    assert_eq!(goes(&["repo/a:1", "repo/a:2"], &digest.to_string()), 3);
+    assert_eq!(goes(&["repo/a:1", "repo/b:1"], "repo/b:1"), 1);
+    assert_eq!(goes(&["repo/a:1"], "repo/a:2"), 0);
+    assert!(called(&[]).has_one_name() && called(&["repo/a:1"]).has_one_name());
+    assert!(!called(&["repo/a:1", "repo/a:2"]).has_one_name());
+    assert!(!called(&["repo/b:1"]).has_one_name());
 }
