@@ -242,3 +242,50 @@ fn docker_py_commits() {
     assert_eq!(done.ok(), "committed", "{done}");
     brig.finish();
 }
+
+#[test]
+fn containers_are_found_by_what_their_image_was_made_from() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let make = |name: &str, image: &str| {
+        brig.brig(&["create", "--name", name, "--network", "none", image, "true"])
+            .ok();
+    };
+    make("first", "bb");
+    brig.brig(&["commit", "-c", "LABEL step=1", "first", "mine"])
+        .ok();
+    make("second", "mine");
+    brig.brig(&["commit", "-c", "LABEL step=2", "second", "mine:later"])
+        .ok();
+    make("third", "mine:later");
+    // Another image of the same files was made from none of them.
+    let files = busybox_tar();
+    brig.brig(&["import", "-m", "another", files.to_str().unwrap(), "other"])
+        .ok();
+    make("fourth", "other");
+    for client in clients() {
+        let found = |ancestors: &[&str]| {
+            let filters = ancestors
+                .iter()
+                .map(|name| format!("--filter=ancestor={name}"));
+            let filters: Vec<String> = filters.collect();
+            let mut words = vec!["ps", "-a", "--format", "{{.Names}}"];
+            words.extend(filters.iter().map(String::as_str));
+            let said = brig.with(client, &words);
+            let mut names: Vec<String> = said.lines().into_iter().map(str::to_owned).collect();
+            names.sort();
+            names.join(" ")
+        };
+        assert_eq!(found(&["bb"]), "first second third", "{client:?}");
+        assert_eq!(found(&["mine"]), "second third", "{client:?}");
+        assert_eq!(
+            found(&["mine:later", "other"]),
+            "fourth third",
+            "{client:?}"
+        );
+        assert_eq!(found(&["never"]), "", "{client:?}");
+    }
+    brig.finish();
+}

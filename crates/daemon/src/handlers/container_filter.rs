@@ -30,7 +30,7 @@ pub(super) struct Filter {
     /// Created before this, in nanoseconds since the epoch.
     before: Option<i64>,
     since: Option<i64>,
-    /// Ids and references of the images named by `ancestor`.
+    /// Ids of the images named by `ancestor`, and of those made from them.
     ancestors: Vec<String>,
 }
 
@@ -202,16 +202,14 @@ fn same_image(value: &str, view: &View) -> bool {
     named.is_some() && named == view.image_ref
 }
 
-/// Ids of the images that exist by these names; the others are nobody's ancestor.
+/// Ids of the images that exist by these names, and of those made from them; what does not exist is nobody's
+/// ancestor.
 async fn ancestors(engine: &Engine, names: Vec<String>) -> Vec<String> {
     let engine = engine.clone();
     let find = move || {
-        let find = |name: &String| engine::image::inspect(&engine, name).ok();
-        names
-            .iter()
-            .filter_map(find)
-            .map(|i| i.id.to_string())
-            .collect()
+        let find = |name: &String| engine::image::with_descendants(&engine, name).ok();
+        let found = names.iter().filter_map(find).flatten();
+        found.map(|image| image.id.to_string()).collect()
     };
     tokio::task::spawn_blocking(find).await.unwrap_or_default()
 }

@@ -4,6 +4,7 @@
 mod arriving;
 mod check;
 mod copy;
+mod descent;
 pub mod elsewhere;
 mod fetch;
 mod import;
@@ -30,6 +31,7 @@ use crate::{Engine, Error};
 
 pub use check::check;
 pub use copy::{NotCopied, copy};
+pub use descent::with_descendants;
 pub use fetch::fetch;
 pub use import::import_from;
 pub use prune::{Pruned, prune};
