@@ -161,39 +161,25 @@ fn with_daemon_root(
 }
 
 /// Volumes and images that the container is about to have. Volumes that are empty are given what the
-/// image has at their place.
+/// image has at their place, and so are empty directories of volumes that are mounted by themselves.
 pub(super) fn stage(
     engine: &Engine,
     mounts: &[MountRequest],
     image: &Image,
 ) -> Result<Parts, Error> {
     let mut parts = Parts::default();
-    let mut names: BTreeSet<&VolumeName> = BTreeSet::new();
     let mut files = None;
     for mount in mounts {
         match &mount.kind {
             MountKind::Volume(of) => {
-                let Some(name) = of.name.as_ref().filter(|name| names.insert(name)) else {
-                    continue;
-                };
-                let new = NewVolume {
-                    name: name.clone(),
-                    options: of.options.clone(),
-                    labels: of.labels.clone(),
-                };
-                let mut staged = engine.storage().stage_volume(new, of.own)?;
-                // Containers that run see their volume change by nobody's hand but their own.
-                let in_use = volume::busy(engine, staged.users()).is_some();
-                let copies = !of.no_copy && of.subpath.is_none() && !in_use;
-                if copies && staged.wants_content()? {
+                if let Some(volume) = wanting(engine, of, &mut parts.volumes)? {
                     let root = match files.take() {
                         Some(root) => root,
                         None => image::mount::open(engine, image)?,
                     };
-                    copy_up(&root, &mount.target, &mut staged)?;
+                    copy_up(&root, &mount.target, volume, of.subpath.as_deref())?;
                     files = Some(root);
                 }
-                parts.volumes.push(staged);
             }
             MountKind::Image { source, .. } => {
                 parts.images.push(engine.storage().image(source)?.id);
@@ -204,14 +190,52 @@ pub(super) fn stage(
     Ok(parts)
 }
 
+/// The volume, staged by now, if it may want what the image has.
+fn wanting<'a>(
+    engine: &Engine,
+    of: &VolumeRequest,
+    staged: &'a mut Vec<StagedVolume>,
+) -> Result<Option<&'a mut StagedVolume>, Error> {
+    let Some(name) = &of.name else {
+        return Ok(None);
+    };
+    let known = staged.iter().position(|volume| volume.name() == name);
+    if known.is_none() {
+        let new = NewVolume {
+            name: name.clone(),
+            options: of.options.clone(),
+            labels: of.labels.clone(),
+        };
+        staged.push(engine.storage().stage_volume(new, of.own)?);
+    }
+    let place = known.unwrap_or(staged.len() - 1);
+    let volume = &mut staged[place];
+    // Containers that run see their volume change by nobody's hand but their own.
+    let wants = !of.no_copy && volume::busy(engine, volume.users()).is_none();
+    let wants = wants
+        && match &of.subpath {
+            Some(_) => true,
+            None => known.is_none() && volume.wants_content()?,
+        };
+    Ok(wants.then_some(volume))
+}
+
 /// The path is resolved by the kernel inside the image, whose links lead nowhere else.
-fn copy_up(image: &Root, target: &str, volume: &mut StagedVolume) -> Result<(), Error> {
+fn copy_up(
+    image: &Root,
+    target: &str,
+    volume: &mut StagedVolume,
+    part: Option<&str>,
+) -> Result<(), Error> {
     let from = match image.open_dir(target) {
         Ok(dir) => Dir::from(dir),
         // There is nothing, or no directory.
         Err(_) => return Ok(()),
     };
-    volume.fill(&from)?;
+    match part {
+        None => volume.fill(&from)?,
+        Some(part) => volume.fill_part(part, &from)?,
+    };
     Ok(())
 }
 

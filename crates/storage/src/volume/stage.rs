@@ -1,10 +1,12 @@
 //! Volumes on their way to a container: made, filled, and only then named, together with the record
 //! of who has them.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rusqlite::{Transaction, params};
 use sys::dir::Dir;
+use sys::root::Root;
 use types::{ContainerId, VolumeName};
 
 use super::fresh::{self, Fresh};
@@ -98,6 +100,34 @@ impl StagedVolume {
             return Ok(copied);
         }
         fresh::tree(from, &self.open()?)
+    }
+
+    /// Gives a directory of it what `from` holds, and that directory's owner and mode: if the volume was there
+    /// already, and the directory is there and empty. Links that lead out of the volume lead nowhere.
+    ///
+    /// # Errors
+    /// When the volume cannot be read, or the disk is full.
+    pub fn fill_part(&self, part: &str, from: &Dir) -> Result<CopiedTree, Error> {
+        let none = CopiedTree::default();
+        let in_memory =
+            matches!(self.backing()?, Backing::FileSystem { kind, .. } if kind == "tmpfs");
+        if self.found.is_none() || self.fresh.is_some() || in_memory {
+            return Ok(none);
+        }
+        let dir = self.open()?;
+        let root = dir.as_fd().try_clone_to_owned().map_err(self.failed())?;
+        // Whoever mounts it is told why it cannot be.
+        let Ok(found) = Root::new(root).open_beneath(part) else {
+            return Ok(none);
+        };
+        let Ok(to) = Dir::open_at(found) else {
+            return Ok(none);
+        };
+        let mut entries = to.entries().map_err(self.failed())?;
+        match entries.next() {
+            Some(_) => Ok(none),
+            None => fresh::tree(from, &to),
+        }
     }
 
     fn backing(&self) -> Result<Backing, Error> {
