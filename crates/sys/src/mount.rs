@@ -15,7 +15,7 @@ use rustix::mount::{
     UnmountFlags,
 };
 
-use crate::error::{Named, Result, check, retry};
+use crate::error::{Error, Named, Result, check, retry};
 
 bitflags! {
     /// What a mount forbids or leaves out (MOUNT_ATTR_* of mount_setattr(2)).
@@ -91,14 +91,58 @@ pub fn file_system(
     parameters: &[Parameter<'_>],
     attributes: Attributes,
 ) -> Result<Mounted> {
+    told_file_system(kind, source, parameters, attributes).map_err(|refused| refused.error)
+}
+
+/// As [`file_system`], with what is to be said when the kernel refuses it.
+///
+/// # Errors
+/// The call that failed, with the option that it was about and the kernel's own words, so far as there are any.
+pub fn told_file_system(
+    kind: &str,
+    source: Option<&str>,
+    parameters: &[Parameter<'_>],
+    attributes: Attributes,
+) -> std::result::Result<Mounted, RefusedMount> {
     let context = Context::open(kind)?;
     if let Some(source) = source {
-        context.set("source", Some(source))?;
+        context.told_set("source", Some(source))?;
     }
     for (name, value) in parameters {
-        context.set(name, *value)?;
+        context.told_set(name, *value)?;
     }
-    context.mount(attributes)
+    context.create().map_err(|error| RefusedMount {
+        said: context.said(),
+        error,
+    })?;
+    Ok(context.made(attributes)?)
+}
+
+/// A file system that the kernel does not mount.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{said}{error}")]
+pub struct RefusedMount {
+    /// The option, and the kernel's words; each with a colon behind it, or empty.
+    pub said: String,
+    /// What failed.
+    pub error: Error,
+}
+
+impl RefusedMount {
+    /// What was said, to stand behind what was to be done.
+    pub fn behind(&self) -> String {
+        let said = self.said.strip_suffix(": ");
+        said.map(|said| format!(": {said}")).unwrap_or_default()
+    }
+}
+
+impl From<Error> for RefusedMount {
+    fn from(error: Error) -> Self {
+        Self {
+            said: String::new(),
+            error,
+        }
+    }
 }
 
 /// A file system being configured.
@@ -120,8 +164,41 @@ impl Context {
         .named("fsconfig")
     }
 
+    fn told_set(&self, name: &str, value: Option<&str>) -> std::result::Result<(), RefusedMount> {
+        self.set(name, value).map_err(|error| {
+            let value = value.map_or_else(String::new, |value| format!("={value}"));
+            let said = format!("{name}{value}: {}", self.said());
+            RefusedMount { said, error }
+        })
+    }
+
+    /// What the kernel has to say of it, each sentence with a colon behind it.
+    fn said(&self) -> String {
+        let mut all = String::new();
+        let mut buffer = [0; 512];
+        // One message a read, and an error when there is none left.
+        while let Ok(length @ 1..) = rustix::io::read(&self.0, &mut buffer) {
+            let message = String::from_utf8_lossy(&buffer[..length]);
+            // "e" is an error, "w" a warning, "i" a remark.
+            if let Some(error) = message.trim_end().strip_prefix("e ") {
+                all.push_str(error);
+                all.push_str(": ");
+            }
+        }
+        all
+    }
+
+    fn create(&self) -> Result<()> {
+        retry(|| rustix::mount::fsconfig_create(&self.0)).named("fsconfig")
+    }
+
     pub(crate) fn mount(self, attributes: Attributes) -> Result<Mounted> {
-        retry(|| rustix::mount::fsconfig_create(&self.0)).named("fsconfig")?;
+        self.create()?;
+        self.made(attributes)
+    }
+
+    /// Mounts what has been made, detached.
+    fn made(self, attributes: Attributes) -> Result<Mounted> {
         // MOUNT_ATTR_* have the same 32 low bits in fsmount(2) and mount_setattr(2).
         let low = u32::try_from(attributes.bits()).unwrap_or_default();
         let attributes = MountAttrFlags::from_bits_retain(low);
@@ -404,6 +481,27 @@ pub(crate) mod tests {
     fn is_read_only(path: &Path) -> bool {
         let written = fs::File::create(path.join("probe")).map(drop);
         written.is_err_and(|error| error.kind() == std::io::ErrorKind::ReadOnlyFilesystem)
+    }
+
+    #[test]
+    fn the_kernel_says_which_option_it_refuses() {
+        let refused = |parameter| {
+            let made = told_file_system("tmpfs", None, &[parameter], Attributes::empty());
+            made.map(drop).unwrap_err().to_string()
+        };
+        for (parameter, option) in [
+            (("size", Some("zz")), "size=zz: "),
+            (("nonsense", Some("1")), "nonsense=1: "),
+            (("size", None), "size: "),
+        ] {
+            let text = refused(parameter);
+            assert!(
+                text.starts_with(option) && text.ends_with("invalid argument"),
+                "{text}"
+            );
+            let name = option.split(['=', ':']).next().unwrap();
+            assert_eq!(text.matches(name).count(), 2, "{text}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use storage::{Backing, Volume};
 use sys::dir::Dir;
-use sys::mount::Attributes;
+use sys::mount::{Attributes, RefusedMount};
 use types::{Mount, MountKind, MountRequest, VolumeName};
 
 use super::gate;
@@ -72,7 +72,7 @@ fn is_memory(volume: &Volume) -> bool {
     matches!(&volume.backing, Backing::FileSystem { kind, .. } if KINDS.contains(&kind.as_str()))
 }
 
-fn attach(mount: &Mount, parameters: &[String], place: &Path) -> sys::Result<()> {
+fn attach(mount: &Mount, parameters: &[String], place: &Path) -> Result<(), RefusedMount> {
     let parameters = parameters
         .iter()
         .map(|option| match option.split_once('=') {
@@ -81,8 +81,9 @@ fn attach(mount: &Mount, parameters: &[String], place: &Path) -> sys::Result<()>
         });
     let parameters: Vec<_> = parameters.collect();
     let source = mount.source.to_str();
-    let made = sys::mount::file_system(&mount.kind, source, &parameters, Attributes::empty())?;
-    made.attach(Dir::open(place)?)
+    let none = Attributes::empty();
+    let made = sys::mount::told_file_system(&mount.kind, source, &parameters, none)?;
+    Ok(made.attach(Dir::open(place)?)?)
 }
 
 /// Takes away those of a container's volumes that nobody runs with any more.

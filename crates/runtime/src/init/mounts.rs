@@ -218,7 +218,7 @@ impl Maker<'_> {
         let attributes = mount.options.attributes();
         let mut parameters = borrowed(&mount.options);
         parameters.extend(mode.as_deref().map(|mode| ("mode", Some(mode))));
-        let mounted = sys::mount::file_system(
+        let mounted = sys::mount::told_file_system(
             kind,
             source,
             &parameters,
@@ -226,7 +226,7 @@ impl Maker<'_> {
         );
         let mounted = match (mounted, substitute(kind)) {
             // Who rules a user namespace may mount only what belongs to namespaces it owns.
-            (Err(error), Some(path)) if is_refused(&error) && self.is_nested() => {
+            (Err(refused), Some(path)) if is_refused(&refused.error) && self.is_nested() => {
                 return Ok((bind_instead(mount, path.as_ref(), &target)?, false));
             }
             (mounted, _) => mounted.during(action)?,

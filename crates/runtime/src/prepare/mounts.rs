@@ -485,8 +485,11 @@ fn made(given: &Mount, options: &MountOptions, bundle: &Path) -> Result<MountSou
             let own = MountOptions::parse(&given.options);
             let parameters = borrowed(&own);
             let source = given.source.to_str();
-            let mounted = sys::mount::file_system(kind, source, &parameters, own.attributes())
-                .doing(action)?;
+            let mounted = sys::mount::told_file_system(kind, source, &parameters, own.attributes());
+            let mounted = mounted.map_err(|refused| Error::System {
+                action: format!("{}{}", action(), refused.behind()),
+                source: refused.error,
+            })?;
             match &given.subpath {
                 None => mounted,
                 Some(path) => {
