@@ -54,6 +54,15 @@ container inspect gone
 container inspect nope
 image inspect bb
 image inspect -f '{{.Id}} {{.Os}}/{{.Architecture}} {{.Size}}' bb
+image inspect -f '{{.Config.Labels}} {{.Config.Entrypoint}} {{.Config.Env}} {{.Config.Volumes}} {{.Config.User}}|' bb
+image inspect -f '{{json .Config.Labels}} {{json .Config.Entrypoint}} {{json .RepoTags}} {{len .Config.Labels}}' bb
+image inspect -f '{{.Config.Healthcheck}} {{index .Config.Labels "none"}}| {{.Author}}|' bb
+inspect -f '{{.Config.ExposedPorts}} {{.State.Health}} {{.HostConfig.Tmpfs}} {{.ExecIDs}} {{.HostConfig.Init}}' web
+inspect -f '{{json .Config.ExposedPorts}} {{json .HostConfig.Tmpfs}} {{json .HostConfig.CapAdd}} {{.SizeRw}}' web
+inspect -f '{{.HostConfig.CapAdd}} {{.Config.StopTimeout}} {{.HostConfig.Sysctls}} {{.Config.OnBuild}} {{.Mounts}}' web
+inspect -f '{{range .HostConfig.Binds}}{{.}}{{else}}none{{end}} {{if .Config.Healthcheck}}looked{{end}}' web
+network inspect -f '{{.Labels}} {{.Options}} {{json .Peers}} {{.Services}}' none
+volume inspect -f '{{.Labels}} {{.Options}} {{.Status}} {{json .Options}} {{.UsageData}}' v1
 image inspect nope
 network ls
 network ls -q

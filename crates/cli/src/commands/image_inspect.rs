@@ -3,6 +3,7 @@
 use super::Context;
 use crate::args::images::ImageInspectArgs;
 use crate::error::CliError;
+use crate::print::shapes::Shape;
 use crate::print::system;
 
 pub(super) async fn run(args: ImageInspectArgs, context: Context) -> Result<u8, CliError> {
@@ -13,9 +14,9 @@ pub(super) async fn run(args: ImageInspectArgs, context: Context) -> Result<u8, 
         let client = &context.daemon.client;
         let inspected = client.image_inspect_raw(name, args.platform.as_deref());
         match inspected.await {
-            Ok(object) => found.push(object),
+            Ok(object) => found.push((object, Shape::Image)),
             Err(error) => failures.push(CliError::from(error).to_string()),
         }
     }
-    system::objects(&found, &failures, args.format.as_deref())
+    system::shaped(&found, &failures, args.format.as_deref())
 }

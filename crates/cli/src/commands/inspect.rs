@@ -7,6 +7,7 @@ use super::Context;
 use crate::args::containers::{ContainerInspectArgs, InspectArgs};
 use crate::connect::Daemon;
 use crate::error::CliError;
+use crate::print::shapes::Shape;
 use crate::print::system;
 
 pub(super) async fn run(args: InspectArgs, context: Context) -> Result<u8, CliError> {
@@ -31,7 +32,7 @@ pub(super) async fn run(args: InspectArgs, context: Context) -> Result<u8, CliEr
             Err(error) => failures.push(error.to_string()),
         }
     }
-    system::objects(&found, &failures, args.format.as_deref())
+    system::shaped(&found, &failures, args.format.as_deref())
 }
 
 pub(super) async fn containers(
@@ -47,7 +48,7 @@ pub(super) async fn containers(
             Err(error) => failures.push(error.to_string()),
         }
     }
-    system::objects(&found, &failures, args.format.as_deref())
+    system::shaped(&found, &failures, args.format.as_deref())
 }
 
 /// Which objects a name may mean.
@@ -60,31 +61,36 @@ enum Kind {
     Volume,
 }
 
-async fn one(daemon: &Daemon, name: &str, kind: Kind, size: bool) -> Result<Value, CliError> {
+async fn one(
+    daemon: &Daemon,
+    name: &str,
+    kind: Kind,
+    size: bool,
+) -> Result<(Value, Shape), CliError> {
     let client = &daemon.client;
     if matches!(kind, Kind::Any | Kind::Container) {
         match client.container_inspect_raw(name, size).await {
             Err(error) if kind == Kind::Any && is_missing(&error) => {}
-            other => return Ok(other?),
+            other => return Ok((other?, Shape::Container)),
         }
     }
     if matches!(kind, Kind::Any | Kind::Image) {
         match client.image_inspect_raw(name, None).await {
             Err(error) if kind == Kind::Any && is_missing(&error) => {}
-            other => return Ok(other?),
+            other => return Ok((other?, Shape::Image)),
         }
     }
     if matches!(kind, Kind::Any | Kind::Network) {
         match client.network_inspect_raw(name, false).await {
             Err(error) if kind == Kind::Any && is_missing(&error) => {}
-            other => return Ok(other?),
+            other => return Ok((other?, Shape::Network)),
         }
     }
     match client.volume_inspect_raw(name).await {
         Err(error) if kind == Kind::Any && is_missing(&error) => {
             Err(CliError::Invalid(format!("Error: No such object: {name}")))
         }
-        other => Ok(other?),
+        other => Ok((other?, Shape::Volume)),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Context;
 use crate::args::networks::NetworkInspectArgs;
 use crate::error::CliError;
+use crate::print::shapes::Shape;
 use crate::print::system;
 
 pub(super) async fn run(args: NetworkInspectArgs, context: Context) -> Result<u8, CliError> {
@@ -12,9 +13,9 @@ pub(super) async fn run(args: NetworkInspectArgs, context: Context) -> Result<u8
     for name in &args.names {
         let client = &context.daemon.client;
         match client.network_inspect_raw(name, args.verbose).await {
-            Ok(object) => found.push(object),
+            Ok(object) => found.push((object, Shape::Network)),
             Err(error) => failures.push(CliError::from(error).to_string()),
         }
     }
-    system::objects(&found, &failures, args.format.as_deref())
+    system::shaped(&found, &failures, args.format.as_deref())
 }

@@ -11,6 +11,7 @@ mod ports;
 pub mod progress;
 pub mod registry;
 pub mod secrets;
+pub mod shapes;
 pub mod stats;
 pub mod system;
 pub mod table;

@@ -6,13 +6,24 @@ use api::wire::{Info, Version};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::shapes::Shape;
 use super::{complain, out, template, units};
 use crate::error::CliError;
 
 /// Prints what `inspect` found, then tells what it did not find; the exit code says whether all
 /// was there.
 pub fn objects(found: &[Value], failures: &[String], format: Option<&str>) -> Result<u8, CliError> {
-    told(found, failures, format, str::to_owned)
+    told(found, &[], (failures, format), str::to_owned)
+}
+
+/// The same of objects of these kinds.
+pub fn shaped(
+    found: &[(Value, Shape)],
+    failures: &[String],
+    format: Option<&str>,
+) -> Result<u8, CliError> {
+    let (found, shapes): (Vec<Value>, Vec<Shape>) = found.iter().cloned().unzip();
+    told(&found, &shapes, (failures, format), str::to_owned)
 }
 
 /// The same of what the client itself knows. Go's library writes that as HTML may have it; what the daemon tells it
@@ -22,7 +33,7 @@ pub fn own_objects(
     failures: &[String],
     format: Option<&str>,
 ) -> Result<u8, CliError> {
-    told(found, failures, format, |json| {
+    told(found, &[], (failures, format), |json| {
         // Outside of strings there are none.
         let escaped = json.replace('<', "\\u003c").replace('>', "\\u003e");
         escaped.replace('&', "\\u0026")
@@ -31,8 +42,8 @@ pub fn own_objects(
 
 fn told(
     found: &[Value],
-    failures: &[String],
-    format: Option<&str>,
+    shapes: &[Shape],
+    (failures, format): (&[String], Option<&str>),
     written: fn(&str) -> String,
 ) -> Result<u8, CliError> {
     match format.unwrap_or_default() {
@@ -46,8 +57,12 @@ fn told(
                 // An empty line, as by Docker's client.
                 out("\n")?;
             }
-            for object in found {
-                out(&format!("{}\n", template::document(text, object)?))?;
+            let shapes = shapes
+                .iter()
+                .copied()
+                .chain(std::iter::repeat(Shape::Plain));
+            for (object, shape) in found.iter().zip(shapes) {
+                out(&format!("{}\n", template::shaped(text, object, shape)?))?;
             }
         }
     }

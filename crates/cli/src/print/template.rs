@@ -10,8 +10,11 @@ use std::fmt;
 use gtmpl_ng::{Context, Func, FuncError, Template, Value};
 use serde_json::Value as Json;
 
+use super::shapes::{ELEMENT, Shape};
 use super::table;
 use crate::error::CliError;
+
+type Fields = serde_json::Map<String, Json>;
 
 thread_local! {
     /// JSON texts by the rendered form of the value, for the one document being printed.
@@ -129,15 +132,22 @@ fn each(template: &str, rows: &[Row]) -> Result<String, CliError> {
     })
 }
 
-/// Prints one document, as `inspect`, `version` and `info` do.
+/// Prints one document, as `version` and `info` do.
 pub fn document(template: &str, document: &Json) -> Result<String, CliError> {
-    let compiled = compile(&unescape(template))?;
+    shaped(template, document, Shape::Plain)
+}
+
+/// Prints one document of a kind, as `inspect` does: it has the fields of its kind.
+pub fn shaped(template: &str, document: &Json, shape: Shape) -> Result<String, CliError> {
+    let shape = shape.fields();
+    let text = with_nulls(&unescape(template), document, &shape);
+    let compiled = compile(&text)?;
     LISTING.set(false);
-    ORDERED.with_borrow_mut(|table| {
+    let whole = ORDERED.with_borrow_mut(|table| {
         table.clear();
-        remember(document, table);
+        remembered(document, &shape, table)
     });
-    execute(&compiled, value(document))
+    execute(&compiled, whole)
 }
 
 /// A template for many documents.
@@ -160,8 +170,8 @@ impl Documents {
         LISTING.set(false);
         ORDERED.with_borrow_mut(|table| {
             table.clear();
-            remember(fields, table);
-            table.insert(key(&value(fields)), json);
+            let value = remembered(fields, &Json::Null, table);
+            table.insert(key(&value), json);
         });
         execute(&self.0, value(fields))
     }
@@ -202,8 +212,13 @@ fn with_labels(text: &str) -> String {
 /// The engine's form of a document. Objects whose fields are capitalised are Go structs: a field
 /// they lack is an error. All others are maps: a key they lack is `<no value>`.
 fn value(json: &Json) -> Value {
+    of_shape(json, &Json::Null)
+}
+
+/// The same of what has a shape: what it lacks is as empty as the shape says.
+fn of_shape(json: &Json, shape: &Json) -> Value {
     match json {
-        Json::Null => Value::Nil,
+        Json::Null => empty(shape),
         Json::Bool(b) => Value::Bool(*b),
         Json::String(text) => Value::String(text.clone()),
         Json::Array(items) => Value::Array(items.iter().map(value).collect()),
@@ -212,30 +227,114 @@ fn value(json: &Json) -> Value {
             (None, Some(n)) => Value::from(n),
             (None, None) => Value::from(number.as_f64().unwrap_or_default()),
         },
-        Json::Object(fields) => {
-            let capital = |name: &String| name.starts_with(|c: char| c.is_ascii_uppercase());
-            let is_struct = !fields.is_empty() && fields.keys().all(capital);
-            let fields = fields.iter().map(|(k, v)| (k.clone(), value(v))).collect();
-            if is_struct {
-                Value::Object(fields)
-            } else {
-                Value::Map(fields)
-            }
+        Json::Object(fields) if fields.is_empty() && shape.is_string() => {
+            Value::String(shape.as_str().unwrap_or_default().to_owned())
         }
+        Json::Object(fields) => object(fields, shape),
     }
 }
 
-fn remember(json: &Json, table: &mut HashMap<String, String>) {
+fn object(fields: &Fields, shape: &Json) -> Value {
+    let known = shape
+        .as_object()
+        .filter(|known| !known.contains_key(ELEMENT));
+    let own = fields.iter().map(|(name, value)| {
+        let shape = shape.get(ELEMENT).unwrap_or(&shape[name]);
+        (name.clone(), of_shape(value, shape))
+    });
+    let lacks = known.into_iter().flatten();
+    let lacks = lacks.filter(|(name, _)| !fields.contains_key(*name));
+    let lacks = lacks.map(|(name, shape)| (name.clone(), empty(shape)));
+    let capital = |name: &String| name.starts_with(|c: char| c.is_ascii_uppercase());
+    let is_struct = match shape.get(ELEMENT) {
+        Some(_) => false,
+        None => !fields.is_empty() && fields.keys().all(capital),
+    };
+    let is_struct = is_struct || known.is_some_and(|known| !known.is_empty());
+    let fields = own.chain(lacks).collect();
+    match is_struct {
+        true => Value::Object(fields),
+        false => Value::Map(fields),
+    }
+}
+
+/// What Go has where JSON has nothing.
+fn empty(shape: &Json) -> Value {
+    match shape {
+        Json::Object(fields) if fields.is_empty() || fields.contains_key(ELEMENT) => {
+            Value::Map(HashMap::new())
+        }
+        Json::Object(_) => object(&Fields::new(), shape),
+        Json::Array(_) => Value::Array(Vec::new()),
+        Json::String(text) => Value::String(text.clone()),
+        other => value(other),
+    }
+}
+
+/// The value, the text of each of its parts known by the part's key.
+fn remembered(json: &Json, shape: &Json, table: &mut HashMap<String, String>) -> Value {
     match json {
         Json::Object(fields) => {
-            fields.values().for_each(|field| remember(field, table));
-            table.insert(key(&value(json)), json.to_string());
+            for (name, field) in fields {
+                let shape = shape.get(ELEMENT).unwrap_or(&shape[name]);
+                remembered(field, shape, table);
+            }
         }
         Json::Array(items) => {
-            items.iter().for_each(|item| remember(item, table));
-            table.insert(key(&value(json)), json.to_string());
+            for item in items {
+                remembered(item, &Json::Null, table);
+            }
         }
-        _ => {}
+        _ => return of_shape(json, shape),
+    }
+    let value = of_shape(json, shape);
+    table.insert(key(&value), json.to_string());
+    value
+}
+
+/// What the engine makes no difference of, and Go does: `json .A.B` of an empty list or map is `[]` or `{}`, of one that
+/// is not there `null`; and what is not there shows as `<nil>`. What is asked for by its path from the top is looked
+/// for beforehand.
+fn with_nulls(template: &str, document: &Json, shape: &Json) -> String {
+    // Where the dot may be another one, a path is not from the top.
+    let moves = ["range", "with", "define", "block"];
+    if moves.iter().any(|word| template.contains(word)) {
+        return template.to_owned();
+    }
+    let mut out = String::new();
+    for (number, part) in template.split("{{").enumerate() {
+        if number == 0 {
+            out.push_str(part);
+            continue;
+        }
+        let (action, behind) = part.split_once("}}").unwrap_or((part, ""));
+        match lacking(action.trim(), document, shape) {
+            Some(shown) => out.push_str(&format!("{shown}{behind}")),
+            None => out.push_str(&format!("{{{{{part}")),
+        }
+    }
+    out
+}
+
+/// What an action shows that is nothing but a path, or the JSON of one, to what is not there.
+fn lacking(action: &str, document: &Json, shape: &Json) -> Option<&'static str> {
+    let (path, as_json) = match action.strip_prefix("json ") {
+        Some(path) => (path.trim(), true),
+        None => (action, false),
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+    let pointer = path.replace('.', "/");
+    let shape = shape
+        .pointer(&pointer)
+        .filter(|_| pointer.starts_with('/') && path.chars().all(plain))?;
+    let there = document
+        .pointer(&pointer)
+        .is_some_and(|value| !value.is_null());
+    match (there, as_json) {
+        (true, _) => None,
+        (false, true) if shape.is_object() || shape.is_array() || shape.is_null() => Some("null"),
+        (false, false) if shape.is_null() => Some("<nil>"),
+        (false, _) => None,
     }
 }
 
@@ -263,7 +362,8 @@ fn sorted(value: &Value) -> Json {
     }
 }
 
-const FUNCTIONS: [(&str, Func); 9] = [
+const FUNCTIONS: [(&str, Func); 10] = [
+    ("index", index as Func),
     ("json", json as Func),
     ("join", join as Func),
     ("split", split as Func),
@@ -299,6 +399,22 @@ fn text(value: &Value) -> String {
         Value::Nil | Value::NoValue => String::new(),
         other => other.to_string(),
     }
+}
+
+/// The engine's own, but for what a map lacks: Go has the zero of its elements then.
+fn index(args: &[Value]) -> Result<Value, FuncError> {
+    let found = gtmpl_ng::funcs::index(args)?;
+    let (Value::NoValue, Some((_, above))) = (&found, args.split_last()) else {
+        return Ok(found);
+    };
+    let Value::Map(map) = gtmpl_ng::funcs::index(above)? else {
+        return Ok(found);
+    };
+    Ok(match map.values().next() {
+        None | Some(Value::String(_)) => Value::String(String::new()),
+        Some(Value::Array(_)) => Value::Array(Vec::new()),
+        Some(_) => found,
+    })
 }
 
 fn join(args: &[Value]) -> Result<Value, FuncError> {
@@ -460,6 +576,30 @@ mod tests {
         {{.Nosuch}} -> template parsing error: template: :1:3:7:no field `Nosuch`
         {{.Id -> template parsing error: template: :1:6:15:unclosed action
         "#);
+    }
+
+    #[test]
+    fn what_a_document_lacks_is_empty_as_in_docker() {
+        let image = serde_json::json!({
+            "Id": "sha256:1", "RepoTags": ["bb:latest"],
+            "Config": {"Cmd": ["sh"], "Entrypoint": null, "Volumes": {}, "ExposedPorts": {"80/tcp": {}}},
+        });
+        let show = |template: &str| match shaped(template, &image, Shape::Image) {
+            Ok(text) => format!("{template} -> {text}"),
+            Err(error) => format!("{template} -> {error}"),
+        };
+        let lines = [
+            "{{.Config.Labels}} {{.Config.Entrypoint}} {{.Config.Env}} {{.Config.User}}|",
+            "{{json .Config.Labels}} {{json .Config.Entrypoint}} {{json .Config.Volumes}}",
+            "{{index .Config.Labels \"a\"}}|{{len .Config.Labels}} {{len .Config.Env}}",
+            "{{range .Config.Env}}{{.}}{{else}}none{{end}} {{join .Config.Cmd \",\"}}",
+            "{{if .Config.Labels}}some{{else}}none{{end}}",
+            "{{json .Config}}",
+            "{{.Config.Healthcheck}} {{.Descriptor}} {{.RepoDigests}} {{.Author}}|",
+            "{{.Config.Nosuch}}",
+            "{{.Config.Volumes}} {{.Config.ExposedPorts}} {{json .Config.ExposedPorts}}",
+        ];
+        insta::assert_snapshot!(lines.map(show).join("\n"), @"");
     }
 
     #[test]
