@@ -144,7 +144,7 @@ fn every_flag_of_this_version_arrives() {
         ],
         read_only: true,
         shm_size: Some(32 << 20),
-        init: true,
+        init: Some(true),
         auto_remove: true,
         sysctls: map("net.ipv4.ip_forward", "1"),
         resources: Resources {
@@ -171,7 +171,7 @@ fn every_flag_of_this_version_arrives() {
         security: Security {
             cap_add: vec!["CAP_NET_ADMIN".into()],
             cap_drop: vec!["ALL".into()],
-            no_new_privileges: true,
+            no_new_privileges: Some(true),
             seccomp: SeccompProfile::Custom(r#"{"defaultAction":"SCMP_ACT_ALLOW"}"#.into()),
             ..Security::default()
         },

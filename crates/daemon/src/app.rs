@@ -13,7 +13,7 @@ use types::ContainerId;
 
 use crate::access::audit::Audit;
 use crate::busy::Counter;
-use crate::config::Defaults;
+use crate::config::{Config, Defaults};
 use crate::handlers::{Builds, Runs};
 use crate::http::error::Failure;
 use crate::http::line::Lines;
@@ -39,6 +39,10 @@ pub(crate) struct App {
     pub(crate) warnings: Vec<String>,
     /// What containers have whose creator does not say it.
     pub(crate) defaults: Defaults,
+    /// What this machine is known by.
+    pub(crate) labels: Vec<String>,
+    /// How long requests under way are waited for at the end.
+    pub(crate) patience: Duration,
     pub(crate) busy: Counter,
     /// Where archives come and go.
     pub(crate) places: Places,
@@ -63,7 +67,8 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new(
         engine: Engine,
-        (warnings, defaults): (Vec<String>, Defaults),
+        warnings: Vec<String>,
+        config: &Config,
         (audit, telemetry): (Option<Audit>, Option<Telemetry>),
         upgrades: Arc<Upgrades>,
     ) -> Self {
@@ -77,7 +82,9 @@ impl App {
             telemetry,
             requests: Requests::default(),
             warnings,
-            defaults,
+            defaults: config.defaults.clone(),
+            labels: config.labels.clone(),
+            patience: config.patience,
             busy: Counter::new(),
             places: Places::new(),
             handovers: Handovers::default(),

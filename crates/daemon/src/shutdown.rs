@@ -10,9 +10,6 @@ use tokio::task::JoinSet;
 
 use crate::app::App;
 
-/// How long requests under way are waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// How long connections may take to write out their last answers.
 pub(crate) const LAST_WORDS: Duration = Duration::from_millis(200);
 
@@ -68,8 +65,11 @@ pub(crate) async fn finish(
         let written = async { while connections.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(LAST_WORDS, written).await;
     };
-    if tokio::time::timeout(PATIENCE, idle).await.is_err() {
-        tracing::warn!("some requests were cut off after {} s", PATIENCE.as_secs());
+    if tokio::time::timeout(app.patience, idle).await.is_err() {
+        tracing::warn!(
+            "some requests were cut off after {} s",
+            app.patience.as_secs()
+        );
     }
     connections.shutdown().await;
     app.close().await;

@@ -293,8 +293,13 @@ async fn serve(
     let warnings = exposed(config);
     warnings.iter().for_each(|line| tracing::warn!("{line}"));
     let upgrades = upgrades.clone();
-    let described = (warnings, config.defaults.clone());
-    let app = App::new(engine.clone(), described, (audit, telemetry), upgrades);
+    let app = App::new(
+        engine.clone(),
+        warnings,
+        config,
+        (audit, telemetry),
+        upgrades,
+    );
     let app = Arc::new(app);
     let open = Open::new(&app, entrances, tls, metrics, &mut legacy);
     let manager = std::env::var_os("NOTIFY_SOCKET");
@@ -503,6 +508,7 @@ async fn open_engine(config: &Config) -> Result<Engine, Error> {
         runtimes: config.runtimes.clone(),
         cdi_dirs: config.cdi_spec_dirs.clone(),
         selinux: config.selinux_enabled,
+        usual: config.usual.clone(),
         network: config.network.clone(),
         registries: config.registries.clone(),
         upkeep: config.upkeep,

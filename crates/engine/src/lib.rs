@@ -78,6 +78,8 @@ pub struct Config {
     pub cdi_dirs: Vec<PathBuf>,
     /// Whether SELinux confines containers, where the machine has it.
     pub selinux: bool,
+    /// What containers have that do not say it.
+    pub usual: container::Usual,
     /// How networks are made.
     pub network: network::Settings,
     /// How registries are asked, until [`image::registries::reload`] says otherwise.

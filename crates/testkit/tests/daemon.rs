@@ -409,3 +409,140 @@ fn containers_have_what_the_daemon_is_told() {
     assert_eq!(info.ok(), "local");
     brig.finish();
 }
+
+#[test]
+fn limits_filters_and_runtimes_of_containers_are_the_daemons_to_say() {
+    if !root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let profile = dir.path().join("profile.json");
+    let refuses = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{ "names": ["chmod", "fchmodat", "fchmodat2"], "action": "SCMP_ACT_ERRNO" }],
+    });
+    fs::write(&profile, refuses.to_string()).unwrap();
+    let flags = format!(
+        "--default-ulimit nofile=42:64 --default-ulimit core=0 --default-init --no-new-privileges \
+         --seccomp-profile {} --add-runtime nothing=false --default-runtime runc --label rack=7",
+        profile.display()
+    );
+    let mut brig = Brig::start_with(Setup {
+        flags: flags.split_whitespace().map(str::to_owned).collect(),
+        ..Setup::default()
+    });
+    brig.import_busybox();
+    for client in clients() {
+        let run = |flags: &[&str], script: &str| {
+            let run = ["run", "--rm", "--network", "none"];
+            let all = [&run, flags, &["bb", "sh", "-c", script]].concat();
+            brig.with(client, &all)
+        };
+        let limits = "ulimit -n; ulimit -Hn; ulimit -c; grep NoNewPrivs /proc/self/status; cat /proc/1/comm; true";
+        let told = |limits: &str, no_new: &str, first: &str| {
+            format!("{limits}\nNoNewPrivs:\t{no_new}\n{first}")
+        };
+        let said = run(&[], limits);
+        assert_eq!(
+            said.ok(),
+            told("42\n64\n0", "1", "docker-init"),
+            "{client:?}"
+        );
+        let own = [
+            "--ulimit=nofile=50",
+            "--init=false",
+            "--security-opt=no-new-privileges=false",
+        ];
+        assert_eq!(
+            run(&own, limits).ok(),
+            told("50\n50\n0", "0", "sh"),
+            "{client:?}"
+        );
+        let change = "touch /f && chmod 600 /f";
+        assert!(run(&[], change).fails(1).contains("not permitted"));
+        for other in [
+            "--security-opt=seccomp=unconfined",
+            "--security-opt=seccomp=builtin",
+            "--privileged",
+        ] {
+            run(&[other], change).ok();
+        }
+        let unknown = run(&["--runtime=kata"], "true");
+        assert!(unknown.fails(125).contains("kata"), "{unknown}");
+        let foreign = run(&["--runtime=nothing"], "true");
+        assert!(foreign.fails(125).contains("bin/false"), "{foreign}");
+    }
+    brig.brig(&[
+        "run",
+        "-d",
+        "--name",
+        "kept",
+        "--network",
+        "none",
+        "bb",
+        "sleep",
+        "600",
+    ])
+    .ok();
+    let exec = ["exec", "kept", "sh", "-c", "ulimit -n"];
+    assert_eq!(brig.brig(&exec).ok(), "42");
+    let limits = "{{range .HostConfig.Ulimits}}{{.Name}}={{.Soft}} {{end}}{{.HostConfig.Runtime}}";
+    let limits = ["inspect", "--format", limits, "kept"];
+    assert_eq!(brig.brig(&limits).ok(), "nofile=42 core=0 runc");
+    let info = "{{.DefaultRuntime}} {{json .Labels}} {{json .SecurityOptions}}";
+    let info = brig.brig(&["info", "--format", info]);
+    for part in [
+        "runc [\"rack=7\"]",
+        "profile=custom",
+        "name=no-new-privileges",
+    ] {
+        assert!(info.ok().contains(part), "{info}");
+    }
+    brig.stop_daemon();
+    brig.set_flags(&["--default-ulimit", "nofile=43"]);
+    brig.start_daemon();
+    assert_eq!(brig.brig(&limits).ok(), "nofile=43 runc");
+    brig.brig(&["restart", "-t", "0", "kept"]).ok();
+    assert_eq!(brig.brig(&exec).ok(), "43");
+    brig.brig(&["rm", "-f", "kept"]).ok();
+    brig.finish();
+}
+
+#[test]
+fn there_may_be_no_default_network() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::start_with(Setup {
+        network: "bridge = \"none\"".to_owned(),
+        ..Setup::default()
+    });
+    brig.import_busybox();
+    let names = brig.brig(&["network", "ls", "--format", "{{.Name}}"]);
+    assert_eq!(names.lines(), ["host", "none"]);
+    assert!(
+        brig.brig(&["network", "inspect", "bridge"])
+            .fails(1)
+            .contains("not found")
+    );
+    for client in clients() {
+        let run = |flags: &[&str], script: &str| {
+            brig.with(
+                client,
+                &[&["run", "--rm"], flags, &["bb", "sh", "-c", script]].concat(),
+            )
+        };
+        for flags in [&[][..], &["-p", "8080:80"], &["--network", "bridge"]] {
+            assert_eq!(
+                run(flags, "ls /sys/class/net").ok(),
+                "lo",
+                "{client:?} {flags:?}"
+            );
+        }
+        brig.with(client, &["network", "create", "mine"]).ok();
+        let devices = run(&["--network", "mine"], "ls /sys/class/net");
+        assert_eq!(devices.ok(), "eth0\nlo", "{client:?}");
+        brig.with(client, &["network", "rm", "mine"]).ok();
+    }
+    brig.finish();
+}

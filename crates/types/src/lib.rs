@@ -37,9 +37,9 @@ pub use bandwidth::{Bandwidth, InvalidRate, Rate};
 pub use container::{
     AutoIds, BlockIo, BlockRate, CdiRequest, ContainerChange, ContainerPort, ContainerSpec,
     DeviceRequest, DeviceRule, DnsRequest, EndpointRequest, IPC_SYSCTLS, IdMap, IdMaps, IdRange,
-    InvalidPort, MountKind, MountRequest, NamespaceMode, Namespaces, NetworkMode, Networking,
-    PortRequest, Propagation, Protocol, Resources, SeccompProfile, SecretRequest, SecretTarget,
-    Security, USUAL_IDS, Ulimit, UserNamespace, VolumeRequest, meet, port_range,
+    InvalidPort, InvalidUlimit, MountKind, MountRequest, NamespaceMode, Namespaces, NetworkMode,
+    Networking, PortRequest, Propagation, Protocol, Resources, SeccompProfile, SecretRequest,
+    SecretTarget, Security, USUAL_IDS, Ulimit, UserNamespace, VolumeRequest, meet, port_range,
 };
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use ended::{Asked, By, Cause, Reason};

@@ -101,7 +101,7 @@ fn on_host(spec: &mut ContainerSpec, host: HostConfig) {
     spec.annotations = host.annotations;
     spec.console_size = host.console_size;
     spec.read_only = host.readonly_rootfs;
-    spec.init = host.init.unwrap_or(false);
+    spec.init = host.init;
     spec.runtime = said(host.runtime);
     spec.auto_remove = host.auto_remove;
     spec.sysctls = host.sysctls;

@@ -134,7 +134,7 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         storage_opt: storage::options(spec.root_size),
         sysctls: spec.sysctls.clone(),
         mounts: spec.mounts.iter().filter_map(long_mount).collect(),
-        init: spec.init.then_some(true),
+        init: spec.init,
         runtime: text(&spec.runtime),
         ..HostConfig::default()
     };
@@ -147,11 +147,14 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
 
 fn add_security(host: &mut HostConfig, security: &Security) {
     let mut options = Vec::new();
-    if security.no_new_privileges {
-        options.push("no-new-privileges".to_owned());
+    match security.no_new_privileges {
+        Some(true) => options.push("no-new-privileges".to_owned()),
+        Some(false) => options.push("no-new-privileges=false".to_owned()),
+        None => {}
     }
     match &security.seccomp {
         SeccompProfile::Default => {}
+        SeccompProfile::Builtin => options.push("seccomp=builtin".to_owned()),
         SeccompProfile::Unconfined => options.push("seccomp=unconfined".to_owned()),
         SeccompProfile::Custom(text) => options.push(format!("seccomp={text}")),
     }

@@ -12,7 +12,7 @@ pub(super) fn security(host: &HostConfig) -> Result<Security, Refusal> {
         privileged: host.privileged,
         cap_add: host.cap_add.clone().unwrap_or_default(),
         cap_drop: host.cap_drop.clone().unwrap_or_default(),
-        no_new_privileges: false,
+        no_new_privileges: None,
         seccomp: SeccompProfile::Default,
         apparmor: None,
         labels: Vec::new(),
@@ -34,7 +34,7 @@ pub(super) fn security(host: &HostConfig) -> Result<Security, Refusal> {
 /// One `--security-opt`. A colon between name and value is the older form.
 fn apply(security: &mut Security, option: &str) -> Result<(), Refusal> {
     if option == "no-new-privileges" {
-        security.no_new_privileges = true;
+        security.no_new_privileges = Some(true);
         return Ok(());
     }
     if option == "writable-cgroups" {
@@ -48,7 +48,7 @@ fn apply(security: &mut Security, option: &str) -> Result<(), Refusal> {
     };
     match (name, value) {
         ("no-new-privileges", _) => {
-            security.no_new_privileges = boolean(option, value)?;
+            security.no_new_privileges = Some(boolean(option, value)?);
         }
         ("seccomp", _) => security.seccomp = seccomp(value)?,
         ("writable-cgroups", "true") => security.writable_cgroups = true,
@@ -74,7 +74,7 @@ fn boolean(option: &str, value: &str) -> Result<bool, Refusal> {
 fn seccomp(value: &str) -> Result<SeccompProfile, Refusal> {
     match value {
         "unconfined" => Ok(SeccompProfile::Unconfined),
-        "builtin" => Ok(SeccompProfile::Default),
+        "builtin" => Ok(SeccompProfile::Builtin),
         _ if value.trim_start().starts_with('{') => {
             let parsed: Result<serde_json::Map<String, serde_json::Value>, _> =
                 serde_json::from_str(value);

@@ -155,8 +155,8 @@ pub struct ContainerFlags {
     #[arg(short = 'h', long, value_name = "string")]
     pub hostname: Option<String>,
     /// Run a small init as process 1 that forwards signals and reaps processes
-    #[arg(long)]
-    pub init: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "bool", value_parser = super::values::go_bool)]
+    pub init: Option<bool>,
     /// Keep standard input open even if nobody is attached
     #[arg(short, long)]
     pub interactive: bool,

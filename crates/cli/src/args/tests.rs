@@ -54,7 +54,7 @@ fn after_the_image_everything_is_the_command() {
 fn flags_are_read_as_pflag_reads_them() {
     let args = run_args("run --rm=false --init=true --sig-proxy=0 --memory-swap -1 debian");
     let flags = &args.container;
-    assert!(!flags.rm && flags.init && !args.sig_proxy);
+    assert!(!flags.rm && flags.init == Some(true) && !args.sig_proxy);
     assert_eq!(flags.memory_swap, Some(-1));
     // The last of several counts, lists grow.
     let args = run_args("run --name a1 --name b2 -e A=1 -e B=2 --net none debian");

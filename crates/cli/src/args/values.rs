@@ -196,40 +196,8 @@ pub fn expose(text: &str) -> Result<Vec<String>, BadValue> {
 
 /// `name=soft[:hard]`.
 pub fn ulimit(text: &str) -> Result<Ulimit, BadValue> {
-    let bad = || BadValue(format!("invalid ulimit argument: {text}"));
-    let (name, limits) = text.split_once('=').ok_or_else(bad)?;
-    if !Ulimit::NAMES.contains(&name) {
-        return Err(BadValue(format!("invalid ulimit type: {name}")));
-    }
-    let number = |text: &str| {
-        text.parse::<i64>()
-            .ok()
-            .filter(|n| *n >= -1)
-            .ok_or_else(|| {
-                BadValue(format!(
-                    "strconv.ParseInt: parsing {text:?}: invalid syntax"
-                ))
-            })
-    };
-    let (soft, hard) = match limits.split_once(':') {
-        None => (number(limits)?, number(limits)?),
-        Some((_, hard)) if hard.contains(':') => {
-            return Err(BadValue(format!(
-                "too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"
-            )));
-        }
-        Some((soft, hard)) => (number(soft)?, number(hard)?),
-    };
-    if hard != -1 && (soft == -1 || soft > hard) {
-        return Err(BadValue(format!(
-            "ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
-        )));
-    }
-    Ok(Ulimit {
-        name: name.to_owned(),
-        soft,
-        hard,
-    })
+    text.parse()
+        .map_err(|error: types::InvalidUlimit| BadValue(error.to_string()))
 }
 
 /// `name=value` of a filter.

@@ -33,12 +33,12 @@ fn one(
 ) -> Result<(), CliError> {
     let invalid = || CliError::Invalid(format!("Invalid --security-opt: {option:?}"));
     match (name, value) {
-        ("no-new-privileges", None) => security.no_new_privileges = true,
+        ("no-new-privileges", None) => security.no_new_privileges = Some(true),
         ("no-new-privileges", Some(value)) => {
-            security.no_new_privileges = go_bool(value).map_err(|_| invalid())?;
+            security.no_new_privileges = Some(go_bool(value).map_err(|_| invalid())?);
         }
         ("seccomp", Some("unconfined")) => security.seccomp = SeccompProfile::Unconfined,
-        ("seccomp", Some("builtin")) => security.seccomp = SeccompProfile::Default,
+        ("seccomp", Some("builtin")) => security.seccomp = SeccompProfile::Builtin,
         ("seccomp", Some(path)) => {
             security.seccomp = SeccompProfile::Custom(profile(path, around)?)
         }
@@ -93,7 +93,9 @@ mod tests {
         match result {
             Ok(()) => format!(
                 "{option} -> {} {:?} {:?}",
-                security.no_new_privileges, security.seccomp, security.masked_paths
+                security.no_new_privileges.unwrap_or(false),
+                security.seccomp,
+                security.masked_paths
             ),
             Err(error) => format!("{option} -> {error}"),
         }
@@ -126,7 +128,7 @@ mod tests {
         no-new-privileges=false -> false Default None
         seccomp=unconfined -> false Unconfined None
         seccomp:unconfined -> false Unconfined None
-        seccomp=builtin -> false Default None
+        seccomp=builtin -> false Builtin None
         seccomp=p.json -> false Custom("{\"defaultAction\":\"A\"}") None
         seccomp=/no -> opening seccomp profile (/no) failed: open /no: no such file or directory
         seccomp=bad -> compacting json for seccomp profile (bad) failed: EOF while parsing an object at line 1 column 1

@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 
 use api::{Version, wire};
-use types::{DnsRequest, LogConfig};
+use engine::container::Usual;
+use types::{DnsRequest, LogConfig, SeccompProfile, Ulimit};
 
-use super::{Error, Origin, Source};
+use super::access::switch;
+use super::{Error, Origin, Source, absolute};
 
 /// What is set in a request that leaves it open.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,6 +18,12 @@ pub(crate) struct Defaults {
     cgroup: String,
     /// Bytes of `/dev/shm`; zero likewise.
     shm_size: i64,
+    /// Whether an init is process 1.
+    init: bool,
+    /// Which runtime, by name; empty is the daemon's own.
+    runtime: String,
+    /// Whether no program may gain privileges by exec.
+    no_new_privileges: bool,
     /// Where output goes.
     log: LogConfig,
 }
@@ -24,6 +32,16 @@ impl Defaults {
     /// The driver of those who name none.
     pub(crate) fn log_driver(&self) -> &str {
         &self.log.driver
+    }
+
+    /// Which runtime runs those who name none, if there is a name for it.
+    pub(crate) fn runtime(&self) -> Option<&str> {
+        Some(self.runtime.as_str()).filter(|name| !name.is_empty())
+    }
+
+    /// Whether no program of those who do not say it may gain privileges.
+    pub(crate) fn no_new_privileges(&self) -> bool {
+        self.no_new_privileges
     }
 
     /// Completes what a client of this version asks for.
@@ -41,6 +59,15 @@ impl Defaults {
         or(&mut host.cgroupns_mode, &self.cgroup);
         if host.shm_size == 0 {
             host.shm_size = self.shm_size;
+        }
+        or(&mut host.runtime, &self.runtime);
+        if self.init {
+            host.init.get_or_insert(true);
+        }
+        if self.no_new_privileges {
+            // Before what the client says, of which the last counts.
+            let options = host.security_opt.get_or_insert_default();
+            options.insert(0, "no-new-privileges".to_owned());
         }
         or(&mut host.log_config.r#type, &self.log.driver);
         if host.log_config.r#type == self.log.driver && !self.log.options.is_empty() {
@@ -70,8 +97,82 @@ pub(super) fn defaults(source: &Source) -> Result<Defaults, Error> {
             None => 0,
             Some(said) => shm_size(said)?,
         },
+        init: switch("default-init", source.pick(|s| &s.default_init))?,
+        runtime: runtime(source)?,
+        no_new_privileges: switch("no-new-privileges", source.pick(|s| &s.no_new_privileges))?,
         log: log(source)?,
     })
+}
+
+/// What is completed at each start.
+pub(super) fn usual(source: &Source) -> Result<Usual, Error> {
+    Ok(Usual {
+        ulimits: ulimits(source)?,
+        seccomp: seccomp(source)?,
+    })
+}
+
+/// Of two limits of a name the later counts.
+fn ulimits(source: &Source) -> Result<Vec<Ulimit>, Error> {
+    let Some((origin, texts)) = source.pick(|s| &s.default_ulimit) else {
+        return Ok(Vec::new());
+    };
+    let mut limits: Vec<Ulimit> = Vec::new();
+    for text in &texts {
+        let limit: Ulimit = text.parse().map_err(|source| Error::Ulimit {
+            value: text.clone(),
+            origin: origin.clone(),
+            source,
+        })?;
+        limits.retain(|other| other.name != limit.name);
+        limits.push(limit);
+    }
+    Ok(limits)
+}
+
+/// Docker's names of its own, or a file in Docker's format.
+fn seccomp(source: &Source) -> Result<SeccompProfile, Error> {
+    const KEY: &str = "seccomp-profile";
+    let Some((origin, value)) = source.pick(|s| &s.seccomp_profile) else {
+        return Ok(SeccompProfile::Default);
+    };
+    match value.as_str() {
+        "" | "builtin" => return Ok(SeccompProfile::Default),
+        "unconfined" => return Ok(SeccompProfile::Unconfined),
+        _ => {}
+    }
+    let path = absolute(KEY, (origin.clone(), value.clone().into()))?;
+    let unusable = |source| Error::Unusable {
+        key: KEY,
+        value: value.clone(),
+        origin: origin.clone(),
+        source,
+    };
+    let text = std::fs::read_to_string(&path).map_err(unusable)?;
+    match engine::render::check_filter(&text) {
+        Ok(()) => Ok(SeccompProfile::Custom(text)),
+        Err(why) => Err(unusable(std::io::Error::other(why))),
+    }
+}
+
+/// A name that is known, of the daemon's own runtime or of another.
+fn runtime(source: &Source) -> Result<String, Error> {
+    let Some((origin, value)) = source.pick(|s| &s.default_runtime) else {
+        return Ok(String::new());
+    };
+    let known = super::other_runtimes(source)?;
+    match value.is_empty()
+        || engine::container::is_own_runtime(&value)
+        || known.contains_key(&value)
+    {
+        true => Ok(value),
+        false => Err(Error::Value {
+            key: "default-runtime",
+            value,
+            origin,
+            expected: "brig, or a name that add-runtime or the table runtimes gives,",
+        }),
+    }
 }
 
 fn one_of(
@@ -206,6 +307,9 @@ mod tests {
             default_ipc_mode: Some("shareable".to_owned()),
             default_cgroupns_mode: Some("host".to_owned()),
             default_shm_size: Some("128m".to_owned()),
+            default_init: Some("true".to_owned()),
+            default_runtime: Some("brig".to_owned()),
+            no_new_privileges: Some("true".to_owned()),
             log_driver: Some("local".to_owned()),
             log_opt: list(&["max-size=1m", "max-file=3"]),
             ..Settings::default()
@@ -214,6 +318,8 @@ mod tests {
         let mut body = wire::ContainerCreateRequest::default();
         all.complete(&mut body, Version::MAX);
         let host = &body.host_config;
+        assert_eq!((host.init, host.runtime.as_str()), (Some(true), "brig"));
+        assert_eq!(host.security_opt.as_ref().unwrap(), &["no-new-privileges"]);
         assert_eq!(host.ipc_mode, "shareable");
         assert_eq!(host.cgroupns_mode, "host");
         assert_eq!(host.shm_size, 128 << 20);
@@ -222,15 +328,44 @@ mod tests {
         let mut body = wire::ContainerCreateRequest::default();
         body.host_config.ipc_mode = "host".to_owned();
         body.host_config.shm_size = 1 << 20;
+        body.host_config.init = Some(false);
+        body.host_config.runtime = "runc".to_owned();
         body.host_config.log_config.r#type = "json-file".to_owned();
         let before = body.host_config.log_config.clone();
         all.complete(&mut body, Version::MAX);
         assert_eq!(body.host_config.ipc_mode, "host");
         assert_eq!(body.host_config.shm_size, 1 << 20);
+        assert_eq!(body.host_config.init, Some(false));
+        assert_eq!(body.host_config.runtime, "runc");
         assert_eq!(body.host_config.log_config, before);
         let mut old = wire::ContainerCreateRequest::default();
         all.complete(&mut old, Version::new(1, 39));
         assert_eq!(old.host_config.ipc_mode, "");
+    }
+
+    #[test]
+    fn what_is_completed_at_each_start_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("profile.json");
+        let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#;
+        std::fs::write(&file, profile).unwrap();
+        let read = |limits: &[&str], profile: &str| {
+            usual(&source(Settings {
+                default_ulimit: list(limits),
+                seccomp_profile: Some(profile.to_owned()),
+                ..Settings::default()
+            }))
+        };
+        let file = file.to_str().unwrap();
+        let all = read(&["nofile=1", "core=0:-1", "nofile=5:6"], file).unwrap();
+        let limits = ["core=0:-1", "nofile=5:6"].map(|text| text.parse().unwrap());
+        assert_eq!(all.ulimits, limits);
+        assert_eq!(all.seccomp, SeccompProfile::Custom(profile.to_owned()));
+        let none = read(&["core=0"], "unconfined").unwrap();
+        assert_eq!(none.seccomp, SeccompProfile::Unconfined);
+        assert_eq!(read(&[], "builtin").unwrap(), Usual::default());
+        std::fs::write(file, "[]").unwrap();
+        assert!(read(&[], file).is_err());
     }
 
     #[test]
@@ -253,6 +388,7 @@ mod tests {
         let said = |settings: Settings| {
             let source = source(settings);
             let all = defaults(&source)
+                .and(usual(&source).map(drop))
                 .and(dns(&source).map(drop))
                 .and(host_gateway(&source).map(drop));
             let error = all.unwrap_err();
@@ -303,6 +439,41 @@ mod tests {
                     ..none()
                 },
                 "ink",
+            ),
+            (
+                Settings {
+                    default_ulimit: list(&["nofile=2:1"]),
+                    ..none()
+                },
+                "default-ulimit = \"nofile=2:1\" (from the command line): ulimit soft limit must be",
+            ),
+            (
+                Settings {
+                    default_runtime: text("kata"),
+                    ..none()
+                },
+                "default-runtime = \"kata\"",
+            ),
+            (
+                Settings {
+                    seccomp_profile: text("/nowhere/profile.json"),
+                    ..none()
+                },
+                "No such file",
+            ),
+            (
+                Settings {
+                    seccomp_profile: text("profile.json"),
+                    ..none()
+                },
+                "an absolute path is expected",
+            ),
+            (
+                Settings {
+                    default_init: text("perhaps"),
+                    ..none()
+                },
+                "true or false is expected",
             ),
             (
                 Settings {

@@ -16,6 +16,7 @@ mod upkeep;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use api::client::Endpoint;
 
@@ -33,6 +34,7 @@ const RUN_ROOT: &str = "/run/brig";
 const CGROUP_PARENT: &str = "/brig";
 const CDI_SPEC_DIRS: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
 const SOCKET: &str = "brig.sock";
+const PATIENCE: &str = "10";
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,21 @@ pub(crate) enum Error {
         value: String,
         origin: Origin,
         expected: &'static str,
+    },
+    /// A file that is named and cannot be used.
+    #[error("{key} = {value:?} (from {origin})")]
+    Unusable {
+        key: &'static str,
+        value: String,
+        origin: Origin,
+        source: std::io::Error,
+    },
+    /// A limit that makes no sense.
+    #[error("default-ulimit = {value:?} (from {origin})")]
+    Ulimit {
+        value: String,
+        origin: Origin,
+        source: types::InvalidUlimit,
     },
     /// Where output cannot go.
     #[error("log-driver and log-opt (from {origin})")]
@@ -171,6 +188,12 @@ pub(crate) struct Config {
     pub(crate) pid_file: Option<PathBuf>,
     /// What containers have whose creator does not say it.
     pub(crate) defaults: Defaults,
+    /// The same of what is completed at each start.
+    pub(crate) usual: engine::container::Usual,
+    /// What this machine is known by.
+    pub(crate) labels: Vec<String>,
+    /// How long requests under way are waited for at the end.
+    pub(crate) patience: Duration,
     /// What is done for the disk in the background.
     pub(crate) upkeep: engine::image::Upkeep,
     pub(crate) fail_at: Option<String>,
@@ -276,20 +299,14 @@ fn complete(
             optional("init", source.pick(|s| &s.init))?,
         )?,
         runtime: optional("runtime", source.pick(|s| &s.runtime))?,
-        runtimes: runtimes::complete(
-            source
-                .pick(|s| &s.add_runtime)
-                .map(|(_, list)| list)
-                .as_ref(),
-            source
-                .pick(|s| &s.runtimes)
-                .map(|(_, table)| table)
-                .as_ref(),
-        )?,
+        runtimes: other_runtimes(source)?,
         cdi_spec_dirs: cdi_spec_dirs(source)?,
         selinux_enabled: access::switch("selinux-enabled", source.pick(|s| &s.selinux_enabled))?,
         pid_file: optional("pid-file", source.pick(|s| &s.pid_file))?,
         defaults: defaults::defaults(source)?,
+        usual: defaults::usual(source)?,
+        labels: labels(source)?,
+        patience: patience(source.or(|s| &s.shutdown_timeout, PATIENCE))?,
         upkeep: upkeep::upkeep(source)?,
         fail_at: fail_at.filter(|step| !step.is_empty()),
         network: networks(source)?,
@@ -301,6 +318,13 @@ fn complete(
         telemetry: Ok(None),
         file,
     })
+}
+
+/// Runtimes beside the daemon's own, by name.
+fn other_runtimes(source: &Source) -> Result<BTreeMap<String, PathBuf>, Error> {
+    let flags = source.pick(|s| &s.add_runtime).map(|(_, list)| list);
+    let table = source.pick(|s| &s.runtimes).map(|(_, table)| table);
+    Ok(runtimes::complete(flags.as_ref(), table.as_ref())?)
 }
 
 fn networks(source: &Source) -> Result<engine::network::Settings, Error> {
@@ -415,6 +439,44 @@ fn cgroup_parent((origin, value): (Origin, String)) -> Result<String, Error> {
         value,
         origin,
         expected: "an absolute path in the cgroup hierarchy, as in /brig",
+    })
+}
+
+/// `NAME=VALUE` each; of two values of a name neither would be it.
+fn labels(source: &Source) -> Result<Vec<String>, Error> {
+    let Some((origin, labels)) = source.pick(|s| &s.label) else {
+        return Ok(Vec::new());
+    };
+    let refused = |value: &String, expected| Error::Value {
+        key: "label",
+        value: value.clone(),
+        origin: origin.clone(),
+        expected,
+    };
+    let mut known: Vec<String> = Vec::new();
+    for label in labels {
+        let Some((name, _)) = label.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            return Err(refused(&label, "NAME=VALUE"));
+        };
+        let named = |other: &&String| other.split('=').next() == Some(name);
+        match known.iter().find(named) {
+            Some(other) if *other != label => {
+                return Err(refused(&label, "one value of each name"));
+            }
+            Some(_) => {}
+            None => known.push(label),
+        }
+    }
+    Ok(known)
+}
+
+fn patience((origin, value): (Origin, String)) -> Result<Duration, Error> {
+    let seconds = value.parse().ok().map(Duration::from_secs);
+    seconds.ok_or(Error::Value {
+        key: "shutdown-timeout",
+        value,
+        origin,
+        expected: "a number of seconds",
     })
 }
 

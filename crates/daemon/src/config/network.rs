@@ -65,7 +65,7 @@ pub(super) fn complete(table: Option<&Table>, keeper: PathBuf) -> Result<Setting
     let written: Written =
         serde_json::from_value(value.clone()).map_err(|error| wrong(error.to_string()))?;
     let mut settings = Settings {
-        bridge: written.bridge.unwrap_or(settings.bridge),
+        bridge: written.bridge.map_or(settings.bridge, device),
         table: written.table.unwrap_or(settings.table),
         mtu: written.mtu,
         ipv6: written.ipv6.unwrap_or(settings.ipv6),
@@ -92,6 +92,11 @@ pub(super) fn complete(table: Option<&Table>, keeper: PathBuf) -> Result<Setting
     }
     settings.check().map_err(wrong)?;
     Ok(settings)
+}
+
+/// In Docker's words no device is called `none`.
+fn device(name: String) -> String {
+    if name == "none" { String::new() } else { name }
 }
 
 #[cfg(test)]
@@ -137,6 +142,7 @@ mod tests {
             !settings.icc && settings.host_policy && !settings.ip_forward && !settings.firewall
         );
         assert_eq!(complete(None, "/x".into()).unwrap().bridge, "brig0");
+        assert!(!read(json!({"bridge": "none"})).unwrap().has_default());
     }
 
     #[test]

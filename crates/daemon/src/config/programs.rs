@@ -22,13 +22,19 @@ pub(super) fn find(
     }
     let beside = std::env::current_exe().ok();
     let beside = beside.as_deref().and_then(Path::parent);
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let beside = beside.map(Path::to_owned).into_iter();
     beside
-        .map(Path::to_owned)
-        .into_iter()
         .chain(DIRECTORIES.map(PathBuf::from))
-        .chain(std::env::split_paths(&path).filter(|dir| dir.is_absolute()))
         .map(|dir| dir.join(program))
         .find(|candidate| candidate.is_file())
+        .or_else(|| on_path(program.as_ref()))
         .ok_or(Error::Program { program, key })
+}
+
+/// The program of this name that a shell would run.
+pub(super) fn on_path(program: &Path) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
+    let mut found = dirs.map(|dir| dir.join(program));
+    found.find(|candidate| candidate.is_file())
 }

@@ -1,11 +1,12 @@
 //! Other OCI runtimes that containers may ask for by name: `--add-runtime` and the table `runtimes`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::programs;
 use super::registries::Table;
 
 /// Why a runtime cannot be one.
@@ -46,7 +47,7 @@ pub(super) fn complete(
             why,
         };
         for (name, path) in of_table(value).map_err(wrong)? {
-            check(&name, &path).map_err(wrong)?;
+            let path = check(&name, &path).map_err(wrong)?;
             all.insert(name, path);
         }
     }
@@ -58,8 +59,8 @@ pub(super) fn complete(
         let (name, path) = text
             .split_once('=')
             .ok_or_else(|| wrong("NAME=PATH is expected".to_owned()))?;
-        check(name, path.as_ref()).map_err(wrong)?;
-        all.insert(name.to_owned(), path.into());
+        let path = check(name, path.as_ref()).map_err(wrong)?;
+        all.insert(name.to_owned(), path);
     }
     Ok(all)
 }
@@ -76,19 +77,24 @@ fn of_table(value: &Value) -> Result<BTreeMap<String, PathBuf>, String> {
         .collect())
 }
 
-fn check(name: &str, path: &std::path::Path) -> Result<(), String> {
+/// The program's path. A bare name is looked up on the PATH, as by Docker.
+fn check(name: &str, path: &Path) -> Result<PathBuf, String> {
     if name.is_empty() || name == engine::container::OWN_RUNTIME {
         return Err(format!(
             "the runtime {name:?}: a name other than {:?}, which is Brig's own, is expected",
             engine::container::OWN_RUNTIME
         ));
     }
-    match path.is_absolute() {
-        true => Ok(()),
-        false => Err(format!(
-            "the runtime {name}: {} is no absolute path",
-            path.display()
-        )),
+    if path.is_absolute() {
+        return Ok(path.to_owned());
+    }
+    let refused = |why| Err(format!("the runtime {name}: {} {why}", path.display()));
+    if path.components().count() != 1 {
+        return refused("is neither an absolute path nor a program's name");
+    }
+    match programs::on_path(path) {
+        Some(found) => Ok(found),
+        None => refused("was not found on the PATH"),
     }
 }
 
@@ -116,6 +122,11 @@ mod tests {
             read(&["crun=/opt/crun", "kata=/opt/kata"], table).unwrap(),
             "crun=/opt/crun kata=/opt/kata runc=/usr/sbin/runc"
         );
+        let found = read(&["shell=sh"], json!({})).unwrap();
+        assert!(
+            found.starts_with("shell=/") && found.ends_with("/sh"),
+            "{found}"
+        );
         for (flags, table, says) in [
             (
                 vec!["crun"],
@@ -123,9 +134,14 @@ mod tests {
                 "--add-runtime crun: NAME=PATH is expected",
             ),
             (
-                vec!["crun=crun"],
+                vec!["crun=no-such-program"],
                 json!({}),
-                "the runtime crun: crun is no absolute path",
+                "the runtime crun: no-such-program was not found on the PATH",
+            ),
+            (
+                vec!["crun=bin/crun"],
+                json!({}),
+                "the runtime crun: bin/crun is neither an absolute path nor a program's name",
             ),
             (vec![], json!({"brig": "/x"}), "which is Brig's own"),
             (

@@ -173,6 +173,12 @@ settings! {
     /// What images have to be signed by, as containers-policy.json(5) has it [default: nothing]
     #[arg(value_name = "FILE")]
     signature_policy: path Option<PathBuf> = "signature-policy";
+    /// What this machine is known by in `info`; may be repeated
+    #[arg(value_name = "NAME=VALUE")]
+    label: list Vec<String> = "label";
+    /// For how long a daemon that is to end waits for the requests under way [default: 10]
+    #[arg(value_name = "SECONDS")]
+    shutdown_timeout: number Option<String> = "shutdown-timeout";
     /// Where to write the daemon's pid
     #[arg(short = 'p', visible_alias = "pidfile", value_name = "FILE")]
     pid_file: path Option<PathBuf> = "pid-file";
@@ -218,6 +224,19 @@ settings! {
     /// Bytes of their /dev/shm, as in 128m [default: 64m]
     #[arg(value_name = "BYTES")]
     default_shm_size: number Option<String> = "default-shm-size";
+    /// A limit of their processes; may be repeated
+    #[arg(value_name = "NAME=SOFT[:HARD]")]
+    default_ulimit: list Vec<String> = "default-ulimit";
+    /// Whether an init is process 1 of those that do not say it
+    default_init: switch bool = "default-init";
+    /// Which runtime runs those that name none: brig, or one of --add-runtime [default: --runtime]
+    #[arg(value_name = "NAME")]
+    default_runtime: text Option<String> = "default-runtime";
+    /// Which system calls they may make: builtin, unconfined or a file [default: builtin]
+    #[arg(value_name = "PROFILE")]
+    seccomp_profile: text Option<String> = "seccomp-profile";
+    /// Have no program in them gain privileges by exec, unless they ask for it
+    no_new_privileges: switch bool = "no-new-privileges";
     /// Where their output goes [default: json-file]
     #[arg(value_name = "DRIVER")]
     log_driver: text Option<String> = "log-driver";

@@ -7,6 +7,7 @@ use api::convert::rfc3339;
 use api::{Version, wire};
 use engine::container::OWN_RUNTIME;
 use engine::image::registries;
+use types::SeccompProfile;
 
 use super::system::{STORAGE_DRIVER, product_version};
 use crate::app::App;
@@ -62,11 +63,7 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
         https_proxy: without_password(&registries.proxies.https),
         no_proxy: registries.proxies.no_proxy.clone(),
         registry_config: registry_config(&registries),
-        security_options: security_options(
-            facts.apparmor,
-            facts.selinux,
-            app.engine.config().user_ids.remap.is_some(),
-        ),
+        security_options: security_options(facts.apparmor, facts.selinux, app),
         logging_driver: app.defaults.log_driver().to_owned(),
         cgroup_driver: "cgroupfs".to_owned(),
         cgroup_version: facts.cgroup_version.to_string(),
@@ -109,7 +106,11 @@ fn constant(app: &App) -> wire::Info {
         docker_root_dir: config.data_root.display().to_string(),
         server_version: product_version(),
         runtimes,
-        default_runtime: default_runtime(config),
+        default_runtime: match app.defaults.runtime() {
+            Some(name) => name.to_owned(),
+            None => default_runtime(config),
+        },
+        labels: app.labels.clone(),
         swarm: wire::Swarm {
             local_node_state: "inactive".to_owned(),
             ..wire::Swarm::default()
@@ -181,17 +182,23 @@ fn firewall(app: &App, version: Version) -> Option<wire::FirewallInfo> {
     })
 }
 
-fn security_options(apparmor: bool, selinux: bool, remaps: bool) -> Vec<String> {
-    let apparmor = apparmor.then_some("name=apparmor");
-    let always = ["name=seccomp,profile=builtin", "name=cgroupns"];
-    let selinux = selinux.then_some("name=selinux");
-    apparmor
-        .into_iter()
-        .chain(always)
-        .chain(remaps.then_some("name=userns"))
-        .chain(selinux)
-        .map(str::to_owned)
-        .collect()
+fn security_options(apparmor: bool, selinux: bool, app: &App) -> Vec<String> {
+    let config = app.engine.config();
+    let seccomp = match config.usual.seccomp {
+        SeccompProfile::Default | SeccompProfile::Builtin => "name=seccomp,profile=builtin",
+        SeccompProfile::Unconfined => "name=seccomp,profile=unconfined",
+        SeccompProfile::Custom(_) => "name=seccomp,profile=custom",
+    };
+    let when = |is: bool, option: &'static str| is.then_some(option);
+    let all = [
+        when(apparmor, "name=apparmor"),
+        Some(seccomp),
+        Some("name=cgroupns"),
+        when(config.user_ids.remap.is_some(), "name=userns"),
+        when(selinux, "name=selinux"),
+        when(app.defaults.no_new_privileges(), "name=no-new-privileges"),
+    ];
+    all.into_iter().flatten().map(str::to_owned).collect()
 }
 
 /// Docker's view of how registries are reached; what it has no field for is left out.

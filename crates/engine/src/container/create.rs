@@ -207,7 +207,7 @@ fn checked(
     warnings.extend(network::warnings(spec));
     mounts::check_sources(&spec.mounts)?;
     let init = &engine.config().init;
-    if spec.init && !init.exists() {
+    if spec.init == Some(true) && !init.exists() {
         return Err(check::Invalid::NoInit(init.display().to_string()).into());
     }
     let config = image.config.config().as_ref();

@@ -41,6 +41,7 @@ mod stop;
 mod top;
 mod update;
 mod user_ids;
+mod usual;
 mod volumes;
 mod wait;
 
@@ -82,13 +83,14 @@ pub use rename::rename;
 pub use resize::resize;
 pub use restart::restart;
 pub(crate) use restart::restart_by;
-pub use runtimes::OWN_RUNTIME;
+pub use runtimes::{OWN_RUNTIME, is_own_runtime};
 pub use start::start;
 pub use stats::{Sample, Usage, stats};
 pub use stop::stop;
 pub(crate) use stop::stop_by;
 pub use top::{TopError, top};
 pub use update::update;
+pub use usual::Usual;
 pub use wait::{Seen, wait, wait_on};
 
 /// What [`create`] made.
@@ -407,6 +409,7 @@ pub(crate) fn view(engine: &Engine, container: &Container) -> View {
     if !spec.networking.links.is_empty() {
         spec.networking.links = network::links::shown(engine, container);
     }
+    engine.config().usual.limit(&mut spec.resources);
     View {
         id: fixed.id.clone(),
         name: container.name(),

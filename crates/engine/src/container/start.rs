@@ -452,7 +452,7 @@ fn configuration(
     (placed, joined, runtime): (&Placed, &Joined, Option<PathBuf>),
 ) -> Result<(Spec, Option<Filter>), Error> {
     let fixed = &container.fixed;
-    let asked = container.spec();
+    let asked = engine.config().usual.complete(container.spec());
     let (described, more) = described::edits(engine, &fixed.spec)?;
     let mut devices = devices::devices(&fixed.spec)?;
     devices.extend(more);

@@ -1,5 +1,6 @@
 //! `exec`, its second half: the process is run by the shim, which serves the client as well.
 
+use std::borrow::Cow;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
@@ -180,7 +181,7 @@ fn process(
     let mut env = secret::place::variables(engine, &fixed.spec)?;
     env.extend(request.env.iter().cloned());
     let process = render::exec(&ExecInput {
-        spec: &fixed.spec,
+        spec: &engine.config().usual.complete(Cow::Borrowed(&fixed.spec)),
         resolved: &network::links::resolved(engine, container),
         identity,
         command: &request.command,

@@ -117,6 +117,7 @@ pub(crate) fn networks_of(
         let other = other.map_err(|error| unknown(error, who))?;
         spec.network = NetworkMode::Container(other.id().to_string());
     }
+    without_default(engine, spec);
     if !spec.network.is_connected() {
         return unconnected(spec).map(|()| BTreeMap::new());
     }
@@ -155,6 +156,18 @@ pub(crate) fn networks_of(
         networks.insert(network.name().to_owned(), place);
     }
     Ok(networks)
+}
+
+/// Where there is no default network, who asks for no other is in none.
+fn without_default(engine: &Engine, spec: &mut ContainerSpec) {
+    let usual = NetworkMode::Default.network();
+    let endpoints = &mut spec.networking.endpoints;
+    let alone = spec.network == NetworkMode::Default
+        && endpoints.keys().all(|name| Some(name.as_str()) == usual);
+    if alone && !engine.config().network.has_default() {
+        endpoints.clear();
+        spec.network = NetworkMode::None;
+    }
 }
 
 /// A place in a network that is not there yet.

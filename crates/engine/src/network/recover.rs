@@ -40,11 +40,15 @@ pub(crate) fn load(engine: &Engine) -> Result<(), Error> {
         }
     }
     // What the configuration says of it must not be another's: they are all known by now.
-    if let Some(record) = default {
+    let has_default = networks.settings.has_default();
+    if let Some(record) = default.filter(|_| has_default) {
         let default = default_network(engine, Some(record))?;
         networks.table_mut().insert(Arc::new(default));
     }
     for name in PREDEFINED {
+        if name == "bridge" && !has_default {
+            continue;
+        }
         if networks.table().named(name).is_none() {
             let network = predefined(engine, name)?;
             create::keep(engine, &network.record)?;

@@ -13,7 +13,8 @@ use types::DnsRequest;
 pub struct Settings {
     /// `brig-net`, which keeps ports, names and rules while the daemon does not run.
     pub keeper: PathBuf,
-    /// The device of the default network.
+    /// The device of the default network; empty where there is none: containers that name no network are in
+    /// none then.
     pub bridge: String,
     /// The nftables table with all rules.
     pub table: String,
@@ -107,9 +108,17 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether there is a default network.
+    pub fn has_default(&self) -> bool {
+        !self.bridge.is_empty()
+    }
+
     /// What is wrong with names, or beside each other, in words.
     pub fn check(&self) -> Result<(), String> {
-        network::bridge::check_name(&self.bridge).map_err(|error| format!("bridge: {error}"))?;
+        if self.has_default() {
+            network::bridge::check_name(&self.bridge)
+                .map_err(|error| format!("bridge: {error}"))?;
+        }
         if self.subnet_v6.is_some() && !self.ipv6 {
             return Err(
                 "subnet-v6: the default network has no IPv6: say ipv6 = true, too".to_owned(),

@@ -33,7 +33,7 @@ pub struct RenderInput<'a> {
     pub block_devices: BTreeMap<String, (u32, u32)>,
     /// What it has of other containers and the host.
     pub joined: Joined,
-    /// `brig-init` on the host; mounted when `spec.init`.
+    /// `brig-init` on the host; mounted if `spec.init` says so.
     pub init: &'a Path,
     /// The machine.
     pub host: HostFacts,

@@ -57,6 +57,14 @@ pub fn spec(input: &RenderInput<'_>) -> Result<Spec, Error> {
     Ok(spec)
 }
 
+/// Why a text is no profile of system calls in Docker's format, as far as no container is needed to tell.
+///
+/// # Errors
+/// [`Error::Seccomp`].
+pub fn check_filter(json: &str) -> Result<(), Error> {
+    seccomp::check(json)
+}
+
 /// The configuration's filter; none runs unconfined. It is the better part of a configuration, and mostly the one
 /// that others have.
 pub fn filter(input: &RenderInput<'_>) -> Result<Option<Arc<LinuxSeccomp>>, Error> {

@@ -159,7 +159,7 @@ fn own_ids(mount: &mut Mount, input: &RenderInput<'_>) {
 }
 
 fn init_mount(input: &RenderInput<'_>) -> Option<Mount> {
-    input.spec.init.then(|| {
+    (input.spec.init == Some(true)).then(|| {
         let mut bind = mount(INIT, "bind", "", &["bind", "ro"]);
         bind.set_source(Some(input.init.to_owned()));
         bind

@@ -15,7 +15,7 @@ pub(super) const INIT: &str = "/sbin/docker-init";
 pub(super) fn process(input: &RenderInput<'_>) -> Result<Process, Error> {
     let (spec, resolved) = (input.spec, input.resolved);
     let mut args: Vec<String> = Vec::new();
-    if spec.init {
+    if spec.init == Some(true) {
         args.extend([INIT.to_owned(), "--".to_owned()]);
     }
     let command = resolved.entrypoint.iter().chain(&resolved.command);
@@ -84,7 +84,8 @@ impl Common<'_> {
         )));
         process.set_rlimits(rlimits(&self.spec.resources.ulimits)?);
         process.set_apparmor_profile(self.spec.security.apparmor.clone());
-        process.set_no_new_privileges(Some(self.spec.security.no_new_privileges));
+        let no_new = self.spec.security.no_new_privileges;
+        process.set_no_new_privileges(Some(no_new.unwrap_or(false)));
         process.set_oom_score_adj(Some(self.spec.resources.oom_score_adj.unwrap_or(0)));
         Ok(process)
     }

@@ -106,6 +106,11 @@ impl When {
     }
 }
 
+/// Why a text is no profile in Docker's format.
+pub(super) fn check(json: &str) -> Result<(), Error> {
+    custom::check(json)
+}
+
 /// None runs unconfined.
 pub(super) fn filter(
     security: &Security,
@@ -121,7 +126,7 @@ pub(super) fn filter(
         SeccompProfile::Custom(json) => Ok(custom::filter(json, place)?.map(Arc::new)),
         _ if security.privileged => Ok(None),
         SeccompProfile::Unconfined => Ok(None),
-        SeccompProfile::Default => usual(place).map(Some),
+        SeccompProfile::Default | SeccompProfile::Builtin => usual(place).map(Some),
     }
 }
 

@@ -297,7 +297,7 @@ fn capabilities() {
 fn security() {
     insta::assert_snapshot!(changes(|case| {
         let security = &mut case.spec.security;
-        security.no_new_privileges = true;
+        security.no_new_privileges = Some(true);
         security.seccomp = SeccompProfile::Unconfined;
         security.masked_paths = Some(Vec::new());
         security.readonly_paths = Some(words("/proc/sys"));
@@ -353,7 +353,7 @@ fn identity_and_environment() {
 
 #[test]
 fn init() {
-    insta::assert_snapshot!(changes(|case| case.spec.init = true), @r#"
+    insta::assert_snapshot!(changes(|case| case.spec.init = Some(true)), @r#"
     - process.args: /bin/sh -c true
     + mounts[/sbin/docker-init]: type=bind, source=/lib/brig-init, options=bind ro
     + process.args: /sbin/docker-init -- /bin/sh -c true

@@ -26,7 +26,9 @@ pub use network::{
     ContainerPort, DnsRequest, EndpointRequest, InvalidPort, NetworkMode, Networking, PortRequest,
     Protocol, port_range,
 };
-pub use resources::{BlockIo, BlockRate, CdiRequest, DeviceRequest, DeviceRule, Resources, Ulimit};
+pub use resources::{
+    BlockIo, BlockRate, CdiRequest, DeviceRequest, DeviceRule, InvalidUlimit, Resources, Ulimit,
+};
 pub use secrets::{SecretRequest, SecretTarget};
 pub use security::{SeccompProfile, Security};
 pub use user_namespace::{AutoIds, IdMaps, IdRange, USUAL_IDS, UserNamespace, meet};
@@ -109,8 +111,9 @@ pub struct ContainerSpec {
     /// Namespaces that it shares.
     #[serde(skip_serializing_if = "Namespaces::is_default")]
     pub namespaces: Namespaces,
-    /// Whether a small init reaps zombies and forwards signals as process 1.
-    pub init: bool,
+    /// Whether a small init is process 1; none leaves it to the daemon's configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<bool>,
     /// Whether it is removed when it ends.
     pub auto_remove: bool,
     /// When it is started again by itself.

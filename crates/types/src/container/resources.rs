@@ -1,5 +1,7 @@
 //! Limits, in the units of Docker's API.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Bandwidth;
@@ -203,6 +205,49 @@ impl Ulimit {
         "sigpending",
         "stack",
     ];
+}
+
+/// A text that is no limit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidUlimit(String);
+
+impl FromStr for Ulimit {
+    type Err = InvalidUlimit;
+
+    /// `name=soft[:hard]`, refused in Docker's words.
+    fn from_str(text: &str) -> Result<Self, InvalidUlimit> {
+        let bad = || InvalidUlimit(format!("invalid ulimit argument: {text}"));
+        let (name, limits) = text.split_once('=').ok_or_else(bad)?;
+        if !Self::NAMES.contains(&name) {
+            return Err(InvalidUlimit(format!("invalid ulimit type: {name}")));
+        }
+        let (soft, hard) = match limits.split_once(':') {
+            None => (limit(limits)?, limit(limits)?),
+            Some((_, hard)) if hard.contains(':') => {
+                return Err(InvalidUlimit(format!(
+                    "too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"
+                )));
+            }
+            Some((soft, hard)) => (limit(soft)?, limit(hard)?),
+        };
+        if hard != -1 && (soft == -1 || soft > hard) {
+            return Err(InvalidUlimit(format!(
+                "ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
+            )));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            soft,
+            hard,
+        })
+    }
+}
+
+fn limit(text: &str) -> Result<i64, InvalidUlimit> {
+    let number = text.parse::<i64>().ok().filter(|n| *n >= -1);
+    let wrong = || format!("strconv.ParseInt: parsing {text:?}: invalid syntax");
+    number.ok_or_else(|| InvalidUlimit(wrong()))
 }
 
 /// One `--device`.

@@ -12,8 +12,9 @@ pub struct Security {
     pub cap_add: Vec<String>,
     /// Capabilities less than the default.
     pub cap_drop: Vec<String>,
-    /// Whether no program inside may gain privileges by exec.
-    pub no_new_privileges: bool,
+    /// Whether no program inside may gain privileges by exec; none leaves it to the daemon's configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_new_privileges: Option<bool>,
     /// The system call filter.
     pub seccomp: SeccompProfile,
     /// The AppArmor profile of its processes; none is what the daemon itself has.
@@ -35,9 +36,11 @@ pub struct Security {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SeccompProfile {
-    /// Docker's default.
+    /// Nobody said: what the daemon is told, else Docker's default.
     #[default]
     Default,
+    /// Docker's default, whatever the daemon is told.
+    Builtin,
     /// None.
     Unconfined,
     /// A profile in Docker's JSON format: the text itself, as clients send it.

@@ -82,6 +82,19 @@ pub(super) fn filter(json: &str, place: Place<'_>) -> Result<Option<LinuxSeccomp
     Ok(Some(filter))
 }
 
+/// Why this is no profile, as far as that can be said without a container.
+pub(super) fn check(json: &str) -> Result<(), Error> {
+    let profile: Profile = serde_json::from_str(json).map_err(|e| refused(e.to_string()))?;
+    let calls = profile.syscalls.unwrap_or_default();
+    if profile.default_action.is_none() && !calls.is_empty() {
+        return Err(refused("defaultAction is missing"));
+    }
+    calls
+        .into_iter()
+        .map(entry)
+        .try_for_each(|entry| entry.map(drop))
+}
+
 fn refused(reason: impl Into<String>) -> Error {
     Error::Seccomp(reason.into())
 }
