@@ -546,6 +546,15 @@ fn two_pulls_of_the_same_fetch_it_once() {
     layers.sort();
     layers.dedup();
     assert_eq!(layers.len(), all, "fetched twice: {:?}", server.lines());
+    // The registry is told for whom the daemon asks.
+    for request in server.requests() {
+        let agent = request.header("user-agent").unwrap_or_default();
+        let ours = agent.starts_with("brig/");
+        assert!(
+            ours && agent.contains(" UpstreamClient(Brig-Client/"),
+            "{agent}"
+        );
+    }
     brig.finish();
 }
 

@@ -585,21 +585,47 @@ mod tests {
             "Config": {"Cmd": ["sh"], "Entrypoint": null, "Volumes": {}, "ExposedPorts": {"80/tcp": {}}},
         });
         let show = |template: &str| match shaped(template, &image, Shape::Image) {
-            Ok(text) => format!("{template} -> {text}"),
-            Err(error) => format!("{template} -> {error}"),
+            Ok(text) => text,
+            Err(error) => error.to_string(),
         };
-        let lines = [
-            "{{.Config.Labels}} {{.Config.Entrypoint}} {{.Config.Env}} {{.Config.User}}|",
-            "{{json .Config.Labels}} {{json .Config.Entrypoint}} {{json .Config.Volumes}}",
-            "{{index .Config.Labels \"a\"}}|{{len .Config.Labels}} {{len .Config.Env}}",
-            "{{range .Config.Env}}{{.}}{{else}}none{{end}} {{join .Config.Cmd \",\"}}",
-            "{{if .Config.Labels}}some{{else}}none{{end}}",
-            "{{json .Config}}",
-            "{{.Config.Healthcheck}} {{.Descriptor}} {{.RepoDigests}} {{.Author}}|",
-            "{{.Config.Nosuch}}",
-            "{{.Config.Volumes}} {{.Config.ExposedPorts}} {{json .Config.ExposedPorts}}",
-        ];
-        insta::assert_snapshot!(lines.map(show).join("\n"), @"");
+        for (template, shown) in [
+            (
+                "{{.Config.Labels}} {{.Config.Entrypoint}} {{.Config.Env}} {{.Config.User}}|",
+                "map[] [] [] |",
+            ),
+            (
+                "{{json .Config.Labels}} {{json .Config.Entrypoint}} {{json .Config.Volumes}}",
+                "null null {}",
+            ),
+            (
+                "{{index .Config.Labels \"a\"}}|{{len .Config.Labels}} {{len .Config.Env}}",
+                "|0 0",
+            ),
+            (
+                "{{range .Config.Env}}{{.}}{{else}}none{{end}} {{join .Config.Cmd \",\"}}",
+                "none sh",
+            ),
+            ("{{if .Config.Labels}}some{{else}}none{{end}}", "none"),
+            (
+                "{{json .Config.Cmd}} {{json .RepoTags}}",
+                r#"["sh"] ["bb:latest"]"#,
+            ),
+            (
+                "{{json .Config}}",
+                r#"{"Cmd":["sh"],"Entrypoint":null,"Volumes":{},"ExposedPorts":{"80/tcp":{}}}"#,
+            ),
+            (
+                "{{.Config.Healthcheck}} {{.Descriptor}} {{.RepoDigests}} {{.Author}}|",
+                "<nil> <nil> [] |",
+            ),
+            (
+                "{{.Config.Volumes}} {{.Config.ExposedPorts}} {{json .Config.ExposedPorts}}",
+                r#"map[] map[80/tcp:{}] {"80/tcp":{}}"#,
+            ),
+        ] {
+            assert_eq!(show(template), shown, "{template}");
+        }
+        assert!(show("{{.Config.Nosuch}}").contains("no field `Nosuch`"));
     }
 
     #[test]
