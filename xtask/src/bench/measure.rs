@@ -116,7 +116,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Waits until what the one before has left to the background is done: it is not the next one's. A
 /// machine that does not come to rest is measured as it is.
-fn settle() {
+pub(crate) fn settle() {
     let deadline = Instant::now() + PATIENCE;
     let mut before = busy_ticks();
     while Instant::now() < deadline {

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::Args;
-use super::measure::{Series, Trial, quiet, rounds};
+use super::measure::{Series, Trial, quiet, rounds, settle};
 use super::report::{Page, Table};
 use super::subject::{self, IMAGE, Machine, Subject};
 use crate::paths;
@@ -83,7 +83,7 @@ pub(crate) fn measure(args: &Args, page: &mut Page) -> Result<()> {
             Err(error) => page.absent(&subject.name, &format!("{error:#}")),
         }
     }
-    let rates = traffic(&houses, (args.rounds / 10).max(1));
+    let rates = traffic(&houses, (args.rounds / 5).max(1));
     houses.iter().for_each(House::empty);
     page.table(table(&houses, &rates?));
     fs::remove_dir_all(&root)?;
@@ -290,12 +290,15 @@ fn join(machine: &Machine, neighbour: &Machine) -> Result<()> {
 
 type Rates = BTreeMap<(usize, usize), Vec<f64>>;
 
+/// Every engine in every round, each round begun by the next: nobody has always the same one's remains before them.
 fn traffic(houses: &[House<'_>], rounds: usize) -> Result<Rates> {
     let mut rates = Rates::new();
-    for _ in 0..rounds {
+    for round in 0..rounds {
         for (row, (what, measure)) in MEASUREMENTS.iter().enumerate() {
-            for (column, house) in houses.iter().enumerate() {
+            let turns = (0..houses.len()).map(|turn| (round + turn) % houses.len());
+            for (column, house) in turns.map(|column| (column, &houses[column])) {
                 let name = &house.subject.name;
+                settle();
                 let rate = measure(house);
                 match rate {
                     Ok(rate) => rates.entry((row, column)).or_default().push(rate),
