@@ -22,7 +22,7 @@ use crate::protocol::{FromInit, InitEnd, MakerEnd, ToInit, channel};
 use crate::resctrl::ResctrlPlan;
 use crate::seccomp::Program;
 use crate::usher;
-use crate::{CreateRequest, SharedRoot, Stdio};
+use crate::{CreateRequest, SharedRoot, Stdio, Word};
 
 /// A container whose namespaces, mounts and cgroup are made; its process waits at the gate.
 #[derive(Debug)]
@@ -170,7 +170,9 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     let start_hooks = hooks::list(request.spec, |hooks| hooks.start_container());
     let has_start_hooks = !start_hooks.is_empty();
     let is_asked = has_maker_hooks(request.spec) || plan.may_ask();
-    let is_told = request.start_at_once && gate.is_none() && !is_asked;
+    let may_be_told = gate.is_none() && !is_asked;
+    let mut is_told = request.start_at_once && may_be_told;
+    let word = request.word.filter(|_| may_be_told && !is_told);
     let (child, maker) = clone(
         &request,
         &plan,
@@ -216,6 +218,7 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
         .doing(|| "read when the container's process started".to_owned())?;
     let targets: Vec<PathBuf> = plan.mounts.iter().map(|m| m.target.clone()).collect();
     let mut container = Container::new(&request, process, pidfd, cgroup, plan, seccomp);
+    is_told |= hear(&maker, word)?;
     let mut fds = await_ready(&request, &maker, &container, targets)?;
     let terminal = container.first.terminal.then(|| fds.pop()).flatten();
     container.mounts = fds.pop();
@@ -467,6 +470,21 @@ fn map_ids(plan: &Plan, pid: i32, maker: &MakerEnd, stdio: &Stdio) -> Result<(),
     }
     sys::process::set_dumpable(false).doing(|| "close /proc to others".to_owned())?;
     maker.send(ToInit::Continue)
+}
+
+/// Waits until the copy says something, and passes the word on if that is there before; whether it was.
+fn hear(maker: &MakerEnd, word: Option<Word<'_>>) -> Result<bool, Error> {
+    let Some(word) = word else {
+        return Ok(false);
+    };
+    let spoken = sys::process::wait_readable_of(maker, word.source);
+    let spoken = spoken.doing(|| "wait for the container's process".to_owned())?;
+    if spoken || !(word.is_start)(word.source) {
+        return Ok(false);
+    }
+    // If it has ended by now, what it said of that is still to be read.
+    let _ = maker.send(ToInit::Start);
+    Ok(true)
 }
 
 /// Hears the copy out until it is ready, and what was mounted at these places; returns what comes along.

@@ -70,6 +70,7 @@ fn plan(spec: &Spec) -> Result<(), Error> {
         parent_death_signal: None,
         gate: None,
         start_at_once: false,
+        word: None,
         cgroup_driver: CgroupDriver::Direct,
         rootless: Rootless::No,
         preserve_fds: 0,

@@ -42,7 +42,7 @@ mod supervisor;
 mod usher;
 mod warning;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::{Process, Spec};
@@ -94,6 +94,9 @@ pub struct CreateRequest<'a> {
     /// [`Created::start`], which then only tells how that went: for callers with nothing to do in
     /// between. With a gate, or with hooks that run in between, it waits all the same.
     pub start_at_once: bool,
+    /// Where such a word may come from while the process works: heard by then, it is as if it had been given at
+    /// once.
+    pub word: Option<Word<'a>>,
     /// A network namespace for a specification that asks for a new one. None, or one that has to belong
     /// to a new user namespace: it is made with the others.
     pub network: Option<Network>,
@@ -120,6 +123,15 @@ pub struct CreateRequest<'a> {
     pub meanwhile: Option<fn()>,
     /// For tests: the step of [`steps`] that is to fail. None in real life.
     pub fail_at: Option<&'a str>,
+}
+
+/// Somebody who may say, before the process is ready, that it is to be started then.
+#[derive(Debug, Clone, Copy)]
+pub struct Word<'a> {
+    /// Readable when something has been said. Nothing is taken from it: who has said it is answered by the caller.
+    pub source: BorrowedFd<'a>,
+    /// Whether that is the word.
+    pub is_start: fn(BorrowedFd<'_>) -> bool,
 }
 
 /// Where a process' standard streams go.

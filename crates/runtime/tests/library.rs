@@ -147,6 +147,7 @@ fn create_with(
         parent_death_signal: Some(Signal::KILL),
         gate: None,
         start_at_once,
+        word: None,
         network: None,
         filter: None,
         groundwork: None,

@@ -309,6 +309,14 @@ fn waiting(socket: BorrowedFd<'_>, flags: RecvFlags) -> Result<usize> {
     Ok(length)
 }
 
+/// Copies the beginning of the next message, if one is there, and leaves it there; how long that is. Descriptors that
+/// come along stay with it.
+pub fn peek(socket: impl AsFd, room: &mut [u8]) -> Result<usize> {
+    let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+    let (length, _) = retry(|| rustix::net::recv(&socket, &mut *room, flags)).named("recv")?;
+    Ok(length)
+}
+
 fn body(fd: OwnedFd) -> Result<Vec<u8>> {
     let mut file = File::from(fd);
     let length = file.metadata().named("fstat")?.len();

@@ -315,6 +315,7 @@ impl Bundle {
             parent_death_signal: None,
             gate,
             start_at_once,
+            word: None,
             network: self.network.take(),
             filter: None,
             groundwork: None,

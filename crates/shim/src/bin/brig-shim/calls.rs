@@ -1,11 +1,11 @@
 //! What the daemon asks for, one function a call.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Instant;
 
 use oci_spec::runtime::{LinuxResources, Mount, Process, Spec};
-use runtime::CompiledFilter;
+use runtime::{CompiledFilter, Word};
 use shim::protocol::{self, AttachOptions, Call, Filter, Notice, Reply, State, Streams};
 use sys::pidfd::Exit;
 use sys::socket;
@@ -27,6 +27,14 @@ const CONFIG_LIMIT: usize = 16 << 20;
 fn compiled(filter: &Filter) -> Result<CompiledFilter, Failure> {
     let broken = || Failure::new(ErrorKind::Invalid, "the compiled filter is none".to_owned());
     filter.compiled().ok_or_else(broken)
+}
+
+/// Whether the next call is to start what is being made. It is answered in its turn.
+fn is_start(caller: BorrowedFd<'_>) -> bool {
+    let mut room = [0; 64];
+    let there = socket::peek(caller, &mut room).ok();
+    let call = there.and_then(|length| protocol::decode::<Call>(&room[..length]).ok());
+    matches!(call, Some(Call::Start))
 }
 
 /// Exec sessions at one time. Each keeps a few descriptors and buffers in this one process.
@@ -60,7 +68,7 @@ impl Server {
         let watch = matches!(call, Ok(Call::Watch));
         let answer = call
             .map_err(|error| Failure::new(ErrorKind::Invalid, error.to_string()))
-            .and_then(|call| self.answer(call, message.fds, connection.number));
+            .and_then(|call| self.answer(call, message.fds, connection));
         let reply = match answer {
             // Comes when the process has come to its command.
             Ok(None) => return Some(()),
@@ -92,11 +100,11 @@ impl Server {
         &mut self,
         call: Call,
         fds: Vec<OwnedFd>,
-        caller: u32,
+        caller: &Connection,
     ) -> Result<Option<Reply>, Failure> {
         let client = fds.into_iter().next();
         let reply = match call {
-            Call::Create { filter } => self.create(filter.as_ref()),
+            Call::Create { filter } => self.create(filter.as_ref(), caller),
             Call::Start => self.start(),
             Call::Attach(options) => self.attach(client, options),
             Call::Exec {
@@ -106,7 +114,7 @@ impl Server {
                 console_size,
             } => {
                 let client = client.map(|fd| (fd, attach));
-                return self.exec(caller, id, &process, client, console_size);
+                return self.exec(caller.number, id, &process, client, console_size);
             }
             Call::Kill { signal } => self.kill(signal),
             Call::Resize { exec, size } => self.resize(exec.as_ref(), size),
@@ -121,12 +129,12 @@ impl Server {
         reply.map(Some)
     }
 
-    fn create(&mut self, filter: Option<&Filter>) -> Result<Reply, Failure> {
+    fn create(&mut self, filter: Option<&Filter>, caller: &Connection) -> Result<Reply, Failure> {
         if self.phase != Phase::Empty {
             return Err(Failure::conflict("the container has been created already"));
         }
         let logged = self.launch.log.as_ref().is_some_and(|path| path.exists());
-        let answer = self.try_create(filter);
+        let answer = self.try_create(filter, caller);
         if answer.is_err() {
             self.end(Instant::now());
             if let (false, Some(path)) = (logged, &self.launch.log) {
@@ -137,7 +145,11 @@ impl Server {
         answer
     }
 
-    fn try_create(&mut self, filter: Option<&Filter>) -> Result<Reply, Failure> {
+    fn try_create(
+        &mut self,
+        filter: Option<&Filter>,
+        caller: &Connection,
+    ) -> Result<Reply, Failure> {
         fail_at(&self.launch, "shim-config")?;
         let filter = filter.map(compiled).transpose()?;
         let spec = self.read_spec()?;
@@ -151,7 +163,11 @@ impl Server {
             stderr: true,
         };
         let (stdio, half) = streams::make(terminal, self.launch.console_size, wanted)?;
-        let made = self.backend.create(&spec, filter.as_ref(), stdio)?;
+        let word = Word {
+            source: caller.source.as_fd(),
+            is_start,
+        };
+        let made = self.backend.create(&spec, filter.as_ref(), stdio, word)?;
         self.session.set_log(log);
         self.session
             .connect(half.complete(made.terminal), &mut self.tools);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxResources, Mount as OciMount, Process, Spec};
 use runtime::{
-    CompiledFilter, Container, CreateRequest, Created, ExecRequest, Joining, Network, Stdio,
+    CompiledFilter, Container, CreateRequest, Created, ExecRequest, Joining, Network, Stdio, Word,
 };
 use shim::protocol::Launch;
 use types::{Mount, Signal};
@@ -57,6 +57,7 @@ impl Backend for Linked {
         spec: &Spec,
         filter: Option<&CompiledFilter>,
         stdio: Stdio,
+        word: Word<'_>,
     ) -> Result<Made, Failure> {
         let mut created = runtime::create(CreateRequest {
             id: &self.id,
@@ -64,6 +65,7 @@ impl Backend for Linked {
             spec,
             rootfs: &self.rootfs,
             start_at_once: false,
+            word: Some(word),
             stdio,
             // Nobody could reap it, read its output or answer for it.
             parent_death_signal: Some(Signal::KILL),

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use oci_spec::runtime::{LinuxResources, Mount as OciMount, Process, Spec};
-use runtime::{CompiledFilter, Groundwork, Joining, Network, Stdio};
+use runtime::{CompiledFilter, Groundwork, Joining, Network, Stdio, Word};
 use shim::protocol::Launch;
 use types::{Mount, ProcessRef, Signal};
 
@@ -19,13 +19,14 @@ pub(crate) trait Backend {
     /// Makes what needs no configuration, while that is being written.
     fn prepare(&mut self) {}
 
-    /// Makes the container; its process waits. A failure leaves nothing. A filter takes the place of the
-    /// configuration's.
+    /// Makes the container; its process waits, but not if the word to go on is there before it is ready. A failure
+    /// leaves nothing. A filter takes the place of the configuration's.
     fn create(
         &mut self,
         spec: &Spec,
         filter: Option<&CompiledFilter>,
         stdio: Stdio,
+        word: Word<'_>,
     ) -> Result<Made, Failure>;
 
     /// Lets the command run. A failure leaves nothing.

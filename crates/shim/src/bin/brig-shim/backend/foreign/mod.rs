@@ -18,7 +18,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxResources, Mount as OciMount, Process, Spec};
-use runtime::{CompiledFilter, Joining, Stdio};
+use runtime::{CompiledFilter, Joining, Stdio, Word};
 use shim::protocol::Launch;
 use sys::cgroup::{Cgroup, Layout};
 use types::{ErrorKind, Mount, ProcessRef, Signal};
@@ -118,6 +118,7 @@ impl Backend for Foreign {
         spec: &Spec,
         filter: Option<&CompiledFilter>,
         stdio: Stdio,
+        _word: Word<'_>,
     ) -> Result<Made, Failure> {
         if filter.is_some() {
             let reason = "another runtime takes its filter from the configuration";
