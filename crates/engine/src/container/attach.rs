@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use shim::log::{Reader, Start, Stream};
 use shim::{AttachOptions, Call, Shim};
+use tokio::sync::oneshot;
 use types::{ErrorKind, Lifecycle};
 
 use super::{Attach, View, WrongState, log_path, view};
@@ -50,6 +51,36 @@ pub async fn attach(
             }
         })
         .await
+}
+
+/// A client that is on its way while its container is being started for it. Dropped: it went away.
+#[derive(Debug)]
+pub struct Coming(oneshot::Sender<()>);
+
+/// What a start waits for before it has the container made.
+#[derive(Debug)]
+pub struct Awaited(oneshot::Receiver<()>);
+
+/// Both sides of a client to come.
+pub fn coming() -> (Coming, Awaited) {
+    let (here, awaited) = oneshot::channel();
+    (Coming(here), Awaited(awaited))
+}
+
+impl Coming {
+    /// It has been [attached](attach).
+    pub fn is_here(self) {
+        // A start that has failed meanwhile waits for nobody.
+        let _ = self.0.send(());
+    }
+}
+
+impl Awaited {
+    /// Blocking.
+    pub(super) fn wait(self, container: &Container) -> Result<(), Error> {
+        let gone = |_| WrongState::ClientGone(container.id().clone()).into();
+        self.0.blocking_recv().map_err(gone)
+    }
 }
 
 /// Checks, before the connection is upgraded, that `attach` would work.

@@ -62,7 +62,7 @@ use crate::{Engine, Error, health};
 pub use archive::{NoFile, PathStat, PutOptions, export, get, put, stat};
 pub use sys::dir::Kind as FileKind;
 
-pub use attach::{attach, check_attach};
+pub use attach::{Awaited, Coming, attach, check_attach, coming};
 pub use changes::{ChangeKind, PathChange, changes};
 pub use check::Invalid;
 pub use commit::{CommitOptions, commit};
@@ -84,7 +84,7 @@ pub use resize::resize;
 pub use restart::restart;
 pub(crate) use restart::restart_by;
 pub use runtimes::{OWN_RUNTIME, is_own_runtime};
-pub use start::start;
+pub use start::{start, start_for};
 pub use stats::{Sample, Usage, stats};
 pub use stop::stop;
 pub(crate) use stop::stop_by;
@@ -320,6 +320,9 @@ pub enum WrongState {
     /// Somebody copies files into it.
     #[error("files are being copied into container {0}: start it when that is done")]
     BeingWritten(ContainerId),
+    /// Nobody is there any more for whom it was made and started.
+    #[error("the client of container {0} went away")]
+    ClientGone(ContainerId),
     /// It goes when it ends, and so cannot be started again.
     #[error("Restart policy cannot be updated because AutoRemove is enabled for the container {0}")]
     AutoRemoves(ContainerId),
@@ -342,11 +345,12 @@ pub enum WrongState {
 }
 
 impl WrongState {
-    /// [`ErrorKind::Conflict`], but for a name and for namespaces that cannot be joined.
+    /// [`ErrorKind::Conflict`], but for a name, for namespaces that cannot be joined and for who has gone.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::SameName => ErrorKind::Invalid,
             Self::CannotJoin { .. } => ErrorKind::Internal,
+            Self::ClientGone(_) => ErrorKind::Unavailable,
             _ => ErrorKind::Conflict,
         }
     }

@@ -40,8 +40,8 @@ use types::{
 
 use super::making::Making;
 use super::{
-    Files, WrongState, block_devices, described, devices, files, mounts, namespaces, remove,
-    runtimes, selinux, volumes,
+    Awaited, Files, WrongState, block_devices, described, devices, files, mounts, namespaces,
+    remove, runtimes, selinux, volumes,
 };
 use crate::network;
 use crate::network::attach::Filled;
@@ -68,6 +68,14 @@ pub fn start(engine: &Engine, who: &str) -> Result<(), Error> {
     start_container(engine, &container)
 }
 
+/// The same for a client that is yet to be handed over: its container is not made before. Blocking.
+pub fn start_for(engine: &Engine, who: &str, client: Awaited) -> Result<(), Error> {
+    engine.accepts_work()?;
+    let container = engine.find(who)?;
+    claim(engine, &container, Starter::Request)?;
+    claimed(engine, &container, Some(client))
+}
+
 /// Who wants a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Starter {
@@ -81,7 +89,7 @@ pub(super) enum Starter {
 
 pub(super) fn start_container(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
     claim(engine, container, Starter::Request)?;
-    claimed(engine, container)
+    claimed(engine, container, None)
 }
 
 /// The start of one that is started by itself: it counts how often that was.
@@ -92,13 +100,17 @@ pub(super) fn start_again(
 ) -> Result<(), Error> {
     engine.accepts_work()?;
     claim(engine, container, by)?;
-    claimed(engine, container)
+    claimed(engine, container, None)
 }
 
-fn claimed(engine: &Engine, container: &Arc<Container>) -> Result<(), Error> {
+fn claimed(
+    engine: &Engine,
+    container: &Arc<Container>,
+    client: Option<Awaited>,
+) -> Result<(), Error> {
     let mut undo = Stack::new();
     steps::begin(step::CLAIM);
-    match run(engine, container, &mut undo) {
+    match run(engine, container, client, &mut undo) {
         Ok(Started {
             shim,
             watch,
@@ -194,6 +206,7 @@ struct Started {
 fn run<'a>(
     engine: &'a Engine,
     container: &'a Arc<Container>,
+    client: Option<Awaited>,
     undo: &mut Stack<'a>,
 ) -> Result<Started, Error> {
     engine.passed(step::CLAIM)?;
@@ -234,6 +247,7 @@ fn run<'a>(
     )?;
     write_config(engine, &dir, &config)?;
     reserving.finish(&mut placement).map_err(Error::at_start)?;
+    client.map_or(Ok(()), |client| client.wait(container))?;
     let pending = std::mem::take(&mut container.live().pending);
     let (mut making, watch) = Making::begin(container, &shim, pending, filter)?;
     let mut filled = fill_ahead(engine, container, &shim, &placement, &config)?;
@@ -252,6 +266,9 @@ fn run<'a>(
     hand_over_clients(engine, container, &shim)?;
     engine.passed(step::WATCH)?;
     making.open_gate()?;
+    let settling = filled
+        .as_ref()
+        .map(|filled| network::attach::settle(engine, container, process, filled));
     let process = making.started()?;
     engine.passed(step::START)?;
     let endpoints = filled.as_ref().map(Filled::endpoints).unwrap_or_default();
@@ -262,8 +279,8 @@ fn run<'a>(
         &shim,
         (endpoints, placement.ports),
     )?;
-    if let Some(filled) = &filled {
-        network::attach::settle(engine, container, process, filled);
+    if let Some(settling) = settling {
+        settling.finish();
     }
     Ok(Started {
         shim,

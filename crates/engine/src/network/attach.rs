@@ -6,7 +6,10 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use network::keeper::{Change as Told, Endpoint as Named, Network as NamedNetwork, Upstream, View};
+use network::keeper::{
+    self, Change as Told, Endpoint as Named, Network as NamedNetwork, Pending as Telling, Upstream,
+    View,
+};
 use network::ruleset::{Change as RuleChange, RESOLVER};
 use network::{Cidr, InterfaceName, Published};
 use types::{ContainerId, NetworkId, ProcessRef};
@@ -93,25 +96,55 @@ pub(crate) fn introduce<'a>(
 }
 
 /// Whose process a container is that was introduced before it had one: with its end its names and ports are gone,
-/// daemon or not. By then it runs, and goes on without that.
-pub(crate) fn settle(engine: &Engine, container: &Container, process: ProcessRef, filled: &Filled) {
-    if !filled.known {
-        return;
+/// daemon or not. Told while its command begins, which goes on without that.
+pub(crate) fn settle<'a>(
+    engine: &'a Engine,
+    container: &'a Container,
+    process: ProcessRef,
+    filled: &'a Filled,
+) -> Settling<'a> {
+    let told = filled.known.then(|| {
+        let view = Told::View {
+            id: container.id().to_string(),
+            view: view(engine, container, Some(process), &filled.endpoints),
+            sockets: false,
+        };
+        engine.networks().keeper.begin(vec![view])
+    });
+    Settling {
+        engine,
+        container,
+        process,
+        filled,
+        told,
     }
-    let view = Told::View {
-        id: container.id().to_string(),
-        view: view(engine, container, Some(process), &filled.endpoints),
-        sockets: false,
-    };
-    if engine.networks().keeper.apply(&[view], &[]).is_ok() {
-        return;
-    }
-    // Another keeper, which was told of containers that run.
-    let (sockets, endpoints) = (&filled.sockets, &filled.endpoints);
-    let told = tell(engine, container, Some(process), sockets, (endpoints, &[]));
-    if let Err(error) = told {
-        tracing::warn!(container = %container.id(), error = %error.chain(),
-            "cannot tell whose process a container is");
+}
+
+/// What the keeper of names and ports is being told.
+pub(crate) struct Settling<'a> {
+    engine: &'a Engine,
+    container: &'a Container,
+    process: ProcessRef,
+    filled: &'a Filled,
+    /// None of who told it before.
+    told: Option<Result<Telling<'a>, keeper::Error>>,
+}
+
+impl Settling<'_> {
+    /// Waits for its answer.
+    pub(crate) fn finish(self) {
+        let Some(told) = self.told else { return };
+        if told.and_then(Telling::ports).is_ok() {
+            return;
+        }
+        // Another keeper, which was told of containers that run.
+        let filled = self.filled;
+        let known = (&filled.endpoints, &[][..]);
+        let (engine, container, process) = (self.engine, self.container, Some(self.process));
+        if let Err(error) = tell(engine, container, process, &filled.sockets, known) {
+            tracing::warn!(container = %container.id(), error = %error.chain(),
+                "cannot tell whose process a container is");
+        }
     }
 }
 
