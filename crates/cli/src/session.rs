@@ -47,6 +47,13 @@ pub(crate) struct Wish {
     pub(crate) sig_proxy: bool,
 }
 
+/// A session whose connection is ours, and whose threads wait for [`Session::begin`].
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pump: Pump,
+    takes_terminal: bool,
+}
+
 /// The running session.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -54,14 +61,11 @@ pub(crate) struct Session {
     _raw: Option<Raw>,
 }
 
-impl Session {
-    /// Takes the connection over: from here on bytes flow.
-    pub(crate) fn begin(connection: Hijacked, wish: &Wish) -> Result<Self, CliError> {
+impl Prepared {
+    /// Takes the connection over.
+    pub(crate) fn new(connection: Hijacked, wish: &Wish) -> Result<Self, CliError> {
         let failed = |what| move |source| CliError::Io { what, source };
-        let raw = (wish.tty && wish.stdin && terminal::stdin_is_terminal())
-            .then(Raw::enter)
-            .transpose()
-            .map_err(failed("make the terminal raw"))?;
+        let takes_terminal = wish.tty && wish.stdin && terminal::stdin_is_terminal();
         let socket =
             stream::blocking(connection.stream).map_err(failed("take the connection over"))?;
         let pump = Wiring {
@@ -69,10 +73,30 @@ impl Session {
             early: connection.early.to_vec(),
             tty: wish.tty,
             stdin: wish.stdin,
-            detach_keys: raw.is_some().then(|| wish.detach_keys.clone()),
+            detach_keys: takes_terminal.then(|| wish.detach_keys.clone()),
         }
         .start()
         .map_err(failed("start a thread"))?;
+        Ok(Self {
+            pump,
+            takes_terminal,
+        })
+    }
+}
+
+impl Session {
+    /// From here on bytes flow.
+    pub(crate) fn begin(prepared: Prepared) -> Result<Self, CliError> {
+        let Prepared {
+            mut pump,
+            takes_terminal,
+        } = prepared;
+        let raw = takes_terminal.then(Raw::enter).transpose();
+        let raw = raw.map_err(|source| CliError::Io {
+            what: "make the terminal raw",
+            source,
+        })?;
+        pump.release();
         Ok(Self { pump, _raw: raw })
     }
 

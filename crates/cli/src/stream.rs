@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
 use std::thread;
 
 use api::client::Stream;
@@ -44,9 +45,11 @@ pub(crate) struct Wiring {
     pub(crate) detach_keys: Option<Vec<u8>>,
 }
 
-/// The running threads' ends.
+/// The threads' ends. Nothing is read or written before [`Pump::release`].
 #[derive(Debug)]
 pub(crate) struct Pump {
+    /// One word for each thread.
+    held: Vec<mpsc::Sender<()>>,
     /// The output has ended, or could not be written.
     pub(crate) output: oneshot::Receiver<io::Result<()>>,
     /// The detach keys were typed. Closed without a message when input ends.
@@ -54,14 +57,15 @@ pub(crate) struct Pump {
 }
 
 impl Wiring {
-    /// Starts the threads.
+    /// Starts the threads, which wait.
     pub(crate) fn start(self) -> io::Result<Pump> {
         let (output_done, output) = oneshot::channel();
         let (detach, detached) = oneshot::channel();
+        let mut held = Vec::new();
         if self.stdin {
             let socket = self.socket.try_clone()?;
             let keys = self.detach_keys;
-            spawn("stdin", move || {
+            spawn("stdin", &mut held, move || {
                 if send_input(&socket, io::stdin().lock(), keys) {
                     // Nobody listens any more if the container ended meanwhile.
                     let _ = detach.send(());
@@ -69,18 +73,44 @@ impl Wiring {
             })?;
         }
         let (socket, early, tty) = (self.socket, self.early, self.tty);
-        spawn("output", move || {
+        spawn("output", &mut held, move || {
             let _ = output_done.send(receive(socket, &early, tty));
         })?;
-        Ok(Pump { output, detached })
+        Ok(Pump {
+            held,
+            output,
+            detached,
+        })
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+impl Pump {
+    /// From here on bytes flow.
+    pub(crate) fn release(&mut self) {
+        for held in self.held.drain(..) {
+            // One that has ended for want of a thread's memory needs no word.
+            let _ = held.send(());
+        }
+    }
+}
+
+/// A thread that works when it is released, and ends if it never is.
+fn spawn(
+    name: &str,
+    held: &mut Vec<mpsc::Sender<()>>,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    let (release, released) = mpsc::channel();
+    held.push(release);
     // The threads read and write, they need no deep stack.
     let builder = thread::Builder::new()
         .name(name.to_owned())
         .stack_size(256 * 1024);
+    let work = move || {
+        if released.recv().is_ok() {
+            work();
+        }
+    };
     builder.spawn(work).map(drop)
 }
 

@@ -19,7 +19,7 @@ use crate::http::error::Failure;
 use crate::http::line::Lines;
 use crate::metrics::Requests;
 use crate::places::Places;
-use crate::telemetry::{self, Telemetry};
+use crate::telemetry::{self, Span, Telemetry};
 use crate::upgrades::Upgrades;
 
 /// What the handlers share.
@@ -101,18 +101,14 @@ impl App {
         &self,
         verb: impl FnOnce(&Engine) -> Result<T, engine::Error> + Send + 'static,
     ) -> Result<T, Failure> {
-        let engine = self.engine.clone();
-        let Some(span) = self.telemetry.as_ref().and_then(|_| telemetry::current()) else {
-            let done = tokio::task::spawn_blocking(move || verb(&engine)).await?;
-            return Ok(done?);
-        };
-        let traced = move || {
-            let began = Instant::now();
-            let (done, passed) = engine::watched(|| verb(&engine));
-            span.passed(began, &passed);
-            done
-        };
-        Ok(tokio::task::spawn_blocking(traced).await??)
+        let (engine, traced) = (self.engine.clone(), self.traced());
+        Ok(tokio::task::spawn_blocking(move || traced.run(|| verb(&engine))).await??)
+    }
+
+    /// Where the steps are noted of what is done for the request that is worked on.
+    pub(crate) fn traced(&self) -> Traced {
+        let on = self.telemetry.as_ref();
+        Traced(on.and_then(|_| telemetry::current()))
     }
 
     /// An async verb that changes something: it is finished even when the client goes away.
@@ -127,13 +123,7 @@ impl App {
             let _ = send.send(verb.await);
             drop(busy);
         });
-        match receive.await {
-            Ok(done) => Ok(done?),
-            Err(_) => Err(Failure::new(
-                types::ErrorKind::Internal,
-                "internal error: a task ended before its time",
-            )),
-        }
+        Ok(receive.await??)
     }
 
     /// Runs something that outlives the request it belongs to.
@@ -157,6 +147,23 @@ impl App {
     pub(crate) async fn close(&self) {
         let mut verbs = std::mem::take(&mut *lock(&self.verbs));
         verbs.shutdown().await;
+    }
+}
+
+/// The trace of a request, if it has one.
+#[derive(Debug)]
+pub(crate) struct Traced(Option<Arc<Span>>);
+
+impl Traced {
+    /// Does a blocking verb, and notes the steps that it passes.
+    pub(crate) fn run<T>(self, verb: impl FnOnce() -> T) -> T {
+        let Some(span) = self.0 else {
+            return verb();
+        };
+        let began = Instant::now();
+        let (done, passed) = engine::watched(verb);
+        span.passed(began, &passed);
+        done
     }
 }
 

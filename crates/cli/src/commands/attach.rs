@@ -10,7 +10,7 @@ use crate::error::CliError;
 use crate::outcome::Question;
 use crate::print;
 use crate::resolve::keys;
-use crate::session::{self, End, Session, Signals, Target, Wish};
+use crate::session::{self, End, Prepared, Session, Signals, Target, Wish};
 use crate::terminal;
 
 pub(super) async fn run(args: AttachArgs, context: Context) -> Result<u8, CliError> {
@@ -50,7 +50,7 @@ pub(super) async fn run(args: AttachArgs, context: Context) -> Result<u8, CliErr
         daemon.client.container_attach(id, &attach),
         question.ask(false)
     );
-    let session = Session::begin(connection?, &wish)?;
+    let session = Session::begin(Prepared::new(connection?, &wish)?)?;
     let target = Target::Container(id);
     if tty {
         repaint(&context, target).await;

@@ -12,7 +12,7 @@ use crate::connect::Daemon;
 use crate::error::CliError;
 use crate::outcome::low_byte;
 use crate::resolve::{self, keys};
-use crate::session::{End, Session, Signals, Target, Wish};
+use crate::session::{End, Prepared, Session, Signals, Target, Wish};
 use crate::{print, terminal};
 
 /// How long the daemon may take to learn, or to come back and tell, how a session ended.
@@ -57,7 +57,7 @@ pub(super) async fn run(args: ExecArgs, context: Context) -> Result<u8, CliError
     };
     let mut signals = Signals::listen(false, args.tty)?;
     let connection = daemon.client.exec_start(&id, args.tty, window).await?;
-    let session = Session::begin(connection, &wish)?;
+    let session = Session::begin(Prepared::new(connection, &wish)?)?;
     if session
         .serve(daemon, Target::Exec(&id), &mut signals)
         .await?

@@ -18,7 +18,7 @@ use crate::args::container::RunArgs;
 use crate::error::CliError;
 use crate::outcome::Question;
 use crate::resolve::{Pull, RunPlan};
-use crate::session::{self, Session, Signals, Target, Wish};
+use crate::session::{self, Prepared, Session, Signals, Target, Wish};
 use crate::{print, resolve, terminal};
 
 pub(super) async fn run(args: RunArgs, context: Context) -> Result<u8, CliError> {
@@ -104,13 +104,15 @@ async fn in_foreground(
     let ended = AtomicBool::new(false);
     let (session, waiting) = match begun {
         Some(connection) => {
+            let prepare = async { Prepared::new(connection, &wish) };
+            let (waiting, prepared) = tokio::join!(question.ask_begun(), prepare);
             // Nothing of it is shown before its start is recorded: who has seen something misses no daemon.
-            let waiting = question.ask_begun().await?;
-            (Some(Session::begin(connection, &wish)?), waiting)
+            let waiting = waiting?;
+            (Some(Session::begin(prepared?)?), waiting)
         }
         None => {
             let (connection, waiting) = start(context, plan, id, (&attach, &question)).await?;
-            let begin = |connection| Session::begin(connection, &wish);
+            let begin = |connection| Session::begin(Prepared::new(connection, &wish)?);
             (connection.map(begin).transpose()?, Some(waiting))
         }
     };

@@ -10,7 +10,7 @@ use crate::args::containers::StartArgs;
 use crate::error::CliError;
 use crate::outcome::Question;
 use crate::resolve::keys;
-use crate::session::{self, Session, Signals, Target, Wish};
+use crate::session::{self, Prepared, Session, Signals, Target, Wish};
 use crate::{print, terminal};
 
 pub(super) async fn run(args: StartArgs, context: Context) -> Result<u8, CliError> {
@@ -90,7 +90,7 @@ async fn attached(
     if tty {
         session::resize(daemon, target).await;
     }
-    let session = Session::begin(connection, &wish)?;
+    let session = Session::begin(Prepared::new(connection, &wish)?)?;
     let ended = AtomicBool::new(false);
     let served = async {
         let end = session.serve(daemon, target, &mut signals).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::convert::{self, container_spec};
 use api::{Version, wire};
 use engine::Engine;
-use engine::container::{self, Seen, View, WaitFor};
+use engine::container::{self, Created, Seen, View, WaitFor};
 use hyper::StatusCode;
 use types::{ContainerName, ErrorKind, Platform, Signal};
 
@@ -27,13 +27,53 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
     Ok(respond::json(StatusCode::CREATED, &made))
 }
 
+/// A container that is to be made.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) name: Option<ContainerName>,
+    pub(super) spec: types::ContainerSpec,
+    /// What is to be told of how it was asked for.
+    pub(super) warning: Option<String>,
+}
+
+impl Asked {
+    /// What is answered when it is there.
+    pub(super) fn answer(warning: Option<String>, made: Created) -> wire::ContainerCreateResponse {
+        wire::ContainerCreateResponse {
+            id: made.id.to_string(),
+            warnings: warning.into_iter().chain(made.warnings).collect(),
+        }
+    }
+}
+
 /// Makes what the request's body describes.
-pub(super) async fn make(
+async fn make(
     app: &App,
     query: &Query,
     (version, peer): (Version, &Peer),
     request: hyper::Request<Sent>,
 ) -> Result<wire::ContainerCreateResponse, Failure> {
+    let asked = asked(app, query, (version, peer), request).await?;
+    let Asked {
+        name,
+        spec,
+        warning,
+    } = asked;
+    let verb = move |engine: &Engine| container::create(engine, name, spec);
+    let created = guard::naming(app, &peer.door.policy, verb).await?;
+    if let Some(span) = telemetry::current() {
+        span.about(created.id.clone());
+    }
+    Ok(Asked::answer(warning, created))
+}
+
+/// What the request's body describes.
+pub(super) async fn asked(
+    app: &App,
+    query: &Query,
+    (version, peer): (Version, &Peer),
+    request: hyper::Request<Sent>,
+) -> Result<Asked, Failure> {
     let name = query
         .get("name")
         .map(str::parse::<ContainerName>)
@@ -56,14 +96,10 @@ pub(super) async fn make(
     if !peer.door.policy.is_open() {
         guard::may_create(app, &peer.door.policy, &mut spec).await?;
     }
-    let verb = move |engine: &Engine| container::create(engine, name, spec);
-    let created = guard::naming(app, &peer.door.policy, verb).await?;
-    if let Some(span) = telemetry::current() {
-        span.about(created.id.clone());
-    }
-    Ok(wire::ContainerCreateResponse {
-        id: created.id.to_string(),
-        warnings: moved.into_iter().chain(created.warnings).collect(),
+    Ok(Asked {
+        name,
+        spec,
+        warning: moved,
     })
 }
 

@@ -9,17 +9,20 @@ use std::time::Duration;
 use api::wire;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use engine::{Engine, container};
+use engine::Engine;
+use engine::container::{self, Awaited, Created};
 use hyper::header::HeaderValue;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use types::{ContainerId, ErrorKind, Lifecycle};
 
+use super::containers::Asked;
 use super::{attach, containers};
 use crate::app::App;
 use crate::http::error::Failure;
 use crate::http::hijack::{self, Framing};
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
+use crate::telemetry;
 
 /// How long it is remembered why a start failed, for who has yet to ask.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -30,36 +33,64 @@ pub(super) fn is_wanted(call: &Call) -> bool {
     call.query.flag("run") && call.wants_upgrade() && call.policy().is_open()
 }
 
-/// Makes it and hands the connection over; then starts it, which goes on when the answer is there.
+/// Makes it and starts it, which goes on when the answer is there; the connection is handed over meanwhile.
 pub(super) async fn run(app: &Arc<App>, mut call: Call) -> Answer {
     let upgrade = hyper::upgrade::on(&mut call.request);
     let (version, query) = (call.version, call.query);
     // Whatever is wrong with these words is found before anything is made.
     attach::wanted(&query, true, Framing::new(true, version))?;
-    let made = containers::make(app, &query, (version, &call.peer), call.request).await?;
-    let view = container::check_attach(&app.engine, &made.id)?;
-    let framing = Framing::new(view.spec.tty, version);
-    let wanted = attach::wanted(&query, view.spec.open_stdin, framing)?;
-    let run = app.runs.begin(view.id.clone());
-    let doing = app.clone();
+    let asked = containers::asked(app, &query, (version, &call.peer), call.request).await?;
+    let framing = Framing::new(asked.spec.tty, version);
+    let wanted = attach::wanted(&query, asked.spec.open_stdin, framing)?;
+    let warning = asked.warning.clone();
+    let (coming, awaited) = container::coming();
+    let made = make_and_start(app, asked, awaited).await??;
+    if let Some(span) = telemetry::current() {
+        span.about(made.id.clone());
+    }
+    let (engine, id) = (app.engine.clone(), made.id.clone());
     app.spawn(async move {
-        let started = match hijack::take(upgrade).await {
+        match hijack::take(upgrade).await {
             Ok(client) => {
-                attach::hand_over(&doing.engine, &view.id, wanted, client, framing).await;
-                let id = view.id.clone();
-                let start = move |engine: &Engine| container::start(engine, id.as_str());
-                doing.blocking(start).await
+                attach::hand_over(&engine, &id, wanted, client, framing).await;
+                coming.is_here();
             }
-            Err(error) => Err(Failure::new(
-                ErrorKind::Unavailable,
-                format!("the client of container {} went away: {error}", view.id),
-            )),
-        };
-        run.end(&doing, started);
+            Err(error) => tracing::debug!(container = %id, "a client went away: {error}"),
+        }
     });
     let mut response = hijack::switching(framing);
-    response.headers_mut().insert(wire::MADE, told(&made));
+    let answer = Asked::answer(warning, made);
+    response.headers_mut().insert(wire::MADE, told(&answer));
     Ok(response)
+}
+
+/// Makes it, answers, and starts it on the same thread.
+fn make_and_start(
+    app: &Arc<App>,
+    asked: Asked,
+    client: Awaited,
+) -> oneshot::Receiver<Result<Created, engine::Error>> {
+    let (answer, answered) = oneshot::channel();
+    let (engine, runs, traced) = (app.engine.clone(), app.runs.clone(), app.traced());
+    let work = move || {
+        let Asked { name, spec, .. } = asked;
+        let made = traced.run(|| container::create(&engine, name, spec));
+        let id = made.as_ref().ok().map(|made| made.id.clone());
+        let run = id.clone().map(|id| runs.begin(id));
+        // Where nobody listens any more there is no client to be waited for.
+        let _ = answer.send(made);
+        let id = id?;
+        Some((run?, container::start_for(&engine, id.as_str(), client)))
+    };
+    let working = tokio::task::spawn_blocking(work);
+    let doing = app.clone();
+    app.spawn(async move {
+        // A panic is seen by who asks how it went.
+        if let Ok(Some((run, started))) = working.await {
+            run.end(&doing, started.map_err(Failure::from));
+        }
+    });
+    answered
 }
 
 /// What a create answers, as a header's value.

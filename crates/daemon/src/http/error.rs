@@ -76,6 +76,14 @@ invalid!(
     types::InvalidSignal
 );
 
+/// The task that was to answer has not.
+impl From<tokio::sync::oneshot::error::RecvError> for Failure {
+    fn from(_: tokio::sync::oneshot::error::RecvError) -> Self {
+        let message = "internal error: a task ended before its time";
+        Self::new(ErrorKind::Internal, message)
+    }
+}
+
 /// A task that was to do the work is gone: it panicked, or the daemon is going down.
 impl From<tokio::task::JoinError> for Failure {
     fn from(error: tokio::task::JoinError) -> Self {
