@@ -5,33 +5,44 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use testkit::{Brig, Setup, root};
+use testkit::{Brig, Client, Setup, root};
 
 /// A run by the API: what the header says was made, and all that came over the connection.
 fn run(brig: &Brig, words: &str, body: &str) -> (Value, String) {
-    let mut connection = UnixStream::connect(brig.socket()).unwrap();
-    let request = format!(
-        "POST /v1.55/containers/create?run=1&stream=1&stdout=1&stderr=1{words} HTTP/1.1\r\nHost: b\r\n\
-         Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    connection.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    connection.read_to_end(&mut answer).unwrap();
-    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let path = format!("containers/create?run=1&stream=1&stdout=1&stderr=1{words}");
+    let answer = ask(brig, &path, body);
     let (head, rest) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 101"), "{answer}");
+    (made(head), rest.to_owned())
+}
+
+/// What the header says was made.
+fn made(head: &str) -> Value {
     let made = head.lines().find_map(|line| {
         let (name, value) = line.split_once(": ")?;
         name.eq_ignore_ascii_case("brig-made").then_some(value)
     });
     let made = STANDARD.decode(made.unwrap()).unwrap();
-    (serde_json::from_slice(&made).unwrap(), rest.to_owned())
+    serde_json::from_slice(&made).unwrap()
+}
+
+/// All that comes over a connection that is asked for.
+fn ask(brig: &Brig, path: &str, body: &str) -> String {
+    let mut connection = UnixStream::connect(brig.socket()).unwrap();
+    let request = format!(
+        "POST /v1.55/{path} HTTP/1.1\r\nHost: b\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// The answer to a wait for what a run has come to: status and body.
@@ -171,5 +182,92 @@ fn a_daemon_that_dies_in_between_is_told_of() {
         );
         brig.brig(&["rm", "-f", "box"]).ok();
     }
+    brig.finish();
+}
+
+/// The same of an exec session, whose end is told when it has come.
+#[test]
+fn a_session_is_made_and_started_by_one_request() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    brig.brig(&["run", "-d", "--name", "box", "bb", "sleep", "1000"])
+        .ok();
+    let ended = |made: &Value| -> Value {
+        let id = made["Id"].as_str().unwrap();
+        let answer = brig.http(&format!(
+            "GET /v1.55/exec/{id}/json?wait=1 HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n"
+        ));
+        let json = answer.lines().find(|line| line.starts_with('{'));
+        serde_json::from_str(json.unwrap()).unwrap()
+    };
+    let body = r#"{"AttachStdout":true,"AttachStderr":true,"Cmd":["sh","-c","echo said; exit 3"]}"#;
+    let (made, output) = run_in(&brig, body);
+    assert_eq!(output, "\x01\0\0\0\0\0\0\x05said\n");
+    let session = ended(&made);
+    assert_eq!(
+        (&session["Running"], &session["ExitCode"]),
+        (&false.into(), &3.into())
+    );
+
+    // What cannot be started is told where its output would be, and has ended.
+    let (made, output) = run_in(&brig, r#"{"AttachStderr":true,"Cmd":["nosuch"]}"#);
+    assert!(output.contains("nosuch"), "{output}");
+    assert_eq!(ended(&made)["ExitCode"], 127);
+
+    // Which container, and whether it can be: as status codes, before anything is made.
+    brig.brig(&["stop", "-t", "0", "box"]).ok();
+    for (who, status) in [("box", 409), ("nosuch", 404)] {
+        let answer = brig.http(&format!(
+            "POST /v1.55/containers/{who}/exec?run=1 HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\
+             Upgrade: tcp\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
+    brig.brig(&["rm", "box"]).ok();
+    brig.finish();
+}
+
+fn run_in(brig: &Brig, body: &str) -> (Value, String) {
+    let answer = ask(brig, "containers/box/exec?run=1", body);
+    let (head, rest) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 101"), "{answer}");
+    (made(head), rest.to_owned())
+}
+
+/// The exit code of a session is had although the daemon died while it ran.
+#[test]
+fn an_exit_code_outlives_the_daemon() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::with_image();
+    brig.brig(&["run", "-d", "--name", "box", "bb", "sleep", "1000"])
+        .ok();
+    let words = [
+        "exec",
+        "box",
+        "sh",
+        "-c",
+        "touch /begun; sleep 2; echo said; exit 7",
+    ];
+    let mut client = brig.command(Client::Brig, &words);
+    let client = client.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let client = client.unwrap();
+    testkit::until("the command has begun", || {
+        let looked = brig.brig(&["exec", "box", "test", "-e", "/begun"]);
+        (looked.code == 0).then_some(())
+    });
+    brig.kill_daemon();
+    brig.start_daemon();
+    let output = client.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "said\n");
+    brig.brig(&["rm", "-f", "box"]).ok();
     brig.finish();
 }

@@ -97,17 +97,6 @@ impl Waiting<'_> {
     }
 }
 
-/// What a create answers, of an answer that is a connection.
-fn made(answer: &Answer) -> Result<wire::ContainerCreateResponse, Error> {
-    let bytes = STANDARD
-        .decode(answer.header(wire::MADE))
-        .unwrap_or_default();
-    serde_json::from_slice(&bytes).map_err(|source| Error::Answer {
-        operation: "POST /containers/create".to_owned(),
-        source,
-    })
-}
-
 fn container(who: &str, verb: &str) -> String {
     format!("/containers/{}/{verb}", segment(who))
 }
@@ -152,7 +141,7 @@ impl Client {
         if !answer.is_taken_over() {
             return Ok((answer.json(self).await?, None));
         }
-        let made = made(&answer)?;
+        let made = answer.made("POST /containers/create")?;
         Ok((made, Some(Self::taken(answer).await?)))
     }
 

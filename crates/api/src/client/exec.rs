@@ -18,6 +18,35 @@ impl Client {
         self.send_json(Call::post(path).json(request)).await
     }
 
+    /// Makes a session; a daemon that is Brig's starts it, too, by the same request. Then the connection to its streams
+    /// is there, and [`Client::exec_ended`] tells of its end. Any other has made it only.
+    ///
+    /// # Errors
+    /// As [`Client::exec_create`].
+    pub async fn exec_run(
+        &self,
+        who: &str,
+        request: &wire::ExecCreateRequest,
+    ) -> Result<(wire::ExecCreateResponse, Option<Hijacked>), Error> {
+        let call = Call::post(format!("/containers/{}/exec", segment(who)));
+        let call = call.query_flag("run", true).json(request);
+        let answer = self.send(call.upgrade()).await?;
+        if !answer.is_taken_over() {
+            return Ok((answer.json(self).await?, None));
+        }
+        let made = answer.made("POST /containers/{id}/exec")?;
+        Ok((made, Some(Self::taken(answer).await?)))
+    }
+
+    /// How a session of [`Client::exec_run`] stands once it has ended.
+    ///
+    /// # Errors
+    /// When it does not exist.
+    pub async fn exec_ended(&self, id: &str) -> Result<wire::ExecInspect, Error> {
+        let call = Call::get(format!("/exec/{}/json", segment(id)));
+        self.send_json(call.query_flag("wait", true)).await
+    }
+
     /// Starts a session that nobody attaches to.
     ///
     /// # Errors

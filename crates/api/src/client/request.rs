@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE, USER_AGENT};
@@ -13,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::connect::Sender;
 use super::{Body, Chunks, Client, Error, Filters};
 use crate::Version;
-use crate::wire::{AuthConfig, ErrorResponse};
+use crate::wire::{AuthConfig, ErrorResponse, MADE};
 
 /// What may stand in a path's segment or a query's value as it is.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
@@ -297,6 +299,15 @@ impl Answer {
         let operation = self.operation.clone();
         let bytes = self.bytes(client).await?;
         serde_json::from_slice(&bytes).map_err(|source| Error::Answer { operation, source })
+    }
+
+    /// What has been made, told by an answer that is a connection.
+    pub(super) fn made<T: DeserializeOwned>(&self, operation: &str) -> Result<T, Error> {
+        let bytes = STANDARD.decode(self.header(MADE)).unwrap_or_default();
+        serde_json::from_slice(&bytes).map_err(|source| Error::Answer {
+            operation: operation.to_owned(),
+            source,
+        })
     }
 
     pub(super) fn header(&self, name: &str) -> &str {

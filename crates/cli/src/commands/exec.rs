@@ -1,9 +1,11 @@
 //! `exec`
 
+use std::future::Future;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use api::client::Error;
-use api::wire::{ExecCreateRequest, Words};
+use api::wire::{ExecCreateRequest, ExecInspect, Words};
 
 use super::Context;
 use super::attach::not_a_terminal;
@@ -44,8 +46,8 @@ pub(super) async fn run(args: ExecArgs, context: Context) -> Result<u8, CliError
         cmd: Words(command.to_vec()),
     };
     daemon.connect().await?;
-    let id = daemon.client.exec_create(container, &request).await?.id;
     if args.detach {
+        let id = daemon.client.exec_create(container, &request).await?.id;
         daemon.client.exec_start_detached(&id, args.tty).await?;
         return Ok(0);
     }
@@ -56,17 +58,64 @@ pub(super) async fn run(args: ExecArgs, context: Context) -> Result<u8, CliError
         sig_proxy: false,
     };
     let mut signals = Signals::listen(false, args.tty)?;
-    let connection = daemon.client.exec_start(&id, args.tty, window).await?;
+    let (made, begun) = daemon.client.exec_run(container, &request).await?;
+    let id = made.id;
+    let is_begun = begun.is_some();
+    let connection = match begun {
+        Some(connection) => connection,
+        None => daemon.client.exec_start(&id, args.tty, window).await?,
+    };
+    let code = async {
+        match is_begun {
+            true => ended(daemon, &id).await,
+            false => None,
+        }
+    };
     let session = Session::begin(Prepared::new(connection, &wish)?)?;
-    if session
-        .serve(daemon, Target::Exec(&id), &mut signals)
-        .await?
-        == End::Detached
-    {
-        print::complain("read escape sequence");
-        return Ok(0);
+    let served = session.serve(daemon, Target::Exec(&id), &mut signals);
+    finish(served, code, daemon, &id).await
+}
+
+/// How it ended, of a daemon that tells when it has; nothing of one that goes away before.
+async fn ended(daemon: &Daemon, id: &str) -> Option<u8> {
+    let session = daemon.client.exec_ended(id).await.ok()?;
+    (!session.running).then(|| code_of(&session))
+}
+
+fn code_of(session: &ExecInspect) -> u8 {
+    low_byte(session.exit_code.unwrap_or_default().into())
+}
+
+/// Waits for the streams and for the exit code, which is asked for if it has not been told.
+async fn finish(
+    served: impl Future<Output = Result<End, CliError>>,
+    code: impl Future<Output = Option<u8>>,
+    daemon: &Daemon,
+    id: &str,
+) -> Result<u8, CliError> {
+    let (mut served, mut code) = (pin!(served), pin!(code));
+    let mut known = None;
+    loop {
+        tokio::select! {
+            biased;
+            end = &mut served => match end? {
+                End::Detached => {
+                    print::complain("read escape sequence");
+                    return Ok(0);
+                }
+                End::Complete => break,
+            },
+            told = &mut code, if known.is_none() => known = Some(told),
+        }
     }
-    exit_code(daemon, &id).await
+    let told = match known {
+        Some(told) => told,
+        None => tokio::time::timeout(PATIENCE, code).await.ok().flatten(),
+    };
+    match told {
+        Some(code) => Ok(code),
+        None => exit_code(daemon, id).await,
+    }
 }
 
 /// The streams end a moment before the daemon has heard of the exit; if it died meanwhile it is
@@ -78,7 +127,7 @@ async fn exit_code(daemon: &Daemon, id: &str) -> Result<u8, CliError> {
     loop {
         match daemon.client.exec_inspect(id).await {
             Ok(session) if !session.running => {
-                return Ok(low_byte(session.exit_code.unwrap_or_default().into()));
+                return Ok(code_of(&session));
             }
             Ok(_) => {}
             Err(error @ Error::Refused { .. }) => return Err(error.into()),

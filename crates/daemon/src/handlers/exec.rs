@@ -5,11 +5,14 @@ use api::{Version, wire};
 use engine::Engine;
 use engine::exec::{self, Request, State, View};
 use hyper::StatusCode;
+use tokio::sync::oneshot;
 use types::{ErrorKind, ExecId};
 
 use super::attach::no_socket;
 use super::containers::size_query;
+use super::run::told as made_known;
 use crate::app::App;
+use crate::http::body::Body;
 use crate::http::error::Failure;
 use crate::http::hijack::{self, Client, Framing};
 use crate::http::request::Call;
@@ -17,6 +20,19 @@ use crate::http::respond::{self, Answer};
 use crate::http::unread::Sent;
 
 pub(super) async fn create(app: &App, call: Call) -> Answer {
+    if call.query.flag("run") && call.wants_upgrade() && call.policy().is_open() {
+        return run(app, call).await;
+    }
+    let name = call.name.clone();
+    let request = asked(call).await?;
+    let id = app
+        .blocking(move |engine| exec::create(engine, &name, request))
+        .await?;
+    Ok(respond::json(StatusCode::CREATED, &answer(&id)))
+}
+
+/// What is to be run.
+async fn asked(call: Call) -> Result<Request, Failure> {
     let peer = call.peer.clone();
     let body: Option<wire::ExecCreateRequest> = Call::json(call.request).await?;
     let body = body.unwrap_or_default();
@@ -25,7 +41,7 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
     }
     peer.door.policy.may_exec(body.privileged)?;
     let said = |text: String| Some(text).filter(|text| !text.is_empty());
-    let request = Request {
+    Ok(Request {
         command: body.cmd.0,
         env: body.env.unwrap_or_default(),
         working_dir: said(body.working_dir),
@@ -38,13 +54,45 @@ pub(super) async fn create(app: &App, call: Call) -> Answer {
             "" => None,
             keys => Some(detach_keys(keys)?),
         },
-    };
-    let name = call.name;
-    let id = app
-        .blocking(move |engine| exec::create(engine, &name, request))
-        .await?;
-    let answer = wire::ExecCreateResponse { id: id.to_string() };
-    Ok(respond::json(StatusCode::CREATED, &answer))
+    })
+}
+
+fn answer(id: &ExecId) -> wire::ExecCreateResponse {
+    wire::ExecCreateResponse { id: id.to_string() }
+}
+
+/// `run=1`: Brig's own way to make a session and to start it by one request, as `brig exec` does. Its answer is that
+/// of a start; `GET /exec/{id}/json?wait=1` tells of its end.
+async fn run(app: &App, mut call: Call) -> Answer {
+    let upgrade = hyper::upgrade::on(&mut call.request);
+    let (name, version) = (call.name.clone(), call.version);
+    let request = asked(call).await?;
+    let framing = Framing::new(request.tty, version);
+    let (made, making) = oneshot::channel();
+    let (coming, client) = oneshot::channel();
+    let (engine, traced) = (app.engine.clone(), app.traced());
+    // On one thread, which has the client when it has made the session.
+    let working = tokio::task::spawn_blocking(move || {
+        let id = traced.run(|| exec::create(&engine, &name, request));
+        let known = id.as_ref().ok().cloned();
+        let _ = made.send(id);
+        if let (Some(id), Ok(client)) = (known, client.blocking_recv()) {
+            begin(&engine, &id, [0, 0], client, framing);
+        }
+    });
+    app.spawn(async move { drop(working.await) });
+    let id = making.await??;
+    let mut response = hijack::switching(framing);
+    let told = made_known(&answer(&id));
+    response.headers_mut().insert(wire::MADE, told);
+    app.spawn(async move {
+        match hijack::take(upgrade).await {
+            // It is not waited for where the daemon is at its end.
+            Ok(client) => drop(coming.send(client)),
+            Err(error) => tracing::debug!(exec = %id, "a client went away: {error}"),
+        }
+    });
+    Ok(response)
 }
 
 pub(super) async fn start(app: &App, mut call: Call) -> Answer {
@@ -132,6 +180,14 @@ async fn start_detached(app: &App, id: ExecId) -> Answer {
 
 /// Starts it with a client attached. The answer's head is out: what goes wrong is said in the stream.
 async fn serve(engine: Engine, id: ExecId, size: [u16; 2], client: Client, framing: Framing) {
+    let work = move || begin(&engine, &id, size, client, framing);
+    if let Err(error) = tokio::task::spawn_blocking(work).await {
+        tracing::error!("an exec session was not started: {error}");
+    }
+}
+
+/// The same, blocking.
+fn begin(engine: &Engine, id: &ExecId, size: [u16; 2], client: Client, framing: Framing) {
     let voice = client.socket.try_clone();
     let streams = Some(exec::Client {
         stream: client.socket,
@@ -139,13 +195,10 @@ async fn serve(engine: Engine, id: ExecId, size: [u16; 2], client: Client, frami
         // As who starts it has it, whatever it was made with: so it is with Docker.
         framed: framing.framed,
     });
-    let name = id.clone();
-    let start = move || exec::start(&engine, name.as_str(), size, streams);
-    let reason = match tokio::task::spawn_blocking(start).await {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error.chain(),
-        Err(error) => error.to_string(),
+    let Err(error) = exec::start(engine, id.as_str(), size, streams) else {
+        return;
     };
+    let reason = error.chain();
     tracing::info!(exec = %id, "{reason}");
     if let Ok(socket) = voice {
         hijack::tell(&socket, framing, &reason);
@@ -162,6 +215,14 @@ pub(super) async fn resize(app: &App, call: &Call) -> Answer {
 
 pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
     let name = call.name.clone();
+    if call.query.flag("wait") {
+        let end = exec::wait(&app.engine, &name)?;
+        // Whoever goes on with it asks for the same.
+        let body = Body::later(name, async move {
+            respond::json_bytes(&shown(&end.await)).into()
+        });
+        return Ok(respond::json_stream(body));
+    }
     let view = app
         .blocking(move |engine| exec::inspect(engine, &name))
         .await?;

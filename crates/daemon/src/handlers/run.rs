@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use engine::Engine;
 use engine::container::{self, Awaited, Created};
 use hyper::header::HeaderValue;
+use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use types::{ContainerId, ErrorKind, Lifecycle};
 
@@ -94,7 +95,7 @@ fn make_and_start(
 }
 
 /// What a create answers, as a header's value.
-fn told(made: &wire::ContainerCreateResponse) -> HeaderValue {
+pub(super) fn told(made: &impl Serialize) -> HeaderValue {
     let text = STANDARD.encode(respond::json_bytes(made));
     // Base64 has no character that a header may not have.
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))

@@ -7,13 +7,15 @@ mod create;
 mod inspect;
 mod resize;
 mod start;
+mod wait;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use types::{ContainerId, ExecId, ProcessRef};
 
-use crate::table::{Container, lock};
+use crate::table::Container;
 use crate::{Engine, Error, event};
 
 pub use create::create;
@@ -21,6 +23,7 @@ pub use inspect::inspect;
 pub use resize::resize;
 pub(crate) use start::process_of_look;
 pub use start::{Client, start};
+pub use wait::wait;
 
 /// Sessions of one container that are remembered after their end.
 const REMEMBERED: usize = 64;
@@ -81,7 +84,7 @@ pub(crate) struct Session {
     pub(crate) id: ExecId,
     pub(crate) container: ContainerId,
     pub(crate) request: Request,
-    state: Mutex<Progress>,
+    state: watch::Sender<Progress>,
 }
 
 /// [`State`], and what nobody else needs to know.
@@ -99,54 +102,54 @@ impl Session {
             id,
             container,
             request,
-            state: Mutex::new(Progress::Created),
+            state: watch::Sender::new(Progress::Created),
         }
     }
 
     fn state(&self) -> State {
-        match *lock(&self.state) {
+        match *self.state.borrow() {
             Progress::Created | Progress::Starting => State::Created,
             Progress::Running(process) => State::Running(process),
             Progress::Exited(code) => State::Exited(code),
         }
     }
 
+    /// Goes on, if it is where it goes on from; whether it was.
+    fn go_on(&self, from: impl FnOnce(&Progress) -> bool, to: Progress) -> bool {
+        self.state.send_if_modified(|state| {
+            let goes = from(state);
+            if goes {
+                *state = to;
+            }
+            goes
+        })
+    }
+
     /// Takes the right to start it: who calls second is refused.
     fn claim(&self) -> bool {
-        let mut state = lock(&self.state);
-        let free = *state == Progress::Created;
-        if free {
-            *state = Progress::Starting;
-        }
-        free
+        self.go_on(|state| *state == Progress::Created, Progress::Starting)
     }
 
     /// Its process runs, unless its end was heard of before.
     fn running(&self, process: ProcessRef) {
-        let mut state = lock(&self.state);
-        if *state == Progress::Starting {
-            *state = Progress::Running(process);
-        }
+        let from = |state: &Progress| *state == Progress::Starting;
+        self.go_on(from, Progress::Running(process));
     }
 
     /// False if its end was known.
     fn exited(&self, code: i32) -> bool {
-        let mut state = lock(&self.state);
-        let ends = !matches!(*state, Progress::Exited(_));
-        if ends {
-            *state = Progress::Exited(code);
-        }
-        ends
+        let from = |state: &Progress| !matches!(state, Progress::Exited(_));
+        self.go_on(from, Progress::Exited(code))
     }
 
     fn has_ended(&self) -> bool {
-        matches!(*lock(&self.state), Progress::Exited(_))
+        matches!(*self.state.borrow(), Progress::Exited(_))
     }
 
     /// Whether it was started and is not known to have ended.
     fn may_run(&self) -> bool {
         matches!(
-            *lock(&self.state),
+            *self.state.borrow(),
             Progress::Starting | Progress::Running(_)
         )
     }
@@ -189,11 +192,11 @@ fn remember(engine: &Engine, container: &Container, session: Session) {
 /// A session that a shim knows and this daemon does not: it was started by the one before.
 pub(crate) fn adopt(engine: &Engine, container: &Container, id: ExecId, code: Option<i32>) {
     let session = Session::new(id, container.id().clone(), Request::default());
-    *lock(&session.state) = match code {
+    session.state.send_replace(match code {
         Some(code) => Progress::Exited(code),
         // Only the shim knows its process.
         None => Progress::Running(ProcessRef { pid: 0, started: 0 }),
-    };
+    });
     remember(engine, container, session);
 }
 
@@ -234,7 +237,7 @@ pub(crate) fn take_over(engine: &Engine, sessions: Vec<Remembered>) {
         let known = engine
             .execs()
             .get(&id)
-            .map(|known| lock(&known.state).clone());
+            .map(|known| known.state.borrow().clone());
         let is_known = known.is_some();
         let state = known
             .or(code.map(Progress::Exited))
@@ -243,7 +246,7 @@ pub(crate) fn take_over(engine: &Engine, sessions: Vec<Remembered>) {
             id: id.clone(),
             container: container.clone(),
             request,
-            state: Mutex::new(state),
+            state: watch::Sender::new(state),
         });
         engine.execs().insert(id.clone(), session);
         match engine.find(container.as_str()) {
