@@ -169,10 +169,7 @@ fn make(mut request: CreateRequest<'_>, undo: &mut Undo) -> Result<Created, Erro
     let gate = request.gate.take();
     let start_hooks = hooks::list(request.spec, |hooks| hooks.start_container());
     let has_start_hooks = !start_hooks.is_empty();
-    let is_asked = has_maker_hooks(request.spec) || plan.may_ask();
-    let may_be_told = gate.is_none() && !is_asked;
-    let mut is_told = request.start_at_once && may_be_told;
-    let word = request.word.filter(|_| may_be_told && !is_told);
+    let (mut is_told, word) = telling(&request, &plan, gate.as_ref());
     let (child, maker) = clone(
         &request,
         &plan,
@@ -470,6 +467,21 @@ fn map_ids(plan: &Plan, pid: i32, maker: &MakerEnd, stdio: &Stdio) -> Result<(),
     }
     sys::process::set_dumpable(false).doing(|| "close /proc to others".to_owned())?;
     maker.send(ToInit::Continue)
+}
+
+/// Whether it is told to start at once; if not, whose word may come while it works. Who has to ask for something waits
+/// for another answer.
+fn telling<'a>(
+    request: &CreateRequest<'a>,
+    plan: &Plan,
+    gate: Option<&OwnedFd>,
+) -> (bool, Option<Word<'a>>) {
+    let is_asked = has_maker_hooks(request.spec) || plan.may_ask();
+    if gate.is_some() || is_asked {
+        return (false, None);
+    }
+    let word = request.word.filter(|_| !request.start_at_once);
+    (request.start_at_once, word)
 }
 
 /// Waits until the copy says something, and passes the word on if that is there before; whether it was.
