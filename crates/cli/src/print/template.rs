@@ -267,7 +267,8 @@ fn empty(shape: &Json) -> Value {
         Json::Object(_) => object(&Fields::new(), shape),
         Json::Array(_) => Value::Array(Vec::new()),
         Json::String(text) => Value::String(text.clone()),
-        other => value(other),
+        Json::Bool(b) => Value::Bool(*b),
+        Json::Null | Json::Number(_) => Value::Nil,
     }
 }
 

@@ -620,9 +620,10 @@ mod tests {
         assert_eq!(
             file("a.json", "{\n  \"host\": \"unix:///a\",\n  \"color\": 1\n}"),
             "DIR/a.json, line 3: unknown key \"color\": the keys are audit-log, blobs, \
-             cdi-spec-dir, cgroup-parent, data-root, default-cgroupns-mode, default-ipc-mode, default-shm-size, \
-             disk-high, disk-low, dns, dns-opt, dns-search, host, host-gateway-ip, init, log-driver, log-format, \
-             log-level, log-opt, metrics-addr, pid-file, run-root, runtime, secret-key, selinux-enabled, shim, \
+             cdi-spec-dir, cgroup-parent, data-root, default-cgroupns-mode, default-init, default-ipc-mode, \
+             default-runtime, default-shm-size, default-ulimit, disk-high, disk-low, dns, dns-opt, dns-search, host, \
+             host-gateway-ip, init, label, log-driver, log-format, log-level, log-opt, metrics-addr, no-new-privileges, \
+             pid-file, run-root, runtime, seccomp-profile, secret-key, selinux-enabled, shim, shutdown-timeout, \
              signature-policy, socket-group, tls, tlscacert, tlscert, tlskey, tlsverify, userns-pool, userns-remap, network, registries, \
              runtimes, sockets, telemetry"
         );

@@ -168,7 +168,7 @@ impl House {
             upkeep: image::Upkeep::default(),
             signature_policy: None,
             secret_key: None,
-            usual: engine::container::Usual::default(),
+            usual: container::Usual::default(),
             user_ids: engine::user_ids::Settings::default(),
             fail_at: fail_at.map(str::to_owned),
         };
