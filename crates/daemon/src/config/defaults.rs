@@ -348,7 +348,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("profile.json");
         let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#;
-        std::fs::write(&file, profile).unwrap();
+        sys::file::replace_unsynced(&file, profile.as_bytes(), 0o600).unwrap();
         let read = |limits: &[&str], profile: &str| {
             usual(&source(Settings {
                 default_ulimit: list(limits),
@@ -364,7 +364,7 @@ mod tests {
         let none = read(&["core=0"], "unconfined").unwrap();
         assert_eq!(none.seccomp, SeccompProfile::Unconfined);
         assert_eq!(read(&[], "builtin").unwrap(), Usual::default());
-        std::fs::write(file, "[]").unwrap();
+        sys::file::replace_unsynced(file.as_ref(), b"[]", 0o600).unwrap();
         assert!(read(&[], file).is_err());
     }
 
