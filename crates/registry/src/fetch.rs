@@ -1,8 +1,8 @@
-//! What anybody serves under an address: fetched as a stranger, with the configuration's certificates and
+//! What anybody serves under an address: fetched as a stranger, unless who asks says otherwise, with the configuration's certificates and
 //! proxies.
 
 use bytes::Bytes;
-use reqwest::header::LAST_MODIFIED;
+use reqwest::header::{HeaderName, HeaderValue, LAST_MODIFIED};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::answer::why;
@@ -20,16 +20,25 @@ pub struct Fetched {
 }
 
 impl Client {
-    /// Begins to fetch what an address (`http` or `https`) names.
+    /// Begins to fetch what an address (`http` or `https`) names. Of further `headers` that of who asks
+    /// (`Authorization`) goes to no other place that the address may lead to.
     ///
     /// # Errors
-    /// When it is no such address, and when nobody serves it.
-    pub async fn fetch(&self, url: &str) -> Result<Fetched, Error> {
+    /// When it is no such address or header, and when nobody serves it.
+    pub async fn fetch(&self, url: &str, headers: &[(String, String)]) -> Result<Fetched, Error> {
         let told = harmless(url);
         let invalid = |why: &str| Error::Invalid(format!("cannot fetch {told}: {why}"));
         let parsed = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
             return Err(invalid("an address with http or https is expected"));
+        }
+        let mut call = Call::new(Method::GET, parsed.clone());
+        for (name, value) in headers {
+            let wrong = || invalid(&format!("the header {name} cannot be sent"));
+            let named = HeaderName::try_from(name.as_str()).map_err(|_| wrong())?;
+            let mut value = HeaderValue::try_from(value.as_str()).map_err(|_| wrong())?;
+            value.set_sensitive(true);
+            call = call.with(named, value);
         }
         let mut endpoint = route::own(&self.shared.config, &name_of(&parsed), "");
         if parsed.scheme() == "http" {
@@ -45,7 +54,7 @@ impl Client {
         let nobody = Credentials::anonymous();
         let mut session = Session::new(&self.shared, endpoint, (&nobody, ""), purpose);
         session.guest = true;
-        let response = session.send(&Call::new(Method::GET, parsed)).await?;
+        let response = session.send(&call).await?;
         match response.status() {
             StatusCode::OK => Ok(Fetched { session, response }),
             _ => Err(session.refusal(response).await),

@@ -164,11 +164,12 @@ impl Session {
             return Ok(response);
         };
         let url = response.url().clone();
-        let led = Call {
+        let mut led = Call {
             url,
             led: true,
             ..call.clone()
         };
+        led.headers.remove(AUTHORIZATION);
         guest.follow(&led, Some(header)).await
     }
 

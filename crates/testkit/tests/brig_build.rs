@@ -594,3 +594,21 @@ fn it_says_what_dockers_plugin_says() {
     }
     build.brig.finish();
 }
+
+#[test]
+fn a_name_that_cannot_be_given_is_refused_before_anything_is_built() {
+    let Some(build) = Build::start() else { return };
+    build.write("Dockerfile", "FROM bb\nRUN echo begun >&2\n");
+    let expected = "invalid reference format: repository name (library/A) must be lowercase";
+    for words in [
+        &["-t", "A:b"][..],
+        &["-t", "fine", "-o", "type=image,name=A:b"],
+    ] {
+        let refused = build.build(words);
+        assert_eq!(refused.code, 1, "{refused}");
+        assert!(refused.stderr.contains(expected), "{refused}");
+        assert!(!refused.stderr.contains("begun"), "{refused}");
+    }
+    assert_eq!(build.brig.brig(&["images", "-q", "fine"]).ok(), "");
+    build.brig.finish();
+}

@@ -291,6 +291,40 @@ fn a_file_from_the_web_has_the_time_that_its_server_says() {
     build.brig.finish();
 }
 
+/// Two hosts: the second one is asked when the first one sends there.
+#[test]
+fn a_file_from_the_web_is_asked_for_with_a_secret_of_its_host() {
+    let Some(build) = Build::start() else { return };
+    let told = |request: &Request| {
+        let said = request.header("authorization");
+        Reply::new(200, said.unwrap_or("nobody"))
+    };
+    let other = Server::start(told);
+    let away = format!("http://{}/away", other.address());
+    let server = Server::start(move |request: &Request| match request.path() {
+        "/away" => Reply::new(302, "").header("Location", &away),
+        _ => told(request),
+    });
+    let address = server.address().to_string();
+    let (host, _) = address.rsplit_once(':').unwrap();
+    let secret = build.write("secret", "of-the-host\n");
+    let adds = ["here", "away"].map(|name| format!("ADD http://{address}/{name} /\n"));
+    build.write("Dockerfile", &format!("FROM bb\n{}", adds.concat()));
+    let with = |kind: &str, of: &str| {
+        let secret = format!("id=HTTP_AUTH_{kind}_{of},src={}", secret.display());
+        build
+            .build(&["--no-cache", "-t", "x", "--secret", &secret])
+            .ok();
+        build.says("x", &["sh", "-c", "cat /here; echo; cat /away"])
+    };
+    assert_eq!(with("TOKEN", host), "Bearer of-the-host\nnobody");
+    assert_eq!(with("HEADER", &address), "of-the-host\nnobody");
+    assert_eq!(with("TOKEN", "elsewhere"), "nobody\nnobody");
+    let history = build.brig.brig(&["history", "--no-trunc", "x"]);
+    assert!(!history.ok().contains("of-the-host"), "{history}");
+    build.brig.finish();
+}
+
 #[test]
 fn archives_are_contexts_from_the_web_and_from_standard_input() {
     let Some(build) = Build::start() else { return };

@@ -90,6 +90,14 @@ impl Failure {
             .first()
             .map_or_else(String::new, |span| source.excerpt(*span))
     }
+
+    /// A sentence, and below it the lines that are to blame.
+    pub fn with_excerpt(&self, sentence: &str) -> String {
+        match self.excerpt().as_str() {
+            "" => sentence.to_owned(),
+            excerpt => format!("{sentence}\n{excerpt}"),
+        }
+    }
 }
 
 impl From<engine::Error> for Failure {

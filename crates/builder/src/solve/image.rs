@@ -86,6 +86,16 @@ pub struct WrittenImage {
     pub configs: Vec<Digest>,
 }
 
+/// Looks whether a Dockerfile can be read.
+///
+/// # Errors
+/// What is wrong with it, with its place.
+pub fn look_through(source: &Arc<Source>) -> Result<(), Failure> {
+    crate::dockerfile::parse(source)
+        .map(drop)
+        .map_err(|error| wrong(source, error))
+}
+
 impl Solver {
     /// Builds a Dockerfile.
     ///

@@ -49,7 +49,7 @@ pub use engine::step::Cancel;
 pub use failure::Failure;
 pub use files::{Files, tar};
 pub use given::{Given, ignored, leave_out, read_file, read_in};
-pub use image::{Build, Built, ImageOutput, WrittenImage};
+pub use image::{Build, Built, ImageOutput, WrittenImage, look_through};
 pub use known::{Change, Known, Noted};
 pub use memory::Memory;
 pub use named::NamedCache;

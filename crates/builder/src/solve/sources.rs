@@ -158,7 +158,6 @@ fn follow(run: &Run<'_>, vertex: &Digest, mut transfer: Transfer) -> Result<(), 
 
 /// One file.
 fn web(run: &Run<'_>, http: &Http) -> Result<Files, Failure> {
-    can_be_asked(run, http)?;
     let name = http.filename.as_deref().unwrap_or("__unnamed__");
     is_name(name)?;
     let key = format!("web {http:?}");
@@ -180,7 +179,8 @@ fn web(run: &Run<'_>, http: &Http) -> Result<Files, Failure> {
     let modified = match own {
         Some(name) => uploaded(run, name, file).map(|()| None)?,
         None => {
-            let fetch = image::fetch(&run.solver.engine, &http.url, file);
+            let headers = headers(run, http)?;
+            let fetch = image::fetch(&run.solver.engine, &http.url, &headers, file);
             wait(run.solver, run.ask, async {
                 fetch.await.map_err(Failure::from)
             })?
@@ -221,17 +221,51 @@ fn known(http: &Http) -> Option<Material> {
     })
 }
 
-/// A file is asked for as anybody may: with a secret that the client has, or headers, it cannot be.
-fn can_be_asked(run: &Run<'_>, http: &Http) -> Result<(), Failure> {
-    let secret = match &http.auth_secret {
-        Some(id) => run.ask.client.secret(id)?.is_some(),
-        None => false,
-    };
-    if secret || !http.headers.is_empty() {
-        let sentence = "headers of one's own cannot be sent for a file from the web";
+/// What goes with the question for a file: words about it, and who asks, as a secret of the client's for the
+/// host says.
+fn headers(run: &Run<'_>, http: &Http) -> Result<Vec<(String, String)>, Failure> {
+    let mut headers: Vec<(String, String)> = http.headers.clone().into_iter().collect();
+    let other = headers
+        .iter()
+        .find(|(name, _)| !["accept", "user-agent"].contains(&name.to_ascii_lowercase().as_str()));
+    if let Some((name, _)) = other {
+        let sentence =
+            format!("the header {name} cannot be sent for a file: accept and user-agent can");
         return Err(Failure::new(ErrorKind::Unsupported, sentence));
     }
-    Ok(())
+    for (id, prefix) in secrets(http) {
+        let Some(secret) = run.ask.client.secret(&id)? else {
+            continue;
+        };
+        let text = String::from_utf8(secret).ok();
+        let text = text.ok_or_else(|| Failure::invalid(format!("the secret {id} is no text")))?;
+        let value = format!("{prefix}{}", text.trim_end_matches(['\r', '\n']));
+        headers.push(("authorization".to_owned(), value));
+        break;
+    }
+    Ok(headers)
+}
+
+/// Secrets that may say who asks for a file, and what stands before them in the header.
+fn secrets(http: &Http) -> Vec<(String, &'static str)> {
+    if let Some(id) = &http.auth_secret {
+        return vec![(id.clone(), "")];
+    }
+    let rest = http.url.split_once("://").map_or("", |(_, rest)| rest);
+    let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = place.rsplit('@').next().unwrap_or_default();
+    let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
+    let mut hosts = vec![place];
+    if host != place && !host.is_empty() {
+        hosts.push(host);
+    }
+    let both = hosts.into_iter().flat_map(|host| {
+        [
+            (format!("HTTP_AUTH_HEADER_{host}"), ""),
+            (format!("HTTP_AUTH_TOKEN_{host}"), "Bearer "),
+        ]
+    });
+    both.collect()
 }
 
 /// A file that was fetched lies in a directory of its own, under a name and no path: who defines a build may

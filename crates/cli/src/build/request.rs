@@ -60,6 +60,7 @@ pub(crate) fn plan(args: &BuildArgs, around: &Surroundings<'_>) -> Result<Plan, 
             "no builder {name:?} found: there is one, \"default\""
         )));
     }
+    names(args)?;
     let call = Call::read(args)?;
     let mut attributes = attributes(args, around)?;
     let mut lent = Lent::default();
@@ -119,6 +120,15 @@ pub(crate) fn plan(args: &BuildArgs, around: &Surroundings<'_>) -> Result<Plan, 
             .any(|host| host.ends_with("host-gateway")),
         warnings: warnings(args),
     })
+}
+
+/// A name that cannot be given is told of before anything is built.
+fn names(args: &BuildArgs) -> Result<(), CliError> {
+    for name in &args.tag {
+        let read: Result<types::ImageRef, _> = name.parse();
+        read.map_err(|error| invalid(format!("invalid tag {name:?}: {error}")))?;
+    }
+    Ok(())
 }
 
 /// The Dockerfile as people know it.

@@ -5,11 +5,16 @@ use std::io::Write;
 
 use crate::{Engine, Error};
 
-/// Brings what is at an address into a file. Given up when it is dropped. When it was changed last, in seconds since
+/// Brings what is at an address into a file; `headers` go with the question. Given up when it is dropped. When it was changed last, in seconds since
 /// the Unix epoch, if its sender says so.
-pub async fn fetch(engine: &Engine, url: &str, mut into: File) -> Result<Option<i64>, Error> {
+pub async fn fetch(
+    engine: &Engine,
+    url: &str,
+    headers: &[(String, String)],
+    mut into: File,
+) -> Result<Option<i64>, Error> {
     engine.accepts_work()?;
-    let mut fetched = engine.registries().client().fetch(url).await?;
+    let mut fetched = engine.registries().client().fetch(url, headers).await?;
     while let Some(bytes) = fetched.chunk().await? {
         // A step of a build waits for it, no client: the event loop's thread may wait for the disk.
         into.write_all(&bytes)

@@ -10,7 +10,7 @@ use crate::{Engine, Error};
 pub async fn import_from(engine: &Engine, url: &str, import: Import) -> Result<Digest, Error> {
     engine.accepts_work()?;
     super::signatures::check_import(engine)?;
-    let fetched = engine.registries().client().fetch(url).await?;
+    let fetched = engine.registries().client().fetch(url, &[]).await?;
     let (feed, mut tar) = arriving();
     let imported = engine.blocking(move |engine| super::import(engine, &mut tar, &import));
     let (imported, ()) = tokio::join!(imported, bring(fetched, feed));

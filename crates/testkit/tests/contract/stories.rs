@@ -420,6 +420,16 @@ fn images(daemon: &Daemon) -> Vec<String> {
     if !fits(daemon, &misnamed, 400) {
         wrong.push(format!("a build with a name that is none: {misnamed}"));
     }
+    for text in ["", "\n \n", "# only words\n", "FROM bb\nRUNN x\n"] {
+        let unreadable = daemon.put("POST", "/build", &tar("Dockerfile", text));
+        if !fits(daemon, &unreadable, 400) {
+            wrong.push(format!("a build of {text:?}: {unreadable}"));
+        }
+    }
+    // A build of BuildKit's whose files come with the request.
+    let posted = daemon.put("POST", "/build?version=2&t=posted:x", &file);
+    wrong.extend(differs("build of BuildKit's", &posted, 200));
+    assert!(posted.body.contains("moby.image.id"), "{posted}");
     daemon.ask("POST", "/containers/create?name=parent", Some(SLEEP));
     let committed = daemon.ask(
         "POST",
@@ -430,7 +440,7 @@ fn images(daemon: &Daemon) -> Vec<String> {
     let nobody = daemon.ask("POST", "/commit?container=nobody-knows", Some("{}"));
     wrong.extend(differs("commit of nobody", &nobody, 404));
     daemon.ask("DELETE", "/containers/parent?force=1", None);
-    for image in ["imported:x", "built:x", "kept:x"] {
+    for image in ["imported:x", "built:x", "posted:x", "kept:x"] {
         testkit::until(image, || {
             let gone = daemon.ask("DELETE", &format!("/images/{image}"), None);
             (gone.status == 200).then_some(())

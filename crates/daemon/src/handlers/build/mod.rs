@@ -12,7 +12,7 @@ use api::wire;
 use builder::solve::{
     Ask, Build, Built, Cancel, Failure as Failed, ImageOutput, Memory, Solver, Tree,
 };
-use builder::solve::{Given, WrittenImage, ignored, leave_out, read_file};
+use builder::solve::{Given, WrittenImage, ignored, leave_out, look_through, read_file};
 use builder::{Source, check, plan};
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -36,7 +36,7 @@ const BEHIND: usize = 64;
 /// `POST /build`
 pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
     if call.query.get("version") == Some("2") {
-        return super::buildkit::posted::build(app, &call);
+        return super::buildkit::posted::build(app, call);
     }
     let asked = Asked::read(&call)?;
     let credentials = registry_auth::all(&call)?;
@@ -70,19 +70,25 @@ pub(super) async fn build(app: &Arc<App>, call: Call) -> Answer {
         network: asked.network.clone(),
         ..Given::default()
     };
-    let (send, receive) = mpsc::channel(BEHIND);
-    let busy = app.busy.enter();
-    let work = Work {
+    let mut work = Work {
         solver,
         asked,
         given,
         cancel: cancel.clone(),
         memory: Memory::default(),
     };
+    // What cannot be read is refused before anything is told.
+    let prepared = tokio::task::spawn_blocking(move || {
+        let source = work.prepare(tree)?;
+        Ok((work, source))
+    });
+    let (work, source) = prepared.await?.map_err(refused)?;
+    let (send, receive) = mpsc::channel(BEHIND);
+    let busy = app.busy.enter();
     let closed = send.clone();
     let working = tokio::task::spawn_blocking(move || {
         let lines = Lines::new(send, work.cancel.clone());
-        work.run(tree, &lines);
+        work.run(source, &lines);
         drop((guard, busy));
     });
     gone.stays();
@@ -125,7 +131,7 @@ pub(super) fn cancel(app: &App, call: &Call) -> Answer {
 }
 
 fn refused(failed: Failed) -> Failure {
-    Failure::new(failed.kind(), failed.message)
+    Failure::new(failed.kind(), failed.with_excerpt(&failed.message))
 }
 
 /// The files that are at an address.
@@ -173,11 +179,8 @@ struct Work {
 }
 
 impl Work {
-    fn run(mut self, tree: Tree, lines: &Lines) {
-        let done = self
-            .prepare(tree)
-            .and_then(|source| self.build(source, lines));
-        if let Err(failed) = done {
+    fn run(self, source: Arc<Source>, lines: &Lines) {
+        if let Err(failed) = self.build(source, lines) {
             lines.fail(&failed, self.asked.events);
         }
     }
@@ -200,7 +203,9 @@ impl Work {
             .directories
             .insert("context".to_owned(), Arc::new(tree));
         let shown = name.rsplit('/').next().unwrap_or(&name);
-        Ok(Arc::new(Source::new(shown, &text)))
+        let source = Arc::new(Source::new(shown, &text));
+        look_through(&source)?;
+        Ok(source)
     }
 
     fn build(&self, source: Arc<Source>, lines: &Lines) -> Result<(), Failed> {

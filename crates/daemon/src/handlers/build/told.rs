@@ -67,17 +67,13 @@ impl Lines {
 
     /// The last message; of a command that failed, to who draws nothing itself, in the classic builder's words.
     pub(super) fn fail(&self, failure: &Failure, events: bool) {
-        let excerpt = failure.excerpt();
         let first = match (&failure.command, failure.code) {
             (Some(command), Some(code)) if !events => {
                 format!("The command '{command}' returned a non-zero code: {code}")
             }
             _ => failure.message.clone(),
         };
-        let message = match excerpt.as_str() {
-            "" => first,
-            excerpt => format!("{first}\n{excerpt}"),
-        };
+        let message = failure.with_excerpt(&first);
         let code = failure.code.map_or(0, i64::from);
         self.send(&wire::Progress {
             error: message.clone(),

@@ -211,6 +211,9 @@ impl Client for FromSession {
     }
 
     fn upload(&self, name: &str) -> Result<Option<Box<dyn Read + Send + '_>>, Failure> {
+        if let Some(posted) = self.job.take_posted() {
+            return Ok(Some(Box::new(posted)));
+        }
         let Some(session) = self.answering(messages::PULL_UPLOAD) else {
             return Ok(None);
         };

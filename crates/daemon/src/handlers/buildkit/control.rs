@@ -29,7 +29,7 @@ pub(super) async fn answer(app: Arc<App>, method: &str, request: Request) -> Res
     match method {
         "Solve" => {
             server::unary(request, |message: tonic::Request<SolveRequest>| {
-                solve::solve(app.clone(), message.into_inner())
+                solve::solve(app.clone(), message.into_inner(), None)
             })
             .await
         }

@@ -11,6 +11,7 @@ use tonic::Status;
 
 use super::feed::Feed;
 use super::sessions::Session;
+use crate::http::body::Upload;
 
 /// How long who asks about a build waits for it to begin.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,6 +42,8 @@ pub(super) struct Job {
     returned: watch::Sender<Option<Returned>>,
     /// The first frontend, and what it was told.
     heard: OnceLock<(String, HashMap<String, String>)>,
+    /// The context, if it came with the request.
+    posted: Mutex<Option<Upload>>,
     /// All builds under way, this one among them for as long as it is.
     others: Jobs,
 }
@@ -53,6 +56,21 @@ impl Job {
     pub(super) fn give_up(&self) {
         self.given_up.send_replace(true);
         self.cancel.cancel();
+    }
+
+    /// Its context comes with the request.
+    pub(super) fn post(&self, context: Upload) {
+        *self.posted() = Some(context);
+    }
+
+    /// The context that came with the request, once.
+    pub(super) fn take_posted(&self) -> Option<Upload> {
+        self.posted().take()
+    }
+
+    fn posted(&self) -> MutexGuard<'_, Option<Upload>> {
+        // It is put in whole.
+        self.posted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its caches have been read.
@@ -202,6 +220,7 @@ impl Jobs {
             results: Mutex::default(),
             returned: watch::Sender::new(None),
             heard: OnceLock::new(),
+            posted: Mutex::default(),
             others: self.clone(),
         });
         let mut open = self.0.lock();

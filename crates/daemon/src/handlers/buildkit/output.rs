@@ -66,6 +66,29 @@ pub(super) struct Wanted {
     pub(super) started: i64,
 }
 
+/// Whether outputs can be what is wanted, as far as that can be said before there is anything to write.
+pub(super) fn check(exporters: &[Exporter]) -> Result<(), Failure> {
+    for Exporter { kind, attrs } in exporters {
+        match kind.as_str() {
+            "moby" | "image" | "oci" | "docker" => {
+                Called::read(attrs)?;
+                media_types(attrs)?;
+                compression(attrs)?;
+            }
+            "tar" | "local" => {}
+            other => return Err(unknown(other)),
+        }
+        done_here(kind, attrs)?;
+    }
+    Ok(())
+}
+
+fn unknown(kind: &str) -> Failure {
+    Failure::invalid(format!(
+        "exporter {kind:?} could not be found: image, oci, docker, tar or local is expected"
+    ))
+}
+
 pub(super) type Response = HashMap<String, String>;
 
 /// Whether an image is a cache for others, and what is said about each platform of it.
@@ -112,13 +135,8 @@ impl Writer {
                 "docker" => "exporting to docker image format",
                 "tar" => "exporting to client tarball",
                 "local" => "exporting to client directory",
-                other => {
-                    return Err(Failure::invalid(format!(
-                        "exporter {other:?} could not be found: image, oci, docker, tar or local is expected"
-                    )));
-                }
+                other => return Err(unknown(other)),
             };
-            done_here(&exporter.kind, attributes)?;
             let step = Step::of(&self.job, name.to_owned());
             let done = match exporter.kind.as_str() {
                 "moby" | "image" => self.image(&step, &built, attributes, (inline, &said)),

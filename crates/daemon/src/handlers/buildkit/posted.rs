@@ -1,8 +1,9 @@
 //! `POST /build?version=2`: how Docker's clients before buildx ask for a build of BuildKit's. What is asked stands
-//! in the query, the files come over a session, and the answer is lines of JSON with what `Control.Status` tells.
+//! in the query, the files come over a session or with the request, and the answer is lines of JSON with what `Control.Status` tells.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -18,7 +19,7 @@ use tonic::Status;
 
 use super::solve;
 use crate::app::App;
-use crate::http::body::Body;
+use crate::http::body::{Body, Upload};
 use crate::http::error::Failure;
 use crate::http::query::Query;
 use crate::http::request::Call;
@@ -29,6 +30,10 @@ const BEHIND: usize = 64;
 /// What names the kinds of lines for clients.
 const TRACE: &str = "moby.buildkit.trace";
 const IMAGE: &str = "moby.image.id";
+/// As what the frontend asks for a context that comes with the request.
+const POSTED: &str = "http://buildkit-session/posted";
+/// What tells builds apart that nobody gives a name.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// An output as the query says it.
 #[derive(Debug, Deserialize)]
@@ -49,15 +54,21 @@ struct Limit {
 }
 
 /// Answers one.
-pub(in crate::handlers) fn build(app: &Arc<App>, call: &Call) -> Answer {
+pub(in crate::handlers) fn build(app: &Arc<App>, call: Call) -> Answer {
     let request = read(&call.query)?;
+    let posted = comes_along(&call.query).then(|| {
+        let (upload, feed) = Upload::new(call.request.into_body());
+        // It ends with whoever reads, and with the client.
+        app.spawn(feed);
+        upload
+    });
     let (send, receive) = mpsc::channel(BEHIND);
     let (served, busy) = (app.clone(), app.busy.enter());
     app.spawn(async move {
         let ended = {
             let lines = send.clone();
             tokio::select! {
-                ended = told(&served, request, lines) => ended,
+                ended = told(&served, (request, posted), lines) => ended,
                 // The client is gone, and with it the build.
                 () = send.closed() => return,
             }
@@ -88,7 +99,7 @@ fn line(message: &Value) -> Line {
 /// Builds, and tells of it to the end.
 async fn told(
     app: &Arc<App>,
-    request: SolveRequest,
+    (request, posted): (SolveRequest, Option<Upload>),
     lines: mpsc::Sender<Line>,
 ) -> Result<SolveResponse, Status> {
     let (jobs, name) = (app.builds.jobs.clone(), request.reference.clone());
@@ -103,7 +114,7 @@ async fn told(
         }
         Ok::<_, Status>(())
     };
-    let solving = solve::solve(app.clone(), request);
+    let solving = solve::solve(app.clone(), request, posted);
     tokio::pin!(telling);
     tokio::pin!(solving);
     tokio::select! {
@@ -141,12 +152,11 @@ fn read(query: &Query) -> Result<SolveRequest, Failure> {
         let sentence = "squash is only supported with experimental mode, which there is none of";
         return Err(Failure::bad_request(sentence));
     }
-    let session = text("session").ok_or_else(|| {
-        bad(
-            "a BuildKit build takes a session: the parameter session names one of /session"
-                .to_owned(),
-        )
-    })?;
+    let session = text("session").unwrap_or_default();
+    if session.is_empty() && !comes_along(query) && text("remote") == Some("client-session") {
+        let sentence = "the context is in a session: the parameter session names one of /session";
+        return Err(Failure::bad_request(sentence));
+    }
     let mut entitlements = Vec::new();
     let mut attributes = attributes(query)?;
     match text("networkmode") {
@@ -170,7 +180,7 @@ fn read(query: &Query) -> Result<SolveRequest, Failure> {
     });
     let name = match text("buildid") {
         Some(name) => name.to_owned(),
-        None => format!("posted-{session}"),
+        None => format!("posted-{session}-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
     };
     Ok(SolveRequest {
         reference: name,
@@ -187,6 +197,11 @@ fn read(query: &Query) -> Result<SolveRequest, Failure> {
     })
 }
 
+/// Whether the context is the request's body.
+fn comes_along(query: &Query) -> bool {
+    query.get("remote").unwrap_or_default().is_empty()
+}
+
 /// What the Dockerfile's frontend is told.
 fn attributes(query: &Query) -> Result<HashMap<String, String>, Failure> {
     let text = |name: &str| query.get(name).filter(|text| !text.is_empty());
@@ -197,7 +212,8 @@ fn attributes(query: &Query) -> Result<HashMap<String, String>, Failure> {
         text("dockerfile").unwrap_or("Dockerfile").to_owned(),
     );
     match text("remote") {
-        None | Some("client-session") => {}
+        Some("client-session") => {}
+        None => set("context", POSTED.to_owned()),
         Some(remote) => set("context", remote.to_owned()),
     }
     for (from, to) in [

@@ -14,6 +14,7 @@ use super::jobs::{Job, Running};
 use super::status::status;
 use super::{attest, frontend, history, output};
 use crate::app::App;
+use crate::http::body::Upload;
 
 /// What a build's end writes into its record.
 type Change = Box<dyn FnOnce(&mut BuildHistoryRecord) + Send>;
@@ -39,7 +40,12 @@ impl Drop for Recorded {
     }
 }
 
-pub(super) async fn solve(app: Arc<App>, request: SolveRequest) -> Result<SolveResponse, Status> {
+/// `posted` is the context if it came with the request.
+pub(super) async fn solve(
+    app: Arc<App>,
+    request: SolveRequest,
+    posted: Option<Upload>,
+) -> Result<SolveResponse, Status> {
     if request.reference.is_empty() {
         return Err(Status::invalid_argument("the build has no name (Ref)"));
     }
@@ -55,6 +61,9 @@ pub(super) async fn solve(app: Arc<App>, request: SolveRequest) -> Result<SolveR
         app.builds
             .jobs
             .begin(&request.reference, session, request.entitlements.clone())?;
+    if let Some(context) = posted {
+        running.job.post(context);
+    }
     app.builds.history.begin(&request);
     let mut recorded = Recorded {
         app: app.clone(),
@@ -100,6 +109,8 @@ async fn run(
     let exports = caches.exports.iter().map(CacheTo::read);
     let exports = exports.collect::<Result<Vec<_>, Failure>>();
     let exports = exports.map_err(|failure| status(&failure))?;
+    let exporters = exporters(request);
+    output::check(&exporters).map_err(|failure| status(&failure))?;
     let wishes = Wishes::read(&request.frontend_attrs).map_err(Status::invalid_argument)?;
     if wishes.provenance.as_ref().is_some_and(|wish| wish.full) {
         job.memory.remember_definition();
@@ -122,7 +133,6 @@ async fn run(
         let answer = frontend::solve(app.clone(), job.clone(), inner).await?;
         answer.result.unwrap_or_default()
     };
-    let exporters = exporters(request);
     if exporters.is_empty() && exports.is_empty() {
         return Ok(texts(&result));
     }
