@@ -472,6 +472,12 @@ fn limits_filters_and_runtimes_of_containers_are_the_daemons_to_say() {
         let foreign = run(&["--runtime=nothing"], "true");
         assert!(foreign.fails(125).contains("bin/false"), "{foreign}");
     }
+    of_one_that_runs(&mut brig);
+    brig.finish();
+}
+
+/// What is completed at each start is as the daemon is told by then.
+fn of_one_that_runs(brig: &mut Brig) {
     brig.brig(&[
         "run",
         "-d",
@@ -505,7 +511,6 @@ fn limits_filters_and_runtimes_of_containers_are_the_daemons_to_say() {
     brig.brig(&["restart", "-t", "0", "kept"]).ok();
     assert_eq!(brig.brig(&exec).ok(), "43");
     brig.brig(&["rm", "-f", "kept"]).ok();
-    brig.finish();
 }
 
 #[test]

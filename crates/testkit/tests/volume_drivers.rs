@@ -288,46 +288,51 @@ fn mounts_that_cannot_be_are_refused() {
                 .any(|reason| text.contains(&reason.to_lowercase()));
             assert!(told, "{mount}: {refused}");
         }
-        for (options, said) in [
-            ("size=zz", "\"size=zz\": a number of bytes"),
-            ("mode=9", "\"mode=9\": an octal number"),
-        ] {
-            let tmpfs = format!("/m:{options}");
-            let refused = brig.with(client, &["create", "--tmpfs", &tmpfs, "bb", "true"]);
-            assert!(refused.stderr.contains(said), "{refused}");
-        }
-        // What only the kernel knows is told in its words.
-        let options = [
-            "--opt",
-            "type=tmpfs",
-            "--opt",
-            "device=tmpfs",
-            "--opt",
-            "o=mpol=odd",
-        ];
-        brig.with(
-            client,
-            &[&["volume", "create"], &options[..], &["odd"]].concat(),
-        )
-        .ok();
-        let run = [
-            "run",
-            "--rm",
-            "--network",
-            "none",
-            "-v",
-            "odd:/m",
-            "bb",
-            "true",
-        ];
-        let refused = brig.with(client, &run);
-        let told = refused.stderr.contains("mpol=odd: ")
-            && refused.stderr.contains("Bad value for 'mpol'");
-        assert!(told, "{refused}");
-        brig.with(client, &["volume", "rm", "odd"]).ok();
+        options_that_cannot_be(&brig, client);
         assert_eq!(brig.brig(&["ps", "-aq"]).ok(), "");
         // Docker makes none before it refuses either; one that is made is nobody's.
         brig.brig(&["volume", "prune", "-af"]).ok();
     }
     brig.finish();
+}
+
+/// Of a tmpfs: what is known to be wrong, and what only the kernel knows.
+fn options_that_cannot_be(brig: &Brig, client: Client) {
+    for (options, said) in [
+        ("size=zz", "\"size=zz\": a number of bytes"),
+        ("mode=9", "\"mode=9\": an octal number"),
+    ] {
+        let tmpfs = format!("/m:{options}");
+        let refused = brig.with(client, &["create", "--tmpfs", &tmpfs, "bb", "true"]);
+        assert!(refused.stderr.contains(said), "{refused}");
+    }
+    // What only the kernel knows is told in its words.
+    let options = [
+        "--opt",
+        "type=tmpfs",
+        "--opt",
+        "device=tmpfs",
+        "--opt",
+        "o=mpol=odd",
+    ];
+    brig.with(
+        client,
+        &[&["volume", "create"], &options[..], &["odd"]].concat(),
+    )
+    .ok();
+    let run = [
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "-v",
+        "odd:/m",
+        "bb",
+        "true",
+    ];
+    let refused = brig.with(client, &run);
+    let told =
+        refused.stderr.contains("mpol=odd: ") && refused.stderr.contains("Bad value for 'mpol'");
+    assert!(told, "{refused}");
+    brig.with(client, &["volume", "rm", "odd"]).ok();
 }

@@ -424,42 +424,7 @@ fn parts_and_images_are_mounted() {
         let missing = matches!(out, "none" | "abs/passwd") && refused.code == 127;
         assert!(missing || refused.code == 125, "{out}: {refused}");
     }
-    // An empty part is given what the image has there, as the whole of an empty volume is.
-    run(
-        &brig,
-        Client::Brig,
-        &["-v", "db:/d"],
-        "mkdir /d/empty /d/other; ln -s empty /d/link",
-    )
-    .ok();
-    let of_image = |part: &str, script: &str| {
-        let mount = format!("type=volume,src=db,dst=/data,{part}");
-        let all = [
-            "run",
-            "--rm",
-            "--network",
-            "none",
-            "--mount",
-            &mount,
-            "vols",
-            "sh",
-            "-c",
-            script,
-        ];
-        brig.brig(&all)
-    };
-    let none = of_image("volume-subpath=other,volume-nocopy", "ls -A /data");
-    assert_eq!(none.ok(), "");
-    let filled = of_image(
-        "volume-subpath=link",
-        "cat /data/file && echo mine > /data/file",
-    );
-    assert_eq!(filled.ok(), "of the image");
-    assert_eq!(
-        of_image("volume-subpath=empty", "cat /data/file").ok(),
-        "mine"
-    );
-    assert_eq!(of_image("volume-subpath=a/b", "ls -A /data").ok(), "file");
+    empty_parts_are_filled(&brig);
     assert_eq!(
         mount("type=image,src=vols,dst=/i", "cat /i/data/file").ok(),
         "of the image"
@@ -740,4 +705,43 @@ fn a_link_that_flips_leads_nowhere() {
     assert!(refused.fails(125).contains("/proc"), "{refused}");
     brig.brig(&["rm", "-f", "holds"]).ok();
     brig.finish();
+}
+
+/// With what the image has there, as the whole of an empty volume is.
+fn empty_parts_are_filled(brig: &Brig) {
+    run(
+        brig,
+        Client::Brig,
+        &["-v", "db:/d"],
+        "mkdir /d/empty /d/other; ln -s empty /d/link",
+    )
+    .ok();
+    let of_image = |part: &str, script: &str| {
+        let mount = format!("type=volume,src=db,dst=/data,{part}");
+        let all = [
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--mount",
+            &mount,
+            "vols",
+            "sh",
+            "-c",
+            script,
+        ];
+        brig.brig(&all)
+    };
+    let none = of_image("volume-subpath=other,volume-nocopy", "ls -A /data");
+    assert_eq!(none.ok(), "");
+    let filled = of_image(
+        "volume-subpath=link",
+        "cat /data/file && echo mine > /data/file",
+    );
+    assert_eq!(filled.ok(), "of the image");
+    assert_eq!(
+        of_image("volume-subpath=empty", "cat /data/file").ok(),
+        "mine"
+    );
+    assert_eq!(of_image("volume-subpath=a/b", "ls -A /data").ok(), "file");
 }

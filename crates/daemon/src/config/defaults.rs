@@ -383,18 +383,19 @@ mod tests {
         assert_eq!((&*options["max-size"], &*options["max-file"]), ("9m", "3"));
     }
 
+    fn said(settings: Settings) -> String {
+        let source = source(settings);
+        let all = defaults(&source)
+            .and(usual(&source).map(drop))
+            .and(dns(&source).map(drop))
+            .and(host_gateway(&source).map(drop));
+        let error = all.unwrap_err();
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        format!("{error}: {}", cause.unwrap_or_default())
+    }
+
     #[test]
     fn mistakes_are_named() {
-        let said = |settings: Settings| {
-            let source = source(settings);
-            let all = defaults(&source)
-                .and(usual(&source).map(drop))
-                .and(dns(&source).map(drop))
-                .and(host_gateway(&source).map(drop));
-            let error = all.unwrap_err();
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            format!("{error}: {}", cause.unwrap_or_default())
-        };
         let none = Settings::default;
         let text = |word: &str| Some(word.to_owned());
         for (settings, says) in [
@@ -442,6 +443,38 @@ mod tests {
             ),
             (
                 Settings {
+                    dns: list(&["one"]),
+                    ..none()
+                },
+                "dns = \"one\"",
+            ),
+            (
+                Settings {
+                    dns_search: list(&["a b"]),
+                    ..none()
+                },
+                "one word is expected",
+            ),
+            (
+                Settings {
+                    host_gateway_ip: list(&["10.0.0.1", "10.0.0.2"]),
+                    ..none()
+                },
+                "10.0.0.1, 10.0.0.2",
+            ),
+        ] {
+            let error = said(settings);
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn mistakes_about_runtimes_and_limits_are_named() {
+        let none = Settings::default;
+        let text = |word: &str| Some(word.to_owned());
+        for (settings, says) in [
+            (
+                Settings {
                     default_ulimit: list(&["nofile=2:1"]),
                     ..none()
                 },
@@ -474,27 +507,6 @@ mod tests {
                     ..none()
                 },
                 "true or false is expected",
-            ),
-            (
-                Settings {
-                    dns: list(&["one"]),
-                    ..none()
-                },
-                "dns = \"one\"",
-            ),
-            (
-                Settings {
-                    dns_search: list(&["a b"]),
-                    ..none()
-                },
-                "one word is expected",
-            ),
-            (
-                Settings {
-                    host_gateway_ip: list(&["10.0.0.1", "10.0.0.2"]),
-                    ..none()
-                },
-                "10.0.0.1, 10.0.0.2",
             ),
         ] {
             let error = said(settings);
