@@ -460,12 +460,12 @@ fn limits_filters_and_runtimes_of_containers_are_the_daemons_to_say() {
         );
         let change = "touch /f && chmod 600 /f";
         assert!(run(&[], change).fails(1).contains("not permitted"));
-        for other in [
-            "--security-opt=seccomp=unconfined",
-            "--security-opt=seccomp=builtin",
-            "--privileged",
-        ] {
+        for other in ["--security-opt=seccomp=unconfined", "--privileged"] {
             run(&[other], change).ok();
+        }
+        // Docker's old client takes it for a file.
+        if matches!(client, Client::Brig) {
+            run(&["--security-opt=seccomp=builtin"], change).ok();
         }
         let unknown = run(&["--runtime=kata"], "true");
         assert!(unknown.fails(125).contains("kata"), "{unknown}");
