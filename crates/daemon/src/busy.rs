@@ -29,6 +29,11 @@ impl Counter {
         *self.0.borrow() == 0
     }
 
+    /// Tells when one begins or ends.
+    pub(crate) fn changes(&self) -> watch::Receiver<usize> {
+        self.0.subscribe()
+    }
+
     /// Until none is under way.
     pub(crate) async fn idle(&self) {
         // The sender lives as long as `self`.

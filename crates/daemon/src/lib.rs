@@ -20,6 +20,7 @@ mod log;
 mod metrics;
 mod notify;
 mod places;
+mod rest;
 mod shutdown;
 mod socket;
 mod start;

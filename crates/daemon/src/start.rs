@@ -31,7 +31,7 @@ use crate::shutdown::{self, Asked, LAST_WORDS, Signals};
 use crate::telemetry::{self, Collector, Telemetry};
 use crate::upgrade::{self, Leaving, Legacy};
 use crate::upgrades::Upgrades;
-use crate::{accept, log, metrics, notify, places, socket};
+use crate::{accept, log, metrics, notify, places, rest, socket};
 
 /// Threads that run the event loop: they only pass things on.
 const MOST_WORKERS: usize = 4;
@@ -305,6 +305,7 @@ async fn serve(
     let manager = std::env::var_os("NOTIFY_SOCKET");
     notify::notify(manager.as_deref(), "READY=1");
     announce(config, &engine, legacy.from.as_deref());
+    app.spawn_endless(rest::when_idle(app.busy.clone()));
     loop {
         let asked = tokio::select! {
             asked = signals.next() => asked,

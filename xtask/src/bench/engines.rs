@@ -1,6 +1,7 @@
 //! Engines: what a user waits for, and what they weigh.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -27,6 +28,7 @@ pub(crate) fn measure(args: &Args, page: &mut Page) -> Result<()> {
                 .for_each(|a| page.absent(&a.name, &a.why));
         }
     }
+    std::thread::sleep(IDLE);
     let idle: Vec<u64> = all.iter().map(weigh).collect();
     let slow = (args.rounds / 5).max(3);
     let mut table = Table::new("Engines, milliseconds (median, 90th percentile)");
@@ -161,6 +163,9 @@ pub(super) fn owns_containers(subject: &Subject) -> bool {
     subject.daemon.is_some() || subject.name.starts_with("podman")
 }
 
+/// How long a daemon has nothing to do before it is weighed.
+const IDLE: Duration = Duration::from_secs(12);
+
 /// KiB of the daemon with all that it started, but no container's own processes.
 fn weigh(subject: &Subject) -> u64 {
     let (Some(daemon), Ok(processes)) = (&subject.daemon, Processes::read()) else {
@@ -197,6 +202,7 @@ fn weigh_each(subject: &Subject, idle: u64) -> Result<u64> {
     }
     let names: Vec<String> = (0..WEIGHED).map(|index| format!("weigh{index}")).collect();
     names.iter().try_for_each(|name| detached(subject, name))?;
+    std::thread::sleep(IDLE);
     let total = pss(&payload_free(subject, &Processes::read()?));
     let mut args = subject.remove();
     args.extend(names.iter().map(String::as_str));
