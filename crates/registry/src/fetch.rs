@@ -1,5 +1,5 @@
-//! What anybody serves under an address: fetched as a stranger, unless who asks says otherwise, with the configuration's certificates and
-//! proxies.
+//! What anybody serves under an address: fetched as a stranger, unless who asks says otherwise, with the
+//! configuration's certificates and proxies.
 
 use bytes::Bytes;
 use reqwest::header::{HeaderName, HeaderValue, LAST_MODIFIED};
@@ -17,6 +17,12 @@ use crate::{Client, Credentials};
 pub struct Fetched {
     session: Session,
     response: Response,
+}
+
+/// The host that [`Client::fetch`] asks for an address, and its port unless it is the usual one.
+pub fn place_of(url: &str) -> Option<(String, Option<u16>)> {
+    let url = Url::parse(url).ok()?;
+    Some((url.host_str()?.to_owned(), url.port()))
 }
 
 impl Client {

@@ -53,7 +53,7 @@ pub use config::{
 pub use credentials::{Credential, Credentials};
 pub use error::{Action, Error};
 pub use feed::Source;
-pub use fetch::Fetched;
+pub use fetch::{Fetched, place_of};
 pub use hosts::HostFile;
 pub use login::Login;
 pub use manifest::{Content, Descriptor, Malformed, Manifest};

@@ -2,15 +2,20 @@
 //! digests, and of each file that of its bytes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use types::Digest;
 
+use super::name::text;
+
 /// So many selections are remembered of the same files.
 const MOST: usize = 256;
-/// So many files; a hundred bytes each.
+/// So many files, of all that is known; a hundred bytes each.
 const MOST_FILES: usize = 200_000;
+/// How many there are.
+static FILES: AtomicUsize = AtomicUsize::new(0);
 /// What the digests of [`super::digest`] are about, as a number: another one whenever that changes.
 const FORM: u32 = 2;
 
@@ -50,7 +55,7 @@ impl Change {
     /// Of what is at a path, or was there, with all below.
     pub fn all(path: &str) -> Self {
         Self {
-            path: path.to_owned(),
+            path: spelt(path),
             own: false,
         }
     }
@@ -58,7 +63,7 @@ impl Change {
     /// Of what describes the directory at a path.
     pub fn own(path: &str) -> Self {
         Self {
-            path: path.to_owned(),
+            path: spelt(path),
             own: true,
         }
     }
@@ -67,6 +72,12 @@ impl Change {
     fn touches(&self, path: &str) -> bool {
         is_below(&self.path, path) || (!self.own && is_below(path, &self.path))
     }
+}
+
+/// A path as those are written by which files are found.
+fn spelt(path: &str) -> String {
+    let parts: Vec<_> = path.split('/').map(|part| text(part.as_ref())).collect();
+    parts.join("/")
 }
 
 /// Whether a path is another one, or leads on from it.
@@ -144,8 +155,10 @@ impl Known {
 
     pub(super) fn add_content(&self, path: String, content: Content) {
         let contents = &mut self.things().contents;
-        if contents.len() < MOST_FILES {
-            contents.insert(path, content);
+        // One more than the most where two come at once does no harm.
+        let has_room = FILES.load(Ordering::Relaxed) < MOST_FILES;
+        if has_room && contents.insert(path, content).is_none() {
+            FILES.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -157,14 +170,26 @@ impl Known {
 
 impl Things {
     fn forget_files(&mut self, path: &str) {
-        self.contents.remove(path);
+        self.forget_file(path);
         // `0` comes right behind `/`.
         let (first, end) = (format!("{path}/"), format!("{path}0"));
         let below = self.contents.range(first..end);
         let below: Vec<String> = below.map(|(path, _)| path.clone()).collect();
         for path in below {
-            self.contents.remove(&path);
+            self.forget_file(&path);
         }
+    }
+
+    fn forget_file(&mut self, path: &str) {
+        if self.contents.remove(path).is_some() {
+            FILES.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Things {
+    fn drop(&mut self) {
+        FILES.fetch_sub(self.contents.len(), Ordering::Relaxed);
     }
 }
 

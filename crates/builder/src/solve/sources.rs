@@ -234,7 +234,12 @@ fn headers(run: &Run<'_>, http: &Http) -> Result<Vec<(String, String)>, Failure>
         return Err(Failure::new(ErrorKind::Unsupported, sentence));
     }
     for (id, prefix) in secrets(http) {
-        let Some(secret) = run.ask.client.secret(&id)? else {
+        let secret = match run.ask.client.secret(&id) {
+            // Nobody has said that there is one.
+            Err(_) if http.auth_secret.is_none() => None,
+            answer => answer?,
+        };
+        let Some(secret) = secret else {
             continue;
         };
         let text = String::from_utf8(secret).ok();
@@ -246,20 +251,17 @@ fn headers(run: &Run<'_>, http: &Http) -> Result<Vec<(String, String)>, Failure>
     Ok(headers)
 }
 
-/// Secrets that may say who asks for a file, and what stands before them in the header.
+/// Secrets that may say who asks for a file, and what stands before them in the header. The host is that of the address
+/// that is asked, by who takes it apart for that.
 fn secrets(http: &Http) -> Vec<(String, &'static str)> {
     if let Some(id) = &http.auth_secret {
         return vec![(id.clone(), "")];
     }
-    let rest = http.url.split_once("://").map_or("", |(_, rest)| rest);
-    let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let place = place.rsplit('@').next().unwrap_or_default();
-    let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
-    let mut hosts = vec![place];
-    if host != place && !host.is_empty() {
-        hosts.push(host);
-    }
-    let both = hosts.into_iter().flat_map(|host| {
+    let hosts = image::place_of(&http.url).map(|(host, port)| {
+        let with_port = port.map(|port| format!("{host}:{port}"));
+        with_port.into_iter().chain([host])
+    });
+    let both = hosts.into_iter().flatten().flat_map(|host| {
         [
             (format!("HTTP_AUTH_HEADER_{host}"), ""),
             (format!("HTTP_AUTH_TOKEN_{host}"), "Bearer "),
@@ -319,5 +321,28 @@ fn hash(path: &Path) -> std::io::Result<Digest> {
             0 => return Ok(Digest::sha256(sum.finalize().into())),
             count => sum.update(&buffer[..count]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_for_the_host_that_is_asked() {
+        let ids = |url: &str| -> Vec<String> {
+            let http = Http {
+                url: url.to_owned(),
+                ..Http::default()
+            };
+            let all = secrets(&http).into_iter().map(|(id, _)| id);
+            all.filter_map(|id| Some(id.strip_prefix("HTTP_AUTH_TOKEN_")?.to_owned()))
+                .collect()
+        };
+        assert_eq!(ids("https://Example.org/a@b/c"), ["example.org"]);
+        assert_eq!(ids("http://u:p@h.org:81?x#y"), ["h.org:81", "h.org"]);
+        assert_eq!(ids("http://evil.org\\@good.org/x"), ["evil.org"]);
+        assert_eq!(ids("http://[::1]:8080/x"), ["[::1]:8080", "[::1]"]);
+        assert!(ids("no address").is_empty());
     }
 }

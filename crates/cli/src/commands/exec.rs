@@ -83,7 +83,8 @@ async fn ended(daemon: &Daemon, id: &str) -> Option<u8> {
 }
 
 fn code_of(session: &ExecInspect) -> u8 {
-    low_byte(session.exit_code.unwrap_or_default().into())
+    // One that has not been started has none.
+    low_byte(session.exit_code.unwrap_or(126).into())
 }
 
 /// Waits for the streams and for the exit code, which is asked for if it has not been told.

@@ -76,9 +76,12 @@ async fn run(app: &App, mut call: Call) -> Answer {
         let id = traced.run(|| exec::create(&engine, &name, request));
         let known = id.as_ref().ok().cloned();
         let _ = made.send(id);
-        if let (Some(id), Ok(client)) = (known, client.blocking_recv()) {
+        let Some(id) = known else { return };
+        if let Ok(client) = client.blocking_recv() {
             begin(&engine, &id, [0, 0], client, framing);
         }
+        // Whoever waits for its end hears of it although it was refused, or nobody came.
+        exec::give_up(&engine, &id);
     });
     app.spawn(async move { drop(working.await) });
     let id = making.await??;

@@ -57,6 +57,9 @@ pub async fn attach(
 #[derive(Debug)]
 pub struct Coming(oneshot::Sender<()>);
 
+/// How long it may be on its way.
+const TO_COME: Duration = Duration::from_secs(10);
+
 /// What a start waits for before it has the container made.
 #[derive(Debug)]
 pub struct Awaited(oneshot::Receiver<()>);
@@ -76,10 +79,13 @@ impl Coming {
 }
 
 impl Awaited {
-    /// Blocking.
-    pub(super) fn wait(self, container: &Container) -> Result<(), Error> {
-        let gone = |_| WrongState::ClientGone(container.id().clone()).into();
-        self.0.blocking_recv().map_err(gone)
+    /// Blocking; no longer than a client takes that reads what it is answered.
+    pub(super) fn wait(self, engine: &Engine, container: &Container) -> Result<(), Error> {
+        let here = async { tokio::time::timeout(TO_COME, self.0).await };
+        match engine.runtime().block_on(here) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(WrongState::ClientGone(container.id().clone()).into()),
+        }
     }
 }
 

@@ -247,7 +247,7 @@ fn run<'a>(
     )?;
     write_config(engine, &dir, &config)?;
     reserving.finish(&mut placement).map_err(Error::at_start)?;
-    client.map_or(Ok(()), |client| client.wait(container))?;
+    client.map_or(Ok(()), |client| client.wait(engine, container))?;
     let pending = std::mem::take(&mut container.live().pending);
     let (mut making, watch) = Making::begin(container, &shim, pending, filter)?;
     let mut filled = fill_ahead(engine, container, &shim, &placement, &config)?;

@@ -22,7 +22,7 @@ pub use create::create;
 pub use inspect::inspect;
 pub use resize::resize;
 pub(crate) use start::process_of_look;
-pub use start::{Client, start};
+pub use start::{Client, give_up, start};
 pub use wait::wait;
 
 /// Sessions of one container that are remembered after their end.

@@ -5,8 +5,8 @@ use std::io::Write;
 
 use crate::{Engine, Error};
 
-/// Brings what is at an address into a file; `headers` go with the question. Given up when it is dropped. When it was changed last, in seconds since
-/// the Unix epoch, if its sender says so.
+/// Brings what is at an address into a file; `headers` go with the question. Given up when it is dropped. When it was
+/// changed last, in seconds since the Unix epoch, if its sender says so.
 pub async fn fetch(
     engine: &Engine,
     url: &str,

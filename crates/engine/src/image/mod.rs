@@ -35,6 +35,7 @@ pub use descent::with_descendants;
 pub use fetch::fetch;
 pub use import::import_from;
 pub use prune::{Pruned, prune};
+pub use registry::place_of;
 pub use remove::{InUse, remove, remove_platforms};
 pub(crate) use transfer::Transfers;
 pub use transfer::{Failed, Finished, Part, Progress, Stage, Transfer};

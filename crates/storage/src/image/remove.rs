@@ -50,16 +50,18 @@ fn remove_rows(tx: &Transaction<'_>, name: &str, force: bool) -> Result<Vec<Remo
 
 impl Image {
     /// The names that go when this one is taken away; none if the image is not called so. A repository's last
-    /// tag takes the digests along by which the image is known there; a digest means all of its repository.
+    /// tag takes the digests along by which the image is known there; a digest by which it is not known means all of
+    /// its repository.
     pub fn names_with(&self, reference: &ImageRef) -> Vec<&ImageRef> {
         let repository = reference.repository();
         let of_it = self.references.iter();
         let of_it: Vec<_> = of_it.filter(|r| r.repository() == repository).collect();
+        let called = of_it.contains(&reference);
         if reference.digest().is_some() {
-            return of_it;
+            let exact = |r: &&ImageRef| !called || *r == reference;
+            return of_it.into_iter().filter(exact).collect();
         }
         let last = !of_it.iter().any(|r| is_tag(r) && *r != reference);
-        let called = of_it.contains(&reference);
         let goes = |r: &&ImageRef| called && (last || *r == reference);
         of_it.into_iter().filter(goes).collect()
     }

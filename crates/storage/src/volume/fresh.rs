@@ -2,7 +2,7 @@
 //! next open throws away.
 
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sys::caps::{Capabilities, Without};
@@ -72,9 +72,10 @@ impl Fresh {
     /// What it is given meanwhile by this thread is held to its limit: ext4 lets who has CAP_SYS_RESOURCE
     /// go beyond it.
     pub(crate) fn held(&self) -> Result<Option<Without>, Error> {
-        let resource = Capabilities::named("SYS_RESOURCE").filter(|_| self.limited);
-        let held = resource.map(sys::caps::without).transpose();
-        held.map_err(Error::file("hold to its size", &self.path()))
+        match self.limited {
+            true => held(&self.path()),
+            false => Ok(None),
+        }
     }
 
     /// Fills it, and waits until that would survive a power cut.
@@ -100,6 +101,13 @@ impl Fresh {
     pub(crate) fn keep(mut self) {
         self.kept = true;
     }
+}
+
+/// What this thread writes to the volume at a path is held to its limit, if it has one.
+pub(crate) fn held(path: &Path) -> Result<Option<Without>, Error> {
+    let resource = Capabilities::named("SYS_RESOURCE");
+    let held = resource.map(sys::caps::without).transpose();
+    held.map_err(Error::file("hold to its size", path))
 }
 
 impl Drop for Fresh {
@@ -138,7 +146,7 @@ pub(crate) fn tree(from: &Dir, to: &Dir) -> Result<CopiedTree, Error> {
 }
 
 /// The files of a volume, mounted for nobody else where that is needed.
-pub(crate) fn open(backing: &Backing, directory: &std::path::Path) -> Result<Dir, Error> {
+pub(crate) fn open(backing: &Backing, directory: &Path) -> Result<Dir, Error> {
     let mount = backing.mount(directory)?;
     let path = mount.source.clone();
     let failed = || Error::file("mount the volume's", &path);

@@ -126,7 +126,16 @@ impl StagedVolume {
         let mut entries = to.entries().map_err(self.failed())?;
         match entries.next() {
             Some(_) => Ok(none),
-            None => fresh::tree(from, &to),
+            None => {
+                let place = self.found.as_ref().map(|found| found.path.clone());
+                let place = place.unwrap_or_default();
+                let held = fresh::held(&place)?;
+                let copied = fresh::tree(from, &to)?;
+                drop(held);
+                to.sync_file_system()
+                    .map_err(Error::file("write", &place))?;
+                Ok(copied)
+            }
         }
     }
 

@@ -198,6 +198,9 @@ impl Server {
             return Err(failure);
         }
         self.phase = Phase::Started(process);
+        if let Some(exit) = self.ended_early.take() {
+            self.ending(process, true, exit);
+        }
         Ok(Reply::Process(process))
     }
 

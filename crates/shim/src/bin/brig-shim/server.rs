@@ -54,6 +54,8 @@ pub(crate) struct Server {
     listen_again: Option<Instant>,
     /// The container is to end, started or not.
     pub(crate) shutting_down: bool,
+    /// How the container's process ended before anybody had been told that it was started.
+    pub(crate) ended_early: Option<Exit>,
     /// What went wrong at the end, when there was nobody to tell.
     trouble: Option<Failure>,
 }
@@ -137,6 +139,7 @@ impl Server {
             listener: Some(listener),
             listen_again: None,
             shutting_down: false,
+            ended_early: None,
             trouble: None,
             launch,
         })
@@ -298,8 +301,10 @@ impl Server {
 
     fn on_end(&mut self, pid: i32, exit: Exit) {
         match self.phase {
-            // Why is told to who starts it: the runtime knows.
-            Phase::Created(process) if process.pid == pid && !self.shutting_down => {}
+            // Why is told to who starts it: the runtime knows. It may have been told to start by then, and be through.
+            Phase::Created(process) if process.pid == pid && !self.shutting_down => {
+                self.ended_early = Some(exit);
+            }
             Phase::Created(process) if process.pid == pid => self.ending(process, false, exit),
             Phase::Started(process) if process.pid == pid => self.ending(process, true, exit),
             _ => {
@@ -314,7 +319,7 @@ impl Server {
         }
     }
 
-    fn ending(&mut self, process: ProcessRef, started: bool, exit: Exit) {
+    pub(crate) fn ending(&mut self, process: ProcessRef, started: bool, exit: Exit) {
         self.phase = Phase::Ending {
             process,
             started,
