@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shim::log::{Reader, Start, Stream};
-use shim::{AttachOptions, Call, Shim};
+use shim::{Call, Shim};
 use tokio::sync::oneshot;
 use types::{ErrorKind, Lifecycle};
 
@@ -40,7 +40,7 @@ pub async fn attach(
     }
     engine
         .blocking(move |engine| {
-            past(engine, &container, &attach.options, &client)?;
+            past(engine, &container, &attach, &client)?;
             let pending = Pending {
                 client,
                 options: attach.options,
@@ -144,18 +144,21 @@ fn let_head_be_read(client: &UnixStream) {
 fn past(
     engine: &Engine,
     container: &Container,
-    options: &AttachOptions,
+    attach: &Attach,
     mut client: &UnixStream,
 ) -> Result<(), Error> {
     let Some(path) = log_path(engine, container) else {
         return Ok(());
     };
     let mut reader = match Reader::open(&path, Start::Beginning) {
-        Ok(reader) => reader,
+        // The stream goes on where the log ends.
+        Ok(reader) if attach.stream => reader,
+        Ok(reader) => reader.as_it_was(),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Error::Logs(super::LogError::Read(error))),
     };
     let_head_be_read(client);
+    let options = &attach.options;
     while let Some(line) = reader
         .next_line()
         .map_err(|error| Error::Logs(super::LogError::Read(error)))?

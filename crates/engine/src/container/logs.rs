@@ -188,8 +188,8 @@ impl LogReading {
         }
         loop {
             let ended = self.ended();
-            let (path, start) = (self.path.clone(), self.start);
-            let opened = engine.blocking(move |_| open(&path, start)).await?;
+            let (path, start, follow) = (self.path.clone(), self.start, self.follow);
+            let opened = engine.blocking(move |_| open(&path, start, follow)).await?;
             match opened {
                 None if self.follow && !ended => {
                     if !self.wait(changes, send).await? {
@@ -202,7 +202,7 @@ impl LogReading {
     }
 
     fn open_now(&self) -> Result<Option<Reader>, Error> {
-        open(&self.path, self.start)
+        open(&self.path, self.start, self.follow)
     }
 
     fn ended(&self) -> bool {
@@ -260,10 +260,12 @@ impl LogReading {
     }
 }
 
-/// Nothing if it is not there.
-fn open(path: &Path, start: Start) -> Result<Option<Reader>, Error> {
+/// Nothing if it is not there. Who does not follow reads what is there now: a container may write faster than
+/// anybody reads.
+fn open(path: &Path, start: Start, follow: bool) -> Result<Option<Reader>, Error> {
     match Reader::open(path, start) {
-        Ok(reader) => Ok(Some(reader)),
+        Ok(reader) if follow => Ok(Some(reader)),
+        Ok(reader) => Ok(Some(reader.as_it_was())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(LogError::Read(error).into()),
     }

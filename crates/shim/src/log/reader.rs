@@ -107,6 +107,10 @@ pub struct Reader {
     searched: usize,
     /// Files to read after this one, the oldest first.
     later: VecDeque<Entry>,
+    /// How long the last of the files was when the log was opened.
+    length: u64,
+    /// Whether what comes after that is left out.
+    bounded: bool,
 }
 
 impl Reader {
@@ -120,9 +124,11 @@ impl Reader {
 
     fn open_files(path: &Path, start: Start) -> io::Result<Self> {
         let mut later = open_chain(path)?;
+        let current = later.back().ok_or(ErrorKind::NotFound)?;
+        let length = current.file.metadata()?.len();
         let position = match start {
             Start::Beginning => 0,
-            Start::Last(lines) => last_lines(&mut later, lines, path)?,
+            Start::Last(lines) => last_lines(&mut later, lines, length, path)?,
             Start::Since(time) => first_line(&mut later, time, path)?,
         };
         let file = later.pop_front().ok_or(ErrorKind::NotFound)?.plain(path)?;
@@ -135,7 +141,18 @@ impl Reader {
             used: 0,
             searched: 0,
             later,
+            length,
+            bounded: false,
         })
+    }
+
+    /// Ends with what was there when it was opened, however fast the writer is.
+    #[must_use]
+    pub fn as_it_was(self) -> Self {
+        Self {
+            bounded: true,
+            ..self
+        }
     }
 
     /// The next line; `None` when there is none yet. What is torn or foreign is passed over.
@@ -190,8 +207,12 @@ impl Reader {
             self.used = 0;
         }
         let before = self.buffer.len();
-        self.buffer.resize(before + BLOCK, 0);
         let from = self.position + before as u64;
+        let wanted = match self.bounded && self.later.is_empty() {
+            true => usize::try_from(self.length.saturating_sub(from)).unwrap_or(BLOCK),
+            false => BLOCK,
+        };
+        self.buffer.resize(before + wanted.min(BLOCK), 0);
         let read = self.file.read_at(&mut self.buffer[before..], from);
         self.buffer.truncate(before + *read.as_ref().unwrap_or(&0));
         read
@@ -199,6 +220,9 @@ impl Reader {
 
     /// Goes on with the next file if this one is at its end for good. Whether there is more to read.
     fn next_file(&mut self) -> io::Result<bool> {
+        if self.later.is_empty() && self.bounded {
+            return Ok(false);
+        }
         if self.later.is_empty() {
             let mine = self.file.metadata()?;
             if mine.len() < self.position + self.buffer.len() as u64 {
@@ -271,11 +295,20 @@ fn open_chain(path: &Path) -> io::Result<VecDeque<Entry>> {
             None => (absent_is_none(File::open(packed(path, number)))?, true),
         };
         match file {
-            Some(file) => files.push_front(Entry { file, packed }),
+            Some(file) => add(&mut files, Entry { file, packed })?,
             None => break,
         }
     }
     Ok(files)
+}
+
+/// Adds an older file; the one before it may have been put aside, and be met again, in the meantime.
+fn add(files: &mut VecDeque<Entry>, older: Entry) -> io::Result<()> {
+    let id = older.id()?;
+    if files.front().map(Entry::id).transpose()? != Some(id) {
+        files.push_front(older);
+    }
+    Ok(())
 }
 
 fn absent_is_none<T>(opened: io::Result<T>) -> io::Result<Option<T>> {
@@ -302,11 +335,23 @@ fn id_of(file: &Metadata) -> (u64, u64) {
     (file.dev(), file.ino())
 }
 
-/// Drops the files before the last `lines` lines; where these begin in the first file that is left.
-fn last_lines(files: &mut VecDeque<Entry>, mut lines: usize, log: &Path) -> io::Result<u64> {
+/// Drops the files before the last `lines` lines; where these begin in the first file that is left. Of the
+/// last file only `length` bytes count.
+fn last_lines(
+    files: &mut VecDeque<Entry>,
+    mut lines: usize,
+    length: u64,
+    log: &Path,
+) -> io::Result<u64> {
+    let last = files.len().saturating_sub(1);
     for index in (0..files.len()).rev() {
         unpack(files, index, log)?;
-        match seek_back(&mut files[index].file, lines)? {
+        let file = &mut files[index].file;
+        let end = match index == last {
+            true => length,
+            false => file.seek(SeekFrom::End(0))?,
+        };
+        match seek_back(file, end, lines)? {
             Found::At(position) => {
                 files.drain(..index);
                 return Ok(position);
@@ -351,10 +396,9 @@ enum Found {
     Fewer(usize),
 }
 
-/// Where the last `lines` whole lines of a file begin, read from its end block by block. A line
+/// Where the last `lines` whole lines of a file before `end` begin, read from there block by block. A line
 /// without a newline is still being written, or torn: it is not counted.
-fn seek_back(file: &mut File, lines: usize) -> io::Result<Found> {
-    let mut end = file.seek(SeekFrom::End(0))?;
+fn seek_back(file: &mut File, mut end: u64, lines: usize) -> io::Result<Found> {
     let mut newlines = 0;
     let mut block = Vec::new();
     while end > 0 {
@@ -482,6 +526,47 @@ mod tests {
         assert_eq!(texts(&mut reader), numbers(0..0));
         write(&mut log, 3..5000);
         assert_eq!(texts(&mut reader), numbers(3..5000));
+    }
+
+    #[test]
+    fn a_log_as_it_was_ends_where_it_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let limits = Limits {
+            max_size: 1000,
+            max_files: 4,
+            packer: None,
+        };
+        let mut log = Writer::open(&path, limits).unwrap();
+        write(&mut log, 0..20);
+        let opened = |start| Reader::open(&path, start).unwrap().as_it_was();
+        let mut all = opened(Start::Beginning);
+        let mut last = opened(Start::Last(3));
+        let mut none = opened(Start::Last(0));
+        let mut since = opened(Start::Since(0));
+        let first = all.next_line().unwrap().unwrap();
+        assert_eq!(first.bytes, b"0\n");
+        // More than one file of it.
+        write(&mut log, 20..45);
+        assert_eq!(texts(&mut all), numbers(1..20));
+        assert_eq!(texts(&mut last), numbers(17..20));
+        assert_eq!(texts(&mut none), numbers(0..0));
+        assert_eq!(texts(&mut since), numbers(0..20));
+        assert_eq!(texts(&mut all), numbers(0..0));
+    }
+
+    #[test]
+    fn a_file_that_is_put_aside_meanwhile_is_read_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        drop(Writer::open(&path, Limits::default()).unwrap());
+        let opened = || Entry {
+            file: File::open(&path).unwrap(),
+            packed: false,
+        };
+        let mut files = VecDeque::from([opened()]);
+        add(&mut files, opened()).unwrap();
+        assert_eq!(files.len(), 1);
     }
 
     #[test]

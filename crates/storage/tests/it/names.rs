@@ -213,9 +213,12 @@ fn the_last_tag_of_a_repository_takes_its_digests_along() {
     assert_eq!(goes(&["repo/a:1"], "repo/a:1"), 2);
     assert_eq!(goes(&["repo/a:1", "repo/b:1"], "repo/a:1"), 2);
     assert_eq!(goes(&["repo/a:1", "repo/a:2"], "repo/a:1"), 1);
-    assert_eq!(goes(&["repo/a:1", "repo/a:2"], &digest.to_string()), 3);
+    assert_eq!(goes(&["repo/a:1", "repo/a:2"], &digest.to_string()), 1);
     assert_eq!(goes(&["repo/a:1", "repo/b:1"], "repo/b:1"), 1);
     assert_eq!(goes(&["repo/a:1"], "repo/a:2"), 0);
+    let mut unknown = called(&["repo/a:1", "repo/a:2"]);
+    unknown.references.retain(|name| name.digest().is_none());
+    assert_eq!(unknown.names_with(&digest).len(), 2);
     assert!(called(&[]).has_one_name() && called(&["repo/a:1"]).has_one_name());
     assert!(!called(&["repo/a:1", "repo/a:2"]).has_one_name());
     assert!(!called(&["repo/b:1"]).has_one_name());

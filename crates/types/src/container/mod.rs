@@ -113,7 +113,7 @@ pub struct ContainerSpec {
     #[serde(skip_serializing_if = "Namespaces::is_default")]
     pub namespaces: Namespaces,
     /// Whether a small init is process 1; none leaves it to the daemon's configuration.
-    #[serde(with = "said", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "said")]
     pub init: Option<bool>,
     /// Whether it is removed when it ends.
     pub auto_remove: bool,

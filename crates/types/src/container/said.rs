@@ -1,5 +1,5 @@
 //! A switch that somebody may have said, as it is recorded. It was once no more than on or off: `false` there means that
-//! nobody had said anything.
+//! nobody has said anything, as it always did.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -19,10 +19,11 @@ pub(super) fn serialize<S: Serializer>(
     said: &Option<bool>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let recorded = said.map(|said| match said {
-        true => Recorded::Switch(true),
-        false => Recorded::Word(NO.to_owned()),
-    });
+    let recorded = match said {
+        None => Recorded::Switch(false),
+        Some(true) => Recorded::Switch(true),
+        Some(false) => Recorded::Word(NO.to_owned()),
+    };
     recorded.serialize(serializer)
 }
 

@@ -13,7 +13,7 @@ pub struct Security {
     /// Capabilities less than the default.
     pub cap_drop: Vec<String>,
     /// Whether no program inside may gain privileges by exec; none leaves it to the daemon's configuration.
-    #[serde(with = "super::said", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "super::said")]
     pub no_new_privileges: Option<bool>,
     /// The system call filter.
     pub seccomp: SeccompProfile,
