@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use builder::solve::{Cancel, Solver};
@@ -37,12 +37,7 @@ pub(crate) struct App {
     pub(crate) requests: Requests,
     /// What `info` warns of about how the daemon was set up.
     pub(crate) warnings: Vec<String>,
-    /// What containers have whose creator does not say it.
-    pub(crate) defaults: Defaults,
-    /// What this machine is known by.
-    pub(crate) labels: Vec<String>,
-    /// How long requests under way are waited for at the end.
-    pub(crate) patience: Duration,
+    live: RwLock<Arc<Live>>,
     pub(crate) busy: Counter,
     /// Where archives come and go.
     pub(crate) places: Places,
@@ -64,6 +59,27 @@ pub(crate) struct App {
     verbs: Mutex<JoinSet<()>>,
 }
 
+/// What is read again while the daemon runs.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// What containers have whose creator does not say it.
+    pub(crate) defaults: Defaults,
+    /// What this machine is known by.
+    pub(crate) labels: Vec<String>,
+    /// How long requests under way are waited for at the end.
+    pub(crate) patience: Duration,
+}
+
+impl Live {
+    fn of(config: &Config) -> Self {
+        Self {
+            defaults: config.defaults.clone(),
+            labels: config.labels.clone(),
+            patience: config.patience,
+        }
+    }
+}
+
 impl App {
     pub(crate) fn new(
         engine: Engine,
@@ -82,9 +98,7 @@ impl App {
             telemetry,
             requests: Requests::default(),
             warnings,
-            defaults: config.defaults.clone(),
-            labels: config.labels.clone(),
-            patience: config.patience,
+            live: RwLock::new(Arc::new(Live::of(config))),
             busy: Counter::new(),
             places: Places::new(),
             handovers: Handovers::default(),
@@ -94,6 +108,20 @@ impl App {
             upgrades,
             verbs: Mutex::default(),
         }
+    }
+
+    /// What the configuration says by now.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        let live = self.live.read();
+        live.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes by another configuration from now on, as far as one can take another's place.
+    pub(crate) fn reload(&self, config: &Config) {
+        let live = Arc::new(Live::of(config));
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
+        let runtimes = &self.engine.config().runtimes;
+        runtimes.replace(config.runtimes.clone());
     }
 
     /// A blocking verb of the engine, away from the event loop.

@@ -65,11 +65,9 @@ pub(crate) async fn finish(
         let written = async { while connections.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(LAST_WORDS, written).await;
     };
-    if tokio::time::timeout(app.patience, idle).await.is_err() {
-        tracing::warn!(
-            "some requests were cut off after {} s",
-            app.patience.as_secs()
-        );
+    let patience = app.live().patience;
+    if tokio::time::timeout(patience, idle).await.is_err() {
+        tracing::warn!("some requests were cut off after {} s", patience.as_secs());
     }
     connections.shutdown().await;
     app.close().await;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use api::client::Endpoint;
 use clap::Parser;
 use engine::Engine;
+use engine::container::Runtimes;
 use sys::file::Lock;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -313,7 +314,7 @@ async fn serve(
         };
         match asked {
             Asked::Reload => {
-                reload(flags, level, &engine);
+                reload(flags, level, &app);
                 app.audit.iter().for_each(Audit::reopen);
             }
             Asked::Stop => break,
@@ -506,7 +507,7 @@ async fn open_engine(config: &Config) -> Result<Engine, Error> {
         shim: config.shim.clone(),
         init: config.init.clone(),
         foreign_runtime: config.runtime.clone(),
-        runtimes: config.runtimes.clone(),
+        runtimes: Runtimes::new(config.runtimes.clone()),
         cdi_dirs: config.cdi_spec_dirs.clone(),
         selinux: config.selinux_enabled,
         usual: config.usual.clone(),
@@ -561,25 +562,28 @@ fn announce(config: &Config, engine: &Engine, from: Option<&str>) {
     );
 }
 
-/// SIGHUP: the level of logging, how registries are reached and what images have to be signed by are read
-/// again, the rest needs a restart. A mistake leaves everything as it was.
-fn reload(flags: &Flags, level: &log::Level, engine: &Engine) {
+/// SIGHUP: the level of logging, how registries are reached, what images have to be signed by, other
+/// runtimes, and what new containers have and `info` tells are read again, the rest needs a restart. A
+/// mistake leaves everything as it was.
+fn reload(flags: &Flags, level: &log::Level, app: &App) {
     let stays = |why: String| tracing::error!("the configuration stays as it was: {why}");
     let config = match read_config(flags) {
         Ok(config) => config,
         Err(error) => return stays(chain(&error)),
     };
-    let policy = config.signature_policy;
-    if let Err(error) = engine::image::registries::reload(engine, config.registries, policy) {
+    let engine = &app.engine;
+    let (registries, policy) = (config.registries.clone(), config.signature_policy.clone());
+    if let Err(error) = engine::image::registries::reload(engine, registries, policy) {
         return stays(error.chain());
     }
     let filter = tracing::level_filters::LevelFilter::from_level(config.log_level);
     // It fails only when logging has been taken down.
     let _ = level.reload(filter);
+    app.reload(&config);
     engine::event::reloaded(engine, &crate::identity::read(engine));
     tracing::info!(
-        "log level is {}, registries are read again, and so is the signature policy; \
-         other settings need a restart",
+        "log level is {}, registries are read again, and so are the signature policy, runtimes, labels, \
+         shutdown-timeout and what containers have by default; other settings need a restart",
         config.log_level
     );
 }

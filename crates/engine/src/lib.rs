@@ -41,7 +41,6 @@ mod table;
 mod undo;
 mod users;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use container::step;
@@ -72,8 +71,8 @@ pub struct Config {
     pub init: PathBuf,
     /// Another OCI runtime to drive by its command line; none means our own, in the shim.
     pub foreign_runtime: Option<PathBuf>,
-    /// More of them, which a container may ask for by name.
-    pub runtimes: BTreeMap<String, PathBuf>,
+    /// More of them, which a container may ask for by name; another table may take this one's place.
+    pub runtimes: container::Runtimes,
     /// Where devices are described, the later over the earlier: `/etc/cdi`, `/var/run/cdi`.
     pub cdi_dirs: Vec<PathBuf>,
     /// Whether SELinux confines containers, where the machine has it.

@@ -508,9 +508,63 @@ fn of_one_that_runs(brig: &mut Brig) {
     brig.set_flags(&["--default-ulimit", "nofile=43"]);
     brig.start_daemon();
     assert_eq!(brig.brig(&limits).ok(), "nofile=43 runc");
+    // What runs keeps those that it was started with.
+    assert_eq!(brig.brig(&exec).ok(), "42");
     brig.brig(&["restart", "-t", "0", "kept"]).ok();
     assert_eq!(brig.brig(&exec).ok(), "43");
     brig.brig(&["rm", "-f", "kept"]).ok();
+}
+
+/// What Docker's daemon reads again, and what new containers have.
+#[test]
+fn some_of_the_configuration_is_read_again() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::prepare(Setup::default());
+    let file = brig.config_file();
+    let networks = fs::read_to_string(&file).unwrap();
+    let configure = |keys: &str| fs::write(&file, format!("{keys}\n{networks}")).unwrap();
+    configure("label = [\"rack=7\"]\ndefault-shm-size = \"1m\"");
+    brig.start_daemon();
+    brig.import_busybox();
+    let info = "{{json .Labels}} {{.DefaultRuntime}} {{.LoggingDriver}} {{json .Runtimes}}";
+    let info = ["info", "--format", info];
+    assert_eq!(
+        brig.brig(&info).ok(),
+        "[\"rack=7\"] brig json-file {\"brig\":{\"path\":\"brig-runtime\"}}"
+    );
+    let create = |name: &str| {
+        let format =
+            "{{.HostConfig.ShmSize}} {{.HostConfig.LogConfig.Type}} {{.HostConfig.Runtime}}";
+        brig.brig(&["create", "--name", name, "--network=none", "bb", "true"])
+            .ok();
+        brig.brig(&["inspect", "--format", format, name])
+            .ok()
+            .to_owned()
+    };
+    assert_eq!(create("before"), "1048576 json-file brig");
+    let read_again = |word: &str| {
+        kill("HUP", brig.daemon_pid());
+        until(word, || brig.daemon_log().contains(word).then_some(()));
+    };
+    let changed = "label = [\"rack=8\"]\ndefault-shm-size = \"2m\"\nlog-driver = \"local\"\n\
+                   default-runtime = \"nothing\"\nruntimes = { nothing = \"/bin/false\" }";
+    configure(changed);
+    read_again("are read again");
+    let told = brig.brig(&info);
+    assert_eq!(
+        told.ok(),
+        "[\"rack=8\"] nothing local {\"brig\":{\"path\":\"brig-runtime\"},\"nothing\":{\"path\":\"/bin/false\"}}"
+    );
+    assert_eq!(create("after"), "2097152 local nothing");
+    // One mistake leaves all of it as it is.
+    let wrong = "label = [\"rack=9\"]\ndefault-shm-size = \"none\"";
+    configure(wrong);
+    read_again("stays as it was");
+    assert_eq!(brig.brig(&info).ok(), told.ok());
+    brig.brig(&["rm", "before", "after"]).ok();
+    brig.finish();
 }
 
 #[test]
@@ -549,5 +603,47 @@ fn there_may_be_no_default_network() {
         assert_eq!(devices.ok(), "eth0\nlo", "{client:?}");
         brig.with(client, &["network", "rm", "mine"]).ok();
     }
+    brig.finish();
+}
+
+/// The one that there was goes, and who was made for it is told.
+#[test]
+fn the_default_network_may_be_taken_away() {
+    if !root() {
+        return;
+    }
+    let mut brig = Brig::with_image();
+    brig.brig(&["create", "--name", "old", "bb", "true"]).ok();
+    brig.brig(&["run", "--rm", "bb", "true"]).ok();
+    let links = brig.network().links();
+    assert!(!links.is_empty(), "a bridge has been made");
+    // One that is told to stop takes it along.
+    brig.kill_daemon();
+    assert_eq!(brig.network().links(), links);
+    let file = brig.config_file();
+    let text = fs::read_to_string(&file).unwrap();
+    let keys = text
+        .lines()
+        .map(|line| match line.starts_with("bridge = ") {
+            true => "bridge = \"none\"",
+            false => line,
+        });
+    fs::write(&file, keys.collect::<Vec<_>>().join("\n")).unwrap();
+    brig.start_daemon();
+    assert!(brig.network().links().is_empty());
+    let started = brig.brig(&["start", "old"]);
+    let why = "this daemon has no default network any more";
+    assert!(started.fails(1).contains(why), "{started}");
+    assert_eq!(
+        brig.brig(&["run", "--rm", "bb", "ls", "/sys/class/net"])
+            .ok(),
+        "lo"
+    );
+    // It may come back.
+    fs::write(&file, text).unwrap();
+    brig.stop_daemon();
+    brig.start_daemon();
+    brig.brig(&["start", "-a", "old"]).ok();
+    brig.brig(&["rm", "old"]).ok();
     brig.finish();
 }

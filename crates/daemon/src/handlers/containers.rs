@@ -83,10 +83,12 @@ pub(super) async fn asked(
         .map(str::parse::<Platform>)
         .transpose()?;
     let body: Option<wire::ContainerCreateRequest> = Call::json(request).await?;
-    let mut body = body.ok_or_else(|| {
+    let says =
+        |body: &wire::ContainerCreateRequest| body.config != wire::ContainerConfig::default();
+    let mut body = body.filter(says).ok_or_else(|| {
         Failure::bad_request("config cannot be empty in order to create a container")
     })?;
-    app.defaults.complete(&mut body, version);
+    app.live().defaults.complete(&mut body, version);
     let moved = convert::move_sysctls(&mut body, version)?;
     let mut spec = container_spec(body, platform, version)?;
     // Older clients know of no other memory than what can be shared.

@@ -10,7 +10,7 @@ use engine::image::registries;
 use types::SeccompProfile;
 
 use super::system::{STORAGE_DRIVER, product_version};
-use crate::app::App;
+use crate::app::{App, Live};
 use crate::http::request::Call;
 use crate::http::respond::{self, Answer};
 
@@ -30,6 +30,7 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
     // Rules that the kernel applies to what is bridged are none of ours, and Docker says no.
     let bridge = (!call.version.has(50)).then_some(false);
     let registries = registries::config(&app.engine);
+    let live = app.live();
     respond::ok(&wire::Info {
         id,
         containers: count(facts.running + facts.paused + facts.stopped),
@@ -63,8 +64,8 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
         https_proxy: without_password(&registries.proxies.https),
         no_proxy: registries.proxies.no_proxy.clone(),
         registry_config: registry_config(&registries),
-        security_options: security_options(facts.apparmor, facts.selinux, app),
-        logging_driver: app.defaults.log_driver().to_owned(),
+        security_options: security_options(facts.apparmor, facts.selinux, app, &live),
+        logging_driver: live.defaults.log_driver().to_owned(),
         cgroup_driver: "cgroupfs".to_owned(),
         cgroup_version: facts.cgroup_version.to_string(),
         kernel_version: facts.kernel,
@@ -83,7 +84,7 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
         warnings: [facts.warnings, app.warnings.clone()].concat(),
         init_commit: commit(call.version),
         runc_commit: commit(call.version),
-        ..constant(app)
+        ..constant(app, &live)
     })
 }
 
@@ -91,7 +92,7 @@ pub(super) async fn info(app: &App, call: &Call) -> Answer {
 const HUB: &str = "docker.io";
 
 /// What is the same on every machine.
-fn constant(app: &App) -> wire::Info {
+fn constant(app: &App, live: &Live) -> wire::Info {
     let config = app.engine.config();
     let named = |(name, path): (&String, &PathBuf)| {
         let path = path.display().to_string();
@@ -100,17 +101,17 @@ fn constant(app: &App) -> wire::Info {
     let own = wire::Runtime {
         path: "brig-runtime".to_owned(),
     };
-    let mut runtimes: BTreeMap<_, _> = config.runtimes.iter().map(named).collect();
+    let mut runtimes: BTreeMap<_, _> = config.runtimes.named().iter().map(named).collect();
     runtimes.insert(OWN_RUNTIME.to_owned(), own);
     wire::Info {
         docker_root_dir: config.data_root.display().to_string(),
         server_version: product_version(),
         runtimes,
-        default_runtime: match app.defaults.runtime() {
+        default_runtime: match live.defaults.runtime() {
             Some(name) => name.to_owned(),
             None => default_runtime(config),
         },
-        labels: app.labels.clone(),
+        labels: live.labels.clone(),
         swarm: wire::Swarm {
             local_node_state: "inactive".to_owned(),
             ..wire::Swarm::default()
@@ -133,7 +134,8 @@ fn default_runtime(config: &engine::Config) -> String {
     let Some(binary) = &config.foreign_runtime else {
         return OWN_RUNTIME.to_owned();
     };
-    let named = config.runtimes.iter().find(|(_, path)| *path == binary);
+    let runtimes = config.runtimes.named();
+    let named = runtimes.iter().find(|(_, path)| *path == binary);
     named.map_or_else(|| binary.display().to_string(), |(name, _)| name.clone())
 }
 
@@ -182,7 +184,7 @@ fn firewall(app: &App, version: Version) -> Option<wire::FirewallInfo> {
     })
 }
 
-fn security_options(apparmor: bool, selinux: bool, app: &App) -> Vec<String> {
+fn security_options(apparmor: bool, selinux: bool, app: &App, live: &Live) -> Vec<String> {
     let config = app.engine.config();
     let seccomp = match config.usual.seccomp {
         SeccompProfile::Default | SeccompProfile::Builtin => "name=seccomp,profile=builtin",
@@ -196,7 +198,7 @@ fn security_options(apparmor: bool, selinux: bool, app: &App) -> Vec<String> {
         Some("name=cgroupns"),
         when(config.user_ids.remap.is_some(), "name=userns"),
         when(selinux, "name=selinux"),
-        when(app.defaults.no_new_privileges(), "name=no-new-privileges"),
+        when(live.defaults.no_new_privileges(), "name=no-new-privileges"),
     ];
     all.into_iter().flatten().map(str::to_owned).collect()
 }

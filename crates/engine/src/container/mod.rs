@@ -83,7 +83,7 @@ pub use rename::rename;
 pub use resize::resize;
 pub use restart::restart;
 pub(crate) use restart::restart_by;
-pub use runtimes::{OWN_RUNTIME, is_own_runtime};
+pub use runtimes::{OWN_RUNTIME, Runtimes, is_own_runtime};
 pub use start::{start, start_for};
 pub use stats::{Sample, Usage, stats};
 pub use stop::stop;

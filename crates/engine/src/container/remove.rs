@@ -199,7 +199,7 @@ pub(crate) fn remove_run_dir(engine: &Engine, id: &ContainerId) -> Result<(), Er
     let dir = engine.run_dir(id);
     super::namespaces::remove_shm(&dir)?;
     let config = engine.config();
-    if config.foreign_runtime.is_some() || !config.runtimes.is_empty() {
+    if config.foreign_runtime.is_some() || config.runtimes.ever() {
         // Only a foreign runtime has its root mounted on the machine. One that is still there would
         // be emptied instead of removed.
         let root = dir.join("rootfs");

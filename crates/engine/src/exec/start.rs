@@ -1,9 +1,11 @@
 //! `exec`, its second half: the process is run by the shim, which serves the client as well.
 
-use std::borrow::Cow;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use oci_spec::runtime::PosixRlimit;
+use serde::Deserialize;
 use shim::{AttachOptions, Call, Reply, Streams};
 use types::{ErrorKind, ExecId, ProcessRef};
 
@@ -188,8 +190,8 @@ fn process(
     let (fixed, request) = (&container.fixed, &session.request);
     let mut env = secret::place::variables(engine, &fixed.spec)?;
     env.extend(request.env.iter().cloned());
-    let process = render::exec(&ExecInput {
-        spec: &engine.config().usual.complete(Cow::Borrowed(&fixed.spec)),
+    let mut process = render::exec(&ExecInput {
+        spec: &fixed.spec,
         resolved: &network::links::resolved(engine, container),
         identity,
         command: &request.command,
@@ -200,8 +202,25 @@ fn process(
         privileged: request.privileged,
         host: &engine.host().facts,
     })?;
+    process.set_rlimits(limits(engine, container)?);
     serde_json::to_string(&process).map_err(|source| Error::Encode {
         what: "a process",
         source,
     })
+}
+
+/// Those that the container was started with: the daemon may have been told others since.
+fn limits(engine: &Engine, container: &Container) -> Result<Option<Vec<PosixRlimit>>, Error> {
+    #[derive(Deserialize)]
+    struct Config {
+        process: Process,
+    }
+    #[derive(Deserialize)]
+    struct Process {
+        rlimits: Option<Vec<PosixRlimit>>,
+    }
+    let path = engine.run_dir(container.id()).join("config.json");
+    let read = || -> io::Result<Config> { Ok(serde_json::from_slice(&std::fs::read(&path)?)?) };
+    let config = read().map_err(Error::io(format!("read {}", path.display())))?;
+    Ok(config.process.rlimits)
 }

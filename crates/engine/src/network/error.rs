@@ -9,6 +9,12 @@ pub enum NetworkError {
     /// Nothing is known by this id, name or prefix.
     #[error("network {0} not found")]
     NotFound(String),
+    /// The default network was there when the container was made.
+    #[error(
+        "network bridge not found: this daemon has no default network any more (bridge = \"none\"): \
+         make the container again, in another network or in none"
+    )]
+    NoDefault,
     /// Two names that a container knows networks by are one network's.
     #[error("network {0} is asked for by two names")]
     Twice(String),
@@ -168,7 +174,9 @@ impl NetworkError {
     /// What it is about.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound(_) | Self::Driver(_) | Self::NoLink { .. } => ErrorKind::NotFound,
+            Self::NotFound(_) | Self::NoDefault | Self::Driver(_) | Self::NoLink { .. } => {
+                ErrorKind::NotFound
+            }
             Self::Exists(_) | Self::NotRunning(..) | Self::PortTaken(_) | Self::Ended => {
                 ErrorKind::Conflict
             }

@@ -194,6 +194,7 @@ pub(crate) fn recover(engine: &Engine) -> Result<(), Error> {
             forget(engine, &container)?;
         }
     }
+    remove_former_default(engine)?;
     if model.is_empty() {
         return dismiss(engine);
     }
@@ -211,6 +212,33 @@ pub(crate) fn recover(engine: &Engine) -> Result<(), Error> {
     networks.watch_keeper();
     tell_left_out(engine, &model);
     Ok(())
+}
+
+/// Takes away the bridge that there was before the configuration said that there is none, unless a container
+/// is in that network still.
+fn remove_former_default(engine: &Engine) -> Result<(), Error> {
+    if engine.networks().settings.has_default() {
+        return Ok(());
+    }
+    let rows = engine.storage().networks().all()?;
+    let mut known = rows.iter().filter_map(|row| record::decode(&row.body).ok());
+    let Some(record) = known.find(|record| record.spec.name == "bridge") else {
+        return Ok(());
+    };
+    let in_it = |container: &Arc<Container>| {
+        let endpoints = container.status().networks;
+        let mut live = endpoints.values().filter(|one| one.live.is_some());
+        live.any(|one| one.network.as_ref() == Some(&record.id))
+    };
+    if let Some(container) = engine.table().all().iter().find(|one| in_it(one)) {
+        tracing::warn!(container = %container.id(), "the default network stays: a container is in it");
+        return Ok(());
+    }
+    match &record.plan {
+        Some(plan) => network::bridge::remove(plan)
+            .map_err(|error| NetworkError::network("remove the default network")(error).into()),
+        None => Ok(()),
+    }
 }
 
 /// Says whose ports and names could not be taken back; why is in the keeper's log.

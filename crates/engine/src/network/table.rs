@@ -145,6 +145,9 @@ impl Networks {
     ) -> Result<Arc<Network>, NetworkError> {
         match (self.of(endpoint), &endpoint.network) {
             (Some(network), _) => Ok(network),
+            _ if name == PREDEFINED[0] && !self.settings.has_default() => {
+                Err(NetworkError::NoDefault)
+            }
             // It has gone: another one may have its name, but none is meant whose id begins so.
             (None, Some(_)) => {
                 let named = self.table().named(name);

@@ -160,7 +160,7 @@ impl House {
             shim: shim(),
             init: shim().with_file_name("brig-init"),
             foreign_runtime: None,
-            runtimes: std::collections::BTreeMap::new(),
+            runtimes: container::Runtimes::default(),
             cdi_dirs: Vec::new(),
             selinux: false,
             network: engine::network::Settings::default(),
