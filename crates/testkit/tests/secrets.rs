@@ -57,6 +57,13 @@ fn secrets_are_files_in_memory_and_variables() {
     let brig = Brig::with_image();
     let words = ["secret", "create", "--label", "a=b", "tide", "-"];
     let id = keep(&brig, &words, TIDE);
+    let when = brig.brig(&["secret", "ls", "--format", "{{.CreatedAt}}|{{.UpdatedAt}}"]);
+    assert!(
+        when.lines()[0]
+            .split('|')
+            .all(|when| when.ends_with(" ago")),
+        "{when}"
+    );
     let listed = brig.brig(&["secret", "ls", "--format", "{{.ID}} {{.Name}} {{.Labels}}"]);
     assert_eq!(listed.ok(), format!("{id} tide a=b"));
     let words = [

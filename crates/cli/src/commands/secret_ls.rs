@@ -12,7 +12,12 @@ pub(super) async fn run(args: SecretLsArgs, context: Context) -> Result<u8, CliE
     context.daemon.connect().await?;
     let secrets = context.daemon.client.secret_list().await?;
     let format = Format::parse(args.format.as_deref());
-    print::out(&print::secrets::list(&secrets, &format, args.quiet)?)?;
+    print::out(&print::secrets::list(
+        &secrets,
+        &format,
+        args.quiet,
+        Context::now(),
+    )?)?;
     Ok(0)
 }
 

@@ -78,9 +78,14 @@ impl Screen {
         let all = self.lines.iter().filter_map(|line| line.cpu.back());
         let cpu = all.fold(0.0, |sum, cpu| sum + cpu);
         let used: u64 = self.lines.iter().map(|line| line.used).sum();
+        let count = self.lines.len();
+        let noun = if count == 1 {
+            "container"
+        } else {
+            "containers"
+        };
         let head = format!(
-            "{} containers, {} running   CPU {cpu:.1}%   memory {}",
-            self.lines.len(),
+            "{count} {noun}, {} running   CPU {cpu:.1}%   memory {}",
             running.count(),
             size(used)
         );

@@ -12,6 +12,7 @@ pub mod progress;
 pub mod registry;
 pub mod secrets;
 pub mod shapes;
+mod shown;
 pub mod stats;
 pub mod system;
 pub mod table;

@@ -11,7 +11,7 @@ use gtmpl_ng::{Context, Func, FuncError, Template, Value};
 use serde_json::Value as Json;
 
 use super::shapes::{ELEMENT, Shape};
-use super::table;
+use super::{shown, table};
 use crate::error::CliError;
 
 type Fields = serde_json::Map<String, Json>;
@@ -139,14 +139,21 @@ pub fn document(template: &str, document: &Json) -> Result<String, CliError> {
 
 /// Prints one document of a kind, as `inspect` does: it has the fields of its kind.
 pub fn shaped(template: &str, document: &Json, shape: Shape) -> Result<String, CliError> {
-    let shape = shape.fields();
-    let text = with_nulls(&unescape(template), document, &shape);
+    let fields = shape.fields();
+    let text = with_nulls(&unescape(template), document, &fields);
     let compiled = compile(&text)?;
     LISTING.set(false);
     let whole = ORDERED.with_borrow_mut(|table| {
         table.clear();
-        remembered(document, &shape, table)
+        remembered(document, &fields, table)
     });
+    if shape != Shape::Plain {
+        let shown = compile(&shown::wrapped(&text, shape));
+        if let Ok(text) = shown.and_then(|shown| execute(&shown, whole.clone())) {
+            return Ok(text);
+        }
+        // Its mistakes are told as it was written.
+    }
     execute(&compiled, whole)
 }
 
@@ -180,6 +187,7 @@ impl Documents {
 fn compile(text: &str) -> Result<Template, CliError> {
     let mut template = Template::default();
     template.add_funcs(&FUNCTIONS);
+    template.add_funcs(&shown::FUNCTIONS);
     template
         .parse(with_labels(text))
         .map_err(|error| CliError::Template(error.to_string()))?;
