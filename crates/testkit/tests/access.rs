@@ -403,6 +403,14 @@ fn a_socket_without_the_host_lends_none_of_it() {
     ] {
         doors.refused("safe", &["run", flag, "bb", "true"], beyond);
     }
+    let usual = [
+        "run",
+        "--rm",
+        "--security-opt=seccomp=builtin",
+        "bb",
+        "true",
+    ];
+    doors.by("safe", Client::Brig, &usual).ok();
     let logs = [
         "--log-driver=fluentd",
         "--log-opt=fluentd-address=unix:///run/any.sock",

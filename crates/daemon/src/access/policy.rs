@@ -21,6 +21,8 @@ pub(crate) struct Policy {
     pub(crate) host_mounts: bool,
     /// Containers may have more than the default privileges.
     pub(crate) privileged: bool,
+    /// The usual filter of system calls is no more than the default: it may be where that is a file's.
+    pub(crate) usual_filter: bool,
 }
 
 impl Default for Policy {
@@ -30,6 +32,7 @@ impl Default for Policy {
             label: None,
             host_mounts: true,
             privileged: true,
+            usual_filter: true,
         }
     }
 }
@@ -140,7 +143,10 @@ fn about_others(operation: Op) -> About {
 impl Policy {
     /// Whether it keeps nobody from anything.
     pub(crate) fn is_open(&self) -> bool {
-        *self == Self::default()
+        let Self {
+            read_only, label, ..
+        } = self;
+        !read_only && label.is_none() && self.host_mounts && self.privileged
     }
 
     /// Refuses what is not allowed whatever it is done with.
@@ -269,7 +275,7 @@ impl Policy {
                 "volume drivers are not allowed through this socket",
             ));
         }
-        match privileges(spec).filter(|_| !self.privileged) {
+        match privileges(spec, self.usual_filter).filter(|_| !self.privileged) {
             Some(what) => Err(refused(&format!(
                 "{what}: privileges beyond the default are not allowed through this socket"
             ))),
@@ -388,17 +394,19 @@ pub(crate) fn names_something<'a>(mut options: impl Iterator<Item = &'a String>)
 }
 
 /// What a container has beyond the default, if anything.
-fn privileges(spec: &ContainerSpec) -> Option<&'static str> {
+fn privileges(spec: &ContainerSpec, usual_filter: bool) -> Option<&'static str> {
     let security = &spec.security;
+    let filtered = match security.seccomp {
+        SeccompProfile::Default => true,
+        SeccompProfile::Builtin => usual_filter,
+        _ => false,
+    };
     let namespaces = &spec.namespaces;
     let host = |mode: &NamespaceMode| mode.is_host();
     let found = [
         (security.privileged, "privileged"),
         (!security.cap_add.is_empty(), "added capabilities"),
-        (
-            security.seccomp != SeccompProfile::Default,
-            "another seccomp profile",
-        ),
+        (!filtered, "another seccomp profile"),
         (security.apparmor.is_some(), "another AppArmor profile"),
         (!security.labels.is_empty(), "other labels of SELinux"),
         (security.writable_cgroups, "writable cgroups"),

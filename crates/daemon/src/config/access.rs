@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use api::client::Endpoint;
 use serde::Deserialize;
 use serde_json::Value;
+use types::SeccompProfile;
 
 use super::registries::Table;
 use super::{Error, Origin, Source, absolute};
@@ -82,9 +83,15 @@ pub(super) fn access(source: &Source) -> Result<Access, Error> {
         metrics: metrics(source)?,
         sockets: match table {
             None => Vec::new(),
-            Some(table) => sockets(&table)?,
+            Some(table) => sockets(&table, usual_filter(source)?)?,
         },
     })
+}
+
+/// Whether what containers have by default is not less than the usual.
+fn usual_filter(source: &Source) -> Result<bool, Error> {
+    let filter = super::defaults::usual(source)?.seccomp;
+    Ok(!matches!(filter, SeccompProfile::Custom(_)))
 }
 
 fn metrics(source: &Source) -> Result<Option<SocketAddr>, Error> {
@@ -144,7 +151,7 @@ fn tls_files(source: &Source) -> Result<Option<tls::Files>, Error> {
     }))
 }
 
-fn sockets(table: &Table) -> Result<Vec<Socket>, InvalidSocket> {
+fn sockets(table: &Table, usual_filter: bool) -> Result<Vec<Socket>, InvalidSocket> {
     let place = |name: &str| format!("{}: the table sockets{name}", table.file.display());
     let value = table.value.as_ref().unwrap_or(&Value::Null);
     let named = BTreeMap::<String, Value>::deserialize(value).map_err(|error| InvalidSocket {
@@ -152,7 +159,7 @@ fn sockets(table: &Table) -> Result<Vec<Socket>, InvalidSocket> {
         why: error.to_string(),
     })?;
     let read = |(name, value): (String, Value)| {
-        socket(&name, &value).map_err(|why| InvalidSocket {
+        socket(&name, &value, usual_filter).map_err(|why| InvalidSocket {
             place: place(&format!(".{name}")),
             why,
         })
@@ -160,7 +167,7 @@ fn sockets(table: &Table) -> Result<Vec<Socket>, InvalidSocket> {
     named.into_iter().map(read).collect()
 }
 
-fn socket(name: &str, value: &Value) -> Result<Socket, String> {
+fn socket(name: &str, value: &Value, usual_filter: bool) -> Result<Socket, String> {
     let written = Written::deserialize(value).map_err(|error| error.to_string())?;
     let host: Endpoint = written
         .host
@@ -189,6 +196,7 @@ fn socket(name: &str, value: &Value) -> Result<Socket, String> {
                 label,
                 host_mounts: written.host_mounts,
                 privileged: written.privileged,
+                usual_filter,
             },
         },
     })
@@ -231,6 +239,7 @@ mod tests {
             label: Some(("team".to_owned(), Some("ci".to_owned()))),
             host_mounts: false,
             privileged: false,
+            usual_filter: true,
         };
         assert_eq!(sockets[1].door.policy, strict);
         assert_eq!(sockets[1].group.as_deref(), Some("ci"));
