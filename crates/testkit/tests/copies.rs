@@ -159,6 +159,35 @@ fn what_does_not_run_has_files_too() {
     brig.finish();
 }
 
+/// Where it will work is there before its first start, as with Docker.
+#[test]
+fn the_working_directory_is_copied_to_before_the_first_start() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let file = brig.root().join("file");
+    fs::write(&file, "text").unwrap();
+    let file = file.display().to_string();
+    for client in clients() {
+        let create = "create --name rests --network none -w /srv/app bb sh -c";
+        let create: Vec<&str> = create.split(' ').chain(["pwd; cat file"]).collect();
+        brig.with(client, &create).ok();
+        brig.with(client, &["cp", &file, "rests:/srv/app/"]).ok();
+        let shown = brig.with(client, &["start", "-a", "rests"]);
+        assert_eq!(shown.ok(), "/srv/app\ntext");
+        // What it has taken away since stays away.
+        brig.with(client, &["rm", "rests"]).ok();
+        let create = "run --name rests --network none -w /srv/app bb rmdir /srv/app";
+        let create: Vec<&str> = create.split(' ').collect();
+        brig.with(client, &create).ok();
+        let gone = brig.with(client, &["cp", &file, "rests:/srv/app/"]);
+        assert_ne!(gone.code, 0, "{gone}");
+        brig.with(client, &["rm", "rests"]).ok();
+    }
+    brig.finish();
+}
+
 /// An archive leads below what is mounted in a container, whatever directory it is put into.
 #[test]
 fn what_is_mounted_in_one_that_rests_is_not_written_to() {

@@ -224,6 +224,29 @@ fn shared_memory_survives_a_daemon_that_does_not() {
     brig.finish();
 }
 
+/// Who shares the network of a container that has another's has its files of names, too.
+#[test]
+fn networks_are_shared_in_a_row() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let run = |name: &str, network: &str| {
+        let words = ["run", "-d", "--name", name, "--network", network, "bb"];
+        let all = [&words[..], &["sleep", "1000"]].concat();
+        brig.brig(&all).ok();
+        brig.brig(&["exec", name, "cat", "/etc/hosts", "/etc/resolv.conf"])
+            .ok()
+            .to_owned()
+    };
+    let first = run("first", "bridge");
+    assert!(first.contains("127.0.0.11"), "{first}");
+    assert_eq!(run("second", "container:first"), first);
+    assert_eq!(run("third", "container:second"), first);
+    brig.brig(&["rm", "-f", "first", "second", "third"]).ok();
+    brig.finish();
+}
+
 #[test]
 fn modes_that_are_none_are_refused() {
     if !root() {

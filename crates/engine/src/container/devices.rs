@@ -41,11 +41,13 @@ pub(super) fn devices(spec: &ContainerSpec) -> Result<Vec<HostDevice>, Error> {
             format!("gather device information while adding custom device \"{path}\"")
         };
         let metadata = std::fs::metadata(path).map_err(Error::io(what()))?;
+        let before = found.len();
         if metadata.is_dir() {
             walk(path, request, &[], &mut found);
-        } else if let Some(device) = device(&metadata, &request.container_path, request) {
-            found.push(device);
         } else {
+            found.extend(device(&metadata, &request.container_path, request));
+        }
+        if found.len() == before {
             let none = std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a device node");
             return Err(Error::io(what())(none));
         }
@@ -133,6 +135,14 @@ mod tests {
              no such file or directory"
         );
         assert!(devices(&asked("/proc/self/stat")).is_err());
+        // Of a directory what is in it.
+        let empty = tempfile::tempdir().unwrap();
+        let none = devices(&asked(empty.path().to_str().unwrap())).unwrap_err();
+        assert!(
+            none.chain().ends_with(": not a device node"),
+            "{}",
+            none.chain()
+        );
     }
 
     #[test]

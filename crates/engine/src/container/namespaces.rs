@@ -107,6 +107,21 @@ pub(super) fn network(
     }
 }
 
+/// The container whose files of names this one has: that one may share another's network itself.
+pub(super) fn names(
+    engine: &Engine,
+    container: &Container,
+) -> Result<Option<Arc<Container>>, Error> {
+    let mut owner = network(engine, container)?;
+    while let Some(other) = &owner {
+        match network(engine, other)? {
+            Some(next) => owner = Some(next),
+            None => break,
+        }
+    }
+    Ok(owner)
+}
+
 fn of_network(other: &Container) -> Result<ProcessRef, Error> {
     let lifecycle = other.lifecycle();
     let Some(process) = lifecycle.process() else {

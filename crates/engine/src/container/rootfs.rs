@@ -93,7 +93,11 @@ fn of_layers<T: Send>(
 ) -> Result<T, Error> {
     let snapshot = engine.storage().snapshot(container.id())?;
     let mounts = mounts_of(engine, container, access)?;
+    let never_ran = matches!(container.lifecycle(), Lifecycle::Created);
+    let resolved = container.resolved();
+    let working_dir = Path::new(&resolved.working_dir);
     let files = Files {
+        working_dir: Some(working_dir).filter(|_| never_ran && access != Access::Bare),
         layers: &snapshot.mounts,
         mounts: &mounts,
         read_only: container.fixed.spec.read_only,
@@ -232,6 +236,8 @@ struct Files<'a> {
     /// Whether the root is not to be written to.
     read_only: bool,
     access: Access,
+    /// What its first start will make: whoever copies to it before finds it, as with Docker.
+    working_dir: Option<&'a Path>,
 }
 
 impl Files<'_> {
@@ -271,6 +277,10 @@ impl Files<'_> {
                 _ => root.make_file(target)?,
             };
             mount.attach(target)?;
+        }
+        if let Some(dir) = self.working_dir {
+            // What cannot be made is for the start to tell.
+            let _ = root.make_dirs(dir);
         }
         let root = Dir::open(place)?;
         if self.read_only {

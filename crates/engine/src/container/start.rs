@@ -437,7 +437,7 @@ fn write_files(
 ) -> Result<Files, Error> {
     let dir = engine.storage().container_dir(container.id());
     let (spec, labels) = (&container.fixed.spec, &container.fixed.selinux);
-    let files = match namespaces::network(engine, container)? {
+    let files = match namespaces::names(engine, container)? {
         // Those of the container whose network it has.
         Some(other) => files::paths(&engine.storage().container_dir(other.id())),
         None => {

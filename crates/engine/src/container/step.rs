@@ -496,7 +496,7 @@ fn write_files(
     dir: &Path,
     placement: &Placement,
 ) -> Result<Files, Error> {
-    if let Some(other) = namespaces::network(engine, container)? {
+    if let Some(other) = namespaces::names(engine, container)? {
         let dir = engine.storage().container_dir(other.id());
         return Ok(super::files::paths(&dir));
     }
