@@ -153,6 +153,66 @@ fn nothing_is_made_of_a_request_that_is_wrong() {
     brig.finish();
 }
 
+/// Clients that go away amid their request, sooner and later: what is made of it runs as a whole or not at all, and
+/// whoever asks is told which.
+#[test]
+fn clients_that_go_away_leave_nothing_half_done() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let body = r#"{"Image":"bb","Cmd":["true"],"NetworkDisabled":true}"#;
+    for turn in 0..12 {
+        let name = format!("box-{turn}");
+        let mut connection = UnixStream::connect(brig.socket()).unwrap();
+        let request = format!(
+            "POST /v1.55/containers/create?run=1&stream=1&stdout=1&name={name} HTTP/1.1\r\nHost: b\r\n\
+             Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        connection.write_all(request.as_bytes()).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(turn * 3));
+        drop(connection);
+    }
+    for turn in 0..12 {
+        let name = format!("box-{turn}");
+        // Of a request that was not read to its end there is nothing.
+        let found = brig.brig(&[
+            "ps",
+            "-aq",
+            "--no-trunc",
+            "--filter",
+            &format!("name=^/{name}$"),
+        ]);
+        let Some(id) = found.lines().first().map(ToString::to_string) else {
+            continue;
+        };
+        let (status, answer) = wait(&brig, &serde_json::json!({ "Id": id }), "not-running");
+        let state = brig.inspect(&name)["State"]["Status"].clone();
+        match status.as_str() {
+            "200" => assert_eq!(
+                (&answer["StatusCode"], &state),
+                (&0.into(), &"exited".into())
+            ),
+            _ => {
+                let message = answer["message"].as_str().unwrap_or_default();
+                assert!(message.contains("went away"), "{status} {answer}");
+                assert_eq!((status.as_str(), &state), ("503", &"created".into()));
+            }
+        }
+        brig.brig(&["rm", &name]).ok();
+    }
+    // What has come since it was looked for.
+    testkit::until("an end of what is made", || {
+        let left = brig.brig(&["ps", "-aq"]);
+        let left = left.lines();
+        brig.brig(&[&["rm", "-f"][..], &left].concat());
+        left.is_empty().then_some(())
+    });
+    brig.finish();
+}
+
 /// The daemon dies while it starts what it has made: the client says so, and whoever asks the next daemon.
 #[test]
 fn a_daemon_that_dies_in_between_is_told_of() {

@@ -494,3 +494,30 @@ async fn an_empty_cgroup_parent_goes_with_the_engine() {
     drop(house.closed().await);
     assert!(testkit::cgroups(&parent).is_empty());
 }
+
+/// Who wants a container made and started for it, and goes away before it is attached, has nothing run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_runs_for_a_client_that_is_gone() {
+    if !can_run() {
+        return;
+    }
+    let house = House::new().await;
+    let id = house.create("for-nobody", shell("echo ran")).unwrap();
+    let (coming, awaited) = container::coming();
+    drop(coming);
+    let (engine, who) = (house.engine.clone(), id.clone());
+    let started = tokio::task::spawn_blocking(move || container::start_for(&engine, &who, awaited));
+    let (kind, words) = refusal(started.await.unwrap());
+    assert_eq!(kind, ErrorKind::Unavailable);
+    assert_eq!(words, format!("the client of container {id} went away"));
+    assert_eq!(house.lifecycle("for-nobody"), Lifecycle::Created);
+    // It is as it was, and starts for others.
+    house.start("for-nobody").await.unwrap();
+    assert_eq!(house.wait("for-nobody", WaitFor::NotRunning).await.code, 0);
+    assert_eq!(house.log("for-nobody").await, "ran\n");
+    container::remove(&house.engine, "for-nobody", false)
+        .await
+        .unwrap();
+    house.nothing_left().await;
+    house.finish().await;
+}
