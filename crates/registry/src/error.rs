@@ -56,10 +56,10 @@ pub enum Error {
         said: String,
     },
     /// The credentials are wrong, or there are none.
-    #[error("registry {registry}: {said}")]
+    #[error("{place}: {said}")]
     Unauthorized {
-        /// The registry.
-        registry: String,
+        /// Who: `registry HOST`, or a host that is none.
+        place: String,
         /// What it said: `unauthorized: authentication required`.
         said: String,
     },
@@ -90,56 +90,56 @@ pub enum Error {
         said: String,
     },
     /// Asked too often.
-    #[error("cannot {what}: registry {registry} says {said}")]
+    #[error("cannot {what}: {place} says {said}")]
     TooMany {
         /// What was tried.
         what: String,
-        /// The registry.
-        registry: String,
+        /// Who: `registry HOST`, or a host that is none.
+        place: String,
         /// What it said: `toomanyrequests: ...`.
         said: String,
         /// After how long it may be asked again, if it said so.
         after: Option<Duration>,
     },
     /// An answer that means no.
-    #[error("cannot {what}: registry {registry} answered {status}: {said}")]
+    #[error("cannot {what}: {place} answered {status}: {said}")]
     Refused {
         /// What was tried.
         what: String,
-        /// The registry.
-        registry: String,
+        /// Who: `registry HOST`, or a host that is none.
+        place: String,
         /// The status.
         status: u16,
         /// What it said.
         said: String,
     },
     /// No connection, or a broken one.
-    #[error("cannot {what}: registry {registry}: {why}")]
+    #[error("cannot {what}: {place}: {why}")]
     Connection {
         /// What was tried.
         what: String,
-        /// The registry.
-        registry: String,
+        /// Who: `registry HOST`, or a host that is none.
+        place: String,
         /// What is wrong with the connection.
         why: String,
     },
     /// Nothing came for too long.
-    #[error("cannot {what}: registry {registry} sent nothing for {} seconds", after.as_secs())]
+    #[error("cannot {what}: {place} sent nothing for {} seconds", after.as_secs())]
     Stalled {
         /// What was tried.
         what: String,
-        /// The registry.
-        registry: String,
+        /// Who: `registry HOST`, or a host that is none.
+        place: String,
         /// How long.
         after: Duration,
     },
     /// An answer that breaks the protocol.
-    #[error("cannot {what}: registry {registry} {why}")]
+    #[error("cannot {what}: {place} {why}")]
     Protocol {
         /// What was tried.
         what: String,
-        /// The registry.
-        registry: String,
+        /// Who: `registry HOST`, or a host that is none.
+        place: String,
         /// How.
         why: String,
     },

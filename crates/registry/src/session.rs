@@ -303,7 +303,7 @@ impl Session {
 
     /// The error that a status and words mean.
     pub(crate) fn refused(&self, status: StatusCode, said: Said, after: Option<Duration>) -> Error {
-        let registry = self.endpoint.host.clone();
+        let place = self.place();
         let Purpose {
             action,
             repository,
@@ -315,16 +315,16 @@ impl Session {
         match (code, repository) {
             (429, _) => Error::TooMany {
                 what: what.clone(),
-                registry,
+                place,
                 said: said.text,
                 after,
             },
-            (401, None) => Error::Unauthorized {
-                registry,
+            (401, None) if !self.asks_for_a_file() => Error::Unauthorized {
+                place,
                 said: said.text,
             },
             (401, Some(_)) if !anonymous && !said.has("DENIED") => Error::Unauthorized {
-                registry,
+                place,
                 said: said.text,
             },
             (401 | 403, Some(repository)) => Error::Denied {
@@ -338,10 +338,24 @@ impl Session {
             },
             _ => Error::Refused {
                 what: what.clone(),
-                registry,
+                place,
                 status: code,
                 said: said.text,
             },
+        }
+    }
+
+    /// Whether who is asked serves one file, and is no registry.
+    fn asks_for_a_file(&self) -> bool {
+        self.guest && self.purpose.repository.is_none()
+    }
+
+    /// Who is asked, as sentences say it.
+    fn place(&self) -> String {
+        let host = &self.endpoint.host;
+        match self.asks_for_a_file() {
+            true => host.clone(),
+            false => format!("registry {host}"),
         }
     }
 
@@ -349,7 +363,7 @@ impl Session {
     pub(crate) fn broken(&self, why: impl Into<String>) -> Error {
         Error::Protocol {
             what: self.purpose.what.clone(),
-            registry: self.endpoint.host.clone(),
+            place: self.place(),
             why: why.into(),
         }
     }
@@ -358,7 +372,7 @@ impl Session {
     pub(crate) fn unreachable(&self, why: impl Into<String>) -> Error {
         Error::Connection {
             what: self.purpose.what.clone(),
-            registry: self.endpoint.host.clone(),
+            place: self.place(),
             why: why.into(),
         }
     }
@@ -367,7 +381,7 @@ impl Session {
     pub(crate) fn stalled(&self) -> Error {
         Error::Stalled {
             what: self.purpose.what.clone(),
-            registry: self.endpoint.host.clone(),
+            place: self.place(),
             after: self.shared.stall(),
         }
     }

@@ -310,8 +310,9 @@ fn a_file_from_the_web_is_asked_for_with_a_secret_of_its_host() {
     let secret = build.write("secret", "of-the-host\n");
     let adds = ["here", "away"].map(|name| format!("ADD http://{address}/{name} /\n"));
     build.write("Dockerfile", &format!("FROM bb\n{}", adds.concat()));
+    let id = |kind: &str, of: &str| format!("id=HTTP_AUTH_{kind}_{of},src={}", secret.display());
     let with = |kind: &str, of: &str| {
-        let secret = format!("id=HTTP_AUTH_{kind}_{of},src={}", secret.display());
+        let secret = id(kind, of);
         build
             .build(&["--no-cache", "-t", "x", "--secret", &secret])
             .ok();
@@ -320,8 +321,35 @@ fn a_file_from_the_web_is_asked_for_with_a_secret_of_its_host() {
     assert_eq!(with("TOKEN", host), "Bearer of-the-host\nnobody");
     assert_eq!(with("HEADER", &address), "of-the-host\nnobody");
     assert_eq!(with("TOKEN", "elsewhere"), "nobody\nnobody");
+    let (header, token) = (id("HEADER", host), id("TOKEN", host));
+    let both = ["--secret", &header, "--secret", &token];
+    build
+        .build(&[&["--no-cache", "-t", "x"], &both[..]].concat())
+        .ok();
+    assert_eq!(build.says("x", &["cat", "/here"]), "Bearer of-the-host");
     let history = build.brig.brig(&["history", "--no-trunc", "x"]);
     assert!(!history.ok().contains("of-the-host"), "{history}");
+    build.brig.finish();
+}
+
+#[test]
+fn what_is_wrong_with_a_file_from_the_web_is_said_of_its_host() {
+    let Some(build) = Build::start() else { return };
+    let server = Server::start(|request: &Request| match request.path() {
+        "/secret" => Reply::new(401, "").header("WWW-Authenticate", "Basic realm=\"x\""),
+        _ => Reply::new(404, ""),
+    });
+    let address = server.address().to_string();
+    for (path, said) in [("none", "404"), ("secret", "401")] {
+        build.write(
+            "Dockerfile",
+            &format!("FROM bb\nADD http://{address}/{path} /\n"),
+        );
+        let output = build.build(&["-t", "x"]);
+        assert_ne!(output.code, 0, "{output}");
+        let sentence = format!("cannot fetch http://{address}/{path}: {address} answered {said}");
+        assert!(output.stderr.contains(&sentence), "{output}");
+    }
     build.brig.finish();
 }
 

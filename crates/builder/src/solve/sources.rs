@@ -259,12 +259,16 @@ fn secrets(http: &Http) -> Vec<(String, &'static str)> {
     }
     let hosts = image::place_of(&http.url).map(|(host, port)| {
         let with_port = port.map(|port| format!("{host}:{port}"));
-        with_port.into_iter().chain([host])
+        // BuildKit knows IPv6 addresses without brackets.
+        let bare = host.trim_matches(['[', ']']).to_owned();
+        let bare = (bare != host).then_some(bare);
+        with_port.into_iter().chain([host]).chain(bare)
     });
+    // Of both a token counts more, as with BuildKit.
     let both = hosts.into_iter().flatten().flat_map(|host| {
         [
-            (format!("HTTP_AUTH_HEADER_{host}"), ""),
             (format!("HTTP_AUTH_TOKEN_{host}"), "Bearer "),
+            (format!("HTTP_AUTH_HEADER_{host}"), ""),
         ]
     });
     both.collect()
@@ -342,7 +346,7 @@ mod tests {
         assert_eq!(ids("https://Example.org/a@b/c"), ["example.org"]);
         assert_eq!(ids("http://u:p@h.org:81?x#y"), ["h.org:81", "h.org"]);
         assert_eq!(ids("http://evil.org\\@good.org/x"), ["evil.org"]);
-        assert_eq!(ids("http://[::1]:8080/x"), ["[::1]:8080", "[::1]"]);
+        assert_eq!(ids("http://[::1]:8080/x"), ["[::1]:8080", "[::1]", "::1"]);
         assert!(ids("no address").is_empty());
     }
 }
