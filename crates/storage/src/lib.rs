@@ -41,7 +41,7 @@ mod trash;
 mod usage;
 mod volume;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -451,10 +451,11 @@ impl Storage {
     /// is, and when the archive cannot be written.
     pub fn save(&self, names: &[String], archive: &mut dyn Write) -> Result<(), Error> {
         let _trim = TrimAtEnd;
-        image::save(&self.store, names, &[], archive)
+        image::save(&self.store, names, &[], &BTreeMap::new(), archive)
     }
 
-    /// As [`Storage::save`]; of images for several platforms only what is for these.
+    /// As [`Storage::save`]; of images for several platforms only what is for these. `described` are further annotations
+    /// of what the archive says of each image.
     ///
     /// # Errors
     /// As [`Storage::save`], and [`Error::NoPlatform`] when an image has nothing for one of them.
@@ -462,10 +463,11 @@ impl Storage {
         &self,
         names: &[String],
         platforms: &[Platform],
+        described: &BTreeMap<String, String>,
         archive: &mut dyn Write,
     ) -> Result<(), Error> {
         let _trim = TrimAtEnd;
-        image::save(&self.store, names, platforms, archive)
+        image::save(&self.store, names, platforms, described, archive)
     }
 
     /// The names that a save of these means: all tags of a repository for one that has neither tag nor digest.

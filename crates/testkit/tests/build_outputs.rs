@@ -319,6 +319,64 @@ fn the_parts_of_an_image_are_called_and_compressed_as_is_asked() {
     build.brig.finish();
 }
 
+/// An output as an archive, unpacked: what reads a document of it.
+fn unpacked(build: &Build, args: &[&str]) -> impl Fn(&Value) -> Value + use<> {
+    let layout = build.beside("unpacked");
+    let _ = fs::remove_dir_all(&layout);
+    fs::create_dir(&layout).unwrap();
+    let tar = build.beside("unpacked.tar");
+    let to = output("oci", &tar, "");
+    brig(build, &[args, &["-o", &to]].concat()).ok();
+    let mut unpack = Command::new("tar");
+    Output::of(unpack.arg("-xf").arg(&tar).arg("-C").arg(&layout)).ok();
+    move |named: &Value| {
+        let file = match named["digest"].as_str() {
+            Some(digest) => format!("blobs/{}", digest.replace(':', "/")),
+            None => "index.json".to_owned(),
+        };
+        serde_json::from_slice(&fs::read(layout.join(file)).unwrap()).unwrap()
+    }
+}
+
+#[test]
+fn annotations_are_of_what_they_name() {
+    let Some(build) = Build::start() else { return };
+    contexts(&build);
+    let words = [
+        "k=all",
+        "manifest[linux/arm64]:k=arm",
+        "manifest-descriptor:named=yes",
+        "index:of=index",
+        "index-descriptor:of=index-descriptor",
+    ];
+    let args = words.map(|word| ["--annotation", word]).concat();
+    let read = unpacked(&build, &[&[BOTH, "--provenance=false"], &args[..]].concat());
+    let top = read(&Value::Null)["manifests"][0].clone();
+    assert_eq!(top["annotations"]["of"], "index-descriptor", "{top}");
+    let index = read(&top);
+    assert_eq!(index["annotations"]["of"], "index", "{index}");
+    let manifests = index["manifests"].as_array().unwrap();
+    assert_eq!(manifests.len(), 2, "{index}");
+    for (manifest, said) in manifests.iter().zip(["all", "arm"]) {
+        assert_eq!(manifest["annotations"]["named"], "yes", "{manifest}");
+        assert_eq!(read(manifest)["annotations"]["k"], said, "{index}");
+    }
+    // An image for one platform has no index, unless something is said about it there.
+    let one = "--provenance=false";
+    let read = unpacked(&build, &[one, "--annotation", "manifest-descriptor:a=b"]);
+    let top = read(&Value::Null)["manifests"][0].clone();
+    assert_eq!(top["annotations"]["a"], "b", "{top}");
+    let refused = brig(&build, &[one, "-t", "x", "--annotation", "index:a=b"]);
+    assert_ne!(refused.code, 0, "{refused}");
+    let sentence = "index annotations not supported for single platform export: a";
+    assert!(refused.stderr.contains(sentence), "{refused}");
+    let said = ["--provenance=true", "--annotation", "index:a=b"];
+    let read = unpacked(&build, &said);
+    let top = read(&Value::Null)["manifests"][0].clone();
+    assert_eq!(read(&top)["annotations"]["a"], "b", "{top}");
+    build.brig.finish();
+}
+
 /// The layers of an image that is written so: their types, and their bytes.
 fn layers(build: &Build, more: &str) -> Vec<(String, Vec<u8>)> {
     let layout = build.beside("layers");

@@ -47,6 +47,15 @@ pub struct Built {
     pub unused: Vec<String>,
 }
 
+/// Annotations of an image for one platform.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Described {
+    /// Of its manifest.
+    pub manifest: BTreeMap<String, String>,
+    /// Of what names that in an index.
+    pub descriptor: BTreeMap<String, String>,
+}
+
 /// How an image is written.
 #[derive(Debug, Clone, Default)]
 pub struct ImageOutput {
@@ -56,6 +65,8 @@ pub struct ImageOutput {
     pub by_digest: Vec<ImageRef>,
     /// Annotations of the manifest.
     pub annotations: BTreeMap<String, String>,
+    /// Further ones for each of what was built, in its order; nothing of what has none.
+    pub described: Vec<Described>,
     /// Annotations of the index.
     pub index_annotations: BTreeMap<String, String>,
     /// An index is made of one platform too.
@@ -84,6 +95,13 @@ pub struct WrittenImage {
     pub size: u64,
     /// The configurations, one a platform.
     pub configs: Vec<Digest>,
+}
+
+impl WrittenImage {
+    /// Whether it is an index, and not a manifest.
+    pub fn is_index(&self) -> bool {
+        self.media_type.contains("index") || self.media_type.contains("manifest.list")
+    }
 }
 
 /// Looks whether a Dockerfile can be read.
@@ -241,7 +259,8 @@ impl Solver {
                 base: of_base(one, &layers),
                 layers,
                 platform: one.platform.clone(),
-                annotations: output.annotations.clone(),
+                annotations: output.annotations_of(number),
+                described: output.descriptor_of(number),
                 statements: output.statements_of(number),
                 subjects: output.subjects(&one.platform),
             });
@@ -272,12 +291,27 @@ impl ImageOutput {
             return MediaTypes::Oci;
         }
         let plain = self.annotations.is_empty()
+            && self
+                .described
+                .iter()
+                .all(|one| *one == Described::default())
             && self.index_annotations.is_empty()
             && self.statements.iter().all(Vec::is_empty);
         match plain {
             true => self.types,
             false => MediaTypes::Oci,
         }
+    }
+
+    fn annotations_of(&self, number: usize) -> BTreeMap<String, String> {
+        let own = self.described.get(number);
+        let own = own.map(|one| one.manifest.clone()).unwrap_or_default();
+        self.annotations.clone().into_iter().chain(own).collect()
+    }
+
+    fn descriptor_of(&self, number: usize) -> BTreeMap<String, String> {
+        let own = self.described.get(number);
+        own.map(|one| one.descriptor.clone()).unwrap_or_default()
     }
 
     fn statements_of(&self, number: usize) -> Vec<(String, serde_json::Value)> {

@@ -49,7 +49,7 @@ pub use engine::step::Cancel;
 pub use failure::Failure;
 pub use files::{Files, tar};
 pub use given::{Given, ignored, leave_out, read_file, read_in};
-pub use image::{Build, Built, ImageOutput, WrittenImage, look_through};
+pub use image::{Build, Built, Described, ImageOutput, WrittenImage, look_through};
 pub use known::{Change, Known, Noted};
 pub use memory::Memory;
 pub use named::NamedCache;
@@ -74,7 +74,7 @@ pub struct Ask<'a> {
     pub progress: &'a dyn Progress,
     /// Gives up.
     pub cancel: &'a Cancel,
-    /// What its commands may beyond the ordinary: `network.host`, `security.insecure`.
+    /// What its commands may beyond the ordinary: `network.host`, `security.insecure`, `device`.
     pub entitlements: &'a [String],
     /// What has been found out for it so far.
     pub memory: &'a Memory,

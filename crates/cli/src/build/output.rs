@@ -256,10 +256,16 @@ fn describe(one: &mut Exporter, args: &BuildArgs) -> Result<(), CliError> {
 
 /// Whether this is a kind of what can be annotated.
 fn annotated(kind: &str) -> Result<(), CliError> {
-    match kind {
-        "manifest" | "index" => Ok(()),
-        _ => Err(CliError::Invalid(format!(
-            "unknown annotation type {kind:?}: manifest or index is expected"
+    let of_manifest = |kind: &str| matches!(kind, "manifest" | "manifest-descriptor");
+    let known = match kind.strip_suffix(']').and_then(|kind| kind.split_once('[')) {
+        Some((kind, platform)) => of_manifest(kind) && platform.parse::<types::Platform>().is_ok(),
+        None => of_manifest(kind) || matches!(kind, "index" | "index-descriptor"),
+    };
+    match known {
+        true => Ok(()),
+        false => Err(CliError::Invalid(format!(
+            "unknown annotation type {kind:?}: manifest, manifest-descriptor, either with [PLATFORM], index or \
+             index-descriptor is expected"
         ))),
     }
 }
@@ -302,7 +308,8 @@ mod tests {
             "--annotation k",
             "--annotation manifest,index:k=v",
             "--annotation urn:k=v",
-            "--annotation manifest[linux/amd64]:k=v",
+            "--annotation manifest[linux/amd64],index-descriptor:k=v",
+            "--annotation index[linux/amd64]:k=v",
         ];
         insta::assert_snapshot!(lines.map(shown).join("\n"));
     }

@@ -234,7 +234,8 @@ fn code_name(code: Code) -> &'static str {
         Code::InvalidArgument => "invalid argument",
         Code::NotFound => "not found",
         Code::Unimplemented => "not implemented",
-        Code::Unavailable => "unavailable",
+        // The one that Docker's client says as gRPC does.
+        Code::Unavailable => "Unavailable",
         _ => "error",
     }
 }

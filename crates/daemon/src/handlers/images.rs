@@ -385,7 +385,8 @@ async fn save_names(
     .await?;
     let what = format!("images {}", names.join(" "));
     archives::send(app, call, what, move |engine, out| {
-        image::save(engine, &names, &platforms, out).map_err(|error| error.chain())
+        image::save(engine, &names, &platforms, &BTreeMap::new(), out)
+            .map_err(|error| error.chain())
     })
     .await
 }

@@ -20,7 +20,7 @@ mod transfer;
 mod upkeep;
 mod usage;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
 use std::sync::Arc;
 
@@ -150,15 +150,17 @@ pub fn saved_names(engine: &Engine, names: &[String]) -> Result<Vec<String>, Err
     Ok(engine.storage().saved_names(names)?)
 }
 
-/// Images as an archive: all of each, or what is for these platforms.
+/// Images as an archive: all of each, or what is for these platforms. `described` are further annotations of what the
+/// archive says of each.
 pub fn save(
     engine: &Engine,
     names: &[String],
     platforms: &[Platform],
+    described: &BTreeMap<String, String>,
     archive: &mut dyn Write,
 ) -> Result<(), Error> {
     let storage = engine.storage();
-    storage.save_platforms(names, platforms, archive)?;
+    storage.save_platforms(names, platforms, described, archive)?;
     for name in names {
         let id = storage.image(name).map(|image| image.id.to_string());
         told::of_image(engine, "save", id.as_deref().unwrap_or(name), name);

@@ -42,6 +42,8 @@ pub struct Part {
     pub platform: Platform,
     /// Annotations of the manifest.
     pub annotations: BTreeMap<String, String>,
+    /// Annotations of what the index says of it.
+    pub described: BTreeMap<String, String>,
     /// What is said about it: the kind, an address, and the predicate. They stand beside it in the index.
     pub statements: Vec<(String, Value)>,
     /// What the statements call it.
@@ -109,6 +111,7 @@ struct Made {
     layers: Vec<Digest>,
     content: Vec<Digest>,
     platform: Platform,
+    described: BTreeMap<String, String>,
     /// The manifest of what is said about it.
     said: Option<Blob>,
 }
@@ -213,6 +216,7 @@ fn make(
     };
     Ok(Made {
         said,
+        described: part.described.clone(),
         manifest,
         config,
         text: part.config.clone(),
@@ -309,6 +313,7 @@ fn index(
                 os: platform.os.clone(),
                 variant: platform.variant.clone(),
             }),
+            annotations: part.described.clone(),
             ..Descriptor::new(types.manifest(), manifest.digest.clone(), manifest.size)
         }
     });

@@ -40,11 +40,13 @@ struct Saved {
 /// Content to save: its digest and size.
 type Contents = BTreeMap<Digest, u64>;
 
-/// Saves the images named; a name that is a reference is saved with the image.
+/// Saves the images named; a name that is a reference is saved with the image. `described` are further annotations of
+/// what the archive says of each.
 pub(crate) fn save(
     store: &Arc<Store>,
     names: &[String],
     platforms: &[Platform],
+    described: &BTreeMap<String, String>,
     archive: &mut dyn Write,
 ) -> Result<(), Error> {
     let mut stage = Stage::new(store);
@@ -65,7 +67,7 @@ pub(crate) fn save(
         .iter()
         .map(|image| docker_image(store, image))
         .collect::<Result<Vec<_>, _>>()?;
-    let index = documents::print("index.json", &index(&images))?;
+    let index = documents::print("index.json", &index(&images, described))?;
     let docker = documents::print("manifest.json", &docker)?;
     let mut tar = Tar(archive);
     tar.dir("blobs/")?;
@@ -183,10 +185,11 @@ fn describe(db: &Connection, id: Digest, contents: &mut Contents) -> Result<Save
 }
 
 /// `index.json`: an entry for each name, or one without.
-fn index(images: &[Saved]) -> Index {
+fn index(images: &[Saved], described: &BTreeMap<String, String>) -> Index {
     let mut manifests = Vec::new();
     for image in images {
-        let descriptor = Descriptor::new(&image.media_type, image.id.clone(), image.size);
+        let mut descriptor = Descriptor::new(&image.media_type, image.id.clone(), image.size);
+        descriptor.annotations.clone_from(described);
         if image.names.is_empty() {
             manifests.push(descriptor);
             continue;

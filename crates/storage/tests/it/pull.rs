@@ -585,7 +585,12 @@ fn what_is_stated_about_a_platform_comes_and_goes_with_it() {
     let mut archive = Vec::new();
     let names = ["app".to_owned()];
     data.storage
-        .save_platforms(&names, &[Platform::host()], &mut archive)
+        .save_platforms(
+            &names,
+            &[Platform::host()],
+            &std::collections::BTreeMap::new(),
+            &mut archive,
+        )
         .unwrap();
     let copy = Data::new();
     copy.storage.load(&mut archive.as_slice()).unwrap();

@@ -212,7 +212,12 @@ fn an_image_of_several_platforms_is_saved_and_loaded_by_platform() {
         let mut archive = Vec::new();
         let names = ["x".to_owned()];
         data.storage
-            .save_platforms(&names, platforms, &mut archive)
+            .save_platforms(
+                &names,
+                platforms,
+                &std::collections::BTreeMap::new(),
+                &mut archive,
+            )
             .unwrap();
         archive
     };
@@ -255,7 +260,12 @@ fn an_image_of_several_platforms_is_saved_and_loaded_by_platform() {
     let arm: Platform = "linux/arm/v6".parse().unwrap();
     let error = data
         .storage
-        .save_platforms(&["x".to_owned()], &[arm], &mut archive)
+        .save_platforms(
+            &["x".to_owned()],
+            &[arm],
+            &std::collections::BTreeMap::new(),
+            &mut archive,
+        )
         .unwrap_err();
     assert!(matches!(error, Error::NoPlatform { .. }), "{error}");
     assert!(archive.is_empty());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use builder::solve::{Built, Compression, Failure, MediaTypes, Method};
-use types::{ErrorKind, ImageRef};
+use types::{ErrorKind, ImageRef, Platform};
 
 /// What Docker's daemon calls images that have no name: they have none.
 const MOBY_DANGLING: &str = "moby-dangling";
@@ -16,7 +16,7 @@ pub(super) fn done_here(kind: &str, attributes: &HashMap<String, String>) -> Res
             "registry.insecure" => !no(value),
             "tar" | "store" => no(value),
             "compression" => value == "estargz",
-            name if name.starts_with("annotation") => !is_annotation(name),
+            name if name.starts_with("annotation") => annotation(name).is_none(),
             _ => false,
         };
         if refused {
@@ -28,11 +28,38 @@ pub(super) fn done_here(kind: &str, attributes: &HashMap<String, String>) -> Res
     Ok(())
 }
 
-/// Whether it is an annotation of what can have one: of all manifests, or of the index.
-fn is_annotation(name: &str) -> bool {
-    ["annotation.", "annotation-manifest.", "annotation-index."]
-        .iter()
-        .any(|word| name.starts_with(word))
+/// What of an image an annotation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    Manifest,
+    /// What names the manifest in an index.
+    ManifestDescriptor,
+    Index,
+    /// What names the index in an archive.
+    IndexDescriptor,
+}
+
+/// An annotation's name as an output has it: what it is about, for which platform alone, and its key.
+fn annotation(name: &str) -> Option<(Of, Option<Platform>, &str)> {
+    let rest = name.strip_prefix("annotation")?;
+    let words = [
+        ("-manifest-descriptor", Of::ManifestDescriptor),
+        ("-manifest", Of::Manifest),
+        ("-index-descriptor", Of::IndexDescriptor),
+        ("-index", Of::Index),
+        ("", Of::Manifest),
+    ];
+    let mut words = words.into_iter();
+    let (of, rest) = words.find_map(|(word, of)| Some((of, rest.strip_prefix(word)?)))?;
+    let (platform, rest) = match rest.strip_prefix('[') {
+        Some(_) if matches!(of, Of::Index | Of::IndexDescriptor) => return None,
+        Some(rest) => {
+            let (platform, rest) = rest.split_once(']')?;
+            (Some(platform.parse().ok()?), rest)
+        }
+        None => (None, rest),
+    };
+    Some((of, platform, rest.strip_prefix('.')?))
 }
 
 /// How layers are compressed: `compression`, `compression-level`, `force-compression`.
@@ -116,16 +143,26 @@ pub(super) fn names(attributes: &HashMap<String, String>) -> Result<Vec<ImageRef
     parsed.collect()
 }
 
-/// Annotations, whose names stand behind one of some words.
+/// Annotations of something: those for any platform, and those for this one.
 pub(super) fn annotations(
     attributes: &HashMap<String, String>,
-    words: &[&str],
+    of: Of,
+    platform: Option<&Platform>,
 ) -> BTreeMap<String, String> {
-    let named = attributes.iter().filter_map(|(key, value)| {
-        let mut rest = words.iter().filter_map(|word| key.strip_prefix(word));
-        Some((rest.next()?.to_owned(), value.clone()))
-    });
-    named.collect()
+    let mut named: Vec<(bool, &str, &String)> = attributes
+        .iter()
+        .filter_map(|(name, value)| {
+            let (about, only, key) = annotation(name)?;
+            let fits = only.is_none() || only.as_ref() == platform;
+            (about == of && fits).then_some((only.is_some(), key, value))
+        })
+        .collect();
+    // What is said of one platform counts more.
+    named.sort();
+    let pairs = named.into_iter();
+    pairs
+        .map(|(_, key, value)| (key.to_owned(), value.clone()))
+        .collect()
 }
 
 pub(super) fn truth(attributes: &HashMap<String, String>, name: &str) -> bool {
@@ -216,8 +253,10 @@ mod tests {
         for (name, value) in [
             ("tar", "false"),
             ("compression", "estargz"),
-            ("annotation-manifest-descriptor.a", "b"),
-            ("annotation-manifest[linux/amd64].a", "b"),
+            ("annotation-index[linux/amd64].a", "b"),
+            ("annotation-manifest[nonsense/].a", "b"),
+            ("annotation-manifest", "b"),
+            ("annotation-other.a", "b"),
             ("registry.insecure", "true"),
         ] {
             assert!(refused(name, value), "{name}");
@@ -238,5 +277,31 @@ mod tests {
         ] {
             assert!(!refused(name, value), "{name}");
         }
+    }
+
+    #[test]
+    fn annotations_are_those_of_a_platform() {
+        let attributes = [
+            ("annotation.a", "all"),
+            ("annotation-manifest.b", "all"),
+            ("annotation[linux/arm64].a", "arm"),
+            ("annotation-manifest[linux/arm64].c.d", "arm"),
+            ("annotation-manifest-descriptor.e", "named"),
+            ("annotation-index.f", "index"),
+            ("annotation-index-descriptor.g", "of index"),
+        ];
+        let pairs = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let attributes = HashMap::from(pairs);
+        let of = |of: Of, platform: &str| {
+            let platform = platform.parse().ok();
+            let all = annotations(&attributes, of, platform.as_ref());
+            let all = all.iter().map(|(key, value)| format!("{key}={value}"));
+            all.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of(Of::Manifest, "linux/amd64"), "a=all b=all");
+        assert_eq!(of(Of::Manifest, "linux/arm64"), "a=arm b=all c.d=arm");
+        assert_eq!(of(Of::ManifestDescriptor, "linux/amd64"), "e=named");
+        assert_eq!(of(Of::Index, ""), "f=index");
+        assert_eq!(of(Of::IndexDescriptor, ""), "g=of index");
     }
 }

@@ -1,7 +1,7 @@
 //! What becomes of a build's result: an image here, in a registry or in an archive; files in an archive or
 //! a directory of the client's.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use builder::attest::{Statement, Wishes};
 use builder::plan::ImageConfig;
-use builder::solve::{Ask, Built, Client as _, Failure, ImageOutput, WrittenImage};
+use builder::solve::{Ask, Built, Client as _, Described, Failure, ImageOutput, WrittenImage};
 use buildkit::BytesMessage;
 use buildkit::control::Exporter;
 use buildkit::session::FILE_SEND;
@@ -22,7 +22,7 @@ use types::{Digest, ImageRef, Platform};
 
 use super::attest;
 use super::attributes::{
-    annotations, compression, dangling, done_here, flag, latest, media_types, names, truth,
+    Of, annotations, compression, dangling, done_here, flag, latest, media_types, names, truth,
 };
 use super::caches::{self, CacheTo};
 use super::client::FromSession;
@@ -225,14 +225,19 @@ impl Writer {
         (attributes, (inline, said)): (&HashMap<String, String>, More<'_>),
         called: &Called,
     ) -> Result<WrittenImage, Failure> {
+        let index = built.len() > 1 || said.iter().any(|one| !one.is_empty());
+        if !index {
+            without_index(attributes)?;
+        }
         let output = ImageOutput {
             inline_cache: inline,
             latest: latest(built, attributes)?,
             names: called.names.clone(),
             by_digest: called.by_digest.clone(),
-            annotations: annotations(attributes, &["annotation.", "annotation-manifest."]),
-            index_annotations: annotations(attributes, &["annotation-index."]),
-            index: built.len() > 1,
+            annotations: BTreeMap::new(),
+            described: built.iter().map(|one| described(one, attributes)).collect(),
+            index,
+            index_annotations: annotations(attributes, Of::Index, None),
             statements: said.to_vec(),
             types: media_types(attributes)?,
             compression: compression(attributes)?,
@@ -315,8 +320,9 @@ impl Writer {
             saved.push(id.clone());
         }
         let response = response(&written, attributes);
+        let top = top(&written, built, attributes);
         let sent = self.send(index, &response, |out| {
-            image::save(engine, &saved, &[], out).map_err(Failure::from)
+            image::save(engine, &saved, &[], &top, out).map_err(Failure::from)
         });
         for (name, owner) in names.iter().zip(owners) {
             let back = match owner {
@@ -450,6 +456,38 @@ impl Called {
     /// Its names by its digest.
     fn at(&self, id: &Digest) -> impl Iterator<Item = ImageRef> {
         self.by_digest.iter().map(|name| name.at(id))
+    }
+}
+
+/// Annotations of an image for one platform.
+fn described(built: &Built, attributes: &HashMap<String, String>) -> Described {
+    let platform = Some(&built.platform);
+    Described {
+        manifest: annotations(attributes, Of::Manifest, platform),
+        descriptor: annotations(attributes, Of::ManifestDescriptor, platform),
+    }
+}
+
+/// Refuses annotations of an index, which an image for one platform is not.
+fn without_index(attributes: &HashMap<String, String>) -> Result<(), Failure> {
+    let mut both = [Of::Index, Of::IndexDescriptor].into_iter();
+    match both.find_map(|of| annotations(attributes, of, None).into_keys().next()) {
+        Some(key) => Err(Failure::invalid(format!(
+            "index annotations not supported for single platform export: {key}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Annotations of what names an image in an archive: an index, or the only manifest.
+fn top(
+    written: &WrittenImage,
+    built: &[Built],
+    attributes: &HashMap<String, String>,
+) -> BTreeMap<String, String> {
+    match (built, written.is_index()) {
+        ([only], false) => described(only, attributes).descriptor,
+        _ => annotations(attributes, Of::IndexDescriptor, None),
     }
 }
 
