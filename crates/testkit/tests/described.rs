@@ -155,3 +155,61 @@ fn gpus_are_counted_and_named() {
     }
     brig.finish();
 }
+
+const FREE: &str = r#"{"cdiVersion": "0.6.0", "kind": "acme.com/free", "devices": [
+    {"name": "0", "annotations": {"org.mobyproject.buildkit.device.autoallow": "true"},
+     "containerEdits": {"env": ["FREE=yes"]}}]}"#;
+
+#[test]
+fn a_command_of_a_build_has_the_devices_that_it_may_have() {
+    if !root() {
+        return;
+    }
+    let brig = start();
+    fs::write(brig.root().join("cdi/free.json"), FREE).unwrap();
+    let context = brig.root().join("context");
+    fs::create_dir(&context).unwrap();
+    let build = |run: &str, allow: &[&str]| {
+        fs::write(context.join("Dockerfile"), format!("FROM bb\nRUN {run}\n")).unwrap();
+        let mut args = vec!["build", "--no-cache", "-t", "x"];
+        args.extend(allow.iter().flat_map(|allow| ["--allow", *allow]));
+        args.push(context.to_str().unwrap());
+        brig.with(Client::Brig, &args)
+    };
+    let said = || {
+        brig.brig(&["run", "--rm", "x", "cat", "/said"])
+            .ok()
+            .to_owned()
+    };
+    let card = "--device=acme.com/card=0,required (echo $ACME $CARD; stat -c '%a %u' /dev/card0; \
+                head -c 3 /dev/card0 | wc -c; cat /usr/share/card/firmware) >/said";
+    let refused = |output: testkit::Output, sentence: &str| {
+        assert_ne!(output.code, 0, "{output}");
+        assert!(output.stderr.contains(sentence), "{output}");
+    };
+    refused(
+        build(card, &["network.host"]),
+        "device acme.com/card=0 is requested by the build but not allowed",
+    );
+    refused(build(card, &["devices"]), "invalid entitlement: devices");
+    for allow in ["device", "device=acme.com/card"] {
+        build(card, &[allow]).ok();
+        assert_eq!(said(), "all 0\n640 7\n3\nloaded", "{allow}");
+    }
+    // Nothing of a device is in the image but what the command has written.
+    let left = "test ! -e /dev/card0 && echo $ACME gone";
+    let left = brig.brig(&["run", "--rm", "x", "sh", "-c", left]);
+    assert_eq!(left.ok(), "gone");
+    let other = "device=acme.com/card=0,alias=my.com/card=x";
+    build("--device=my.com/card=x echo $CARD >/said", &[other]).ok();
+    assert_eq!(said(), "0");
+    build("--device=acme.com/free echo $FREE >/said", &[]).ok();
+    assert_eq!(said(), "yes");
+    build("--device=acme.com/none echo without >/said", &[]).ok();
+    assert_eq!(said(), "without");
+    refused(
+        build("--device=acme.com/none,required true", &["device"]),
+        "required device \"acme.com/none\" is not registered",
+    );
+    brig.finish();
+}

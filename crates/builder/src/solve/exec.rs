@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use engine::cdi::{Unfulfilled, Wanted};
+use engine::container;
 use engine::step::{self, Ended, Step, StepMount, StepSource};
 use storage::Draft;
 use types::{Digest, ErrorKind, Mount, NetworkMode, Platform};
@@ -66,7 +68,10 @@ pub(super) fn perform(
             .map(|(name, ip)| format!("{name}:{ip}"))
             .collect(),
         privileged: exec.insecure,
-        resources: resources(exec),
+        resources: types::Resources {
+            cdi: devices(run, exec)?,
+            ..resources(exec)
+        },
         ..Step::default()
     };
     for mount in &exec.mounts {
@@ -154,10 +159,6 @@ fn can_run(platform: Option<&Platform>) -> Result<(), Failure> {
 
 /// What a build may not do unless it was said to the daemon or with the build.
 fn refuse(run: &Run<'_>, exec: &Exec) -> Result<(), Failure> {
-    if let Some(device) = exec.devices.first().filter(|device| device.required) {
-        let sentence = format!("device {} cannot be had in a build", device.name);
-        return Err(Failure::new(ErrorKind::Unsupported, sentence));
-    }
     let allowed = |entitlement: &str| run.ask.entitlements.iter().any(|e| e == entitlement);
     if exec.insecure && !allowed("security.insecure") {
         let sentence = "security.insecure is not allowed";
@@ -168,6 +169,35 @@ fn refuse(run: &Run<'_>, exec: &Exec) -> Result<(), Failure> {
         return Err(Failure::new(ErrorKind::Forbidden, sentence));
     }
     Ok(())
+}
+
+/// Devices that others describe, as far as the build may have them.
+fn devices(run: &Run<'_>, exec: &Exec) -> Result<Vec<types::CdiRequest>, Failure> {
+    if exec.devices.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wanted = exec.devices.iter().map(|device| Wanted {
+        name: &device.name,
+        required: device.required,
+    });
+    let wanted: Vec<Wanted<'_>> = wanted.collect();
+    let given = container::for_build(&run.solver.engine, &wanted, run.ask.entitlements);
+    let ids = given.map_err(|error| {
+        let kind = match error {
+            Unfulfilled::Forbidden(_) => ErrorKind::Forbidden,
+            Unfulfilled::NotThere(_) => ErrorKind::NotFound,
+            _ => ErrorKind::Invalid,
+        };
+        Failure::new(kind, error.to_string())
+    })?;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![types::CdiRequest {
+        driver: "cdi".to_owned(),
+        ids,
+        ..types::CdiRequest::default()
+    }])
 }
 
 fn environment(run: &Run<'_>, exec: &Exec) -> Result<Vec<String>, Failure> {

@@ -10,7 +10,7 @@ pub struct BuildArgs {
     /// Add a name to /etc/hosts ("host:ip")
     #[arg(long, value_name = "strings")]
     pub add_host: Vec<String>,
-    /// Let the build do more than usual ("network.host", "security.insecure")
+    /// Let the build do more than usual ("network.host", "security.insecure", "device[=NAME]")
     #[arg(long, value_name = "stringArray")]
     pub allow: Vec<String>,
     /// Annotate the image ("[manifest|index:]key=value")

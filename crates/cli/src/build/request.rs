@@ -286,14 +286,20 @@ fn entitlements(args: &BuildArgs) -> Result<Vec<String>, CliError> {
     if args.network == "host" {
         all.push("network.host".to_owned());
     }
-    for text in args.allow.iter().flat_map(|text| text.split(',')) {
-        match text {
-            "network.host" | "security.insecure" => all.push(text.to_owned()),
+    // The name of a device may have an option behind it.
+    let several = |text: &String| match text.starts_with("device=") {
+        true => vec![text.clone()],
+        false => text.split(',').map(str::to_owned).collect(),
+    };
+    for text in args.allow.iter().flat_map(several) {
+        match text.as_str() {
+            "network.host" | "security.insecure" | "device" => all.push(text),
+            device if device.starts_with("device=") => all.push(text),
             // What a build may read and write here is what was named on the command line.
             fs if fs == "fs" || fs.starts_with("fs.") || fs.starts_with("fs=") => {}
             other => {
                 return Err(invalid(format!(
-                    "invalid entitlement: {other}: network.host or security.insecure is expected"
+                    "invalid entitlement: {other}: network.host, security.insecure or device[=NAME] is expected"
                 )));
             }
         }

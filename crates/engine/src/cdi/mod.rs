@@ -4,6 +4,7 @@
 //! The files are read when somebody asks: they come and go with drivers. Of two directories the later
 //! one counts; within one directory nobody may describe a device twice.
 
+mod build;
 mod spec;
 mod yaml;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use types::CdiRequest;
 
+pub use build::{Grants, Wanted};
 use spec::Specification;
 pub use spec::{Edits, Hook, Mount, NetDevice, Node, Rdt};
 
@@ -57,6 +59,25 @@ pub enum Unfulfilled {
         /// How many there are.
         there: usize,
     },
+    /// A name of a build's that is none.
+    #[error("invalid device {0:?}: vendor.com/class=name is expected")]
+    Name(String),
+    /// A command of a build is nothing without it.
+    #[error("required device {0:?} is not registered")]
+    NotThere(String),
+    /// A build may not have them.
+    #[error("{} requested by the build but not allowed", are(_0))]
+    Forbidden(Vec<String>),
+    /// What a build is allowed cannot be read.
+    #[error("invalid entitlement device={0}: device=NAME[,alias=NAME] is expected")]
+    Grant(String),
+}
+
+fn are(names: &[String]) -> String {
+    match names {
+        [name] => format!("device {name} is"),
+        names => format!("devices {} are", names.join(", ")),
+    }
 }
 
 fn hint(faults: &[String]) -> String {
@@ -80,6 +101,8 @@ pub struct Registry {
 #[derive(Debug, Clone)]
 struct Found {
     edits: Edits,
+    /// Those of its file, and its own, which count more.
+    annotations: BTreeMap<String, String>,
     /// What every device of its file brings, and which file that is.
     shared: (PathBuf, Edits),
 }
@@ -121,8 +144,11 @@ impl Registry {
                     .push(format!("{}: {name} is described twice", file.display()));
                 self.ambiguous.insert(name.clone());
             }
+            let mut annotations = of.annotations.clone();
+            annotations.extend(device.annotations);
             let found = Found {
                 edits: device.edits,
+                annotations,
                 shared: (file.to_owned(), of.container_edits.clone()),
             };
             self.devices.insert(name, found);

@@ -13,7 +13,7 @@ pub(super) struct Specification {
     cdi_version: String,
     pub(super) kind: String,
     #[serde(default)]
-    annotations: BTreeMap<String, String>,
+    pub(super) annotations: BTreeMap<String, String>,
     pub(super) devices: Vec<Device>,
     #[serde(default)]
     pub(super) container_edits: Edits,
@@ -25,7 +25,7 @@ pub(super) struct Specification {
 pub(super) struct Device {
     pub(super) name: String,
     #[serde(default)]
-    annotations: BTreeMap<String, String>,
+    pub(super) annotations: BTreeMap<String, String>,
     #[serde(default, rename = "containerEdits")]
     pub(super) edits: Edits,
 }
@@ -226,7 +226,7 @@ impl Specification {
     }
 }
 
-/// Nobody acts on them; their keys must be such.
+/// Only builds act on some of them; their keys must be such.
 fn annotations(all: &BTreeMap<String, String>) -> Result<(), String> {
     match all.keys().find(|key| key.is_empty()) {
         Some(_) => Err("an annotation has no name".to_owned()),

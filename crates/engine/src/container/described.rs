@@ -7,7 +7,7 @@ use types::ContainerSpec;
 use super::check::Invalid;
 use super::devices::numbers;
 use crate::Engine;
-use crate::cdi::{Edits, Node, Registry};
+use crate::cdi::{Edits, Grants, Node, Registry, Unfulfilled, Wanted};
 use crate::render::{DeviceKind, HostDevice};
 
 /// What the container gets, and the devices among it as they are on this machine.
@@ -30,6 +30,19 @@ pub(super) fn edits(
 pub fn described(engine: &Engine) -> Vec<String> {
     let registry = Registry::read(&engine.config().cdi_dirs);
     registry.names().map(str::to_owned).collect()
+}
+
+/// What a command of a build gets of what it asks for: whole names, for the step's resources.
+///
+/// # Errors
+/// When something required is not described, and when `entitlements` do not allow what is.
+pub fn for_build(
+    engine: &Engine,
+    wanted: &[Wanted<'_>],
+    entitlements: &[String],
+) -> Result<Vec<String>, Unfulfilled> {
+    let grants = Grants::read(entitlements)?;
+    Registry::read(&engine.config().cdi_dirs).for_build(wanted, &grants)
 }
 
 fn node(node: &Node) -> Result<HostDevice, Invalid> {

@@ -67,7 +67,7 @@ pub use changes::{ChangeKind, PathChange, changes};
 pub use check::Invalid;
 pub use commit::{CommitOptions, commit};
 pub use create::create;
-pub use described::described;
+pub use described::{described, for_build};
 pub(crate) use files::write as write_files;
 pub use inspect::{inspect, size};
 pub use kill::kill;

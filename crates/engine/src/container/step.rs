@@ -25,8 +25,7 @@ use super::selinux::{self, Labels};
 use super::start::{
     EXIT_RECORD, cgroup_path, confine, end_shim, fill_ahead, needs_nothing_at_gate,
 };
-use super::{Files, Resolved, devices, namespaces, remove, user_ids};
-use crate::cdi::Edits;
+use super::{Files, Resolved, described, devices, namespaces, remove, user_ids};
 use crate::network::{self, place::Placement};
 use crate::record::{Fixed, Status};
 use crate::render::{self, Identity, Joined, Placed, RenderInput};
@@ -511,17 +510,20 @@ fn configuration(
     (identity, joined): (Identity, &Joined),
 ) -> Result<(Spec, Option<Filter>), Error> {
     let fixed = &container.fixed;
+    let (described, more) = described::edits(engine, &fixed.spec)?;
+    let mut devices = devices::devices(&fixed.spec)?;
+    devices.extend(more);
     let input = RenderInput {
         id: &fixed.id,
         spec: &fixed.spec,
         resolved: &fixed.resolved,
         identity,
         files,
-        devices: devices::devices(&fixed.spec)?,
+        devices,
         cgroup_path: cgroup_path(engine, &fixed.spec, &fixed.id),
         block_devices: BTreeMap::new(),
         joined: joined.clone(),
-        described: Edits::default(),
+        described,
         init: &engine.config().init,
         host: engine.host().facts.clone(),
         placed: &Placed::default(),
