@@ -85,6 +85,55 @@ fn an_end_is_told_however_late_it_is_asked_for() {
     brig.finish();
 }
 
+/// Who has read all output, and asks by another connection, is not told that it runs still.
+#[test]
+fn an_end_is_known_to_who_has_read_everything() {
+    if !root() {
+        return;
+    }
+    let brig = Brig::with_image();
+    let script = "echo said; exit 7";
+    let create = [
+        "create",
+        "--name",
+        "box",
+        "--network",
+        "none",
+        "bb",
+        "sh",
+        "-c",
+        script,
+    ];
+    for _ in 0..20 {
+        brig.brig(&create).ok();
+        let mut connection = UnixStream::connect(brig.socket()).unwrap();
+        let attach = "POST /v1.55/containers/box/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: b\r\n\
+                      Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+        connection.write_all(attach.as_bytes()).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            connection.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        brig.brig(&["start", "box"]).ok();
+        let mut output = String::new();
+        connection.read_to_string(&mut output).unwrap();
+        assert_eq!(output, "\x01\0\0\0\0\0\0\x05said\n");
+        let answer = brig.http(
+            "GET /v1.55/containers/box/json HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n",
+        );
+        let (_, json) = answer.split_once("\r\n\r\n").unwrap();
+        let state = serde_json::from_str::<Value>(json).unwrap()["State"].clone();
+        assert_eq!(
+            (&state["Status"], &state["ExitCode"]),
+            (&"exited".into(), &7.into())
+        );
+        brig.brig(&["rm", "box"]).ok();
+    }
+    brig.finish();
+}
+
 #[test]
 fn a_start_that_fails_is_told_to_who_waits() {
     if !root() {

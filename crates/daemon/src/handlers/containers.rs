@@ -274,7 +274,7 @@ pub(super) async fn wait(app: &App, call: &Call) -> Answer {
 }
 
 pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
-    let view = container::inspect(&app.engine, &call.name)?;
+    let view = container::inspect_settled(&app.engine, &call.name).await?;
     let mut inspect = container_view::inspect(&view, call.version);
     if call.version.has(48) {
         let id = view.id.clone();

@@ -69,7 +69,7 @@ pub use commit::{CommitOptions, commit};
 pub use create::create;
 pub use described::{described, for_build};
 pub(crate) use files::write as write_files;
-pub use inspect::{inspect, size};
+pub use inspect::{inspect, inspect_settled, size};
 pub use kill::kill;
 pub(crate) use kill::kill_by;
 pub use list::list;
