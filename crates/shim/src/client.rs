@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sys::Errno;
 use sys::socket::{self, Kind};
@@ -12,7 +12,7 @@ use sys::spawn::{Child, Spawn};
 use types::ErrorKind;
 
 use crate::filter::Filters;
-use crate::protocol::{self, Call, Launch, Malformed, Notice, Reply};
+use crate::protocol::{self, Call, Launch, Malformed, Notice, Reply, State};
 
 /// How long a shim may take to make a process: hooks run meanwhile, the runtime's work may wait for
 /// the disk, and another runtime is a program of its own.
@@ -28,7 +28,7 @@ pub struct Shim {
     pid: i32,
     pidfd: OwnedFd,
     /// A connection between two calls. Callers on other threads meanwhile open their own.
-    idle: Mutex<Option<OwnedFd>>,
+    idle: Mutex<Option<Connection>>,
     /// What it made before it was launched.
     network: Mutex<Option<OwnedFd>>,
 }
@@ -39,10 +39,28 @@ pub struct Shim {
 pub struct Calls<'a> {
     shim: &'a Shim,
     /// There until the end.
-    connection: Option<OwnedFd>,
+    connection: Option<Connection>,
     /// The longest that any of them may take.
     limit: Duration,
     unanswered: usize,
+}
+
+/// A connection that carries calls.
+#[derive(Debug)]
+struct Connection {
+    socket: OwnedFd,
+    /// How long it waits; none if that was never said.
+    patience: Option<Duration>,
+}
+
+impl Connection {
+    fn wait_at_most(&mut self, limit: Duration) -> sys::Result<()> {
+        if self.patience != Some(limit) {
+            socket::set_patience(&self.socket, limit)?;
+            self.patience = Some(limit);
+        }
+        Ok(())
+    }
 }
 
 /// A connection that carries notices.
@@ -201,7 +219,10 @@ impl Program {
             dir: launch.dir.clone(),
             pid: spare.child.pid,
             pidfd: spare.child.pidfd,
-            idle: Mutex::new(Some(spare.connection)),
+            idle: Mutex::new(Some(Connection {
+                socket: spare.connection,
+                patience: None,
+            })),
             // Another runtime makes its own.
             network: Mutex::new(network.filter(|_| launch.foreign_runtime.is_none())),
         })
@@ -333,24 +354,8 @@ pub fn launch(binary: &Path, launch: &Launch) -> Result<Shim, Error> {
 impl Shim {
     /// The shim that listens in `dir`, after a restart of the daemon.
     pub fn connect(dir: PathBuf) -> Result<Self, Error> {
-        let connection = connect(&dir, TO_ANSWER)?;
-        let failed = |source| Error::Absent {
-            dir: dir.clone(),
-            source,
-        };
-        let pid = socket::peer_pid(&connection).map_err(failed)?;
-        let pidfd = sys::pidfd::open(pid).map_err(failed)?;
-        let shim = Self {
-            dir: dir.clone(),
-            pid,
-            pidfd,
-            idle: Mutex::new(Some(connection)),
-            network: Mutex::default(),
-        };
-        // An answer on the connection made before the pidfd proves that the pid had not passed to
-        // another process meanwhile.
-        shim.call(&Call::State, &[])?;
-        Ok(shim)
+        let asked = Asked::begin(dir)?;
+        asked.answer().map(|found| found.shim)
     }
 
     /// One call and its reply; `Reply::Failed` comes back as an error. A shim that does not answer
@@ -417,16 +422,16 @@ impl Shim {
 
     /// A connection on which notices arrive.
     pub fn watch(&self) -> Result<Watch, Error> {
-        let connection = self.connect_again(TO_ANSWER)?;
-        self.ask(&connection, TO_ANSWER, &Call::Watch, &[])?;
+        let mut connection = self.connect_again(TO_ANSWER)?;
+        self.ask(&mut connection, TO_ANSWER, &Call::Watch, &[])?;
         done(self.hear(&connection, TO_ANSWER)?)?;
         Ok(Watch {
             dir: self.dir.clone(),
-            connection,
+            connection: connection.socket,
         })
     }
 
-    fn connect_again(&self, limit: Duration) -> Result<OwnedFd, Error> {
+    fn connect_again(&self, limit: Duration) -> Result<Connection, Error> {
         connect(&self.dir, limit).map_err(|error| match error {
             Error::Absent { source, .. } if source.errno == Errno::AGAIN => self.silent(limit),
             error => error,
@@ -435,17 +440,18 @@ impl Shim {
 
     fn ask(
         &self,
-        connection: &OwnedFd,
+        connection: &mut Connection,
         limit: Duration,
         call: &Call,
         fds: &[BorrowedFd<'_>],
     ) -> Result<(), Error> {
         let broken = |source| self.broken(source, limit);
-        socket::set_patience(connection, limit).map_err(broken)?;
-        socket::send(connection, &protocol::encode(call), fds).map_err(broken)
+        connection.wait_at_most(limit).map_err(broken)?;
+        socket::send(&connection.socket, &protocol::encode(call), fds).map_err(broken)
     }
 
-    fn hear(&self, connection: &OwnedFd, limit: Duration) -> Result<Reply, Error> {
+    fn hear(&self, connection: &Connection, limit: Duration) -> Result<Reply, Error> {
+        let connection = &connection.socket;
         let received = match socket::receive(connection) {
             // It has closed the connection with calls of ours unread. What it said before is still there.
             Err(error) if error.errno == Errno::CONNRESET => socket::receive(connection),
@@ -478,7 +484,7 @@ impl Shim {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Option<OwnedFd>> {
+    fn idle(&self) -> MutexGuard<'_, Option<Connection>> {
         // A descriptor is taken or put back whole: a panic elsewhere cannot leave it half done.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -509,16 +515,9 @@ impl Calls<'_> {
 
     /// Asks for notices, on a connection of their own; the shim need not listen yet.
     pub fn watch(&mut self) -> Result<Watch, Error> {
-        let pair = socket::pair(Kind::Messages);
-        let (ours, its) = pair.map_err(|source| Error::Connection {
-            dir: self.shim.dir.clone(),
-            source,
-        })?;
+        let (watch, its) = Watch::pair(&self.shim.dir)?;
         self.ask(&Call::Watch, &[its.as_fd()])?;
-        Ok(Watch {
-            dir: self.shim.dir.clone(),
-            connection: ours,
-        })
+        Ok(watch)
     }
 
     /// Waits for the answer to the first call that has none, as [`Shim::call`] does.
@@ -533,7 +532,7 @@ impl Calls<'_> {
 
     fn send(&mut self, call: &Call, fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
         self.unanswered += 1;
-        match &self.connection {
+        match &mut self.connection {
             Some(connection) => self.shim.ask(connection, self.limit, call, fds),
             None => Err(died(&self.shim.dir)),
         }
@@ -574,15 +573,102 @@ fn died(dir: &Path) -> Error {
     }
 }
 
-fn connect(dir: &Path, limit: Duration) -> Result<OwnedFd, Error> {
+fn connect(dir: &Path, limit: Duration) -> Result<Connection, Error> {
     let path = dir.join(protocol::SOCKET);
-    socket::connect_within(&path, Kind::Messages, limit).map_err(|source| Error::Absent {
+    let connected = socket::connect_within(&path, Kind::Messages, limit);
+    let socket = connected.map_err(|source| Error::Absent {
         dir: dir.to_owned(),
         source,
+    })?;
+    Ok(Connection {
+        socket,
+        patience: Some(limit),
     })
 }
 
+/// A shim that may be there, asked how its container is: many are asked before the first is waited for.
+#[derive(Debug)]
+pub struct Asked {
+    shim: Shim,
+    connection: Connection,
+    watch: Watch,
+    since: Instant,
+}
+
+/// A shim that has answered.
+#[derive(Debug)]
+pub struct Found {
+    /// It.
+    pub shim: Shim,
+    /// How its container was when it answered.
+    pub state: State,
+    /// Where it tells what has happened since.
+    pub watch: Watch,
+}
+
+impl Asked {
+    /// Asks the one that listens in `dir`.
+    pub fn begin(dir: PathBuf) -> Result<Self, Error> {
+        let mut connection = connect(&dir, TO_ANSWER)?;
+        let absent = |source| Error::Absent {
+            dir: dir.clone(),
+            source,
+        };
+        let pid = socket::peer_pid(&connection.socket).map_err(absent)?;
+        let pidfd = sys::pidfd::open(pid).map_err(absent)?;
+        let (watch, its) = Watch::pair(&dir)?;
+        let shim = Shim {
+            dir,
+            pid,
+            pidfd,
+            idle: Mutex::default(),
+            network: Mutex::default(),
+        };
+        shim.ask(&mut connection, TO_ANSWER, &Call::State, &[])?;
+        shim.ask(&mut connection, TO_ANSWER, &Call::Watch, &[its.as_fd()])?;
+        Ok(Self {
+            shim,
+            connection,
+            watch,
+            since: Instant::now(),
+        })
+    }
+
+    /// Waits for its answer, no longer than for one who was asked alone.
+    pub fn answer(self) -> Result<Found, Error> {
+        let Self {
+            shim,
+            mut connection,
+            watch,
+            since,
+        } = self;
+        let left = TO_ANSWER.saturating_sub(since.elapsed());
+        let broken = |source| shim.broken(source, TO_ANSWER);
+        connection.wait_at_most(left).map_err(broken)?;
+        // An answer on the connection made before the pidfd proves that the pid had not passed to another process
+        // meanwhile.
+        let state = match done(shim.hear(&connection, TO_ANSWER)?)? {
+            Reply::State(state) => state,
+            Reply::Done | Reply::Process(_) | Reply::Failed { .. } => return Err(died(&shim.dir)),
+        };
+        done(shim.hear(&connection, TO_ANSWER)?)?;
+        *shim.idle() = Some(connection);
+        Ok(Found { shim, state, watch })
+    }
+}
+
 impl Watch {
+    /// Its two ends, the second for the shim.
+    fn pair(dir: &Path) -> Result<(Self, OwnedFd), Error> {
+        let pair = socket::pair(Kind::Messages);
+        let (connection, its) = pair.map_err(|source| Error::Connection {
+            dir: dir.to_owned(),
+            source,
+        })?;
+        let dir = dir.to_owned();
+        Ok((Self { dir, connection }, its))
+    }
+
     /// The next notice without waiting: `None` when there is none yet.
     ///
     /// # Errors

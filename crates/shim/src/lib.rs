@@ -11,7 +11,7 @@ mod filter;
 pub mod log;
 pub mod protocol;
 
-pub use client::{Calls, Error, Program, Shim, Watch, launch};
+pub use client::{Asked, Calls, Error, Found, Program, Shim, Watch, launch};
 pub use filter::Filters;
 pub use protocol::{
     AttachOptions, Call, ExitRecord, Filter, HealthPlan, Launch, Notice, Reply, State, Streams,

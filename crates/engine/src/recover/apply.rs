@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use shim::{Shim, State};
+use shim::{Found, Shim, State, Watch};
 use storage::Durability;
 use sys::cgroup::Cgroup;
 use types::{Change, ContainerId, ExitStatus, Lifecycle, ProcessRef};
 
-use super::observe::{self, AT_ONCE, Observed};
-use super::plan::{self, Action, Plan};
+use super::observe::{AT_ONCE, Observed};
+use super::plan::{Action, Plan};
 use crate::container::start::cgroup_path;
 use crate::container::{remove, start};
 use crate::record::Status;
@@ -21,6 +21,8 @@ struct Case {
     id: ContainerId,
     container: Option<Arc<Container>>,
     shim: Option<(Arc<Shim>, State)>,
+    /// Where its end is told, until somebody listens.
+    watch: Option<Watch>,
 }
 
 pub(super) fn apply(engine: &Engine, observed: Observed, plans: Vec<Plan>) {
@@ -32,9 +34,7 @@ pub(super) fn apply(engine: &Engine, observed: Observed, plans: Vec<Plan>) {
             scope.spawn(move || {
                 let _runtime = engine.runtime().enter();
                 for (case, plan) in cases {
-                    if let Missed(true) = recover(engine, case, plan) {
-                        again(engine, case);
-                    }
+                    recover(engine, case, plan);
                 }
             });
         }
@@ -43,45 +43,39 @@ pub(super) fn apply(engine: &Engine, observed: Observed, plans: Vec<Plan>) {
 
 fn cases(observed: Observed, plans: Vec<Plan>) -> Vec<(Case, Plan)> {
     let cases = observed.containers.into_iter().zip(observed.shims);
-    let with_plan = |((container, shim), plan): (_, Plan)| {
+    let with_plan = |((container, found), plan): ((_, Option<Found>), Plan)| {
+        let (shim, watch) = found.map_or((None, None), |found| {
+            (Some((Arc::new(found.shim), found.state)), Some(found.watch))
+        });
         let id = plan.id.clone();
         let case = Case {
             id,
             container,
             shim,
+            watch,
         };
         (case, plan)
     };
     cases.zip(plans).map(with_plan).collect()
 }
 
-/// Whether a container is not looked after because its shim has gone since it was asked.
-struct Missed(bool);
-
-fn recover(engine: &Engine, case: &Case, plan: &mut Plan) -> Missed {
-    let mut missed = false;
+fn recover(engine: &Engine, case: &mut Case, plan: &mut Plan) {
     for action in std::mem::take(&mut plan.actions) {
-        tracing::info!(container = %plan.id, cause = plan.cause, ?action, "recovering");
-        let adopts = matches!(action, Action::Adopt(_));
+        match action {
+            // What is nothing but usual, and of a thousand containers a thousand lines.
+            Action::Adopt(_) => {
+                tracing::debug!(container = %plan.id, cause = plan.cause, ?action, "recovering");
+            }
+            _ => tracing::info!(container = %plan.id, cause = plan.cause, ?action, "recovering"),
+        }
         if let Err(error) = act(engine, case, action) {
             tracing::error!(container = %plan.id, error = %error.chain(), "cannot recover");
-            missed |= adopts;
         }
     }
-    Missed(missed)
 }
 
-/// What ended between the question and the watch is looked at once more: its shim has left word.
-fn again(engine: &Engine, case: &Case) {
-    let observed = observe::again(engine, &case.id, case.container.clone());
-    let plans = observed.facts.iter().map(plan::plan).collect();
-    for (case, mut plan) in cases(observed, plans) {
-        recover(engine, &case, &mut plan);
-    }
-}
-
-fn act(engine: &Engine, case: &Case, action: Action) -> Result<(), Error> {
-    match (action, &case.container) {
+fn act(engine: &Engine, case: &mut Case, action: Action) -> Result<(), Error> {
+    match (action, &case.container.clone()) {
         (Action::EndShim, container) => match &case.shim {
             Some((shim, _)) => start::end_shim(engine, container.as_deref(), shim),
             None => Ok(()),
@@ -116,11 +110,11 @@ fn act(engine: &Engine, case: &Case, action: Action) -> Result<(), Error> {
 
 fn adopt(
     engine: &Engine,
-    case: &Case,
+    case: &mut Case,
     container: &Arc<Container>,
     process: ProcessRef,
 ) -> Result<(), Error> {
-    let Some((shim, state)) = &case.shim else {
+    let (Some((shim, state)), Some(watch)) = (&case.shim, case.watch.take()) else {
         return Ok(());
     };
     if !container.lifecycle().is_running() {
@@ -146,11 +140,6 @@ fn adopt(
     for (id, code) in &state.execs {
         exec::adopt(engine, container, id.clone(), *code);
     }
-    let watch = shim.watch().map_err(|source| Error::Shim {
-        what: "watch",
-        id: container.id().clone(),
-        source,
-    })?;
     supervise::begin(engine, container.clone(), shim.clone(), watch);
     Ok(())
 }
@@ -158,7 +147,7 @@ fn adopt(
 /// Its cgroup knows better than the record whether it stands still: it is frozen first.
 fn stands_still(engine: &Engine, container: &Container) -> Result<(), Error> {
     let path = cgroup_path(engine, &container.fixed.spec, container.id());
-    let frozen = Cgroup::open(&engine.host().cgroups, &path).map(|cgroup| cgroup.is_frozen());
+    let frozen = Cgroup::stands_still(&engine.host().cgroups, &path);
     let change = match (frozen, container.lifecycle().is_paused()) {
         (Ok(true), false) => Change::Pause,
         (Ok(false), true) => Change::Unpause,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use shim::{Call, Reply, Shim, State};
+use shim::{Asked, Found, State};
 use types::ContainerId;
 
 use super::plan::{Facts, ShimFact};
@@ -21,7 +21,7 @@ pub(super) const AT_ONCE: usize = 16;
 pub(super) struct Observed {
     pub(super) facts: Vec<Facts>,
     pub(super) containers: Vec<Option<Arc<Container>>>,
-    pub(super) shims: Vec<Option<(Arc<Shim>, State)>>,
+    pub(super) shims: Vec<Option<Found>>,
 }
 
 /// Reads the records into memory, and looks at what goes with them.
@@ -46,40 +46,35 @@ pub(super) fn observe(engine: &Engine) -> Result<Observed, Error> {
     Ok(observed)
 }
 
-/// One container, observed once more; it has a run directory.
-pub(super) fn again(
-    engine: &Engine,
-    id: &ContainerId,
-    container: Option<Arc<Container>>,
-) -> Observed {
-    let mut observed = Observed::default();
-    let asked = ask(engine, id);
-    look(engine, &mut observed, id, container, (true, asked));
-    observed
-}
-
-/// What a shim says, and what that means.
-type Asked = (Option<(Arc<Shim>, State)>, ShimFact);
+/// A shim that has answered, and what that means.
+type Told = (Option<Found>, ShimFact);
 
 /// A container, its record and whether it has a run directory.
 type Case = (ContainerId, Option<Arc<Container>>, bool);
 
-/// Asks all shims there may be. Each answers when the machine lets it, so many are asked at once.
-fn ask_all(engine: &Engine, cases: &[Case]) -> Vec<Asked> {
-    let ask = |(id, _, run_dir): &Case| match run_dir {
-        true => ask(engine, id),
-        false => (None, ShimFact::Gone),
-    };
+/// Asks all shims there may be. Each answers when the machine lets it, and meanwhile others are asked.
+fn ask_all(engine: &Engine, cases: &[Case]) -> Vec<Told> {
     let each = cases.len().div_ceil(AT_ONCE).max(1);
     std::thread::scope(|scope| {
         let asking: Vec<_> = cases
             .chunks(each)
-            .map(|cases| scope.spawn(move || cases.iter().map(ask).collect::<Vec<_>>()))
+            .map(|cases| scope.spawn(move || ask(engine, cases)))
             .collect();
         let told = asking.into_iter().map(|thread| thread.join());
         told.flat_map(|told| told.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     })
+}
+
+/// All are asked before any is heard.
+fn ask(engine: &Engine, cases: &[Case]) -> Vec<Told> {
+    let begin = |(id, _, run_dir): &Case| run_dir.then(|| Asked::begin(engine.run_dir(id)));
+    let asked: Vec<_> = cases.iter().map(begin).collect();
+    let hear = |((id, ..), asked): (&Case, Option<_>)| match asked {
+        Some(asked) => hear(id, asked),
+        None => (None, ShimFact::Gone),
+    };
+    cases.iter().zip(asked).map(hear).collect()
 }
 
 /// The containers, and the ids of records that cannot be read: those are left as they are, and what
@@ -112,7 +107,7 @@ fn look(
     observed: &mut Observed,
     id: &ContainerId,
     container: Option<Arc<Container>>,
-    (run_dir, (shim, fact)): (bool, Asked),
+    (run_dir, (shim, fact)): (bool, Told),
 ) {
     let status = container.as_ref().map(|container| container.status());
     let kept = engine.storage().container_dir(id);
@@ -134,21 +129,17 @@ fn look(
     observed.shims.push(shim);
 }
 
-fn ask(engine: &Engine, id: &ContainerId) -> Asked {
-    let asked = Shim::connect(engine.run_dir(id)).and_then(|shim| {
-        let reply = shim.call(&Call::State, &[])?;
-        Ok((shim, reply))
-    });
-    match asked {
-        Ok((shim, Reply::State(state))) => {
-            let fact = fact(&state);
-            (Some((Arc::new(shim), state)), fact)
+fn hear(id: &ContainerId, asked: Result<Asked, shim::Error>) -> Told {
+    match asked.and_then(Asked::answer) {
+        Ok(found) => {
+            let fact = fact(&found.state);
+            (Some(found), fact)
         }
         Err(error @ shim::Error::Silent { .. }) => {
             tracing::error!(container = %id, %error, "a container is not looked after");
             (None, ShimFact::Silent)
         }
-        Ok(_) | Err(_) => (None, ShimFact::Gone),
+        Err(_) => (None, ShimFact::Gone),
     }
 }
 

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use super::kill::{LONGEST, Patience};
 use super::plan::Version;
-use super::{Cgroup, Dir, Error, read};
+use super::{Cgroup, Dir, Error, Layout, read, relative};
+
+/// Version 1's file.
+const STATE: &str = "freezer.state";
+/// Version 2's.
+const FREEZE: &str = "cgroup.freeze";
 
 impl Cgroup {
     /// Stops every process in it and below, and returns when they stand still.
@@ -37,6 +42,20 @@ impl Cgroup {
         set(self.freezer()?, false)
     }
 
+    /// Whether those of the cgroup at `path` are told to stand still, without a look at its other hierarchies. False
+    /// without a freezer, an error without such a cgroup.
+    pub fn stands_still(layout: &Layout, path: &str) -> Result<bool, Error> {
+        let relative = relative(path)?;
+        let v1 = layout.v1.iter().find(|h| h.has("freezer"));
+        let (hierarchy, file) = match (v1, &layout.v2) {
+            (Some(v1), _) => (v1, STATE),
+            (None, Some(v2)) => (v2, FREEZE),
+            (None, None) => return Ok(false),
+        };
+        let state = read::line(&hierarchy.mount.join(relative).join(file))?;
+        Ok(is_told(&state))
+    }
+
     /// Whether they are told to stand still. False without a freezer.
     pub fn is_frozen(&self) -> bool {
         self.freezer().is_ok_and(|dir| is_set(&dir.path))
@@ -55,23 +74,28 @@ impl Cgroup {
 
 /// Whether a cgroup of either version is told to stand still; not if it is not there.
 pub(super) fn is_set(dir: &std::path::Path) -> bool {
-    let read = |name: &str| read::line(&dir.join(name)).unwrap_or_default();
-    read("cgroup.freeze") == "1" || matches!(read("freezer.state").as_str(), "FROZEN" | "FREEZING")
+    let told = |name: &str| read::line(&dir.join(name)).is_ok_and(|state| is_told(&state));
+    told(FREEZE) || told(STATE)
+}
+
+/// By what either file holds.
+fn is_told(state: &str) -> bool {
+    matches!(state, "1" | "FROZEN" | "FREEZING")
 }
 
 fn set(dir: &Dir, frozen: bool) -> Result<(), Error> {
     let (file, value) = match (dir.version, frozen) {
-        (Version::V1, true) => ("freezer.state", "FROZEN"),
-        (Version::V1, false) => ("freezer.state", "THAWED"),
-        (Version::V2, true) => ("cgroup.freeze", "1"),
-        (Version::V2, false) => ("cgroup.freeze", "0"),
+        (Version::V1, true) => (STATE, "FROZEN"),
+        (Version::V1, false) => (STATE, "THAWED"),
+        (Version::V2, true) => (FREEZE, "1"),
+        (Version::V2, false) => (FREEZE, "0"),
     };
     read::write(&dir.path.join(file), value)
 }
 
 fn is_frozen(dir: &Dir) -> Result<bool, Error> {
     Ok(match dir.version {
-        Version::V1 => read::line(&dir.path.join("freezer.state"))? == "FROZEN",
+        Version::V1 => read::line(&dir.path.join(STATE))? == "FROZEN",
         Version::V2 => read::text(&dir.path.join("cgroup.events"))?
             .lines()
             .any(|l| l == "frozen 1"),
