@@ -26,14 +26,19 @@ pub fn create_request(spec: &ContainerSpec) -> ContainerCreateRequest {
     }
 }
 
+/// A container's network as it is shown: the default one by its name.
+pub fn network_mode_shown(mode: &NetworkMode) -> String {
+    match mode {
+        NetworkMode::Default => "bridge".to_owned(),
+        mode => mode.to_string(),
+    }
+}
+
 /// The host's half as `inspect` shows it: with the defaults that dockerd writes in.
 pub fn host_config_shown(spec: &ContainerSpec) -> HostConfig {
     let shown = host_config(spec);
     HostConfig {
-        network_mode: match spec.network {
-            NetworkMode::Default => "bridge".to_owned(),
-            _ => shown.network_mode,
-        },
+        network_mode: network_mode_shown(&spec.network),
         cgroupns_mode: or(shown.cgroupns_mode, "private"),
         ipc_mode: or(shown.ipc_mode, "private"),
         shm_size: spec.shm_size.unwrap_or(DEFAULT_SHM),

@@ -31,7 +31,7 @@ pub use auth::{decode_auth, encode_auth};
 pub use change::{container_change, update_request};
 pub use create::container_spec;
 pub use detach_keys::detach_keys;
-pub use echo::{create_request, host_config_shown, mount_points};
+pub use echo::{create_request, host_config_shown, mount_points, network_mode_shown};
 pub use health::{health_check_shown, health_shown};
 pub use mounts::Mode;
 pub use network::{endpoint_request, endpoint_settings, ipam, network_request, network_spec};

@@ -6,7 +6,7 @@ use std::path::Path;
 use api::Version;
 use api::convert::{
     container_state, create_request, exit_words, health_check_shown, host_config_shown,
-    mount_points, rfc3339, state_name, status_text,
+    mount_points, network_mode_shown, rfc3339, state_name, status_text,
 };
 use api::wire;
 use engine::container::View;
@@ -73,7 +73,7 @@ pub(super) fn summary(view: &View, version: Version, now: i64) -> wire::Containe
             failing_streak: view.health.as_ref().map_or(0, |health| health.failing),
         }),
         host_config: wire::SummaryHostConfig {
-            network_mode: host_config_shown(&view.spec).network_mode,
+            network_mode: network_mode_shown(&view.spec.network),
             annotations: if version.has(46) {
                 view.spec.annotations.clone()
             } else {

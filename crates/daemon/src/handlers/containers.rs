@@ -284,7 +284,7 @@ pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
         inspect.image_manifest_descriptor = manifest.as_ref().map(image_view::manifest_descriptor);
     }
     if call.query.flag("size") {
-        let (writable, root) = sizes(app, &view).await?;
+        let (writable, root) = sizes(app, &inspect.id, &inspect.image).await?;
         inspect.size_rw = Some(writable);
         inspect.size_root_fs = Some(root);
     }
@@ -292,13 +292,13 @@ pub(super) async fn inspect(app: &App, call: &Call) -> Answer {
 }
 
 /// Bytes in the writable layer, and those with the image's.
-async fn sizes(app: &App, view: &View) -> Result<(i64, i64), Failure> {
-    let (id, image) = (view.id.clone(), view.image.clone());
+async fn sizes(app: &App, id: &str, image: &str) -> Result<(i64, i64), Failure> {
+    let (id, image) = (id.to_owned(), image.to_owned());
     let (writable, image) = app
         .blocking(move |engine| {
-            let writable = container::size(engine, id.as_str())?;
+            let writable = container::size(engine, &id)?;
             // An image may be removed by force before its containers.
-            let image = match engine::image::inspect(engine, &image.to_string()) {
+            let image = match engine::image::inspect(engine, &image) {
                 Err(error) if error.kind() == ErrorKind::NotFound => 0,
                 image => image?.size,
             };
@@ -314,25 +314,23 @@ pub(super) async fn list(app: &App, call: &Call) -> Answer {
     let limit = usize::try_from(limit).unwrap_or(0);
     let all = call.query.flag("all") || limit > 0;
     let filter = Filter::read(&app.engine, call.query.filters()?).await?;
-    let mut views = container::list(&app.engine);
-    views.retain(|view| {
+    let wanted = |view: &View| {
         let lives = view.lifecycle.is_running() || view.lifecycle.is_restarting();
         (all || filter.names_states() || lives)
             && call.policy().sees(&view.spec)
             && filter.takes(view)
-    });
-    if limit > 0 {
-        views.truncate(limit);
-    }
+    };
+    let limit = if limit > 0 { limit } else { usize::MAX };
     let now = crate::clock::now();
-    let mut lines: Vec<_> = views
-        .iter()
-        .map(|view| container_view::summary(view, call.version, now))
+    let mut lines: Vec<_> = container::list(&app.engine)
+        .filter(wanted)
+        .take(limit)
+        .map(|view| container_view::summary(&view, call.version, now))
         .collect();
     name_images(app, call.version, &mut lines).await?;
     if call.query.flag("size") {
-        for (view, line) in views.iter().zip(&mut lines) {
-            match sizes(app, view).await {
+        for line in &mut lines {
+            match sizes(app, &line.id, &line.image_id).await {
                 Ok((writable, root)) => {
                     line.size_rw = Some(writable);
                     line.size_root_fs = Some(root);

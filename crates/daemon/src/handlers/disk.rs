@@ -103,9 +103,8 @@ fn containers(
     version: api::Version,
 ) -> Vec<wire::ContainerSummary> {
     let now = crate::clock::now();
-    let views = container::list(engine);
-    let lines = views.iter().map(|view| {
-        let mut line = container_view::summary(view, version, now);
+    let lines = container::list(engine).map(|view| {
+        let mut line = container_view::summary(&view, version, now);
         let own = usage.containers.iter().find(|of| of.id == view.id);
         line.size_rw = own.map(|own| bytes(own.layer));
         line

@@ -36,7 +36,7 @@ pub(super) fn look(engine: &Engine) -> Vec<Look> {
         restarts: view.restarts,
         health: view.health.map(|health| health.status),
     };
-    container::list(engine).into_iter().map(of).collect()
+    container::list(engine).map(of).collect()
 }
 
 /// One number of a container that runs.

@@ -6,8 +6,8 @@ use super::{View, view};
 use crate::table::Container;
 use crate::{Engine, network};
 
-/// All containers, the newest first. Reads memory only.
-pub fn list(engine: &Engine) -> Vec<View> {
+/// All containers, the newest first, each looked at when its turn comes. Reads memory only.
+pub fn list(engine: &Engine) -> impl Iterator<Item = View> {
     let mut containers = engine.table().all();
     // Before they are views, which are large.
     containers.sort_by(|a, b| {
@@ -15,9 +15,11 @@ pub fn list(engine: &Engine) -> Vec<View> {
         b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id))
     });
     let mut names = network::links::all_names(engine);
-    let seen = |container: &Arc<Container>| View {
-        linked_as: names.remove(container.id()).unwrap_or_default(),
-        ..view(engine, container)
-    };
-    containers.iter().map(seen).collect()
+    containers
+        .into_iter()
+        .map(move |container: Arc<Container>| {
+            let mut seen = view(engine, &container);
+            seen.linked_as = names.remove(container.id()).unwrap_or_default();
+            seen
+        })
 }

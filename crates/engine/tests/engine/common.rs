@@ -310,7 +310,7 @@ impl House {
     /// Checks that no container is known and nothing of one is on the machine.
     pub async fn nothing_left(&self) {
         self.engine.settle().await;
-        assert_eq!(container::list(&self.engine).len(), 0);
+        assert_eq!(container::list(&self.engine).count(), 0);
         let left = Leftovers::find(&self.root, &self.parent);
         assert!(left.is_empty(), "left behind:\n{left}");
         // Those of other tests, which run beside this one, go away in a moment.

@@ -131,7 +131,7 @@ async fn refusals_before_anything_is_made() {
         missing("nobody"),
         (ErrorKind::NotFound, "No such container: nobody".into())
     );
-    assert_eq!(container::list(&house.engine).len(), 1);
+    assert_eq!(container::list(&house.engine).count(), 1);
     house.finish().await;
 }
 
