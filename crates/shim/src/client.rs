@@ -140,6 +140,26 @@ fn words(last: &str) -> String {
 }
 
 impl Error {
+    /// Whether there surely is no shim. Without descriptors, or before one that is stopped, nobody can tell.
+    pub fn is_gone(&self) -> bool {
+        const NOBODY: [Errno; 5] = [
+            Errno::NOENT,
+            Errno::NOTDIR,
+            Errno::CONNREFUSED,
+            Errno::CONNRESET,
+            Errno::SRCH,
+        ];
+        match self {
+            Self::Absent { source, .. } => NOBODY.contains(&source.errno),
+            Self::Died { .. } => true,
+            Self::Spawn { .. }
+            | Self::Connection { .. }
+            | Self::Silent { .. }
+            | Self::Malformed { .. }
+            | Self::Refused { .. } => false,
+        }
+    }
+
     /// What it is about; [`ErrorKind::Unavailable`] when no shim listens.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -701,5 +721,28 @@ impl AsFd for Watch {
 impl From<Watch> for OwnedFd {
     fn from(watch: Watch) -> Self {
         watch.connection
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_be_asked_is_not_gone() {
+        let absent = |errno| Error::Absent {
+            dir: PathBuf::new(),
+            source: sys::Error {
+                call: "connect",
+                errno,
+            },
+        };
+        for errno in [Errno::NOENT, Errno::CONNREFUSED, Errno::SRCH] {
+            assert!(absent(errno).is_gone(), "{errno}");
+        }
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN] {
+            assert!(!absent(errno).is_gone(), "{errno}");
+        }
+        assert!(died(Path::new("/nowhere")).is_gone());
     }
 }

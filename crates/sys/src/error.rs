@@ -41,6 +41,12 @@ impl Errno {
     pub const NXIO: Self = Self(libc::ENXIO);
     /// No child processes.
     pub const CHILD: Self = Self(libc::ECHILD);
+    /// Cannot allocate memory.
+    pub const NOMEM: Self = Self(libc::ENOMEM);
+    /// Too many open files in the system.
+    pub const NFILE: Self = Self(libc::ENFILE);
+    /// Too many open files.
+    pub const MFILE: Self = Self(libc::EMFILE);
     /// Resource temporarily unavailable.
     pub const AGAIN: Self = Self(libc::EAGAIN);
     /// Permission denied.

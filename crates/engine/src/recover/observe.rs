@@ -135,11 +135,12 @@ fn hear(id: &ContainerId, asked: Result<Asked, shim::Error>) -> Told {
             let fact = fact(&found.state);
             (Some(found), fact)
         }
-        Err(error @ shim::Error::Silent { .. }) => {
-            tracing::error!(container = %id, %error, "a container is not looked after");
+        Err(error) if error.is_gone() => (None, ShimFact::Gone),
+        Err(error) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(container = %id, error, "a container is not looked after");
             (None, ShimFact::Silent)
         }
-        Err(_) => (None, ShimFact::Gone),
     }
 }
 

@@ -15,7 +15,7 @@ const NOT_STARTED: i32 = 128;
 pub(super) enum ShimFact {
     /// None listens.
     Gone,
-    /// It is there and does not answer.
+    /// It may be there, and nobody can tell: it does not answer, or cannot be asked.
     Silent,
     /// It waits at the gate, or has not come that far.
     Waiting,
@@ -84,7 +84,7 @@ pub(super) fn plan(facts: &Facts) -> Plan {
 fn decide(facts: &Facts) -> (Vec<Action>, &'static str) {
     if facts.shim == ShimFact::Silent {
         // It may be slow or stopped, and its container in the best of health.
-        return (Vec::new(), "its shim does not answer");
+        return (Vec::new(), "nobody can tell of its shim");
     }
     let Some(lifecycle) = &facts.lifecycle else {
         return (clear_away(facts), "no record knows this run directory");

@@ -39,6 +39,7 @@ fn a_new_daemon_finds_what_the_old_one_left() {
     guest.wait();
     let absent = Shim::connect(guest.dir.path().to_owned()).unwrap_err();
     assert_eq!(absent.kind(), ErrorKind::Unavailable);
+    assert!(absent.is_gone());
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn what_ran() {
                 shim: ShimFact::Silent,
                 ..run()
             },
-            "its shim does not answer | ",
+            "nobody can tell of its shim | ",
         ),
         (
             Facts {
