@@ -131,8 +131,14 @@ impl Planner<'_> {
             .flat_map(|stage| &stage.instructions)
             .flat_map(values);
         let asked: BTreeSet<&str> = all.map(|(name, _)| name).collect();
-        let names = self.options.args.keys();
+        let names: BTreeSet<&String> = self
+            .options
+            .args
+            .keys()
+            .chain(&self.options.unset)
+            .collect();
         names
+            .into_iter()
             .filter(|name| !self.taken.contains(*name) && !asked.contains(name.as_str()))
             .filter(|name| !own(name))
             .filter(|name| self.globals.get(name).is_none())

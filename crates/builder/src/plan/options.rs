@@ -88,6 +88,8 @@ pub struct Options {
     pub target: Option<String>,
     /// Values for `ARG`.
     pub args: BTreeMap<String, String>,
+    /// Arguments that were named without a value: only told of, where nothing asks for them.
+    pub unset: BTreeSet<String>,
     /// Labels of the result.
     pub labels: BTreeMap<String, String>,
     /// What the result is for.
@@ -135,6 +137,7 @@ impl Default for Options {
         Self {
             target: None,
             args: BTreeMap::new(),
+            unset: BTreeSet::new(),
             labels: BTreeMap::new(),
             platform: Platform::host(),
             implicit: true,

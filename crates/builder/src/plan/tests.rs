@@ -309,6 +309,11 @@ fn arguments_that_nothing_asks_for_are_known() {
         ("BUILDKIT_INLINE_CACHE", "1"),
     ]);
     assert_eq!(planned(text, &given, &debian()).unused, ["D", "E"]);
+    let named = Options {
+        unset: ["C", "CC"].map(str::to_owned).into(),
+        ..given
+    };
+    assert_eq!(planned(text, &named, &debian()).unused, ["CC", "D", "E"]);
     let base = image(serde_json::json!({"OnBuild": ["ARG E"]}));
     let base = known(vec![("docker.io/library/debian:latest", base)]);
     let triggered = with_args(&[("E", "1")]);

@@ -182,8 +182,10 @@ fn pairs(query: &Query, name: &str) -> Result<BTreeMap<String, String>, Failure>
 
 fn options(query: &Query) -> Result<Options, Failure> {
     let args: BTreeMap<String, Option<String>> = json(query, "buildargs")?;
-    // One without a value is as good as none: the client's environment is not known here.
-    let args = args
+    // One without a value sets nothing: the client's environment is not known here.
+    let (set, unset): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        args.into_iter().partition(|(_, value)| value.is_some());
+    let set = set
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)));
     let limits: Vec<WireUlimit> = json(query, "ulimits")?;
@@ -203,7 +205,8 @@ fn options(query: &Query) -> Result<Options, Failure> {
     let text = |name: &str| query.get(name).filter(|text| !text.is_empty());
     let mut options = Options {
         target: text("target").map(str::to_owned),
-        args: args.collect(),
+        args: set.collect(),
+        unset: unset.into_keys().collect(),
         labels: pairs(query, "labels")?,
         contexts,
         no_cache: match (query.flag("nocache"), stages.is_empty()) {
