@@ -95,6 +95,8 @@ pub(crate) mod name {
     pub(crate) const LEAVE_NAMES: &str = "disconnect.names";
     pub(crate) const LEAVE_INTERFACE: &str = "disconnect.interface";
     pub(crate) const LEAVE_RECORD: &str = "disconnect.record";
+    pub(crate) const NETWORK_RECORD: &str = "network-create.record";
+    pub(crate) const NETWORK_DEVICE: &str = "network-create.device";
 }
 
 /// The steps of a start in their order.
@@ -158,6 +160,8 @@ pub fn steps() -> Vec<&'static str> {
         name::LEAVE_NAMES,
         name::LEAVE_INTERFACE,
         name::LEAVE_RECORD,
+        name::NETWORK_RECORD,
+        name::NETWORK_DEVICE,
     ];
     steps.extend(NETWORK_STEPS);
     steps.extend(shim::protocol::steps());

@@ -4,6 +4,8 @@
 
 use std::process::Command;
 
+use std::path::Path;
+
 use testkit::{Brig, Output, Setup, program, root};
 
 /// The steps that can be made to fail.
@@ -127,6 +129,8 @@ fn each_step_that_fails_undoes_those_before_it() {
             "disconnect.names",
             "disconnect.interface",
             "disconnect.record",
+            "network-create.record",
+            "network-create.device",
             "run-maker-hooks"
         ]
     );
@@ -136,6 +140,57 @@ fn each_step_that_fails_undoes_those_before_it() {
         brig.brig(&["run", "--rm", "bb", "echo", "fine"]).ok(),
         "fine"
     );
+    brig.finish();
+}
+
+/// A network that comes to nothing leaves no device behind, also where the daemon dies amid its making.
+#[test]
+fn a_network_that_is_not_made_leaves_nothing() {
+    if !root() {
+        return;
+    }
+    let steps = steps();
+    let steps: Vec<_> = steps
+        .iter()
+        .filter(|step| step.starts_with("network-create."))
+        .collect();
+    assert_eq!(steps.len(), 2, "{steps:?}");
+    let device = format!("bf{}", std::process::id());
+    let name = format!("com.docker.network.bridge.name={device}");
+    let create = ["network", "create", "-o", &name, "shop"];
+    let is_there = || Path::new("/sys/class/net").join(&device).exists();
+    let listed = |brig: &Brig| brig.brig(&["network", "ls", "--filter", "name=shop", "-q"]);
+    let mut brig = Brig::with_image();
+    for step in steps {
+        for dies in [false, true] {
+            brig.stop_daemon();
+            let end = if dies { "!" } else { "" };
+            brig.set_flags(&["--fail-at", &format!("{step}{end}")]);
+            brig.start_daemon();
+            let failed = brig.brig(&create);
+            assert_eq!(failed.code, 1, "{step}{end}: {failed}");
+            if dies {
+                brig.kill_daemon();
+            } else {
+                assert!(failed.stderr.contains(step.as_str()), "{step}: {failed}");
+                brig.stop_daemon();
+            }
+            brig.set_flags(&[]);
+            brig.start_daemon();
+            // It is there and whole, or it is not there.
+            let kept = !listed(&brig).ok().is_empty();
+            assert_eq!(kept, dies, "{step}{end}");
+            if kept {
+                let run = ["run", "--rm", "--network", "shop", "bb", "true"];
+                brig.brig(&run).ok();
+                brig.brig(&["network", "rm", "shop"]).ok();
+            }
+            assert!(!is_there(), "{step}{end}");
+        }
+    }
+    brig.brig(&create).ok();
+    assert!(is_there());
+    brig.brig(&["network", "rm", "shop"]).ok();
     brig.finish();
 }
 

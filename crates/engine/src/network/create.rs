@@ -13,6 +13,7 @@ use super::record::{self, Record};
 use super::table::{Network, PREDEFINED};
 use super::{attach, place, told};
 use crate::container::create::random;
+use crate::steps::name as step;
 use crate::table::lock;
 use crate::{Engine, Error, clock};
 
@@ -51,13 +52,9 @@ pub fn create(engine: &Engine, mut spec: NetworkSpec, reach: Reach) -> Result<Cr
         plan,
     };
     let network = Network::new(record)?;
-    if network.record.plan.is_some()
-        && let Err(error) = attach::make(engine, &network)
-    {
-        undo(engine, &network);
-        return Err(error);
-    }
-    if let Err(error) = keep(engine, &network.record) {
+    // First: of what no record knows nobody would ever take away what a daemon that was killed has made.
+    keep(engine, &network.record)?;
+    if let Err(error) = make(engine, &network) {
         undo(engine, &network);
         return Err(error);
     }
@@ -70,8 +67,19 @@ pub fn create(engine: &Engine, mut spec: NetworkSpec, reach: Reach) -> Result<Cr
     })
 }
 
+fn make(engine: &Engine, network: &Network) -> Result<(), Error> {
+    engine.passed(step::NETWORK_RECORD)?;
+    if network.record.plan.is_some() {
+        attach::make(engine, network)?;
+    }
+    engine.passed(step::NETWORK_DEVICE)
+}
+
 fn undo(engine: &Engine, network: &Network) {
-    if let Err(error) = attach::unmake(engine, network) {
+    let id = network.id().as_str();
+    let undone = attach::unmake(engine, network)
+        .and_then(|()| Ok(engine.storage().networks().delete(id)?));
+    if let Err(error) = undone {
         tracing::warn!(network = network.name(), error = %error.chain(),
             "cannot take away what was made of a network");
     }
