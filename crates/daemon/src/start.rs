@@ -582,7 +582,7 @@ fn reload(flags: &Flags, level: &log::Level, app: &App) {
     app.reload(&config);
     engine::event::reloaded(engine, &crate::identity::read(engine));
     tracing::info!(
-        "log level is {}, registries are read again, and so are the signature policy, runtimes, labels, \
+        "log level is {}, registries are read again, and so is the signature policy, with runtimes, labels, \
          shutdown-timeout and what containers have by default; other settings need a restart",
         config.log_level
     );
